@@ -1,0 +1,179 @@
+"""Text files, compressed or not, and TFDS datasets -> documents."""
+
+import dataclasses
+import glob
+import gzip
+import itertools
+import json
+import logging
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+
+from kerasbert.errors import InputError
+
+_logger = logging.getLogger(__name__)
+_DOC = re.compile(r"<doc\b[^>]*>")
+_REPORTED_LINES = 10  # invalid lines named one by one; the rest is counted
+
+
+@dataclasses.dataclass
+class Report:
+    """What was met on the way; filled while documents are read.
+
+    Attributes:
+        documents: documents with text.
+        empty: documents without any, left out.
+        invalid_utf8: lines whose bytes are not UTF-8; the bad bytes became U+FFFD.
+    """
+
+    documents: int = 0
+    empty: int = 0
+    invalid_utf8: int = 0
+
+
+def find_files(inputs: Iterable[str]) -> list[str]:
+    """Expands globs; `tfds:NAME` stays as it is.
+
+    Raises:
+        InputError: a pattern that matches no file, a directory.
+    """
+    found = []
+    for pattern in inputs:
+        if pattern.startswith("tfds:"):
+            found.append(pattern)
+            continue
+        matches = sorted(glob.glob(pattern, recursive=True)) or [pattern]
+        files = [path for path in matches if os.path.isfile(path)]
+        if not files and os.path.isdir(pattern):
+            raise InputError(f"{pattern}: is a directory; give its files, as in '{pattern}/*'")
+        if not files:
+            raise InputError(f"{pattern}: no such file")
+        found.extend(files)
+    if not found:
+        raise InputError("no input given")
+    return found
+
+
+def read_documents(inputs: Iterable[str], report: Report | None = None) -> Iterator[list[str]]:
+    """Reads documents, each a list of its non-empty lines, one after the other.
+
+    The format of a file shows in its first line that is not empty: `<doc ...>` starts WikiExtractor
+    output (the title line is left out), `{` JSON lines with a `text` each; all else is plain text
+    with empty lines between documents. `.gz` files are unpacked. `tfds:NAME`, or
+    `tfds:NAME:SPLIT`, is a TensorFlow dataset with a `text` feature.
+
+    Args:
+        inputs: file names, globs, `tfds:NAME`.
+        report: counts what was read.
+
+    Raises:
+        InputError: a file that is not there, can't be read or unpacked; a malformed line, with
+            file and line number.
+    """
+    report = report if report is not None else Report()
+    for source in find_files(inputs):
+        read = _read_tfds if source.startswith("tfds:") else _read_file
+        for lines in read(source, report):
+            lines = [line for line in map(str.strip, lines) if line]
+            report.documents += bool(lines)
+            report.empty += not lines
+            if lines:
+                yield lines
+
+
+def _read_file(path: str, report: Report) -> Iterator[list[str]]:
+    lines = _lines(path, report)
+    for number, line in lines:
+        if line.strip():
+            first = (number, line)
+            break
+    else:
+        return
+    if _DOC.match(first[1]):
+        yield from _wikiextractor(path, first, lines)
+    elif first[1].startswith("{"):
+        yield from _json_lines(path, first, lines)
+    else:
+        yield from _plain(first, lines)
+
+
+def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
+    """The lines of a file with their numbers, from 1."""
+    try:
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            for number, data in enumerate(file, start=1):
+                try:
+                    line = data.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    line = data.decode("utf-8", "replace")
+                    report.invalid_utf8 += 1
+                    if report.invalid_utf8 <= _REPORTED_LINES:
+                        _logger.warning("%s:%d: %s; replaced", path, number, error.reason)
+                yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: can't be read: {reason}") from None
+
+
+def _plain(first, lines) -> Iterator[list[str]]:
+    document = [first[1]]
+    for _, line in lines:
+        if line.strip():
+            document.append(line)
+        elif document:
+            yield document
+            document = []
+    if document:
+        yield document
+
+
+def _json_lines(path, first, lines) -> Iterator[list[str]]:
+    for number, line in itertools.chain([first], lines):
+        if line.strip():
+            yield _json_text(path, number, line).split("\n")
+
+
+def _json_text(path: str, number: int, line: str) -> str:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{number}: is not JSON ({error.msg})") from None
+    text = record.get("text") if isinstance(record, dict) else None
+    if not isinstance(text, str):
+        raise InputError(f"{path}:{number}: has no string under 'text'")
+    return text
+
+
+def _wikiextractor(path, first, lines) -> Iterator[list[str]]:
+    opened, document = first[0], []
+    for number, line in lines:
+        if _DOC.match(line):
+            if opened is not None:
+                raise InputError(f"{path}:{number}: <doc> inside the <doc> of line {opened}")
+            opened, document = number, []
+        elif line.startswith("</doc>"):
+            yield document[1:]  # the first line repeats the title
+            opened = None
+        else:
+            document.append(line)
+    if opened is not None:
+        raise InputError(f"{path}:{opened}: this <doc> has no </doc>; the file seems cut off")
+
+
+def _read_tfds(source: str, report: Report) -> Iterator[list[str]]:
+    import tensorflow_datasets as tfds
+
+    _, name, *split = source.split(":", 2)
+    try:
+        builder = tfds.builder(name)
+        if "text" not in builder.info.features:
+            found = ", ".join(builder.info.features)
+            raise InputError(f"{source}: has no feature 'text', it has {found}")
+        builder.download_and_prepare()
+        examples = builder.as_dataset(split=split[0] if split else "train")
+    except tfds.core.DatasetNotFoundError:
+        raise InputError(f"{source}: TFDS knows no dataset of this name") from None
+    for example in tfds.as_numpy(examples):
+        yield example["text"].decode("utf-8", "replace").split("\n")

@@ -1,0 +1,106 @@
+"""Documents -> corpus: split into sentences and tokenize, once, in one streaming pass."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import files
+from kerasbert.data import corpus
+from kerasbert.data.documents import Report, find_files, read_documents
+from kerasbert.errors import InputError
+from kerasbert.text.wordpiece import WordPieceTokenizer
+
+_LINES_PER_BATCH = 1024
+# A sentence ends at a full stop, question or exclamation mark, with quotes and brackets that close
+# after it, before white space; in Chinese and Japanese also without white space.
+_SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
+
+
+def prepare_corpus(
+    inputs: Iterable[str],
+    tokenizer: WordPieceTokenizer,
+    output: str | os.PathLike,
+    *,
+    tokens_per_shard: int = 1 << 24,
+    progress: Callable[[int], None] = lambda lines: None,
+) -> dict:
+    """Tokenizes documents into a corpus directory that appears when it is complete.
+
+    Memory does not grow with the input: a shard and a few batches of lines are held at a time.
+
+    Args:
+        inputs: see `kerasbert.data.documents.read_documents`.
+        tokenizer: what makes the ids.
+        output: the directory to write; must not exist.
+        tokens_per_shard: about how many tokens a shard has.
+        progress: called with the number of lines after every batch.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: bad input (see `read_documents`), no text at all, or `output` exists.
+    """
+    inputs = find_files(inputs)
+    report = Report()
+    with files.new_directory(output) as directory:
+        writer = corpus.ShardWriter(directory, tokenizer.vocabulary_size, tokens_per_shard)
+        for tokens, lengths, documents in _tokenize(_batches(inputs, report), tokenizer):
+            writer.add(tokens, lengths, documents)
+            progress(len(documents))
+        writer.close()
+        if not writer.shards:
+            raise InputError(f"there is no text in {', '.join(inputs)}")
+        return corpus.write_manifest(
+            directory,
+            tokenizer,
+            writer.shards,
+            inputs=inputs,
+            empty_documents=report.empty,
+            invalid_utf8_lines=report.invalid_utf8,
+            documents_read=dataclasses.asdict(report)["documents"],
+        )
+
+
+def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], list[int]]]:
+    """Lines of all documents with the numbers of their documents, a thousand or so at a time."""
+    lines: list[str] = []
+    documents: list[int] = []
+    for number, document in enumerate(read_documents(inputs, report)):
+        lines += document
+        documents += [number] * len(document)
+        if len(lines) >= _LINES_PER_BATCH:
+            yield lines, documents
+            lines, documents = [], []
+    if lines:
+        yield lines, documents
+
+
+def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Token ids, sentence lengths and the sentences' document numbers of every batch, in order."""
+
+    def tokenize(lines, documents):
+        sentences = split_sentences(lines)
+        ids = tokenizer.tokenize(sentences.flat_values)
+        return ids.flat_values, ids.row_lengths(), tf.gather(documents, sentences.value_rowids())
+
+    strings = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+    dataset = tf.data.Dataset.from_generator(lambda: batches, output_signature=strings)
+    dataset = dataset.map(tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(2).as_numpy_iterator()
+
+
+def split_sentences(lines: tf.Tensor) -> tf.RaggedTensor:
+    """Splits lines into sentences by their punctuation; in the graph.
+
+    Args:
+        lines: string tensor, (lines,).
+
+    Returns:
+        Ragged strings, (lines, sentences).
+    """
+    marked = tf.strings.regex_replace(lines, _SENTENCE_END, "\\1\\2\n")
+    return tf.strings.split(marked, "\n")

@@ -1,0 +1,77 @@
+"""Files and directories that are either complete or absent."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from kerasbert.errors import InputError
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """Reads one JSON object; raises `InputError` naming the file if it is missing or malformed."""
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def write_json(path: str | os.PathLike, value: dict) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[pathlib.Path]:
+    """A directory that appears under its name only when the block has ended without an error.
+
+    Yields a hidden sibling (its name starts with a dot and is no integer, so neither a reader nor
+    TensorFlow Serving takes it for the real one). An existing `path` is left alone until the new
+    content is whole, then replaced.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is false, or its parent can't be made.
+    """
+    path = pathlib.Path(path)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already; choose another place or remove it")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror or error}") from None
+    try:
+        yield temporary
+        _replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Renames `source` to `target`; a previous `target` is removed after the switch."""
+    previous = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        os.rename(target, previous)
+    os.rename(source, target)
+    if previous.is_dir() and not previous.is_symlink():
+        shutil.rmtree(previous)
+    else:
+        previous.unlink(missing_ok=True)

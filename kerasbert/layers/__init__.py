@@ -1,0 +1,8 @@
+"""Keras layers that BERT is made of; they know no model and no checkpoint."""
+
+from kerasbert.layers.attention import SelfAttention
+from kerasbert.layers.embeddings import Embeddings
+from kerasbert.layers.heads import MLMHead, Pooler
+from kerasbert.layers.transformer import TransformerBlock
+
+__all__ = ["Embeddings", "MLMHead", "Pooler", "SelfAttention", "TransformerBlock"]

@@ -1,0 +1,85 @@
+"""Multi-head self-attention."""
+
+import math
+
+import keras
+from keras import ops
+
+from kerasbert.layers.initializers import kernel_initializer
+
+# Added to the scores of padding: far below any score, and finite in every float type.
+_MASKED_SCORE = -1e4
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class SelfAttention(keras.layers.Layer):
+    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, §3.2.2), with projections.
+
+    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 where
+    a token may be attended to -> (batch, sequence, hidden). Without a mask all are.
+
+    Args:
+        num_heads: must divide the width of `x`.
+        dropout: rate on the attention probabilities.
+        initializer_range: standard deviation of the initial kernels.
+    """
+
+    def __init__(
+        self, num_heads: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.initializer_range = initializer_range
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, x_shape, padding_mask_shape=None):
+        hidden = x_shape[-1]
+        if hidden % self.num_heads:
+            raise ValueError(f"num_heads={self.num_heads} does not divide the width {hidden}")
+
+        # === Layers ===
+        def dense(name):
+            layer = keras.layers.Dense(
+                hidden,
+                kernel_initializer=kernel_initializer(self.initializer_range),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            layer.build((None, hidden))
+            return layer
+
+        self.query, self.key, self.value, self.output_dense = map(
+            dense, ("query", "key", "value", "output")
+        )
+        self.built = True
+
+    def call(self, x, padding_mask=None, training=None):
+        batch, length, hidden = ops.shape(x)
+        size = hidden // self.num_heads
+        # Dense layers see (tokens, hidden): a true matrix product, which fuses with its bias.
+        tokens = ops.reshape(x, (-1, hidden))
+
+        def heads(projected):
+            projected = ops.reshape(projected, (batch, length, self.num_heads, size))
+            return ops.transpose(projected, (0, 2, 1, 3))
+
+        query = heads(self.query(tokens)) * (1.0 / math.sqrt(size))
+        scores = ops.matmul(query, ops.transpose(heads(self.key(tokens)), (0, 1, 3, 2)))
+        if padding_mask is not None:
+            padding = 1 - ops.cast(padding_mask, scores.dtype)
+            scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
+        probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
+        mixed = ops.matmul(probabilities, heads(self.value(tokens)))
+        mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
+        return ops.reshape(self.output_dense(mixed), (batch, length, hidden))
+
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "dropout": self.dropout.rate,
+            "initializer_range": self.initializer_range,
+        }

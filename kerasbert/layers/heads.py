@@ -1,0 +1,127 @@
+"""What stands on the encoder: the pooler and the masked-language-model head."""
+
+import keras
+from keras import ops
+
+from kerasbert.layers.initializers import activation_function, kernel_initializer
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class Pooler(keras.layers.Layer):
+    """The first token, `[CLS]`, through a tanh layer (google-research/bert, `modeling.BertModel`).
+
+    Call: `x`, (batch, sequence, hidden) -> (batch, hidden).
+
+    Args:
+        initializer_range: standard deviation of the initial kernel.
+    """
+
+    def __init__(self, initializer_range: float = 0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.initializer_range = initializer_range
+
+    def build(self, x_shape):
+        self.dense = keras.layers.Dense(
+            x_shape[-1],
+            activation="tanh",
+            kernel_initializer=kernel_initializer(self.initializer_range),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.dense.build((None, x_shape[-1]))
+        self.built = True
+
+    def call(self, x):
+        return self.dense(x[:, 0])
+
+    def compute_output_shape(self, x_shape):
+        return (x_shape[0], x_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "initializer_range": self.initializer_range}
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class MLMHead(keras.layers.Layer):
+    """Predicts the tokens at given positions, with the token table as its output matrix.
+
+    Dense, activation, LayerNorm, then a product with the token embeddings and a bias
+    (google-research/bert, `run_pretraining.get_masked_lm_output`). Only the given positions are
+    computed.
+
+    Call: `(x, mask_positions)`, float (batch, sequence, hidden) and int (batch, masked)
+    -> float32 logits (batch, masked, vocabulary).
+
+    Args:
+        token_embedding: the `keras.layers.Embedding` whose table is shared, not copied; it must
+            be built first.
+        activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`.
+        layer_norm_epsilon: added to the variance.
+        initializer_range: standard deviation of the initial kernel.
+    """
+
+    def __init__(
+        self,
+        token_embedding: keras.layers.Embedding,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-12,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.initializer_range = initializer_range
+
+    def build(self, x_shape, mask_positions_shape=None):
+        hidden = x_shape[-1]
+        self.dense = keras.layers.Dense(
+            self.token_embedding.output_dim,
+            activation=activation_function(self.activation),
+            kernel_initializer=kernel_initializer(self.initializer_range),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.dense.build((None, hidden))
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
+        )
+        self.layer_norm.build((None, self.token_embedding.output_dim))
+        self.bias = self.add_weight(
+            shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias"
+        )
+        self.built = True
+
+    def call(self, x, mask_positions):
+        batch, length, hidden = ops.shape(x)
+        # A flat gather: its gradient is one scatter, where that of take_along_axis is not.
+        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
+        places = ops.reshape(rows + ops.cast(mask_positions, "int32"), (-1,))
+        tokens = ops.take(ops.reshape(x, (-1, hidden)), places, axis=0)
+        tokens = self.layer_norm(self.dense(tokens))
+        table = ops.cast(self.token_embedding.embeddings, self.compute_dtype)
+        logits = ops.matmul(tokens, ops.transpose(table))
+        logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+        return ops.reshape(logits, (batch, ops.shape(mask_positions)[1], -1))
+
+    def compute_output_shape(self, x_shape, mask_positions_shape):
+        return (*mask_positions_shape, self.token_embedding.input_dim)
+
+    def compute_output_spec(self, x, mask_positions):
+        shape = self.compute_output_shape(x.shape, mask_positions.shape)
+        return keras.KerasTensor(shape, dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "token_embedding": keras.saving.serialize_keras_object(self.token_embedding),
+            "activation": self.activation,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "initializer_range": self.initializer_range,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        embedding = keras.saving.deserialize_keras_object(config["token_embedding"])
+        return cls(**{**config, "token_embedding": embedding})

@@ -1,0 +1,102 @@
+"""One layer of the encoder."""
+
+import keras
+from keras import ops
+
+from kerasbert.layers.attention import SelfAttention
+from kerasbert.layers.initializers import activation_function, kernel_initializer
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and feed-forward, each with dropout, residual and *then* LayerNorm.
+
+    BERT §3; google-research/bert, `modeling.transformer_model` ("post-LN").
+
+    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence)
+    -> (batch, sequence, hidden).
+
+    Args:
+        num_heads: attention heads.
+        intermediate_dim: width between the two feed-forward layers.
+        activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`.
+        dropout: rate after attention and after feed-forward.
+        attention_dropout: rate on the attention probabilities.
+        layer_norm_epsilon: added to the variance.
+        initializer_range: standard deviation of the initial kernels.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        intermediate_dim: int,
+        activation: str = "gelu_tanh",
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        layer_norm_epsilon: float = 1e-12,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.initializer_range = initializer_range
+
+        # === Layers ===
+        policy = self.dtype_policy
+        self.attention = SelfAttention(
+            num_heads, attention_dropout, initializer_range, dtype=policy, name="attention"
+        )
+        self.attention_layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=policy, name="attention_layer_norm"
+        )
+        self.intermediate = keras.layers.Dense(
+            intermediate_dim,
+            activation=activation_function(activation),
+            kernel_initializer=kernel_initializer(initializer_range),
+            dtype=policy,
+            name="intermediate",
+        )
+        self.output_layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=policy, name="output_layer_norm"
+        )
+        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+
+    def build(self, x_shape, padding_mask_shape=None):
+        hidden = x_shape[-1]
+        self.output_dense = keras.layers.Dense(
+            hidden,
+            kernel_initializer=kernel_initializer(self.initializer_range),
+            dtype=self.dtype_policy,
+            name="output",
+        )
+        self.attention.build(x_shape)
+        self.attention_layer_norm.build(x_shape)
+        self.intermediate.build((None, hidden))
+        self.output_dense.build((None, self.intermediate_dim))
+        self.output_layer_norm.build(x_shape)
+        self.built = True
+
+    def call(self, x, padding_mask=None, training=None):
+        attended = self.dropout(self.attention(x, padding_mask), training=training)
+        x = self.attention_layer_norm(x + attended)
+        tokens = ops.reshape(x, (-1, ops.shape(x)[-1]))
+        forward = ops.reshape(self.output_dense(self.intermediate(tokens)), ops.shape(x))
+        return self.output_layer_norm(x + self.dropout(forward, training=training))
+
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "activation": self.activation,
+            "dropout": self.dropout.rate,
+            "attention_dropout": self.attention.dropout.rate,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "initializer_range": self.initializer_range,
+        }

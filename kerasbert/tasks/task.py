@@ -1,0 +1,272 @@
+"""What every task shares: text as an input type, saving, loading, export.
+
+TensorFlow is imported where text comes in and nowhere else, so that a task on ready features also
+runs on other Keras backends.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any, Self
+
+import keras
+
+from kerasbert import checkpoints
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.errors import InputError
+
+
+class Task(keras.Model):
+    """A functional Keras model on a backbone that also takes raw strings.
+
+    `fit`, `evaluate` and `predict` are Keras's own. Beside ready features (see
+    `kerasbert.features`) their `x` may be text: a list, array or tensor of strings; for pairs a
+    tuple of two of those or a dict of `text` and `text_pair`; or a batched `tf.data.Dataset` of
+    any of these, alone or as `(x, y)` or `(x, y, sample_weight)`.
+
+    Args:
+        backbone: the encoder.
+        inputs: symbolic features.
+        outputs: symbolic outputs.
+        tokenizer: turns text into ids; None: the task takes features only.
+        sequence_length: tokens a text may have, the rest is cut off; None: all that the backbone
+            takes.
+        name: the model's name.
+    """
+
+    def __init__(self, backbone: Backbone, inputs, outputs, *, tokenizer, sequence_length, name):
+        limit = backbone.config.max_sequence_length
+        if sequence_length is not None and not 4 <= sequence_length <= limit:
+            raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
+        if tokenizer is not None and tokenizer.vocabulary_size != backbone.config.vocabulary_size:
+            raise InputError(
+                f"the tokenizer has {tokenizer.vocabulary_size} pieces, "
+                f"the backbone {backbone.config.vocabulary_size} token embeddings"
+            )
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length or limit
+
+    def __call__(self, inputs, *args, **kwargs):
+        """Runs the model on features; those that may be absent are filled in."""
+        return super().__call__(keys.with_defaults(inputs), *args, **kwargs)
+
+    # === What a task says about itself ===
+
+    def head_config(self) -> dict:
+        """The constructor's arguments beyond backbone and text, in JSON types."""
+        return {}
+
+    def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
+        """Turns a batch of strings into `(features, y, sample_weight)`, in the graph.
+
+        Args:
+            index: int64 scalar, the number of the batch, for what has to be drawn at random.
+            text: `text` and perhaps `text_pair`, string tensors (batch,).
+            y: labels as given, or None.
+            sample_weight: as given, or None.
+        """
+        return self.text_features(**text), y, sample_weight
+
+    def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
+        """The names of the string inputs of an export, and the function from them to outputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no export")
+
+    # === Text ===
+
+    @property
+    def packer(self):
+        """Strings to features with this task's tokenizer and length."""
+        from kerasbert.text import TextPacker
+
+        if self.tokenizer is None:
+            raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
+        return TextPacker(self.tokenizer, self.sequence_length)
+
+    def text_features(self, text, text_pair=None) -> dict:
+        """Features of a batch of strings, for prediction; in the graph."""
+        return self.packer(text, text_pair)
+
+    def fit(self, x=None, y=None, batch_size=None, validation_data=None, **kwargs):
+        """Keras's `fit`, on features or text."""
+        if keys.is_text(x):
+            from kerasbert.data import text_batches
+
+            x, y, weight, held_out = text_batches.split(
+                x, y, kwargs.pop("sample_weight", None), kwargs.pop("validation_split", 0.0)
+            )
+            validation_data = held_out or validation_data
+            x = self._examples(x, y, weight, batch_size, shuffle=kwargs.pop("shuffle", True))
+            y = batch_size = None
+        parts = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
+        if keys.is_text(parts[0]):
+            size = kwargs.pop("validation_batch_size", None)
+            validation_data = self._examples(*parts, batch_size=size)
+        return super().fit(x, y, batch_size, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+        """Keras's `evaluate`, on features or text."""
+        if keys.is_text(x):
+            x = self._examples(x, y, sample_weight, batch_size)
+            y = sample_weight = batch_size = None
+        return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
+        if keys.is_text(x):
+            from kerasbert.data import text_batches
+
+            batches = text_batches.batches(x, batch_size=batch_size or 32)
+            x = batches.map(lambda text, *_: self.text_features(**text), num_parallel_calls=2)
+            x, batch_size = x.prefetch(2), None
+        return super().predict(x, batch_size, **kwargs)
+
+    def _examples(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
+        from kerasbert.data import text_batches
+
+        batches = text_batches.batches(
+            x, y, sample_weight, batch_size=batch_size or 32, shuffle=shuffle
+        )
+        examples = batches.enumerate().map(
+            lambda index, batch: _without_none(self.training_examples(index, *batch)),
+            num_parallel_calls=2,
+        )
+        return examples.prefetch(2)
+
+    # === Save and load ===
+
+    def save_to_preset(self, directory: str | os.PathLike) -> None:
+        """Writes config, weights and tokenizer to `directory`; whole or not at all.
+
+        Raises:
+            InputError: `directory` exists already.
+        """
+        config = {
+            "task": type(self).__name__,
+            "backbone": dataclasses.asdict(self.backbone.config),
+            "sequence_length": self.sequence_length,
+            "head": self.head_config(),
+        }
+        checkpoints.save(directory, config, self.weights, self.tokenizer)
+
+    @classmethod
+    def from_preset(
+        cls,
+        directory: str | os.PathLike,
+        *,
+        sequence_length: int | None = None,
+        dtype=None,
+        backbone: dict | None = None,
+        **head: Any,
+    ) -> Self:
+        """Loads the task from a directory that any task, or a backbone, was saved to.
+
+        The head's weights are loaded when the directory holds the same task with the same head;
+        otherwise the head is new, and only the encoder comes from the directory.
+
+        Args:
+            directory: what `save_to_preset` wrote.
+            sequence_length: as in the constructor; None: as stored.
+            dtype: a Keras dtype policy for computing; the weights stay float32.
+            backbone: facts of `BackboneConfig` to change, such as `{"dropout": 0.0}`.
+            **head: the constructor's other arguments, such as `classes`; those left out are as
+                stored.
+
+        Raises:
+            InputError: the directory does not hold such a model, or lacks what the head needs.
+        """
+        preset = checkpoints.load(directory)
+        encoder = Backbone(BackboneConfig.from_stored(preset, **(backbone or {})), dtype=dtype)
+        stored = preset.config.get("head", {}) if preset.config["task"] == cls.__name__ else None
+        task = cls(
+            encoder,
+            tokenizer=_load_tokenizer(preset),
+            sequence_length=sequence_length or preset.config.get("sequence_length"),
+            **{**(stored or {}), **head},
+        )
+        same_head = stored is not None and all(stored.get(k) == v for k, v in head.items())
+        preset.assign(task.weights if same_head else encoder.weights)
+        return task
+
+    def get_config(self) -> dict:
+        """Everything that `from_config` needs, the vocabulary included."""
+        tokenizer = self.tokenizer and {
+            **self.tokenizer.get_config(),
+            "vocabulary": list(self.tokenizer.vocabulary),
+        }
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "tokenizer": tokenizer,
+            "sequence_length": self.sequence_length,
+            "name": self.name,
+            **self.head_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> Self:
+        """The inverse of `get_config`."""
+        config = dict(config)
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
+        if config["tokenizer"]:
+            config["tokenizer"] = _tokenizer(config["tokenizer"], config["tokenizer"]["vocabulary"])
+        return cls(backbone, **config)
+
+    # === Export ===
+
+    def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
+        """Writes a SavedModel that takes raw strings and runs under TensorFlow Serving.
+
+        It appears under `path` when it is complete and, unless `check` is off, has given the same
+        answers as this model in a fresh process.
+
+        Args:
+            path: the version directory, such as `saved_models/NAME/1`.
+            check: compare with the live model in a fresh process (takes some seconds).
+            overwrite: replace what is at `path`.
+
+        Raises:
+            InputError: `path` exists, or can't be written.
+            RuntimeError: the check failed; nothing is left at `path`.
+        """
+        from kerasbert.serving import saved_model
+
+        if self.tokenizer is None:
+            raise InputError(f"{self.name} has no tokenizer, so it can't be exported to take text")
+        inputs, function = self.serving_signature()
+        metadata = {
+            "task": type(self).__name__,
+            "inputs": inputs,
+            "sequence_length": self.sequence_length,
+            "tokenizer": self.tokenizer.get_config(),
+            **self.head_config(),
+        }
+        saved_model.write(
+            path, function, inputs, self.variables, metadata, check=check, overwrite=overwrite
+        )
+
+
+def _without_none(example: tuple) -> tuple:
+    """Keras wants (x,), (x, y) or (x, y, w)."""
+    while example[-1] is None:
+        example = example[:-1]
+    return example
+
+
+def _load_tokenizer(preset: checkpoints.Preset):
+    config = preset.config.get("tokenizer")
+    if config is None:
+        return None
+    tokenizer = _tokenizer(config, preset.vocabulary_path)
+    if tokenizer.vocabulary_sha256 != config["vocabulary_sha256"]:
+        raise InputError(f"{preset.vocabulary_path}: is not the vocabulary of the model beside it")
+    return tokenizer
+
+
+def _tokenizer(config: dict, vocabulary):
+    from kerasbert.text import TOKENIZERS
+
+    return TOKENIZERS[config["kind"]](
+        vocabulary, lowercase=config["lowercase"], strip_accents=config["strip_accents"]
+    )

@@ -1,0 +1,130 @@
+"""A text, or a pair of texts -> one of several classes."""
+
+from collections.abc import Sequence
+
+import keras
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.errors import InputError
+from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.tasks.task import Task
+from kerasbert.training.optimizers import adamw
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class TextClassifier(Task):
+    """The pooled `[CLS]` through dropout and a linear layer (BERT, §4.1).
+
+    Call: features -> logits, float32 (batch, classes). Labels in `fit` and `evaluate` are class
+    indices or, with text, class names.
+
+    Args:
+        backbone: the encoder.
+        classes: the class names in the order of the logits, or how many there are.
+        tokenizer: see `Task`.
+        sequence_length: see `Task`.
+        pair: whether it takes two texts; None: as the first text it is given.
+        dropout: rate before the linear layer; None: as the backbone's.
+        name: the model's name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: Sequence[str] | int | None = None,
+        *,
+        tokenizer=None,
+        sequence_length: int | None = None,
+        pair: bool | None = None,
+        dropout: float | None = None,
+        name: str = "text_classifier",
+    ):
+        if classes is None:
+            raise InputError("TextClassifier needs classes: their names, or how many there are")
+        names = range(classes) if isinstance(classes, int) else classes
+        names = [str(name) for name in names]
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise InputError(f"classes must be two or more different names, found {names}")
+        dropout = backbone.config.dropout if dropout is None else dropout
+
+        # === Layers ===
+        dropout_layer = keras.layers.Dropout(dropout, name="classifier_dropout")
+        classifier = keras.layers.Dense(
+            len(names),
+            kernel_initializer=kernel_initializer(backbone.config.initializer_range),
+            dtype="float32",
+            name="classifier",
+        )
+
+        # === Functional model ===
+        inputs = feature_inputs()
+        pooled = backbone(inputs)[keys.POOLED_OUTPUT]
+        super().__init__(
+            backbone,
+            inputs,
+            classifier(dropout_layer(pooled)),
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            name=name,
+        )
+
+        # === Config ===
+        self.classes = names
+        self.pair = pair
+        self.dropout_rate = dropout
+
+    def head_config(self) -> dict:
+        """Class names, pair or not, dropout."""
+        return {"classes": list(self.classes), "pair": self.pair, "dropout": self.dropout_rate}
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        """Keras's `compile`; AdamW, cross-entropy on logits and accuracy unless given.
+
+        XLA is off unless asked for: batches vary in length, and every new length would compile.
+        """
+        super().compile(
+            optimizer=optimizer or adamw(5e-5),
+            loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            **{"jit_compile": False, **kwargs},
+        )
+
+    def text_features(self, text, text_pair=None) -> dict:
+        """Features of a batch of strings; in the graph."""
+        pair = text_pair is not None
+        if self.pair is None:
+            self.pair = pair
+        if self.pair != pair:
+            raise InputError(f"{self.name} takes {'pairs of texts' if self.pair else 'one text'}")
+        return super().text_features(text, text_pair)
+
+    def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
+        """Features and class indices."""
+        import tensorflow as tf
+
+        if y is not None and y.dtype == tf.string:
+            matches = tf.equal(y[:, tf.newaxis], tf.constant(self.classes))
+            known = tf.reduce_any(matches, axis=1)
+            unknown = tf.boolean_mask(y, ~known)
+            check = tf.debugging.Assert(
+                tf.reduce_all(known), ["label that is none of the classes:", unknown]
+            )
+            with tf.control_dependencies([check]):
+                y = tf.argmax(matches, axis=1, output_type=tf.int32)
+        return super().training_examples(index, text, y, sample_weight)
+
+    def serving_signature(self):
+        """`text` (and `text_pair`) -> `scores`, `label`, `labels`."""
+        import tensorflow as tf
+
+        def classify(text, text_pair=None):
+            logits = self(self.text_features(text, text_pair), training=False)
+            names = tf.constant(self.classes)
+            return {
+                "scores": tf.nn.softmax(logits),
+                "label": tf.gather(names, tf.argmax(logits, axis=-1)),
+                "labels": tf.broadcast_to(names, tf.shape(logits)),
+            }
+
+        return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify

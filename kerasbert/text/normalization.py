@@ -1,0 +1,115 @@
+r"""What BERT does to a string before it looks for word pieces, as TensorFlow string ops.
+
+Follows `BasicTokenizer` of google-research/bert (`tokenization.py`) in the order of Hugging Face
+`tokenizers`' `BertNormalizer`: clean, strip accents, lower-case. The split at white space,
+punctuation and CJK characters is left to the WordPiece op, which does it in the same pass. The
+character classes are written out because the tables behind `\p{..}` move with every Unicode version, and a
+vocabulary does not.
+
+Two places where implementations of "BERT's tokenizer" disagree with each other, and what is done
+here: a Greek capital sigma always becomes σ (as in Hugging Face `tokenizers`; Python's `str.lower`
+writes ς at a word's end), and punctuation and combining marks are those of current Unicode (as in
+Python; the tables of `tokenizers` stop at Unicode 8).
+"""
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+# Dropped: NUL, U+FFFD, and the control (Cc), format (Cf) and private-use (Co) characters, but for
+# tab, newline and carriage return.
+_REMOVED = (
+    r"\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\x{ad}\x{600}-\x{605}\x{61c}\x{6dd}\x{70f}"
+    r"\x{180e}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{2066}-\x{206f}\x{e000}-\x{f8ff}"
+    r"\x{feff}\x{fff9}-\x{fffb}\x{fffd}\x{110bd}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}"
+    r"\x{e0020}-\x{e007f}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}"
+)
+# Turned into a space: tab, newline, carriage return and the other separators (Zs, Zl, Zp).
+_SPACE = r"\t\n\r\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+# Words of their own: the CJK blocks of `_is_chinese_char`.
+_CJK = (
+    r"\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{2a6df}\x{2a700}-\x{2ceaf}"
+    r"\x{2f800}-\x{2fa1f}"
+)
+# Words of their own: `_is_punctuation`, that is ASCII symbols and the P* categories.
+_PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
+# Not punctuation themselves, but their canonical decomposition starts with it: GREEK VARIA (a
+# grave accent) and NOT EQUAL, NOT LESS-THAN, NOT GREATER-THAN.
+_DECOMPOSES_TO_PUNCTUATION = r"\x{1fef}\x{2260}\x{226e}\x{226f}"
+
+# A few of the above, enough to tell ordinary text from a run without any word boundary.
+_COMMON_BOUNDARIES = r" !-/:-@\[-`{-~\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{ff0c}"
+
+#: BERT gives up on words longer than this many characters and calls them unknown.
+MAX_WORD_CHARACTERS = 100
+
+
+def normalize(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Tensor:
+    """Cleans `text` as BERT does, up to but not including the split at punctuation.
+
+    Args:
+        text: string tensor of any shape; bytes that are not UTF-8 are dropped.
+        lowercase: lower-case every character on its own (no word-final sigma).
+        strip_accents: decompose canonically (NFD) and drop the combining marks.
+
+    Returns:
+        A string tensor of the same shape, with spaces as the only white space.
+    """
+    text = _drop_invalid_utf8(text)
+    text = tf.strings.regex_replace(text, f"[{_REMOVED}]+", "")
+    text = tf.strings.regex_replace(text, f"[{_SPACE}]", " ")
+    if strip_accents:
+        text = tf_text.normalize_utf8(text, "NFD")
+        text = tf.strings.regex_replace(text, r"\p{Mn}+", "")
+    if lowercase:
+        text = tf.strings.regex_replace(text, "Σ", "σ")
+        text = tf.strings.lower(text, encoding="utf-8")
+    return text
+
+
+def _drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:
+    # A regular expression's dot matches characters only, ten times as fast as transcoding.
+    valid = tf.reduce_all(tf.strings.regex_full_match(text, "(?s).*"))
+    return tf.cond(
+        valid,
+        lambda: text,
+        lambda: tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"),
+    )
+
+
+def replace_long_words(text: tf.Tensor, replacement: str) -> tf.Tensor:
+    """Puts `replacement` for every word of more than `MAX_WORD_CHARACTERS` characters.
+
+    The WordPiece op counts bytes where BERT counts characters, so the limit is kept here. Such
+    words are rare, so the text is taken apart only where there may be one.
+
+    Args:
+        text: string tensor, already normalized.
+        replacement: a string that the tokenizer does not know.
+    """
+    count = MAX_WORD_CHARACTERS + 1
+
+    def replace():
+        split = tf.strings.regex_replace(text, f"[{_PUNCTUATION}{_CJK}]", r" \0 ")
+        return tf.strings.regex_replace(split, f"[^ ]{{{count},}}", replacement)
+
+    candidate = f"(?s).*[^{_COMMON_BOUNDARIES}]{{{count}}}.*"
+    seen = tf.reduce_any(tf.strings.regex_full_match(text, candidate))
+    return tf.cond(seen, replace, lambda: text)
+
+
+def split_words(
+    text: tf.Tensor, *, strip_accents: bool
+) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+    """Splits the original, not yet normalized strings where BERT would end up splitting.
+
+    Args:
+        text: string tensor of shape (batch,).
+        strip_accents: whether normalization will decompose characters.
+
+    Returns:
+        The words and their byte offsets, start and end (exclusive): ragged, (batch, words), string
+        and int64. A word still carries its case, accents and characters that cleaning will drop.
+    """
+    kept = _PUNCTUATION + _CJK + (_DECOMPOSES_TO_PUNCTUATION if strip_accents else "")
+    text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
+    return tf_text.regex_split_with_offsets(text, f"[ {_SPACE}{kept}]", f"[{kept}]")

@@ -1,0 +1,130 @@
+"""[CLS] a [SEP] b [SEP]: token ids to features, in core ops that every server links."""
+
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.text.wordpiece import WordPieceTokenizer
+
+
+def truncate_pair(a: tf.RaggedTensor, b: tf.RaggedTensor, budget: int):
+    """Shortens two texts together to at most `budget` tokens, the longer one first.
+
+    The result of `_truncate_seq_pair` in google-research/bert (`run_classifier.py`), which drops
+    one token at a time from the end of the longer text, from `b` when they are equal, in closed
+    form.
+
+    Args:
+        a: ragged ids, (batch, tokens).
+        b: ragged ids, (batch, tokens).
+        budget: tokens that both may have together.
+
+    Returns:
+        `a` and `b`, shortened.
+    """
+    length_a, length_b = a.row_lengths(), b.row_lengths()
+    limit = tf.constant(budget, length_a.dtype)
+    keep_a = tf.minimum(length_a, tf.maximum(limit - length_b, (limit + 1) // 2))
+    keep_b = tf.minimum(length_b, tf.maximum(limit - length_a, limit // 2))
+    return _head(a, keep_a), _head(b, keep_b)
+
+
+def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first `lengths[i]` values of each row."""
+    position = tf.range(tf.size(rows.flat_values, rows.row_splits.dtype)) - tf.gather(
+        rows.row_starts(), rows.value_rowids()
+    )
+    keep = position < tf.gather(lengths, rows.value_rowids())
+    return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(rows.flat_values, keep), lengths)
+
+
+def pack(
+    a: tf.RaggedTensor,
+    b: tf.RaggedTensor | None,
+    *,
+    cls_id: int,
+    sep_id: int,
+    pad_id: int,
+    sequence_length: int,
+    pad_to_longest: bool = False,
+) -> dict[str, tf.Tensor]:
+    """Builds the features of one text or a pair, truncated to `sequence_length`.
+
+    Args:
+        a: ragged ids of the first texts, (batch, tokens).
+        b: ragged ids of the second texts, or None.
+        cls_id: the id of [CLS].
+        sep_id: the id of [SEP].
+        pad_id: the id of [PAD].
+        sequence_length: tokens a row may have, [CLS] and [SEP] included.
+        pad_to_longest: pad to the longest row of the batch instead of to `sequence_length`.
+
+    Returns:
+        `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+    """
+    rows = a.nrows()
+    special = 2 if b is None else 3
+    if sequence_length <= special:
+        raise ValueError(f"sequence_length must be over {special}, found {sequence_length}")
+
+    def column(id):
+        return tf.fill(tf.stack([rows, 1]), tf.constant(id, a.dtype))
+
+    if b is None:
+        a = _head(a, tf.minimum(a.row_lengths(), sequence_length - special))
+        first = tokens = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
+    else:
+        a, b = truncate_pair(a, b, sequence_length - special)
+        first = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
+        tokens = tf.concat([first, b, column(sep_id)], axis=1)
+
+    width = None if pad_to_longest else sequence_length
+    token_ids = tokens.to_tensor(default_value=pad_id, shape=[None, width])
+    place = tf.range(tf.shape(token_ids, tokens.row_splits.dtype)[1])[tf.newaxis]
+    real = place < tokens.row_lengths()[:, tf.newaxis]
+    second = real & (place >= first.row_lengths()[:, tf.newaxis])
+    return {
+        keys.TOKEN_IDS: token_ids,
+        keys.PADDING_MASK: tf.cast(real, tf.int32),
+        keys.SEGMENT_IDS: tf.cast(second, tf.int32),
+    }
+
+
+class TextPacker:
+    """Raw strings to features: tokenizes, truncates and packs one text or a pair.
+
+    Args:
+        tokenizer: the tokenizer.
+        sequence_length: tokens a row may have at the most, special tokens included.
+    """
+
+    def __init__(self, tokenizer: WordPieceTokenizer, sequence_length: int):
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+
+    def __call__(self, text, text_pair=None, *, pad_to_longest: bool = True, tokenize=None):
+        """Packs strings.
+
+        Args:
+            text: string tensor, (batch,).
+            text_pair: string tensor, (batch,), or None.
+            pad_to_longest: see `pack`.
+            tokenize: another way from strings to ragged ids than `tokenizer.tokenize`.
+
+        Returns:
+            `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+        """
+        tokenize = tokenize or self.tokenizer.tokenize
+        ids_pair = None if text_pair is None else tokenize(text_pair)
+        return self.pack(tokenize(text), ids_pair, pad_to_longest=pad_to_longest)
+
+    def pack(self, a, b=None, *, pad_to_longest: bool = False) -> dict[str, tf.Tensor]:
+        """Packs ragged ids, with this tokenizer's special tokens (see `pack`)."""
+        return pack(
+            a,
+            b,
+            cls_id=self.tokenizer.cls_id,
+            sep_id=self.tokenizer.sep_id,
+            pad_id=self.tokenizer.pad_id,
+            sequence_length=self.sequence_length,
+            pad_to_longest=pad_to_longest,
+        )

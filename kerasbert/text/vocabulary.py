@@ -1,0 +1,128 @@
+"""WordPiece vocabularies: train, load, check.
+
+A vocabulary is a UTF-8 text file with one piece a line; a piece's id is its line number, from 0.
+Pieces that continue a word start with `##`.
+"""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+from kerasbert.errors import InputError
+
+PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL_TOKENS = (PAD, UNKNOWN, CLS, SEP, MASK)
+
+
+def load_vocabulary(path: str | os.PathLike) -> list[str]:
+    """Reads a vocabulary file and checks it.
+
+    Returns:
+        The pieces in the order of their ids.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, starts with a byte order mark, has CRLF line
+            ends, empty lines or duplicates, or lacks one of the special tokens; the message names
+            the file and the line.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't read the vocabulary: {error.strerror}") from None
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise InputError(f"{path}: starts with a byte order mark; save it as UTF-8 without BOM")
+    if (at := data.find(b"\r\n")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        raise InputError(f"{path}:{line}: has Windows line ends (CRLF); convert it to LF")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: is not UTF-8") from None
+    # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
+    vocabulary = text.removesuffix("\n").split("\n")
+    check_vocabulary(vocabulary, str(path))
+    return vocabulary
+
+
+def check_vocabulary(vocabulary: Sequence[str], source: str = "vocabulary") -> None:
+    """Raises `InputError`, naming `source` and the line, for what makes a vocabulary unusable."""
+    lines: dict[str, int] = {}
+    for line, piece in enumerate(vocabulary, start=1):
+        if not piece:
+            raise InputError(f"{source}:{line}: empty line; every line must hold a piece")
+        if piece in lines:
+            raise InputError(f"{source}:{line}: {piece!r} stands already in line {lines[piece]}")
+        lines[piece] = line
+    for token in SPECIAL_TOKENS:
+        if token in lines:
+            continue
+        other_case = next((piece for piece in lines if piece.upper() == token), None)
+        found = f"; line {lines[other_case]} has it as {other_case!r}" if other_case else ""
+        raise InputError(f"{source}: lacks the special token {token}{found}")
+
+
+def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
+    """Checks `vocabulary` and writes it, atomically."""
+    check_vocabulary(vocabulary)
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(vocabulary_bytes(vocabulary))
+    os.replace(temporary, path)
+
+
+def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:
+    """The exact content of a vocabulary's file."""
+    return "".join(piece + "\n" for piece in vocabulary).encode("utf-8")
+
+
+def vocabulary_sha256(vocabulary: Sequence[str]) -> str:
+    """SHA-256 (hex) of a vocabulary as `save_vocabulary` writes it: its identity everywhere."""
+    return hashlib.sha256(vocabulary_bytes(vocabulary)).hexdigest()
+
+
+def train_vocabulary(
+    texts: Iterable[str],
+    vocabulary_size: int,
+    *,
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+    min_frequency: int = 2,
+    alphabet_size: int | None = None,
+) -> list[str]:
+    """Trains a WordPiece vocabulary with Hugging Face `tokenizers`.
+
+    Args:
+        texts: strings, read once.
+        vocabulary_size: how many pieces at the most, the five special tokens included.
+        lowercase: train on lower-cased text, for a tokenizer that lower-cases.
+        strip_accents: as in `WordPieceTokenizer`; None does as `lowercase` says.
+        min_frequency: how often a pair of pieces must be seen to be joined.
+        alphabet_size: how many different characters are kept, the most frequent ones; None: a
+            quarter of the vocabulary.
+
+    Returns:
+        The pieces, the special tokens first ([PAD] is 0).
+
+    Raises:
+        InputError: no text, or a size that does not hold the special tokens and an alphabet.
+    """
+    from tokenizers import BertWordPieceTokenizer
+
+    if vocabulary_size < 2 * len(SPECIAL_TOKENS):
+        raise InputError(f"a vocabulary of {vocabulary_size} pieces is too small to be of use")
+    trainer = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=strip_accents)
+    trainer.train_from_iterator(
+        texts,
+        vocab_size=vocabulary_size,
+        min_frequency=min_frequency,
+        limit_alphabet=alphabet_size or vocabulary_size // 4,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
+    )
+    pieces = trainer.get_vocab()
+    if len(pieces) <= len(SPECIAL_TOKENS):
+        raise InputError("there is no text to train a vocabulary on")
+    return sorted(pieces, key=pieces.get)

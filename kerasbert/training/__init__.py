@@ -1,0 +1,1 @@
+"""Optimizers, schedules, and what a training run writes down."""
