@@ -6,7 +6,6 @@
 """
 
 import dataclasses
-import functools
 import os
 import pathlib
 from collections.abc import Iterable
@@ -36,7 +35,7 @@ class Preset:
     config: dict
     weights: dict
 
-    @functools.cached_property
+    @property
     def vocabulary_path(self) -> pathlib.Path:
         """The vocabulary file."""
         return pathlib.Path(self.source) / VOCABULARY
@@ -97,23 +96,34 @@ def save(directory: str | os.PathLike, config: dict, variables: Iterable, tokeni
         files.write_json(temporary / CONFIG, stored)
 
 
+def load_config(directory: str | os.PathLike) -> dict:
+    """Reads the config of a model directory without its weights.
+
+    Raises:
+        InputError: no such directory, or one of another format.
+    """
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such model directory")
+    path = directory / CONFIG
+    config = files.read_json(path)
+    if config.get("format") != FORMAT:
+        raise InputError(f"{path}: is not a kerasbert model (no format={FORMAT!r})")
+    if config.get("version") != VERSION:
+        raise InputError(
+            f"{path}: is of version {config.get('version')!r}; this kerasbert reads {VERSION}"
+        )
+    return config
+
+
 def load(directory: str | os.PathLike) -> Preset:
     """Reads a model directory and checks that it is whole.
 
     Raises:
         InputError: no such directory, another format, a damaged or missing file.
     """
-    directory = pathlib.Path(directory)
-    if not directory.is_dir():
-        raise InputError(f"{directory}: no such model directory")
-    config = files.read_json(directory / CONFIG)
-    if config.get("format") != FORMAT:
-        raise InputError(f"{directory / CONFIG}: is not a kerasbert model (no format={FORMAT!r})")
-    if config.get("version") != VERSION:
-        raise InputError(
-            f"{directory / CONFIG}: version {config.get('version')!r}, this kerasbert reads {VERSION}"
-        )
-    return Preset(str(directory), config, _read_weights(directory / WEIGHTS, config))
+    config = load_config(directory)
+    return Preset(str(directory), config, _read_weights(pathlib.Path(directory) / WEIGHTS, config))
 
 
 def _read_weights(path: pathlib.Path, config: dict) -> dict:

@@ -1,20 +1,21 @@
-"""A corpus, tokenized once: compact shards, a manifest, random access.
+"""A corpus, tokenized once: compact shards, an index, a manifest; random access in the graph.
 
-    manifest.json           format, tokenizer, counts, inputs, and for each shard its counts and
-                            the SHA-256 of its files
-    vocab.txt               the vocabulary the ids belong to
-    00000.tokens.npy        uint16 (uint32 over 65,536 pieces), every token of the shard
-    00000.sentences.npy     int64, where each sentence starts in it, and its end
-    00000.documents.npy     int64, where each document starts in `sentences`, and its end
-    00001.tokens.npy        ...
+    manifest.json       format, tokenizer, counts, inputs, every file's SHA-256
+    vocab.txt           the vocabulary the ids belong to
+    tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
+    tokens-00001.bin    ...
+    sentences.bin       int64: where each sentence starts, counted in tokens from the beginning of
+                        the corpus, and the end of the last
+    documents.bin       int64: the first sentence of each document, and the end of the last
 """
 
-import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -23,130 +24,104 @@ from kerasbert.text.wordpiece import WordPieceTokenizer
 
 FORMAT, VERSION = "kerasbert-corpus", 1
 MANIFEST, VOCABULARY = "manifest.json", "vocab.txt"
-_PARTS = ("tokens", "sentences", "documents")
+SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
+_INDEX_TYPE = np.dtype("<i8")
 
 
-class ShardWriter:
-    """Collects tokenized sentences and writes them in shards of about `tokens_per_shard`.
+def _token_type(vocabulary_size: int) -> np.dtype:
+    return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
 
-    Holds no more than a shard and the batch being added. A document is never split over shards.
+
+class CorpusWriter:
+    """Writes tokenized sentences as a corpus; holds no more than what is being added.
 
     Args:
-        directory: where the files go; exists.
-        vocabulary_size: decides the type of the tokens.
-        tokens_per_shard: tokens after which a shard is written.
+        directory: where the files go; exists and is empty.
+        tokenizer: what made the ids.
+        tokens_per_shard: tokens after which a new shard is begun.
     """
 
-    def __init__(self, directory: pathlib.Path, vocabulary_size: int, tokens_per_shard: int):
-        self.directory = directory
-        self.dtype = np.uint16 if vocabulary_size <= 1 << 16 else np.uint32
-        self.tokens_per_shard = tokens_per_shard
-        self.shards: list[dict] = []
-        self._buffer: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._buffered = 0
+    def __init__(
+        self, directory: pathlib.Path, tokenizer: WordPieceTokenizer, tokens_per_shard: int
+    ):
+        self._directory = directory
+        self._tokenizer = tokenizer
+        self._token_type = _token_type(tokenizer.vocabulary_size)
+        self._tokens_per_shard = tokens_per_shard
+        self._shards: list[_GrowingFile] = []
+        self._sentences = _GrowingFile(directory / SENTENCES, _INDEX_TYPE)
+        self._documents = _GrowingFile(directory / DOCUMENTS, _INDEX_TYPE)
+        self._last_document = -1
+        self._tokens = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens written so far."""
+        return self._tokens
 
     def add(self, tokens: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> None:
         """Adds sentences.
 
         Args:
             tokens: ids, (tokens,), sentence after sentence.
-            lengths: tokens of each sentence, (sentences,).
-            documents: number of the document of each sentence, (sentences,), never falling.
+            lengths: tokens of each sentence, (sentences,); sentences without tokens are left out.
+            documents: the number of each sentence's document, (sentences,), never falling.
         """
         kept = lengths > 0
-        self._buffer.append((tokens.astype(self.dtype), lengths[kept], documents[kept]))
-        self._buffered += len(tokens)
-        if self._buffered >= self.tokens_per_shard:
-            self._flush(last=False)
+        lengths, documents = lengths[kept], documents[kept]
+        begins = np.diff(documents, prepend=self._last_document) != 0
+        self._documents.append(self._sentences.count + np.flatnonzero(begins))
+        self._sentences.append(self._tokens + np.cumsum(lengths) - lengths)
+        if len(documents):
+            self._last_document = documents[-1]
+        self._tokens += len(tokens)
+        while len(tokens):
+            if not self._shards or self._shards[-1].count == self._tokens_per_shard:
+                path = self._directory / f"tokens-{len(self._shards):05d}.bin"
+                self._shards.append(_GrowingFile(path, self._token_type))
+            room = self._tokens_per_shard - self._shards[-1].count
+            self._shards[-1].append(tokens[:room])
+            tokens = tokens[room:]
 
-    def close(self) -> None:
-        """Writes what is left."""
-        self._flush(last=True)
-
-    def _flush(self, *, last: bool) -> None:
-        if not self._buffer:
-            return
-        tokens, lengths, documents = map(np.concatenate, zip(*self._buffer, strict=True))
-        if not last:  # the last document may go on in the next batch
-            sentences = int(np.searchsorted(documents, documents[-1]))
-        else:
-            sentences = len(lengths)
-        end = int(lengths[:sentences].sum())
-        if sentences:
-            self._write(tokens[:end], lengths[:sentences], documents[:sentences])
-        self._buffer = [(tokens[end:], lengths[sentences:], documents[sentences:])]
-        self._buffered = len(tokens) - end
-
-    def _write(self, tokens, lengths, documents) -> None:
-        first_of_document = np.flatnonzero(np.diff(documents, prepend=-1))
-        arrays = {
-            "tokens": tokens,
-            "sentences": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            "documents": np.append(first_of_document, len(lengths)).astype(np.int64),
+    def close(self, **facts) -> dict:
+        """Writes what makes the corpus complete; returns the manifest, `facts` included."""
+        documents, sentences = self._documents.count, self._sentences.count
+        self._sentences.append(np.array([self._tokens]))
+        self._documents.append(np.array([sentences]))
+        save_vocabulary(self._tokenizer.vocabulary, self._directory / VOCABULARY)
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "tokens": self._tokens,
+            "sentences": sentences,
+            "documents": documents,
+            **facts,
+            "tokenizer": self._tokenizer.get_config(),
+            "shards": [shard.close() for shard in self._shards],
+            "index": [self._sentences.close(), self._documents.close()],
         }
-        number, hashes = len(self.shards), {}
-        for part, array in arrays.items():
-            path = self.directory / _file_name(number, part)
-            np.save(path, array)
-            hashes[path.name] = files.sha256(path)
-        self.shards.append(
-            {
-                "tokens": len(tokens),
-                "sentences": len(lengths),
-                "documents": len(first_of_document),
-                "sha256": hashes,
-            }
-        )
+        files.write_json(self._directory / MANIFEST, manifest)
+        return manifest
 
 
-def _file_name(shard: int, part: str) -> str:
-    return f"{shard:05d}.{part}.npy"
+class _GrowingFile:
+    """A file of numbers that is appended to, hashed on the way."""
 
+    def __init__(self, path: pathlib.Path, dtype: np.dtype):
+        self._file = open(path, "wb")  # noqa: SIM115  closed by close()
+        self._name, self._dtype = path.name, dtype
+        self._hash = hashlib.sha256()
+        self.count = 0
 
-def write_manifest(
-    directory: pathlib.Path, tokenizer: WordPieceTokenizer, shards: list[dict], **facts
-) -> dict:
-    """Writes the manifest and the vocabulary beside the shards; returns the manifest."""
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        **{part: sum(shard[part] for shard in shards) for part in _PARTS},
-        **facts,
-        "tokenizer": tokenizer.get_config(),
-        "shards": shards,
-    }
-    save_vocabulary(tokenizer.vocabulary, directory / VOCABULARY)
-    files.write_json(directory / MANIFEST, manifest)
-    return manifest
+    def append(self, values: np.ndarray) -> None:
+        data = values.astype(self._dtype).tobytes()
+        self._file.write(data)
+        self._hash.update(data)
+        self.count += len(values)
 
-
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-    tokens: np.ndarray
-    sentences: np.ndarray
-    documents: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """A sentence in a corpus, and the document around it; offsets into the shard's tokens.
-
-    Attributes:
-        shard: number of the shard.
-        sentence: number of the sentence in the shard.
-        first: the document's first sentence.
-        last: one past the document's last sentence.
-    """
-
-    shard: int
-    sentence: int
-    first: int
-    last: int
-
-    @property
-    def document(self) -> tuple[int, int]:
-        """What tells this document from all others."""
-        return self.shard, self.first
+    def close(self) -> dict:
+        self._file.close()
+        return {"file": self._name, "count": self.count, "sha256": self._hash.hexdigest()}
 
 
 class Corpus:
@@ -158,6 +133,13 @@ class Corpus:
 
     Raises:
         InputError: no corpus there, or an unfinished or damaged one; the message names the file.
+
+    Attributes:
+        directory: where it is.
+        manifest: what the manifest says.
+        tokenizer: what made the ids.
+        sentences: int64 tensor, (sentences + 1,), the start of each sentence, in tokens.
+        documents: int64 tensor, (documents + 1,), the first sentence of each document.
     """
 
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
@@ -169,55 +151,61 @@ class Corpus:
         )
         if self.tokenizer.vocabulary_sha256 != config["vocabulary_sha256"]:
             raise InputError(f"{self.directory / VOCABULARY}: is not the vocabulary of this corpus")
-        self._shards = [
-            self._open(number, shard, verify) for number, shard in enumerate(self.manifest["shards"])
-        ]
-        # Where each shard starts when all tokens stand in one row.
-        self._starts = np.cumsum([0] + [len(shard.tokens) for shard in self._shards])
+        if verify:
+            for facts in (*self.manifest["shards"], *self.manifest["index"]):
+                self._verify(facts)
+        token_type = _token_type(self.tokenizer.vocabulary_size)
+        self._shards = [self._map(facts, token_type) for facts in self.manifest["shards"]]
+        sentences, documents = (self._map(facts, _INDEX_TYPE) for facts in self.manifest["index"])
+        self.sentences, self.documents = _tensor(sentences), _tensor(documents)
+        self._shard_tensors = [_tensor(shard) for shard in self._shards]
+        self._shard_starts = np.cumsum([0, *map(len, self._shards)])
 
     @property
-    def tokens(self) -> int:
+    def num_tokens(self) -> int:
         """Tokens in the corpus."""
-        return int(self._starts[-1])
+        return self.manifest["tokens"]
 
     @property
-    def documents(self) -> int:
+    def num_documents(self) -> int:
         """Documents in the corpus."""
         return self.manifest["documents"]
 
-    def place(self, token: int) -> Place:
-        """The sentence that holds the token with this number, counted over the whole corpus."""
-        number = int(np.searchsorted(self._starts, token, side="right")) - 1
-        shard = self._shards[number]
-        local = token - self._starts[number]
-        sentence = int(np.searchsorted(shard.sentences, local, side="right")) - 1
-        document = int(np.searchsorted(shard.documents, sentence, side="right")) - 1
-        first, last = shard.documents[document], shard.documents[document + 1]
-        return Place(number, sentence, int(first), int(last))
+    def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
+        """Reads stretches of tokens; in the graph.
 
-    def sentence_bounds(self, place: Place) -> np.ndarray:
-        """Where the sentences of the place's document start in the shard, and the last one's end.
+        Args:
+            starts: int64, (rows,), counted in tokens from the beginning of the corpus.
+            ends: int64, (rows,), exclusive.
 
         Returns:
-            int64, (sentences + 1,).
+            int32, ragged, (rows, tokens).
         """
-        return self._shards[place.shard].sentences[place.first : place.last + 1]
-
-    def read(self, place: Place, start: int, end: int) -> np.ndarray:
-        """Tokens `start` to `end` of the place's shard."""
-        return self._shards[place.shard].tokens[start:end]
+        wanted = tf.ragged.range(starts, ends)
+        places = wanted.flat_values
+        if len(self._shards) == 1:
+            return wanted.with_flat_values(tf.cast(tf.gather(self._shard_tensors[0], places), tf.int32))
+        shard = tf.searchsorted(tf.constant(self._shard_starts), places, side="right") - 1
+        parts = tf.dynamic_partition(places, shard, len(self._shards))
+        order = tf.dynamic_partition(tf.range(tf.size(places)), shard, len(self._shards))
+        tokens = [
+            tf.cast(tf.gather(tensor, part - start), tf.int32)
+            for tensor, part, start in zip(
+                self._shard_tensors, parts, self._shard_starts[:-1], strict=True
+            )
+        ]
+        return wanted.with_flat_values(tf.dynamic_stitch(order, tokens))
 
     def token_counts(self) -> np.ndarray:
         """How often each id occurs, (vocabulary,); reads the whole corpus once."""
         size = self.tokenizer.vocabulary_size
-        return sum(np.bincount(shard.tokens, minlength=size) for shard in self._shards)
+        return sum(np.bincount(shard, minlength=size) for shard in self._shards)
 
-    def __iter__(self) -> Iterator[list[np.ndarray]]:
+    def __iter__(self) -> Iterator[list[list[int]]]:
         """Every document, as a list of its sentences' ids."""
-        for shard in self._shards:
-            for first, last in zip(shard.documents[:-1], shard.documents[1:], strict=True):
-                bounds = shard.sentences[first : last + 1]
-                yield [shard.tokens[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        for first, last in zip(self.documents[:-1], self.documents[1:], strict=True):
+            bounds = self.sentences[first : last + 1]
+            yield self.read(bounds[:-1], bounds[1:]).to_list()
 
     def _read_manifest(self) -> dict:
         path = self.directory / MANIFEST
@@ -228,32 +216,36 @@ class Corpus:
         manifest = files.read_json(path)
         if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
             raise InputError(f"{path}: is not a {FORMAT} manifest of version {VERSION}")
-        if not manifest["shards"]:
-            raise InputError(f"{path}: the corpus is empty")
         return manifest
 
-    def _open(self, number: int, facts: dict, verify: bool) -> _Shard:
-        arrays = {}
-        for part in _PARTS:
-            path = self.directory / _file_name(number, part)
-            if verify:
-                self._verify(path, facts["sha256"][path.name])
-            try:
-                # As a plain array on the mapping: np.memmap itself is slow to slice.
-                arrays[part] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path}: can't be read: {error}") from None
-        if len(arrays["tokens"]) != facts["tokens"]:
-            raise InputError(f"{path}: is not of the length that {MANIFEST} says")
-        return _Shard(**arrays)
-
-    def _verify(self, path: pathlib.Path, expected: str) -> None:
+    def _verify(self, facts: dict) -> None:
+        path = self.directory / facts["file"]
         if not path.exists():
-            raise InputError(f"{path}: this shard is missing; prepare the corpus again")
-        if files.sha256(path) != expected:
-            raise InputError(
-                f"{path}: this shard is damaged (its SHA-256 differs); prepare the corpus again"
-            )
+            raise InputError(f"{path}: is missing; prepare the corpus again")
+        if files.sha256(path) != facts["sha256"]:
+            raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
+
+    def _map(self, facts: dict, dtype: np.dtype) -> np.ndarray:
+        path = self.directory / facts["file"]
+        try:
+            # Copy-on-write, because a mapping that can't be written can't become a tensor.
+            mapped = np.memmap(path, dtype, mode="c")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: can't be read: {error}") from None
+        if len(mapped) != facts["count"]:
+            raise InputError(f"{path}: holds {len(mapped)} numbers, {facts['count']} are expected")
+        return np.asarray(mapped)
+
+
+def _tensor(mapped: np.ndarray) -> tf.Tensor:
+    """A tensor on the mapped file itself: ops read from it what they need, nothing is copied.
+
+    So batches are drawn by the graph alone. A Python function in the input pipeline would also
+    do, but an iterator that is dropped while such a function waits for the interpreter's lock
+    never returns.
+    """
+    with tf.device("CPU"):
+        return tf.experimental.dlpack.from_dlpack(mapped.__dlpack__())
 
 
 def same_vocabulary(corpora: Iterable[Corpus]) -> None:

@@ -1,6 +1,7 @@
 """Documents -> corpus: split into sentences and tokenize, once, in one streaming pass."""
 
-import dataclasses
+import collections
+import concurrent.futures
 import os
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert import files
-from kerasbert.data import corpus
+from kerasbert.data.corpus import CorpusWriter
 from kerasbert.data.documents import Report, find_files, read_documents
 from kerasbert.errors import InputError
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
 _LINES_PER_BATCH = 1024
+_THREADS = os.cpu_count() or 1
 # A sentence ends at a full stop, question or exclamation mark, with quotes and brackets that close
 # after it, before white space; in Chinese and Japanese also without white space.
 _SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
@@ -24,19 +26,19 @@ def prepare_corpus(
     tokenizer: WordPieceTokenizer,
     output: str | os.PathLike,
     *,
-    tokens_per_shard: int = 1 << 24,
-    progress: Callable[[int], None] = lambda lines: None,
+    tokens_per_shard: int = 1 << 25,
+    progress: Callable[[int], None] = lambda sentences: None,
 ) -> dict:
     """Tokenizes documents into a corpus directory that appears when it is complete.
 
-    Memory does not grow with the input: a shard and a few batches of lines are held at a time.
+    Memory does not grow with the input: a few batches of lines are held at a time.
 
     Args:
         inputs: see `kerasbert.data.documents.read_documents`.
         tokenizer: what makes the ids.
         output: the directory to write; must not exist.
         tokens_per_shard: about how many tokens a shard has.
-        progress: called with the number of lines after every batch.
+        progress: called with the number of sentences after every batch.
 
     Returns:
         The manifest.
@@ -47,21 +49,16 @@ def prepare_corpus(
     inputs = find_files(inputs)
     report = Report()
     with files.new_directory(output) as directory:
-        writer = corpus.ShardWriter(directory, tokenizer.vocabulary_size, tokens_per_shard)
+        writer = CorpusWriter(directory, tokenizer, tokens_per_shard)
         for tokens, lengths, documents in _tokenize(_batches(inputs, report), tokenizer):
             writer.add(tokens, lengths, documents)
-            progress(len(documents))
-        writer.close()
-        if not writer.shards:
+            progress(len(lengths))
+        if not writer.tokens:
             raise InputError(f"there is no text in {', '.join(inputs)}")
-        return corpus.write_manifest(
-            directory,
-            tokenizer,
-            writer.shards,
+        return writer.close(
             inputs=inputs,
             empty_documents=report.empty,
             invalid_utf8_lines=report.invalid_utf8,
-            documents_read=dataclasses.asdict(report)["documents"],
         )
 
 
@@ -82,15 +79,26 @@ def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], lis
 def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Token ids, sentence lengths and the sentences' document numbers of every batch, in order."""
 
-    def tokenize(lines, documents):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def tokenize(lines):
         sentences = split_sentences(lines)
         ids = tokenizer.tokenize(sentences.flat_values)
-        return ids.flat_values, ids.row_lengths(), tf.gather(documents, sentences.value_rowids())
+        return ids.flat_values, ids.row_lengths(), sentences.value_rowids()
 
-    strings = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
-    dataset = tf.data.Dataset.from_generator(lambda: batches, output_signature=strings)
-    dataset = dataset.map(tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(2).as_numpy_iterator()
+    def run(lines, documents):
+        tokens, lengths, line = (x.numpy() for x in tokenize(tf.constant(lines)))
+        return tokens, lengths, np.array(documents)[line]
+
+    # Ops leave the interpreter to other threads, so threads keep all cores busy; what waits is
+    # bounded, so memory is.
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        running = collections.deque()
+        for batch in batches:
+            running.append(pool.submit(run, *batch))
+            if len(running) > 2 * _THREADS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def split_sentences(lines: tf.Tensor) -> tf.RaggedTensor:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert import features as keys
-from kerasbert.data.corpus import Corpus, Place
+from kerasbert.data.corpus import Corpus
 from kerasbert.errors import InputError
 from kerasbert.text.packing import TextPacker
 from kerasbert.text.wordpiece import WordPieceTokenizer
@@ -160,21 +160,6 @@ def _example(features, mask_ids, mask_weights, nsp_labels) -> tuple[dict, dict, 
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """Two stretches of a corpus that make one example.
-
-    Attributes:
-        first: place, start and end of the first text.
-        second: place, start and end of the second text.
-        label: 0 if they are as in the document, 1 if not.
-    """
-
-    first: tuple[Place, int, int]
-    second: tuple[Place, int, int]
-    label: int
-
-
 class PretrainingBatches:
     """Draws batches from a corpus: batch number `step` depends on (seed, step) and nothing else.
 
@@ -214,7 +199,7 @@ class PretrainingBatches:
             raise InputError(f"sequence_length must be 8 or more, found {sequence_length}")
         if batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, found {batch_size}")
-        if objective == "nsp" and corpus.documents < 2:
+        if objective == "nsp" and corpus.num_documents < 2:
             raise InputError(
                 f"{corpus.directory}: has one document; next sentence prediction needs two or more"
             )
@@ -225,7 +210,7 @@ class PretrainingBatches:
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
         self.masking = Masking.of(corpus.tokenizer, mask_rate, whole_word)
         self._room = sequence_length - 3  # [CLS] a [SEP] b [SEP]
-        self.windows = max(1, corpus.tokens // self._room)
+        self.windows = max(1, corpus.num_tokens // self._room)
         self._draw_and_mask = tf.function(
             self._batch, input_signature=[tf.TensorSpec([], tf.int64)]
         )
@@ -247,99 +232,115 @@ class PretrainingBatches:
         return batches.prefetch(4)
 
     def _batch(self, step: tf.Tensor) -> tuple[dict, dict, dict]:
-        index = step * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
-        epoch = index // self.windows
-        fixed = tf.fill(tf.shape(epoch), tf.constant(self.seed, tf.int64))
-        shuffle_seed = tf.stack([fixed, epoch, tf.zeros_like(epoch)], axis=1)
-        # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes but one seed.
-        window = tf.raw_ops.RandomIndexShuffle(
-            index=index % self.windows, seed=shuffle_seed, max_index=tf.constant(self.windows - 1, tf.int64), rounds=4
+        step_seed = tf.stack([tf.constant(self.seed, tf.int64), step])
+        masking_seed, pairing_seed = tf.unstack(
+            tf.random.experimental.stateless_split(step_seed, 2)
         )
-        first, first_lengths, second, second_lengths, labels = tf.numpy_function(
-            self._draw, [step, epoch, window], [tf.int32, tf.int64, tf.int32, tf.int64, tf.int32]
-        )
-
-        def rows(tokens, lengths):
-            lengths = tf.ensure_shape(lengths, [self.batch_size])
-            return tf.RaggedTensor.from_row_lengths(tf.ensure_shape(tokens, [None]), lengths)
-
-        features = self.packer.pack(rows(first, first_lengths), rows(second, second_lengths))
+        first, second, labels = self._pairs(self._tokens(step), pairing_seed)
+        features = self.packer.pack(self.corpus.read(*first), self.corpus.read(*second))
         features = {
             name: tf.ensure_shape(value, [self.batch_size, self.packer.sequence_length])
             for name, value in features.items()
         }
-        labels = tf.ensure_shape(labels, [self.batch_size])
-        seed = tf.stack([tf.constant(self.seed, tf.int64), step])
-        return _example(*self.masking(features, seed), labels)
+        return _example(*self.masking(features, masking_seed), labels)
 
-    # === Windows, in NumPy on the mapped files ===
+    def _tokens(self, step: tf.Tensor) -> tf.Tensor:
+        """The token, counted over the corpus, at which each window of a batch is looked for."""
+        index = step * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
+        epoch = index // self.windows
+        seed = tf.fill([self.batch_size], tf.constant(self.seed, tf.int64))
 
-    def _draw(self, step, epochs, windows):
-        random = np.random.default_rng([self.seed, int(step)])
-        # Each epoch moves all windows by another distance.
-        shifts = {
-            epoch: int(np.random.default_rng([self.seed, epoch, 1]).integers(self._room))
-            for epoch in set(epochs.tolist())
-        }
-        starts = [
-            (window * self._room + shifts[epoch]) % self.corpus.tokens
-            for epoch, window in zip(epochs.tolist(), windows.tolist(), strict=True)
-        ]
-        drawn = [self._window(token, random) for token in starts]
-        first = [window.first for window in drawn]
-        second = [window.second for window in drawn]
-        labels = np.array([window.label for window in drawn], np.int32)
-        return *self._read(first), *self._read(second), labels
+        def shuffled(index, size, use):
+            # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes but one seed.
+            return tf.raw_ops.RandomIndexShuffle(
+                index=index,
+                seed=tf.stack([seed, epoch, tf.fill([self.batch_size], tf.constant(use, tf.int64))], 1),
+                max_index=tf.constant(size - 1, tf.int64),
+                rounds=4,
+            )
 
-    def _read(self, parts) -> tuple[np.ndarray, np.ndarray]:
-        tokens = np.concatenate([self.corpus.read(*part) for part in parts]).astype(np.int32)
-        return tokens, np.array([end - start for _, start, end in parts], np.int64)
+        window = shuffled(index % self.windows, self.windows, 0)
+        # Each epoch moves all windows by another distance, so that they are cut elsewhere.
+        shift = shuffled(epoch % self._room, self._room, 1)
+        return (window * self._room + shift) % self.corpus.num_tokens
 
-    def _window(self, token: int, random: np.random.Generator) -> Window:
-        """The window whose first sentence holds this token of the corpus, or an earlier one."""
-        place = self.corpus.place(token)
-        bounds = self.corpus.sentence_bounds(place)
-        start = self._start(bounds, place)
-        end = min(start + self._room, int(bounds[-1]))
-        middle, aligned = _cut(bounds, start, end, random)
-        first, second = (place, start, middle), (place, middle, end)
-        label = int(random.integers(2))
-        if label and self.objective == "sop":
-            first, second = second, first
-        elif label:
-            second = self._elsewhere(place, end - middle, aligned, random)
-        return Window(first, second, label)
+    def _pairs(self, tokens: tf.Tensor, seed: tf.Tensor):
+        """Start and end of the first parts and of the second parts, and the labels."""
+        draw = _Draws(seed, self.batch_size)
+        document = self._document(tokens)
+        start, end = self._window(tokens, document)
+        middle, between_sentences = self._cut(start, end, draw)
+        labels = tf.cast(draw.below(2), tf.int32)
+        swapped = labels == 1
+        if self.objective == "sop":
+            first = tf.where(swapped, middle, start), tf.where(swapped, end, middle)
+            second = tf.where(swapped, start, middle), tf.where(swapped, middle, end)
+            return first, second, labels
+        other = self._elsewhere(document, end - middle, between_sentences, draw)
+        second = tf.where(swapped, other[0], middle), tf.where(swapped, other[1], end)
+        return (start, middle), second, labels
 
-    def _start(self, bounds: np.ndarray, place: Place) -> int:
-        """The start of the place's sentence, or of an earlier one that fills the row."""
-        start = bounds[place.sentence - place.first]
-        filling = np.searchsorted(bounds, bounds[-1] - self._room, side="right") - 1
-        return int(min(start, bounds[max(filling, 0)]))
+    def _document(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """First sentence, and one past the last, of the documents that hold these tokens."""
+        sentence = _last_at_or_before(self.corpus.sentences, tokens)
+        document = _last_at_or_before(self.corpus.documents, sentence)
+        bounds = self.corpus.documents
+        return tf.gather(bounds, document), tf.gather(bounds, document + 1)
 
-    def _elsewhere(self, place: Place, length: int, aligned: bool, random) -> tuple[Place, int, int]:
-        """`length` tokens, or as many as there are, of another document."""
-        for _ in range(100):
-            token = int(random.integers(self.corpus.tokens))
-            other = self.corpus.place(token)
-            if other.document != place.document:
-                break
-        else:
-            raise InputError(f"{self.corpus.directory}: one document is nearly all of the corpus")
-        bounds = self.corpus.sentence_bounds(other)
-        latest = max(int(bounds[0]), int(bounds[-1]) - length)
-        if aligned:
-            start = int(bounds[random.integers(np.searchsorted(bounds[:-1], latest, "right"))])
-        else:
-            start = int(random.integers(bounds[0], latest + 1))
-        return other, start, min(start + length, int(bounds[-1]))
+    def _window(self, tokens, document) -> tuple[tf.Tensor, tf.Tensor]:
+        """From the start of the token's sentence, or of an earlier one, as much as a row holds.
+
+        An earlier one where the document ends too soon to fill the row.
+        """
+        sentences = self.corpus.sentences
+        document_end = tf.gather(sentences, document[1])
+        latest = tf.minimum(tokens, document_end - self._room)
+        sentence = tf.maximum(_last_at_or_before(sentences, latest), document[0])
+        start = tf.gather(sentences, sentence)
+        return start, tf.minimum(start + self._room, document_end)
+
+    def _cut(self, start, end, draw: "_Draws") -> tuple[tf.Tensor, tf.Tensor]:
+        """Where windows are cut in two, and whether that is between sentences."""
+        sentences = self.corpus.sentences
+        first = _last_at_or_before(sentences, start) + 1
+        count = _last_at_or_before(sentences, end - 1) + 1 - first
+        inside = tf.gather(sentences, first + draw.below(tf.maximum(count, 1)))
+        anywhere = start + 1 + draw.below(tf.maximum(end - start - 1, 1))
+        return tf.where(count > 0, inside, tf.minimum(anywhere, end)), count > 0
+
+    def _elsewhere(self, document, length, between_sentences, draw: "_Draws"):
+        """Start and end of `length` tokens, or as many as there are, of other documents."""
+        sentences = self.corpus.sentences
+        begin, end = tf.gather(sentences, document[0]), tf.gather(sentences, document[1])
+        # One of the tokens of all other documents, each as likely as the next.
+        token = draw.below(self.corpus.num_tokens - (end - begin))
+        first, last = self._document(tf.where(token < begin, token, token + end - begin))
+        begin, end = tf.gather(sentences, first), tf.gather(sentences, last)
+        latest = tf.maximum(begin, end - length)
+        choices = _last_at_or_before(sentences, latest) + 1 - first
+        sentence = tf.gather(sentences, first + draw.below(choices))
+        start = tf.where(between_sentences, sentence, begin + draw.below(latest - begin + 1))
+        return start, tf.minimum(start + length, end)
 
 
-def _cut(bounds: np.ndarray, start: int, end: int, random) -> tuple[int, bool]:
-    """Where a window is cut in two, and whether that is between sentences."""
-    inside = bounds[np.searchsorted(bounds, start, "right") : np.searchsorted(bounds, end)]
-    if len(inside):
-        return int(inside[random.integers(len(inside))]), True
-    return int(random.integers(start, end)) if end - start > 1 else start, False
+def _last_at_or_before(bounds: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """For each place, the index of the last of the rising `bounds` that is not beyond it."""
+    return tf.searchsorted(bounds, places, "right", tf.int64) - 1
+
+
+class _Draws:
+    """Independent random integers, one a row, all from one seed."""
+
+    def __init__(self, seed: tf.Tensor, rows: int):
+        self._seed = seed
+        self._rows = rows
+
+    def below(self, limit) -> tf.Tensor:
+        """int64, (rows,), from 0 to below `limit`, a scalar or (rows,)."""
+        self._seed, seed = tf.unstack(tf.random.experimental.stateless_split(self._seed, 2))
+        uniform = tf.random.stateless_uniform([self._rows], seed, dtype=tf.float64)
+        limit = tf.cast(limit, tf.int64)
+        return tf.minimum(tf.cast(uniform * tf.cast(limit, tf.float64), tf.int64), limit - 1)
 
 
 def most_frequent_token(corpus: Corpus) -> int:

@@ -100,6 +100,8 @@ class Task(keras.Model):
             validation_data = held_out or validation_data
             x = self._examples(x, y, weight, batch_size, shuffle=kwargs.pop("shuffle", True))
             y = batch_size = None
+        if hasattr(x, "element_spec"):
+            kwargs["shuffle"] = False  # a dataset has its order; Keras warns about its own default
         parts = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
         if keys.is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)

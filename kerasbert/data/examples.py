@@ -1,0 +1,150 @@
+"""Labelled texts from TSV, CSV and JSON lines."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from kerasbert import features as keys
+from kerasbert.errors import InputError
+
+_TEXT_COLUMNS = ("text", "sentence", "text_a", "sentence1")
+_PAIR_COLUMNS = ("text_pair", "text_b", "sentence2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Texts with labels, in the order of the file.
+
+    Attributes:
+        texts: `text` and, for pairs, `text_pair`; lists of strings.
+        labels: class names.
+        source: the file.
+        lines: the line of each example, from 1.
+    """
+
+    texts: dict[str, list[str]]
+    labels: list[str]
+    source: str
+    lines: list[int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels that occur, numbers by size, others by the alphabet."""
+        found = set(self.labels)
+        numbers = all(label.lstrip("-").isdecimal() for label in found)
+        return sorted(found, key=int if numbers else None)
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raises `InputError`, naming file and line, for a label that is none of `classes`."""
+        for line, label in zip(self.lines, self.labels, strict=True):
+            if label not in classes:
+                raise InputError(
+                    f"{self.source}:{line}: label {label!r} is none of {', '.join(classes)}"
+                )
+
+
+def read_examples(
+    path: str | os.PathLike,
+    *,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+) -> Examples:
+    """Reads a file whose first line names its columns (TSV, CSV), or JSON lines.
+
+    TSV is split at tabs and nowhere else (as GLUE's files are); CSV may quote.
+
+    Args:
+        path: `.tsv`, `.csv` or `.jsonl`.
+        text_column: name of the column with the text; None: `text`, `sentence`, `text_a` or
+            `sentence1`, whichever there is.
+        text_pair_column: name of the column with the second text; None: `text_pair`, `text_b` or
+            `sentence2` if there is one, else the examples are single texts.
+        label_column: name of the column with the label.
+
+    Raises:
+        InputError: a file that can't be read, a column that is not there, a malformed line; with
+            file and line number.
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in _READERS:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(sorted(_READERS))}")
+    try:
+        rows = list(_READERS[path.suffix](path))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+    if not rows:
+        raise InputError(f"{path}: has no examples")
+    columns = list(rows[0][1])
+    text_column = text_column or _first(_TEXT_COLUMNS, columns)
+    pair_column = text_pair_column or _first(_PAIR_COLUMNS, columns)
+    wanted = {keys.TEXT: text_column, keys.TEXT_PAIR: pair_column, "label": label_column}
+    if pair_column is None:
+        del wanted[keys.TEXT_PAIR]
+    for name, column in wanted.items():
+        if column not in columns:
+            asked = f"column {column!r}" if column else "text column known by its name"
+            raise InputError(
+                f"{path}: has no {asked}; it has {', '.join(map(str, columns))} "
+                f"(--{'label' if name == 'label' else name}_column names another)"
+            )
+    values = {
+        name: [_value(path, line, row, column) for line, row in rows]
+        for name, column in wanted.items()
+    }
+    labels = values.pop("label")
+    return Examples(values, labels, str(path), [line for line, _ in rows])
+
+
+def _first(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    return next((name for name in names if name in columns), None)
+
+
+def _value(path: pathlib.Path, line: int, row: dict, column: str) -> str:
+    value = row.get(column)
+    if value is None or isinstance(value, list | dict):
+        raise InputError(f"{path}:{line}: has no text or number under {column!r}")
+    return str(value)
+
+
+def _separated(path: pathlib.Path, **dialect) -> Iterator[tuple[int, dict]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, **dialect)
+        header = next(reader, [])
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}:{reader.line_num}: has {len(row)} columns, the first line {len(header)}"
+                )
+            yield reader.line_num, dict(zip(header, row, strict=True))
+
+
+def _tsv(path: pathlib.Path) -> Iterator[tuple[int, dict]]:
+    return _separated(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _json_lines(path: pathlib.Path) -> Iterator[tuple[int, dict]]:
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}:{number}: is not JSON ({error.msg})") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{path}:{number}: is not a JSON object")
+            yield number, row
+
+
+_READERS = {".tsv": _tsv, ".csv": _separated, ".jsonl": _json_lines}

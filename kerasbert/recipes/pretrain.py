@@ -1,0 +1,152 @@
+"""Corpus -> pretrained model."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.data.corpus import Corpus, same_vocabulary
+from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.tasks import Pretrainer
+from kerasbert.training.optimizers import WarmupLinear, adamw
+from kerasbert.training.progress import TrainingBar
+from kerasbert.training.run_directory import ReportMetrics, RunDirectory
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """Options of `pretrain`."""
+
+    corpus: str = option(help="the corpus directory that prepare_corpus.py wrote")
+    validation_corpus: str | None = option(
+        None, help="another corpus, of the same vocabulary, never trained on"
+    )
+    preset: str = option("bert_tiny", help="the architecture, such as bert_tiny or bert_base")
+    steps: int = option(10_000, help="training steps")
+    batch_size: int = option(64, help="examples a step")
+    sequence_length: int = option(128, help="tokens an example")
+    learning_rate: float = option(1e-3, help="the peak, after the warm-up")
+    warmup: float = option(0.1, help="share of the steps in which the learning rate rises")
+    dropout: float = option(0.1, help="everywhere in the encoder; 0 suits short runs")
+    objective: str = option("nsp", help="nsp (next sentence) or sop (sentence order)")
+    mask_rate: float = option(0.15, help="share of the tokens that are predicted")
+    whole_word: bool = option(False, help="mask all pieces of a word together")
+    seed: int = option(0, help="decides weights, order, pairs and masks")
+    output: str = option(help="the run directory; the model is output/model")
+    validation_every: int = option(500, help="steps between two lines of metrics.jsonl")
+    validation_batches: int = option(32, help="batches of the validation corpus that are looked at")
+
+
+def pretrain(options: PretrainOptions) -> dict:
+    """Trains from scratch with MLM + NSP; returns the last metrics.
+
+    The model appears under `output/model` when training has ended, whole or not at all.
+    """
+    corpus = Corpus(options.corpus)
+    held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
+    same_vocabulary([corpus, held_out or corpus])
+    _check(options)
+    batches = make_batches(corpus, options)
+    keras.utils.set_random_seed(options.seed)
+    model = build(corpus, options)
+    run = RunDirectory(options.output, dataclasses.asdict(options))
+
+    validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
+    validation_data = validation and validation.dataset(steps=options.validation_batches).cache()
+    title = f"{options.preset} on {corpus.directory.name}"
+    callbacks = [TrainingBar("pretrain", options.steps), ReportMetrics(run, title)]
+    # Reports come at equal distances; what is left over is a shorter stretch at the end.
+    whole, rest = divmod(options.steps, options.validation_every)
+    stretches = [(0, whole, options.validation_every), (options.steps - rest, 1, rest)]
+    for start, epochs, steps in stretches:
+        if epochs and steps:
+            model.fit(
+                batches.dataset(start),
+                epochs=epochs,
+                steps_per_epoch=steps,
+                validation_data=validation_data,
+                callbacks=callbacks,
+                verbose=0,
+            )
+    model.save_to_preset(run.model)
+    result = {"model": str(run.model), "steps": options.steps, "curves": str(run.curves)}
+    result["train"] = {k: v for k, v in run.reports()[-1].items() if not k.startswith("val_")}
+    if validation:
+        result["held_out"] = evaluate_pretraining(model, corpus, validation, options)
+    return result
+
+
+def _check(options: PretrainOptions) -> None:
+    for name in ("steps", "batch_size", "validation_every", "validation_batches"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} must be 1 or more, found {getattr(options, name)}")
+    if not 0 <= options.warmup <= 1:
+        raise InputError(f"--warmup must be between 0 and 1, found {options.warmup}")
+
+
+def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = None):
+    """The batches of a run from one corpus."""
+    return PretrainingBatches(
+        corpus,
+        options.batch_size,
+        options.sequence_length,
+        seed=options.seed if seed is None else seed,
+        objective=options.objective,
+        mask_rate=options.mask_rate,
+        whole_word=options.whole_word,
+    )
+
+
+def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
+    """A compiled model with fresh weights."""
+    config = BackboneConfig.from_preset(
+        options.preset,
+        vocabulary_size=corpus.tokenizer.vocabulary_size,
+        dropout=options.dropout,
+        attention_dropout=options.dropout,
+    )
+    model = Pretrainer(
+        Backbone(config),
+        tokenizer=corpus.tokenizer,
+        sequence_length=options.sequence_length,
+        mask_rate=options.mask_rate,
+        whole_word=options.whole_word,
+        seed=options.seed,
+    )
+    warmup_steps = round(options.warmup * options.steps)
+    model.compile(adamw(WarmupLinear(options.learning_rate, options.steps, warmup_steps)))
+    return model
+
+
+def evaluate_pretraining(
+    model: Pretrainer, corpus: Corpus, validation: PretrainingBatches, options: PretrainOptions
+) -> dict:
+    """Accuracies on held-out batches, beside what a guess without a model would reach.
+
+    Args:
+        model: compiled.
+        corpus: the training corpus, which says what the most frequent token is.
+        validation: batches of documents that were not trained on.
+        options: how many batches.
+    """
+    data = validation.dataset(steps=options.validation_batches)
+    metrics = model.evaluate(data, verbose=0, return_dict=True)
+    guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
+    for _, labels, weights in data.as_numpy_iterator():
+        used = weights[keys.MLM_LOGITS] > 0
+        right += np.sum(labels[keys.MLM_LOGITS][used] == guess)
+        masked += np.sum(used)
+        followed += np.sum(labels[keys.NSP_LOGITS] == 0)
+        rows += len(labels[keys.NSP_LOGITS])
+    return {
+        "mlm_loss": metrics["mlm_logits_loss"],
+        "mlm_accuracy": metrics["mlm_logits_accuracy"],
+        "mlm_baseline": float(right / masked),
+        "nsp_accuracy": metrics["nsp_logits_accuracy"],
+        "nsp_baseline": float(max(followed, rows - followed) / rows),
+        "masked_tokens": int(masked),
+    }

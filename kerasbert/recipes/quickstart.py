@@ -1,0 +1,300 @@
+"""The whole job, offline, on Python's own documentation: vocabulary -> pretraining -> answers."""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from kerasbert import files
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes import python_docs
+from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
+from kerasbert.recipes.export import ExportOptions, export
+from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.prepare_corpus import PrepareCorpusOptions, prepare_corpus
+from kerasbert.recipes.pretrain import PretrainOptions, pretrain
+from kerasbert.tasks import Pretrainer
+
+HELD_OUT_SHARE = 0.08
+_SMALLEST_CORPUS = 5_000_000  # bytes
+_CLASSES, _TEXTS_PER_CLASS = 6, 2_000
+_MASKED = (
+    "Returns a new [MASK] object.",
+    "If the file does not [MASK], an exception is raised.",
+    "The default value is [MASK].",
+    "This method is called when the [MASK] is closed.",
+)
+_QUESTIONS = (
+    "Plots a line on the axes, with markers and a legend in the corner of the figure.",
+    "Computes the cross-entropy loss between the labels and the predictions of the layer.",
+    "Opens a socket and waits for a connection, or raises OSError.",
+    "Returns the eigenvalues of a square array along the last axis.",
+)
+_MARKER = "quickstart.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuickstartOptions:
+    """Options of `quickstart`."""
+
+    output: str = option("runs/quickstart", help="where all files go; an earlier run is replaced")
+    saved_model: str = option("saved_models/quickstart/1", help="where the export goes")
+    vocab_size: int = option(8_000, help="pieces of the vocabulary")
+    preset: str = option("bert_tiny", help="the architecture")
+    steps: int = option(3_000, help="pretraining steps")
+    batch_size: int = option(64, help="examples a pretraining step")
+    sequence_length: int = option(64, help="tokens an example")
+    epochs: int = option(4, help="epochs of fine-tuning")
+    seed: int = option(0, help="decides everything that is drawn at random")
+
+
+def quickstart(options: QuickstartOptions) -> dict:
+    """Runs all stages, each of which prints a line, and closes with a summary."""
+    job = _Quickstart(options)
+    result = job.run()
+    _say("")
+    _say(_summary(result))
+    return result
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+class _Quickstart:
+    def __init__(self, options: QuickstartOptions):
+        self.options = options
+        self.root = pathlib.Path(options.output)
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> dict:
+        _make_room(self.root)
+        documents = self.collect()
+        self.vocabulary()
+        self.tokenize()
+        pretrained = self.pretrain()
+        guesses = self.guess(pretrained["model"])
+        classifier = self.finetune(documents, pretrained["model"])
+        self.export(classifier["model"])
+        answers = self.ask()
+        return {
+            "pretraining": pretrained["held_out"],
+            "classification": {
+                name: classifier[name]
+                for name in ("accuracy", "majority_baseline", "validation_examples")
+            },
+            "classes": classifier["classes"],
+            "guesses": guesses,
+            "answers": answers,
+            "seconds": self.seconds,
+            "files": {
+                "corpus": str(self.root / "text"),
+                "vocabulary": str(self.root / "vocab.txt"),
+                "pretrained": pretrained["model"],
+                "curves": pretrained["curves"],
+                "classifier": classifier["model"],
+                "saved_model": self.options.saved_model,
+            },
+        }
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 1)
+
+    def collect(self) -> list[python_docs.Document]:
+        with self.stage("collect"):
+            documents = python_docs.collect()
+            sizes = collections.Counter()
+            (self.root / "text").mkdir()
+            outputs = {True: self.root / "text/held_out.jsonl", False: self.root / "text/train.jsonl"}
+            with contextlib.ExitStack() as stack:
+                opened = {
+                    key: stack.enter_context(open(path, "w", encoding="utf-8"))
+                    for key, path in outputs.items()
+                }
+                for document in documents:
+                    held_out = document.held_out(HELD_OUT_SHARE)
+                    text = "\n".join(document.paragraphs)
+                    sizes["held out"] += held_out
+                    sizes["bytes"] += len(text.encode("utf-8"))
+                    record = {"name": document.name, "text": text}
+                    opened[held_out].write(json.dumps(record, ensure_ascii=False) + "\n")
+        if sizes["bytes"] < _SMALLEST_CORPUS:
+            raise InputError(
+                f"Python's documentation here is only {sizes['bytes']:,} bytes after "
+                f"deduplication; quickstart needs {_SMALLEST_CORPUS:,}"
+            )
+        self.done(
+            "collect",
+            f"{len(documents):,} documents, {sizes['bytes'] / 1e6:.1f} MB of Python's documentation"
+            f"; {sizes['held out']:,} documents held out",
+        )
+        return documents
+
+    def vocabulary(self) -> None:
+        with self.stage("vocabulary"):
+            result = build_vocab(
+                BuildVocabOptions(
+                    input=[str(self.root / "text/train.jsonl")],
+                    vocab_size=self.options.vocab_size,
+                    output=str(self.root / "vocab.txt"),
+                )
+            )
+        self.done("vocabulary", f"{result['size']:,} pieces")
+
+    def tokenize(self) -> None:
+        with self.stage("tokenize"):
+            train, held_out = (
+                prepare_corpus(
+                    PrepareCorpusOptions(
+                        input=[str(self.root / f"text/{part}.jsonl")],
+                        vocab=str(self.root / "vocab.txt"),
+                        output=str(self.root / "corpus" / part),
+                    )
+                )
+                for part in ("train", "held_out")
+            )
+        self.done(
+            "tokenize", f"{train['tokens']:,} tokens to train on, {held_out['tokens']:,} held out"
+        )
+
+    def pretrain(self) -> dict:
+        options = self.options
+        with self.stage("pretrain"):
+            result = pretrain(
+                PretrainOptions(
+                    corpus=str(self.root / "corpus/train"),
+                    validation_corpus=str(self.root / "corpus/held_out"),
+                    preset=options.preset,
+                    steps=options.steps,
+                    batch_size=options.batch_size,
+                    sequence_length=options.sequence_length,
+                    learning_rate=2e-3,
+                    dropout=0.0,
+                    seed=options.seed,
+                    output=str(self.root / "pretrain"),
+                    validation_every=max(1, options.steps // 10),
+                    validation_batches=30,
+                )
+            )
+        held_out = result["held_out"]
+        self.done(
+            "pretrain",
+            f"{options.steps:,} steps of {options.preset}; held out: "
+            f"MLM accuracy {held_out['mlm_accuracy']:.1%}, NSP accuracy {held_out['nsp_accuracy']:.1%}",
+        )
+        return result
+
+    def guess(self, model: str) -> list[dict]:
+        with self.stage("guess"):
+            pretrainer = Pretrainer.from_preset(model)
+            guesses = pretrainer.fill_mask(list(_MASKED), top_k=5)
+        self.done("guess", f"{len(_MASKED)} masked sentences")
+        for text, ((*best,),) in zip(_MASKED, guesses, strict=True):
+            _say(f"    {text}  {', '.join(f'{piece} {p:.0%}' for piece, p in best)}")
+        return [
+            {"text": text, "top_5": [piece for piece, _ in best]}
+            for text, (best,) in zip(_MASKED, guesses, strict=True)
+        ]
+
+    def finetune(self, documents: list[python_docs.Document], init: str) -> dict:
+        with self.stage("finetune"):
+            classes = self.write_task(documents)
+            result = finetune(
+                FinetuneOptions(
+                    init=init,
+                    train=str(self.root / "task/train.jsonl"),
+                    validation=str(self.root / "task/held_out.jsonl"),
+                    epochs=self.options.epochs,
+                    learning_rate=5e-4,
+                    dropout=0.1,
+                    seed=self.options.seed,
+                    output=str(self.root / "finetune"),
+                )
+            )
+        self.done(
+            "finetune",
+            f"which of {', '.join(classes)} a paragraph is from: accuracy {result['accuracy']:.1%} "
+            f"on {result['validation_examples']:,} paragraphs of held-out documents",
+        )
+        return result
+
+    def write_task(self, documents: list[python_docs.Document]) -> list[str]:
+        """Writes paragraphs labelled with their packages, of the packages with the most text."""
+        paragraphs = collections.Counter()
+        for document in documents:
+            paragraphs[document.package] += len(document.paragraphs)
+        classes = sorted(package for package, _ in paragraphs.most_common(_CLASSES))
+        (self.root / "task").mkdir()
+        for part, held_out in (("train", False), ("held_out", True)):
+            count = collections.Counter()
+            with open(self.root / f"task/{part}.jsonl", "w", encoding="utf-8") as file:
+                for document in documents:
+                    if document.held_out(HELD_OUT_SHARE) != held_out:
+                        continue
+                    for text in document.paragraphs:
+                        label = document.package
+                        if label in classes and count[label] < _TEXTS_PER_CLASS:
+                            count[label] += 1
+                            record = {"text": text, "label": label}
+                            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        return classes
+
+    def export(self, model: str) -> None:
+        with self.stage("export"):
+            export(ExportOptions(model=model, output=self.options.saved_model, overwrite=True))
+        self.done("export", f"{self.options.saved_model}, same answers in a fresh process")
+
+    def ask(self) -> list[dict]:
+        with self.stage("ask"):
+            child = subprocess.run(
+                [sys.executable, "-m", "kerasbert.serving.client", self.options.saved_model],
+                input=json.dumps({"text": _QUESTIONS}),
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            answers = json.loads(child.stdout)
+        self.done("ask", "a fresh process answers:")
+        for text, answer in zip(_QUESTIONS, answers, strict=True):
+            shown = {"text": text, "label": answer["label"], "score": round(max(answer["scores"]), 3)}
+            _say("    " + json.dumps(shown))
+        return answers
+
+    def done(self, stage: str, what: str) -> None:
+        _say(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
+
+
+def _make_room(root: pathlib.Path) -> None:
+    """Makes the directory; what an earlier quickstart left there goes, nothing else does."""
+    if root.exists() and any(root.iterdir()):
+        if not (root / _MARKER).exists():
+            raise InputError(f"{root}: is not empty and not of an earlier quickstart; choose another")
+        shutil.rmtree(root)
+    root.mkdir(parents=True, exist_ok=True)
+    files.write_json(root / _MARKER, {"made_by": "kerasbert quickstart"})
+
+
+def _summary(result: dict) -> str:
+    pretraining, classification = result["pretraining"], result["classification"]
+    rows = [
+        ("masked tokens", pretraining["mlm_accuracy"], "most frequent token", pretraining["mlm_baseline"]),
+        ("next sentence", pretraining["nsp_accuracy"], "a coin", 0.5),
+        ("classification", classification["accuracy"], "majority class", classification["majority_baseline"]),
+    ]
+    lines = ["accuracy on documents never trained on"]
+    lines += [f"  {what:16}{ours:6.1%}   {other}: {base:.1%}" for what, ours, other, base in rows]
+    lines += ["time"]
+    lines += [f"  {stage:16}{seconds:6.1f} s" for stage, seconds in result["seconds"].items()]
+    lines += [f"  {'all':16}{sum(result['seconds'].values()):6.1f} s", "files"]
+    lines += [f"  {what:16}{path}" for what, path in result["files"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,101 @@
+"""Loads an exported SavedModel and asks it; needs TensorFlow and its text ops, no model code.
+
+As a program, `python -m kerasbert.serving.client DIRECTORY`, it reads `{"text": [...], ...}` as
+JSON from standard input and writes the answers as one line of JSON.
+"""
+
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from kerasbert import files
+from kerasbert.errors import InputError
+
+METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
+
+
+class SavedModelClient:
+    """An exported model in this process.
+
+    Args:
+        directory: a version directory, or the one above it, of which the highest version counts.
+
+    Raises:
+        InputError: there is no kerasbert export.
+    """
+
+    def __init__(self, directory: str | os.PathLike):
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  registers the ops that the graph needs
+
+        self.directory = find_version(directory)
+        self.metadata = files.read_json(self.directory / METADATA)
+        self._model = tf.saved_model.load(str(self.directory))
+        self._serve = self._model.signatures["serving_default"]
+
+    def __call__(self, **columns: Sequence[str]) -> list[dict]:
+        """Answers texts.
+
+        Args:
+            **columns: a list of strings for each input of the model, `text` and, for models of
+                pairs, `text_pair`.
+
+        Returns:
+            A dict for each row: the model's outputs as plain Python values.
+
+        Raises:
+            InputError: an input is missing or too much, or they differ in length.
+        """
+        import tensorflow as tf
+
+        wanted = self.metadata["inputs"]
+        if sorted(columns) != sorted(wanted):
+            raise InputError(
+                f"{self.directory}: takes {' and '.join(wanted)}, found {' and '.join(columns)}"
+            )
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
+        texts = {name: tf.constant(list(column), tf.string) for name, column in columns.items()}
+        return answer_rows(self._serve(**texts))
+
+
+def answer_rows(outputs: dict) -> list[dict]:
+    """Turns a dict of tensors with a common first dimension into a list of dicts."""
+    columns = {name: _plain(tensor.numpy().tolist()) for name, tensor in sorted(outputs.items())}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def find_version(directory: str | os.PathLike) -> pathlib.Path:
+    """The version directory: `directory` itself or its highest integer child.
+
+    Raises:
+        InputError: neither holds a SavedModel with kerasbert's metadata.
+    """
+    directory = pathlib.Path(directory)
+    versions = [directory]
+    if directory.is_dir() and not (directory / "saved_model.pb").exists():
+        children = [child for child in directory.iterdir() if child.name.isdecimal()]
+        versions = sorted(children, key=lambda child: int(child.name), reverse=True)
+    for version in versions[:1]:
+        if (version / "saved_model.pb").exists() and (version / METADATA).exists():
+            return version
+    raise InputError(f"{directory}: holds no model that kerasbert exported")
+
+
+def main() -> None:
+    """The program of this module."""
+    client = SavedModelClient(sys.argv[1])
+    print(json.dumps(client(**json.load(sys.stdin))))
+
+
+if __name__ == "__main__":
+    main()

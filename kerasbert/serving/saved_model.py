@@ -1,0 +1,92 @@
+"""A function from strings to named outputs -> a SavedModel directory, checked before it appears."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import files
+from kerasbert.serving.client import METADATA, answer_rows
+
+#: What a fresh process is asked before an export is believed: short, long, empty, several scripts,
+#: control characters.
+SAMPLES = ("A short text.", "", "Größe 東京 naïve\u200b ½", "word " * 600, "[MASK] [SEP] #!?")
+_TOLERANCE = 1e-4
+
+
+def write(
+    path: str | os.PathLike,
+    function: Callable[..., dict],
+    inputs: Sequence[str],
+    variables: Sequence,
+    metadata: dict,
+    *,
+    check: bool = True,
+    overwrite: bool = False,
+) -> None:
+    """Writes a SavedModel whose `serving_default` takes one rank-1 string tensor for each input.
+
+    Args:
+        path: the version directory to write.
+        function: string tensors (batch,), by the names in `inputs`, to a dict of tensors whose
+            first dimension is the batch.
+        inputs: names of the inputs.
+        variables: Keras variables that `function` reads.
+        metadata: stored as `assets.extra/kerasbert.json`; JSON types.
+        check: load it in a fresh process and compare its answers with `function`'s.
+        overwrite: replace what is at `path`.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is off, or it can't be written.
+        RuntimeError: the fresh process failed or answered differently; nothing is left.
+    """
+    specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in inputs}
+    module = tf.Module()
+    module.weights = [variable.value for variable in variables]
+    module.serve = tf.function(function, input_signature=list(specs.values()), jit_compile=False)
+    with files.new_directory(path, overwrite=overwrite) as directory:
+        signatures = {"serving_default": module.serve}
+        tf.saved_model.save(module, str(directory), signatures=signatures)
+        extra = directory / METADATA
+        extra.parent.mkdir(exist_ok=True)
+        versions = {"tensorflow": tf.__version__}
+        files.write_json(extra, {"format": "kerasbert-export", **metadata, "versions": versions})
+        if check:
+            _check(directory, module.serve, inputs)
+
+
+def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:
+    columns = {name: list(SAMPLES) for name in inputs}
+    live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
+    command = [sys.executable, "-m", "kerasbert.serving.client", str(directory)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # The child must find the same kerasbert, wherever this process found it.
+    root = str(pathlib.Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    child = subprocess.run(
+        command, input=json.dumps(columns), capture_output=True, text=True, env=environment
+    )
+    if child.returncode:
+        raise RuntimeError(f"the export does not load in a fresh process:\n{child.stderr[-2000:]}")
+    fresh = json.loads(child.stdout.splitlines()[-1])
+    for sample, ours, theirs in zip(SAMPLES, live, fresh, strict=True):
+        if not _same(ours, theirs):
+            raise RuntimeError(
+                f"the export answers {theirs} in a fresh process, the model {ours} to {sample!r}"
+            )
+
+
+def _same(ours: dict, theirs: dict) -> bool:
+    def equal(a, b):
+        if isinstance(a, float):
+            return bool(np.isclose(a, b, atol=_TOLERANCE))
+        if isinstance(a, list):
+            return len(a) == len(b) and all(map(equal, a, b))
+        return a == b
+
+    return ours.keys() == theirs.keys() and all(equal(ours[key], theirs[key]) for key in ours)

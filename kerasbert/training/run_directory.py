@@ -1,0 +1,88 @@
+"""What a training run writes: its settings, its metrics, its curves."""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+
+from kerasbert import files
+from kerasbert.errors import InputError
+from kerasbert.training import curves
+
+CONFIG, METRICS, CURVES, MODEL = "config.json", "metrics.jsonl", "curves.png", "model"
+
+
+class RunDirectory:
+    """The directory of one run.
+
+        config.json      the settings
+        metrics.jsonl    a JSON object for every report
+        curves.png       their picture
+        model/           the trained model, when the run has ended well
+
+    Args:
+        path: created if it is not there.
+        settings: what the run was started with; JSON types.
+
+    Raises:
+        InputError: it holds the model of a finished run already, or can't be written.
+    """
+
+    def __init__(self, path: str | os.PathLike, settings: dict):
+        self.path = pathlib.Path(path)
+        if self.model.exists():
+            raise InputError(
+                f"{self.model} exists already: that run has ended; "
+                "choose another --output or remove it"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            files.write_json(self.path / CONFIG, settings)
+            (self.path / METRICS).write_text("")
+        except OSError as error:
+            raise InputError(f"{self.path} can't be written: {error.strerror}") from None
+
+    @property
+    def model(self) -> pathlib.Path:
+        """Where the finished model goes."""
+        return self.path / MODEL
+
+    @property
+    def curves(self) -> pathlib.Path:
+        """Where the picture of the metrics goes."""
+        return self.path / CURVES
+
+    def report(self, **values) -> None:
+        """Appends one line to the metrics."""
+        with open(self.path / METRICS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def reports(self) -> list[dict]:
+        """All lines of the metrics."""
+        with open(self.path / METRICS, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+
+class ReportMetrics(keras.callbacks.Callback):
+    """Writes every epoch's metrics to a run directory, and draws the curves anew.
+
+    Args:
+        run: the run directory.
+        title: over the picture.
+    """
+
+    def __init__(self, run: RunDirectory, title: str):
+        super().__init__()
+        self.run = run
+        self.title = title
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Reports step, seconds and metrics."""
+        step = int(self.model.optimizer.iterations)
+        seconds = round(time.monotonic() - self._start, 3)
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        self.run.report(step=step, seconds=seconds, **metrics)
+        curves.draw(self.run.reports(), self.run.curves, self.title)
