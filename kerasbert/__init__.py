@@ -14,7 +14,17 @@ _PUBLIC = {
     "list_presets": "kerasbert.zoo",
     "load": "kerasbert.zoo",
 }
-_ROOMS = ("checkpoints", "data", "families", "layers", "serving", "tasks", "text", "training", "zoo")
+_ROOMS = (
+    "checkpoints",
+    "data",
+    "families",
+    "layers",
+    "serving",
+    "tasks",
+    "text",
+    "training",
+    "zoo",
+)
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
 

@@ -1,30 +1,65 @@
 """Dataclass <-> absl flags: what a program in `scripts/` is made of."""
 
+import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import sys
+import tempfile
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kerasbert.errors import InputError
 
-# Set before a program imports TensorFlow, whose start-up notes would bury what the program says.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-def run(options_class: type, function: Callable[[object], dict]) -> None:
-    """Runs a program: flags in, `function(options)`, its result as JSON on stdout's last line.
+def run(recipe: str) -> None:
+    """Runs a program: flags in, the recipe's result as JSON on the last line of stdout.
 
     The exit status is 0, or 1 after one line on standard error if the input was bad.
+
+    Args:
+        recipe: the name of a module in `kerasbert.recipes` with a function of the same name, whose
+            parameter `options` is annotated with a dataclass of options.
     """
     from absl import app
 
-    define_flags(options_class)
+    with _quiet_tensorflow():
+        function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
+    options_class = typing.get_type_hints(function)["options"]
+    _define_flags(options_class)
     app.run(lambda argv: _main(argv, options_class, function), flags_parser=_parse)
 
 
-def define_flags(options_class: type) -> None:
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Keeps what TensorFlow's libraries print while they are loaded off the terminal.
+
+    No setting does (tensorflow issue 100442), so the file descriptor is turned away, and what was
+    written is shown only if loading fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # looks for accelerators, with notes of its own
+            yield
+        except BaseException:
+            written.seek(0)
+            os.write(terminal, written.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def _define_flags(options_class: type) -> None:
     """Defines an absl flag for every field."""
     from absl import flags
 
@@ -63,26 +98,20 @@ def _parse(argv: list[str]) -> list[str]:
     from absl import flags
 
     if any(word in ("--help", "-help", "-h", "--helpshort") for word in argv[1:]):
-        sys.stdout.write(_usage())
+        program = (sys.modules["__main__"].__doc__ or "").strip()
+        print(f"{program}\n{flags.FLAGS.module_help(__name__)}")
         sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        sys.stderr.write(f"error: {error}; --help lists the flags\n")
+        sys.stderr.write(f"error: {' '.join(str(error).split())}; --help lists the flags\n")
         sys.exit(1)
 
 
-def _usage() -> str:
-    from absl import flags
-
-    module = sys.modules["__main__"]
-    own = flags.FLAGS.module_help(__name__)
-    return f"{(module.__doc__ or '').strip()}\n\n{own}\n"
-
-
 def _main(argv: list[str], options_class: type, function: Callable) -> None:
-    from absl import flags
+    from absl import flags, logging
 
+    logging.set_verbosity(logging.WARNING)  # what TensorFlow says while it exports is no news
     try:
         if len(argv) > 1:
             raise InputError(f"unexpected argument {argv[1]!r}; every option is a --flag")

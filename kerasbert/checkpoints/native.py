@@ -1,8 +1,8 @@
 """kerasbert's own directory: JSON, safetensors, a vocabulary. Nothing in it is code.
 
-    config.json         format, task, backbone, tokenizer, SHA-256 of the weights
-    model.safetensors   one tensor a Keras variable, under the variable's path
-    vocab.txt           if the model has a tokenizer
+config.json         format, task, backbone, tokenizer, SHA-256 of the weights
+model.safetensors   one tensor a Keras variable, under the variable's path
+vocab.txt           if the model has a tokenizer
 """
 
 import dataclasses

@@ -1,12 +1,12 @@
 """A corpus, tokenized once: compact shards, an index, a manifest; random access in the graph.
 
-    manifest.json       format, tokenizer, counts, inputs, every file's SHA-256
-    vocab.txt           the vocabulary the ids belong to
-    tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
-    tokens-00001.bin    ...
-    sentences.bin       int64: where each sentence starts, counted in tokens from the beginning of
-                        the corpus, and the end of the last
-    documents.bin       int64: the first sentence of each document, and the end of the last
+manifest.json       format, tokenizer, counts, inputs, every file's SHA-256
+vocab.txt           the vocabulary the ids belong to
+tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
+tokens-00001.bin    ...
+sentences.bin       int64: where each sentence starts, counted in tokens from the beginning of
+                    the corpus, and the end of the last
+documents.bin       int64: the first sentence of each document, and the end of the last
 """
 
 import hashlib
@@ -184,7 +184,9 @@ class Corpus:
         wanted = tf.ragged.range(starts, ends)
         places = wanted.flat_values
         if len(self._shards) == 1:
-            return wanted.with_flat_values(tf.cast(tf.gather(self._shard_tensors[0], places), tf.int32))
+            return wanted.with_flat_values(
+                tf.cast(tf.gather(self._shard_tensors[0], places), tf.int32)
+            )
         shard = tf.searchsorted(tf.constant(self._shard_starts), places, side="right") - 1
         parts = tf.dynamic_partition(places, shard, len(self._shards))
         order = tf.dynamic_partition(tf.range(tf.size(places)), shard, len(self._shards))

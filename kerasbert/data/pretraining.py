@@ -254,7 +254,9 @@ class PretrainingBatches:
             # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes but one seed.
             return tf.raw_ops.RandomIndexShuffle(
                 index=index,
-                seed=tf.stack([seed, epoch, tf.fill([self.batch_size], tf.constant(use, tf.int64))], 1),
+                seed=tf.stack(
+                    [seed, epoch, tf.fill([self.batch_size], tf.constant(use, tf.int64))], 1
+                ),
                 max_index=tf.constant(size - 1, tf.int64),
                 rounds=4,
             )

@@ -52,7 +52,11 @@ class Embeddings(keras.layers.Layer):
         def table(rows, name):
             initializer = kernel_initializer(initializer_range)
             return keras.layers.Embedding(
-                rows, hidden_dim, embeddings_initializer=initializer, dtype=self.dtype_policy, name=name
+                rows,
+                hidden_dim,
+                embeddings_initializer=initializer,
+                dtype=self.dtype_policy,
+                name=name,
             )
 
         self.token_embedding = table(vocabulary_size, "token_embedding")

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import hashlib
 import json
 import pathlib
 import shutil
@@ -24,7 +25,8 @@ from kerasbert.tasks import Pretrainer
 
 HELD_OUT_SHARE = 0.08
 _SMALLEST_CORPUS = 5_000_000  # bytes
-_CLASSES, _TEXTS_PER_CLASS = 6, 2_000
+_CLASSES, _TEXTS_PER_CLASS, _HELD_OUT_PER_CLASS = 6, 1_000, 250
+_SHORTEST_TEXT = 80  # characters of a paragraph that is to be classified
 _MASKED = (
     "Returns a new [MASK] object.",
     "If the file does not [MASK], an exception is raised.",
@@ -46,12 +48,12 @@ class QuickstartOptions:
 
     output: str = option("runs/quickstart", help="where all files go; an earlier run is replaced")
     saved_model: str = option("saved_models/quickstart/1", help="where the export goes")
-    vocab_size: int = option(8_000, help="pieces of the vocabulary")
+    vocab_size: int = option(6_000, help="pieces of the vocabulary")
     preset: str = option("bert_tiny", help="the architecture")
-    steps: int = option(3_000, help="pretraining steps")
+    steps: int = option(1_100, help="pretraining steps")
     batch_size: int = option(64, help="examples a pretraining step")
     sequence_length: int = option(64, help="tokens an example")
-    epochs: int = option(4, help="epochs of fine-tuning")
+    epochs: int = option(3, help="epochs of fine-tuning")
     seed: int = option(0, help="decides everything that is drawn at random")
 
 
@@ -115,7 +117,10 @@ class _Quickstart:
             documents = python_docs.collect()
             sizes = collections.Counter()
             (self.root / "text").mkdir()
-            outputs = {True: self.root / "text/held_out.jsonl", False: self.root / "text/train.jsonl"}
+            outputs = {
+                True: self.root / "text/held_out.jsonl",
+                False: self.root / "text/train.jsonl",
+            }
             with contextlib.ExitStack() as stack:
                 opened = {
                     key: stack.enter_context(open(path, "w", encoding="utf-8"))
@@ -230,23 +235,26 @@ class _Quickstart:
 
     def write_task(self, documents: list[python_docs.Document]) -> list[str]:
         """Writes paragraphs labelled with their packages, of the packages with the most text."""
-        paragraphs = collections.Counter()
+        paragraphs = collections.defaultdict(list)
         for document in documents:
-            paragraphs[document.package] += len(document.paragraphs)
-        classes = sorted(package for package, _ in paragraphs.most_common(_CLASSES))
+            held_out = document.held_out(HELD_OUT_SHARE)
+            long_enough = [text for text in document.paragraphs if len(text) >= _SHORTEST_TEXT]
+            paragraphs[document.package, held_out] += long_enough
+        sizes = {
+            package: len(texts) for (package, held_out), texts in paragraphs.items() if held_out
+        }
+        classes = sorted(sorted(sizes, key=sizes.get)[-_CLASSES:])
         (self.root / "task").mkdir()
-        for part, held_out in (("train", False), ("held_out", True)):
-            count = collections.Counter()
+        for part, held_out, most in (
+            ("train", False, _TEXTS_PER_CLASS),
+            ("held_out", True, _HELD_OUT_PER_CLASS),
+        ):
             with open(self.root / f"task/{part}.jsonl", "w", encoding="utf-8") as file:
-                for document in documents:
-                    if document.held_out(HELD_OUT_SHARE) != held_out:
-                        continue
-                    for text in document.paragraphs:
-                        label = document.package
-                        if label in classes and count[label] < _TEXTS_PER_CLASS:
-                            count[label] += 1
-                            record = {"text": text, "label": label}
-                            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                for label in classes:
+                    # From all over the package: a hash decides, not the order of the files.
+                    for text in sorted(paragraphs[label, held_out], key=_hash)[:most]:
+                        record = {"text": text, "label": label}
+                        file.write(json.dumps(record, ensure_ascii=False) + "\n")
         return classes
 
     def export(self, model: str) -> None:
@@ -259,14 +267,19 @@ class _Quickstart:
             child = subprocess.run(
                 [sys.executable, "-m", "kerasbert.serving.client", self.options.saved_model],
                 input=json.dumps({"text": _QUESTIONS}),
-                stdout=subprocess.PIPE,
+                capture_output=True,
                 text=True,
-                check=True,
             )
+            if child.returncode:
+                raise RuntimeError(f"the fresh process failed:\n{child.stderr[-2000:]}")
             answers = json.loads(child.stdout)
         self.done("ask", "a fresh process answers:")
         for text, answer in zip(_QUESTIONS, answers, strict=True):
-            shown = {"text": text, "label": answer["label"], "score": round(max(answer["scores"]), 3)}
+            shown = {
+                "text": text,
+                "label": answer["label"],
+                "score": round(max(answer["scores"]), 3),
+            }
             _say("    " + json.dumps(shown))
         return answers
 
@@ -274,11 +287,17 @@ class _Quickstart:
         _say(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
 
 
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
 def _make_room(root: pathlib.Path) -> None:
     """Makes the directory; what an earlier quickstart left there goes, nothing else does."""
     if root.exists() and any(root.iterdir()):
         if not (root / _MARKER).exists():
-            raise InputError(f"{root}: is not empty and not of an earlier quickstart; choose another")
+            raise InputError(
+                f"{root}: is not empty and not of an earlier quickstart; choose another"
+            )
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
     files.write_json(root / _MARKER, {"made_by": "kerasbert quickstart"})
@@ -287,9 +306,19 @@ def _make_room(root: pathlib.Path) -> None:
 def _summary(result: dict) -> str:
     pretraining, classification = result["pretraining"], result["classification"]
     rows = [
-        ("masked tokens", pretraining["mlm_accuracy"], "most frequent token", pretraining["mlm_baseline"]),
+        (
+            "masked tokens",
+            pretraining["mlm_accuracy"],
+            "most frequent token",
+            pretraining["mlm_baseline"],
+        ),
         ("next sentence", pretraining["nsp_accuracy"], "a coin", 0.5),
-        ("classification", classification["accuracy"], "majority class", classification["majority_baseline"]),
+        (
+            "classification",
+            classification["accuracy"],
+            "majority class",
+            classification["majority_baseline"],
+        ),
     ]
     lines = ["accuracy on documents never trained on"]
     lines += [f"  {what:16}{ours:6.1%}   {other}: {base:.1%}" for what, ours, other, base in rows]

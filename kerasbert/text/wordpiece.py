@@ -126,9 +126,7 @@ class WordPieceTokenizer:
             of the original string. Tokens with the same start are pieces of one word.
             `bytes_to_characters` converts offsets.
         """
-        words, starts, ends = split_words(
-            _strings(text), strip_accents=self._strip_accents
-        )
+        words, starts, ends = split_words(_strings(text), strip_accents=self._strip_accents)
         pieces = words.with_values(self.tokenize(words.values))
         ids = pieces.merge_dims(1, 2)
         counts = pieces.values.row_lengths()
