@@ -124,7 +124,8 @@ def _separated(path: pathlib.Path, **dialect) -> Iterator[tuple[int, dict]]:
                 continue
             if len(row) != len(header):
                 raise InputError(
-                    f"{path}:{reader.line_num}: has {len(row)} columns, the first line {len(header)}"
+                    f"{path}:{reader.line_num}: has {len(row)} columns, "
+                    f"the first line has {len(header)}"
                 )
             yield reader.line_num, dict(zip(header, row, strict=True))
 

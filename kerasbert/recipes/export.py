@@ -4,7 +4,7 @@ import dataclasses
 
 from kerasbert import zoo
 from kerasbert.options import option
-from kerasbert.tasks import TextClassifier
+from kerasbert.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ExportOptions:
 
 def export(options: ExportOptions) -> dict:
     """Exports a model that takes raw strings; returns where it is."""
-    model = zoo.load_task(options.model, TextClassifier)
+    model = zoo.load_task(options.model, Task)
     model.export(options.output, check=options.check, overwrite=options.overwrite)
     inputs, _ = model.serving_signature()
     return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}

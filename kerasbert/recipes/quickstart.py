@@ -194,8 +194,8 @@ class _Quickstart:
         held_out = result["held_out"]
         self.done(
             "pretrain",
-            f"{options.steps:,} steps of {options.preset}; held out: "
-            f"MLM accuracy {held_out['mlm_accuracy']:.1%}, NSP accuracy {held_out['nsp_accuracy']:.1%}",
+            f"{options.steps:,} steps of {options.preset}; held out: MLM accuracy "
+            f"{held_out['mlm_accuracy']:.1%}, NSP accuracy {held_out['nsp_accuracy']:.1%}",
         )
         return result
 

@@ -7,10 +7,13 @@ import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
+
+_SERVED_GUESSES = 5  # guesses for each [MASK] that an export gives
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -113,7 +116,7 @@ class Pretrainer(Task):
     # === Text ===
 
     def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
-        """Masks and pairs a batch of texts; a given `y` is the pair's label (1: does not follow)."""
+        """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
         from kerasbert.data import pretraining
 
         return pretraining.examples_from_text(
@@ -138,6 +141,30 @@ class Pretrainer(Task):
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
         return {**features, keys.MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
+    def serving_signature(self):
+        """`text` -> `tokens` and `scores` of the best guesses for every `[MASK]`, `masks`."""
+        import tensorflow as tf
+
+        def fill(text):
+            features = self.text_features(text)
+            masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+            masks = tf.reduce_sum(tf.cast(masked, tf.int32), axis=1)
+            width = tf.shape(features[keys.MASK_POSITIONS])[1]
+            masks = tf.minimum(masks, width)
+            most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
+            features[keys.MASK_POSITIONS] = features[keys.MASK_POSITIONS][:, :most]
+            logits = self(features, training=False)[keys.MLM_LOGITS]
+            scores, ids = tf.math.top_k(tf.nn.softmax(logits), _SERVED_GUESSES)
+            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
+            used = tf.sequence_mask(masks, most)[:, :, tf.newaxis]
+            return {
+                "tokens": tf.where(used, tokens, ""),
+                "scores": tf.where(used, scores, 0.0),
+                "masks": masks,
+            }
+
+        return (keys.TEXT,), fill
+
     def fill_mask(self, texts: list[str], top_k: int = 5) -> list[list[list[tuple[str, float]]]]:
         """Guesses what stands at every `[MASK]`.
 
@@ -147,10 +174,15 @@ class Pretrainer(Task):
 
         Returns:
             For each text, for each of its masks in order: (piece, probability), the best first.
+
+        Raises:
+            InputError: a text has more masks than are predicted at once.
         """
         features = self.text_features(texts)
         logits = keras.ops.convert_to_numpy(self(features, training=False)[keys.MLM_LOGITS])
         counts = np.sum(np.asarray(features[keys.TOKEN_IDS]) == self.tokenizer.mask_id, axis=1)
+        if counts.max(initial=0) > logits.shape[1]:
+            raise InputError(f"a text may have {logits.shape[1]} [MASK]s, found {counts.max()}")
         return [
             [self._guesses(row, top_k) for row in rows[:count]]
             for rows, count in zip(logits, counts, strict=True)

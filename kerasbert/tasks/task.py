@@ -72,7 +72,7 @@ class Task(keras.Model):
 
     def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
         """The names of the string inputs of an export, and the function from them to outputs."""
-        raise NotImplementedError(f"{type(self).__name__} has no export")
+        raise NotImplementedError
 
     # === Text ===
 

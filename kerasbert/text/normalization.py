@@ -3,8 +3,8 @@ r"""What BERT does to a string before it looks for word pieces, as TensorFlow st
 Follows `BasicTokenizer` of google-research/bert (`tokenization.py`) in the order of Hugging Face
 `tokenizers`' `BertNormalizer`: clean, strip accents, lower-case. The split at white space,
 punctuation and CJK characters is left to the WordPiece op, which does it in the same pass. The
-character classes are written out because the tables behind `\p{..}` move with every Unicode version, and a
-vocabulary does not.
+character classes are written out because the tables behind `\p{..}` move with every Unicode
+version, and a vocabulary does not.
 
 Two places where implementations of "BERT's tokenizer" disagree with each other, and what is done
 here: a Greek capital sigma always becomes σ (as in Hugging Face `tokenizers`; Python's `str.lower`

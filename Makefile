@@ -1,0 +1,34 @@
+# Two commands: `make quickstart` does the whole job on this machine, `make test` checks the project.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test lint format clean
+
+quickstart: .venv/.runtime
+	$(BIN)/python scripts/quickstart.py
+
+test: .venv/.test lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.runtime: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "error: kerasbert needs Python 3.11, 3.12 or 3.13; run make PYTHON=/path/to/it" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.test: .venv/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv runs build *.egg-info

@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert.features import is_text, with_defaults
+
+
+def test_defaults_are_filled_in():
+    filled = with_defaults(np.array([[2, 7, 3, 0]]))
+    assert sorted(filled) == ["padding_mask", "segment_ids", "token_ids"]
+    np.testing.assert_array_equal(filled["padding_mask"], [[1, 1, 1, 1]])
+    np.testing.assert_array_equal(filled["segment_ids"], [[0, 0, 0, 0]])
+
+
+def test_given_features_are_kept_and_become_int32():
+    given = {
+        "token_ids": np.array([[2, 7, 0]], np.int64),
+        "padding_mask": np.array([[True, True, False]]),
+        "segment_ids": None,
+        "mask_positions": [[1]],
+    }
+    filled = with_defaults(given)
+    assert {name: value.dtype for name, value in filled.items()} == dict.fromkeys(given, tf.int32)
+    np.testing.assert_array_equal(filled["padding_mask"], [[1, 1, 0]])
+    np.testing.assert_array_equal(filled["segment_ids"], [[0, 0, 0]])
+    np.testing.assert_array_equal(filled["mask_positions"], [[1]])
+    assert given["segment_ids"] is None  # the caller's dict is left alone
+
+
+def test_symbolic_tensors_stay_symbolic():
+    filled = with_defaults({"token_ids": keras.Input((None,), dtype="int32")})
+    assert all(isinstance(value, keras.KerasTensor) for value in filled.values())
+    assert filled["padding_mask"].shape == (None, None)
+
+
+def test_token_ids_are_needed():
+    with pytest.raises(ValueError, match="token_ids.*found.*segment_ids"):
+        with_defaults({"segment_ids": [[0]]})
+
+
+TEXT = [
+    ["a", "b"],
+    [b"a"],
+    ("a", "b", "c"),
+    (["a"], ["b"]),
+    np.array(["a", "b"]),
+    np.array(["a", "b"], object),
+    np.array([b"a"]),
+    {"text": ["a"]},
+    {"text": ["a"], "text_pair": ["b"]},
+    tf.constant(["a"]),
+    (tf.constant(["a"]), tf.constant(["b"])),
+    tf.data.Dataset.from_tensors(["a"]),
+    tf.data.Dataset.from_tensors((["a"], [1])),
+    tf.data.Dataset.from_tensors(({"text": ["a"], "text_pair": ["b"]}, [1])),
+    tf.data.Dataset.from_tensors(((["a"], ["b"]), [1])),
+]
+FEATURES = [
+    [],
+    [[1, 2]],
+    np.array([[1, 2]]),
+    {"token_ids": np.array([[1]])},
+    tf.constant([[1]]),
+    tf.data.Dataset.from_tensors(({"token_ids": [[1]]}, [1])),
+    None,
+]
+
+
+@pytest.mark.parametrize("x", TEXT)
+def test_is_text(x):
+    assert is_text(x)
+
+
+@pytest.mark.parametrize("x", FEATURES)
+def test_is_not_text(x):
+    assert not is_text(x)

@@ -1,0 +1,84 @@
+"""The README's commands and code, run as they stand there, in a directory of their own."""
+
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def user_directory(tmp_path_factory):
+    """What the README takes for granted: the scripts, some text, labelled texts."""
+    directory = tmp_path_factory.mktemp("user")
+    (directory / "scripts").symlink_to(ROOT / "scripts")
+    (directory / "text").mkdir()
+    sentences = [
+        f"{a} {b} is {c}."
+        for a in "the a".split()
+        for b in "day idea".split()
+        for c in "fine bad".split()
+    ]
+    documents = "\n\n".join("\n".join(sentences[i:] + sentences[:i]) for i in range(8))
+    (directory / "text/some.txt").write_text(documents)
+    rows = "".join(f"{text}\t{'good' if 'fine' in text else 'bad'}\n" for text in sentences)
+    for name in ("train.tsv", "dev.tsv"):
+        (directory / name).write_text("text\tlabel\n" + rows)
+    return directory
+
+
+def run(command, directory):
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def results(user_directory):
+    """The JSON that every program of the README ends with, by the program's name."""
+    (block,) = blocks("bash")
+    found = {}
+    for line in block.splitlines():
+        words = shlex.split(re.sub(r"--steps \d+", "--steps 3", line))
+        done = run([sys.executable, *words[1:]], user_directory)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        found[pathlib.Path(words[1]).stem] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_programs(results):
+    assert results["pretrain"]["steps"] == 3
+    assert results["finetune"]["classes"] == ["bad", "good"]
+    assert results["evaluate"]["examples"] == 8
+    assert [set(answer) for answer in results["query"]["answers"]] == [
+        {"label", "labels", "scores"}
+    ] * 2
+
+
+def test_python(results, user_directory):
+    (block,) = blocks("python")
+    quickstart = user_directory / "runs/quickstart/pretrain"
+    quickstart.mkdir(parents=True)
+    (quickstart / "model").symlink_to(user_directory / results["pretrain"]["model"])
+    done = run([sys.executable, "-c", block], user_directory)
+    assert done.returncode == 0, done.stderr
+    assert (user_directory / "saved_models/opinions/1/saved_model.pb").exists()
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / link).exists(), link
