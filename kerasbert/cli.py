@@ -84,8 +84,10 @@ def _define(flags, field: dataclasses.Field, kind) -> None:
         flags.DEFINE_multi_string(*arguments)
     else:
         raise TypeError(f"no flag for {field.name}: {kind}")
-    if field.default is field.default_factory is dataclasses.MISSING:
-        flags.mark_flag_as_required(field.name)
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def _default(field: dataclasses.Field):
@@ -115,8 +117,13 @@ def _main(argv: list[str], options_class: type, function: Callable) -> None:
     try:
         if len(argv) > 1:
             raise InputError(f"unexpected argument {argv[1]!r}; every option is a --flag")
-        names = [field.name for field in dataclasses.fields(options_class)]
-        result = function(options_class(**{name: flags.FLAGS[name].value for name in names}))
+        fields = dataclasses.fields(options_class)
+        values = {field.name: flags.FLAGS[field.name].value for field in fields}
+        missing = [f.name for f in fields if _is_required(f) and values[f.name] is None]
+        if missing:
+            named = " and ".join(f"--{name}" for name in missing)
+            raise InputError(f"{named} must be given; --help lists the flags")
+        result = function(options_class(**values))
     except (InputError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)

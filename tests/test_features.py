@@ -35,7 +35,7 @@ def test_symbolic_tensors_stay_symbolic():
 
 
 def test_token_ids_are_needed():
-    with pytest.raises(ValueError, match="token_ids.*found.*segment_ids"):
+    with pytest.raises(ValueError, match=r"token_ids.*found.*segment_ids"):
         with_defaults({"segment_ids": [[0]]})
 
 

@@ -24,10 +24,7 @@ def user_directory(tmp_path_factory):
     (directory / "scripts").symlink_to(ROOT / "scripts")
     (directory / "text").mkdir()
     sentences = [
-        f"{a} {b} is {c}."
-        for a in "the a".split()
-        for b in "day idea".split()
-        for c in "fine bad".split()
+        f"{a} {b} is {c}." for a in ["the", "a"] for b in ["day", "idea"] for c in ["fine", "bad"]
     ]
     documents = "\n\n".join("\n".join(sentences[i:] + sentences[:i]) for i in range(8))
     (directory / "text/some.txt").write_text(documents)

@@ -35,6 +35,8 @@ def _token_type(vocabulary_size: int) -> np.dtype:
 class CorpusWriter:
     """Writes tokenized sentences as a corpus; holds no more than what is being added.
 
+    A context manager: leaving it closes the files, `finish` makes the corpus complete.
+
     Args:
         directory: where the files go; exists and is empty.
         tokenizer: what made the ids.
@@ -53,6 +55,13 @@ class CorpusWriter:
         self._documents = _GrowingFile(directory / DOCUMENTS, _INDEX_TYPE)
         self._last_document = -1
         self._tokens = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for file in (*self._shards, self._sentences, self._documents):
+            file.close()
 
     @property
     def tokens(self) -> int:
@@ -83,7 +92,7 @@ class CorpusWriter:
             self._shards[-1].append(tokens[:room])
             tokens = tokens[room:]
 
-    def close(self, **facts) -> dict:
+    def finish(self, **facts) -> dict:
         """Writes what makes the corpus complete; returns the manifest, `facts` included."""
         documents, sentences = self._documents.count, self._sentences.count
         self._sentences.append(np.array([self._tokens]))

@@ -1,16 +1,17 @@
 """Text files, compressed or not, and TFDS datasets -> documents."""
 
+import codecs
 import dataclasses
 import glob
 import gzip
 import itertools
-import json
 import logging
 import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 
+from kerasbert.data import json_lines
 from kerasbert.errors import InputError
 
 _logger = logging.getLogger(__name__)
@@ -104,6 +105,8 @@ def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
             for number, data in enumerate(file, start=1):
+                if number == 1:
+                    data = data.removeprefix(codecs.BOM_UTF8)
                 try:
                     line = data.decode("utf-8")
                 except UnicodeDecodeError as error:
@@ -136,14 +139,10 @@ def _json_lines(path, first, lines) -> Iterator[list[str]]:
 
 
 def _json_text(path: str, number: int, line: str) -> str:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{number}: is not JSON ({error.msg})") from None
-    text = record.get("text") if isinstance(record, dict) else None
+    text = json_lines.parse(path, number, line).get("text")
     if not isinstance(text, str):
         raise InputError(f"{path}:{number}: has no string under 'text'")
-    return text
+    return json_lines.without_surrogates(text)
 
 
 def _wikiextractor(path, first, lines) -> Iterator[list[str]]:
@@ -155,7 +154,7 @@ def _wikiextractor(path, first, lines) -> Iterator[list[str]]:
             opened, document = number, []
         elif line.startswith("</doc>"):
             yield document[1:]  # the first line repeats the title
-            opened = None
+            opened, document = None, []
         else:
             document.append(line)
     if opened is not None:

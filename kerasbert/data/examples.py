@@ -1,13 +1,15 @@
 """Labelled texts from TSV, CSV and JSON lines."""
 
+import collections
 import csv
 import dataclasses
-import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 
 from kerasbert import features as keys
+from kerasbert.data import json_lines
 from kerasbert.errors import InputError
 
 _TEXT_COLUMNS = ("text", "sentence", "text_a", "sentence1")
@@ -37,7 +39,7 @@ class Examples:
     def classes(self) -> list[str]:
         """The labels that occur, numbers by size, others by the alphabet."""
         found = set(self.labels)
-        numbers = all(label.lstrip("-").isdecimal() for label in found)
+        numbers = all(re.fullmatch(r"-?\d+", label) for label in found)
         return sorted(found, key=int if numbers else None)
 
     def check_classes(self, classes: Sequence[str]) -> None:
@@ -112,40 +114,42 @@ def _value(path: pathlib.Path, line: int, row: dict, column: str) -> str:
     value = row.get(column)
     if value is None or isinstance(value, list | dict):
         raise InputError(f"{path}:{line}: has no text or number under {column!r}")
-    return str(value)
+    return json_lines.without_surrogates(str(value))
 
 
-def _separated(path: pathlib.Path, **dialect) -> Iterator[tuple[int, dict]]:
+def _rows(path: pathlib.Path, lines: Iterator[tuple[int, list[str]]]) -> Iterator:
+    """Rows as dicts by the names in the first."""
+    _, header = next(lines, (0, []))
+    if repeated := [name for name, count in collections.Counter(header).items() if count > 1]:
+        raise InputError(f"{path}:1: has more than one column {repeated[0]!r}")
+    for number, row in lines:
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}:{number}: has {len(row)} columns, the first line has {len(header)}"
+            )
+        yield number, dict(zip(header, row, strict=True))
+
+
+def _csv(path: pathlib.Path) -> Iterator[tuple[int, dict]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, **dialect)
-        header = next(reader, [])
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}:{reader.line_num}: has {len(row)} columns, "
-                    f"the first line has {len(header)}"
-                )
-            yield reader.line_num, dict(zip(header, row, strict=True))
+        reader = csv.reader(file)
+        try:
+            yield from _rows(path, ((reader.line_num, row) for row in reader if row))
+        except csv.Error as error:
+            raise InputError(f"{path}:{reader.line_num}: is not CSV ({error})") from None
 
 
 def _tsv(path: pathlib.Path) -> Iterator[tuple[int, dict]]:
-    return _separated(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
+        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1))
+        yield from _rows(path, ((number, line.split("\t")) for number, line in lines if line))
 
 
 def _json_lines(path: pathlib.Path) -> Iterator[tuple[int, dict]]:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}:{number}: is not JSON ({error.msg})") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}:{number}: is not a JSON object")
-            yield number, row
+            if line.strip():
+                yield number, json_lines.parse(path, number, line)
 
 
-_READERS = {".tsv": _tsv, ".csv": _separated, ".jsonl": _json_lines}
+_READERS = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines}

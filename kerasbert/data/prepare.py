@@ -48,14 +48,16 @@ def prepare_corpus(
     """
     inputs = find_files(inputs)
     report = Report()
-    with files.new_directory(output) as directory:
-        writer = CorpusWriter(directory, tokenizer, tokens_per_shard)
+    with (
+        files.new_directory(output) as directory,
+        CorpusWriter(directory, tokenizer, tokens_per_shard) as writer,
+    ):
         for tokens, lengths, documents in _tokenize(_batches(inputs, report), tokenizer):
             writer.add(tokens, lengths, documents)
             progress(len(lengths))
         if not writer.tokens:
             raise InputError(f"there is no text in {', '.join(inputs)}")
-        return writer.close(
+        return writer.finish(
             inputs=inputs,
             empty_documents=report.empty,
             invalid_utf8_lines=report.invalid_utf8,
@@ -79,7 +81,7 @@ def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], lis
 def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Token ids, sentence lengths and the sentences' document numbers of every batch, in order."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def tokenize(lines):
         sentences = split_sentences(lines)
         ids = tokenizer.tokenize(sentences.flat_values)

@@ -1,5 +1,7 @@
 """Strings in the forms that people have them -> one form of tf.data batches."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -39,6 +41,12 @@ def batches(x, y=None, sample_weight=None, *, batch_size: int, shuffle: bool = F
         return tuple(next(parts) if there else None for there in present)
 
     return dataset.batch(batch_size).map(with_none)
+
+
+def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
+    """Maps batches in parallel and ahead of time; what `function` raises comes through as it is."""
+    function = tf.autograph.experimental.do_not_convert(function)
+    return batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def split(x, y, sample_weight, fraction: float):

@@ -48,7 +48,7 @@ def write(
     specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in inputs}
     module = tf.Module()
     module.weights = [variable.value for variable in variables]
-    module.serve = tf.function(function, input_signature=list(specs.values()), jit_compile=False)
+    module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
     with files.new_directory(path, overwrite=overwrite) as directory:
         signatures = {"serving_default": module.serve}
         tf.saved_model.save(module, str(directory), signatures=signatures)

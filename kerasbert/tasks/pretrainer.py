@@ -117,11 +117,11 @@ class Pretrainer(Task):
 
     def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
-        from kerasbert.data import pretraining
+        from kerasbert.data import masking, pretraining
 
         return pretraining.examples_from_text(
             packer=self.packer,
-            masking=pretraining.Masking.of(self.tokenizer, self.mask_rate, self.whole_word),
+            masking=masking.Masking.of(self.tokenizer, self.mask_rate, self.whole_word),
             seed=(self.seed, index),
             nsp_labels=y,
             **text,

@@ -55,6 +55,9 @@ class Task(keras.Model):
 
     # === What a task says about itself ===
 
+    #: The entries of `head_config` that say what the head's weights mean.
+    head_facts: tuple[str, ...] = ()
+
     def head_config(self) -> dict:
         """The constructor's arguments beyond backbone and text, in JSON types."""
         return {}
@@ -121,8 +124,8 @@ class Task(keras.Model):
             from kerasbert.data import text_batches
 
             batches = text_batches.batches(x, batch_size=batch_size or 32)
-            x = batches.map(lambda text, *_: self.text_features(**text), num_parallel_calls=2)
-            x, batch_size = x.prefetch(2), None
+            x = text_batches.convert(batches, lambda text, *_: self.text_features(**text))
+            batch_size = None
         return super().predict(x, batch_size, **kwargs)
 
     def _examples(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
@@ -131,11 +134,10 @@ class Task(keras.Model):
         batches = text_batches.batches(
             x, y, sample_weight, batch_size=batch_size or 32, shuffle=shuffle
         )
-        examples = batches.enumerate().map(
+        return text_batches.convert(
+            batches.enumerate(),
             lambda index, batch: _without_none(self.training_examples(index, *batch)),
-            num_parallel_calls=2,
         )
-        return examples.prefetch(2)
 
     # === Save and load ===
 
@@ -165,8 +167,9 @@ class Task(keras.Model):
     ) -> Self:
         """Loads the task from a directory that any task, or a backbone, was saved to.
 
-        The head's weights are loaded when the directory holds the same task with the same head;
-        otherwise the head is new, and only the encoder comes from the directory.
+        The head's weights are loaded when the directory holds the same task with the same head
+        (for a classifier: the same classes); otherwise the head is new, and only the encoder comes
+        from the directory.
 
         Args:
             directory: what `save_to_preset` wrote.
@@ -188,7 +191,8 @@ class Task(keras.Model):
             sequence_length=sequence_length or preset.config.get("sequence_length"),
             **{**(stored or {}), **head},
         )
-        same_head = stored is not None and all(stored.get(k) == v for k, v in head.items())
+        config = task.head_config()
+        same_head = stored is not None and all(config[k] == stored[k] for k in cls.head_facts)
         preset.assign(task.weights if same_head else encoder.weights)
         return task
 
@@ -214,6 +218,11 @@ class Task(keras.Model):
         if config["tokenizer"]:
             config["tokenizer"] = _tokenizer(config["tokenizer"], config["tokenizer"]["vocabulary"])
         return cls(backbone, **config)
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as before `save`, when Keras loads a whole model."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     # === Export ===
 

@@ -29,6 +29,8 @@ class TextClassifier(Task):
         name: the model's name.
     """
 
+    head_facts = ("classes",)
+
     def __init__(
         self,
         backbone: Backbone,

@@ -77,8 +77,10 @@ def pack(
         first = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
         tokens = tf.concat([first, b, column(sep_id)], axis=1)
 
-    width = None if pad_to_longest else sequence_length
-    token_ids = tokens.to_tensor(default_value=pad_id, shape=[None, width])
+    width = tf.constant(sequence_length, tf.int64)
+    if pad_to_longest:  # of no rows: as wide as an empty text
+        width = tf.reduce_max(tf.concat([tokens.row_lengths(), [special]], axis=0))
+    token_ids = tokens.to_tensor(default_value=pad_id, shape=tf.stack([-1, width]))
     place = tf.range(tf.shape(token_ids, tokens.row_splits.dtype)[1])[tf.newaxis]
     real = place < tokens.row_lengths()[:, tf.newaxis]
     second = real & (place >= first.row_lengths()[:, tf.newaxis])

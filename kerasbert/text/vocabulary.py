@@ -94,6 +94,9 @@ def train_vocabulary(
 ) -> list[str]:
     """Trains a WordPiece vocabulary with Hugging Face `tokenizers`.
 
+    The trainer breaks ties between equally frequent pairs by the order of a hash table, so two
+    runs on the same text may differ in their rarest pieces.
+
     Args:
         texts: strings, read once.
         vocabulary_size: how many pieces at the most, the five special tokens included.

@@ -1,0 +1,105 @@
+"""Which tokens are hidden and predicted: a pure function of a seed, in the graph."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.errors import InputError
+from kerasbert.text.wordpiece import WordPieceTokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Masking:
+    """Chooses and hides tokens as BERT does (§3.1): 80 % [MASK], 10 % random, 10 % as they are.
+
+    Attributes:
+        mask_id: the id of [MASK].
+        special: bool, (vocabulary,): ids that are neither hidden nor put in at random.
+        continues_word: bool, (vocabulary,): pieces that go on with a word.
+        rate: share of a row's ordinary tokens that is predicted, at least one.
+        whole_word: hide all pieces of a word or none (google-research/bert, README, 2019-05-31);
+            words longer than a row's share are left alone.
+    """
+
+    mask_id: int
+    special: np.ndarray
+    continues_word: np.ndarray
+    rate: float = 0.15
+    whole_word: bool = False
+
+    @classmethod
+    def of(cls, tokenizer: WordPieceTokenizer, rate: float = 0.15, whole_word: bool = False):
+        """The masking that fits a tokenizer."""
+        if not 0 < rate < 1:
+            raise InputError(f"mask_rate must be between 0 and 1, found {rate}")
+        special = np.zeros(tokenizer.vocabulary_size, bool)
+        special[tokenizer.special_token_ids] = True
+        return cls(tokenizer.mask_id, special, tokenizer.continues_word, rate, whole_word)
+
+    def __call__(self, features: dict, seed: tf.Tensor) -> tuple[dict, tf.Tensor, tf.Tensor]:
+        """Masks a batch; the same (features, seed) always give the same result.
+
+        Args:
+            features: `token_ids` (batch, sequence) and whatever else; `sequence` is static.
+            seed: integers, (2,).
+
+        Returns:
+            The features with masked `token_ids` and with `mask_positions`; the original ids at
+            those positions, int32 (batch, masked); their weights, float32 (batch, masked), 1 or,
+            in places that are not used, 0. `masked` is `rate` of the sequence, rounded up.
+        """
+        ids = features[keys.TOKEN_IDS]
+        width = max(1, math.ceil(self.rate * ids.shape[1]))
+        choice, change, random = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        positions, used = self._choose(ids, width, choice)
+
+        originals = tf.gather(ids, positions, batch_dims=1)
+        dice = tf.random.stateless_uniform(tf.shape(positions), change)
+        ordinary = tf.constant(np.flatnonzero(~self.special), tf.int32)
+        drawn = tf.random.stateless_uniform(
+            tf.shape(positions), random, 0, tf.size(ordinary), dtype=tf.int32
+        )
+        hidden = tf.where(dice < 0.8, self.mask_id, originals)
+        hidden = tf.where(dice >= 0.9, tf.gather(ordinary, drawn), hidden)
+
+        rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, tf.newaxis], tf.shape(positions))
+        places = tf.stack([tf.boolean_mask(rows, used), tf.boolean_mask(positions, used)], axis=1)
+        masked = tf.tensor_scatter_nd_update(ids, places, tf.boolean_mask(hidden, used))
+        zero = tf.zeros_like(positions)
+        features = {
+            **features,
+            keys.TOKEN_IDS: tf.ensure_shape(masked, ids.shape),
+            keys.MASK_POSITIONS: tf.where(used, positions, zero),
+        }
+        return features, tf.where(used, originals, zero), tf.cast(used, tf.float32)
+
+    def _choose(self, ids, width, seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Positions in rising order, (batch, width), and which of them are used."""
+        length = ids.shape[1]
+        candidate = ~tf.gather(tf.constant(self.special), ids)
+        count = tf.reduce_sum(tf.cast(candidate, tf.float32), axis=1, keepdims=True)
+        budget = tf.cast(tf.minimum(tf.maximum(tf.round(self.rate * count), 1.0), count), tf.int32)
+
+        # Every piece draws a lot, the lowest are taken, special tokens come last.
+        lot = tf.random.stateless_uniform(tf.shape(ids), seed)
+        position = tf.broadcast_to(tf.range(length), tf.shape(ids))
+        first_piece = last_piece = position
+        if self.whole_word:  # pieces share the lot of their word's first piece
+            after_special = tf.pad(~candidate[:, :-1], [[0, 0], [1, 0]], constant_values=True)
+            continues = tf.gather(tf.constant(self.continues_word), ids)
+            begins = ~continues | ~candidate | after_special
+            word = tf.cumsum(tf.cast(begins, tf.int32), axis=1)
+            first_piece = tf.searchsorted(word, word)
+            last_piece = tf.searchsorted(word, word, side="right") - 1
+            lot = tf.gather(lot, first_piece, batch_dims=1)
+        eligible = candidate & (last_piece - first_piece < budget)
+        rank = tf.argsort(tf.argsort(tf.where(eligible, lot, 2.0), axis=1, stable=True), axis=1)
+        # No word is taken in part.
+        taken = eligible & (tf.gather(rank, last_piece, batch_dims=1) < budget)
+
+        chosen = tf.sort(tf.where(taken, position, length), axis=1)[:, :width]
+        used = chosen < length
+        return tf.where(used, chosen, 0), used

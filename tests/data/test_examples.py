@@ -1,0 +1,159 @@
+import json
+
+import pytest
+
+from kerasbert.data.examples import read_examples
+from kerasbert.errors import InputError
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_tsv_leaves_quotes_alone(tmp_path):
+    text = 'sentence\tlabel\n"open quote, he said\t1\n\'a\' "b"\t0\n\n"c"\t1\n'
+    path = write(tmp_path, "a.tsv", text)
+    examples = read_examples(path)
+    assert examples.texts == {"text": ['"open quote, he said', "'a' \"b\"", '"c"']}
+    assert examples.labels == ["1", "0", "1"]
+    assert examples.lines == [2, 3, 5]
+    assert examples.source == str(path)
+    assert len(examples) == 3
+
+
+def test_csv_with_quotes_and_newlines(tmp_path):
+    text = 'label,text_a,text_b\r\nyes,"a, ""b""\nc",d\r\nno,e,"f\n\ng"\r\n'
+    examples = read_examples(write(tmp_path, "a.csv", text))
+    assert examples.texts == {"text": ['a, "b"\nc', "e"], "text_pair": ["d", "f\n\ng"]}
+    assert examples.labels == ["yes", "no"]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
+def test_byte_order_mark(tmp_path, name):
+    separator = "\t" if name == "a.tsv" else ","
+    data = "\ufeff" + separator.join(["text", "label"]) + "\n" + separator.join(["é", "1"])
+    assert read_examples(write(tmp_path, name, data)).texts == {"text": ["é"]}
+
+
+def test_json_lines(tmp_path):
+    rows = [{"text": "a\nb", "label": 1, "x": None}, {"label": "c", "text": "é中"}]
+    text = "\n\n".join(json.dumps(row) for row in rows)
+    examples = read_examples(write(tmp_path, "a.jsonl", text))
+    assert examples.texts == {"text": ["a\nb", "é中"]}
+    assert examples.labels == ["1", "c"]
+    assert examples.lines == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "expected"),
+    [
+        (["text", "label"], {}, {"text": "0"}),
+        (["sentence", "label"], {}, {"text": "0"}),
+        (["text_a", "text_b", "label"], {}, {"text": "0", "text_pair": "1"}),
+        (["index", "sentence1", "sentence2", "label"], {}, {"text": "1", "text_pair": "2"}),
+        (["text_pair", "label", "text"], {}, {"text": "2", "text_pair": "0"}),
+        (["sentence", "text", "label"], {}, {"text": "1"}),
+        (["q", "a", "label"], {"text_column": "a"}, {"text": "1"}),
+        (
+            ["q", "a", "label"],
+            {"text_column": "q", "text_pair_column": "a"},
+            {"text": "0", "text_pair": "1"},
+        ),
+        (["text", "gold", "label"], {"label_column": "gold"}, {"text": "0"}),
+    ],
+)
+def test_columns(tmp_path, columns, options, expected):
+    text = "\t".join(columns) + "\n" + "\t".join(map(str, range(len(columns))))
+    examples = read_examples(write(tmp_path, "a.tsv", text), **options)
+    assert examples.texts == {name: [value] for name, value in expected.items()}
+    assert examples.labels == [str(columns.index(options.get("label_column", "label")))]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.tsv", "text\tlabel\na\t1\nb\n", r":3: has 1 columns"),
+        ("a.tsv", "text\tlabel\na\tb\t1\n", r":2: has 3 columns"),
+        ("a.csv", "text,label\na,1\nb,c,1\n", r":3: has 3 columns"),
+        ("a.tsv", "question\tlabel\na\t1\n", r": has no text column .* has question, label"),
+        ("a.tsv", "text\tgold\na\t1\n", r": has no column 'label'; it has text, gold .*--label_"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', r":2: .*'label'"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["b"], "label": 1}', r":2: .*'text'"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n\n{"text": \n', r":3: is not JSON"),
+        ("a.jsonl", "[1]\n", r":1: is not a JSON object"),
+        ("a.tsv", "text\tlabel\n", r": has no examples"),
+        ("a.csv", "", r": has no examples"),
+        ("a.tsv", b"text\tlabel\ncaf\xe9\t1\n", r": is not UTF-8"),
+        ("a.jsonl", b'{"text": "\xe9", "label": 1}', r": is not UTF-8"),
+        ("a.txt", "text\tlabel\na\t1\n", r": expected a name .*\.csv, \.jsonl, \.tsv"),
+        ("none", None, r": expected a name"),
+        ("none.tsv", None, r": can't be read: No such file"),
+    ],
+)
+def test_bad_files(tmp_path, name, text, message):
+    path = tmp_path / name if text is None else write(tmp_path, name, text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_examples(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_asked_column_is_missing(tmp_path):
+    path = write(tmp_path, "a.tsv", "text\tlabel\na\t1\n")
+    with pytest.raises(InputError, match=r"no column 'body'; it has text, label .*--text_column"):
+        read_examples(path, text_column="body")
+    with pytest.raises(InputError, match=r"no column 'other'.*--text_pair_column"):
+        read_examples(path, text_pair_column="other")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["10", "9", "-1", "9"], ["-1", "9", "10"]),
+        (["b", "a", "10", "9"], ["10", "9", "a", "b"]),
+        (["neutral", "entailment"], ["entailment", "neutral"]),
+    ],
+)
+def test_classes(tmp_path, labels, classes):
+    text = "text\tlabel\n" + "".join(f"x\t{label}\n" for label in labels)
+    examples = read_examples(write(tmp_path, "a.tsv", text))
+    assert examples.classes == classes
+    examples.check_classes(classes)
+    with pytest.raises(InputError, match=rf"a.tsv:2: label '{labels[0]}' is none of q, r"):
+        examples.check_classes(["q", "r"])
+
+
+def test_check_classes_names_the_line(tmp_path):
+    path = write(tmp_path, "a.tsv", "text\tlabel\na\t0\n\nb\t1\nc\t2\n")
+    with pytest.raises(InputError, match=r"a.tsv:5: label '2' is none of 0, 1"):
+        read_examples(path).check_classes(["0", "1"])
+
+
+def test_glue(shared):
+    examples = read_examples(shared("tasks", "glue-sst2", "dev.tsv"))
+    assert len(examples) == 872
+    assert examples.classes == ["0", "1"]
+
+
+def test_labels_that_only_look_like_numbers(tmp_path):
+    (tmp_path / "x.tsv").write_text("text\tlabel\na\t--5\nb\t1\n")
+    assert read_examples(tmp_path / "x.tsv").classes == ["--5", "1"]
+
+
+def test_tsv_is_split_at_tabs_and_line_feeds_only(tmp_path):
+    long = "a" * 200_000
+    (tmp_path / "x.tsv").write_bytes(f"text\tlabel\n{long}\rb\t1\n".encode())
+    assert read_examples(tmp_path / "x.tsv").texts["text"] == [f"{long}\rb"]
+
+
+def test_repeated_columns_are_refused(tmp_path):
+    (tmp_path / "x.tsv").write_text("text\ttext\tlabel\na\tb\t1\n")
+    with pytest.raises(InputError, match="more than one column 'text'"):
+        read_examples(tmp_path / "x.tsv")
+
+
+def test_csv_field_over_the_limit_is_bad_input(tmp_path):
+    (tmp_path / "x.csv").write_text(f"text,label\n{'a' * 200_000},1\n")
+    with pytest.raises(InputError, match="is not CSV"):
+        read_examples(tmp_path / "x.csv")

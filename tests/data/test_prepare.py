@@ -1,0 +1,233 @@
+import itertools
+import json
+import random
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import files
+from kerasbert.data.corpus import Corpus, same_vocabulary
+from kerasbert.data.prepare import prepare_corpus, split_sentences
+from kerasbert.data.pretraining import most_frequent_token
+from kerasbert.errors import InputError
+from kerasbert.text import WordPieceTokenizer
+
+
+def documents_of(paths):
+    """The documents of the fixture's files, as a plain program reads and splits them."""
+    for path in paths:
+        for document in path.read_text().split("\n\n"):
+            lines = document.strip().split("\n")
+            yield [s for line in lines for s in re.split(r"(?<=[.!?])\s+", line) if s]
+
+
+def prepare(paths, tokenizer, directory, **options):
+    return prepare_corpus([str(path) for path in paths], tokenizer, directory, **options)
+
+
+def test_round_trip(corpus_files, corpus_dir, tokenizer):
+    expected = [tokenizer(sentences).to_list() for sentences in documents_of(corpus_files)]
+    corpus = Corpus(corpus_dir)
+    assert list(corpus) == expected
+    sentences = list(itertools.chain.from_iterable(expected))
+    tokens = list(itertools.chain.from_iterable(sentences))
+    assert corpus.num_documents == len(expected) == 60
+    assert corpus.num_tokens == len(tokens)
+    assert corpus.manifest["sentences"] == len(sentences)
+    np.testing.assert_array_equal(
+        corpus.token_counts(), np.bincount(tokens, minlength=tokenizer.vocabulary_size)
+    )
+    assert corpus.tokenizer.get_config() == tokenizer.get_config()
+    assert most_frequent_token(corpus) == max(set(tokens) - set(range(5)), key=tokens.count)
+
+
+def test_manifest(corpus_files, corpus_dir):
+    manifest = json.loads((corpus_dir / "manifest.json").read_text())
+    assert manifest["inputs"] == [str(path) for path in corpus_files]
+    assert manifest["empty_documents"] == manifest["invalid_utf8_lines"] == 0
+    listed = manifest["shards"] + manifest["index"]
+    names = {one["file"] for one in listed} | {"manifest.json", "vocab.txt"}
+    assert {path.name for path in corpus_dir.iterdir()} == names
+    for one in listed:
+        assert files.sha256(corpus_dir / one["file"]) == one["sha256"]
+
+
+@pytest.mark.parametrize("tokens_per_shard", [137, 1000])
+def test_shards(corpus_files, corpus_dir, tokenizer, tmp_path, tokens_per_shard):
+    one = Corpus(corpus_dir)
+    prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=tokens_per_shard)
+    many = Corpus(tmp_path / "c")
+    sizes = [shard["count"] for shard in many.manifest["shards"]]
+    assert len(sizes) > 1
+    assert max(sizes) <= tokens_per_shard
+    assert list(many) == list(one)
+    np.testing.assert_array_equal(many.token_counts(), one.token_counts())
+
+    chooser = random.Random(3)
+    starts = [chooser.randrange(one.num_tokens) for _ in range(50)]
+    ends = [chooser.randint(start, one.num_tokens) for start in starts]
+    starts, ends = tf.constant(starts, tf.int64), tf.constant(ends, tf.int64)
+    found = tf.function(many.read)(starts, ends)
+    assert found.dtype == tf.int32
+    assert found.to_list() == one.read(starts, ends).to_list()
+
+
+def test_preparing_twice_gives_the_same_bytes(corpus_files, corpus_dir, tokenizer, tmp_path):
+    prepare(corpus_files, tokenizer, tmp_path / "c")
+    for path in corpus_dir.iterdir():
+        assert (tmp_path / "c" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_large_vocabulary(vocabulary, tmp_path):
+    pieces = [*vocabulary, *(f"w{i}" for i in range(70_000))]
+    (tmp_path / "a.txt").write_text("w1 w69999\n\nw66000 the")
+    prepare([tmp_path / "a.txt"], WordPieceTokenizer(pieces), tmp_path / "c")
+    expected = [[[pieces.index(word) for word in row]] for row in (["w1", "w69999"], ["w66000"])]
+    expected[1][0].append(pieces.index("the"))
+    assert list(Corpus(tmp_path / "c")) == expected
+
+
+def test_what_has_no_tokens_is_left_out(tokenizer, tmp_path):
+    text = "the cat\n\u200b\n\n\x00\n\n\nthe dog. \u200b. \n"
+    (tmp_path / "a.txt").write_text(text)
+    manifest = prepare([tmp_path / "a.txt"], tokenizer, tmp_path / "c")
+    the, cat, dog, stop = map(tokenizer.token_to_id, ("the", "cat", "dog", "."))
+    corpus = Corpus(tmp_path / "c")
+    assert list(corpus) == [[[the, cat]], [[the, dog, stop], [stop]]]
+    assert manifest["documents"] == 2
+
+
+def test_many_lines_are_batched_in_order(tokenizer, tmp_path):
+    numbers = [str(i) for i in range(5000)]
+    rows = [{"text": "\n".join(numbers[i : i + 7])} for i in range(0, 5000, 7)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    seen = []
+    prepare([tmp_path / "a.jsonl"], tokenizer, tmp_path / "c", progress=seen.append)
+    found = list(Corpus(tmp_path / "c"))
+    sentences = list(itertools.chain.from_iterable(found))
+    words = [tokenizer.detokenize([s]).numpy()[0].decode() for s in sentences[::99]]
+    assert words == numbers[::99]
+    assert [len(document) for document in found] == [7] * 714 + [2]
+    assert sum(seen) == 5000
+
+
+def test_invalid_lines_and_empty_documents_are_counted(tokenizer, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"the \xff cat\n\ndog")
+    (tmp_path / "b.jsonl").write_text('{"text": ""}\n{"text": "cat"}')
+    inputs = [tmp_path / "a.txt", tmp_path / "b.jsonl"]
+    manifest = prepare(inputs, tokenizer, tmp_path / "c")
+    facts = [manifest[key] for key in ("documents", "empty_documents", "invalid_utf8_lines")]
+    assert facts == [3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentences"),
+    [
+        ("One. Two!  Three?", ["One.", "Two!", "Three?"]),
+        ("He said “no.” Then (yes.) End", ["He said “no.”", "Then (yes.)", "End"]),
+        ("3.5 is a.b", ["3.5 is a.b"]),
+        ("他来了。她走了！谁？「好。」完", ["他来了。", "她走了！", "谁？", "「好。」", "完"]),
+        ("Wait... what?!", ["Wait...", "what?!"]),
+        ("", []),
+    ],
+)
+def test_split_sentences(line, sentences):
+    found = split_sentences(tf.constant([line, "x"])).to_list()
+    assert [one.decode() for one in found[0] if one] == sentences
+    assert found[1] == [b"x"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_run_leaves_nothing(corpus_files, tokenizer, tmp_path, error):
+    def stop(sentences):
+        raise error
+
+    with pytest.raises(error):
+        prepare(corpus_files, tokenizer, tmp_path / "c", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    prepare(corpus_files, tokenizer, tmp_path / "c")  # a second try finds nothing in its way
+    assert Corpus(tmp_path / "c").num_documents == 60
+
+
+def test_bad_input_leaves_nothing(corpus_files, tokenizer, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "a"}\n{"text"')
+    with pytest.raises(InputError, match=r"bad.jsonl:2"):
+        prepare([*corpus_files, bad], tokenizer, tmp_path / "out" / "c")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_no_text(tokenizer, tmp_path):
+    (tmp_path / "a.txt").write_text("\n\u200b\n")
+    with pytest.raises(InputError, match=r"there is no text in .*a.txt"):
+        prepare([tmp_path / "a.txt"], tokenizer, tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_existing_directory_is_refused(corpus_files, tokenizer, tmp_path):
+    (tmp_path / "c").mkdir()
+    with pytest.raises(InputError, match="c exists already"):
+        prepare(corpus_files, tokenizer, tmp_path / "c")
+
+
+@pytest.fixture
+def sharded(corpus_files, tokenizer, tmp_path):
+    prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=500)
+    return tmp_path / "c"
+
+
+FILES = ["tokens-00001.bin", "sentences.bin", "documents.bin"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named(sharded, name):
+    data = bytearray((sharded / name).read_bytes())
+    data[11] ^= 1
+    (sharded / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: is damaged"):
+        Corpus(sharded)
+    Corpus(sharded, verify=False)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("keep", [None, 0, 8, 16])
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_or_cut_file_is_named(sharded, name, keep, verify):
+    if keep is None:
+        (sharded / name).unlink()
+    else:
+        (sharded / name).write_bytes((sharded / name).read_bytes()[:keep])
+    with pytest.raises(InputError, match=name):
+        Corpus(sharded, verify=verify)
+
+
+def test_a_changed_vocabulary(sharded, vocabulary):
+    (sharded / "vocab.txt").write_text("\n".join([*vocabulary, "zebra"]) + "\n")
+    with pytest.raises(InputError, match=r"vocab.txt: is not the vocabulary of this corpus"):
+        Corpus(sharded)
+
+
+def test_no_corpus(sharded, tmp_path):
+    with pytest.raises(InputError, match=r"none: no such corpus"):
+        Corpus(tmp_path / "none")
+    files.write_json(sharded / "manifest.json", {"format": "kerasbert-corpus", "version": 2})
+    with pytest.raises(InputError, match=r"manifest.json: is not .* version 1"):
+        Corpus(sharded)
+    (sharded / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"c: has no manifest.json"):
+        Corpus(sharded)
+
+
+def test_a_corpus_may_be_moved(corpus_dir, tmp_path):
+    shutil.copytree(corpus_dir, tmp_path / "moved")
+    assert list(Corpus(tmp_path / "moved")) == list(Corpus(corpus_dir))
+
+
+def test_same_vocabulary(corpus_files, corpus_dir, vocabulary, tmp_path):
+    same_vocabulary([Corpus(corpus_dir), Corpus(corpus_dir)])
+    prepare(corpus_files, WordPieceTokenizer(vocabulary, lowercase=False), tmp_path / "cased")
+    with pytest.raises(InputError, match="different tokenizers"):
+        same_vocabulary([Corpus(corpus_dir), Corpus(tmp_path / "cased")])

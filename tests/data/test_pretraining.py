@@ -1,0 +1,314 @@
+import bisect
+import collections
+import itertools
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert.data.corpus import Corpus
+from kerasbert.data.masking import Masking
+from kerasbert.data.prepare import prepare_corpus
+from kerasbert.data.pretraining import PretrainingBatches, examples_from_text
+from kerasbert.errors import InputError
+from kerasbert.text import TextPacker, WordPieceTokenizer
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CLS, SEP, FIRST_WORD = 2, 3, 5
+LENGTH = 16
+ROOM = LENGTH - 3
+
+
+class Book:
+    """A corpus in which no word occurs twice, so that a token says where it comes from."""
+
+    def __init__(self, directory, documents, **options):
+        """`documents` has the sentences' lengths of each document."""
+        self.total = sum(map(sum, documents))
+        self.sentences = {0, *itertools.accumulate(itertools.chain.from_iterable(documents))}
+        self.documents = [0, *itertools.accumulate(map(sum, documents))]
+        words = (f"w{i}" for i in range(self.total))
+        text = "\n\n".join(
+            "\n".join(" ".join(itertools.islice(words, length)) for length in lengths)
+            for lengths in documents
+        )
+        directory.mkdir(exist_ok=True)
+        (directory / "text.txt").write_text(text)
+        tokenizer = WordPieceTokenizer([*SPECIAL, *(f"w{i}" for i in range(self.total))])
+        prepare_corpus([str(directory / "text.txt")], tokenizer, directory / "corpus", **options)
+        self.corpus = Corpus(directory / "corpus")
+
+    def document(self, place):
+        return bisect.bisect_right(self.documents, place) - 1
+
+
+def random_documents(count, longest=9):
+    chooser = random.Random(5)
+    sizes = (chooser.randint(1, 12) for _ in range(count))
+    return [[chooser.randint(1, longest) for _ in range(size)] for size in sizes]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    return Book(tmp_path_factory.mktemp("book"), random_documents(30))
+
+
+@pytest.fixture(scope="module")
+def batches(book):
+    return PretrainingBatches(book.corpus, 8, LENGTH, seed=7)
+
+
+def arrays(batch):
+    return {key: value.numpy() for part in batch for key, value in part_items(part)}
+
+
+def part_items(part):
+    # Labels and weights have the same keys; the dtype tells them apart.
+    return ((f"{name}:{value.dtype.name}", value) for name, value in part.items())
+
+
+def same(a, b):
+    a, b = arrays(a), arrays(b)
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+Row = collections.namedtuple("Row", "first second label")
+
+
+def rows(batch):
+    """Each row's two parts as places in the corpus, with the masks undone, and its label."""
+    features, labels, weights = batch
+    ids, used = features["token_ids"].numpy(), weights["mlm_logits"].numpy() == 1
+    for row, positions in enumerate(features["mask_positions"].numpy()):
+        ids[row, positions[used[row]]] = labels["mlm_logits"].numpy()[row, used[row]]
+    for row, label in zip(ids, labels["nsp_logits"].numpy(), strict=True):
+        ends = np.flatnonzero(row == SEP)
+        assert row[0] == CLS
+        assert len(ends) == 2
+        assert not row[ends[1] + 1 :].any()
+        parts = row[1 : ends[0]], row[ends[0] + 1 : ends[1]]
+        yield Row(*(tuple(int(id) - FIRST_WORD for id in part) for part in parts), int(label))
+
+
+def all_rows(batches, start, count):
+    found = (rows(batches.batch(step)) for step in range(start, start + count))
+    return list(itertools.chain.from_iterable(found))
+
+
+def contiguous(places):
+    return list(places) == list(range(places[0], places[0] + len(places)))
+
+
+def test_features(batches):
+    features, labels, weights = batches.batch(0)
+    masked = 3
+    shapes = {name: tuple(value.shape) for name, value in features.items()}
+    layout = dict.fromkeys(["token_ids", "padding_mask", "segment_ids"], (8, LENGTH))
+    assert shapes == {**layout, "mask_positions": (8, masked)}
+    assert {value.dtype for value in [*features.values(), *labels.values()]} == {tf.int32}
+    assert {name: tuple(v.shape) for name, v in labels.items()} == {
+        "mlm_logits": (8, masked),
+        "nsp_logits": (8,),
+    }
+    assert {name: v.dtype for name, v in weights.items()} == dict.fromkeys(labels, tf.float32)
+    spec, *_ = batches.dataset().element_spec
+    assert {name: tuple(value.shape) for name, value in spec.items()} == shapes
+
+
+@pytest.mark.parametrize("objective", ["nsp", "sop"])
+def test_segments_and_padding(book, objective):
+    batches = PretrainingBatches(book.corpus, 16, LENGTH, objective=objective)
+    for step in range(3):
+        batch = batches.batch(step)
+        for row, mask, segments in zip(
+            rows(batch), batch[0]["padding_mask"], batch[0]["segment_ids"], strict=True
+        ):
+            first, second = len(row.first) + 2, len(row.second) + 1
+            padding = [0] * (LENGTH - first - second)
+            assert mask.numpy().tolist() == [1] * (first + second) + padding
+            assert segments.numpy().tolist() == [0] * first + [1] * second + padding
+
+
+def test_a_batch_depends_on_its_number_alone(book, batches):
+    again = PretrainingBatches(book.corpus, 8, LENGTH, seed=7)
+    other = PretrainingBatches(book.corpus, 8, LENGTH, seed=8)
+    for step in (1000, 17, 0):
+        batch = batches.batch(step)
+        assert same(batch, again.batch(step))
+        assert not same(batch, batches.batch(step + 1))
+        assert not same(batch, other.batch(step))
+
+
+def test_dataset(batches):
+    for start in (0, 1000):
+        found = list(batches.dataset(start, steps=6))
+        assert len(found) == 6
+        assert all(same(batch, batches.batch(start + i)) for i, batch in enumerate(found))
+    assert same(next(iter(batches.dataset(start=3))), batches.batch(3))  # without end
+
+
+@pytest.mark.parametrize("objective", ["nsp", "sop"])
+def test_shards_change_nothing(book, tmp_path, objective):
+    many = Book(tmp_path / "many", random_documents(30), tokens_per_shard=150)
+    assert len(many.corpus.manifest["shards"]) > 3
+    a, b = (
+        PretrainingBatches(one.corpus, 8, LENGTH, seed=7, objective=objective)
+        for one in (book, many)
+    )
+    assert all(same(a.batch(step), b.batch(step)) for step in range(20))
+
+
+def test_parts(book, batches):
+    found = all_rows(batches, 0, 60)
+    for row in found:
+        assert contiguous(row.first)
+        assert contiguous(row.second)
+        assert row.first[0] in book.sentences
+        assert len(row.first) + len(row.second) <= ROOM
+        document = book.document(row.first[0])
+        assert document == book.document(row.first[-1])
+        if row.label == 0:
+            assert contiguous(row.first + row.second)
+            assert document == book.document(row.second[-1])
+        else:
+            assert document != book.document(row.second[0])
+            assert book.document(row.second[0]) == book.document(row.second[-1])
+    count = sum(row.label for row in found)
+    assert len(found) == 480
+    assert 0.4 < count / len(found) < 0.6
+
+
+def test_sentence_order(book):
+    batches = PretrainingBatches(book.corpus, 8, LENGTH, objective="sop")
+    found = all_rows(batches, 0, 40)
+    for row in found:
+        before, after = (row.second, row.first) if row.label else (row.first, row.second)
+        assert contiguous(before + after)
+        assert before[0] in book.sentences
+        assert book.document(before[0]) == book.document(after[-1])
+    assert 0.4 < sum(row.label for row in found) / len(found) < 0.6
+
+
+def test_parts_end_with_a_sentence_where_there_are_several(tmp_path):
+    book = Book(tmp_path / "book", [[3, 2, 4, 3, 2] * 4] * 6)
+    for row in all_rows(PretrainingBatches(book.corpus, 8, LENGTH), 0, 20):
+        assert row.first[-1] + 1 in book.sentences
+        assert row.second[0] in book.sentences
+        assert len(row.first) + len(row.second) == ROOM
+
+
+def test_documents_of_one_token(tmp_path):
+    book = Book(tmp_path / "book", [[1]] * 20 + [[40]])
+    for row in all_rows(PretrainingBatches(book.corpus, 8, LENGTH), 0, 20):
+        documents = {book.document(place) for place in row.first}
+        assert len(documents) == 1
+        if row.label:
+            assert documents.isdisjoint(map(book.document, row.second))
+            assert len(row.second) > 0 or documents != {20}
+
+
+@pytest.mark.parametrize("documents", [[200, 137], [61] * 7])
+def test_every_window_is_drawn_once_an_epoch(tmp_path, documents):
+    # Sentences of one token: a window starts at the very token that was drawn.
+    book = Book(tmp_path / "book", [[1] * length for length in documents])
+    batches = PretrainingBatches(book.corpus, 5, LENGTH, objective="sop")
+    windows = book.total // ROOM
+    assert (batches.windows, batches.steps_per_epoch) == (windows, -(-windows // 5))
+    found = all_rows(batches, 0, windows)
+
+    def clamped(place):
+        return min(place, book.documents[book.document(place) + 1] - ROOM)
+
+    expected = [
+        sorted(clamped((window * ROOM + shift) % book.total) for window in range(windows))
+        for shift in range(ROOM)
+    ]
+    for epoch in range(5):
+        drawn = found[epoch * windows :][:windows]
+        assert sorted(min(row.first + row.second) for row in drawn) in expected
+
+
+def test_epochs_differ(tmp_path):
+    book = Book(tmp_path / "book", [[1] * 130] * 4)
+    batches = PretrainingBatches(book.corpus, 8, LENGTH, objective="sop")
+    assert batches.steps_per_epoch * 8 == batches.windows == 40
+    starts = [min(row.first + row.second) for row in all_rows(batches, 0, 30)]
+    epochs = [tuple(starts[i : i + 40]) for i in range(0, 240, 40)]
+    assert len(set(epochs)) == 6  # another order
+    assert len({frozenset(epoch) for epoch in epochs}) > 1  # and cut elsewhere
+    assert all(epoch != tuple(sorted(epoch)) for epoch in epochs)
+
+
+def test_whole_words_and_rate_are_passed_on(corpus_dir):
+    corpus = Corpus(corpus_dir)
+    batches = PretrainingBatches(corpus, 8, 32, mask_rate=0.3, whole_word=True)
+    features, _, weights = batches.batch(0)
+    assert features["mask_positions"].shape == (8, 10)
+    real = tf.reduce_sum(features["padding_mask"]) - 3 * 8
+    assert 0.2 < float(tf.reduce_sum(weights["mlm_logits"])) / float(real) < 0.32
+    assert batches.masking.whole_word
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "rtd"}, "objective must be one of .* found 'rtd'"),
+        ({"sequence_length": 7}, "sequence_length must be 8 or more, found 7"),
+        ({"batch_size": 0}, "batch_size must be 1 or more, found 0"),
+        ({"mask_rate": 1.0}, "mask_rate"),
+    ],
+)
+def test_bad_options(book, options, message):
+    with pytest.raises(InputError, match=message):
+        PretrainingBatches(book.corpus, **{"batch_size": 2, "sequence_length": 8, **options})
+
+
+def test_one_document_has_no_other(tmp_path):
+    book = Book(tmp_path / "book", [[5] * 20])
+    with pytest.raises(InputError, match=r"corpus: has one document.* needs two"):
+        PretrainingBatches(book.corpus, 2, LENGTH)
+    assert len(all_rows(PretrainingBatches(book.corpus, 2, LENGTH, objective="sop"), 0, 2)) == 4
+
+
+def test_a_corpus_smaller_than_a_row(tmp_path):
+    book = Book(tmp_path / "book", [[2], [1, 1]])
+    batches = PretrainingBatches(book.corpus, 4, LENGTH)
+    assert batches.steps_per_epoch == batches.windows == 1
+    for row in all_rows(batches, 0, 4):
+        assert {*row.first, *row.second} <= set(range(4))
+
+
+WORDS = [f"w{i}" for i in range(64 * 8)]
+LINES = [" ".join(WORDS[i : i + 8]) for i in range(0, len(WORDS), 8)]
+
+
+@pytest.fixture(scope="module")
+def from_text():
+    tokenizer = WordPieceTokenizer([*SPECIAL, *WORDS])
+    packer, masking = TextPacker(tokenizer, LENGTH), Masking.of(tokenizer)
+    return lambda seed, *args: examples_from_text(packer, masking, seed, *map(tf.constant, args))
+
+
+def test_examples_from_single_texts(from_text):
+    found = list(rows(from_text((1, 2), LINES)))
+    for i, row in enumerate(found):
+        assert row.first == tuple(range(8 * i, 8 * i + 4))
+        own = tuple(range(8 * i + 4, 8 * i + 8))
+        assert (row.second == own) == (row.label == 0)
+    assert sorted(row.second for row in found) == [
+        tuple(range(i + 4, i + 8)) for i in range(0, len(WORDS), 8)
+    ]
+    assert 0.25 < np.mean([row.label for row in found]) < 0.75
+    assert same(from_text((1, 2), LINES), from_text((1, 2), LINES))
+    assert not same(from_text((1, 2), LINES), from_text((1, 3), LINES))
+
+
+def test_examples_from_pairs(from_text):
+    first, second = LINES[:32], LINES[32:]
+    for i, row in enumerate(rows(from_text((1, 2), first, second, [0, 1] * 16))):
+        assert row.label == i % 2
+        assert set(row.first) <= set(range(8 * i, 8 * i + 8))
+        assert set(row.second) <= set(range(256 + 8 * i, 256 + 8 * i + 8))
+    for i, row in enumerate(rows(from_text((1, 2), first, second))):
+        assert (row.second[0] == 256 + 8 * i) == (row.label == 0)

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert.data.text_batches import batches, split
+
+TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
+SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
+PAIRS = [
+    (TEXTS, SECOND),
+    (np.array(TEXTS), np.array(SECOND, object)),
+    (tf.constant(TEXTS), SECOND),
+    {"text": TEXTS, "text_pair": SECOND},
+    {"text": np.array(TEXTS), "text_pair": np.array(SECOND)},
+]
+
+
+def rows(dataset, name="text"):
+    return [[value.decode() for value in text[name].numpy()] for text, *_ in dataset]
+
+
+@pytest.mark.parametrize("x", SINGLE)
+def test_single_texts(x):
+    dataset = batches(x, batch_size=2)
+    assert rows(dataset) == [["a", "b"], ["é", "d"], ["e"]]
+    for text, y, weight in dataset:
+        assert list(text) == ["text"]
+        assert text["text"].dtype == tf.string
+        assert y is None
+        assert weight is None
+
+
+@pytest.mark.parametrize("x", PAIRS)
+def test_pairs(x):
+    dataset = batches(x, batch_size=3)
+    assert rows(dataset) == [["a", "b", "é"], ["d", "e"]]
+    assert rows(dataset, "text_pair") == [["v", "w", "x"], ["y", "z"]]
+
+
+@pytest.mark.parametrize("with_y", [False, True])
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_labels_and_weights(with_y, with_weights):
+    y = [0, 1, 2, 3, 4] if with_y else None
+    weights = np.arange(5) / 2 if with_weights else None
+    (_, first_y, first_weights), *_ = batches(TEXTS, y, weights, batch_size=2)
+    assert (None if first_y is None else first_y.numpy().tolist()) == ([0, 1] if with_y else None)
+    expected = [0, 0.5] if with_weights else None
+    assert (None if first_weights is None else first_weights.numpy().tolist()) == expected
+
+
+def test_shuffle_keeps_texts_and_labels_together():
+    texts = [str(i) for i in range(100)]
+    dataset = batches((texts, texts), range(100), batch_size=7, shuffle=True)
+    passes = []
+    for _ in range(2):
+        seen = []
+        for text, y, _ in dataset:
+            expected = [str(i).encode() for i in y.numpy()]
+            assert text["text"].numpy().tolist() == text["text_pair"].numpy().tolist() == expected
+            seen += y.numpy().tolist()
+        assert sorted(seen) == list(range(100))
+        passes.append(seen)
+    assert passes[0] != passes[1]
+    assert passes[0] != list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "weight", "message"),
+    [
+        (TEXTS, [1], None, r"5 texts, but y has 1"),
+        (TEXTS, None, [1.0] * 6, r"5 texts, but sample_weight has 6"),
+        ((TEXTS, SECOND[:4]), None, None, r"5 texts, but text_pair has 4"),
+    ],
+)
+def test_lengths_differ(x, y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        batches(x, y, weight, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("element", "expected"),
+    [
+        (TEXTS, (False, False)),
+        ((TEXTS, [0, 1, 2, 3, 4]), (True, False)),
+        (({"text": TEXTS}, [0, 1, 2, 3, 4], [1.0] * 5), (True, True)),
+        (({"text": TEXTS, "text_pair": SECOND}, [0, 1, 2, 3, 4]), (True, False)),
+        (((TEXTS, SECOND), [0, 1, 2, 3, 4]), (True, False)),
+    ],
+)
+def test_datasets(element, expected):
+    dataset = tf.data.Dataset.from_tensor_slices(element).batch(4)
+    found = list(batches(dataset, batch_size=99))
+    assert rows(found) == [TEXTS[:4], TEXTS[4:]]
+    _, y, weights = found[0]
+    assert (y is not None, weights is not None) == expected
+    if y is not None:
+        assert y.numpy().tolist() == [0, 1, 2, 3]
+
+
+def test_a_dataset_that_is_not_batched():
+    with pytest.raises(ValueError, match="batch the dataset first"):
+        batches(tf.data.Dataset.from_tensor_slices(TEXTS), batch_size=2)
+
+
+@pytest.mark.parametrize("x", [*SINGLE, *PAIRS])
+@pytest.mark.parametrize(("fraction", "first"), [(0.2, 4), (0.5, 2), (0.4, 3)])
+def test_split(x, fraction, first):
+    y, weights = np.arange(5), np.arange(5) / 2
+    *training, validation = split(x, y, weights, fraction)
+    for (part, part_y, part_weights), expected in (
+        (training, slice(first)),
+        (validation, slice(first, None)),
+    ):
+        assert rows(batches(part, batch_size=9)) == [TEXTS[expected]]
+        if "text_pair" in part:
+            assert rows(batches(part, batch_size=9), "text_pair") == [SECOND[expected]]
+        np.testing.assert_array_equal(part_y, y[expected])
+        np.testing.assert_array_equal(part_weights, weights[expected])
+
+
+def test_split_without_labels_or_fraction():
+    first, y, weights, second = split(TEXTS, None, None, 0.2)
+    assert (y, weights, second[1:]) == (None, None, (None, None))
+    assert (first, second[0]) == ({"text": TEXTS[:4]}, {"text": TEXTS[4:]})
+    assert split(TEXTS, [1], None, 0.0) == (TEXTS, [1], None, None)
+
+
+def test_datasets_are_not_split():
+    dataset = tf.data.Dataset.from_tensors(TEXTS)
+    with pytest.raises(ValueError, match="validation_split"):
+        split(dataset, None, None, 0.2)

@@ -1,0 +1,308 @@
+import dataclasses
+import json
+
+import pytest
+from safetensors.numpy import load_file
+
+from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, load
+from kerasbert.families import PRESETS
+from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
+from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
+from kerasbert.recipes.export import ExportOptions, export
+from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.prepare_corpus import PrepareCorpusOptions, prepare_corpus
+from kerasbert.recipes.pretrain import PretrainOptions, pretrain
+from kerasbert.recipes.python_docs import Document, _paragraphs
+from kerasbert.recipes.query import QueryOptions, query
+from kerasbert.recipes.quickstart import _MARKER, _make_room
+
+STABLE = [4, 6, 10]
+SMALL = {
+    "vocabulary_size": 30,
+    "num_layers": 1,
+    "hidden_dim": 8,
+    "num_heads": 2,
+    "intermediate_dim": 12,
+    "max_sequence_length": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "small", SMALL)
+        yield
+
+
+def options(corpus_dir, output, **changes):
+    facts = {
+        "corpus": str(corpus_dir),
+        "preset": "small",
+        "steps": 5,
+        "batch_size": 4,
+        "sequence_length": 16,
+        "validation_every": 2,
+        "validation_batches": 2,
+        "output": str(output),
+    }
+    return PretrainOptions(**{**facts, **changes})
+
+
+@pytest.fixture(scope="module")
+def run(small, corpus_dir, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run") / "pretrain"
+    result = pretrain(options(corpus_dir, directory, validation_corpus=str(corpus_dir)))
+    return directory, result
+
+
+@pytest.fixture(scope="module")
+def task_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("task") / "train.tsv"
+    rows = [f"a {word} {thing}\t{word}" for word in ("good", "bad") for thing in ("cat", "dog")]
+    path.write_text("\n".join(["text\tlabel", *rows, "the cat\tbad"]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(run, task_file, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("tuned") / "finetune"
+    result = finetune(
+        FinetuneOptions(
+            init=str(run[0] / "model"),
+            train=str(task_file),
+            validation=str(task_file),
+            epochs=1,
+            batch_size=2,
+            output=str(directory),
+        )
+    )
+    return directory, result
+
+
+def weights(directory):
+    return {
+        name: array.tobytes()
+        for name, array in load_file(directory / "model" / "model.safetensors").items()
+    }
+
+
+# === pretrain ===
+
+
+def test_pretrain_writes_its_run(run, corpus_dir):
+    directory, result = run
+    json.dumps(result)
+    assert result["steps"] == 5
+    settings = json.loads((directory / "config.json").read_text())
+    assert settings == dataclasses.asdict(
+        options(corpus_dir, directory, validation_corpus=str(corpus_dir))
+    )
+    reports = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    # 5 steps, a report every 2: the last stretch is shorter.
+    assert [report["step"] for report in reports] == [2, 4, 5]
+    assert all({"loss", "val_loss", "seconds"} <= report.keys() for report in reports)
+    assert (directory / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert isinstance(load(directory / "model"), Pretrainer)
+    assert result["held_out"]["masked_tokens"] > 0
+
+
+@pytest.mark.parametrize(("steps", "every", "expected"), [(1, 3, [1]), (3, 3, [3]), (4, 3, [3, 4])])
+def test_number_of_steps(small, corpus_dir, tmp_path, steps, every, expected):
+    run = tmp_path / "run"
+    pretrain(options(corpus_dir, run, steps=steps, validation_every=every))
+    reports = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [report["step"] for report in reports] == expected
+
+
+def test_seed_decides_everything(run, corpus_dir, tmp_path):
+    pretrain(options(corpus_dir, tmp_path / "again", validation_corpus=str(corpus_dir)))
+    pretrain(options(corpus_dir, tmp_path / "other", seed=1))
+    assert weights(tmp_path / "again") == weights(run[0])
+    other = weights(tmp_path / "other")
+    assert other.keys() == weights(run[0]).keys()
+    assert (
+        other["embeddings/token_embedding/embeddings"]
+        != (weights(run[0])["embeddings/token_embedding/embeddings"])
+    )
+
+
+def test_finished_run_is_refused(run, corpus_dir):
+    before = weights(run[0])
+    with pytest.raises(InputError, match="that run has ended"):
+        pretrain(options(corpus_dir, run[0]))
+    assert weights(run[0]) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"corpus": "nowhere"}, "nowhere: no such corpus directory"),
+        ({"preset": "bert_huge"}, "there is no preset 'bert_huge'"),
+        ({"steps": 0}, "--steps must be 1 or more, found 0"),
+        ({"batch_size": 0}, "--batch_size must be 1 or more"),
+        ({"validation_every": 0}, "--validation_every must be 1 or more"),
+        ({"warmup": 1.5}, "--warmup must be between 0 and 1"),
+        ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
+        ({"sequence_length": 64}, r"sequence_length must be in \[4, 32\], found 64"),
+        ({"objective": "rtd"}, "objective must be one of"),
+        ({"mask_rate": 1.0}, "mask_rate must be between 0 and 1"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_bad_pretrain_options(small, corpus_dir, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        pretrain(options(corpus_dir, tmp_path / "run", **changes))
+    assert list(tmp_path.iterdir()) == []
+
+
+# === finetune, evaluate, export ===
+
+
+def test_finetune(tuned):
+    directory, result = tuned
+    json.dumps(result)
+    assert result["classes"] == ["bad", "good"]
+    assert (result["train_examples"], result["validation_examples"]) == (5, 5)
+    assert result["majority_baseline"] == pytest.approx(3 / 5)
+    model = load(directory / "model")
+    assert isinstance(model, TextClassifier)
+    assert (model.classes, model.pair, model.sequence_length) == (["bad", "good"], False, 16)
+    (report,) = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
+    assert report["step"] == 3
+
+
+def test_evaluate_classifier(tuned, task_file):
+    result = evaluate(EvaluateOptions(model=str(tuned[0] / "model"), data=str(task_file)))
+    assert result["examples"] == 5
+    assert result["accuracy"] == pytest.approx(tuned[1]["accuracy"])
+    assert result["majority_baseline"] == pytest.approx(3 / 5)
+
+
+def test_evaluate_pretrainer(run, corpus_dir):
+    facts = {"model": str(run[0] / "model"), "data": str(corpus_dir), "batches": 2, "batch_size": 4}
+    first, again, other = (evaluate(EvaluateOptions(**facts, seed=seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first["loss"] != other["loss"]
+    assert first["loss"] == pytest.approx(first["mlm_logits_loss"] + first["nsp_logits_loss"], 1e-4)
+
+
+def test_evaluate_on_the_wrong_kind_of_data(run, tuned, corpus_dir, task_file):
+    with pytest.raises(InputError, match="corpus"):
+        evaluate(EvaluateOptions(model=str(run[0] / "model"), data=str(task_file)))
+    with pytest.raises(InputError, match="expected a name that ends in"):
+        evaluate(EvaluateOptions(model=str(tuned[0] / "model"), data=str(corpus_dir)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\tlabel\na\tgood\nb\n", r"train\.tsv:3: has 1 columns, the first line has 2"),
+        ("words\tlabel\na\tgood\n", "has no text column"),
+        ("text\tlabel\n", "has no examples"),
+        ("text\tlabel\na\tgood\n", "two or more different names"),
+    ],
+)
+def test_bad_examples(run, tmp_path, content, message):
+    path = tmp_path / "train.tsv"
+    path.write_text(content)
+    facts = {"init": str(run[0] / "model"), "train": str(path), "output": str(tmp_path / "run")}
+    with pytest.raises(InputError, match=message):
+        finetune(FinetuneOptions(**facts))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_label_in_evaluation(tuned, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\na,good\nb,fair\n")
+    with pytest.raises(InputError, match=r"data\.csv:3: label 'fair' is none of bad, good"):
+        evaluate(EvaluateOptions(model=str(tuned[0] / "model"), data=str(path)))
+
+
+def test_export_and_query(tuned, tmp_path):
+    facts = {"model": str(tuned[0] / "model"), "output": str(tmp_path / "1"), "check": False}
+    assert export(ExportOptions(**facts))["inputs"] == ["text"]
+    answers = query(QueryOptions(saved_model=str(tmp_path), text=["a cat", "x"]))["answers"]
+    assert [answer["label"] in ("bad", "good") for answer in answers] == [True, True]
+    with pytest.raises(InputError, match="exists already"):
+        export(ExportOptions(**facts))
+
+
+def test_export_of_what_is_no_task(tmp_path):
+    Backbone(BackboneConfig(**SMALL)).save_to_preset(tmp_path / "model")
+    with pytest.raises(InputError, match="holds a Backbone, not a Task"):
+        export(ExportOptions(model=str(tmp_path / "model"), output=str(tmp_path / "1")))
+
+
+# === text ===
+
+
+def test_build_vocab_and_prepare_corpus(corpus_files, tmp_path):
+    inputs = [str(path) for path in corpus_files]
+    vocabulary, corpus = tmp_path / "vocab.txt", tmp_path / "corpus"
+    built = build_vocab(BuildVocabOptions(input=inputs, vocab_size=150, output=str(vocabulary)))
+    assert built["size"] == len(vocabulary.read_text(encoding="utf-8").splitlines()) <= 150
+    with pytest.raises(InputError, match=r"vocab\.txt exists already"):
+        build_vocab(BuildVocabOptions(input=inputs, output=str(vocabulary)))
+    facts = {"input": inputs, "vocab": str(vocabulary), "output": str(corpus)}
+    assert prepare_corpus(PrepareCorpusOptions(**facts))["documents"] == built["documents"]
+    with pytest.raises(InputError, match="corpus exists already"):
+        prepare_corpus(PrepareCorpusOptions(**facts))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.txt", "", "there is no text"),
+        ("bad.jsonl", '{"text": "a"}\n{"text": 1}\n', r"bad\.jsonl:2: has no string under 'text'"),
+        ("bad.gz", "not gzip", r"bad\.gz: can't be read"),
+    ],
+)
+def test_bad_text(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    output = tmp_path / "vocab.txt"
+    with pytest.raises(InputError, match=message):
+        build_vocab(BuildVocabOptions(input=[str(tmp_path / name)], output=str(output)))
+    assert not output.exists()
+
+
+def test_python_docs_paragraphs():
+    english = "Returns the number of times that a value occurs in the list."
+    text = f"""Short.
+
+    {english}
+
+    >>> count_of_everything_that_is_in_the_list(values)
+
+    .. note:: this is a directive of some documentation tool
+
+    x[0:1] = {{1: 2}}; y = f(x) ** 3 + (4 / 5); z = [i for i in y]
+
+    {english[:19]}
+    {english[19:]}
+    """
+    assert list(_paragraphs(text)) == [english, english]
+
+
+def test_python_docs_held_out_is_stable():
+    documents = [Document(f"package.module{i}", "package", []) for i in range(400)]
+    held_out = [document.held_out(0.08) for document in documents]
+    # SHA-256 decides, so the same documents are held out everywhere and for ever.
+    assert [i for i in range(40) if held_out[i]] == STABLE
+    assert 0.04 < sum(held_out) / 400 < 0.12
+    assert all(document.held_out(0.5) for document in documents if document.held_out(0.08))
+    assert not any(document.held_out(0.0) for document in documents)
+
+
+def test_quickstart_takes_only_its_own_directory(tmp_path):
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(InputError, match="foreign: is not empty and not of an earlier quickstart"):
+        _make_room(foreign)
+    assert (foreign / "thesis.txt").read_text() == "ten years of work"
+
+    _make_room(tmp_path / "own")
+    (tmp_path / "own" / "old").write_text("")
+    _make_room(tmp_path / "own")
+    assert [path.name for path in (tmp_path / "own").iterdir()] == [_MARKER]

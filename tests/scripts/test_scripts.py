@@ -1,0 +1,131 @@
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kerasbert.recipes.pretrain import PretrainOptions
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+
+
+def command(name, *arguments, **flags):
+    given = [f"--{flag}={value}" for flag, value in flags.items()]
+    return [sys.executable, str(SCRIPTS / f"{name}.py"), *arguments, *given]
+
+
+def run(name, *arguments, **flags):
+    return subprocess.run(
+        command(name, *arguments, **flags), capture_output=True, text=True, timeout=150
+    )
+
+
+def result(name, **flags):
+    child = run(name, **flags)
+    assert child.returncode == 0, child.stderr
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def assert_refused(child, message):
+    assert child.returncode == 1
+    (line,) = child.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert child.stdout == ""
+
+
+@pytest.fixture(scope="module")
+def chain(corpus_files, tmp_path_factory):
+    """Runs every program on what the one before it made; their results."""
+    root = tmp_path_factory.mktemp("chain")
+    text, task = str(corpus_files[0]), root / "task.tsv"
+    rows = [f"a {word} {thing}\t{word}" for word in ("good", "bad") for thing in ("cat", "dog")]
+    task.write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    paths = {name: str(root / name) for name in ("vocab.txt", "corpus", "run", "tuned", "export")}
+    results = {"root": root, "paths": paths}
+    results["build_vocab"] = result(
+        "build_vocab", input=text, vocab_size=200, output=paths["vocab.txt"]
+    )
+    results["prepare_corpus"] = result(
+        "prepare_corpus", input=text, vocab=paths["vocab.txt"], output=paths["corpus"]
+    )
+    results["pretrain"] = result(
+        "pretrain",
+        corpus=paths["corpus"],
+        preset="bert_tiny",
+        steps=4,
+        batch_size=4,
+        sequence_length=16,
+        output=paths["run"],
+    )
+    results["finetune"] = result(
+        "finetune",
+        init=results["pretrain"]["model"],
+        train=task,
+        validation=task,
+        epochs=1,
+        output=paths["tuned"],
+    )
+    model = results["finetune"]["model"]
+    results["evaluate"] = result("evaluate", model=model, data=task)
+    results["export"] = result("export", model=model, output=f"{paths['export']}/1")
+    results["query"] = result("query", saved_model=paths["export"], text="a good cat")
+    return results
+
+
+def test_chain(chain):
+    assert chain["build_vocab"]["documents"] == chain["prepare_corpus"]["documents"] == 20
+    assert chain["pretrain"]["steps"] == 4
+    assert chain["finetune"]["classes"] == ["bad", "good"]
+    assert chain["evaluate"]["accuracy"] == pytest.approx(chain["finetune"]["accuracy"])
+    assert chain["export"]["checked"] is True
+    (answer,) = chain["query"]["answers"]
+    assert answer["label"] in ("bad", "good")
+    assert sum(answer["scores"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_missing_file(tmp_path):
+    child = run("build_vocab", input=tmp_path / "nothing.txt", output=tmp_path / "vocab.txt")
+    assert_refused(child, "nothing.txt: no such file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_finished_run(chain):
+    child = run("pretrain", corpus=chain["paths"]["corpus"], output=chain["paths"]["run"])
+    assert_refused(child, "that run has ended")
+
+
+def test_unknown_flag():
+    assert_refused(run("pretrain", colour="red"), "Unknown command line flag 'colour'")
+
+
+def test_help_names_every_flag():
+    child = run("pretrain", "--help")
+    assert (child.returncode, child.stderr) == (0, "")
+    shown = " ".join(child.stdout.split())
+    for name, field in PretrainOptions.__dataclass_fields__.items():
+        assert f"--{name}:" in shown or f"--[no]{name}:" in shown
+        assert " ".join(field.metadata["help"].split()) in shown
+
+
+def test_killed_run_leaves_no_model(chain):
+    output = chain["root"] / "killed"
+    flags = {"corpus": chain["paths"]["corpus"], "output": output, "steps": 100_000}
+    child = subprocess.Popen(
+        command("pretrain", **flags, batch_size=4, sequence_length=16, validation_every=5),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        metrics, end = output / "metrics.jsonl", time.monotonic() + 100
+        while not (metrics.exists() and metrics.read_text()):
+            assert child.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    finally:
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+    assert not (output / "model").exists()

@@ -1,0 +1,249 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier
+from kerasbert.serving import saved_model
+from kerasbert.serving.client import SavedModelClient
+
+CLASSES = ["bad", "good", "größe"]
+# tf-text 2.12, which older servers link, has these.
+TEXT_OPS = {
+    "FastWordpieceTokenizeWithOffsets",
+    "NormalizeUTF8",
+    "RegexSplitWithOffsets",
+    "CaseFoldUTF8",
+}
+STRANGE = ["", "word " * 20_000, b"caf\xe9 \xff\xfe", "\x00", "[MASK] [SEP]", "中国 é"]
+
+
+def classifier(tokenizer, pair=False):
+    config = BackboneConfig(
+        vocabulary_size=tokenizer.vocabulary_size,
+        num_layers=1,
+        hidden_dim=8,
+        num_heads=2,
+        intermediate_dim=12,
+        max_sequence_length=24,
+        initializer_range=0.5,
+    )
+    return TextClassifier(Backbone(config), CLASSES, tokenizer=tokenizer, pair=pair)
+
+
+@pytest.fixture(scope="module")
+def single(tokenizer):
+    return classifier(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def exported(single, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("export") / "model" / "1"
+    single.export(directory)  # with the check in a fresh process
+    return directory
+
+
+@pytest.fixture(scope="module")
+def client(exported):
+    return SavedModelClient(exported)
+
+
+@pytest.fixture(scope="module")
+def exported_pair(tokenizer, tmp_path_factory):
+    task = classifier(tokenizer, pair=True)
+    directory = tmp_path_factory.mktemp("export") / "pair" / "1"
+    task.export(directory, check=False)
+    return task, directory
+
+
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+
+
+def test_answers_are_those_of_the_model(single, client, texts):
+    answers = client(text=texts)
+    scores = softmax(single.predict(texts, verbose=0))
+    np.testing.assert_allclose([answer["scores"] for answer in answers], scores, atol=1e-5)
+    assert [answer["label"] for answer in answers] == [CLASSES[i] for i in scores.argmax(-1)]
+    assert all(answer["labels"] == CLASSES for answer in answers)
+
+
+def test_pair_answers_are_those_of_the_model(exported_pair, texts):
+    task, directory = exported_pair
+    answers = SavedModelClient(directory)(text=texts, text_pair=texts[::-1])
+    scores = softmax(task.predict((texts, texts[::-1]), verbose=0))
+    np.testing.assert_allclose([answer["scores"] for answer in answers], scores, atol=1e-5)
+
+
+def signature(directory):
+    model = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+    return model.meta_graphs[0], model.meta_graphs[0].signature_def["serving_default"]
+
+
+@pytest.mark.parametrize("inputs", [["text"], ["text", "text_pair"]], ids=["single", "pair"])
+def test_signature(exported, exported_pair, inputs):
+    _, found = signature(exported if len(inputs) == 1 else exported_pair[1])
+    assert sorted(found.inputs) == inputs
+    for info in found.inputs.values():
+        assert info.dtype == tf.string.as_datatype_enum
+        assert [dim.size for dim in info.tensor_shape.dim] == [-1]
+    assert {name: tf.as_dtype(info.dtype) for name, info in found.outputs.items()} == {
+        "scores": tf.float32,
+        "label": tf.string,
+        "labels": tf.string,
+    }
+
+
+def test_ops_are_known_to_servers(exported, exported_pair):
+    for directory in (exported, exported_pair[1]):
+        graph = signature(directory)[0].graph_def
+        functions = graph.library.function
+        nodes = itertools.chain(graph.node, *(function.node_def for function in functions))
+        names = {function.signature.name for function in functions}
+        used = {node.op for node in nodes} - names
+        foreign = {op for op in used if not hasattr(tf.raw_ops, op)}
+        assert "FastWordpieceTokenizeWithOffsets" in foreign
+        assert foreign <= TEXT_OPS
+        assert not {op for op in used if op.startswith(("Xla", "PyFunc", "EagerPyFunc"))}
+
+
+def test_nothing_asks_for_xla(exported):
+    graph = signature(exported)[0].graph_def
+    holders = itertools.chain(
+        graph.node,
+        graph.library.function,
+        *(function.node_def for function in graph.library.function),
+    )
+    attributes = [(key, value.b) for holder in holders for key, value in holder.attr.items()]
+    assert not [key for key, on in attributes if "xla" in key.lower() and on]
+
+
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_any_batch_size(exported, size):
+    model = tf.saved_model.load(str(exported))
+    outputs = model.signatures["serving_default"](text=tf.constant(["a dog"] * size, tf.string))
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "scores": (size, 3),
+        "label": (size,),
+        "labels": (size, 3),
+    }
+
+
+def test_no_rows(client):
+    assert client(text=[]) == []
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=["empty", "long", "bytes", "nul", "special", "han"])
+def test_strange_strings(client, text):
+    (alone,) = client(text=[text])
+    assert sum(alone["scores"]) == pytest.approx(1, abs=1e-5)
+    assert alone["label"] in CLASSES
+    among = client(text=["a dog", text, "x"])[1]
+    assert among["scores"] == pytest.approx(alone["scores"], abs=1e-5)
+
+
+def test_invalid_utf8_is_dropped(client):
+    dirty, clean = client(text=[b"a good\xff dog", "a good dog"])
+    assert dirty == clean
+
+
+def test_metadata(exported, tokenizer):
+    metadata = json.loads((exported / "assets.extra/kerasbert.json").read_text(encoding="utf-8"))
+    assert metadata["classes"] == CLASSES
+    assert metadata["tokenizer"]["vocabulary_sha256"] == tokenizer.vocabulary_sha256
+    assert (metadata["task"], metadata["inputs"]) == ("TextClassifier", ["text"])
+
+
+def test_existing_path(exported, tokenizer, single, tmp_path):
+    with pytest.raises(InputError, match="exists already"):
+        single.export(exported, check=False)
+    path = tmp_path / "1"
+    path.mkdir()
+    (path / "old").write_text("")
+    single.export(path, check=False, overwrite=True)
+    assert not (path / "old").exists()
+    assert SavedModelClient(path)(text=["a dog"])[0]["label"] in CLASSES
+    assert [child.name for child in tmp_path.iterdir()] == ["1"]
+
+
+def test_failing_check_leaves_nothing(single, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("answers differ")
+
+    monkeypatch.setattr(saved_model, "_check", fail)
+    with pytest.raises(RuntimeError, match="answers differ"):
+        single.export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Child:
+    def __init__(self, returncode, stdout, stderr=""):
+        self.returncode, self.stdout, self.stderr = returncode, stdout, stderr
+
+
+WRONG = [{"label": "bad", "labels": CLASSES, "scores": [1.0, 0.0, 0.0]}] * len(saved_model.SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("child", "message"),
+    [
+        (Child(1, "", "no such op"), "does not load in a fresh process:\nno such op"),
+        (Child(0, json.dumps(WRONG)), "in a fresh process, the model"),
+    ],
+    ids=["crash", "difference"],
+)
+def test_check_notices(single, tmp_path, monkeypatch, child, message):
+    monkeypatch.setattr(saved_model.subprocess, "run", lambda *_, **__: child)
+    with pytest.raises(RuntimeError, match=message):
+        single.export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_highest_version_counts(exported, single, tmp_path):
+    for version in ("2", "10"):
+        (tmp_path / version).symlink_to(exported)
+    (tmp_path / ".11.tmp").mkdir()
+    assert SavedModelClient(tmp_path).directory == tmp_path / "10"
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["absent", "empty"])
+def test_no_export(tmp_path, make):
+    path = tmp_path / "model"
+    if make:
+        path.mkdir()
+    with pytest.raises(InputError, match="model: holds no model that kerasbert exported"):
+        SavedModelClient(path)
+
+
+@pytest.mark.parametrize(
+    "columns", [{}, {"words": ["a"]}, {"text": ["a"], "text_pair": ["b"]}], ids=str
+)
+def test_bad_inputs(client, columns):
+    with pytest.raises(InputError, match="takes text, found"):
+        client(**columns)
+
+
+def test_pairs_of_different_lengths(exported_pair):
+    with pytest.raises(InputError, match="as many texts as text pairs"):
+        SavedModelClient(exported_pair[1])(text=["a"], text_pair=["b", "c"])
+
+
+def test_export_without_tokenizer(single, tmp_path):
+    task = TextClassifier(single.backbone, CLASSES)
+    with pytest.raises(InputError, match="has no tokenizer"):
+        task.export(tmp_path / "1")
+
+
+def test_pretrainer(single, tokenizer, tmp_path):
+    task = Pretrainer(single.backbone, tokenizer=tokenizer)
+    task.export(tmp_path / "1", check=False)
+    blanks = ["a [MASK] dog [MASK]", "no blank"]
+    two, none = SavedModelClient(tmp_path)(text=blanks)
+    assert (two["masks"], none["masks"]) == (2, 0)
+    guesses = task.fill_mask(blanks)[0]
+    assert two["tokens"] == [[piece for piece, _ in mask] for mask in guesses]
+    np.testing.assert_allclose(two["scores"], [[p for _, p in mask] for mask in guesses], 1e-4)
+    assert {piece for mask in none["tokens"] for piece in mask} == {""}

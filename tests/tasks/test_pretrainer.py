@@ -1,0 +1,159 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, load
+from kerasbert.data.corpus import Corpus
+from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.training.optimizers import adamw
+
+LENGTH, MASKED = 16, 3  # 15 % of 16, rounded up
+BLANKS = ["the [MASK] sees a [MASK] dog", "no blank", "[MASK]"]
+
+
+@pytest.fixture
+def pretrainer(tokenizer):
+    keras.utils.set_random_seed(0)
+    config = BackboneConfig(
+        vocabulary_size=tokenizer.vocabulary_size,
+        num_layers=1,
+        hidden_dim=16,
+        num_heads=2,
+        intermediate_dim=32,
+        max_sequence_length=LENGTH,
+        dropout=0.0,
+        attention_dropout=0.0,
+    )
+    return Pretrainer(Backbone(config), tokenizer=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def batches(corpus_dir):
+    return PretrainingBatches(Corpus(corpus_dir), 16, LENGTH)
+
+
+def test_weights_are_counted_once(pretrainer, tokenizer):
+    size = tokenizer.vocabulary_size
+    head = (16 * 16 + 16) + 2 * 16 + size + (16 * 2 + 2)
+    assert pretrainer.count_params() == pretrainer.backbone.count_params() + head
+    assert len({id(variable) for variable in pretrainer.weights}) == len(pretrainer.weights)
+
+
+def test_loss_is_the_weighted_mean(pretrainer, batches):
+    features, labels, weights = batches.batch(0)
+    pretrainer.compile()
+    metrics = pretrainer.evaluate(batches.dataset(0, 1), verbose=0, return_dict=True)
+    outputs = pretrainer(features)
+    expected = {}
+    for name in ("mlm_logits", "nsp_logits"):
+        assert outputs[name].dtype == tf.float32
+        logits = outputs[name].numpy().astype("float64")
+        log_scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        label, weight = labels[name].numpy(), weights[name].numpy()
+        losses = -np.take_along_axis(log_scores, label[..., None], -1)[..., 0]
+        expected[f"{name}_loss"] = (losses * weight).sum() / weight.sum()
+        right = logits.argmax(-1) == label
+        expected[f"{name}_accuracy"] = (right * weight).sum() / weight.sum()
+    assert 0 < weights["mlm_logits"].numpy().mean() < 1
+    expected["loss"] = expected["mlm_logits_loss"] + expected["nsp_logits_loss"]
+    assert metrics == pytest.approx(expected, abs=1e-4)
+
+
+def test_learns(pretrainer, batches):
+    pretrainer.compile(adamw(1e-2))
+    before = pretrainer.evaluate(batches.dataset(1000, 5), verbose=0)[0]
+    pretrainer.fit(batches.dataset(), steps_per_epoch=30, verbose=0)
+    after = pretrainer.evaluate(batches.dataset(1000, 5), verbose=0)[0]
+    assert after < before - 0.3
+
+
+def test_fit_on_strings(pretrainer, texts):
+    pretrainer.compile()
+    history = pretrainer.fit(texts, epochs=2, batch_size=8, verbose=0).history
+    assert int(pretrainer.optimizer.iterations) == 2 * 5
+    assert np.isfinite(history["loss"]).all()
+    assert {"mlm_logits_accuracy", "nsp_logits_accuracy"} <= history.keys()
+
+
+@pytest.mark.parametrize("labels", [None, [0, 1, 0, 1]])
+def test_fit_on_pairs(pretrainer, texts, labels):
+    pretrainer.compile()
+    pretrainer.fit((texts[:4], texts[4:8]), labels, verbose=0)
+    assert int(pretrainer.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("tune", [{"whole_word": True}, {"mask_rate": 0.5}])
+def test_masking_options_reach_fit(pretrainer, tokenizer, texts, tune):
+    task = Pretrainer(pretrainer.backbone, tokenizer=tokenizer, **tune)
+    features, labels, _ = task.training_examples(0, {"text": texts}, None, None)
+    plain, _, _ = pretrainer.training_examples(0, {"text": texts}, None, None)
+    assert features["mask_positions"].shape == labels["mlm_logits"].shape
+    same = features["mask_positions"].shape == plain["mask_positions"].shape and np.array_equal(
+        features["mask_positions"], plain["mask_positions"]
+    )
+    assert not same
+
+
+def test_predict_on_strings(pretrainer, tokenizer):
+    outputs = pretrainer.predict(BLANKS, verbose=0)
+    assert outputs["mlm_logits"].shape == (3, MASKED, tokenizer.vocabulary_size)
+    assert outputs["nsp_logits"].shape == (3, 2)
+    features = pretrainer.text_features(BLANKS)
+    np.testing.assert_array_equal(features["mask_positions"], [[2, 5, 0], [0, 0, 0], [1, 0, 0]])
+    expected = pretrainer(features)
+    for name, value in outputs.items():
+        np.testing.assert_allclose(value, expected[name].numpy(), atol=1e-5)
+
+
+def test_fill_mask(pretrainer, tokenizer):
+    guesses = pretrainer.fill_mask(BLANKS, top_k=4)
+    assert [[len(mask) for mask in text] for text in guesses] == [[4, 4], [], [4]]
+    pieces, scores = zip(*guesses[2][0], strict=True)
+    logits = pretrainer.predict(BLANKS, verbose=0)["mlm_logits"][2, 0]
+    best = np.argsort(-logits)[:4]
+    assert list(pieces) == [tokenizer.vocabulary[id] for id in best]
+    np.testing.assert_allclose(scores, (np.exp(logits) / np.exp(logits).sum())[best], rtol=1e-4)
+
+
+def test_fill_mask_of_too_many(pretrainer):
+    with pytest.raises(InputError, match=r"a text may have 3 \[MASK\]s, found 5"):
+        pretrainer.fill_mask(["[MASK] [MASK] [MASK] [MASK] [MASK]"])
+
+
+def test_round_trip(pretrainer, tmp_path):
+    expected = pretrainer.predict(BLANKS, verbose=0)
+    pretrainer.save_to_preset(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert isinstance(loaded, Pretrainer)
+    assert loaded.head_config() == pretrainer.head_config()
+    for name, value in loaded.predict(BLANKS, verbose=0).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6)
+
+
+def test_keras_file_keeps_the_tie(pretrainer, tmp_path):
+    expected = pretrainer.predict(BLANKS, verbose=0)
+    pretrainer.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for name, value in loaded.predict(BLANKS, verbose=0).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-5)
+    assert loaded.count_params() == pretrainer.count_params()
+
+    table = loaded.backbone.token_embedding.embeddings
+    assert loaded.get_layer("mlm_head").token_embedding.embeddings is table
+    cat = loaded.tokenizer.token_to_id("cat")  # stands in none of the texts
+    moved = table.numpy()
+    moved[cat, 0] += 1
+    table.assign(moved)
+    change = np.abs(loaded.predict(BLANKS, verbose=0)["mlm_logits"] - expected["mlm_logits"])
+    np.testing.assert_array_equal(np.flatnonzero(change.max((0, 1)) > 1e-4), [cat])
+
+
+def test_mixed_bfloat16(pretrainer, batches, tmp_path):
+    pretrainer.save_to_preset(tmp_path / "model")
+    mixed = Pretrainer.from_preset(tmp_path / "model", dtype="mixed_bfloat16")
+    mixed.compile()
+    mixed.fit(batches.dataset(0, 2), verbose=0)
+    outputs = mixed(batches.batch(0)[0])
+    assert {outputs[name].dtype for name in outputs} == {tf.float32}
+    assert {variable.dtype for variable in mixed.weights} == {"float32"}

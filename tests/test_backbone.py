@@ -1,0 +1,312 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerasbert import Backbone, BackboneConfig, InputError, checkpoints, load
+from kerasbert.families import PRESETS
+
+PARAMETERS = {
+    "bert_tiny": 4_385_920,
+    "bert_mini": 11_170_560,
+    "bert_small": 28_763_648,
+    "bert_medium": 41_373_184,
+    "bert_base": 109_482_240,
+    "bert_base_cased": 108_310_272,
+    "bert_base_chinese": 102_267_648,
+    "bert_base_multilingual_cased": 177_853_440,
+    "bert_large": 335_141_888,
+    "bert_large_cased": 333_579_264,
+    "bert_l2_h128": 4_385_920,
+    "bert_l2_h256": 9_591_040,
+    "bert_l2_h512": 22_458_880,
+    "bert_l2_h768": 38_603_520,
+    "bert_l4_h128": 4_782_464,
+    "bert_l4_h256": 11_170_560,
+    "bert_l4_h512": 28_763_648,
+    "bert_l4_h768": 52_779_264,
+    "bert_l6_h128": 5_179_008,
+    "bert_l6_h256": 12_750_080,
+    "bert_l6_h512": 35_068_416,
+    "bert_l6_h768": 66_955_008,
+    "bert_l8_h128": 5_575_552,
+    "bert_l8_h256": 14_329_600,
+    "bert_l8_h512": 41_373_184,
+    "bert_l8_h768": 81_130_752,
+    "bert_l10_h128": 5_972_096,
+    "bert_l10_h256": 15_909_120,
+    "bert_l10_h512": 47_677_952,
+    "bert_l10_h768": 95_306_496,
+    "bert_l12_h128": 6_368_640,
+    "bert_l12_h256": 17_488_640,
+    "bert_l12_h512": 53_982_720,
+    "bert_l12_h768": 109_482_240,
+}
+FACTS = {
+    "vocabulary_size": 30,
+    "num_layers": 2,
+    "hidden_dim": 8,
+    "num_heads": 2,
+    "intermediate_dim": 12,
+    "max_sequence_length": 16,
+}
+IDS = np.random.default_rng(0).integers(0, 30, (3, 7))
+NAMES = ("sequence_output", "pooled_output")
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return Backbone(BackboneConfig(**FACTS))
+
+
+@pytest.fixture
+def saved(backbone, tmp_path):
+    backbone.save_to_preset(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def assert_same(ours, theirs):
+    for name in NAMES:
+        np.testing.assert_allclose(ours[name].numpy(), theirs[name].numpy(), atol=1e-6)
+
+
+def count(config):
+    width, inner = config.hidden_dim, config.intermediate_dim
+    rows = config.vocabulary_size + config.max_sequence_length + config.num_segments
+    attention = 4 * (width * width + width)
+    forward = (width * inner + inner) + (inner * width + width)
+    layer = attention + 2 * (2 * width) + forward
+    return rows * width + 2 * width + config.num_layers * layer + width * width + width
+
+
+def test_every_preset_has_a_golden_count():
+    assert PARAMETERS.keys() == PRESETS.keys()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_has_its_size(name):
+    config = BackboneConfig.from_preset(name)
+    assert count(config) == PARAMETERS[name]
+    assert config.hidden_dim // config.num_heads == 64
+
+
+@pytest.mark.parametrize("name", ["bert_tiny", "bert_mini"])
+def test_built_preset_has_its_size(name):
+    assert Backbone(BackboneConfig.from_preset(name)).count_params() == PARAMETERS[name]
+
+
+def test_odd_sizes_count(backbone):
+    config = backbone.config
+    assert backbone.count_params() == count(config)
+    sinusoidal = Backbone(dataclasses.replace(config, positions="sinusoidal"))
+    assert sinusoidal.count_params() == count(config) - 16 * 8
+
+
+def test_shapes(backbone):
+    outputs = backbone({"token_ids": IDS})
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "sequence_output": (3, 7, 8),
+        "pooled_output": (3, 8),
+    }
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        IDS,
+        IDS.tolist(),
+        {"token_ids": IDS.astype("int64")},
+        {"token_ids": IDS, "segment_ids": None},
+        {"token_ids": IDS, "segment_ids": np.zeros((3, 7), "int64")},
+        {"token_ids": IDS, "padding_mask": np.ones((3, 7), bool)},
+    ],
+    ids=["array", "list", "int64", "none", "segments", "mask"],
+)
+def test_defaults(backbone, features):
+    full = {"token_ids": IDS, "padding_mask": np.ones_like(IDS), "segment_ids": 0 * IDS}
+    assert_same(backbone(features), backbone(full))
+
+
+def test_mask_and_segments_matter(backbone):
+    plain = backbone(IDS)["pooled_output"].numpy()
+    mask = (np.arange(7) < 3).astype(int) * np.ones((3, 1), int)
+    for changed in ({"padding_mask": mask}, {"segment_ids": np.ones_like(IDS)}):
+        other = backbone({"token_ids": IDS, **changed})["pooled_output"].numpy()
+        assert np.abs(other - plain).max() > 1e-6
+
+
+def test_without_token_ids(backbone):
+    with pytest.raises(ValueError, match=r"features need 'token_ids'; found \['ids'\]"):
+        backbone({"ids": IDS})
+
+
+def test_in_a_functional_model(backbone):
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, backbone(ids)["pooled_output"])
+    expected = backbone(IDS)["pooled_output"].numpy()
+    np.testing.assert_allclose(model(IDS.astype("int32")).numpy(), expected, atol=1e-6)
+
+
+def test_config_round_trip(backbone):
+    config = json.loads(json.dumps(backbone.get_config()))
+    restored = Backbone.from_config(config)
+    assert restored.config == backbone.config
+    restored.set_weights([variable.numpy() for variable in backbone.weights])
+    assert_same(restored(IDS), backbone(IDS))
+
+
+def test_config_keeps_the_dtype_policy():
+    mixed = Backbone(BackboneConfig(**FACTS), dtype="mixed_bfloat16")
+    restored = Backbone.from_config(mixed.get_config())
+    assert restored.embeddings.dtype_policy.name == "mixed_bfloat16"
+    assert {variable.dtype for variable in restored.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_heads": 3}, "num_heads=3 does not divide"),
+        ({"num_layers": 0}, "num_layers must be a positive integer, found 0"),
+        ({"hidden_dim": 8.0}, "hidden_dim must be a positive integer, found 8.0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), found 1.0"),
+        ({"attention_dropout": -0.1}, "attention_dropout must be in"),
+    ],
+)
+def test_bad_facts(change, message):
+    with pytest.raises(InputError, match=message):
+        BackboneConfig(**{**FACTS, **change})
+
+
+@pytest.mark.parametrize("name", ["positions", "activation"])
+def test_bad_names(name):
+    with pytest.raises(ValueError, match=f"{name} must be one of"):
+        Backbone(BackboneConfig(**FACTS, **{name: "nothing"}))
+
+
+def test_unknown_preset():
+    with pytest.raises(InputError, match="no preset 'bert_huge'; there are bert_base, "):
+        BackboneConfig.from_preset("bert_huge")
+
+
+def test_preset_overrides():
+    config = BackboneConfig.from_preset("bert_tiny", vocabulary_size=99)
+    assert (config.vocabulary_size, config.hidden_dim) == (99, 128)
+
+
+# === Directories ===
+
+
+def test_save_and_load(backbone, saved):
+    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+    loaded = Backbone.from_preset(saved)
+    assert loaded.config == backbone.config
+    assert_same(loaded(IDS), backbone(IDS))
+    assert isinstance(load(saved), Backbone)
+
+
+def test_save_with_tokenizer(tokenizer, tmp_path):
+    config = BackboneConfig(**{**FACTS, "vocabulary_size": tokenizer.vocabulary_size})
+    Backbone(config).save_to_preset(tmp_path / "model", tokenizer=tokenizer)
+    lines = (tmp_path / "model" / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == list(tokenizer.vocabulary)
+
+
+def test_load_with_overrides(saved):
+    loaded = Backbone.from_preset(saved, dropout=0.0, dtype="mixed_bfloat16")
+    assert loaded.config.dropout == 0.0
+    assert loaded.embeddings.compute_dtype == "bfloat16"
+
+
+def test_existing_directory_is_refused(backbone, saved):
+    before = (saved / "config.json").read_bytes()
+    with pytest.raises(InputError, match="model exists already"):
+        backbone.save_to_preset(saved)
+    assert (saved / "config.json").read_bytes() == before
+
+
+def test_nothing_half_written(backbone, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("kerasbert.files.write_json", fail)
+    with pytest.raises(OSError, match="disk full"):
+        backbone.save_to_preset(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_weights(saved):
+    path = saved / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"model\.safetensors: is damaged"):
+        Backbone.from_preset(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("model.safetensors", "no such file; the model is incomplete"), ("config.json", "no such")],
+)
+def test_missing_file(saved, name, message):
+    (saved / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        Backbone.from_preset(saved)
+
+
+def test_missing_weights_are_listed(backbone, tmp_path):
+    config = {"task": None, "backbone": dataclasses.asdict(backbone.config)}
+    left_out = ("pooler/dense/bias", "layer_1/output/kernel")
+    kept = [variable for variable in backbone.weights if variable.path not in left_out]
+    checkpoints.save(tmp_path / "model", config, kept)
+    with pytest.raises(InputError, match=f"2 of {len(backbone.weights)} weights") as caught:
+        Backbone.from_preset(tmp_path / "model")
+    assert all(f"{name} " in str(caught.value) for name in left_out)
+    assert "not in the file" in str(caught.value)
+
+
+def test_wrong_shapes_are_listed(saved):
+    message = r"1 of 39 .*token_embedding/embeddings \(31, 8\): the file has \(30, 8\)"
+    with pytest.raises(InputError, match=message):
+        Backbone.from_preset(saved, vocabulary_size=31)
+
+
+def edit(saved, change):
+    config = json.loads((saved / "config.json").read_text())
+    change(config)
+    (saved / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["backbone"].update(colour="red"), "unknown backbone setting colour"),
+        (lambda c: c["backbone"].pop("num_heads"), "the backbone lacks num_heads"),
+        (lambda c: c.update(format="other"), "is not a kerasbert model"),
+        (lambda c: c.update(version=99), "is of version 99"),
+        (lambda c: c["backbone"].update(num_layers="2"), "num_layers must be a positive integer"),
+    ],
+)
+def test_bad_config_is_named(saved, change, message):
+    edit(saved, change)
+    with pytest.raises(InputError, match=message):
+        Backbone.from_preset(saved)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", ""])
+def test_config_is_no_json_object(saved, content):
+    (saved / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json: (not valid|expected a) JSON"):
+        Backbone.from_preset(saved)
+
+
+def test_no_such_directory(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such model directory"):
+        Backbone.from_preset(tmp_path / "nowhere")
+
+
+def test_unknown_task(saved):
+    edit(saved, lambda config: config.update(task="Translator"))
+    with pytest.raises(InputError, match="holds a 'Translator'"):
+        load(saved)

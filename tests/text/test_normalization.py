@@ -1,0 +1,92 @@
+import unicodedata
+
+import pytest
+import tensorflow as tf
+
+from kerasbert.text.normalization import normalize, replace_long_words, split_words
+
+
+def run(text, lowercase, strip_accents):
+    result = normalize(tf.constant([text]), lowercase=lowercase, strip_accents=strip_accents)
+    return result.numpy()[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ünïcode", "unicode"),
+        ("ΟΔΟΣ", "οδοσ"),
+        ("Straße", "straße"),
+        ("ﬁ ½", "ﬁ ½"),  # NFD, not NFKD
+        ("İ", "i"),
+        ("a\u200bb\x00c\ufffdd", "abcd"),
+        ("a\u00a0b\tc\u3000d", "a b c d"),
+        ("", ""),
+    ],
+)
+def test_uncased(text, expected):
+    assert run(text, True, True) == expected
+
+
+@pytest.mark.parametrize("text", ["Ünïcode", "ΟΔΟΣ", "e\u0301", "中文 ABC"])
+def test_cased_text_is_left_alone(text):
+    assert run(text, False, False) == text
+
+
+def test_accents_and_case_are_independent():
+    assert run("É", True, False) == "é"
+    assert run("É", False, True) == "E"
+
+
+@pytest.mark.parametrize(("first", "last"), [(0x80, 0x250), (0x370, 0x400), (0x400, 0x530)])
+def test_against_unicodedata(first, last):
+    for character in map(chr, range(first, last)):
+        if unicodedata.category(character)[0] not in "CZ":
+            decomposed = unicodedata.normalize("NFD", character)
+            bare = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+            assert run(character, False, True) == bare
+            expected = "".join("σ" if c == "Σ" else c.lower() for c in bare)
+            assert run(character, True, True) == expected
+
+
+@pytest.mark.parametrize("shape", [[], [0], [2, 2]])
+def test_shapes(shape):
+    text = tf.fill(shape, "ÀB")
+    assert normalize(text, lowercase=True, strip_accents=True).shape == shape
+
+
+@pytest.mark.parametrize("letter", ["a", "ß", "あ", "😀"])
+def test_words_over_a_hundred_characters_are_replaced(letter):
+    texts = [
+        f"x {letter * 100} y",
+        f"x {letter * 101} y",
+        f"{letter * 101}.{letter * 100}",
+        f"{letter * 60}-{letter * 60}",
+        f"{letter * 60}中{letter * 60}",
+    ]
+    found = replace_long_words(tf.constant(texts), "?")
+    words = [one.decode().split() for one in found.numpy()]
+    assert words[:3] == [["x", letter * 100, "y"], ["x", "?", "y"], ["?", ".", letter * 100]]
+    for word, text in zip(words[3:], texts[3:], strict=True):
+        assert "".join(word) == text
+
+
+def test_punctuation_runs_are_no_long_words():
+    found = replace_long_words(tf.constant(["!" * 500, "中" * 500]), "?")
+    assert ["".join(one.decode().split()) for one in found.numpy()] == ["!" * 500, "中" * 500]
+
+
+def test_split_words():
+    texts = ["Don't stop,  中文!", "", " \t", "a≠b"]
+    words, starts, ends = split_words(tf.constant(texts), strip_accents=True)
+    expected = [["Don", "'", "t", "stop", ",", "中", "文", "!"], [], [], ["a", "≠", "b"]]
+    assert [[word.decode() for word in row] for row in words.to_list()] == expected
+    for text, row, first, last in zip(texts, expected, starts, ends, strict=True):
+        data = text.encode()
+        found = [data[i:j].decode() for i, j in zip(first.numpy(), last.numpy(), strict=True)]
+        assert found == row
+
+
+def test_not_equal_is_split_only_when_it_will_be_decomposed():
+    words, _, _ = split_words(tf.constant(["a≠b"]), strip_accents=False)
+    assert [word.decode() for word in words.to_list()[0]] == ["a≠b"]

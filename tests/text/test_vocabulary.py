@@ -1,0 +1,108 @@
+import hashlib
+
+import pytest
+
+from kerasbert.errors import InputError
+from kerasbert.text import WordPieceTokenizer, load_vocabulary, train_vocabulary
+from kerasbert.text.vocabulary import check_vocabulary, save_vocabulary, vocabulary_sha256
+
+GOOD = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n##s\n"
+
+
+@pytest.mark.parametrize("data", [GOOD, GOOD.removesuffix(b"\n")])
+def test_load(tmp_path, data):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(data)
+    assert load_vocabulary(path) == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s"]
+
+
+def test_strange_pieces_survive(tmp_path):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2028", "\x85", " ", "\u3000", "中"]
+    save_vocabulary(pieces, tmp_path / "new" / "vocab.txt")
+    assert load_vocabulary(tmp_path / "new" / "vocab.txt") == pieces
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["vocab.txt"]
+    data = (tmp_path / "new" / "vocab.txt").read_bytes()
+    assert vocabulary_sha256(pieces) == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (GOOD + b"cat\nthe\n", r":9: 'the' stands already in line 6"),
+        (GOOD.replace(b"[MASK]\n", b""), r": lacks the special token \[MASK\]"),
+        (GOOD.replace(b"[CLS]", b"[cls]"), r": lacks .* \[CLS\]; line 3 has it as '\[cls\]'"),
+        (GOOD.replace(b"the\n", b"the\r\n"), r":6: .*CRLF"),
+        (GOOD.replace(b"\n", b"\r\n"), r":1: .*CRLF"),
+        (b"\xef\xbb\xbf" + GOOD, r": starts with a byte order mark"),
+        (GOOD.replace(b"the\n", b"\nthe\n"), r":6: empty line"),
+        (GOOD + b"\n", r":8: empty line"),
+        (GOOD + b"cat\ncaf\xe9\n", r":9: is not UTF-8"),
+        (b"", r":1: empty line"),
+    ],
+)
+def test_bad_files(tmp_path, data, message):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"vocab.txt{message}") as caught:
+        load_vocabulary(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=f"vocab.txt{message}"):
+        WordPieceTokenizer(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"none.txt: .*No such file"):
+        load_vocabulary(tmp_path / "none.txt")
+    with pytest.raises(InputError, match=r"directory"):
+        load_vocabulary(tmp_path)
+
+
+@pytest.mark.parametrize("check", [check_vocabulary, WordPieceTokenizer, vocabulary_sha256])
+def test_bad_lists(check, vocabulary):
+    if check is not vocabulary_sha256:
+        with pytest.raises(InputError, match=r"'the' stands already"):
+            check([*vocabulary, "the"])
+    check(vocabulary)
+
+
+def test_bad_vocabularies_are_not_saved(tmp_path, vocabulary):
+    with pytest.raises(InputError, match="empty line"):
+        save_vocabulary([*vocabulary, ""], tmp_path / "vocab.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [40, 80])
+def test_train(corpus_files, size):
+    lines = [line for path in corpus_files for line in path.read_text().splitlines()]
+    pieces = train_vocabulary(lines, size)
+    assert pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert 30 < len(pieces) <= size
+    check_vocabulary(pieces)
+    assert all(piece == piece.lower() for piece in pieces[5:])
+    tokenizer = WordPieceTokenizer(pieces)
+    assert len(tokenizer(lines).flat_values) > 0
+
+
+def test_train_joins_what_is_frequent():
+    pieces = train_vocabulary(["Über die Brücke über"] * 10, 100)
+    assert {"uber", "brucke"} < set(pieces)
+    pieces = train_vocabulary(["Über die Brücke Über"] * 10, 100, lowercase=False)
+    assert {"Über", "Brücke"} < set(pieces)
+    pieces = train_vocabulary(["Über die Brücke Über"] * 10, 100, strip_accents=False)
+    assert {"über", "brücke"} < set(pieces)
+
+
+def test_alphabet_is_bounded():
+    texts = ["the cat " * 20 + "".join(map(chr, range(0x4E00, 0x4F00)))]
+    single = [piece for piece in train_vocabulary(texts, 40)[5:] if len(piece) == 1]
+    assert len(single) <= 10
+    assert {"t", "h", "e", "c", "a"} <= set(single)
+
+
+@pytest.mark.parametrize(
+    ("texts", "size", "message"), [([], 100, "no text"), ([""], 100, "no text"), (["a"], 5, "5")]
+)
+def test_nothing_to_train_on(texts, size, message):
+    with pytest.raises(InputError, match=message):
+        train_vocabulary(texts, size)
