@@ -310,3 +310,8 @@ def test_unknown_task(saved):
     edit(saved, lambda config: config.update(task="Translator"))
     with pytest.raises(InputError, match="holds a 'Translator'"):
         load(saved)
+
+
+def test_an_architecture_is_no_directory():
+    with pytest.raises(InputError, match="names an architecture, which has no weights"):
+        Backbone.from_preset("bert_tiny")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import safetensors
 import safetensors.numpy
 
-from kerasbert import files
+from kerasbert import families, files
 from kerasbert.errors import InputError
 
 FORMAT, VERSION = "kerasbert", 1
@@ -102,6 +102,11 @@ def load_config(directory: str | os.PathLike) -> dict:
     Raises:
         InputError: no such directory, or one of another format.
     """
+    if str(directory) in families.PRESETS:
+        raise InputError(
+            f"{directory!r} names an architecture, which has no weights to load; "
+            f"Backbone(BackboneConfig.from_preset({str(directory)!r})) builds it"
+        )
     directory = pathlib.Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory}: no such model directory")

@@ -43,6 +43,12 @@ def batches(x, y=None, sample_weight=None, *, batch_size: int, shuffle: bool = F
     return dataset.batch(batch_size).map(with_none)
 
 
+def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset:
+    """Puts a number before every batch: the same at every pass or, with `anew`, others."""
+    numbers = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=anew)
+    return tf.data.Dataset.zip(numbers, batches)
+
+
 def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
     """Maps batches in parallel and ahead of time; what `function` raises comes through as it is."""
     function = tf.autograph.experimental.do_not_convert(function)

@@ -115,14 +115,14 @@ class Pretrainer(Task):
 
     # === Text ===
 
-    def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
+    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
         from kerasbert.data import masking, pretraining
 
         return pretraining.examples_from_text(
             packer=self.packer,
             masking=masking.Masking.of(self.tokenizer, self.mask_rate, self.whole_word),
-            seed=(self.seed, index),
+            seed=(self.seed, number),
             nsp_labels=y,
             **text,
         )

@@ -62,11 +62,11 @@ class Task(keras.Model):
         """The constructor's arguments beyond backbone and text, in JSON types."""
         return {}
 
-    def training_examples(self, index, text: dict, y, sample_weight) -> tuple:
+    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
         """Turns a batch of strings into `(features, y, sample_weight)`, in the graph.
 
         Args:
-            index: int64 scalar, the number of the batch, for what has to be drawn at random.
+            number: int64 scalar, another for every batch, for what has to be drawn at random.
             text: `text` and perhaps `text_pair`, string tensors (batch,).
             y: labels as given, or None.
             sample_weight: as given, or None.
@@ -92,33 +92,61 @@ class Task(keras.Model):
         """Features of a batch of strings, for prediction; in the graph."""
         return self.packer(text, text_pair)
 
-    def fit(self, x=None, y=None, batch_size=None, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """Keras's `fit`, on features or text."""
         if keys.is_text(x):
             from kerasbert.data import text_batches
 
-            x, y, weight, held_out = text_batches.split(
-                x, y, kwargs.pop("sample_weight", None), kwargs.pop("validation_split", 0.0)
+            x, y, sample_weight, held_out = text_batches.split(
+                x, y, sample_weight, validation_split
             )
-            validation_data = held_out or validation_data
-            x = self._examples(x, y, weight, batch_size, shuffle=kwargs.pop("shuffle", True))
-            y = batch_size = None
-        if hasattr(x, "element_spec"):
-            kwargs["shuffle"] = False  # a dataset has its order; Keras warns about its own default
+            validation_split, validation_data = 0.0, held_out or validation_data
+            x = self._examples(x, y, sample_weight, batch_size, shuffle=shuffle, anew=True)
+            y = sample_weight = batch_size = None
         parts = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
         if keys.is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
             validation_data = self._examples(*parts, batch_size=size)
-        return super().fit(x, y, batch_size, validation_data=validation_data, **kwargs)
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            # A dataset has its own order; Keras warns when it is told to shuffle one.
+            shuffle=shuffle and not hasattr(x, "element_spec"),
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
 
-    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
         """Keras's `evaluate`, on features or text."""
         if keys.is_text(x):
             x = self._examples(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
-        return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
-    def predict(self, x, batch_size=None, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
         if keys.is_text(x):
             from kerasbert.data import text_batches
@@ -126,17 +154,20 @@ class Task(keras.Model):
             batches = text_batches.batches(x, batch_size=batch_size or 32)
             x = text_batches.convert(batches, lambda text, *_: self.text_features(**text))
             batch_size = None
-        return super().predict(x, batch_size, **kwargs)
+        return super().predict(x, batch_size, verbose, **kwargs)
 
-    def _examples(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
+    def _examples(
+        self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
+    ):
+        """Batches of examples; with `anew`, what is random in them changes from epoch to epoch."""
         from kerasbert.data import text_batches
 
         batches = text_batches.batches(
             x, y, sample_weight, batch_size=batch_size or 32, shuffle=shuffle
         )
         return text_batches.convert(
-            batches.enumerate(),
-            lambda index, batch: _without_none(self.training_examples(index, *batch)),
+            text_batches.with_random_numbers(batches, anew),
+            lambda number, batch: _without_none(self.training_examples(number, *batch)),
         )
 
     # === Save and load ===

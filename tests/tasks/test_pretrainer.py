@@ -157,3 +157,18 @@ def test_mixed_bfloat16(pretrainer, batches, tmp_path):
     outputs = mixed(batches.batch(0)[0])
     assert {outputs[name].dtype for name in outputs} == {tf.float32}
     assert {variable.dtype for variable in mixed.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_every_epoch_of_training_masks_anew(pretrainer, texts, anew):
+    examples = pretrainer._examples(texts, batch_size=len(texts), anew=anew)
+    (first,), (second,) = (
+        [features["mask_positions"].numpy() for features, _, _ in examples] for _ in range(2)
+    )
+    assert (first != second).any() == anew
+
+
+def test_fit_takes_positional_arguments_in_the_order_of_keras(pretrainer, texts):
+    pretrainer.compile()
+    history = pretrainer.fit(texts, None, 20, 2, 0, [])
+    assert len(history.epoch) == 2
