@@ -50,10 +50,10 @@ class QuickstartOptions:
     saved_model: str = option("saved_models/quickstart/1", help="where the export goes")
     vocab_size: int = option(6_000, help="pieces of the vocabulary")
     preset: str = option("bert_tiny", help="the architecture")
-    steps: int = option(1_100, help="pretraining steps")
-    batch_size: int = option(64, help="examples a pretraining step")
+    steps: int = option(2_200, help="pretraining steps")
+    batch_size: int = option(32, help="examples a pretraining step")
     sequence_length: int = option(64, help="tokens an example")
-    epochs: int = option(3, help="epochs of fine-tuning")
+    epochs: int = option(2, help="epochs of fine-tuning")
     seed: int = option(0, help="decides everything that is drawn at random")
 
 
@@ -188,7 +188,7 @@ class _Quickstart:
                     seed=options.seed,
                     output=str(self.root / "pretrain"),
                     validation_every=max(1, options.steps // 10),
-                    validation_batches=30,
+                    validation_batches=60,
                 )
             )
         held_out = result["held_out"]
