@@ -7,11 +7,10 @@ import hashlib
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
+from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.options import option
@@ -21,6 +20,7 @@ from kerasbert.recipes.export import ExportOptions, export
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.prepare_corpus import PrepareCorpusOptions, prepare_corpus
 from kerasbert.recipes.pretrain import PretrainOptions, pretrain
+from kerasbert.serving.client import ask_fresh_process
 from kerasbert.tasks import Pretrainer
 
 HELD_OUT_SHARE = 0.08
@@ -264,15 +264,7 @@ class _Quickstart:
 
     def ask(self) -> list[dict]:
         with self.stage("ask"):
-            child = subprocess.run(
-                [sys.executable, "-m", "kerasbert.serving.client", self.options.saved_model],
-                input=json.dumps({"text": _QUESTIONS}),
-                capture_output=True,
-                text=True,
-            )
-            if child.returncode:
-                raise RuntimeError(f"the fresh process failed:\n{child.stderr[-2000:]}")
-            answers = json.loads(child.stdout)
+            answers = ask_fresh_process(self.options.saved_model, {keys.TEXT: _QUESTIONS})
         self.done("ask", "a fresh process answers:")
         for text, answer in zip(_QUESTIONS, answers, strict=True):
             shown = {

@@ -7,6 +7,7 @@ JSON from standard input and writes the answers as one line of JSON.
 import json
 import os
 import pathlib
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -60,6 +61,34 @@ class SavedModelClient:
             raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
         texts = {name: tf.constant(list(column), tf.string) for name, column in columns.items()}
         return answer_rows(self._serve(**texts))
+
+
+def ask_fresh_process(
+    directory: str | os.PathLike, columns: dict[str, Sequence[str]]
+) -> list[dict]:
+    """Asks an export in a process that has never seen the model.
+
+    Args:
+        directory: as in `SavedModelClient`.
+        columns: a list of strings for each input of the model.
+
+    Raises:
+        RuntimeError: the process failed; the message ends with what it wrote.
+    """
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # The child must find the same kerasbert, wherever this process found it.
+    root = str(pathlib.Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    child = subprocess.run(
+        [sys.executable, "-m", __name__, str(directory)],
+        input=json.dumps(columns),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if child.returncode:
+        raise RuntimeError(f"the export does not load in a fresh process:\n{child.stderr[-2000:]}")
+    return json.loads(child.stdout.splitlines()[-1])
 
 
 def answer_rows(outputs: dict) -> list[dict]:

@@ -1,17 +1,14 @@
 """A function from strings to named outputs -> a SavedModel directory, checked before it appears."""
 
-import json
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from kerasbert import files
-from kerasbert.serving.client import METADATA, answer_rows
+from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process
 
 #: What a fresh process is asked before an export is believed: short, long, empty, several scripts,
 #: control characters.
@@ -63,17 +60,7 @@ def write(
 def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:
     columns = {name: list(SAMPLES) for name in inputs}
     live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
-    command = [sys.executable, "-m", "kerasbert.serving.client", str(directory)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # The child must find the same kerasbert, wherever this process found it.
-    root = str(pathlib.Path(__file__).parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    child = subprocess.run(
-        command, input=json.dumps(columns), capture_output=True, text=True, env=environment
-    )
-    if child.returncode:
-        raise RuntimeError(f"the export does not load in a fresh process:\n{child.stderr[-2000:]}")
-    fresh = json.loads(child.stdout.splitlines()[-1])
+    fresh = ask_fresh_process(directory, columns)
     for sample, ours, theirs in zip(SAMPLES, live, fresh, strict=True):
         if not _same(ours, theirs):
             raise RuntimeError(

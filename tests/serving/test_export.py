@@ -1,5 +1,6 @@
 import itertools
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ WRONG = [{"label": "bad", "labels": CLASSES, "scores": [1.0, 0.0, 0.0]}] * len(s
     ids=["crash", "difference"],
 )
 def test_check_notices(single, tmp_path, monkeypatch, child, message):
-    monkeypatch.setattr(saved_model.subprocess, "run", lambda *_, **__: child)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: child)
     with pytest.raises(RuntimeError, match=message):
         single.export(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
