@@ -79,13 +79,13 @@ def save(directory: str | os.PathLike, config: dict, variables: Iterable, tokeni
     Raises:
         InputError: the directory exists already or can't be written.
     """
-    from kerasbert.text.vocabulary import save_vocabulary
-
     arrays = {variable.path: variable.numpy() for variable in variables}
     with files.new_directory(directory) as temporary:
         safetensors.numpy.save_file(arrays, temporary / WEIGHTS)
         if tokenizer is not None:
-            save_vocabulary(tokenizer.vocabulary, temporary / VOCABULARY)
+            from kerasbert.text import save_assets
+
+            save_assets(tokenizer, temporary)
         stored = {
             "format": FORMAT,
             "version": VERSION,

@@ -1,7 +1,7 @@
 """A corpus, tokenized once: compact shards, an index, a manifest; random access in the graph.
 
 manifest.json       format, tokenizer, counts, inputs, every file's SHA-256
-vocab.txt           the vocabulary the ids belong to
+vocab.txt ...       the files of the tokenizer that made the ids
 tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
 tokens-00001.bin    ...
 sentences.bin       int64: where each sentence starts, counted in tokens from the beginning of
@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.text.vocabulary import save_vocabulary
-from kerasbert.text.wordpiece import WordPieceTokenizer
+from kerasbert.text import load_tokenizer, save_assets
+from kerasbert.text.tokenizer import Tokenizer
 
 FORMAT, VERSION = "kerasbert-corpus", 1
-MANIFEST, VOCABULARY = "manifest.json", "vocab.txt"
+MANIFEST = "manifest.json"
 SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 _INDEX_TYPE = np.dtype("<i8")
 
@@ -43,9 +43,7 @@ class CorpusWriter:
         tokens_per_shard: tokens after which a new shard is begun.
     """
 
-    def __init__(
-        self, directory: pathlib.Path, tokenizer: WordPieceTokenizer, tokens_per_shard: int
-    ):
+    def __init__(self, directory: pathlib.Path, tokenizer: Tokenizer, tokens_per_shard: int):
         self._directory = directory
         self._tokenizer = tokenizer
         self._token_type = _token_type(tokenizer.vocabulary_size)
@@ -97,7 +95,7 @@ class CorpusWriter:
         documents, sentences = self._documents.count, self._sentences.count
         self._sentences.append(np.array([self._tokens]))
         self._documents.append(np.array([sentences]))
-        save_vocabulary(self._tokenizer.vocabulary, self._directory / VOCABULARY)
+        save_assets(self._tokenizer, self._directory)
         manifest = {
             "format": FORMAT,
             "version": VERSION,
@@ -154,12 +152,7 @@ class Corpus:
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
         self.directory = pathlib.Path(directory)
         self.manifest = self._read_manifest()
-        config = self.manifest["tokenizer"]
-        self.tokenizer = WordPieceTokenizer(
-            self.directory / VOCABULARY, config["lowercase"], config["strip_accents"]
-        )
-        if self.tokenizer.vocabulary_sha256 != config["vocabulary_sha256"]:
-            raise InputError(f"{self.directory / VOCABULARY}: is not the vocabulary of this corpus")
+        self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
         if verify:
             for facts in (*self.manifest["shards"], *self.manifest["index"]):
                 self._verify(facts)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerasbert import features as keys
 from kerasbert.errors import InputError
-from kerasbert.text.wordpiece import WordPieceTokenizer
+from kerasbert.text.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Masking:
     whole_word: bool = False
 
     @classmethod
-    def of(cls, tokenizer: WordPieceTokenizer, rate: float = 0.15, whole_word: bool = False):
+    def of(cls, tokenizer: Tokenizer, rate: float = 0.15, whole_word: bool = False):
         """The masking that fits a tokenizer."""
         if not 0 < rate < 1:
             raise InputError(f"mask_rate must be between 0 and 1, found {rate}")

@@ -12,7 +12,7 @@ from kerasbert import files
 from kerasbert.data.corpus import CorpusWriter
 from kerasbert.data.documents import Report, find_files, read_documents
 from kerasbert.errors import InputError
-from kerasbert.text.wordpiece import WordPieceTokenizer
+from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
 _THREADS = os.cpu_count() or 1
@@ -23,7 +23,7 @@ _SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）
 
 def prepare_corpus(
     inputs: Iterable[str],
-    tokenizer: WordPieceTokenizer,
+    tokenizer: Tokenizer,
     output: str | os.PathLike,
     *,
     tokens_per_shard: int = 1 << 25,

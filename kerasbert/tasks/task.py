@@ -4,8 +4,10 @@ TensorFlow is imported where text comes in and nowhere else, so that a task on r
 runs on other Keras backends.
 """
 
+import base64
 import dataclasses
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -230,8 +232,11 @@ class Task(keras.Model):
     def get_config(self) -> dict:
         """Everything that `from_config` needs, the vocabulary included."""
         tokenizer = self.tokenizer and {
-            **self.tokenizer.get_config(),
-            "vocabulary": list(self.tokenizer.vocabulary),
+            "config": self.tokenizer.get_config(),
+            "assets": {
+                name: base64.b64encode(data).decode()
+                for name, data in self.tokenizer.assets().items()
+            },
         }
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
@@ -247,7 +252,11 @@ class Task(keras.Model):
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
         if config["tokenizer"]:
-            config["tokenizer"] = _tokenizer(config["tokenizer"], config["tokenizer"]["vocabulary"])
+            from kerasbert.text import tokenizer_from_config
+
+            stored = config["tokenizer"]
+            assets = {name: base64.b64decode(data) for name, data in stored["assets"].items()}
+            config["tokenizer"] = tokenizer_from_config(stored["config"], assets)
         return cls(backbone, **config)
 
     def compile_from_config(self, config: dict) -> None:
@@ -297,18 +306,7 @@ def _without_none(example: tuple) -> tuple:
 
 
 def _load_tokenizer(preset: checkpoints.Preset):
+    from kerasbert.text import load_tokenizer
+
     config = preset.config.get("tokenizer")
-    if config is None:
-        return None
-    tokenizer = _tokenizer(config, preset.vocabulary_path)
-    if tokenizer.vocabulary_sha256 != config["vocabulary_sha256"]:
-        raise InputError(f"{preset.vocabulary_path}: is not the vocabulary of the model beside it")
-    return tokenizer
-
-
-def _tokenizer(config: dict, vocabulary):
-    from kerasbert.text import TOKENIZERS
-
-    return TOKENIZERS[config["kind"]](
-        vocabulary, lowercase=config["lowercase"], strip_accents=config["strip_accents"]
-    )
+    return config and load_tokenizer(pathlib.Path(preset.source), config)

@@ -2,19 +2,28 @@
 
 from kerasbert.text.offsets import bytes_to_characters
 from kerasbert.text.packing import TextPacker, pack, truncate_pair
+from kerasbert.text.registry import (
+    TOKENIZERS,
+    load_tokenizer,
+    save_assets,
+    tokenizer_from_config,
+)
+from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
 from kerasbert.text.vocabulary import load_vocabulary, train_vocabulary
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
-# The tokenizer of a saved model is named by its kind; the kinds are listed here and nowhere else.
-TOKENIZERS = {WordPieceTokenizer.kind: WordPieceTokenizer}
-
 __all__ = [
     "TOKENIZERS",
+    "SpecialTokens",
     "TextPacker",
+    "Tokenizer",
     "WordPieceTokenizer",
     "bytes_to_characters",
+    "load_tokenizer",
     "load_vocabulary",
     "pack",
+    "save_assets",
+    "tokenizer_from_config",
     "train_vocabulary",
     "truncate_pair",
 ]

@@ -1,9 +1,16 @@
-"""[CLS] a [SEP] b [SEP]: token ids to features, in core ops that every server links."""
+"""Token ids to features, in core ops that every server links.
+
+BERT packs a pair as `[CLS] a [SEP] b [SEP]` and tells the two texts apart by segment; RoBERTa (and
+XLM-R) as `<s> a </s></s> b </s>`, all in segment 0.
+"""
 
 import tensorflow as tf
 
 from kerasbert import features as keys
-from kerasbert.text.wordpiece import WordPieceTokenizer
+from kerasbert.text.tokenizer import Tokenizer
+
+#: By the name of the packing: separators between two texts, and whether the second has segment 1.
+PACKINGS = {"bert": (1, True), "roberta": (2, False)}
 
 
 def truncate_pair(a: tf.RaggedTensor, b: tf.RaggedTensor, budget: int):
@@ -46,6 +53,7 @@ def pack(
     pad_id: int,
     sequence_length: int,
     pad_to_longest: bool = False,
+    packing: str = "bert",
 ) -> dict[str, tf.Tensor]:
     """Builds the features of one text or a pair, truncated to `sequence_length`.
 
@@ -57,12 +65,14 @@ def pack(
         pad_id: the id of [PAD].
         sequence_length: tokens a row may have, [CLS] and [SEP] included.
         pad_to_longest: pad to the longest row of the batch instead of to `sequence_length`.
+        packing: "bert" or "roberta"; how a pair is separated and told apart.
 
     Returns:
         `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
     """
     rows = a.nrows()
-    special = 2 if b is None else 3
+    separators, has_segments = PACKINGS[packing]
+    special = 2 if b is None else 2 + separators
     if sequence_length <= special:
         raise ValueError(f"sequence_length must be over {special}, found {sequence_length}")
 
@@ -74,7 +84,7 @@ def pack(
         first = tokens = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
     else:
         a, b = truncate_pair(a, b, sequence_length - special)
-        first = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
+        first = tf.concat([column(cls_id), a, *[column(sep_id)] * separators], axis=1)
         tokens = tf.concat([first, b, column(sep_id)], axis=1)
 
     width = tf.constant(sequence_length, tf.int64)
@@ -83,7 +93,7 @@ def pack(
     token_ids = tokens.to_tensor(default_value=pad_id, shape=tf.stack([-1, width]))
     place = tf.range(tf.shape(token_ids, tokens.row_splits.dtype)[1])[tf.newaxis]
     real = place < tokens.row_lengths()[:, tf.newaxis]
-    second = real & (place >= first.row_lengths()[:, tf.newaxis])
+    second = has_segments & real & (place >= first.row_lengths()[:, tf.newaxis])
     return {
         keys.TOKEN_IDS: token_ids,
         keys.PADDING_MASK: tf.cast(real, tf.int32),
@@ -99,7 +109,7 @@ class TextPacker:
         sequence_length: tokens a row may have at the most, special tokens included.
     """
 
-    def __init__(self, tokenizer: WordPieceTokenizer, sequence_length: int):
+    def __init__(self, tokenizer: Tokenizer, sequence_length: int):
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
 
@@ -129,4 +139,5 @@ class TextPacker:
             pad_id=self.tokenizer.pad_id,
             sequence_length=self.sequence_length,
             pad_to_longest=pad_to_longest,
+            packing=self.tokenizer.packing,
         )

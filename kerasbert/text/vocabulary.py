@@ -4,19 +4,26 @@ A vocabulary is a UTF-8 text file with one piece a line; a piece's id is its lin
 Pieces that continue a word start with `##`.
 """
 
+import dataclasses
 import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
 from kerasbert.errors import InputError
+from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens
 
-PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-SPECIAL_TOKENS = (PAD, UNKNOWN, CLS, SEP, MASK)
+_SPECIAL = dataclasses.astuple(BERT_TOKENS)
 
 
-def load_vocabulary(path: str | os.PathLike) -> list[str]:
+def load_vocabulary(
+    path: str | os.PathLike, special_tokens: SpecialTokens = BERT_TOKENS
+) -> list[str]:
     """Reads a vocabulary file and checks it.
+
+    Args:
+        path: the file.
+        special_tokens: must be in it.
 
     Returns:
         The pieces in the order of their ids.
@@ -30,23 +37,34 @@ def load_vocabulary(path: str | os.PathLike) -> list[str]:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: can't read the vocabulary: {error.strerror}") from None
+    return parse_vocabulary(data, str(path), special_tokens)
+
+
+def parse_vocabulary(
+    data: bytes, source: str, special_tokens: SpecialTokens = BERT_TOKENS
+) -> list[str]:
+    """As `load_vocabulary`, of a file's content; `source` names it in messages."""
     if data.startswith(b"\xef\xbb\xbf"):
-        raise InputError(f"{path}: starts with a byte order mark; save it as UTF-8 without BOM")
+        raise InputError(f"{source}: starts with a byte order mark; save it as UTF-8 without BOM")
     if (at := data.find(b"\r\n")) >= 0:
         line = data.count(b"\n", 0, at) + 1
-        raise InputError(f"{path}:{line}: has Windows line ends (CRLF); convert it to LF")
+        raise InputError(f"{source}:{line}: has Windows line ends (CRLF); convert it to LF")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: is not UTF-8") from None
+        raise InputError(f"{source}:{line}: is not UTF-8") from None
     # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
     vocabulary = text.removesuffix("\n").split("\n")
-    check_vocabulary(vocabulary, str(path))
+    check_vocabulary(vocabulary, source, special_tokens)
     return vocabulary
 
 
-def check_vocabulary(vocabulary: Sequence[str], source: str = "vocabulary") -> None:
+def check_vocabulary(
+    vocabulary: Sequence[str],
+    source: str = "vocabulary",
+    special_tokens: SpecialTokens = BERT_TOKENS,
+) -> None:
     """Raises `InputError`, naming `source` and the line, for what makes a vocabulary unusable."""
     lines: dict[str, int] = {}
     for line, piece in enumerate(vocabulary, start=1):
@@ -55,10 +73,10 @@ def check_vocabulary(vocabulary: Sequence[str], source: str = "vocabulary") -> N
         if piece in lines:
             raise InputError(f"{source}:{line}: {piece!r} stands already in line {lines[piece]}")
         lines[piece] = line
-    for token in SPECIAL_TOKENS:
+    for token in dataclasses.astuple(special_tokens):
         if token in lines:
             continue
-        other_case = next((piece for piece in lines if piece.upper() == token), None)
+        other_case = next((piece for piece in lines if piece.upper() == token.upper()), None)
         found = f"; line {lines[other_case]} has it as {other_case!r}" if other_case else ""
         raise InputError(f"{source}: lacks the special token {token}{found}")
 
@@ -114,7 +132,7 @@ def train_vocabulary(
     """
     from tokenizers import BertWordPieceTokenizer
 
-    if vocabulary_size < 2 * len(SPECIAL_TOKENS):
+    if vocabulary_size < 2 * len(_SPECIAL):
         raise InputError(f"a vocabulary of {vocabulary_size} pieces is too small to be of use")
     trainer = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=strip_accents)
     trainer.train_from_iterator(
@@ -122,10 +140,10 @@ def train_vocabulary(
         vocab_size=vocabulary_size,
         min_frequency=min_frequency,
         limit_alphabet=alphabet_size or vocabulary_size // 4,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=list(_SPECIAL),
         show_progress=False,
     )
     pieces = trainer.get_vocab()
-    if len(pieces) <= len(SPECIAL_TOKENS):
+    if len(pieces) <= len(_SPECIAL):
         raise InputError("there is no text to train a vocabulary on")
     return sorted(pieces, key=pieces.get)

@@ -206,7 +206,7 @@ def test_a_missing_or_cut_file_is_named(sharded, name, keep, verify):
 
 def test_a_changed_vocabulary(sharded, vocabulary):
     (sharded / "vocab.txt").write_text("\n".join([*vocabulary, "zebra"]) + "\n")
-    with pytest.raises(InputError, match=r"vocab.txt: is not the vocabulary of this corpus"):
+    with pytest.raises(InputError, match=r"vocab.txt: not the vocabulary that belongs here"):
         Corpus(sharded)
 
 

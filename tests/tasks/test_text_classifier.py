@@ -284,7 +284,7 @@ def test_another_vocabulary_is_refused(classifier, tmp_path):
     classifier.save_to_preset(tmp_path / "model")
     path = tmp_path / "model" / "vocab.txt"
     path.write_text(path.read_text(encoding="utf-8").replace("\ncat\n", "\nhen\n"), "utf-8")
-    with pytest.raises(InputError, match=r"vocab\.txt: is not the vocabulary of the model"):
+    with pytest.raises(InputError, match=r"vocab\.txt: not the vocabulary that belongs here"):
         TextClassifier.from_preset(tmp_path / "model")
 
 
