@@ -8,7 +8,7 @@ quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check .

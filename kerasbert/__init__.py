@@ -7,12 +7,17 @@ __version__ = "0.1.0"
 # Where each public name lives. Importing kerasbert is quick: what is used is imported then.
 _PUBLIC = {
     "Backbone": "kerasbert.backbone",
-    "BackboneConfig": "kerasbert.backbone",
+    "BackboneConfig": "kerasbert.config",
     "InputError": "kerasbert.errors",
+    "MaskedLM": "kerasbert.tasks",
     "Pretrainer": "kerasbert.tasks",
+    "QuestionAnswerer": "kerasbert.tasks",
+    "ReplacedTokenDetector": "kerasbert.tasks",
     "TextClassifier": "kerasbert.tasks",
+    "TokenClassifier": "kerasbert.tasks",
     "list_presets": "kerasbert.zoo",
     "load": "kerasbert.zoo",
+    "tokenizer_from_preset": "kerasbert.zoo",
 }
 _ROOMS = (
     "checkpoints",

@@ -1,4 +1,4 @@
-"""The one body that every family shares, and the facts that tell them apart."""
+"""The one body that every family shares."""
 
 import dataclasses
 import os
@@ -6,102 +6,22 @@ from typing import Any, Self
 
 import keras
 
-from kerasbert import checkpoints, families
+from kerasbert import checkpoints
 from kerasbert import features as keys
-from kerasbert.errors import InputError
+from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BackboneConfig:
-    """Everything that makes one encoder differ from another.
-
-    Attributes:
-        vocabulary_size: rows of the token table.
-        num_layers: transformer blocks.
-        hidden_dim: width of a token's vector.
-        num_heads: attention heads; divides `hidden_dim`.
-        intermediate_dim: width inside the feed-forward layers.
-        max_sequence_length: the longest sequence.
-        num_segments: rows of the segment table (BERT's `type_vocab_size`).
-        positions: "learned" or "sinusoidal".
-        activation: "gelu_tanh" (BERT's own), "gelu" (exact) or "relu".
-        dropout: rate after embeddings, attention and feed-forward.
-        attention_dropout: rate on attention probabilities.
-        layer_norm_epsilon: added to the variance.
-        initializer_range: standard deviation of the initial weights.
-    """
-
-    vocabulary_size: int
-    num_layers: int
-    hidden_dim: int
-    num_heads: int
-    intermediate_dim: int
-    max_sequence_length: int = 512
-    num_segments: int = 2
-    positions: str = "learned"
-    activation: str = "gelu_tanh"
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    layer_norm_epsilon: float = 1e-12
-    initializer_range: float = 0.02
-
-    def __post_init__(self):
-        for name in (
-            "vocabulary_size",
-            "num_layers",
-            "hidden_dim",
-            "num_heads",
-            "intermediate_dim",
-            "max_sequence_length",
-            "num_segments",
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a positive integer, found {value!r}")
-        if self.hidden_dim % self.num_heads:
-            raise InputError(f"num_heads={self.num_heads} does not divide {self.hidden_dim=}")
-        for name in ("dropout", "attention_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be in [0, 1), found {getattr(self, name)!r}")
-
-    @classmethod
-    def from_preset(cls, name: str, **overrides) -> Self:
-        """Returns the architecture called `name`, such as "bert_tiny", with some facts changed.
-
-        Raises:
-            InputError: there is no such architecture; the message lists those there are.
-        """
-        if name not in families.PRESETS:
-            raise InputError(
-                f"there is no preset {name!r}; there are {', '.join(sorted(families.PRESETS))}"
-            )
-        return cls(**{**families.PRESETS[name], **overrides})
-
-    @classmethod
-    def from_stored(cls, preset: checkpoints.Preset, **overrides) -> Self:
-        """Returns the config of a stored model, with some facts changed.
-
-        Raises:
-            InputError: a setting is missing or unknown; the message names file and key.
-        """
-        facts = {**preset.config.get("backbone", {}), **overrides}
-        known = {field.name: field.default for field in dataclasses.fields(cls)}
-        required = {name for name, default in known.items() if default is dataclasses.MISSING}
-        if unknown := sorted(facts.keys() - known.keys()):
-            raise InputError(f"{preset.source}: unknown backbone setting {', '.join(unknown)}")
-        if missing := sorted(required - facts.keys()):
-            raise InputError(f"{preset.source}: the backbone lacks {', '.join(missing)}")
-        return cls(**facts)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Backbone(keras.Model):
-    """A BERT encoder as a functional Keras model.
+    """An encoder of BERT's family as a functional Keras model.
 
     Call: a dict of `token_ids`, `padding_mask`, `segment_ids`, int32 (batch, sequence) ->
-    `sequence_output` (batch, sequence, hidden) and `pooled_output` (batch, hidden). A missing
-    `segment_ids` means zeros, a missing `padding_mask` ones.
+    `sequence_output` (batch, sequence, hidden) and, if there is a pooler, `pooled_output` (batch,
+    hidden). A missing `segment_ids` means zeros, a missing `padding_mask` ones. With
+    `config.return_hidden_states` also `hidden_states`, a list of the embeddings and every pass's
+    output (batch, sequence, hidden), and `attention_weights`, a list of every layer's
+    probabilities (batch, heads, sequence, sequence).
 
     Args:
         config: the facts.
@@ -115,7 +35,11 @@ class Backbone(keras.Model):
             hidden_dim=config.hidden_dim,
             max_sequence_length=config.max_sequence_length,
             num_segments=config.num_segments,
+            num_task_types=config.num_task_types,
+            task_type=config.task_type,
             positions=config.positions,
+            padding_id=config.padding_id,
+            embedding_dim=config.embedding_dim,
             dropout=config.dropout,
             layer_norm_epsilon=config.layer_norm_epsilon,
             initializer_range=config.initializer_range,
@@ -134,16 +58,25 @@ class Backbone(keras.Model):
                 dtype=dtype,
                 name=f"layer_{index}",
             )
-            for index in range(config.num_layers)
+            for index in range(max(config.layer_order) + 1)
         ]
-        pooler = Pooler(config.initializer_range, dtype=dtype, name="pooler")
+        pooler = config.pooler and Pooler(config.initializer_range, dtype=dtype, name="pooler")
 
         # === Functional model ===
         inputs = feature_inputs()
-        x = embeddings(inputs[keys.TOKEN_IDS], inputs[keys.SEGMENT_IDS])
-        for block in blocks:
-            x = block(x, inputs[keys.PADDING_MASK])
-        outputs = {keys.SEQUENCE_OUTPUT: x, keys.POOLED_OUTPUT: pooler(x)}
+        mask = inputs[keys.PADDING_MASK]
+        states = [embeddings(inputs[keys.TOKEN_IDS], inputs[keys.SEGMENT_IDS], mask)]
+        attention_weights = []
+        for index in config.layer_order:
+            x, weights = blocks[index](states[-1], mask, return_weights=True)
+            states.append(x)
+            attention_weights.append(weights)
+        outputs = {keys.SEQUENCE_OUTPUT: states[-1]}
+        if pooler:
+            outputs[keys.POOLED_OUTPUT] = pooler(states[-1])
+        if config.return_hidden_states:
+            outputs[keys.HIDDEN_STATES] = states
+            outputs[keys.ATTENTION_WEIGHTS] = attention_weights
         super().__init__(inputs=inputs, outputs=outputs, name=name)
 
         # === Config ===
@@ -178,33 +111,44 @@ class Backbone(keras.Model):
 
     @classmethod
     def from_preset(cls, directory: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
-        """Loads an encoder from a directory that a backbone or a task was saved to.
+        """Loads an encoder, of kerasbert or anybody's.
 
         Args:
-            directory: what `save_to_preset` wrote.
+            directory: a directory in any format that `kerasbert.checkpoints` reads, of an encoder
+                or of a whole task; or "hf://organization/name"; or the name of a KerasHub preset.
             dtype: a Keras dtype policy for computing; the weights stay float32.
-            **overrides: facts of `BackboneConfig` to change, such as `dropout=0.0`.
+            **overrides: facts of `BackboneConfig` to change, such as `dropout=0.0`. Another
+                `vocabulary_size` or `max_sequence_length` resizes the tables: old rows stay, new
+                tokens start at random, new positions as copies of the old ones from the first on.
 
         Raises:
-            InputError: the directory does not hold such a model; the message says what is wrong.
+            InputError: there is no such model; the message says what is wrong.
         """
         preset = checkpoints.load(directory)
-        backbone = cls(BackboneConfig.from_stored(preset, **overrides), dtype=dtype)
-        preset.assign(backbone.weights)
+        config = BackboneConfig.from_stored(preset.facts, preset.source, **overrides)
+        backbone = cls(config, dtype=dtype)
+        preset.assign(backbone.weights, resize=overrides)
         return backbone
 
-    def save_to_preset(self, directory: str | os.PathLike, *, tokenizer=None) -> None:
+    def save_to_preset(
+        self, directory: str | os.PathLike, *, format: str = "kerasbert", tokenizer=None
+    ) -> dict[str, str]:
         """Writes config, weights and, if given, the tokenizer; whole or not at all.
 
+        Args:
+            directory: must not exist yet.
+            format: "kerasbert", "hf" (Hugging Face transformers), "google" (TF1, as
+                google-research/bert) or "kerashub".
+            tokenizer: stored beside the weights.
+
+        Returns:
+            What the file calls each weight, by its path.
+
         Raises:
-            InputError: `directory` exists already.
+            InputError: `directory` exists already, or the format has no place for this model.
         """
-        checkpoints.save(
-            directory,
-            {"task": None, "backbone": dataclasses.asdict(self.config)},
-            self.weights,
-            tokenizer,
-        )
+        config = {"task": None, "backbone": dataclasses.asdict(self.config)}
+        return checkpoints.save(directory, config, self.weights, tokenizer, format=format)
 
 
 def feature_inputs() -> dict[str, keras.KerasTensor]:

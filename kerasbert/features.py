@@ -25,6 +25,8 @@ Outputs (float32)
 `pooled_output`      (batch, hidden)                 tanh-projected `[CLS]`
 `mlm_logits`         (batch, masked, vocabulary)     one row for each of `mask_positions`
 `nsp_logits`         (batch, 2)                      0: the second text follows the first; 1: not
+`start_logits`         (batch, sequence)               where an answer starts; padding is far below
+`end_logits`           (batch, sequence)               where it ends
 ===================  ==============================  ==============================================
 """
 
@@ -40,8 +42,12 @@ TEXT_PAIR = "text_pair"
 
 SEQUENCE_OUTPUT = "sequence_output"
 POOLED_OUTPUT = "pooled_output"
+HIDDEN_STATES = "hidden_states"
+ATTENTION_WEIGHTS = "attention_weights"
 MLM_LOGITS = "mlm_logits"
 NSP_LOGITS = "nsp_logits"
+START_LOGITS = "start_logits"
+END_LOGITS = "end_logits"
 
 
 def with_defaults(features: Any) -> dict:

@@ -5,9 +5,27 @@ import os
 from kerasbert import checkpoints, families
 from kerasbert.backbone import Backbone
 from kerasbert.errors import InputError
-from kerasbert.tasks import Pretrainer, Task, TextClassifier
+from kerasbert.tasks import (
+    MaskedLM,
+    Pretrainer,
+    QuestionAnswerer,
+    ReplacedTokenDetector,
+    Task,
+    TextClassifier,
+    TokenClassifier,
+)
 
-TASKS = {task.__name__: task for task in (Pretrainer, TextClassifier)}
+TASKS = {
+    task.__name__: task
+    for task in (
+        MaskedLM,
+        Pretrainer,
+        QuestionAnswerer,
+        ReplacedTokenDetector,
+        TextClassifier,
+        TokenClassifier,
+    )
+}
 
 
 def list_presets() -> list[str]:
@@ -15,20 +33,24 @@ def list_presets() -> list[str]:
     return sorted(families.PRESETS)
 
 
-def load(directory: str | os.PathLike, **overrides) -> Task | Backbone:
-    """Loads whatever was saved to a directory, as the class that it was.
+def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task | Backbone:
+    """Loads whatever is in a directory, as what it was saved as.
 
     Args:
-        directory: what `save_to_preset` wrote.
+        directory: as in `Backbone.from_preset`.
         **overrides: passed to the class's `from_preset`.
 
     Raises:
         InputError: the directory does not hold a model that can be loaded.
     """
-    name = checkpoints.load_config(directory)["task"]
+    preset = checkpoints.load(directory)
+    name = preset.config["task"]
     if name is not None and name not in TASKS:
-        raise InputError(f"{directory}: holds a {name!r}, which this kerasbert does not know")
-    return (TASKS[name] if name else Backbone).from_preset(directory, **overrides)
+        raise InputError(
+            f"{preset.directory}: holds a {name}, which is no task of its own here; load what you "
+            f"need of it with the from_preset of Backbone or {', '.join(TASKS)}"
+        )
+    return (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
 
 
 def load_task(directory: str | os.PathLike, *tasks: type[Task]) -> Task:
@@ -42,3 +64,12 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task]) -> Task:
         wanted = " or a ".join(task.__name__ for task in tasks)
         raise InputError(f"{directory}: holds a {type(model).__name__}, not a {wanted}")
     return model
+
+
+def tokenizer_from_preset(directory: str | os.PathLike):
+    """The tokenizer of a model in any format that `Backbone.from_preset` reads.
+
+    Raises:
+        InputError: there is no such model, or its tokenizer is none of kerasbert's.
+    """
+    return checkpoints.load_tokenizer(directory)

@@ -2,14 +2,23 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
+import functools
+import io
 import pathlib
 import random
 import string
 
 import pytest
 
+from kerasbert import Backbone, BackboneConfig
 from kerasbert.data.prepare import prepare_corpus
-from kerasbert.text import WordPieceTokenizer
+from kerasbert.serving.client import answer_rows
+from kerasbert.text import (
+    BytePairTokenizer,
+    SentencePieceTokenizer,
+    WordPieceTokenizer,
+)
+from kerasbert.text.tokenizer import ALBERT_TOKENS, ROBERTA_TOKENS
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -49,6 +58,40 @@ def tokenizer(vocabulary) -> WordPieceTokenizer:
     return WordPieceTokenizer(vocabulary)
 
 
+@pytest.fixture(scope="session")
+def tiny_backbone():
+    """From a tokenizer and facts to a backbone that learns fast."""
+    facts = {
+        "num_layers": 1,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "intermediate_dim": 32,
+        "max_sequence_length": 24,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.2,
+    }
+
+    def make(tokenizer, **change):
+        random.seed(0)  # Keras draws the seeds of its initializers from it
+        size = tokenizer.vocabulary_size
+        return Backbone(BackboneConfig(vocabulary_size=size, **{**facts, **change}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def answer():
+    """What a task's export answers, without the export."""
+    import tensorflow as tf
+
+    def answer(task, **texts):
+        names, function = task.serving_signature()
+        return answer_rows(function(*(tf.constant(texts[name]) for name in names)))
+
+    return answer
+
+
 def _sentence(chooser: random.Random) -> str:
     words = chooser.choices(WORDS, k=chooser.randint(3, 9))
     return " ".join(words).capitalize() + chooser.choice(".!?")
@@ -59,6 +102,68 @@ def texts() -> list[str]:
     chooser = random.Random(1)
     texts = [_sentence(chooser) for _ in range(36)]
     return [*texts, "Unlikely words: zebra, quixotic!", "Café", "x", "It's 42 % (or 7/9) - good."]
+
+
+def _bytepair_tokenizer(texts, directory, **settings) -> BytePairTokenizer:
+    from tokenizers import ByteLevelBPETokenizer
+
+    trainer = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer.train_from_iterator(texts, 400, special_tokens=special, show_progress=False)
+    trainer.save_model(str(directory))
+    return BytePairTokenizer(directory / "vocab.json", directory / "merges.txt", **settings)
+
+
+# What the SentencePiece models of ALBERT and of fairseq start with.
+_SENTENCEPIECE = {
+    "model": {
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": -1,
+        "eos_id": -1,
+        "control_symbols": ["[CLS]", "[SEP]", "[MASK]"],
+    },
+    "fairseq": {},
+}
+
+
+def _sentencepiece_tokenizer(texts, layout="model", **settings) -> SentencePieceTokenizer:
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*texts, *(text.lower() for text in texts), "中国"] * 5),
+        model_writer=model,
+        vocab_size=250,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        num_threads=1,
+        minloglevel=2,
+        **_SENTENCEPIECE[layout],
+    )
+    special = ROBERTA_TOKENS if settings.get("packing") == "roberta" else ALBERT_TOKENS
+    return SentencePieceTokenizer(
+        model.getvalue(), layout=layout, special_tokens=special, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def make_tokenizer(vocabulary, texts, tmp_path_factory):
+    """From the settings that a family has of its tokenizer, as a dict, to a tiny one."""
+    makers = {
+        "wordpiece": lambda **settings: WordPieceTokenizer(vocabulary, **settings),
+        "bytepair": lambda **settings: _bytepair_tokenizer(
+            texts, tmp_path_factory.mktemp("bytepair"), **settings
+        ),
+        "sentencepiece": lambda **settings: _sentencepiece_tokenizer(texts, **settings),
+    }
+
+    @functools.cache
+    def make(settings):
+        settings = dict(settings)
+        return makers[settings.pop("kind")](**settings)
+
+    return lambda settings: make(frozenset(settings.items()))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints, load
 from kerasbert.families import PRESETS
 
+# Counted in transformers' models of the same sizes.
 PARAMETERS = {
     "bert_tiny": 4_385_920,
     "bert_mini": 11_170_560,
@@ -43,6 +44,27 @@ PARAMETERS = {
     "bert_l12_h256": 17_488_640,
     "bert_l12_h512": 53_982_720,
     "bert_l12_h768": 109_482_240,
+    "roberta_base": 124_645_632,
+    "roberta_large": 355_359_744,
+    "xlm_roberta_base": 278_043_648,
+    "xlm_roberta_large": 559_890_432,
+    "albert_base": 11_683_584,
+    "albert_large": 17_683_968,
+    "albert_xlarge": 58_724_864,
+    "albert_xxlarge": 222_595_584,
+    "distilbert_base": 66_362_880,
+    "distilbert_base_cased": 65_190_912,
+    "distilbert_base_multilingual_cased": 134_734_080,
+    "electra_small": 13_483_008,
+    "electra_base": 108_891_648,
+    "electra_large": 334_092_288,
+    "electra_small_generator": 13_483_008,
+    "electra_base_generator": 33_511_168,
+    "electra_large_generator": 50_999_552,
+    "ernie_1_base_chinese": 99_866_112,
+    "ernie_2_base": 109_483_776,
+    "ernie_2_large": 335_143_936,
+    "ernie_3_base_chinese": 117_944_832,
 }
 FACTS = {
     "vocabulary_size": 30,
@@ -72,13 +94,24 @@ def assert_same(ours, theirs):
         np.testing.assert_allclose(ours[name].numpy(), theirs[name].numpy(), atol=1e-6)
 
 
+def dense(rows, columns):
+    return rows * columns + columns
+
+
 def count(config):
     width, inner = config.hidden_dim, config.intermediate_dim
-    rows = config.vocabulary_size + config.max_sequence_length + config.num_segments
-    attention = 4 * (width * width + width)
-    forward = (width * inner + inner) + (inner * width + width)
-    layer = attention + 2 * (2 * width) + forward
-    return rows * width + 2 * width + config.num_layers * layer + width * width + width
+    narrow = config.embedding_dim or width
+    rows = config.vocabulary_size + config.num_segments + config.num_task_types
+    if config.positions != "sinusoidal":
+        rows += config.max_sequence_length
+    if config.positions == "learned_offset":
+        rows += config.padding_id + 1
+    embeddings = rows * narrow + 2 * narrow
+    if config.embedding_dim:
+        embeddings += dense(narrow, width)
+    layer = 4 * dense(width, width) + 2 * (2 * width) + dense(width, inner) + dense(inner, width)
+    layers = (config.num_groups or config.num_layers) * config.layers_per_group
+    return embeddings + layers * layer + config.pooler * dense(width, width)
 
 
 def test_every_preset_has_a_golden_count():
@@ -87,21 +120,46 @@ def test_every_preset_has_a_golden_count():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_has_its_size(name):
-    config = BackboneConfig.from_preset(name)
-    assert count(config) == PARAMETERS[name]
-    assert config.hidden_dim // config.num_heads == 64
+    assert count(BackboneConfig.from_preset(name)) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", ["bert_tiny", "bert_mini"])
+@pytest.mark.parametrize("name", ["bert_tiny", "bert_mini", "albert_base", "electra_small"])
 def test_built_preset_has_its_size(name):
     assert Backbone(BackboneConfig.from_preset(name)).count_params() == PARAMETERS[name]
 
 
-def test_odd_sizes_count(backbone):
-    config = backbone.config
-    assert backbone.count_params() == count(config)
-    sinusoidal = Backbone(dataclasses.replace(config, positions="sinusoidal"))
-    assert sinusoidal.count_params() == count(config) - 16 * 8
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"positions": "sinusoidal"},
+        {"positions": "learned_offset", "padding_id": 1},
+        {"num_segments": 0, "pooler": False},
+        {"num_task_types": 3, "task_type": 2},
+        {"embedding_dim": 4},
+        {"embedding_dim": 8},
+        {"num_layers": 4, "num_groups": 2, "layers_per_group": 2},
+    ],
+    ids=str,
+)
+def test_odd_sizes_count(change):
+    config = BackboneConfig(**{**FACTS, **change})
+    assert Backbone(config).count_params() == count(config)
+
+
+@pytest.mark.parametrize(
+    ("layers", "groups", "size", "order"),
+    [
+        (4, None, 1, [0, 1, 2, 3]),
+        (4, 1, 1, [0, 0, 0, 0]),
+        (4, 2, 1, [0, 0, 1, 1]),
+        (5, 2, 1, [0, 0, 0, 1, 1]),
+        (4, 2, 2, [0, 1, 0, 1, 2, 3, 2, 3]),
+    ],
+)
+def test_layers_in_groups(layers, groups, size, order):
+    facts = {**FACTS, "num_layers": layers, "num_groups": groups, "layers_per_group": size}
+    assert BackboneConfig(**facts).layer_order == order
 
 
 def test_shapes(backbone):
@@ -127,6 +185,30 @@ def test_shapes(backbone):
 def test_defaults(backbone, features):
     full = {"token_ids": IDS, "padding_mask": np.ones_like(IDS), "segment_ids": 0 * IDS}
     assert_same(backbone(features), backbone(full))
+
+
+def test_without_segments_and_pooler():
+    backbone = Backbone(BackboneConfig(**{**FACTS, "num_segments": 0, "pooler": False}))
+    outputs = backbone({"token_ids": IDS, "segment_ids": np.ones_like(IDS)})
+    assert outputs.keys() == {"sequence_output"}
+    plain = backbone(IDS)["sequence_output"].numpy()
+    np.testing.assert_array_equal(outputs["sequence_output"].numpy(), plain)
+
+
+def test_hidden_states_and_attention_weights(backbone):
+    config = dataclasses.replace(
+        backbone.config, num_groups=1, layers_per_group=2, return_hidden_states=True
+    )
+    curious = Backbone(config)
+    mask = (np.arange(7) < 4).astype(int) * np.ones((3, 1), int)
+    outputs = curious({"token_ids": IDS, "padding_mask": mask})
+    states, weights = outputs["hidden_states"], outputs["attention_weights"]
+    assert [tuple(state.shape) for state in states] == [(3, 7, 8)] * 5
+    assert [tuple(weight.shape) for weight in weights] == [(3, 2, 7, 7)] * 4
+    np.testing.assert_array_equal(states[-1].numpy(), outputs["sequence_output"].numpy())
+    for weight in weights:
+        np.testing.assert_allclose(weight.numpy().sum(-1), 1, atol=1e-5)
+        assert not weight.numpy()[..., 4:].any()
 
 
 def test_mask_and_segments_matter(backbone):
@@ -172,6 +254,11 @@ def test_config_keeps_the_dtype_policy():
         ({"hidden_dim": 8.0}, "hidden_dim must be a positive integer, found 8.0"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), found 1.0"),
         ({"attention_dropout": -0.1}, "attention_dropout must be in"),
+        ({"num_segments": -1}, "num_segments must be an integer of 0 or more, found -1"),
+        ({"embedding_dim": 0}, "embedding_dim must be a positive integer, found 0"),
+        ({"num_layers": None}, "num_layers must be a positive integer, found None"),
+        ({"num_layers": True}, "num_layers must be a positive integer, found True"),
+        ({"num_task_types": 3, "task_type": 3}, "there is no row 3 in 3 task types"),
     ],
 )
 def test_bad_facts(change, message):
@@ -179,14 +266,15 @@ def test_bad_facts(change, message):
         BackboneConfig(**{**FACTS, **change})
 
 
-@pytest.mark.parametrize("name", ["positions", "activation"])
+@pytest.mark.parametrize("name", ["positions", "activation", "classifier_activation", "family"])
 def test_bad_names(name):
     with pytest.raises(ValueError, match=f"{name} must be one of"):
         Backbone(BackboneConfig(**FACTS, **{name: "nothing"}))
 
 
 def test_unknown_preset():
-    with pytest.raises(InputError, match="no preset 'bert_huge'; there are bert_base, "):
+    message = r"no preset 'bert_huge'; there are albert_base, .*, bert_tiny, "
+    with pytest.raises(InputError, match=message):
         BackboneConfig.from_preset("bert_huge")
 
 
@@ -247,11 +335,14 @@ def test_damaged_weights(saved):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("model.safetensors", "no such file; the model is incomplete"), ("config.json", "no such")],
+    [
+        ("model.safetensors", r"model\.safetensors: no such file; the model is incomplete"),
+        ("config.json", r"model: holds no model that kerasbert knows: no config\.json"),
+    ],
 )
 def test_missing_file(saved, name, message):
     (saved / name).unlink()
-    with pytest.raises(InputError, match=f"{name}: {message}"):
+    with pytest.raises(InputError, match=message):
         Backbone.from_preset(saved)
 
 
@@ -267,9 +358,15 @@ def test_missing_weights_are_listed(backbone, tmp_path):
 
 
 def test_wrong_shapes_are_listed(saved):
-    message = r"1 of 39 .*token_embedding/embeddings \(31, 8\): the file has \(30, 8\)"
+    message = r"1 of 39 .*segment_embedding/embeddings \(3, 8\): the file has \(2, 8\)"
     with pytest.raises(InputError, match=message):
-        Backbone.from_preset(saved, vocabulary_size=31)
+        Backbone.from_preset(saved, num_segments=3)
+
+
+def test_weights_that_nothing_asks_for_are_listed(saved):
+    message = r"segment_embedding/embeddings: the file has \(2, 8\), the model nothing"
+    with pytest.raises(InputError, match=message):
+        Backbone.from_preset(saved, num_segments=0)
 
 
 def edit(saved, change):
@@ -283,7 +380,7 @@ def edit(saved, change):
     [
         (lambda c: c["backbone"].update(colour="red"), "unknown backbone setting colour"),
         (lambda c: c["backbone"].pop("num_heads"), "the backbone lacks num_heads"),
-        (lambda c: c.update(format="other"), "is not a kerasbert model"),
+        (lambda c: c.update(format="other"), "holds no model that kerasbert knows"),
         (lambda c: c.update(version=99), "is of version 99"),
         (lambda c: c["backbone"].update(num_layers="2"), "num_layers must be a positive integer"),
     ],
@@ -308,7 +405,7 @@ def test_no_such_directory(tmp_path):
 
 def test_unknown_task(saved):
     edit(saved, lambda config: config.update(task="Translator"))
-    with pytest.raises(InputError, match="holds a 'Translator'"):
+    with pytest.raises(InputError, match="holds a Translator"):
         load(saved)
 
 

@@ -22,6 +22,7 @@ def user_directory(tmp_path_factory):
     """What the README takes for granted: the scripts, some text, labelled texts."""
     directory = tmp_path_factory.mktemp("user")
     (directory / "scripts").symlink_to(ROOT / "scripts")
+    (directory / "tests").symlink_to(ROOT / "tests")
     (directory / "text").mkdir()
     sentences = [
         f"{a} {b} is {c}." for a in ["the", "a"] for b in ["day", "idea"] for c in ["fine", "bad"]
@@ -61,13 +62,13 @@ def test_programs(results):
 
 
 def test_python(results, user_directory):
-    (block,) = blocks("python")
     quickstart = user_directory / "runs/quickstart/pretrain"
     quickstart.mkdir(parents=True)
     (quickstart / "model").symlink_to(user_directory / results["pretrain"]["model"])
-    done = run([sys.executable, "-c", block], user_directory)
+    done = run([sys.executable, "-c", "\n".join(blocks("python"))], user_directory)
     assert done.returncode == 0, done.stderr
     assert (user_directory / "saved_models/opinions/1/saved_model.pb").exists()
+    assert (user_directory / "runs/tagger/model.safetensors").exists()
 
 
 def test_make_targets_exist():

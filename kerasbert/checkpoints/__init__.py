@@ -1,5 +1,115 @@
-"""Models on disk <-> config, named weights and vocabulary. Knows formats, not models."""
+"""Models on disk <-> config, named weights and tokenizer, in everybody's formats.
 
-from kerasbert.checkpoints.native import Preset, load, load_config, save
+A format is a module with `detect`, `load`, `has_tokenizer`, `load_tokenizer` and `save`; they are
+listed here and nowhere else.
+"""
 
-__all__ = ["Preset", "load", "load_config", "save"]
+import importlib
+import os
+import pathlib
+from collections.abc import Iterable
+from types import ModuleType
+
+from kerasbert import files
+from kerasbert.checkpoints import hub
+from kerasbert.checkpoints.preset import Preset
+from kerasbert.errors import InputError
+
+# The module of each format, in the order in which a directory is tried.
+FORMATS = {
+    "kerasbert": "native",
+    "hf": "huggingface",
+    "kerashub": "kerashub",
+    "google": "google",
+}
+
+
+def _module(format: str) -> ModuleType:
+    if format not in FORMATS:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
+    return importlib.import_module(f"kerasbert.checkpoints.{FORMATS[format]}")
+
+
+def _format_of(directory: pathlib.Path) -> ModuleType:
+    for format in FORMATS:
+        if _module(format).detect(directory):
+            return _module(format)
+    raise InputError(
+        f"{directory}: holds no model that kerasbert knows: no config.json of kerasbert, Hugging "
+        "Face or KerasHub, and no bert_config.json"
+    )
+
+
+def load(name: str | os.PathLike | Preset) -> Preset:
+    """Reads a model in any format, with its weights; checks that it is whole.
+
+    Args:
+        name: as in `kerasbert.checkpoints.hub.fetch`; or what has been read already.
+
+    Raises:
+        InputError: there is no such model, or something in it is missing, damaged or unknown.
+    """
+    if isinstance(name, Preset):
+        return name
+    directory = hub.fetch(name)
+    return _format_of(directory).load(directory)
+
+
+def load_tokenizer(name: str | os.PathLike):
+    """Reads the tokenizer of a model in any format.
+
+    Raises:
+        InputError: there is no such model, or it has no tokenizer that kerasbert can follow.
+    """
+    directory = hub.fetch(name)
+    return _format_of(directory).load_tokenizer(directory)
+
+
+def has_tokenizer(directory: pathlib.Path) -> bool:
+    """Whether a model's directory has files of a tokenizer."""
+    return _format_of(directory).has_tokenizer(directory)
+
+
+def save(
+    directory: str | os.PathLike,
+    config: dict,
+    variables: Iterable,
+    tokenizer=None,
+    *,
+    format: str = "kerasbert",
+) -> dict[str, str]:
+    """Writes a model directory: it appears whole, or not at all.
+
+    Args:
+        directory: must not exist yet.
+        config: as in `Preset`.
+        variables: Keras variables with distinct paths.
+        tokenizer: its files are written too.
+        format: a name in `FORMATS`.
+
+    Returns:
+        What the file calls each variable, by path.
+
+    Raises:
+        InputError: the directory exists already or can't be written, or the format has no place for
+            something that the model has.
+    """
+    from kerasbert.checkpoints import equivalents, layouts
+
+    module = _module(format)
+    weights = {variable.path: variable.numpy() for variable in variables}
+    if format != "kerasbert":
+        layout = layouts.layout_of(config["backbone"]["family"], format)
+        config, weights = equivalents.adapt(config, weights, layout)
+    with files.new_directory(directory) as temporary:
+        return module.save(temporary, config, weights, tokenizer)
+
+
+__all__ = [
+    "FORMATS",
+    "Preset",
+    "has_tokenizer",
+    "load",
+    "load_tokenizer",
+    "save",
+]

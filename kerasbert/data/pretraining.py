@@ -14,13 +14,36 @@ from kerasbert.text.packing import TextPacker
 OBJECTIVES = ("nsp", "sop")
 
 
+def masked_text(packer: TextPacker, masking: Masking, seed: tuple, text, text_pair=None):
+    """Masks a batch of strings; in the graph.
+
+    Args:
+        packer: tokenizes and packs.
+        masking: hides tokens.
+        seed: two integers; decides everything that is drawn.
+        text: string tensor, (batch,).
+        text_pair: string tensor, (batch,), or None.
+
+    Returns:
+        As `Masking` does: features, the hidden ids, their weights.
+    """
+    features = packer(text, text_pair, pad_to_longest=False)
+    return masking(features, tf.stack([tf.cast(s, tf.int64) for s in seed]))
+
+
 def examples_from_text(
-    packer: TextPacker, masking: Masking, seed: tuple, text, text_pair=None, nsp_labels=None
+    packer: TextPacker,
+    masking: Masking,
+    seed: tuple,
+    text,
+    text_pair=None,
+    nsp_labels=None,
+    objective: str = "nsp",
 ) -> tuple[dict, dict, dict]:
     """Pretraining examples of a batch of strings; in the graph.
 
-    A text without a pair is cut in the middle. Unless labels are given, the second parts of about
-    half of the rows are swapped for those of other rows.
+    A text without a pair is cut in the middle. Unless labels are given, in about half of the rows
+    the second part is swapped for that of another row ("nsp") or the parts trade places ("sop").
 
     Args:
         packer: tokenizes and packs.
@@ -29,6 +52,7 @@ def examples_from_text(
         text: string tensor, (batch,).
         text_pair: string tensor, (batch,), or None.
         nsp_labels: integers, (batch,), 1 where `text_pair` does not follow `text`, or None.
+        objective: "nsp" or "sop".
 
     Returns:
         Features, labels by output, sample weights by output.
@@ -42,16 +66,33 @@ def examples_from_text(
     else:
         second = packer.tokenizer.tokenize(text_pair)
     if nsp_labels is None:
-        rows = first.nrows(tf.int32)
-        # Rows trade in a ring, so none that trades keeps its own second part.
-        trading = tf.where(tf.random.stateless_uniform([rows], pairing_seed) < 0.5)[:, 0]
-        ring = tf.tensor_scatter_nd_update(
-            tf.range(rows), trading[:, tf.newaxis], tf.cast(tf.roll(trading, 1, 0), tf.int32)
-        )
-        nsp_labels = tf.cast(ring != tf.range(rows), tf.int32)
-        second = tf.gather(second, ring)
+        swapped = tf.random.stateless_uniform([first.nrows(tf.int32)], pairing_seed) < 0.5
+        swap = _trade_places if objective == "sop" else _trade_seconds
+        first, second, nsp_labels = swap(first, second, swapped)
     features = packer.pack(first, second)
     return _example(*masking(features, masking_seed), nsp_labels)
+
+
+def _trade_seconds(first: tf.RaggedTensor, second: tf.RaggedTensor, swapped: tf.Tensor):
+    # In a ring, so no row that trades keeps its own second part.
+    trading = tf.where(swapped)[:, 0]
+    ring = tf.tensor_scatter_nd_update(
+        tf.range(tf.size(swapped)),
+        trading[:, tf.newaxis],
+        tf.cast(tf.roll(trading, 1, 0), tf.int32),
+    )
+    labels = tf.cast(ring != tf.range(tf.size(swapped)), tf.int32)
+    return first, tf.gather(second, ring), labels
+
+
+def _trade_places(first: tf.RaggedTensor, second: tf.RaggedTensor, swapped: tf.Tensor):
+    both = tf.concat([first, second], axis=0)
+    rows = tf.range(tf.size(swapped))
+    other = rows + tf.size(swapped)
+    first, second = (
+        tf.gather(both, tf.where(swapped, *choice)) for choice in ((other, rows), (rows, other))
+    )
+    return first, second, tf.cast(swapped, tf.int32)
 
 
 def _halves(ids: tf.RaggedTensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
@@ -120,7 +161,7 @@ class PretrainingBatches:
         self.objective = objective
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
         self.masking = Masking.of(corpus.tokenizer, mask_rate, whole_word)
-        self._room = sequence_length - 3  # [CLS] a [SEP] b [SEP]
+        self._room = self.packer.pair_room
         self.windows = max(1, corpus.num_tokens // self._room)
         self._draw_and_mask = tf.function(
             self._batch, input_signature=[tf.TensorSpec([], tf.int64)], autograph=False

@@ -1,8 +1,9 @@
 """Keras layers that BERT is made of; they know no model and no checkpoint."""
 
 from kerasbert.layers.attention import SelfAttention
+from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.embeddings import Embeddings
 from kerasbert.layers.heads import MLMHead, Pooler
 from kerasbert.layers.transformer import TransformerBlock
 
-__all__ = ["Embeddings", "MLMHead", "Pooler", "SelfAttention", "TransformerBlock"]
+__all__ = ["Dropout", "Embeddings", "MLMHead", "Pooler", "SelfAttention", "TransformerBlock"]

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 
 # Added to the scores of padding: far below any score, and finite in every float type.
@@ -16,7 +17,8 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, §3.2.2), with projections.
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 where
-    a token may be attended to -> (batch, sequence, hidden). Without a mask all are.
+    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With
+    `return_weights=True` also the attention probabilities, (batch, heads, sequence, sequence).
 
     Args:
         num_heads: must divide the width of `x`.
@@ -30,7 +32,7 @@ class SelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.initializer_range = initializer_range
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
         hidden = x_shape[-1]
@@ -53,7 +55,7 @@ class SelfAttention(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x, padding_mask=None, training=None):
+    def call(self, x, padding_mask=None, training=None, return_weights=False):
         batch, length, hidden = ops.shape(x)
         size = hidden // self.num_heads
         # Dense layers see (tokens, hidden): a true matrix product, which fuses with its bias.
@@ -71,10 +73,11 @@ class SelfAttention(keras.layers.Layer):
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, heads(self.value(tokens)))
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
-        return ops.reshape(self.output_dense(mixed), (batch, length, hidden))
+        output = ops.reshape(self.output_dense(mixed), (batch, length, hidden))
+        return (output, probabilities) if return_weights else output
 
-    def compute_output_shape(self, x_shape, padding_mask_shape=None):
-        return x_shape
+    def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
+        return output_spec(self, x, return_weights)
 
     def get_config(self):
         return {
@@ -83,3 +86,11 @@ class SelfAttention(keras.layers.Layer):
             "dropout": self.dropout.rate,
             "initializer_range": self.initializer_range,
         }
+
+
+def output_spec(layer, x, return_weights: bool):
+    """What a layer with `num_heads` gives that maps `x` to its own shape, perhaps with weights."""
+    output = keras.KerasTensor(x.shape, dtype=layer.compute_dtype)
+    batch, length, _ = x.shape
+    shape = (batch, layer.num_heads, length, length)
+    return (output, keras.KerasTensor(shape, layer.compute_dtype)) if return_weights else output

@@ -3,23 +3,32 @@
 import keras
 from keras import ops
 
+from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 
-POSITIONS = ("learned", "sinusoidal")
+POSITIONS = ("learned", "learned_offset", "sinusoidal")
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Embeddings(keras.layers.Layer):
     """Sums token, position and segment embeddings, normalizes, drops out (BERT, §3, figure 2).
 
-    Call: `(token_ids, segment_ids)`, int32, both (batch, sequence) -> (batch, sequence, hidden).
+    Call: `(token_ids, segment_ids, padding_mask)`, int32, all (batch, sequence) -> (batch,
+    sequence, hidden). Only "learned_offset" positions look at `padding_mask`; absent means ones.
 
     Args:
         vocabulary_size: rows of the token table.
         hidden_dim: width of the output.
-        max_sequence_length: the longest sequence; rows of a learned position table.
-        num_segments: rows of the segment table (BERT's `type_vocab_size`).
-        positions: "learned" (BERT) or "sinusoidal" (Vaswani et al. 2017, §3.5; no weights).
+        max_sequence_length: the longest sequence.
+        num_segments: rows of the segment table (BERT's `type_vocab_size`); 0: there is none.
+        num_task_types: rows of the task-type table (ERNIE 2.0, §3.2); 0: there is none.
+        task_type: the row of that table that is added everywhere.
+        positions: "learned" (BERT); "learned_offset", of which the first token has row
+            `padding_id + 1` and padding row `padding_id` (RoBERTa, fairseq's
+            `LearnedPositionalEmbedding`); or "sinusoidal" (Vaswani et al. 2017, §3.5; no weights).
+        padding_id: see `positions`.
+        embedding_dim: width of the tables where a projection to `hidden_dim` follows (ALBERT,
+            §3.1); None: as wide as the output, without a projection.
         dropout: rate after the normalization.
         layer_norm_epsilon: added to the variance.
         initializer_range: standard deviation of the initial tables.
@@ -31,7 +40,11 @@ class Embeddings(keras.layers.Layer):
         hidden_dim: int,
         max_sequence_length: int = 512,
         num_segments: int = 2,
+        num_task_types: int = 0,
+        task_type: int = 0,
         positions: str = "learned",
+        padding_id: int = 0,
+        embedding_dim: int | None = None,
         dropout: float = 0.1,
         layer_norm_epsilon: float = 1e-12,
         initializer_range: float = 0.02,
@@ -44,43 +57,59 @@ class Embeddings(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
+        self.num_task_types = num_task_types
+        self.task_type = task_type
         self.positions = positions
+        self.padding_id = padding_id
+        self.embedding_dim = embedding_dim
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
+        self.width = embedding_dim or hidden_dim
 
         # === Layers ===
+        initializer = kernel_initializer(initializer_range)
+        policy = self.dtype_policy
+
         def table(rows, name):
-            initializer = kernel_initializer(initializer_range)
             return keras.layers.Embedding(
-                rows,
-                hidden_dim,
-                embeddings_initializer=initializer,
-                dtype=self.dtype_policy,
-                name=name,
+                rows, self.width, embeddings_initializer=initializer, dtype=policy, name=name
             )
 
         self.token_embedding = table(vocabulary_size, "token_embedding")
-        self.segment_embedding = table(num_segments, "segment_embedding")
-        if positions == "learned":
-            self.position_embedding = table(max_sequence_length, "position_embedding")
-        else:
+        self.segment_embedding = num_segments and table(num_segments, "segment_embedding")
+        self.task_type_embedding = num_task_types and table(num_task_types, "task_type_embedding")
+        if positions == "sinusoidal":
             from keras_hub.layers import SinePositionEncoding
 
-            self.position_embedding = SinePositionEncoding(dtype=self.dtype_policy)
+            self.position_embedding = SinePositionEncoding(dtype=policy)
+        else:
+            self.position_embedding = table(
+                max_sequence_length + self._first_position, "position_embedding"
+            )
         self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
+            epsilon=layer_norm_epsilon, dtype=policy, name="layer_norm"
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
+        self.projection = embedding_dim and keras.layers.Dense(
+            hidden_dim, kernel_initializer=initializer, dtype=policy, name="projection"
+        )
 
-    def build(self, token_ids_shape, segment_ids_shape=None):
-        self.token_embedding.build(token_ids_shape)
-        self.segment_embedding.build(token_ids_shape)
-        if self.positions == "learned":
+    @property
+    def _first_position(self) -> int:
+        return self.padding_id + 1 if self.positions == "learned_offset" else 0
+
+    def build(self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None):
+        for table in (self.token_embedding, self.segment_embedding, self.task_type_embedding):
+            if table:
+                table.build(token_ids_shape)
+        if self.positions != "sinusoidal":
             self.position_embedding.build((token_ids_shape[-1],))
-        self.layer_norm.build((*token_ids_shape, self.hidden_dim))
+        self.layer_norm.build((*token_ids_shape, self.width))
+        if self.projection:
+            self.projection.build((None, self.width))
         self.built = True
 
-    def call(self, token_ids, segment_ids, training=None):
+    def call(self, token_ids, segment_ids=None, padding_mask=None, training=None):
         length = ops.shape(token_ids)[1]
         if isinstance(length, int) and length > self.max_sequence_length:
             raise ValueError(
@@ -88,12 +117,23 @@ class Embeddings(keras.layers.Layer):
                 f"{self.max_sequence_length}"
             )
         x = self.token_embedding(token_ids)
-        if self.positions == "learned":
-            position = self.position_embedding(ops.arange(length, dtype="int32"))
+        x = x + self._positions(x, length, padding_mask)
+        if self.segment_embedding and segment_ids is not None:
+            x = x + self._segments(segment_ids)
+        if self.task_type_embedding:
+            x = x + self.task_type_embedding(ops.full((1, 1), self.task_type, dtype="int32"))
+        x = self.dropout(self.layer_norm(x), training=training)
+        return self.projection(x) if self.projection else x
+
+    def _positions(self, x, length, padding_mask):
+        if self.positions == "sinusoidal":
+            return self.position_embedding(x)
+        if self.positions == "learned" or padding_mask is None:
+            rows = ops.arange(length, dtype="int32") + self._first_position
         else:
-            position = self.position_embedding(x)
-        x = x + position + self._segments(segment_ids)
-        return self.dropout(self.layer_norm(x), training=training)
+            real = ops.cast(padding_mask, "int32")
+            rows = ops.cumsum(real, axis=1) * real + self.padding_id
+        return self.position_embedding(rows)
 
     def _segments(self, segment_ids):
         # A product with a one-hot matrix, since the gradient of a gather from two rows by
@@ -101,7 +141,9 @@ class Embeddings(keras.layers.Layer):
         one_hot = ops.one_hot(segment_ids, self.num_segments, dtype=self.compute_dtype)
         return ops.matmul(one_hot, ops.cast(self.segment_embedding.embeddings, self.compute_dtype))
 
-    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None):
+    def compute_output_shape(
+        self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None
+    ):
         return (*token_ids_shape, self.hidden_dim)
 
     def get_config(self):
@@ -111,7 +153,11 @@ class Embeddings(keras.layers.Layer):
             "hidden_dim": self.hidden_dim,
             "max_sequence_length": self.max_sequence_length,
             "num_segments": self.num_segments,
+            "num_task_types": self.num_task_types,
+            "task_type": self.task_type,
             "positions": self.positions,
+            "padding_id": self.padding_id,
+            "embedding_dim": self.embedding_dim,
             "dropout": self.dropout.rate,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,

@@ -43,7 +43,7 @@ class Pooler(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class MLMHead(keras.layers.Layer):
-    """Predicts the tokens at given positions, with the token table as its output matrix.
+    """Predicts the tokens at given positions, with a token table as its output matrix.
 
     Dense, activation, LayerNorm, then a product with the token embeddings and a bias
     (google-research/bert, `run_pretraining.get_masked_lm_output`). Only the given positions are
@@ -55,6 +55,7 @@ class MLMHead(keras.layers.Layer):
     Args:
         token_embedding: the `keras.layers.Embedding` whose table is shared, not copied; it must
             be built first.
+        tied: whether that table is the output matrix; otherwise the head has one of its own.
         activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`.
         layer_norm_epsilon: added to the variance.
         initializer_range: standard deviation of the initial kernel.
@@ -63,6 +64,7 @@ class MLMHead(keras.layers.Layer):
     def __init__(
         self,
         token_embedding: keras.layers.Embedding,
+        tied: bool = True,
         activation: str = "gelu_tanh",
         layer_norm_epsilon: float = 1e-12,
         initializer_range: float = 0.02,
@@ -70,6 +72,7 @@ class MLMHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
+        self.tied = tied
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
@@ -91,6 +94,12 @@ class MLMHead(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias"
         )
+        if not self.tied:
+            self.table = self.add_weight(
+                shape=(self.token_embedding.input_dim, self.token_embedding.output_dim),
+                initializer=kernel_initializer(self.initializer_range),
+                name="table",
+            )
         self.built = True
 
     def call(self, x, mask_positions):
@@ -100,8 +109,8 @@ class MLMHead(keras.layers.Layer):
         places = ops.reshape(rows + ops.cast(mask_positions, "int32"), (-1,))
         tokens = ops.take(ops.reshape(x, (-1, hidden)), places, axis=0)
         tokens = self.layer_norm(self.dense(tokens))
-        table = ops.cast(self.token_embedding.embeddings, self.compute_dtype)
-        logits = ops.matmul(tokens, ops.transpose(table))
+        table = self.token_embedding.embeddings if self.tied else self.table
+        logits = ops.matmul(tokens, ops.transpose(ops.cast(table, self.compute_dtype)))
         logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (batch, ops.shape(mask_positions)[1], -1))
 
@@ -116,6 +125,7 @@ class MLMHead(keras.layers.Layer):
         return {
             **super().get_config(),
             "token_embedding": keras.saving.serialize_keras_object(self.token_embedding),
+            "tied": self.tied,
             "activation": self.activation,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from kerasbert.layers.attention import SelfAttention
+from kerasbert.layers.attention import SelfAttention, output_spec
+from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 
 
@@ -14,7 +15,8 @@ class TransformerBlock(keras.layers.Layer):
     BERT §3; google-research/bert, `modeling.transformer_model` ("post-LN").
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence)
-    -> (batch, sequence, hidden).
+    -> (batch, sequence, hidden). With `return_weights=True` also the attention probabilities,
+    (batch, heads, sequence, sequence).
 
     Args:
         num_heads: attention heads.
@@ -62,7 +64,7 @@ class TransformerBlock(keras.layers.Layer):
         self.output_layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, dtype=policy, name="output_layer_norm"
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
         hidden = x_shape[-1]
@@ -79,15 +81,16 @@ class TransformerBlock(keras.layers.Layer):
         self.output_layer_norm.build(x_shape)
         self.built = True
 
-    def call(self, x, padding_mask=None, training=None):
-        attended = self.dropout(self.attention(x, padding_mask), training=training)
-        x = self.attention_layer_norm(x + attended)
+    def call(self, x, padding_mask=None, training=None, return_weights=False):
+        attended, weights = self.attention(x, padding_mask, training=training, return_weights=True)
+        x = self.attention_layer_norm(x + self.dropout(attended, training=training))
         tokens = ops.reshape(x, (-1, ops.shape(x)[-1]))
         forward = ops.reshape(self.output_dense(self.intermediate(tokens)), ops.shape(x))
-        return self.output_layer_norm(x + self.dropout(forward, training=training))
+        x = self.output_layer_norm(x + self.dropout(forward, training=training))
+        return (x, weights) if return_weights else x
 
-    def compute_output_shape(self, x_shape, padding_mask_shape=None):
-        return x_shape
+    def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
+        return output_spec(self, x, return_weights)
 
     def get_config(self):
         return {

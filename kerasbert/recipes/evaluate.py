@@ -69,6 +69,7 @@ def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
         options.batch_size,
         model.sequence_length,
         seed=options.seed,
+        objective=model.objective,
         mask_rate=model.mask_rate,
         whole_word=model.whole_word,
     )

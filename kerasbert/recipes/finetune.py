@@ -10,7 +10,7 @@ from kerasbert.data.examples import Examples, read_examples
 from kerasbert.errors import InputError
 from kerasbert.options import option
 from kerasbert.tasks import TextClassifier
-from kerasbert.training.optimizers import WarmupLinear, adamw
+from kerasbert.training.optimizers import Warmup, adamw
 from kerasbert.training.progress import TrainingBar
 from kerasbert.training.run_directory import ReportMetrics, RunDirectory
 
@@ -19,7 +19,7 @@ from kerasbert.training.run_directory import ReportMetrics, RunDirectory
 class FinetuneOptions:
     """Options of `finetune`."""
 
-    init: str = option(help="the model directory to start from, such as RUN/model")
+    init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
     train: str = option(help="labelled texts: .tsv, .csv or .jsonl")
     validation: str | None = option(None, help="labelled texts that are not trained on")
     text_column: str | None = option(None, help="default: text, sentence, text_a or sentence1")
@@ -55,7 +55,7 @@ def finetune(options: FinetuneOptions) -> dict:
     model = _build(train, classes, options)
     run = RunDirectory(options.output, dataclasses.asdict(options))
     steps = options.epochs * math.ceil(len(train) / options.batch_size)
-    model.compile(adamw(WarmupLinear(options.learning_rate, steps, round(options.warmup * steps))))
+    model.compile(adamw(Warmup(options.learning_rate, steps, round(options.warmup * steps))))
     model.fit(
         train.texts,
         train.labels,
@@ -70,6 +70,7 @@ def finetune(options: FinetuneOptions) -> dict:
         "model": str(run.model),
         "classes": classes,
         "train_examples": len(train),
+        "new_weights": model.new_weights,
         "curves": str(run.curves),
     }
     if validation:

@@ -12,7 +12,7 @@ from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.options import option
 from kerasbert.tasks import Pretrainer
-from kerasbert.training.optimizers import WarmupLinear, adamw
+from kerasbert.training.optimizers import Warmup, adamw
 from kerasbert.training.progress import TrainingBar
 from kerasbert.training.run_directory import ReportMetrics, RunDirectory
 
@@ -26,6 +26,9 @@ class PretrainOptions:
         None, help="another corpus, of the same vocabulary, never trained on"
     )
     preset: str = option("bert_tiny", help="the architecture, such as bert_tiny or bert_base")
+    init: str | None = option(
+        None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
+    )
     steps: int = option(10_000, help="training steps")
     batch_size: int = option(64, help="examples a step")
     sequence_length: int = option(128, help="tokens an example")
@@ -42,7 +45,7 @@ class PretrainOptions:
 
 
 def pretrain(options: PretrainOptions) -> dict:
-    """Trains from scratch with MLM + NSP; returns the last metrics.
+    """Trains with MLM + NSP or SOP; returns the last metrics.
 
     The model appears under `output/model` when training has ended, whole or not at all.
     """
@@ -57,7 +60,7 @@ def pretrain(options: PretrainOptions) -> dict:
 
     validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
     validation_data = validation and validation.dataset(steps=options.validation_batches).cache()
-    title = f"{options.preset} on {corpus.directory.name}"
+    title = f"{options.init or options.preset} on {corpus.directory.name}"
     callbacks = [TrainingBar("pretrain", options.steps), ReportMetrics(run, title)]
     # Reports come at equal distances; what is left over is a shorter stretch at the end.
     whole, rest = divmod(options.steps, options.validation_every)
@@ -102,23 +105,29 @@ def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = No
 
 
 def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
-    """A compiled model with fresh weights."""
-    config = BackboneConfig.from_preset(
-        options.preset,
-        vocabulary_size=corpus.tokenizer.vocabulary_size,
-        dropout=options.dropout,
-        attention_dropout=options.dropout,
-    )
-    model = Pretrainer(
-        Backbone(config),
-        tokenizer=corpus.tokenizer,
-        sequence_length=options.sequence_length,
-        mask_rate=options.mask_rate,
-        whole_word=options.whole_word,
-        seed=options.seed,
-    )
+    """A compiled model, with fresh weights or those of `options.init`."""
+    rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
+    head = {
+        "sequence_length": options.sequence_length,
+        "objective": options.objective,
+        "mask_rate": options.mask_rate,
+        "whole_word": options.whole_word,
+        "seed": options.seed,
+    }
+    if options.init:
+        model = Pretrainer.from_preset(options.init, backbone=rates, **head)
+        if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
+            raise InputError(
+                f"{options.corpus}: was not prepared with the tokenizer of {options.init}; "
+                "prepare_corpus.py --tokenizer does that"
+            )
+    else:
+        facts = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
+        facts["padding_id"] = corpus.tokenizer.pad_id
+        config = BackboneConfig.from_preset(options.preset, **facts)
+        model = Pretrainer(Backbone(config), tokenizer=corpus.tokenizer, **head)
     warmup_steps = round(options.warmup * options.steps)
-    model.compile(adamw(WarmupLinear(options.learning_rate, options.steps, warmup_steps)))
+    model.compile(adamw(Warmup(options.learning_rate, options.steps, warmup_steps)))
     return model
 
 

@@ -23,6 +23,7 @@ def write(
     variables: Sequence,
     metadata: dict,
     *,
+    resources: Sequence = (),
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -34,6 +35,7 @@ def write(
             first dimension is the batch.
         inputs: names of the inputs.
         variables: Keras variables that `function` reads.
+        resources: what `function` uses that is no variable, such as a tokenizer's model.
         metadata: stored as `assets.extra/kerasbert.json`; JSON types.
         check: load it in a fresh process and compare its answers with `function`'s.
         overwrite: replace what is at `path`.
@@ -45,6 +47,7 @@ def write(
     specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in inputs}
     module = tf.Module()
     module.weights = [variable.value for variable in variables]
+    module.resources = list(resources)
     module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
     with files.new_directory(path, overwrite=overwrite) as directory:
         signatures = {"serving_default": module.serve}

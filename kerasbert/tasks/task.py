@@ -6,8 +6,8 @@ runs on other Keras backends.
 
 import base64
 import dataclasses
+import inspect
 import os
-import pathlib
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -17,9 +17,10 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
+from kerasbert.training.global_batch import ExactModel
 
 
-class Task(keras.Model):
+class Task(ExactModel):
     """A functional Keras model on a backbone that also takes raw strings.
 
     `fit`, `evaluate` and `predict` are Keras's own. Beside ready features (see
@@ -41,14 +42,13 @@ class Task(keras.Model):
         limit = backbone.config.max_sequence_length
         if sequence_length is not None and not 4 <= sequence_length <= limit:
             raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
-        if tokenizer is not None and tokenizer.vocabulary_size != backbone.config.vocabulary_size:
-            raise InputError(
-                f"the tokenizer has {tokenizer.vocabulary_size} pieces, "
-                f"the backbone {backbone.config.vocabulary_size} token embeddings"
-            )
+        if tokenizer is not None:
+            _check_tokenizer(tokenizer, backbone.config)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
+        #: Paths of the weights that `from_preset` did not find, so that they are new.
+        self.new_weights: list[str] = []
         self.sequence_length = sequence_length or limit
 
     def __call__(self, inputs, *args, **kwargs):
@@ -60,9 +60,33 @@ class Task(keras.Model):
     #: The entries of `head_config` that say what the head's weights mean.
     head_facts: tuple[str, ...] = ()
 
+    #: Other tasks whose head, or a part of it, this task can take over.
+    heads_from: tuple[str, ...] = ()
+
+    @classmethod
+    def needs_pooler(cls, config: BackboneConfig) -> bool:
+        """Whether the head stands on the pooled output of such a backbone."""
+        return False
+
     def head_config(self) -> dict:
         """The constructor's arguments beyond backbone and text, in JSON types."""
         return {}
+
+    @property
+    def trainable_weights(self):
+        """As Keras has it, less a pooler that the head does not use."""
+        return self._in_use(super().trainable_weights)
+
+    @property
+    def trainable_variables(self):
+        """As Keras has it, less a pooler that the head does not use."""
+        return self._in_use(super().trainable_variables)
+
+    def _in_use(self, variables: list) -> list:
+        # A weight without a gradient would make Keras warn at every fit.
+        if self.needs_pooler(self.backbone.config):
+            return variables
+        return [variable for variable in variables if not variable.path.startswith("pooler/")]
 
     def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
         """Turns a batch of strings into `(features, y, sample_weight)`, in the graph.
@@ -174,11 +198,20 @@ class Task(keras.Model):
 
     # === Save and load ===
 
-    def save_to_preset(self, directory: str | os.PathLike) -> None:
+    def save_to_preset(
+        self, directory: str | os.PathLike, *, format: str = "kerasbert"
+    ) -> dict[str, str]:
         """Writes config, weights and tokenizer to `directory`; whole or not at all.
 
+        Args:
+            directory: must not exist yet.
+            format: as in `Backbone.save_to_preset`.
+
+        Returns:
+            What the file calls each weight, by its path.
+
         Raises:
-            InputError: `directory` exists already.
+            InputError: `directory` exists already, or the format has no place for this model.
         """
         config = {
             "task": type(self).__name__,
@@ -186,7 +219,7 @@ class Task(keras.Model):
             "sequence_length": self.sequence_length,
             "head": self.head_config(),
         }
-        checkpoints.save(directory, config, self.weights, self.tokenizer)
+        return checkpoints.save(directory, config, self.weights, self.tokenizer, format=format)
 
     @classmethod
     def from_preset(
@@ -198,36 +231,61 @@ class Task(keras.Model):
         backbone: dict | None = None,
         **head: Any,
     ) -> Self:
-        """Loads the task from a directory that any task, or a backbone, was saved to.
+        """Loads the task from a model of kerasbert or anybody's.
 
-        The head's weights are loaded when the directory holds the same task with the same head
-        (for a classifier: the same classes); otherwise the head is new, and only the encoder comes
-        from the directory.
+        The head's weights are loaded when the model has the same head (for a classifier: the same
+        classes); otherwise the head is new, and only the encoder is loaded. `new_weights` lists
+        what is new.
 
         Args:
-            directory: what `save_to_preset` wrote.
+            directory: as in `Backbone.from_preset`.
             sequence_length: as in the constructor; None: as stored.
             dtype: a Keras dtype policy for computing; the weights stay float32.
-            backbone: facts of `BackboneConfig` to change, such as `{"dropout": 0.0}`.
+            backbone: facts of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
+                `Backbone.from_preset` for those that resize tables.
             **head: the constructor's other arguments, such as `classes`; those left out are as
                 stored.
 
         Raises:
-            InputError: the directory does not hold such a model, or lacks what the head needs.
+            InputError: there is no such model, or it lacks what the head needs.
         """
         preset = checkpoints.load(directory)
-        encoder = Backbone(BackboneConfig.from_stored(preset, **(backbone or {})), dtype=dtype)
-        stored = preset.config.get("head", {}) if preset.config["task"] == cls.__name__ else None
+        resize = backbone or {}
+        config = BackboneConfig.from_stored(preset.facts, preset.source, **resize)
+        if cls.needs_pooler(config):
+            config = dataclasses.replace(config, pooler=True)
+        encoder = Backbone(config, dtype=dtype)
+        stored = cls._stored_head(preset)
+        has_tokenizer = checkpoints.has_tokenizer(preset.directory)
         task = cls(
             encoder,
-            tokenizer=_load_tokenizer(preset),
+            tokenizer=checkpoints.load_tokenizer(preset.directory) if has_tokenizer else None,
             sequence_length=sequence_length or preset.config.get("sequence_length"),
-            **{**(stored or {}), **head},
+            **{**stored, **head},
         )
-        config = task.head_config()
-        same_head = stored is not None and all(config[k] == stored[k] for k in cls.head_facts)
-        preset.assign(task.weights if same_head else encoder.weights)
+        task._load_weights(preset, stored, resize)
         return task
+
+    @classmethod
+    def _stored_head(cls, preset: checkpoints.Preset) -> dict:
+        """What a stored model's head says about this task's."""
+        if preset.config["task"] not in (cls.__name__, *cls.heads_from):
+            return {}
+        makers = [each.__init__ for each in cls.__mro__ if issubclass(each, Task)]
+        known = {name for make in makers for name in inspect.signature(make).parameters}
+        stored = preset.config.get("head", {})
+        return {name: value for name, value in stored.items() if name in known}
+
+    def _load_weights(self, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
+        config = self.head_config()
+        same_head = all(config[fact] == stored[fact] for fact in self.head_facts if fact in stored)
+        encoder = {id(variable) for variable in self.backbone.weights}
+        pooler = [v for v in self.backbone.weights if v.path.startswith("pooler/")]
+        head = [v for v in self.weights if id(v) not in encoder]
+        body = [v for v in self.backbone.weights if not v.path.startswith("pooler/")]
+        optional = [*pooler, *(head if same_head else [])]
+        new = preset.assign(body, optional=optional, resize=resize)
+        self.new_weights = new if same_head else [*new, *(v.path for v in head)]
 
     def get_config(self) -> dict:
         """Everything that `from_config` needs, the vocabulary included."""
@@ -294,7 +352,14 @@ class Task(keras.Model):
             **self.head_config(),
         }
         saved_model.write(
-            path, function, inputs, self.variables, metadata, check=check, overwrite=overwrite
+            path,
+            function,
+            inputs,
+            self.variables,
+            metadata,
+            resources=self.tokenizer.resources,
+            check=check,
+            overwrite=overwrite,
         )
 
 
@@ -305,8 +370,15 @@ def _without_none(example: tuple) -> tuple:
     return example
 
 
-def _load_tokenizer(preset: checkpoints.Preset):
-    from kerasbert.text import load_tokenizer
-
-    config = preset.config.get("tokenizer")
-    return config and load_tokenizer(pathlib.Path(preset.source), config)
+def _check_tokenizer(tokenizer, config: BackboneConfig) -> None:
+    size = tokenizer.vocabulary_size
+    if size != config.vocabulary_size:
+        raise InputError(
+            f"the tokenizer has {size} pieces, the backbone {config.vocabulary_size} token "
+            f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
+        )
+    if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
+        raise InputError(
+            f"the tokenizer's padding has the id {tokenizer.pad_id}, the backbone's positions are "
+            f"made for {config.padding_id}"
+        )

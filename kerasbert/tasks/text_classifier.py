@@ -5,16 +5,20 @@ from collections.abc import Sequence
 import keras
 
 from kerasbert import features as keys
-from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
 from kerasbert.errors import InputError
-from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.layers import Dropout
+from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TextClassifier(Task):
-    """The pooled `[CLS]` through dropout and a linear layer (BERT, §4.1).
+    """The first token, `[CLS]`, through dropout and a linear layer (BERT, §4.1).
+
+    BERT's pooler stands before them; a family that has none puts a layer of its own there (see
+    `classifier_activation` in `BackboneConfig`).
 
     Call: features -> logits, float32 (batch, classes). Labels in `fit` and `evaluate` are class
     indices or, with text, class names.
@@ -42,30 +46,39 @@ class TextClassifier(Task):
         dropout: float | None = None,
         name: str = "text_classifier",
     ):
-        if classes is None:
-            raise InputError("TextClassifier needs classes: their names, or how many there are")
-        names = range(classes) if isinstance(classes, int) else classes
-        names = [str(name) for name in names]
-        if len(names) < 2 or len(set(names)) != len(names):
-            raise InputError(f"classes must be two or more different names, found {names}")
-        dropout = backbone.config.dropout if dropout is None else dropout
+        names = class_names(type(self).__name__, classes)
+        config = backbone.config
+        if self.needs_pooler(config) and not config.pooler:
+            raise InputError("TextClassifier needs a backbone with a pooler (pooler=True)")
 
         # === Layers ===
-        dropout_layer = keras.layers.Dropout(dropout, name="classifier_dropout")
+        rate = config.dropout if dropout is None else dropout
+        drop = Dropout(rate, name="classifier_dropout")
+        hidden = config.classifier_activation and keras.layers.Dense(
+            config.hidden_dim,
+            activation=activation_function(config.classifier_activation),
+            kernel_initializer=kernel_initializer(config.initializer_range),
+            dtype=backbone.embeddings.dtype_policy,
+            name="classifier_hidden",
+        )
         classifier = keras.layers.Dense(
             len(names),
-            kernel_initializer=kernel_initializer(backbone.config.initializer_range),
+            kernel_initializer=kernel_initializer(config.initializer_range),
             dtype="float32",
             name="classifier",
         )
 
         # === Functional model ===
         inputs = feature_inputs()
-        pooled = backbone(inputs)[keys.POOLED_OUTPUT]
+        encoded = backbone(inputs)
+        if hidden:
+            x = hidden(drop(encoded[keys.SEQUENCE_OUTPUT][:, 0]))
+        else:
+            x = encoded[keys.POOLED_OUTPUT]
         super().__init__(
             backbone,
             inputs,
-            classifier(dropout_layer(pooled)),
+            classifier(drop(x)),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
             name=name,
@@ -74,7 +87,12 @@ class TextClassifier(Task):
         # === Config ===
         self.classes = names
         self.pair = pair
-        self.dropout_rate = dropout
+        self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
+
+    @classmethod
+    def needs_pooler(cls, config: BackboneConfig) -> bool:
+        """Unless the family's classifiers have a layer of their own."""
+        return config.classifier_activation is None
 
     def head_config(self) -> dict:
         """Class names, pair or not, dropout."""
@@ -130,3 +148,18 @@ class TextClassifier(Task):
             }
 
         return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
+
+
+def class_names(task: str, classes: Sequence[str] | int | None) -> list[str]:
+    """The names of classes given as names or as a number.
+
+    Raises:
+        InputError: there are fewer than two, or two with the same name.
+    """
+    if classes is None:
+        raise InputError(f"{task} needs classes: their names, or how many there are")
+    names = range(classes) if isinstance(classes, int) else classes
+    names = [str(name) for name in names]
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise InputError(f"classes must be two or more different names, found {names}")
+    return names

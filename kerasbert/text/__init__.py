@@ -1,24 +1,29 @@
 """Raw strings -> token ids, in the graph."""
 
+from kerasbert.text.bytepair import BytePairTokenizer
 from kerasbert.text.offsets import bytes_to_characters
-from kerasbert.text.packing import TextPacker, pack, truncate_pair
+from kerasbert.text.packing import TextPacker, first_tokens, pack, truncate_pair
 from kerasbert.text.registry import (
     TOKENIZERS,
     load_tokenizer,
     save_assets,
     tokenizer_from_config,
 )
+from kerasbert.text.sentencepiece import SentencePieceTokenizer
 from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
 from kerasbert.text.vocabulary import load_vocabulary, train_vocabulary
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "TOKENIZERS",
+    "BytePairTokenizer",
+    "SentencePieceTokenizer",
     "SpecialTokens",
     "TextPacker",
     "Tokenizer",
     "WordPieceTokenizer",
     "bytes_to_characters",
+    "first_tokens",
     "load_tokenizer",
     "load_vocabulary",
     "pack",

@@ -24,17 +24,19 @@ _REMOVED = (
     r"\x{e0020}-\x{e007f}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}"
 )
 # Turned into a space: tab, newline, carriage return and the other separators (Zs, Zl, Zp).
-_SPACE = r"\t\n\r\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+SPACE = r"\t\n\r\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+# White_Space of Unicode, which is a little more; RE2's own \s knows ASCII only.
+WHITE_SPACE = r"\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 # Words of their own: the CJK blocks of `_is_chinese_char`.
-_CJK = (
+CJK = (
     r"\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{2a6df}\x{2a700}-\x{2ceaf}"
     r"\x{2f800}-\x{2fa1f}"
 )
 # Words of their own: `_is_punctuation`, that is ASCII symbols and the P* categories.
-_PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
+PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
 # Not punctuation themselves, but their canonical decomposition starts with it: GREEK VARIA (a
 # grave accent) and NOT EQUAL, NOT LESS-THAN, NOT GREATER-THAN.
-_DECOMPOSES_TO_PUNCTUATION = r"\x{1fef}\x{2260}\x{226e}\x{226f}"
+DECOMPOSES_TO_PUNCTUATION = r"\x{1fef}\x{2260}\x{226e}\x{226f}"
 
 # A few of the above, enough to tell ordinary text from a run without any word boundary.
 _COMMON_BOUNDARIES = r" !-/:-@\[-`{-~\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{ff0c}"
@@ -54,9 +56,9 @@ def normalize(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Te
     Returns:
         A string tensor of the same shape, with spaces as the only white space.
     """
-    text = _drop_invalid_utf8(text)
+    text = drop_invalid_utf8(text)
     text = tf.strings.regex_replace(text, f"[{_REMOVED}]+", "")
-    text = tf.strings.regex_replace(text, f"[{_SPACE}]", " ")
+    text = tf.strings.regex_replace(text, f"[{SPACE}]", " ")
     if strip_accents:
         text = tf_text.normalize_utf8(text, "NFD")
         text = tf.strings.regex_replace(text, r"\p{Mn}+", "")
@@ -66,7 +68,8 @@ def normalize(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Te
     return text
 
 
-def _drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:
+def drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:
+    """Drops the bytes that are not UTF-8; the same tensor back where all are."""
     # Only valid UTF-8 matches, and matching is ten times as fast as transcoding. (A dot would not
     # do: it also matches surrogates and what lies beyond U+10FFFF.)
     characters = r"[\x{0}-\x{d7ff}\x{e000}-\x{10ffff}]*"
@@ -91,7 +94,7 @@ def replace_long_words(text: tf.Tensor, replacement: str) -> tf.Tensor:
     count = MAX_WORD_CHARACTERS + 1
 
     def replace():
-        split = tf.strings.regex_replace(text, f"[{_PUNCTUATION}{_CJK}]", r" \0 ")
+        split = tf.strings.regex_replace(text, f"[{PUNCTUATION}{CJK}]", r" \0 ")
         return tf.strings.regex_replace(split, f"[^ ]{{{count},}}", replacement)
 
     candidate = f"(?s).*[^{_COMMON_BOUNDARIES}]{{{count}}}.*"
@@ -112,6 +115,6 @@ def split_words(
         The words and their byte offsets, start and end (exclusive): ragged, (batch, words), string
         and int64. A word still carries its case, accents and characters that cleaning will drop.
     """
-    kept = _PUNCTUATION + _CJK + (_DECOMPOSES_TO_PUNCTUATION if strip_accents else "")
+    kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if strip_accents else "")
     text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
-    return tf_text.regex_split_with_offsets(text, f"[ {_SPACE}{kept}]", f"[{kept}]")
+    return tf_text.regex_split_with_offsets(text, f"[ {SPACE}{kept}]", f"[{kept}]")

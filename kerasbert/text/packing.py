@@ -32,11 +32,11 @@ def truncate_pair(a: tf.RaggedTensor, b: tf.RaggedTensor, budget: int):
     limit = tf.constant(budget, length_a.dtype)
     keep_a = tf.minimum(length_a, tf.maximum(limit - length_b, (limit + 1) // 2))
     keep_b = tf.minimum(length_b, tf.maximum(limit - length_a, limit // 2))
-    return _head(a, keep_a), _head(b, keep_b)
+    return first_tokens(a, keep_a), first_tokens(b, keep_b)
 
 
-def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first `lengths[i]` values of each row."""
+def first_tokens(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first `lengths[i]` values of each row of a ragged tensor."""
     position = tf.range(tf.size(rows.flat_values, rows.row_splits.dtype)) - tf.gather(
         rows.row_starts(), rows.value_rowids()
     )
@@ -80,7 +80,7 @@ def pack(
         return tf.fill(tf.stack([rows, 1]), tf.constant(id, a.dtype))
 
     if b is None:
-        a = _head(a, tf.minimum(a.row_lengths(), sequence_length - special))
+        a = first_tokens(a, tf.minimum(a.row_lengths(), sequence_length - special))
         first = tokens = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
     else:
         a, b = truncate_pair(a, b, sequence_length - special)
@@ -112,6 +112,17 @@ class TextPacker:
     def __init__(self, tokenizer: Tokenizer, sequence_length: int):
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
+
+    @property
+    def pair_room(self) -> int:
+        """Tokens of two texts that fit into a row beside the special tokens."""
+        separators, _ = PACKINGS[self.tokenizer.packing]
+        return self.sequence_length - 2 - separators
+
+    @property
+    def tokens_before_second(self) -> int:
+        """Special tokens that stand before the second of two texts."""
+        return 1 + PACKINGS[self.tokenizer.packing][0]
 
     def __call__(self, text, text_pair=None, *, pad_to_longest: bool = True, tokenize=None):
         """Packs strings.

@@ -4,11 +4,16 @@ import pathlib
 from collections.abc import Mapping
 
 from kerasbert.errors import InputError
+from kerasbert.text.bytepair import BytePairTokenizer
+from kerasbert.text.sentencepiece import SentencePieceTokenizer
 from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
 # The tokenizer of a saved model is named by its kind; the kinds are listed here and nowhere else.
-TOKENIZERS = {WordPieceTokenizer.kind: WordPieceTokenizer}
+TOKENIZERS: dict[str, type[Tokenizer]] = {
+    tokenizer.kind: tokenizer
+    for tokenizer in (WordPieceTokenizer, BytePairTokenizer, SentencePieceTokenizer)
+}
 
 
 def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Tokenizer:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert.errors import InputError
+from kerasbert.text.normalization import WHITE_SPACE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,11 @@ class Tokenizer(abc.ABC):
         """Returns the piece with this id."""
         return self.vocabulary[id]
 
+    @property
+    def resources(self) -> list:
+        """What an exported module must hold on to, as an attribute, for the ops to work."""
+        return []
+
     # === Text ===
 
     def __call__(self, text) -> tf.RaggedTensor:
@@ -176,10 +182,11 @@ class Tokenizer(abc.ABC):
         parts = tf.strings.split(strings(text), self.special_tokens.mask)
         values = parts.values
         if self.mask_takes_space:
-            last = tf.equal(
-                tf.range(tf.size(values)) + 1, tf.gather(parts.row_limits(), parts.value_rowids())
+            place = tf.range(tf.size(values, tf.int64))
+            last = tf.equal(place + 1, tf.gather(parts.row_limits(), parts.value_rowids()))
+            values = tf.where(
+                last, values, tf.strings.regex_replace(values, f"[{WHITE_SPACE}]+$", "")
             )
-            values = tf.where(last, values, tf.strings.regex_replace(values, r"\s+$", ""))
         ids = self.tokenize(values)
         mask = tf.fill(tf.stack([ids.nrows(), 1]), tf.constant(self.mask_id, ids.dtype))
         with_mask = parts.with_values(tf.concat([ids, mask], axis=1)).merge_dims(1, 2)

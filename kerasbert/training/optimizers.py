@@ -1,40 +1,76 @@
-"""BERT's optimizer and learning-rate schedule."""
+"""The optimizers and learning-rate schedules that BERT's family is trained with."""
+
+import math
 
 import keras
 from keras import ops
+
+from kerasbert.errors import InputError
 
 #: Variables, by the last part of their path, that weight decay leaves alone (google-research/bert,
 #: `optimization.create_optimizer`): biases and LayerNorm.
 NOT_DECAYED = ("bias", "gamma", "beta")
 
+# What is left of the peak's distance to the floor after a share `t` of the decay.
+_DECAYS = {
+    "linear": lambda t, power: 1 - t,
+    "cosine": lambda t, power: (1 + ops.cos(math.pi * t)) / 2,
+    "polynomial": lambda t, power: (1 - t) ** power,
+    "constant": lambda t, power: ops.ones_like(t),
+}
+DECAYS = tuple(_DECAYS)
+
 
 @keras.saving.register_keras_serializable("kerasbert")
-class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to `peak`, then falls linearly to 0 (BERT, appendix A.2).
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly from 0 to `peak`, then falls (BERT, appendix A.2: linearly to 0).
 
     Args:
         peak: the highest learning rate.
         steps: steps of the whole run.
         warmup_steps: steps until `peak`.
+        decay: "linear", "cosine", "polynomial" or "constant".
+        floor: the rate at the end, as a share of the peak.
+        power: of the polynomial.
     """
 
-    def __init__(self, peak: float, steps: int, warmup_steps: int = 0):
+    def __init__(
+        self,
+        peak: float,
+        steps: int,
+        warmup_steps: int = 0,
+        decay: str = "linear",
+        floor: float = 0.0,
+        power: float = 2.0,
+    ):
+        if decay not in _DECAYS:
+            raise InputError(f"decay must be one of {', '.join(DECAYS)}, found {decay!r}")
         self.peak = peak
         self.steps = steps
         self.warmup_steps = warmup_steps
+        self.decay = decay
+        self.floor = floor
+        self.power = power
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
-        rising = (step + 1) / max(1, self.warmup_steps)
-        falling = (self.steps - step) / max(1, self.steps - self.warmup_steps)
-        return self.peak * ops.clip(ops.minimum(rising, falling), 0.0, 1.0)
+        rising = ops.minimum((step + 1) / max(1, self.warmup_steps), 1.0)
+        past = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        left = _DECAYS[self.decay](ops.clip(past, 0.0, 1.0), self.power)
+        falling = self.floor + (1 - self.floor) * left
+        return self.peak * ops.where(step < self.warmup_steps, rising, falling)
 
     def get_config(self):
-        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
+        names = ("peak", "steps", "warmup_steps", "decay", "floor", "power")
+        return {name: getattr(self, name) for name in names}
 
 
 def adamw(
-    learning_rate, *, weight_decay: float = 0.01, clip_norm: float | None = 1.0
+    learning_rate,
+    *,
+    weight_decay: float = 0.01,
+    clip_norm: float | None = 1.0,
+    ema: float | None = None,
 ) -> keras.optimizers.AdamW:
     """AdamW as BERT uses it (epsilon 1e-6, decay 0.01 but not on biases and LayerNorm, clipping).
 
@@ -42,12 +78,105 @@ def adamw(
         learning_rate: a number or a schedule.
         weight_decay: decoupled decay per step, times the learning rate.
         clip_norm: limit of the gradients' global norm; None: no limit.
+        ema: momentum of a moving average of the weights; None: there is none.
     """
     optimizer = keras.optimizers.AdamW(
         learning_rate,
         weight_decay=weight_decay,
         epsilon=1e-6,
         global_clipnorm=clip_norm,
+        **_averaging(ema),
     )
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
+
+
+def lamb(
+    learning_rate,
+    *,
+    weight_decay: float = 0.01,
+    clip_norm: float | None = 1.0,
+    ema: float | None = None,
+) -> "LAMB":
+    """LAMB for large batches; arguments as in `adamw`."""
+    optimizer = LAMB(
+        learning_rate, lamb_decay=weight_decay, global_clipnorm=clip_norm, **_averaging(ema)
+    )
+    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    return optimizer
+
+
+OPTIMIZERS = {"adamw": adamw, "lamb": lamb}
+
+
+def _averaging(momentum: float | None) -> dict:
+    return {} if momentum is None else {"use_ema": True, "ema_momentum": momentum}
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class LAMB(keras.optimizers.Optimizer):
+    """LAMB (You et al. 2020, algorithm 2), with bias correction.
+
+    Unlike Keras's own, the decay is part of the update whose norm the trust ratio looks at, and
+    variables that are not decayed (see `exclude_from_weight_decay`: biases, LayerNorm) have no
+    trust ratio either, as in the authors' code.
+
+    Args:
+        learning_rate: a number or a schedule.
+        lamb_decay: weight decay.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+        epsilon: added to the root of the second moment.
+        **kwargs: of Keras's optimizers.
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        lamb_decay: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        name: str = "lamb",
+        **kwargs,
+    ):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.lamb_decay = lamb_decay
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        """Makes both moments of every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._first = [self.add_variable_from_reference(v, name="momentum") for v in variables]
+        self._second = [self.add_variable_from_reference(v, name="velocity") for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable."""
+        gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        place = self._get_variable_index(variable)
+        first, second = self._first[place], self._second[place]
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        first = first / (1 - ops.power(ops.cast(self.beta_1, variable.dtype), step))
+        second = second / (1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
+        update = first / (ops.sqrt(second) + self.epsilon)
+        if self._is_decayed(variable):
+            update = update + self.lamb_decay * variable
+            weight_norm, update_norm = ops.norm(variable), ops.norm(update)
+            ratio = weight_norm / ops.maximum(update_norm, 1e-30)
+            update = update * ops.where((weight_norm > 0) & (update_norm > 0), ratio, 1.0)
+        self.assign_sub(variable, rate * update)
+
+    def _is_decayed(self, variable) -> bool:
+        return self._use_weight_decay(variable)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        names = ("lamb_decay", "beta_1", "beta_2", "epsilon")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -19,6 +19,14 @@ def embeddings_model(**kwargs):
     return keras.Model(inputs, Embeddings(20, 8, 16, **kwargs)(*inputs)), [IDS, SEGMENTS]
 
 
+def other_embeddings_model(**kwargs):
+    # What RoBERTa, ERNIE and ALBERT have and BERT has not.
+    inputs = [keras.Input((None,), dtype="int32") for _ in range(3)]
+    facts = {"positions": "learned_offset", "num_task_types": 2, "embedding_dim": 4}
+    layer = Embeddings(20, 8, 16, num_segments=0, **facts, **kwargs)
+    return keras.Model(inputs, layer(*inputs)), [IDS, SEGMENTS, MASK]
+
+
 def attention_model(**kwargs):
     inputs = [keras.Input((None, 8)), keras.Input((None,), dtype="int32")]
     return keras.Model(inputs, SelfAttention(2, **kwargs)(*inputs)), [X, MASK]
@@ -44,12 +52,21 @@ def mlm_model(**kwargs):
     ]
 
 
+def untied_mlm_model(**kwargs):
+    inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
+    embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
+    head = MLMHead(embedding, tied=False, name="head", **kwargs)
+    return keras.Model(inputs, head(embedding(inputs[0]), inputs[1])), [IDS, POSITIONS]
+
+
 MODELS = {
     "embeddings": (embeddings_model, (4, 6, 8)),
+    "other embeddings": (other_embeddings_model, (4, 6, 8)),
     "attention": (attention_model, (4, 6, 8)),
     "block": (block_model, (4, 6, 8)),
     "pooler": (pooler_model, (4, 8)),
     "mlm_head": (mlm_model, (4, 2, 20)),
+    "untied mlm_head": (untied_mlm_model, (4, 2, 20)),
 }
 
 
@@ -74,7 +91,7 @@ def test_mixed_bfloat16(make, shape):
     output = model(x)
     assert tuple(output.shape) == shape
     assert keras.backend.standardize_dtype(output.dtype) == (
-        "float32" if make is mlm_model else "bfloat16"
+        "float32" if make in (mlm_model, untied_mlm_model) else "bfloat16"
     )
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all()
@@ -117,6 +134,40 @@ def test_self_attention_equals_keras():
     np.testing.assert_allclose(ours(X, MASK).numpy(), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("make", [attention_model, block_model])
+def test_attention_weights(make):
+    model, (x, mask) = make()
+    layer = model.layers[-1]
+    output, weights = layer(x, mask, return_weights=True)
+    np.testing.assert_array_equal(output.numpy(), layer(x, mask).numpy())
+    assert tuple(weights.shape) == (4, 2, 6, 6)
+    np.testing.assert_allclose(weights.numpy().sum(-1), 1, atol=1e-5)
+    assert not (weights.numpy() * (1 - mask)[:, None, None]).any()
+
+    attention = layer if make is attention_model else layer.attention
+    query, key, value = (
+        (x @ dense.kernel.numpy() + dense.bias.numpy()).reshape(4, 6, 2, 4).transpose(0, 2, 1, 3)
+        for dense in (attention.query, attention.key, attention.value)
+    )
+    scores = query @ key.swapaxes(-1, -2) / 2 - 1e9 * (1 - mask)[:, None, None]
+    expected = np.exp(scores - scores.max(-1, keepdims=True))
+    expected /= expected.sum(-1, keepdims=True)
+    np.testing.assert_allclose(weights.numpy(), expected, atol=1e-5)
+    if make is attention_model:
+        dense = attention.output_dense
+        mixed = (expected @ value).transpose(0, 2, 1, 3).reshape(x.shape)
+        mixed = mixed @ dense.kernel.numpy() + dense.bias.numpy()
+        np.testing.assert_allclose(output.numpy(), mixed, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [attention_model, block_model])
+def test_shapes_of_attention_weights_are_known(make):
+    layer = make()[0].layers[-1]
+    symbolic = keras.Input((None, 8)), keras.Input((None,), dtype="int32")
+    output, weights = layer(*symbolic, return_weights=True)
+    assert (output.shape, weights.shape) == ((None, None, 8), (None, 2, None, None))
+
+
 def test_sinusoidal_positions_are_those_of_vaswani():
     layer = Embeddings(20, 8, positions="sinusoidal")
     layer.build((None, 6))
@@ -134,18 +185,86 @@ def test_sinusoidal_positions_are_those_of_vaswani():
     np.testing.assert_allclose(seen, expected, atol=1e-5)
 
 
-def test_embeddings_sum_their_tables():
-    layer = Embeddings(20, 8, 16)
+def random_embeddings(**kwargs):
+    """A layer with random weights, and its tables by name."""
+    layer = Embeddings(20, 8, 16, **kwargs)
     layer.build((None, 6))
-    for variable in layer.weights[:3]:
-        variable.assign(RANDOM.normal(size=variable.shape))
-    token, segment, position = (
-        table.embeddings.numpy()
-        for table in (layer.token_embedding, layer.segment_embedding, layer.position_embedding)
-    )
-    x = token[IDS] + segment[SEGMENTS] + position[:6]
-    expected = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    for variable in layer.weights:
+        if "layer_norm" not in variable.path:
+            variable.assign(RANDOM.normal(size=variable.shape))
+    tables = ("token_embedding", "segment_embedding", "position_embedding", "task_type_embedding")
+    found = {name: getattr(layer, name) for name in tables}
+    return layer, {name: table.embeddings.numpy() for name, table in found.items() if table}
+
+
+def normalized(x):
+    return (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+
+
+def test_embeddings_sum_their_tables():
+    layer, tables = random_embeddings()
+    x = tables["token_embedding"][IDS] + tables["segment_embedding"][SEGMENTS]
+    expected = normalized(x + tables["position_embedding"][:6])
     np.testing.assert_allclose(layer(IDS, SEGMENTS).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(layer(IDS, SEGMENTS, MASK).numpy(), expected, atol=1e-5)
+
+
+def test_no_segments():
+    layer, tables = random_embeddings(num_segments=0)
+    assert tables.keys() == {"token_embedding", "position_embedding"}
+    expected = normalized(tables["token_embedding"][IDS] + tables["position_embedding"][:6])
+    np.testing.assert_allclose(layer(IDS, SEGMENTS).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(layer(IDS).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("task_type", [0, 2])
+def test_task_types(task_type):
+    layer, tables = random_embeddings(num_segments=0, num_task_types=3, task_type=task_type)
+    x = tables["token_embedding"][IDS] + tables["position_embedding"][:6]
+    expected = normalized(x + tables["task_type_embedding"][task_type])
+    np.testing.assert_allclose(layer(IDS).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_projection(width):
+    layer, tables = random_embeddings(num_segments=0, embedding_dim=width)
+    assert tables["token_embedding"].shape == (20, width)
+    x = normalized(tables["token_embedding"][IDS] + tables["position_embedding"][:6])
+    expected = x @ layer.projection.kernel.numpy() + layer.projection.bias.numpy()
+    np.testing.assert_allclose(layer(IDS).numpy(), expected, atol=1e-5)
+
+
+# Padding behind, before, in the middle, and everywhere.
+HOLES = np.array([[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1], [1, 1, 0, 0, 1, 0], [0] * 6], "int32")
+
+
+def rows_after_padding(mask, padding_id):
+    """RoBERTa's positions: real tokens are counted from `padding_id + 1` on."""
+    rows = np.full(mask.shape, padding_id)
+    for row, real in zip(rows, mask, strict=True):
+        row[real == 1] = padding_id + 1 + np.arange(real.sum())
+    return rows
+
+
+@pytest.mark.parametrize("padding_id", [0, 1, 3])
+def test_positions_with_an_offset(padding_id):
+    layer, tables = random_embeddings(
+        positions="learned_offset", padding_id=padding_id, num_segments=0
+    )
+    token, position = tables["token_embedding"], tables["position_embedding"]
+    assert position.shape == (16 + padding_id + 1, 8)
+    expected = normalized(token[IDS] + position[rows_after_padding(HOLES, padding_id)])
+    np.testing.assert_allclose(layer(IDS, None, HOLES).numpy(), expected, atol=1e-5)
+    whole = normalized(token[IDS] + position[rows_after_padding(np.ones_like(HOLES), padding_id)])
+    for mask in (None, np.ones_like(HOLES)):
+        np.testing.assert_allclose(layer(IDS, None, mask).numpy(), whole, atol=1e-5)
+
+
+def test_the_longest_sequence_has_positions():
+    layer, tables = random_embeddings(positions="learned_offset", padding_id=1, num_segments=0)
+    ids = np.zeros((1, 16), "int32")
+    x = tables["token_embedding"][ids] + tables["position_embedding"][2:]
+    np.testing.assert_allclose(layer(ids).numpy(), normalized(x), atol=1e-5)
 
 
 def test_pooler_sees_the_first_token_only():
@@ -176,6 +295,30 @@ def test_mlm_head_is_tied_and_stays_tied(tmp_path):
         table.assign(new)
         changed = np.abs(head(X, POSITIONS).numpy() - before).max(axis=(0, 1)) > 1e-6
         np.testing.assert_array_equal(np.flatnonzero(changed), [7])
+
+
+def test_untied_mlm_head(tmp_path):
+    model, _ = untied_mlm_model()
+    model.save(tmp_path / "model.keras")
+    for untied in (model, keras.models.load_model(tmp_path / "model.keras")):
+        assert untied.count_params() == 2 * (20 * 8) + (8 * 8 + 8) + 2 * 8 + 20
+        head = untied.get_layer("head")
+        before = head(X, POSITIONS).numpy()
+        untied.get_layer("tokens").embeddings.assign(np.zeros((20, 8)))
+        np.testing.assert_array_equal(head(X, POSITIONS).numpy(), before)
+        new = head.table.numpy()
+        new[7, 0] += 1.0
+        head.table.assign(new)
+        changed = np.abs(head(X, POSITIONS).numpy() - before).max(axis=(0, 1)) > 1e-6
+        np.testing.assert_array_equal(np.flatnonzero(changed), [7])
+
+
+def test_mlm_head_of_narrow_embeddings():
+    embedding = keras.layers.Embedding(20, 4)
+    embedding.build()
+    head = MLMHead(embedding)
+    assert tuple(head(X, POSITIONS).shape) == (4, 2, 20)
+    assert tuple(head.dense.kernel.shape) == (8, 4)
 
 
 def test_bad_num_heads():

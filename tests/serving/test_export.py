@@ -148,7 +148,8 @@ def test_strange_strings(client, text):
 
 def test_invalid_utf8_is_dropped(client):
     dirty, clean = client(text=[b"a good\xff dog", "a good dog"])
-    assert dirty == clean
+    assert dirty["label"] == clean["label"]
+    assert dirty["scores"] == pytest.approx(clean["scores"], abs=1e-6)
 
 
 def test_metadata(exported, tokenizer):

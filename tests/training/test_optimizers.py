@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kerasbert.layers import TransformerBlock
-from kerasbert.training.optimizers import WarmupLinear, adamw
+from kerasbert.training.optimizers import Warmup, adamw
 
 
 @pytest.mark.parametrize(
@@ -11,16 +11,16 @@ from kerasbert.training.optimizers import WarmupLinear, adamw
     [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (30, 0.5), (49, 0.025), (50, 0.0), (60, 0.0)],
 )
 def test_warmup_linear(step, expected):
-    schedule = WarmupLinear(2.0, steps=50, warmup_steps=10)
+    schedule = Warmup(2.0, steps=50, warmup_steps=10)
     assert float(schedule(step)) == pytest.approx(2 * expected)
 
 
 def test_warmup_linear_without_warmup_starts_at_the_peak():
-    assert float(WarmupLinear(0.5, steps=10)(0)) == pytest.approx(0.5)
+    assert float(Warmup(0.5, steps=10)(0)) == pytest.approx(0.5)
 
 
 def test_warmup_linear_config():
-    schedule = WarmupLinear(2.0, steps=50, warmup_steps=10)
+    schedule = Warmup(2.0, steps=50, warmup_steps=10)
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert [float(restored(step)) for step in (3, 20)] == [float(schedule(s)) for s in (3, 20)]
 

@@ -1,0 +1,60 @@
+"""The same function with other weights, where a format can't say it as the model does."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kerasbert.families import Layout
+
+_TOKENS = "embeddings/token_embedding/embeddings"
+_POSITIONS = "embeddings/position_embedding/embeddings"
+_SEGMENTS = "embeddings/segment_embedding/embeddings"
+
+
+def adapt(config: dict, weights: Mapping[str, np.ndarray], layout: Layout) -> tuple[dict, dict]:
+    """Rewrites positions, segments and groups as a layout has them, if they differ.
+
+    RoBERTa has one segment, and rows before the first position. KerasHub has neither. One segment
+    is a constant, which the positions can carry; the rows before the first position are padding's.
+    Where a layout counts groups, a model without them has as many as layers.
+
+    Returns:
+        `config` and `weights`, changed or not.
+    """
+    facts, weights = dict(config["backbone"]), dict(weights)
+    if "num_groups" in _settings(layout) and facts["num_groups"] is None:
+        facts["num_groups"] = facts["num_layers"]
+    if facts["positions"] != "sinusoidal":
+        _adapt_segments(facts, weights, layout)
+        _adapt_positions(facts, weights, layout)
+    return {**config, "backbone": facts}, weights
+
+
+def _settings(layout: Layout) -> list[str]:
+    return [row[0] for row in layout.settings]
+
+
+def _positions_of(layout: Layout) -> str:
+    return layout.constants.get("positions", "learned")
+
+
+def _adapt_segments(facts: dict, weights: dict, layout: Layout) -> None:
+    if layout.constants.get("num_segments") == 0 and facts["num_segments"] == 1:
+        weights[_POSITIONS] = weights[_POSITIONS] + weights.pop(_SEGMENTS)
+        facts["num_segments"] = 0
+    elif "num_segments" in _settings(layout) and facts["num_segments"] == 0:
+        # RoBERTa's tokenizers put both texts of a pair into the one segment, others into two.
+        facts["num_segments"] = 1 if _positions_of(layout) == "learned_offset" else 2
+        width = weights[_TOKENS].shape[1]
+        weights[_SEGMENTS] = np.zeros((facts["num_segments"], width), np.float32)
+
+
+def _adapt_positions(facts: dict, weights: dict, layout: Layout) -> None:
+    before = facts["padding_id"] + 1
+    wanted = _positions_of(layout)
+    if (facts["positions"], wanted) == ("learned_offset", "learned"):
+        weights[_POSITIONS] = weights[_POSITIONS][before:]
+        facts["positions"] = wanted
+    elif (facts["positions"], wanted) == ("learned", "learned_offset"):
+        weights[_POSITIONS] = np.pad(weights[_POSITIONS], ((before, 0), (0, 0)))
+        facts["positions"] = wanted

@@ -1,0 +1,246 @@
+"""Google's TensorFlow checkpoints: google-research's (TF1), and tensorflow/models' encoders (TF2).
+
+bert_config.json         settings (albert_config.json, electra_config.json)
+vocab.txt or *.model     the tokenizer
+NAME.index, NAME.data-*  the weights, whatever NAME is
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from kerasbert import files
+from kerasbert.checkpoints import layouts
+from kerasbert.checkpoints.preset import Preset
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES, Layout
+
+FORMAT, TF2 = "google", "tf2"
+# By the name of the config: the family.
+_CONFIGS = {
+    "bert_config.json": "bert",
+    "albert_config.json": "albert",
+    "electra_config.json": "electra",
+}
+_CHECKPOINT = "bert_model.ckpt"
+_NAMINGS = {
+    FORMAT: layouts.Naming(layouts.parts("/", "kernel", "gamma", "beta", "")),
+    TF2: layouts.Naming(layouts.parts("/", "kernel", "gamma", "beta", "embeddings")),
+}
+# What an optimizer and the training loop keep, and ELECTRA's generator beside the discriminator.
+_IGNORED = re.compile(
+    r"(/adam_[mv]|/AdamWeightDecayOptimizer(_1)?|/lamb_[mv]|/LAMBOptimizer(_1)?|/temperature)$"
+    r"|^(global_step|save_counter)(/|$)|^generator(_predictions)?/|^beta[12]_power$"
+    r"|(^|/)optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_OBJECT_GRAPH$"
+)
+_TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIABLE_VALUE$")
+_SHOWN = 8
+
+
+def detect(directory: pathlib.Path) -> bool:
+    """Whether the directory has this format, or a part of it."""
+    return any((directory / name).exists() for name in _CONFIGS) or any(directory.glob("*.index"))
+
+
+def _family(directory: pathlib.Path) -> tuple[pathlib.Path, str]:
+    found = [name for name in _CONFIGS if (directory / name).exists()]
+    if len(found) != 1:
+        raise InputError(
+            f"{directory}: a TensorFlow checkpoint needs one of {', '.join(_CONFIGS)} beside it, "
+            f"found {' and '.join(found) or 'none'}; ELECTRA's releases have none, so write an "
+            "electra_config.json with the keys of a bert_config.json and embedding_size"
+        )
+    return directory / found[0], _CONFIGS[found[0]]
+
+
+def load(directory: pathlib.Path) -> Preset:
+    """Reads a model.
+
+    Raises:
+        InputError: no checkpoint or several, a setting or weight that kerasbert has nothing for.
+    """
+    path, family = _family(directory)
+    theirs = files.read_json(path)
+    source, stored, ignored = _read_checkpoint(directory)
+    format = TF2 if any(_TF2_NAME.match(name) for name in stored) else FORMAT
+    layout, naming = _layout(source, family, format), _NAMINGS[format]
+    spelled = _short_names(source, stored) if format == TF2 else {name: name for name in stored}
+    tensors = {name: stored[full] for name, full in spelled.items()}
+    facts = layouts.read_settings(layout.settings, theirs, layout.defaults, str(path))
+    facts = {"family": family, **facts, **layout.constants}
+    BackboneConfig.from_stored(facts, str(path))  # before anything is counted by them
+    task, heads = _heads(source, layout, naming, facts, tensors)
+    links = [*layouts.links(layout.encoder, naming, facts, layout.prefix), *heads]
+    layouts.check_heads(links, tensors, facts["num_heads"], source)
+    weights, names, used = layouts.read_weights(links, tensors, naming)
+    left = sorted(tensors.keys() - used)
+    _check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
+    facts["pooler"] = any(path.startswith("pooler/") for path in weights)
+    config = {
+        "task": task,
+        "backbone": facts,
+        "head": _head(layout, task, weights),
+        "tokenizer": FAMILIES[family].tokenizer,
+    }
+    names = {ours: spelled.get(name, name) for ours, name in names.items()}
+    return Preset(directory, source, FORMAT, config, weights, names, tuple(ignored))
+
+
+def _layout(source: str, family: str, format: str) -> Layout:
+    if format not in FAMILIES[family].layouts:
+        raise InputError(
+            f"{source}: is a checkpoint of tensorflow/models, which kerasbert reads only if it is "
+            f"BERT's, and the config is of the family {family!r}"
+        )
+    return FAMILIES[family].layouts[format]
+
+
+def _check_extra(source: str, extra: list[str]) -> None:
+    if extra:
+        shown = ", ".join(extra[:_SHOWN]) + (" ..." if len(extra) > _SHOWN else "")
+        raise InputError(
+            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
+        )
+
+
+def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
+    """From what the table calls tensors to their full names in an object-based checkpoint."""
+    spelled = {}
+    for name in sorted(names):
+        found = _TF2_NAME.match(name)
+        short = found.group(1) if found else name
+        if short in spelled:
+            raise InputError(f"{source}: has both {spelled[short]} and {name}")
+        spelled[short] = name
+    return spelled
+
+
+def _heads(source: str, layout: Layout, naming, facts: Mapping, tensors: Mapping):
+    """The first task all of whose head is there, and where it is."""
+    partly = {}
+    for task, rows in layout.heads.items():
+        links = layouts.links(rows, naming, facts)
+        missing = [link.theirs for link in links if link.theirs not in tensors]
+        if not missing:
+            return task, links
+        if len(missing) < len(links):
+            partly[task] = missing
+    if partly:
+        task = min(partly, key=lambda name: len(partly[name]))
+        raise InputError(f"{source}: has a part of a {task}'s head, not {', '.join(partly[task])}")
+    return None, []
+
+
+def _head(layout: Layout, task: str | None, weights: Mapping[str, np.ndarray]) -> dict:
+    head = dict(layout.head_constants.get(task, {}))
+    if task == "TextClassifier":
+        head["classes"] = [str(i) for i in range(weights["classifier/bias"].size)]
+    return head
+
+
+def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray], list[str]]:
+    """The checkpoint's path, its tensors, and the names of those that don't matter."""
+    import tensorflow as tf
+
+    indexes = sorted(directory.glob("*.index"))
+    if len(indexes) != 1:
+        found = ", ".join(path.name for path in indexes) or "none"
+        raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {found}")
+    source = str(indexes[0]).removesuffix(".index")
+    try:
+        reader = tf.train.load_checkpoint(source)
+        names = sorted(reader.get_variable_to_shape_map())
+        ignored = [name for name in names if _IGNORED.search(name)]
+        tensors = {name: reader.get_tensor(name) for name in names if name not in set(ignored)}
+    except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{source}: can't be read: {reason}") from None
+    return source, tensors, ignored
+
+
+def has_tokenizer(directory: pathlib.Path) -> bool:
+    """Whether there is one."""
+    from kerasbert.checkpoints import tokenizer_files
+
+    return tokenizer_files.exist(directory)
+
+
+def load_tokenizer(directory: pathlib.Path):
+    """The tokenizer of the directory's files."""
+    from kerasbert.checkpoints import tokenizer_files
+
+    _, family = _family(directory)
+    return tokenizer_files.load(directory, FAMILIES[family].tokenizer)
+
+
+# === Writing ===
+
+
+def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+    """Writes what google-research/bert's programs take as `--init_checkpoint`.
+
+    Returns:
+        The name of every variable in the file.
+
+    Raises:
+        InputError: the format has no place for something that the model has.
+    """
+    import tensorflow as tf
+
+    backbone, task = BackboneConfig(**config["backbone"]), config["task"]
+    layout, naming = layouts.layout_of(backbone.family, FORMAT), _NAMINGS[FORMAT]
+    if task is not None and task not in layout.heads:
+        raise InputError(f"google-research has no {task} in the family {backbone.family!r}")
+    theirs = layouts.write_settings(layout.settings, dataclasses.asdict(backbone))
+    layouts.check_expressible(layout, backbone, theirs, FORMAT)
+    layouts.check_head(layout, backbone, task, config.get("head", {}))
+    links = [
+        *layouts.links(layout.encoder, naming, config["backbone"], layout.prefix),
+        *layouts.links(layout.heads.get(task, ()), naming, config["backbone"]),
+    ]
+    if left := sorted(weights.keys() - {link.ours for link in links}):
+        raise InputError(f"google-research's checkpoints have no place for {', '.join(left)}")
+    tensors = layouts.write_weights(links, weights, naming, backbone.num_heads)
+    names = sorted(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=str(directory / _CHECKPOINT),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(tensors[name]) for name in names],
+    )
+    (config_name,) = (name for name, family in _CONFIGS.items() if family == backbone.family)
+    files.write_json(directory / config_name, theirs)
+    if tokenizer is not None:
+        _save_tokenizer(directory, tokenizer, backbone.family)
+    return {link.ours: link.theirs for link in reversed(links) if link.ours in weights}
+
+
+def _save_tokenizer(directory: pathlib.Path, tokenizer, family: str) -> None:
+    """Writes the one file there is for a tokenizer, if that says all."""
+    from kerasbert.checkpoints import tokenizer_files
+
+    names = {"vocab.txt": "vocab.txt", "sentencepiece.model": "spiece.model"}
+    assets = tokenizer.assets()
+    if not assets.keys() <= names.keys():
+        raise InputError(f"google-research has no place for a {type(tokenizer).__name__}")
+    for name, data in assets.items():
+        (directory / names[name]).write_bytes(data)
+    read = tokenizer_files.load(directory, FAMILIES[family].tokenizer)
+    ours, theirs = _meaning(tokenizer), _meaning(read)
+    for name, value in ours.items():
+        if value != theirs.get(name):
+            raise InputError(
+                f"google-research has no place for {name}={value!r} of the tokenizer (there it is "
+                f"{theirs.get(name)!r}); save as 'kerasbert'"
+            )
+
+
+def _meaning(tokenizer) -> dict:
+    config = tokenizer.get_config()
+    if config.get("strip_accents") is None:  # then it goes with the letters' case
+        config["strip_accents"] = config.get("lowercase")
+    return config

@@ -1,0 +1,106 @@
+"""Names of models -> directories on this machine; downloads go through the hubs' own clients."""
+
+import difflib
+import os
+import pathlib
+
+from kerasbert import families
+from kerasbert.errors import InputError
+
+_HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
+# All that kerasbert reads but the pickles, which are fetched only where there is nothing else.
+_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
+_PICKLES = ["pytorch_model.bin"]
+
+
+def fetch(name: str | os.PathLike) -> pathlib.Path:
+    """Returns the directory of a model, downloaded first where it has to be.
+
+    Args:
+        name: a directory; "hf://organization/name", perhaps with "@revision"; "kaggle://handle"; or
+            the name of a KerasHub preset.
+
+    Raises:
+        InputError: there is no such model, or it can't be downloaded.
+    """
+    name = os.fspath(name)
+    if name.startswith(_HUGGING_FACE):
+        return _from_hugging_face(name)
+    if name.startswith(_KAGGLE):
+        return _from_kaggle(name, name)
+    directory = pathlib.Path(name)
+    if directory.is_dir():
+        return directory
+    if directory.exists():
+        raise InputError(f"{name}: is a file; give the model's directory")
+    if directory.name == name:  # a single word
+        return _from_preset(name)
+    raise InputError(
+        f"{name}: no such model directory (nor is it hf://organization/name, or a KerasHub preset)"
+    )
+
+
+def _from_preset(name: str) -> pathlib.Path:
+    if name in families.PRESETS:
+        raise InputError(
+            f"{name!r} names an architecture, which has no weights to load; "
+            f"Backbone(BackboneConfig.from_preset({name!r})) builds it"
+        )
+    presets = _kerashub_presets()
+    if name in presets:
+        return _from_kaggle(name, presets[name])
+    near = difflib.get_close_matches(name, [*presets, *families.PRESETS], n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "or hf://organization/name"
+    raise InputError(f"{name}: neither a model directory nor a KerasHub preset; {hint}")
+
+
+def _kerashub_presets() -> dict[str, str]:
+    """The handles of KerasHub's presets in our families, by name."""
+    import keras_hub
+
+    classes = [
+        getattr(keras_hub.models, family.layouts["kerashub"].model_type)
+        for family in families.FAMILIES.values()
+        if "kerashub" in family.layouts
+    ]
+    return {
+        name: facts["kaggle_handle"] for each in classes for name, facts in each.presets.items()
+    }
+
+
+def _from_hugging_face(name: str) -> pathlib.Path:
+    import huggingface_hub
+
+    repository, _, revision = name.removeprefix(_HUGGING_FACE).partition("@")
+
+    def download(patterns):
+        return pathlib.Path(
+            huggingface_hub.snapshot_download(
+                repository, revision=revision or None, allow_patterns=patterns
+            )
+        )
+
+    try:
+        directory = download(_PATTERNS)
+        if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.h5")):
+            directory = download([*_PATTERNS, *_PICKLES])
+    except Exception as error:  # the client raises whatever its transport does
+        raise _no_download(name, error) from error
+    return directory
+
+
+def _from_kaggle(name: str, handle: str) -> pathlib.Path:
+    import kagglehub
+
+    try:
+        return pathlib.Path(kagglehub.model_download(handle.removeprefix(_KAGGLE)))
+    except Exception as error:  # the client raises whatever its transport does
+        raise _no_download(name, error) from error
+
+
+def _no_download(name: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(
+        f"{name}: can't be downloaded ({type(error).__name__}: {reason}); check the name and the "
+        "network, or copy the model here from where there is one and give its directory"
+    )

@@ -1,0 +1,251 @@
+"""Hugging Face transformers: config.json, model.safetensors (whole or in shards), its tokenizer."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+
+import ml_dtypes  # noqa: F401 - without it NumPy, and so safetensors, knows no bfloat16
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from kerasbert import files
+from kerasbert.checkpoints import layouts
+from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.torch_file import read_torch_file
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES, Layout
+
+FORMAT = "hf"
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+TORCH_WEIGHTS = "pytorch_model.bin"
+_NAMING = layouts.Naming(layouts.parts(".", "weight", "weight", "bias", "weight"), transposed=True)
+# Buffers that older versions stored; they hold nothing that was learned.
+_BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
+
+
+def detect(directory: pathlib.Path) -> bool:
+    """Whether the directory has this format."""
+    path = directory / CONFIG
+    return path.exists() and "model_type" in files.read_json(path)
+
+
+def load_config(directory: pathlib.Path) -> dict:
+    """Reads everything but the weights."""
+    return _read_config(directory)[0]
+
+
+def _read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
+    source = str(directory / CONFIG)
+    theirs = files.read_json(directory / CONFIG)
+    family, layout = _family(theirs, source)
+    layouts.check_only(layout, theirs, source)
+    facts = layouts.read_settings(layout.settings, theirs, layout.defaults, source)
+    backbone = {"family": family, **facts, **layout.constants}
+    BackboneConfig.from_stored(backbone, source)  # what follows needs possible sizes
+    task = _task(theirs, layout)
+    settings = layout.head_settings.get(task, ())
+    head = {
+        **layouts.read_settings(settings, theirs, layout.defaults, source),
+        **layout.head_constants.get(task, {}),
+    }
+    config = {"task": task, "backbone": backbone, "head": head}
+    return {**config, "tokenizer": FAMILIES[family].tokenizer}, layout
+
+
+def _family(theirs: Mapping, source: str) -> tuple[str, Layout]:
+    known = {
+        family.layouts[FORMAT].model_type: (name, family.layouts[FORMAT])
+        for name, family in FAMILIES.items()
+    }
+    if theirs["model_type"] not in list(known):
+        raise InputError(
+            f"{source}: model_type {theirs['model_type']!r} is none of {', '.join(known)}"
+        )
+    return known[theirs["model_type"]]
+
+
+def _task(theirs: Mapping, layout: Layout) -> str | None:
+    tasks = {name: task for task, name in layout.models.items()}
+    architectures = theirs.get("architectures")
+    known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
+    return tasks.get(architectures[0]) if known else None
+
+
+def load(directory: pathlib.Path) -> Preset:
+    """Reads a model.
+
+    Raises:
+        InputError: a setting or a weight that kerasbert has nothing for, a damaged or missing file.
+    """
+    config, layout = _read_config(directory)
+    task, facts, head = config["task"], config["backbone"], config["head"]
+    tensors, source = read_tensors(directory)
+    tensors = {_plain_name(name, layout.prefix): array for name, array in tensors.items()}
+    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    links = layouts.links(rows, _NAMING, facts)
+    weights, names, used = layouts.read_weights(links, tensors, _NAMING)
+    left_over = sorted(tensors.keys() - used)
+    _check_left_over(source, left_over, tensors, task, layout)
+    _tie(source, weights, head, names)
+    facts["pooler"] = any(path.startswith("pooler/") for path in weights)
+    return Preset(directory, source, FORMAT, config, weights, names, tuple(left_over))
+
+
+def _plain_name(name: str, prefix: str) -> str:
+    name = name.removeprefix(prefix)
+    # Files from before 2019 say it as TensorFlow does.
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def _check_left_over(source, left_over, tensors, task, layout) -> None:
+    # Of a head that the config does not name, nobody can say what it is; it stays behind.
+    known = [row[2].split(".")[0] for row in layout.encoder]
+    extra = [
+        f"{name} {tensors[name].shape}"
+        for name in left_over
+        if not _BUFFERS.search(name) and (task is not None or name.split(".")[0] in known)
+    ]
+    if extra:
+        shown = ", ".join(extra[:8]) + (" ..." if len(extra) > 8 else "")
+        raise InputError(
+            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
+        )
+
+
+def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:
+    """Drops the copy of the token table that a tied decoder may have in the file."""
+    table = weights.get("mlm_head/table")
+    if table is None or not head.get("tied", True):
+        return
+    if not np.array_equal(table, weights["embeddings/token_embedding/embeddings"]):
+        raise InputError(
+            f"{source}: {names['mlm_head/table']} differs from the token embeddings, but "
+            "the config says that they are tied (tie_word_embeddings)"
+        )
+    del weights["mlm_head/table"]
+
+
+def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
+    """Every tensor of a directory, by name, and the file that they are in.
+
+    Raises:
+        InputError: no weights, a shard that is missing, or a damaged file.
+    """
+    if (directory / WEIGHTS).exists():
+        return _read_safetensors(directory / WEIGHTS), str(directory / WEIGHTS)
+    if (directory / INDEX).exists():
+        return _read_shards(directory), str(directory / INDEX)
+    if (directory / TORCH_WEIGHTS).exists():
+        return read_torch_file(directory / TORCH_WEIGHTS), str(directory / TORCH_WEIGHTS)
+    raise InputError(f"{directory}: has neither {WEIGHTS} nor {INDEX} nor {TORCH_WEIGHTS}")
+
+
+def _read_shards(directory: pathlib.Path) -> dict[str, np.ndarray]:
+    where = files.read_json(directory / INDEX).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
+        raise InputError(f"{directory / INDEX}: has no weight_map of names to files")
+    tensors = {}
+    for shard in sorted(set(where.values())):
+        if pathlib.Path(shard).name != shard or not (directory / shard).is_file():
+            raise InputError(f"{directory / INDEX}: names {shard}, which is not there")
+        tensors |= _read_safetensors(directory / shard)
+    if missing := sorted(where.keys() - tensors.keys()):
+        raise InputError(f"{directory / INDEX}: {missing[0]} is not in {where[missing[0]]}")
+    return tensors
+
+
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    return {
+        name: array.astype(np.float32) if array.dtype.kind in "fV" else array
+        for name, array in tensors.items()
+    }
+
+
+def has_tokenizer(directory: pathlib.Path) -> bool:
+    """Whether there is one."""
+    from kerasbert.checkpoints import tokenizer_files
+
+    return tokenizer_files.exist(directory)
+
+
+def load_tokenizer(directory: pathlib.Path):
+    """The tokenizer of the directory's files."""
+    from kerasbert.checkpoints import tokenizer_files
+
+    return tokenizer_files.load(directory, load_config(directory)["tokenizer"])
+
+
+# === Writing ===
+
+
+def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+    """Writes what transformers' `from_pretrained` reads.
+
+    Returns:
+        The name of every variable in the file.
+
+    Raises:
+        InputError: the format has no place for something that the model has.
+    """
+    backbone, task = BackboneConfig(**config["backbone"]), config["task"]
+    layout = layouts.layout_of(backbone.family, FORMAT)
+    if task not in layout.models:
+        raise InputError(f"transformers has no {task} in the family {backbone.family!r}")
+    theirs = _written_config(layout, backbone, task, config.get("head", {}))
+    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    kept = {
+        path: array
+        for path, array in weights.items()
+        if not (task in layout.without_pooler and path.startswith("pooler/"))
+    }
+    links = layouts.links(rows, _NAMING, config["backbone"])
+    encoder = {link.theirs for link in layouts.links(layout.encoder, _NAMING, config["backbone"])}
+    prefix = layout.prefix if task else ""
+    tensors = {
+        (prefix + name if name in encoder else name): array
+        for name, array in layouts.write_weights(links, kept, _NAMING, backbone.num_heads).items()
+    }
+    if left := sorted(kept.keys() - {link.ours for link in links}):
+        raise InputError(f"transformers' {layout.models[task]} has no place for {', '.join(left)}")
+    safetensors.numpy.save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+    files.write_json(directory / CONFIG, theirs)
+    if tokenizer is not None:
+        from kerasbert.checkpoints import tokenizer_files
+
+        length = config.get("sequence_length") or backbone.max_sequence_length
+        tokenizer_files.save(directory, tokenizer, length)
+    return {link.ours: link.theirs for link in reversed(links) if link.ours in kept}
+
+
+def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> dict:
+    theirs = {
+        "architectures": [layout.models[task]],
+        "model_type": layout.model_type,
+        **layout.defaults,
+        **layouts.write_settings(layout.settings, dataclasses.asdict(backbone)),
+        "dtype": "float32",
+    }
+    if "use_task_id" in theirs:
+        theirs["use_task_id"] = backbone.num_task_types > 0
+    layouts.check_expressible(layout, backbone, theirs, FORMAT)
+    settings = layout.head_settings.get(task, ())
+    theirs |= layouts.write_settings(settings, _with_rates(head, settings, layout, backbone))
+    if "id2label" in theirs:
+        theirs["label2id"] = {name: int(i) for i, name in theirs["id2label"].items()}
+    layouts.check_head(layout, backbone, task, head)
+    return theirs
+
+
+def _with_rates(head: Mapping, settings, layout: Layout, backbone: BackboneConfig) -> dict:
+    """A dropout that is the encoder's (None), as a number where the format wants one."""
+    said = {row[1] for row in settings if row[0] == "dropout"}
+    wants_number = any(layout.defaults.get(key) is not None for key in said)
+    rate = head.get("dropout")
+    return {**head, "dropout": backbone.dropout} if wants_number and rate is None else dict(head)

@@ -1,0 +1,239 @@
+"""PyTorch's `pytorch_model.bin`: the tensors, without PyTorch and without running what is in it.
+
+Such a file is a pickle, a program that may call whatever it can name. Here it can name what
+`_KNOWN` has and nothing else, and each of those is a stand-in that only notes what was asked for;
+arrays are made afterwards, from checked numbers.
+
+zip (torch 1.6 and later)   NAME/data.pkl, NAME/data/KEY a storage each, NAME/byteorder
+before that                 five pickles in a row (magic number, protocol, machine, state dict,
+                            keys of the storages), then each storage: a count and its elements
+"""
+
+import io
+import json
+import os
+import pickle
+import pickletools
+import shlex
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from kerasbert.errors import InputError
+
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_CONVERT = (
+    "import torch, safetensors.torch as s; s.save_file({{k: v.clone().contiguous() for k, v in "
+    'torch.load({}, map_location="cpu", weights_only=False).items()}}, {})'
+)
+
+
+class _Storage(NamedTuple):
+    dtype: str  # NumPy's, or bfloat16
+    key: str
+    count: int
+
+    @property
+    def stored(self) -> np.dtype:
+        return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
+
+    def array(self, data: bytes, order: str = "<") -> np.ndarray:
+        if len(data) != self.count * self.stored.itemsize:
+            raise ValueError(f"storage {self.key} has {len(data)} bytes, not {self.count} elements")
+        array = np.frombuffer(data, self.stored.newbyteorder(order)).astype(self.stored, copy=False)
+        if self.dtype == "bfloat16":  # the upper half of a float32
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        return array
+
+
+class _Tensor(NamedTuple):
+    """A view of a storage, in elements, as the pickle has it: nothing of it is checked yet."""
+
+    storage: Any
+    offset: Any
+    shape: Any
+    strides: Any
+
+
+class _StateDict(dict):
+    """`collections.OrderedDict`; PyTorch hangs `_metadata` on it, which is left out."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state):
+        pass
+
+
+class _Name:
+    """What a name in the pickle becomes: never a class or a function.
+
+    A pickle may set attributes of whatever it holds (BUILD), and calls `__new__` of a class it
+    holds (NEWOBJ); what it did to a class or a function of ours would last beyond the file.
+    """
+
+    __slots__ = ("_make", "dtype")
+
+    def __init__(self, make: Callable | None = None, dtype: str | None = None):
+        self._make = make
+        self.dtype = dtype
+
+    def __call__(self, *arguments):
+        if self._make is None:
+            raise ValueError("a storage type is called")
+        return self._make(*arguments)
+
+    def __setstate__(self, state):
+        raise ValueError("a name is given a state")
+
+
+_DTYPES = (
+    "Float float32, Double float64, Half float16, BFloat16 bfloat16, Long int64, Int int32, "
+    "Short int16, Char int8, Byte uint8, Bool bool"
+)
+_KNOWN = {
+    ("collections", "OrderedDict"): _Name(_StateDict),
+    ("torch._utils", "_rebuild_tensor_v2"): _Name(lambda *facts: _Tensor(*facts[:4])),
+    ("torch._utils", "_rebuild_parameter"): _Name(lambda tensor, *_: tensor),
+    **{
+        ("torch", f"{name}Storage"): _Name(dtype=dtype)
+        for name, dtype in map(str.split, _DTYPES.split(", "))
+    },
+}
+
+
+class _ForbiddenError(Exception):
+    pass
+
+
+class _Unpickler(pickle.Unpickler):
+    """An unpickler that can make dicts, lists, numbers, strings and the records above."""
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(file, encoding="utf-8")  # strings of Python 2, too
+        self._file = file
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module, name):
+        if (module, name) not in _KNOWN:
+            raise _ForbiddenError(f"{module}.{name}")
+        return _KNOWN[module, name]
+
+    def load(self):
+        start = self._file.tell()
+        for opcode, argument, position in pickletools.genops(self._file):
+            # An extension code that this process has used before gives its callable without
+            # find_class. A memo is as long as its largest index; each entry took an opcode.
+            if opcode.name.startswith("EXT"):
+                raise _ForbiddenError(f"extension code {argument}")
+            if opcode.name in ("PUT", "LONG_BINPUT") and argument > position:
+                raise ValueError(f"memo index {argument}")
+        self._file.seek(start)
+        return super().load()
+
+    def persistent_load(self, identifier):
+        kind, name, key, _, count, *view = identifier
+        if kind != "storage" or not name.dtype or not _are_counts(count) or any(view):
+            raise ValueError("a reference to something else than a storage")
+        storage = _Storage(name.dtype, key, count)
+        if self.storages.setdefault(key, storage) != storage:
+            raise ValueError(f"storage {key} has two types or sizes")
+        return storage
+
+
+def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a state dict that `torch.save` wrote, in either of its formats.
+
+    Args:
+        path: the file. It may come from a stranger: nothing it asks for is executed.
+
+    Returns:
+        Arrays by name, in the file's order; bfloat16 as float32, which holds it exactly. They are
+        read-only, and names that shared a storage share memory.
+
+    Raises:
+        InputError: the file is missing, truncated, no state dict of plain tensors, or asks for
+            what a state dict has no need of.
+    """
+    try:
+        with open(path, "rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+            file.seek(0)
+            state, storages = _read_zip(file) if is_zip else _read_legacy(file)
+        if not isinstance(state, dict):
+            raise ValueError(f"a {_kind(state)} instead of a state dict")
+        return {name: _view(name, tensor, storages) for name, tensor in state.items()}
+    except _ForbiddenError as error:
+        target = os.path.join(os.path.dirname(path), "model.safetensors")
+        command = _CONVERT.format(json.dumps(os.fspath(path)), json.dumps(target))
+        raise InputError(
+            f"{path}: a pickle that asks for {_printable(error)}; not executed; convert it where "
+            f"you trust it: python -c {shlex.quote(command)}"
+        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except Exception as error:  # a broken pickle or zip fails in too many ways to list
+        why = f"{type(error).__name__}: {_printable(error)}"
+        raise InputError(f"{path}: not a PyTorch state dict, or not all of it ({why})") from error
+
+
+def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
+    with zipfile.ZipFile(file) as archive:
+        # PyTorch stores without compression. Else a few bytes may unpack to gigabytes.
+        if sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END):
+            raise ValueError("members that are larger than the file")
+        names = archive.namelist()
+        (root,) = (n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl"))
+        unpickler = _Unpickler(io.BytesIO(archive.read(f"{root}data.pkl")))
+        state = unpickler.load()
+        is_big = f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big"
+        return state, {
+            key: storage.array(archive.read(f"{root}data/{key}"), ">" if is_big else "<")
+            for key, storage in unpickler.storages.items()
+        }
+
+
+def _read_legacy(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
+    # Each pickle has an unpickler of its own, as it has a memo of its own.
+    if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
+        raise ValueError("another magic number")
+    _Unpickler(file).load()  # the machine; storages are little-endian whatever it says
+    unpickler = _Unpickler(file)
+    state = unpickler.load()
+    storages = {}
+    for key in _Unpickler(file).load():
+        storage = unpickler.storages.pop(key)
+        if file.read(8) != storage.count.to_bytes(8, "little"):
+            raise ValueError(f"storage {key} is not there or of another size")
+        storages[key] = storage.array(file.read(storage.count * storage.stored.itemsize))
+    return state, storages
+
+
+def _view(name: Any, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray:
+    if not isinstance(name, str) or not isinstance(tensor, _Tensor):
+        raise ValueError(f"{name!r} is a {_kind(tensor)} instead of a tensor")
+    storage, offset, shape, strides = tensor
+    if not isinstance(storage, _Storage) or not _are_counts(offset, *shape, *strides):
+        raise ValueError(f"{name!r} is no view of a storage")
+    # Exact integers, and here: as_strided reads whatever memory it is told to.
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if 0 in shape:
+        offset = 0
+    elif last >= storage.count:
+        raise ValueError(f"{name!r} reaches beyond its storage")
+    array = storages[storage.key][offset:]
+    steps = [stride * array.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(array, shape, steps, writeable=False)
+
+
+def _are_counts(*values: Any) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__.lstrip("_")
+
+
+def _printable(error: Exception) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(error)[:200])

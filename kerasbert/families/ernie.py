@@ -1,0 +1,50 @@
+"""ERNIE 1.0 (Sun et al. 2019) and 2.0/3.0 (Sun et al. 2020, 2021): BERT, with task types in 2.0."""
+
+from kerasbert.families import bert
+from kerasbert.families.layout import EMBEDDING, Family, Layout
+
+
+def _size(num_layers: int, hidden_dim: int, vocabulary_size: int, **more) -> dict:
+    return {
+        "family": "ernie",
+        "vocabulary_size": vocabulary_size,
+        "num_layers": num_layers,
+        "hidden_dim": hidden_dim,
+        "num_heads": 12 if hidden_dim < 1024 else 16,
+        "intermediate_dim": 4 * hidden_dim,
+        "activation": "gelu",
+        **more,
+    }
+
+
+PRESETS = {
+    "ernie_1_base_chinese": _size(
+        12, 768, 18_000, activation="relu", max_sequence_length=513, layer_norm_epsilon=1e-5
+    ),
+    "ernie_2_base": _size(12, 768, 30_522, num_segments=4),
+    "ernie_2_large": _size(24, 1024, 30_522, num_segments=4),
+    "ernie_3_base_chinese": _size(
+        12, 768, 40_000, max_sequence_length=2048, num_segments=4, num_task_types=3
+    ),
+}
+
+FAMILY = Family(
+    presets=PRESETS,
+    tokenizer={"kind": "wordpiece"},
+    layouts={
+        "hf": Layout(
+            model_type="ernie",
+            settings=(*bert.HF_SETTINGS, ("num_task_types", "task_type_vocab_size", "task_types")),
+            defaults={**bert.HF_DEFAULTS, "task_type_vocab_size": 3, "use_task_id": False},
+            only=bert.HF_ONLY,
+            models={task: f"Ernie{name}" for task, name in bert.HF_MODELS.items()},
+            prefix="ernie.",
+            encoder=(
+                *bert.HF_ENCODER,
+                (EMBEDDING, "embeddings/task_type_embedding", "embeddings.task_type_embeddings"),
+            ),
+            heads=bert.HF_HEADS,
+            head_settings=bert.HF_HEAD_SETTINGS,
+        ),
+    },
+)

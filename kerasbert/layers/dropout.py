@@ -1,0 +1,39 @@
+"""Dropout that draws another mask on every replica."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout; under `tf.distribute`, replicas draw different masks.
+
+    Keras gives all of them the same seed, so that what is meant to be noise repeats itself in the
+    batch. On one device the masks are Keras's.
+    """
+
+    def call(self, inputs, training=False):
+        """Drops out in training only."""
+        if not training or self.rate == 0:
+            return inputs
+        seeds = _ReplicaSeeds(self.seed_generator)
+        return keras.random.dropout(inputs, self.rate, self.noise_shape, seed=seeds)
+
+
+class _ReplicaSeeds(keras.random.SeedGenerator):
+    """The seeds of a generator, moved by the number of the replica."""
+
+    def __init__(self, generator: keras.random.SeedGenerator):
+        self.generator = generator  # the state stays there
+
+    def next(self, ordered=True):
+        seed = self.generator.next(ordered)
+        if keras.backend.backend() != "tensorflow":
+            return seed
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return seed
+        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+        # The generator counts in the second part, so this meets no other seed of the same layer.
+        return seed + tf.stack([replica * 7_919, tf.zeros_like(replica)])

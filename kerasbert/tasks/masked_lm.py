@@ -1,0 +1,216 @@
+"""Masked language model: guesses the tokens that are hidden from it."""
+
+import math
+
+import keras
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.errors import InputError
+from kerasbert.layers import MLMHead
+from kerasbert.tasks.task import Task
+from kerasbert.training.optimizers import adamw
+
+_SERVED_GUESSES = 5  # guesses for each mask that an export gives
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class MaskedLM(Task):
+    """Predicts masked tokens (BERT, §3.1, task 1).
+
+    Call: features and `mask_positions` -> logits, float32 (batch, masked, vocabulary). `fit` on
+    text masks it anew at every batch. `predict` on text gives logits for every mask token (such as
+    `[MASK]`) that stands in it.
+
+    Args:
+        backbone: the encoder.
+        tokenizer: see `Task`.
+        sequence_length: see `Task`.
+        mask_rate: share of the tokens to predict.
+        whole_word: mask all pieces of a word together.
+        seed: for what `fit` on text draws at random.
+        tied: whether the token embeddings are the output matrix too.
+        activation: of the head's hidden layer; None: as the backbone's.
+        layer_norm_epsilon: of the head's LayerNorm; None: as the backbone's.
+        name: the model's name.
+    """
+
+    head_facts = ("tied", "activation", "layer_norm_epsilon")
+    heads_from = ("Pretrainer",)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        tokenizer=None,
+        sequence_length: int | None = None,
+        mask_rate: float = 0.15,
+        whole_word: bool = False,
+        seed: int = 0,
+        tied: bool = True,
+        activation: str | None = None,
+        layer_norm_epsilon: float | None = None,
+        name: str = "masked_lm",
+    ):
+        config = backbone.config
+
+        # === Layers ===
+        mlm_head = MLMHead(
+            backbone.token_embedding,
+            tied=tied,
+            activation=activation or config.activation,
+            layer_norm_epsilon=layer_norm_epsilon or config.layer_norm_epsilon,
+            initializer_range=config.initializer_range,
+            dtype=backbone.embeddings.dtype_policy,
+            name="mlm_head",
+        )
+
+        # === Functional model ===
+        positions = keras.Input((None,), dtype="int32", name=keys.MASK_POSITIONS)
+        inputs = feature_inputs()
+        encoded = backbone(inputs)
+        logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT], positions)
+        super().__init__(
+            backbone,
+            {**inputs, keys.MASK_POSITIONS: positions},
+            self._outputs(backbone, encoded, logits),
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            name=name,
+        )
+
+        # === Config ===
+        self.mask_rate = mask_rate
+        self.whole_word = whole_word
+        self.seed = seed
+        self._head = {
+            "tied": tied,
+            "activation": activation,
+            "layer_norm_epsilon": layer_norm_epsilon,
+        }
+
+    @staticmethod
+    def _outputs(backbone: Backbone, encoded: dict, logits):
+        """The model's outputs, from the encoder's and the logits of the masked tokens."""
+        return logits
+
+    @staticmethod
+    def _mlm_logits(outputs):
+        """The logits of the masked tokens among the model's outputs."""
+        return outputs
+
+    def head_config(self) -> dict:
+        """How text is masked, and what the head is like."""
+        tune = {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
+        return {**tune, **self._head}
+
+    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+        """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
+
+        The loss is the weighted mean over the places that are predicted; unused places of
+        `mask_positions` must weigh nothing.
+        """
+        super().compile(
+            optimizer=optimizer or adamw(1e-4),
+            loss=loss or cross_entropy("masked_token"),
+            weighted_metrics=weighted_metrics or [accuracy()],
+            **{"jit_compile": False, **kwargs},
+        )
+
+    # === Text ===
+
+    @property
+    def masking(self):
+        """How text is masked for training."""
+        from kerasbert.data.masking import Masking
+
+        return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
+
+    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
+        """Masks a batch of texts; `y` must not be given, since the texts are their own labels."""
+        from kerasbert.data import pretraining
+
+        if y is not None:
+            raise InputError(f"{self.name} makes its labels from the text; leave y out")
+        return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **text)
+
+    def text_features(self, text, text_pair=None) -> dict:
+        """Features of texts with mask tokens in them, and where those are.
+
+        There are as many `mask_positions` a row as may be masked in training; what a row does not
+        use points at 0.
+        """
+        import tensorflow as tf
+
+        features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
+        masks = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+        places = tf.range(tf.shape(masks)[1])[tf.newaxis]
+        positions = tf.ragged.boolean_mask(tf.broadcast_to(places, tf.shape(masks)), masks)
+        width = max(1, math.ceil(self.mask_rate * self.sequence_length))
+        return {**features, keys.MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
+
+    def serving_signature(self):
+        """`text` -> `tokens` and `scores` of the best guesses for every mask token, `masks`."""
+        import tensorflow as tf
+
+        def fill(text):
+            features = self.text_features(text)
+            masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+            masks = tf.reduce_sum(tf.cast(masked, tf.int32), axis=1)
+            width = tf.shape(features[keys.MASK_POSITIONS])[1]
+            masks = tf.minimum(masks, width)
+            most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
+            features[keys.MASK_POSITIONS] = features[keys.MASK_POSITIONS][:, :most]
+            logits = self._mlm_logits(self(features, training=False))
+            scores, ids = tf.math.top_k(tf.nn.softmax(logits), _SERVED_GUESSES)
+            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
+            used = tf.sequence_mask(masks, most)[:, :, tf.newaxis]
+            return {
+                "tokens": tf.where(used, tokens, ""),
+                "scores": tf.where(used, scores, 0.0),
+                "masks": masks,
+            }
+
+        return (keys.TEXT,), fill
+
+    def fill_mask(self, texts: list[str], top_k: int = 5) -> list[list[list[tuple[str, float]]]]:
+        """Guesses what stands at every mask token, such as `[MASK]`.
+
+        Args:
+            texts: strings with mask tokens in them.
+            top_k: guesses for each.
+
+        Returns:
+            For each text, for each of its masks in order: (piece, probability), the best first.
+
+        Raises:
+            InputError: a text has more masks than are predicted at once.
+        """
+        features = self.text_features(texts)
+        logits = keras.ops.convert_to_numpy(self._mlm_logits(self(features, training=False)))
+        counts = np.sum(np.asarray(features[keys.TOKEN_IDS]) == self.tokenizer.mask_id, axis=1)
+        if counts.max(initial=0) > logits.shape[1]:
+            mask = self.tokenizer.special_tokens.mask
+            raise InputError(f"a text may have {logits.shape[1]} {mask}s, found {counts.max()}")
+        return [
+            [self._guesses(row, top_k) for row in rows[:count]]
+            for rows, count in zip(logits, counts, strict=True)
+        ]
+
+    def _guesses(self, logits: np.ndarray, top_k: int) -> list[tuple[str, float]]:
+        weights = np.exp(logits - logits.max())
+        best = np.argsort(-logits)[:top_k]
+        return [(self.tokenizer.id_to_token(i), float(weights[i] / weights.sum())) for i in best]
+
+
+def cross_entropy(name: str) -> keras.losses.Loss:
+    """Cross-entropy on logits, the mean over what has weight."""
+    return keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight", name=name
+    )
+
+
+def accuracy() -> keras.metrics.Metric:
+    """The share of right guesses."""
+    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")

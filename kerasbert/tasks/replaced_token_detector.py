@@ -1,0 +1,108 @@
+"""Replaced-token detection: which tokens did a generator put in? How ELECTRA learns."""
+
+import keras
+from keras import ops
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.tasks.task import Task
+from kerasbert.training.optimizers import adamw
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class ReplacedTokenDetector(Task):
+    """Tells for every token whether it was replaced (ELECTRA, §2).
+
+    Call: features -> logits, float32 (batch, sequence); above 0 means replaced. `fit` takes
+    features and labels, 1 where a token was replaced, with sample weights that leave padding out.
+
+    Args:
+        backbone: the encoder.
+        tokenizer: see `Task`.
+        sequence_length: see `Task`.
+        name: the model's name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        tokenizer=None,
+        sequence_length: int | None = None,
+        name: str = "replaced_token_detector",
+    ):
+        config = backbone.config
+
+        # === Layers ===
+        hidden = keras.layers.Dense(
+            config.hidden_dim,
+            activation=activation_function(config.activation),
+            kernel_initializer=kernel_initializer(config.initializer_range),
+            dtype=backbone.embeddings.dtype_policy,
+            name="rtd_hidden",
+        )
+        head = keras.layers.Dense(
+            1,
+            kernel_initializer=kernel_initializer(config.initializer_range),
+            dtype="float32",
+            name="rtd_head",
+        )
+
+        # === Functional model ===
+        inputs = feature_inputs()
+        logits = head(hidden(backbone(inputs)[keys.SEQUENCE_OUTPUT]))[..., 0]
+        super().__init__(
+            backbone,
+            inputs,
+            logits,
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            name=name,
+        )
+
+    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+        """Keras's `compile`; AdamW, binary cross-entropy and accuracy unless given."""
+        super().compile(
+            optimizer=optimizer or adamw(1e-4),
+            loss=loss or TokenCrossentropy(),
+            weighted_metrics=weighted_metrics
+            or [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+            **{"jit_compile": False, **kwargs},
+        )
+
+    def serving_signature(self):
+        """`text` -> `tokens`, `scores` (the probability of having been replaced), `lengths`."""
+        import tensorflow as tf
+
+        def detect(text):
+            features = self.text_features(text)
+            real = tf.cast(features[keys.PADDING_MASK], tf.bool)
+            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[keys.TOKEN_IDS])
+            scores = tf.sigmoid(self(features, training=False))
+            return {
+                "tokens": tf.where(real, tokens, ""),
+                "scores": tf.where(real, scores, 0.0),
+                "lengths": tf.reduce_sum(features[keys.PADDING_MASK], axis=1),
+            }
+
+        return (keys.TEXT,), detect
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class TokenCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy on the logits of tokens, the mean over what has weight.
+
+    Keras's own is a mean over each row, which a weight for each token comes too late for.
+    """
+
+    def __init__(self, name: str = "replaced_token"):
+        super().__init__(name=name, reduction="mean_with_sample_weight")
+
+    def call(self, y_true, y_pred):
+        """The loss of each token, (batch, sequence)."""
+        return ops.binary_crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, from_logits=True)
+
+    def get_config(self) -> dict:
+        """Its name."""
+        return {"name": self.name}

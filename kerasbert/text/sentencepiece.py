@@ -1,0 +1,431 @@
+"""SentencePiece (ALBERT, XLM-R) as TensorFlow ops: the library's own ids, exportable, with offsets.
+
+The library inside TensorFlow Text answers as `sentencepiece` up to 0.2.1. Where two ways to split a
+word are equally good ("iii" as "ii i" or as "i ii", in single precision), later versions and
+Hugging Face `tokenizers` may take the other one. The latter also normalizes by grapheme, where the
+library goes by character.
+"""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Self
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
+
+from kerasbert.errors import InputError
+from kerasbert.text.normalization import (
+    CJK,
+    DECOMPOSES_TO_PUNCTUATION,
+    PUNCTUATION,
+    SPACE,
+    drop_invalid_utf8,
+    split_words,
+)
+from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer, strings
+
+#: What SentencePiece writes for a space, and so what a word's first piece starts with.
+SPACE_MARK = "▁"
+#: How a model's ids become the ids that checkpoints use.
+LAYOUTS = ("model", "fairseq")
+
+#: What models have at ids 0, 1 and 2 where fairseq put its own four tokens instead.
+REPLACED = ("<unk>", "<s>", "</s>")
+FAIRSEQ_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+FAIRSEQ_MASK = "<mask>"
+
+# The two ways to type a quotation mark that ALBERT's texts had replaced.
+_QUOTES = "``|''"
+# What SentencePiece's usual normalization (nmt_nfkc) turns into spaces, beside `SPACE`, or drops.
+_BLANK = (
+    r"\x{1}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}\x{8f}\x{9f}\x{200b}-\x{200f}\x{2581}\x{feff}\x{fffd}"
+)
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """Strings to SentencePiece ids, id for id as the `sentencepiece` library, inside the graph.
+
+    Calling it on a string tensor of shape (batch,) gives an int32 `tf.RaggedTensor` (batch,
+    tokens); see `Tokenizer`. A module that is to be exported needs `resources` as an attribute,
+    since the op keeps the model outside of the graph.
+
+    Args:
+        model: a SentencePiece model: a file, or its bytes.
+        lowercase: whether text is lower-cased before the model sees it, as ALBERT's was.
+        strip_accents: whether text is decomposed (NFKD) and loses its combining marks before the
+            model sees it, as ALBERT's did.
+        layout: the order of the ids. "model": as in the model (ALBERT). "fairseq": four tokens of
+            fairseq's own for the model's first three pieces, and `<mask>` at the end (XLM-R).
+        special_tokens: how the vocabulary spells them.
+        packing: see `Tokenizer`.
+        mask_takes_space: see `Tokenizer`.
+        replace_quotes: whether two backticks or two apostrophes become a quotation mark before the
+            model sees them, as ALBERT's did.
+        avoid_number_commas: whether a piece that ends in a digit and a comma is taken only where
+            nothing else spells the word (see `lower_number_commas`), as ALBERT's are.
+
+    Raises:
+        InputError: the model can't be read or is none, lacks a special token, or doesn't fit the
+            layout.
+    """
+
+    kind = "sentencepiece"
+    asset_names = ("sentencepiece.model",)
+
+    def __init__(
+        self,
+        model: str | os.PathLike | bytes,
+        lowercase: bool = False,
+        strip_accents: bool = False,
+        layout: str = "model",
+        special_tokens: SpecialTokens = ALBERT_TOKENS,
+        packing: str = "bert",
+        mask_takes_space: bool = True,
+        replace_quotes: bool = False,
+        avoid_number_commas: bool = False,
+    ):
+        source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
+        self._bytes = model if isinstance(model, bytes) else _read(model)
+        used = _avoiding_number_commas(self._bytes, source) if avoid_number_commas else self._bytes
+        self._model, pieces = _load(used, source)
+        vocabulary, ids = arrange(pieces, layout, source)
+        super().__init__(
+            vocabulary, special_tokens, packing=packing, mask_takes_space=mask_takes_space
+        )
+        self.lowercase = bool(lowercase)
+        self.strip_accents = bool(strip_accents)
+        self.layout = layout
+        self.replace_quotes = bool(replace_quotes)
+        self.avoid_number_commas = bool(avoid_number_commas)
+        self._final_ids = ids
+
+    @property
+    def resources(self) -> list:
+        """What an exported module must hold on to: the model that the op works with."""
+        return [self._model]
+
+    def _continues_word(self, piece: str) -> bool:
+        return not piece.startswith(SPACE_MARK)
+
+    def tokenize(self, text) -> tf.RaggedTensor:
+        """Tokenizes strings (see `Tokenizer.tokenize`)."""
+        return self._rearrange(self._model.tokenize(self._prepare(strings(text))))
+
+    def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
+        """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`).
+
+        A word is what BERT would split off (see `split_words`), whatever the model takes together:
+        a token that covers several belongs to the first. The (rare) tokens of a text without any
+        word have the whole text for their word.
+        """
+        text = strings(text)
+        # The op's offsets are in the prepared text, which may be longer or shorter than the
+        # original. So the original is cut to segments, each is prepared on its own, and the sum of
+        # their lengths tells which segment an offset is in.
+        ids, positions, _ = self._model.tokenize_with_offsets(self._prepare(text))
+        limits, starts = self._segments(text)
+        place = _at(starts, _count_at_most(limits, tf.cast(positions, tf.int64)))
+        _, words, ends = split_words(text, strip_accents=self.strip_accents)
+        word = _count_at_most(words, place) - 1
+        start, end = _at(words, word), _at(ends, word)
+        lengths = tf.cast(tf.strings.length(text), tf.int64)
+        whole = tf.gather(lengths, end.value_rowids())
+        end = end.with_values(tf.where(end.values > 0, end.values, whole))
+        return self._rearrange(ids), start, end
+
+    def _segments(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+        """Cuts the original into parts that can be prepared one by one, and leaves the spaces out.
+
+        Returns:
+            For each part where its prepared form ends in the prepared text, and where the part
+            itself starts in the original, in bytes: int64, ragged, (batch, parts).
+        """
+        kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if self.strip_accents else "")
+        cut = f"[ {SPACE}{_BLANK}{kept}]"
+        if self.replace_quotes:
+            cut = f"{_QUOTES}|{cut}"
+        text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
+        parts, starts, _ = tf_text.regex_split_with_offsets(text, cut, cut)
+        prepared = self._prepare(parts.values)
+        lengths = tf.cast(tf.strings.length(prepared), tf.int64)
+        before = tf.cumsum(lengths, exclusive=True)
+        ends = before + lengths
+        firsts = tf.gather(tf.pad(before, [[0, 1]]), parts.row_starts())
+        limits = ends - tf.gather(firsts, parts.value_rowids())
+        blank = tf.strings.regex_full_match(prepared, f"[ {SPACE}{_BLANK}]*")
+        solid = parts.with_values(~blank)
+        limits = parts.with_values(limits)
+        return tf.ragged.boolean_mask(limits, solid), tf.ragged.boolean_mask(starts, solid)
+
+    def _prepare(self, text: tf.Tensor) -> tf.Tensor:
+        """What is done to a text before the model's own normalization."""
+        text = drop_invalid_utf8(text)
+        if self.replace_quotes:
+            text = tf.strings.regex_replace(text, _QUOTES, '"')
+        if self.strip_accents:
+            text = tf_text.normalize_utf8(text, "NFKD")
+            text = tf.strings.regex_replace(text, r"\p{M}+", "")
+        if self.lowercase:
+            # The lower-casing op takes NUL for the end; `_segments` has U+0001 in NUL's place.
+            text = tf.strings.regex_replace(text, r"[\x{0}\x{1}]+", "")
+            text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, wherever it stands
+            text = tf.strings.lower(text, encoding="utf-8")
+        return text
+
+    def _rearrange(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """The model's ids to those of the layout."""
+        if self._final_ids is None:
+            return ids
+        return ids.with_values(tf.gather(tf.constant(self._final_ids, tf.int32), ids.values))
+
+    def detokenize(self, ids) -> tf.Tensor:
+        """Joins pieces to text, special tokens among them as they are spelled.
+
+        Args:
+            ids: integers, (batch, tokens), ragged or dense.
+
+        Returns:
+            String tensor, (batch,).
+        """
+        pieces = tf.gather(tf.constant(self.vocabulary), ids)
+        joined = tf.strings.reduce_join(pieces, axis=-1)
+        spaced = tf.strings.regex_replace(joined, SPACE_MARK, " ")
+        return tf.strings.regex_replace(spaced, "^ +", "")
+
+    def assets(self) -> dict[str, bytes]:
+        """The model, byte for byte."""
+        return {self.asset_names[0]: self._bytes}
+
+    def settings(self) -> dict:
+        """What is done to a text before and to ids after the model."""
+        return {
+            "lowercase": self.lowercase,
+            "strip_accents": self.strip_accents,
+            "layout": self.layout,
+            "packing": self.packing,
+            "mask_takes_space": self.mask_takes_space,
+            "replace_quotes": self.replace_quotes,
+            "avoid_number_commas": self.avoid_number_commas,
+        }
+
+    @classmethod
+    def from_assets(cls, assets, special_tokens=ALBERT_TOKENS, **settings) -> Self:
+        """The tokenizer of a model file's content."""
+        ((name, data),) = assets.items()
+        try:
+            return cls(data, special_tokens=special_tokens, **settings)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+
+
+def _read(path: str | os.PathLike) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't read the model: {error.strerror}") from None
+
+
+def _load(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
+    """The op of a model's bytes, and the model's pieces."""
+    # Two models in one SavedModel would be taken for each other if their ops had the same name.
+    name = f"sentencepiece_{hashlib.sha256(data).hexdigest()[:32]}"
+    # Outside of any graph, so that the op's model outlives the function that is being traced.
+    with tf.init_scope():
+        try:
+            model = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
+            model._model_resource = _SharedModel(data, name)
+            pieces = model.id_to_string(tf.range(model.vocab_size())).numpy()
+        except tf.errors.OpError:
+            raise InputError(f"{source}: is not a SentencePiece model") from None
+    return model, [piece.decode() for piece in pieces]
+
+
+class _SharedModel(tf.saved_model.experimental.TrackableResource):
+    """A model in the op's keeping, by a name.
+
+    TensorFlow Text's own belongs to the op's kernel, and `tf.random.set_seed` throws kernels away.
+    """
+
+    def __init__(self, data: bytes, name: str):
+        super().__init__()
+        self._data, self._name = data, name
+        _ = self.resource_handle  # made now, outside of any graph
+
+    def _create_resource(self):
+        with tf.name_scope(self._name):
+            return gen_sentencepiece_tokenizer.sentencepiece_op(
+                model=self._data, shared_name=self._name
+            )
+
+
+def arrange(
+    pieces: Sequence[str], layout: str, source: str
+) -> tuple[Sequence[str], list[int] | None]:
+    """The pieces in the order of a layout, and for each of the model's ids the one it becomes.
+
+    None in place of the ids: they stay as they are.
+
+    Args:
+        pieces: in the model's order.
+        layout: one of `LAYOUTS`.
+        source: what messages call the model.
+
+    Raises:
+        InputError: there is no such layout, or the pieces don't fit it.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"there is no layout {layout!r}; there are {', '.join(LAYOUTS)}")
+    if layout == "model":
+        return pieces, None
+    count = len(REPLACED)
+    if tuple(pieces[:count]) != REPLACED:
+        raise InputError(
+            f"{source}: layout 'fairseq' needs a model that starts with {' '.join(REPLACED)}, "
+            f"found {' '.join(pieces[:count])}"
+        )
+    ids = [FAIRSEQ_TOKENS.index(piece) for piece in REPLACED]
+    shift = len(FAIRSEQ_TOKENS) - count
+    ids += range(count + shift, len(pieces) + shift)
+    return [*FAIRSEQ_TOKENS, *pieces[count:], FAIRSEQ_MASK], ids
+
+
+def _count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.RaggedTensor:
+    """How many values of the same row are at most as large as each limit.
+
+    Both are int64, not negative, (batch, any); the values of a row ascend.
+    """
+    # One ascending table of all rows: each row is moved up beyond whatever the one before holds.
+    stride = tf.reduce_max(tf.concat([[0], values.values, limits.values], 0)) + 1
+    rows = limits.value_rowids()
+    table = values.values + stride * values.value_rowids()
+    found = tf.searchsorted(table, limits.values + stride * rows, side="right", out_type=tf.int64)
+    return limits.with_values(found - tf.gather(values.row_starts(), rows))
+
+
+def _at(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:
+    """The values at some places of the same row.
+
+    An index below or beyond the row means its first or last value; a row without any gives 0.
+    """
+    rows = index.value_rowids()
+    counts = tf.gather(values.row_lengths(), rows)
+    within = tf.maximum(tf.minimum(index.values, counts - 1), 0)
+    nothing = tf.size(values.values, tf.int64)
+    flat = tf.where(counts > 0, tf.gather(values.row_starts(), rows) + within, nothing)
+    return index.with_values(tf.gather(tf.pad(values.values, [[0, 1]]), flat))
+
+
+def lower_number_commas(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores of pieces, 100 less where a piece ends in a digit and a comma.
+
+    Nothing has so low a score, so that "9," is split in two wherever it can be. google-research's
+    ALBERT takes such pieces apart after the model has found them, and its models were trained so;
+    Hugging Face lowers the scores when it converts a model to `tokenizer.json`.
+    """
+    return {
+        piece: score - 100.0 if piece.endswith(",") and piece[-2:-1].isdigit() else score
+        for piece, score in scores.items()
+    }
+
+
+def model_parts(data: bytes, source: str) -> dict:
+    """The parts of a model, by the names of `sentencepiece_model`'s arguments.
+
+    Needs the `sentencepiece` package.
+
+    Args:
+        data: the content of a model file.
+        source: its name, for messages.
+
+    Raises:
+        InputError: it is no such model.
+    """
+    model = _parse(data, source)
+    types = model.SentencePiece
+    return {
+        "pieces": [piece.piece for piece in model.pieces],
+        "scores": [piece.score for piece in model.pieces],
+        "unknown_id": model.trainer_spec.unk_id,
+        "charsmap": model.normalizer_spec.precompiled_charsmap,
+        "control": [piece.piece for piece in model.pieces if piece.type == types.CONTROL],
+        "user_defined": [piece.piece for piece in model.pieces if piece.type == types.USER_DEFINED],
+    }
+
+
+def _avoiding_number_commas(data: bytes, source: str) -> bytes:
+    model = _parse(data, source)
+    lowered = lower_number_commas({piece.piece: piece.score for piece in model.pieces})
+    for piece in model.pieces:
+        if piece.type == model.SentencePiece.NORMAL:
+            piece.score = lowered[piece.piece]
+    return model.SerializeToString()
+
+
+def _parse(data: bytes, source: str):
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2 as protocol
+
+    try:
+        return protocol.ModelProto.FromString(data)
+    except DecodeError:
+        raise InputError(f"{source}: is not a SentencePiece model") from None
+
+
+def sentencepiece_model(
+    pieces: Sequence[str],
+    scores: Sequence[float],
+    *,
+    unknown_id: int,
+    charsmap: bytes = b"",
+    control: Collection[str] = (),
+    user_defined: Collection[str] = (),
+) -> bytes:
+    """Builds a SentencePiece unigram model of its parts, such as a `tokenizer.json` holds.
+
+    Needs the `sentencepiece` package.
+
+    Args:
+        pieces: in the order of their ids.
+        scores: one for each piece: log probabilities.
+        unknown_id: the id of the piece that stands for what no other can spell.
+        charsmap: the compiled rules by which the model normalizes; empty for none.
+        control: the pieces that no text contains, such as the special tokens.
+        user_defined: the pieces that are taken out of a text before all others, whatever their
+            score.
+
+    Returns:
+        The content of a model file, for `SentencePieceTokenizer`.
+
+    Raises:
+        InputError: not as many scores as pieces, a piece that is there twice or is empty, or no
+            piece with the id `unknown_id`.
+    """
+    from sentencepiece import sentencepiece_model_pb2 as protocol
+
+    if len(pieces) != len(scores):
+        raise InputError(f"expected one score for each of {len(pieces)} pieces, not {len(scores)}")
+    if len(set(pieces)) != len(pieces) or "" in pieces:
+        raise InputError("the pieces of a model must not be empty, nor there twice")
+    if not 0 <= unknown_id < len(pieces):
+        raise InputError(f"there are {len(pieces)} pieces, none with the unknown id {unknown_id}")
+    types = protocol.ModelProto.SentencePiece
+    control, user_defined = frozenset(control), frozenset(user_defined)
+    model = protocol.ModelProto()
+    for id, (piece, score) in enumerate(zip(pieces, scores, strict=True)):
+        kind = types.NORMAL
+        if id == unknown_id:
+            kind = types.UNKNOWN
+        elif piece in control:
+            kind = types.CONTROL
+        elif piece in user_defined:
+            kind = types.USER_DEFINED
+        model.pieces.add(piece=piece, score=score, type=kind)
+    model.trainer_spec.model_type = protocol.TrainerSpec.UNIGRAM
+    model.trainer_spec.vocab_size = len(pieces)
+    model.trainer_spec.unk_id = unknown_id
+    model.trainer_spec.unk_piece = pieces[unknown_id]
+    model.normalizer_spec.precompiled_charsmap = charsmap
+    return model.SerializeToString()

@@ -1,0 +1,173 @@
+"""Names of models; the hubs' clients are replaced, so that nothing reaches for the network."""
+
+import pathlib
+
+import huggingface_hub
+import kagglehub
+import keras_hub
+import numpy as np
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+import kerasbert
+from kerasbert import Backbone, InputError, families
+from kerasbert.checkpoints import hub
+
+GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
+PICKLE = "pytorch_model.bin"
+
+
+class Client:
+    """In place of a hub's client: gives a directory or raises, and keeps what it was asked for."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.calls = []
+
+    def __call__(self, *args, **kwargs):
+        self.calls.append((args, kwargs))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return str(self.answer)
+
+
+@pytest.fixture(autouse=True)
+def kaggle(monkeypatch):
+    client = Client(RuntimeError("a test reached for Kaggle"))
+    monkeypatch.setattr(kagglehub, "model_download", client)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def hugging_face(monkeypatch):
+    client = Client(RuntimeError("a test reached for Hugging Face"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", client)
+    return client
+
+
+def refused(name, match):
+    with pytest.raises(InputError, match=match) as caught:
+        Backbone.from_preset(name)
+    assert "\n" not in str(caught.value)
+
+
+# === KerasHub's presets ===
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    model = keras_hub.models.BertBackbone(
+        vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16
+    )
+    directory = tmp_path_factory.mktemp("kaggle")
+    model.save_to_preset(str(directory))
+    return model, directory
+
+
+def test_kerashub_preset(kaggle, preset):
+    model, kaggle.answer = preset
+    backbone = Backbone.from_preset("bert_tiny_en_uncased")
+    handle = keras_hub.models.BertBackbone.presets["bert_tiny_en_uncased"]["kaggle_handle"]
+    assert handle.startswith("kaggle://keras/bert/keras/bert_tiny_en_uncased")
+    # Nothing but the handle: the client shows its progress as it always does.
+    assert kaggle.calls == [((handle.removeprefix("kaggle://"),), {})]
+    table = model.token_embedding.embeddings.numpy()
+    np.testing.assert_array_equal(backbone.token_embedding.embeddings.numpy(), table)
+
+
+def test_kaggle_handle(kaggle, preset):
+    kaggle.answer = preset[1]
+    Backbone.from_preset("kaggle://somebody/bert/keras/mine/2")
+    assert kaggle.calls == [(("somebody/bert/keras/mine/2",), {})]
+
+
+@pytest.mark.parametrize("name", ["bert_tiny_en_uncased", "kaggle://keras/bert/keras/x/1"])
+def test_no_kaggle(kaggle, name):
+    kaggle.answer = ConnectionError("Max retries exceeded\n with url: /api")
+    match = (
+        rf"^{name}: can't be downloaded .ConnectionError: Max retries exceeded with url: /api.; "
+        "check the name and the network, or copy the model here .* and give its directory$"
+    )
+    refused(name, match)
+
+
+def test_presets_are_those_of_our_families():
+    presets = hub._kerashub_presets()
+    wanted = {"bert_base_zh", "roberta_large_en", "xlm_roberta_base_multi", "distil_bert_base_en"}
+    assert presets.keys() >= wanted | {"albert_base_en_uncased"}
+    assert "gpt2_base_en" not in presets  # nobody wants to download it to hear that it is no BERT
+    assert not presets.keys() & families.PRESETS.keys()
+
+
+# === Hugging Face ===
+
+
+def test_hugging_face(hugging_face):
+    hugging_face.answer = GOLDENS / "bert"
+    backbone = Backbone.from_preset("hf://somebody/model")
+    assert backbone.config.family == "bert"
+    ((args, kwargs),) = hugging_face.calls
+    assert args == ("somebody/model",)
+    # As above: nothing that would hide the client's progress bars.
+    assert kwargs.keys() == {"revision", "allow_patterns"}
+    assert kwargs["revision"] is None
+    assert PICKLE not in kwargs["allow_patterns"]
+
+
+def test_hugging_face_revision(hugging_face):
+    hugging_face.answer = GOLDENS / "bert_masked_lm"
+    assert isinstance(kerasbert.load("hf://somebody/model@v2"), kerasbert.MaskedLM)
+    for args, kwargs in hugging_face.calls:
+        assert (args, kwargs["revision"]) == (("somebody/model",), "v2")
+
+
+def test_kerashub_preset_at_hugging_face(hugging_face, preset):
+    hugging_face.answer = preset[1]
+    assert Backbone.from_preset("hf://keras/mine").config.hidden_dim == 8
+    assert len(hugging_face.calls) == 1
+
+
+def test_pickles_only_where_there_is_nothing_else(hugging_face, tmp_path):
+    (tmp_path / "config.json").write_text((GOLDENS / "bert" / "config.json").read_text())
+    hugging_face.answer = tmp_path
+    refused("hf://somebody/model", "has neither model.safetensors nor .* nor pytorch_model.bin")
+    first, second = (kwargs["allow_patterns"] for _, kwargs in hugging_face.calls)
+    assert PICKLE not in first
+    assert second == [*first, PICKLE]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LocalEntryNotFoundError("Cannot find an appropriate cached snapshot folder"),
+        OSError("[Errno 101] Network is unreachable"),
+        ValueError("Repo id must be in the form 'namespace/name'"),
+    ],
+)
+def test_no_hugging_face(hugging_face, error):
+    hugging_face.answer = error
+    match = (
+        rf"^hf://somebody/model: can't be downloaded .{type(error).__name__}: .*; check the name"
+    )
+    refused("hf://somebody/model", match)
+
+
+# === Names of nothing ===
+
+
+def test_typo():
+    refused("bert_tiny_en_uncasd", "^bert_tiny_en_uncasd: neither .*; did you mean bert_tiny_en_un")
+    refused("roberta_bose", "did you mean .*roberta_base")
+    refused("zzzz", "neither a model directory nor a KerasHub preset; or hf://organization/name")
+
+
+def test_architecture():
+    refused("bert_tiny", r"'bert_tiny' names an architecture, which has no weights .* builds it")
+
+
+def test_no_directory(tmp_path):
+    refused(tmp_path / "missing", "missing: no such model directory")
+    refused(f"{tmp_path}/missing/", "missing/: no such model directory")
+    (tmp_path / "config.json").write_text("{}")
+    refused(tmp_path / "config.json", "config.json: is a file; give the model's directory")
+    refused(tmp_path, "holds no model that kerasbert knows")

@@ -1,0 +1,460 @@
+"""Against transformers: directories and ids made by tests/goldens/make_tokenizers.py."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import pytest
+
+import kerasbert
+from kerasbert import BackboneConfig
+from kerasbert.backbone import Backbone
+from kerasbert.checkpoints import tokenizer_files
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES
+from kerasbert.text import (
+    BytePairTokenizer,
+    SentencePieceTokenizer,
+    SpecialTokens,
+    TextPacker,
+    WordPieceTokenizer,
+)
+from kerasbert.text.sentencepiece import lower_number_commas, model_parts
+from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
+
+GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "tokenizers"
+NAMES = sorted(path.name for path in GOLDENS.iterdir())
+BERTS = [name for name in NAMES if name.startswith("bert")]
+FAST, SETTINGS, SPECIAL, ADDED, VOCABULARY = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+)
+MODELS = {"albert": "spiece.model", "xlm_roberta": "sentencepiece.bpe.model"}
+
+
+def family_of(name):
+    return next(f for f in ("bert", "albert", "xlm_roberta", "roberta") if name.startswith(f))
+
+
+def load(directory, family="bert"):
+    return tokenizer_files.load(directory, FAMILIES[family].tokenizer)
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write(path, value):
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8")
+
+
+def edit(path, **changes):
+    """Changes keys of a JSON file; a dot leads into an object, None removes."""
+    content = read(path)
+    for key, value in changes.items():
+        *way, last = key.split("__")
+        place = content
+        for step in way:
+            place = place[step]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    write(path, content)
+
+
+def packed(tokenizer, *texts):
+    features = TextPacker(tokenizer, 128)(*texts)
+    rows = zip(features["token_ids"].numpy(), features["padding_mask"].numpy(), strict=True)
+    return [ids[mask == 1].tolist() for ids, mask in rows]
+
+
+def check(tokenizer, name):
+    expected = read(GOLDENS / name / "expected.json")
+    assert packed(tokenizer, expected["texts"]) == expected["ids"]
+    assert packed(tokenizer, *zip(*expected["pairs"], strict=True)) == expected["pair_ids"]
+
+
+def copied(name, tmp_path, *file_names):
+    directory = tmp_path / "copy"
+    directory.mkdir()
+    for file_name in file_names or (FAST, SETTINGS):
+        shutil.copy(GOLDENS / name / file_name, directory)
+    return directory
+
+
+# === Reading ===
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_in_tokenizer_json(name, tmp_path):
+    check(load(copied(name, tmp_path), family_of(name)), name)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in MODELS])
+def test_vocabulary_files(name, tmp_path):
+    directory = copied(name, tmp_path, SETTINGS)
+    model = read(GOLDENS / name / FAST)["model"]
+    if family_of(name) == "bert":
+        write(directory / VOCABULARY, "".join(f"{piece}\n" for piece in model["vocab"]))
+        added = read(GOLDENS / name / FAST)["added_tokens"]
+        write(directory / ADDED, {token["content"]: token["id"] for token in added})
+    else:
+        write(directory / "vocab.json", model["vocab"])
+        merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+        write(directory / "merges.txt", f"#version: 0.2\n{merges}")
+    check(load(directory, family_of(name)), name)
+
+
+@pytest.mark.parametrize(("name", "model"), MODELS.items())
+def test_sentencepiece_models(name, model, tmp_path):
+    for settings in ((), (SETTINGS,), (SETTINGS, FAST)):
+        directory = copied(name, tmp_path, model, *settings)
+        tokenizer = load(directory, name)
+        check(tokenizer, name)
+        assert tokenizer.assets()["sentencepiece.model"] == (directory / model).read_bytes()
+        shutil.rmtree(directory)
+
+
+def test_the_class_counts_more_than_the_family(tmp_path):
+    # As multilingual MiniLM, a BERT with XLM-R's tokenizer.
+    check(load(copied("xlm_roberta", tmp_path, SETTINGS, MODELS["xlm_roberta"])), "xlm_roberta")
+    shutil.rmtree(tmp_path / "copy")
+    check(load(copied("xlm_roberta", tmp_path)), "xlm_roberta")
+    shutil.rmtree(tmp_path / "copy")
+    with pytest.raises(InputError, match=r"is SentencePiece, but the family has wordpiece"):
+        load(copied("xlm_roberta", tmp_path, MODELS["xlm_roberta"]))
+
+
+def test_through_a_model_directory(tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    write(directory / "config.json", {"model_type": "bert", **SIZES["hf"]})
+    check(kerasbert.tokenizer_from_preset(directory), "bert_uncased")
+
+
+SIZES = {
+    "hf": {
+        "vocab_size": 130,
+        "hidden_size": 4,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 4,
+    }
+}
+
+
+# === Case and accents ===
+
+
+@pytest.mark.parametrize("name", ["bert_uncased", "bert_cased"])
+def test_only_the_normalizer_says_the_case(name, tmp_path):
+    directory = copied(name, tmp_path)
+    edit(directory / SETTINGS, do_lower_case=None, strip_accents=None)
+    check(load(directory), name)
+    (directory / SETTINGS).unlink()
+    check(load(directory), name)
+
+
+@pytest.mark.parametrize("name", ["bert_uncased", "bert_cased"])
+def test_nobody_says_the_case(name, tmp_path):
+    directory = copied(name, tmp_path, SETTINGS)
+    (directory / SETTINGS).unlink()
+    # Capitals that belong to no word, such as those of the Chinese vocabulary, don't count.
+    pieces = [*read(GOLDENS / name / FAST)["model"]["vocab"], "<S>", "[unused1]"]
+    write(directory / VOCABULARY, "\n".join(pieces))
+    check(load(directory), name)
+
+
+def test_settings_count_more_than_the_normalizer(tmp_path):
+    directory = copied("bert_cased", tmp_path)
+    edit(directory / SETTINGS, do_lower_case=True)
+    assert load(directory).lowercase
+    # But of a generic class transformers takes tokenizer.json alone.
+    edit(directory / SETTINGS, tokenizer_class="PreTrainedTokenizerFast")
+    assert not load(directory).lowercase
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_prefix_space_in_tokenizer_json(prefix, tmp_path):
+    name = "roberta_prefix_space" if prefix else "roberta"
+    directory = copied(name, tmp_path, FAST)
+    check(load(directory, "roberta"), name)
+
+
+def test_steps_of_albert_in_tokenizer_json(tmp_path):
+    directory = copied("albert", tmp_path)
+    edit(directory / SETTINGS, do_lower_case=None, keep_accents=None)
+    check(load(directory, "albert"), "albert")
+    content = read(directory / FAST)
+    kept = [s for s in content["normalizer"]["normalizers"] if s["type"] != "Lowercase"]
+    edit(directory / FAST, normalizer__normalizers=kept)
+    assert not load(directory, "albert").lowercase
+    edit(directory / SETTINGS, do_lower_case=True, keep_accents=True)
+    tokenizer = load(directory, "albert")
+    assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, False)
+
+
+# === ALBERT's numbers with commas ===
+
+
+def test_number_commas_are_avoided(tmp_path):
+    data = (GOLDENS / "albert" / "spiece.model").read_bytes()
+    parts = model_parts(data, "spiece.model")
+    number = next(p for p in parts["pieces"] if re.fullmatch("▁[0-9]+,", p))
+    text = [f"a {number[1:]} cat"]
+    ours = load(copied("albert", tmp_path, "spiece.model"), "albert")
+    plain = SentencePieceTokenizer(data, lowercase=True)
+    assert plain.token_to_id(number) in plain.tokenize(text).to_list()[0]
+    assert plain.token_to_id(number) not in ours.tokenize(text).to_list()[0]
+    # Where tokenizer.json has the scores as they are, they stay.
+    shutil.copy(GOLDENS / "albert" / FAST, tmp_path / "copy")
+    vocabulary = [list(pair) for pair in zip(parts["pieces"], parts["scores"], strict=True)]
+    edit(tmp_path / "copy" / FAST, model__vocab=vocabulary)
+    again = load(tmp_path / "copy", "albert")
+    assert not again.avoid_number_commas
+    assert again.tokenize(text).to_list() == plain.tokenize(text).to_list()
+
+
+def test_lower_number_commas():
+    scores = {"9,": -1.0, "▁1,2": -2.0, ",": -3.0, "a,": -4.0, "²,": -5.0, "▁10,": -6.0}
+    changed = {**scores, "9,": -101.0, "²,": -105.0, "▁10,": -106.0}
+    assert lower_number_commas(scores) == changed
+
+
+# === Special and added tokens ===
+
+
+def test_spelled_in_the_special_tokens_map(tmp_path):
+    directory = copied("bert_other_tokens", tmp_path)
+    names = read(directory / SETTINGS)
+    roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    edit(directory / SETTINGS, **dict.fromkeys(roles))
+    with pytest.raises(InputError, match=r"tokenizer.json: lacks the special token \[PAD\]"):
+        load(directory)
+    described = {"content": names["cls_token"], "lstrip": False, "special": True}
+    special = {role: names[role] for role in roles} | {"cls_token": described}
+    write(directory / SPECIAL, {**special, "additional_special_tokens": ["<e1>"]})
+    tokenizer = load(directory)
+    check(tokenizer, "bert_other_tokens")
+    assert tokenizer.special_tokens == ROBERTA_TOKENS
+
+
+def test_the_config_counts_more_than_the_map(tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    write(directory / SPECIAL, {"pad_token": "the", "mask_token": None})
+    assert load(directory).special_tokens == BERT_TOKENS
+    edit(directory / SETTINGS, pad_token=None)
+    assert load(directory).special_tokens.pad == "the"
+
+
+@pytest.mark.parametrize("file", [SETTINGS, SPECIAL])
+def test_named_but_not_there(file, tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    edit(directory / SETTINGS, pad_token=None)
+    content = read(directory / file) if (directory / file).exists() else {}
+    write(directory / file, {**content, "pad_token": {"content": "[pad]"}})
+    with pytest.raises(InputError, match=rf"{file}: pad_token='\[pad\]' is not in .*{FAST}$"):
+        load(directory)
+
+
+def test_a_special_token_that_was_added(tmp_path):
+    directory = tmp_path
+    write(directory / VOCABULARY, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n")
+    with pytest.raises(InputError, match=r"vocab.txt: lacks the special token \[MASK\]"):
+        load(directory)
+    write(directory / ADDED, {"[MASK]": 5})
+    assert load(directory).mask_id == 5
+
+
+ADDED_PROBLEMS = [
+    ({"new": 2}, r"the added token 'new' has the id 2, but that is '\[CLS\]' in .*vocab.txt"),
+    ({"new": 7}, r"vocab.txt: no piece has the id 6, though 'new' has the id 7"),
+    ({"the": 6}, r"the added token 'the' has the id 6, but 5 in .*vocab.txt"),
+    ({"new": "x"}, r"added_tokens.json: is not what Hugging Face"),
+]
+
+
+@pytest.mark.parametrize(("added", "message"), ADDED_PROBLEMS)
+def test_added_tokens_that_do_not_fit(added, message, tmp_path):
+    write(tmp_path / VOCABULARY, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
+    write(tmp_path / ADDED, added)
+    with pytest.raises(InputError, match=message):
+        load(tmp_path)
+
+
+def test_added_to_sentencepiece(tmp_path):
+    directory = copied("albert", tmp_path, "spiece.model")
+    count = len(model_parts((directory / "spiece.model").read_bytes(), "")["pieces"])
+    write(directory / ADDED, {"new": count})
+    with pytest.raises(InputError, match="adds tokens to a SentencePiece model"):
+        load(directory, "albert")
+
+
+def test_a_piece_that_was_trimmed_away(tmp_path):
+    # Line 344 of the Chinese BERT's vocab.txt is U+2028; Hugging Face makes "" of it.
+    directory = copied("bert_uncased", tmp_path)
+    vocabulary = read(directory / FAST)["model"]["vocab"]
+    edit(directory / FAST, model__vocab={**vocabulary, "": len(vocabulary)})
+    assert load(directory).vocabulary[-1] == "\u2028"
+    write(directory / VOCABULARY, "".join(f"{piece}\n" for piece in [*vocabulary, "\u2028"]))
+    check(load(directory), "bert_uncased")
+
+
+# === Refused ===
+
+
+REFUSED = [
+    ("bert_uncased", SETTINGS, {"tokenizer_class": "BertJapaneseTokenizer"}, "tokenizer_class="),
+    ("bert_uncased", SETTINGS, {"tokenize_chinese_chars": False}, "tokenize_chinese_chars=False"),
+    ("bert_uncased", SETTINGS, {"do_basic_tokenize": False}, "do_basic_tokenize=False"),
+    ("bert_uncased", SETTINGS, {"never_split": ["the"]}, r"never_split=\['the'\]"),
+    ("bert_uncased", SETTINGS, {"pad_token": 3}, "pad_token=3 is no token"),
+    ("bert_uncased", FAST, {"model__type": "WordLevel"}, "model.type='WordLevel'"),
+    ("bert_uncased", FAST, {"model__continuing_subword_prefix": "@"}, "subword_prefix='@'"),
+    ("bert_uncased", FAST, {"model__max_input_chars_per_word": 9}, "max_input_chars_per_word=9"),
+    ("bert_uncased", FAST, {"normalizer__handle_chinese_chars": False}, "chinese_chars=False"),
+    ("bert_uncased", FAST, {"normalizer__type": "NFC"}, r"normalizer=\['NFC'\]"),
+    ("bert_uncased", FAST, {"pre_tokenizer__type": "Whitespace"}, r"pre_tokenizer=\['White"),
+    ("bert_uncased", FAST, {"model": None}, "KeyError: 'model'"),
+    ("bert_uncased", FAST, {"model__vocab": 3}, "is not what Hugging Face tokenizers writes"),
+    ("roberta", FAST, {"pre_tokenizer__type": "Whitespace"}, r"pre_tokenizer=\['Whitespace'\]"),
+    ("roberta", FAST, {"pre_tokenizer__use_regex": False}, "pre_tokenizer.use_regex=False"),
+    ("roberta", FAST, {"normalizer": {"type": "NFC"}}, r"normalizer=\['NFC'\]"),
+    ("roberta", FAST, {"model__end_of_word_suffix": "</w>"}, "end_of_word_suffix='</w>'"),
+    ("roberta", FAST, {"model__byte_fallback": True}, "byte_fallback=True"),
+    ("albert", FAST, {"model__byte_fallback": True}, "byte_fallback=True"),
+    ("albert", FAST, {"normalizer": {"type": "NFC"}}, "normalizer='NFC'"),
+    ("albert", FAST, {"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer='Whitespace'"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "changes", "message"), REFUSED)
+def test_refused(name, file, changes, message, tmp_path):
+    directory = copied(name, tmp_path)
+    edit(directory / file, **changes)
+    with pytest.raises(InputError, match=f"{file}: .*{message}") as caught:
+        load(directory, family_of(name))
+    assert "\n" not in str(caught.value)
+
+
+def test_class_in_the_models_config(tmp_path):
+    write(tmp_path / VOCABULARY, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
+    write(tmp_path / "config.json", {"tokenizer_class": "BertJapaneseTokenizer"})
+    with pytest.raises(InputError, match=r"config.json: tokenizer_class='BertJapaneseTokenizer'"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("file", [FAST, SETTINGS, SPECIAL, ADDED])
+def test_bad_json(file, tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    write(directory / file, "{")
+    with pytest.raises(InputError, match=f"{file}: not valid JSON"):
+        load(directory)
+
+
+def test_no_tokenizer(tmp_path):
+    assert not tokenizer_files.exist(tmp_path)
+    with pytest.raises(InputError, match=r"has no tokenizer \(vocab.txt; vocab.json"):
+        load(tmp_path)
+
+
+def test_two_vocabularies(tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    pieces = list(read(directory / FAST)["model"]["vocab"])
+    write(directory / VOCABULARY, "\n".join([*pieces[:-1], "other"]))
+    with pytest.raises(InputError, match=f"{FAST}: has '##at' .* has 'other'; remove"):
+        load(directory)
+
+
+def test_damaged_files(tmp_path):
+    write(tmp_path / "spiece.model", "no model")
+    with pytest.raises(InputError, match=r"spiece.model: is not a SentencePiece model"):
+        load(tmp_path, "albert")
+    (tmp_path / "spiece.model").unlink()
+    write(tmp_path / "vocab.json", {"a": 0, "b": 0})
+    write(tmp_path / "merges.txt", "")
+    with pytest.raises(InputError, match=r"vocab.json: two pieces have the same id"):
+        load(tmp_path, "roberta")
+    write(tmp_path / "vocab.json", {"a": 0, "b": 2})
+    with pytest.raises(InputError, match=r"vocab.json: no piece has the id 1"):
+        load(tmp_path, "roberta")
+
+
+# === Writing ===
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_back_again(name, tmp_path):
+    family = family_of(name)
+    tokenizer = load(GOLDENS / name, family)
+    tokenizer_files.save(tmp_path, tokenizer, 77)
+    assert read(tmp_path / SETTINGS)["model_max_length"] == 77
+    again = load(tmp_path, family)
+    assert again.get_config() == tokenizer.get_config()
+    check(again, name)
+    if name in MODELS:  # either file says it all
+        (tmp_path / MODELS[name]).unlink()
+        check(load(tmp_path, family), name)
+
+
+@pytest.mark.parametrize(("name", "model"), MODELS.items())
+def test_tokenizer_json_as_transformers_has_it(name, model, tmp_path):
+    tokenizer_files.save(tmp_path, load(GOLDENS / name, name), None)
+    ours, theirs = read(tmp_path / FAST), read(GOLDENS / name / FAST)
+    for token in theirs["added_tokens"]:  # of ALBERT's model alone transformers does not know it
+        token["lstrip"] |= token["content"] == "[MASK]"
+    for section in ("added_tokens", "normalizer", "post_processor"):
+        assert ours[section] == theirs[section], section
+    assert ours["model"]["vocab"] == theirs["model"]["vocab"]
+    assert ours["model"]["unk_id"] == theirs["model"]["unk_id"]
+
+
+UNUSUAL = [
+    {"lowercase": True, "strip_accents": True},
+    {"lowercase": True, "replace_quotes": True, "packing": "roberta"},
+    {"replace_quotes": True, "avoid_number_commas": True},
+]
+
+
+@pytest.mark.parametrize("settings", UNUSUAL)
+def test_what_no_class_does_is_written_to_tokenizer_json(settings, tmp_path):
+    tokenizer = SentencePieceTokenizer(GOLDENS / "albert" / "spiece.model", **settings)
+    tokenizer_files.save(tmp_path, tokenizer, None)
+    family = "xlm_roberta" if "packing" in settings else "albert"
+    assert load(tmp_path, family).get_config() == tokenizer.get_config()
+
+
+def test_nothing_that_transformers_has(tmp_path):
+    model = read(GOLDENS / "roberta" / FAST)["model"]
+    tokenizer = BytePairTokenizer(model["vocab"], model["merges"], packing="bert")
+    with pytest.raises(InputError, match="no bytepair tokenizer with the packing 'bert'"):
+        tokenizer_files.save(tmp_path, tokenizer, None)
+
+
+def test_through_save_to_preset(vocabulary, tmp_path):
+    tokens = SpecialTokens(pad="[PAD]", unknown="[UNK]", cls="[CLS]", sep="[SEP]", mask="the")
+    tokenizer = WordPieceTokenizer(vocabulary, strip_accents=False, special_tokens=tokens)
+    config = BackboneConfig(
+        vocabulary_size=len(vocabulary),
+        num_layers=1,
+        hidden_dim=4,
+        num_heads=1,
+        intermediate_dim=4,
+        max_sequence_length=16,
+    )
+    Backbone(config).save_to_preset(tmp_path / "hf", format="hf", tokenizer=tokenizer)
+    again = kerasbert.tokenizer_from_preset(tmp_path / "hf")
+    assert again.get_config() == tokenizer.get_config()
+    assert read(tmp_path / "hf" / SETTINGS)["model_max_length"] == 16
+
+
+def test_usual_tokens_of_the_families():
+    usual = {"bert": BERT_TOKENS, "albert": ALBERT_TOKENS, "xlm_roberta": ROBERTA_TOKENS}
+    for name, tokens in usual.items():
+        directory = GOLDENS / {"bert": "bert_uncased"}.get(name, name)
+        assert load(directory, name).special_tokens == tokens

@@ -1,0 +1,115 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import InputError, MaskedLM, load
+from kerasbert.training.optimizers import adamw
+
+TEXTS = ["the cat sees a dog", "a good dog"]
+BLANKS = ["the [MASK] sees a [MASK] dog", "no blank", "[MASK]"]
+
+
+@pytest.fixture
+def task(tokenizer, tiny_backbone):
+    return MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+
+
+def test_shapes(task, tokenizer):
+    size = tokenizer.vocabulary_size
+    assert task.predict(BLANKS, verbose=0).shape == (3, math.ceil(0.15 * 24), size)
+    features = {"token_ids": np.ones((2, 7), int), "mask_positions": np.zeros((2, 5), int)}
+    logits = task(features)
+    assert tuple(logits.shape) == (2, 5, size)
+    assert logits.dtype == tf.float32
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_weights(tokenizer, tiny_backbone, tied):
+    task = MaskedLM(tiny_backbone(tokenizer, pooler=False), tied=tied)
+    size = tokenizer.vocabulary_size
+    head = (16 * 16 + 16) + 2 * 16 + size + (0 if tied else size * 16)
+    assert task.count_params() == task.backbone.count_params() + head
+
+
+def test_a_pooler_that_is_not_used_is_not_trained(task):
+    assert any(v.path.startswith("pooler/") for v in task.weights)
+    assert not any(v.path.startswith("pooler/") for v in task.trainable_weights)
+
+
+def test_learns_a_text_by_heart(task):
+    task.mask_rate = 0.4
+    task.compile(adamw(1e-2))
+    task.fit(["the cat sees a good dog"] * 1600, batch_size=32, verbose=0)
+    ((cat,), (dog,)) = task.fill_mask(
+        ["the [MASK] sees a good dog", "the cat sees a good [MASK]"], top_k=1
+    )
+    assert (cat[0][0], dog[0][0]) == ("cat", "dog")
+    assert 0.5 < cat[0][1] <= 1
+
+
+def test_loss_is_the_weighted_mean(task):
+    task.compile()
+    features, labels, weights = task.training_examples(0, {"text": TEXTS}, None, None)
+    logits = task(features).numpy().astype("float64")
+    log_scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    losses = -np.take_along_axis(log_scores, labels.numpy()[..., None], -1)[..., 0]
+    expected = (losses * weights.numpy()).sum() / weights.numpy().sum()
+    found = task.evaluate(features, labels, sample_weight=weights, verbose=0)[0]
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_pairs(task):
+    features, _, _ = task.training_examples(
+        0, {"text": TEXTS, "text_pair": TEXTS[::-1]}, None, None
+    )
+    assert features["segment_ids"].numpy().any()
+
+
+def test_labels_are_refused(task):
+    task.compile()
+    with pytest.raises(InputError, match="masked_lm makes its labels from the text; leave y out"):
+        task.fit(TEXTS, [0, 1], verbose=0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.5])
+def test_bad_mask_rate(tokenizer, tiny_backbone, rate):
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer, mask_rate=rate)
+    with pytest.raises(InputError, match="mask_rate must be between 0 and 1"):
+        task.training_examples(0, {"text": TEXTS}, None, None)
+
+
+def test_bad_activation(tokenizer, tiny_backbone):
+    with pytest.raises(ValueError, match="activation must be one of"):
+        MaskedLM(tiny_backbone(tokenizer), activation="swoosh")
+
+
+def test_settings_of_the_head_are_kept(tokenizer, tiny_backbone, tmp_path):
+    head = {"tied": False, "activation": "relu", "layer_norm_epsilon": 1e-3}
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer, mask_rate=0.3, **head)
+    task.save_to_preset(tmp_path / "model")
+    task.save(tmp_path / "model.keras")
+    expected = task(task.text_features(BLANKS)).numpy()
+    for loaded in (load(tmp_path / "model"), keras.models.load_model(tmp_path / "model.keras")):
+        assert loaded.head_config() == task.head_config() | head
+        layer = loaded.get_layer("mlm_head")
+        assert {name: getattr(layer, name) for name in head} == head
+        np.testing.assert_allclose(loaded(loaded.text_features(BLANKS)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "bytepair"}, {"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"}],
+    ids=lambda settings: settings["kind"],
+)
+def test_masks_of_other_tokenizers(make_tokenizer, tiny_backbone, settings, answer):
+    tokenizer = make_tokenizer(settings)
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    blanks = ["the <mask> sees <mask>", "no [MASK]"]
+    guesses = task.fill_mask(blanks)
+    assert [len(text) for text in guesses] == [2, 0]
+    two, none = answer(task, text=blanks)
+    assert (two["masks"], none["masks"]) == (2, 0)
+    assert two["tokens"] == [[piece for piece, _ in mask] for mask in guesses[0]]

@@ -1,0 +1,299 @@
+"""Every family with every task, from the tables alone."""
+
+import dataclasses
+import json
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import Backbone, BackboneConfig, MaskedLM, Pretrainer, families, load
+from kerasbert.data.corpus import Corpus
+from kerasbert.data.prepare import prepare_corpus
+from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.serving.client import SavedModelClient, answer_rows
+from kerasbert.zoo import TASKS
+
+TINY = {
+    "num_layers": 2,
+    "hidden_dim": 16,
+    "num_heads": 2,
+    "intermediate_dim": 24,
+    "max_sequence_length": 24,
+    "initializer_range": 0.2,
+}
+TEXTS = ["The cat sees a good dog.", "They like it", "a bad, sad 中国 bird!", "x"]
+PAIRS = (TEXTS, TEXTS[::-1])
+CLASSES = ["one", "two", "three"]
+
+
+def tiny_config(family, tokenizer, **facts):
+    """The family's smallest architecture, made smaller still."""
+    presets = families.FAMILIES[family].presets.values()
+    smallest = min(presets, key=lambda facts: facts["hidden_dim"] * facts["num_layers"])
+    narrow = {"embedding_dim": 8} if smallest.get("embedding_dim") else {}
+    size = {**TINY, **narrow, "vocabulary_size": tokenizer.vocabulary_size}
+    return BackboneConfig(**{**smallest, **size, **facts})
+
+
+def first_families(key):
+    """The first family of each kind."""
+    found = {}
+    for name, family in families.FAMILIES.items():
+        found.setdefault(key(family), name)
+    return list(found.values())
+
+
+# One family for every way to tokenize.
+TOKENIZATIONS = first_families(lambda family: json.dumps(dict(family.tokenizer)))
+
+
+# === What each task learns from ===
+
+
+def features_of(task, *texts):
+    return {name: value.numpy() for name, value in task.text_features(*texts).items()}
+
+
+def text_only(task):
+    return {"x": TEXTS}
+
+
+def text_and_names(task):
+    return {"x": TEXTS, "y": [*CLASSES, CLASSES[0]]}
+
+
+def token_classes(count):
+    def examples(task):
+        features = features_of(task, TEXTS)
+        weights = features["padding_mask"].astype("float32")
+        return {"x": features, "y": features["token_ids"] % count, "sample_weight": weights}
+
+    return examples
+
+
+def spans(task):
+    y = {"start_logits": np.array([1, 2, 3, 4]), "end_logits": np.array([4, 3, 3, 4])}
+    return {"x": features_of(task, *PAIRS), "y": y}
+
+
+#: By task: arguments beyond the backbone, arguments of `fit`, text to predict on.
+USES = {
+    "MaskedLM": ({}, text_only, [TEXTS]),
+    "Pretrainer": ({}, text_only, [TEXTS]),
+    "QuestionAnswerer": ({}, spans, PAIRS),
+    "ReplacedTokenDetector": ({}, token_classes(2), [TEXTS]),
+    "TextClassifier": ({"classes": CLASSES}, text_and_names, [TEXTS]),
+    "TokenClassifier": ({"classes": CLASSES}, token_classes(3), [TEXTS]),
+}
+
+#: Weights that may stay as they are, by task. A softmax does not change when all its scores move
+#: alike: the bias of keys moves all scores of a row, and a question answerer's softmax is over the
+#: tokens, which the last biases move alike.
+STILL = dict.fromkeys(TASKS, ("attention/key/bias",))
+STILL["QuestionAnswerer"] += ("span_head/bias", "layer_1/output_layer_norm/beta")
+
+
+def build(family, name, tokenizer):
+    random.seed(0)  # Keras draws the seeds of initializers and dropout from it
+    config = tiny_config(family, tokenizer)
+    if TASKS[name].needs_pooler(config):
+        config = dataclasses.replace(config, pooler=True)
+    return TASKS[name](Backbone(config), tokenizer=tokenizer, **USES[name][0])
+
+
+def predict(task):
+    """What the task makes of text."""
+    texts = USES[type(task).__name__][2]
+    outputs = task(task.text_features(*texts), training=False)
+    outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(theirs[name], value, atol=1e-5)
+
+
+def assert_same_rows(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            if np.asarray(value).dtype.kind == "f":
+                np.testing.assert_allclose(other[name], value, atol=1e-5)
+            else:
+                assert other[name] == value
+
+
+# === Family by task ===
+
+
+@pytest.fixture(scope="module")
+def tokenizer_of(make_tokenizer):
+    return lambda family: make_tokenizer(families.FAMILIES[family].tokenizer)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(family, name) for family in families.FAMILIES for name in TASKS],
+    ids="-".join,
+)
+def task(request, tokenizer_of):
+    family, name = request.param
+    return build(family, name, tokenizer_of(family))
+
+
+def test_every_task_has_its_use():
+    assert USES.keys() == TASKS.keys()
+
+
+def test_one_step_moves_every_weight(task):
+    before = {variable.path: variable.numpy() for variable in task.trainable_variables}
+    task.compile(run_eagerly=True)  # to trace a step takes longer than to take it
+    task.fit(**USES[type(task).__name__][1](task), batch_size=4, verbose=0)
+    still = [
+        variable.path
+        for variable in task.trainable_variables
+        if np.abs(variable.numpy() - before[variable.path]).max() < 1e-6  # decay alone moves less
+        and not variable.path.endswith(STILL[type(task).__name__])
+    ]
+    assert still == []
+
+
+def test_save_and_load(task, tmp_path):
+    task.save_to_preset(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert type(loaded) is type(task)
+    assert loaded.backbone.config == task.backbone.config
+    assert loaded.head_config() == task.head_config()
+    assert loaded.tokenizer.get_config() == task.tokenizer.get_config()
+    assert loaded.new_weights == []
+    assert_same(predict(task), predict(loaded))
+
+
+# All tasks of the first family, two of every other in turn: exports take their time.
+EXPORTS = [
+    (family, name)
+    for i, family in enumerate(families.FAMILIES)
+    for j, name in enumerate(TASKS)
+    if i == 0 or (i - j) % 3 == 0
+]
+
+
+@pytest.mark.parametrize(("family", "name"), EXPORTS)
+def test_export(family, name, tokenizer_of, tmp_path):
+    task = build(family, name, tokenizer_of(family))
+    task.export(tmp_path / "1", check=False)
+    inputs, function = task.serving_signature()
+    texts = dict.fromkeys(inputs, TEXTS)
+    live = function(**{name: tf.constant(column) for name, column in texts.items()})
+    assert_same_rows(answer_rows(live), SavedModelClient(tmp_path)(**texts))
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), list(zip(TOKENIZATIONS, reversed(TASKS), strict=False))
+)
+def test_export_answers_in_a_fresh_process(family, name, tokenizer_of, tmp_path):
+    build(family, name, tokenizer_of(family)).export(tmp_path / "1")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_keras_file(name, tokenizer_of, tmp_path):
+    family = TOKENIZATIONS[list(TASKS).index(name) % len(TOKENIZATIONS)]
+    task = build(family, name, tokenizer_of(family))
+    expected = predict(task)
+    task.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.backbone.config == task.backbone.config
+    assert loaded.head_config() == task.head_config()
+    assert loaded.tokenizer.get_config() == task.tokenizer.get_config()
+    assert_same(expected, predict(loaded))
+
+
+# === A new family is a table ===
+
+
+@pytest.fixture
+def toybert(monkeypatch):
+    bert = families.FAMILIES["bert"]
+    facts = {**bert.presets["bert_tiny"], "family": "toybert", "activation": "relu"}
+    layout = dataclasses.replace(
+        bert.layouts["hf"],
+        model_type="toybert",
+        prefix="toybert.",
+        models={task: f"Toy{name}" for task, name in bert.layouts["hf"].models.items()},
+        encoder=tuple((*row[:2], f"toy.{row[2]}") for row in bert.layouts["hf"].encoder),
+    )
+    family = families.Family(
+        presets={"toybert_tiny": facts}, tokenizer=bert.tokenizer, layouts={"hf": layout}
+    )
+    monkeypatch.setitem(families.FAMILIES, "toybert", family)
+    monkeypatch.setitem(families.PRESETS, "toybert_tiny", facts)
+
+
+@pytest.mark.parametrize("format", ["kerasbert", "hf"])
+def test_a_new_family_needs_no_code(toybert, tokenizer, tmp_path, format):
+    facts = {**TINY, "vocabulary_size": tokenizer.vocabulary_size}
+    config = BackboneConfig.from_preset("toybert_tiny", **facts)
+    for name, model in (
+        ("encoder", Backbone(config)),
+        ("task", MaskedLM(Backbone(config), tokenizer=tokenizer)),
+    ):
+        model.save_to_preset(tmp_path / name, format=format)
+        loaded = load(tmp_path / name)
+        assert type(loaded) is type(model)
+        stored = {variable.path: variable.numpy() for variable in loaded.weights}
+        for variable in model.weights:
+            if variable.path in stored or not variable.path.startswith("pooler/"):
+                np.testing.assert_array_equal(stored[variable.path], variable.numpy())
+    assert loaded.backbone.config.family == "toybert"
+    assert_same(predict(model), predict(loaded))
+
+
+def test_names_of_a_new_family_are_its_own(toybert, tokenizer, tmp_path):
+    config = tiny_config("toybert", tokenizer)
+    Backbone(config).save_to_preset(tmp_path / "model", format="hf")
+    stored = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (stored["model_type"], stored["architectures"]) == ("toybert", ["ToyBertModel"])
+    assert stored["hidden_act"] == "relu"
+
+
+# === Pretraining with every tokenizer ===
+
+
+@pytest.mark.parametrize("family", TOKENIZATIONS)
+def test_pretraining_from_a_corpus(family, tokenizer_of, corpus_files, tmp_path):
+    tokenizer = tokenizer_of(family)
+    prepare_corpus([str(path) for path in corpus_files], tokenizer, tmp_path / "corpus")
+    corpus = Corpus(tmp_path / "corpus")
+    assert corpus.tokenizer.get_config() == tokenizer.get_config()
+    batches = PretrainingBatches(corpus, 8, 24, mask_rate=0.3, whole_word=True)
+    features, labels, weights = batches.batch(0)
+
+    ids, mask = features["token_ids"].numpy(), features["padding_mask"].numpy()
+    used = weights["mlm_logits"].numpy() == 1
+    hidden = np.zeros(ids.shape, bool)
+    for row, positions in enumerate(features["mask_positions"].numpy()):
+        hidden[row, positions[used[row]]] = True
+        ids[row, positions[used[row]]] = labels["mlm_logits"].numpy()[row, used[row]]
+    special = np.isin(ids, tokenizer.special_token_ids)
+    assert hidden.any()
+    assert not (hidden & special).any()
+    # All pieces of a word or none.
+    continues = tokenizer.continues_word[ids[:, 1:]] & ~special[:, :-1] & ~special[:, 1:]
+    np.testing.assert_array_equal(hidden[:, 1:][continues], hidden[:, :-1][continues])
+
+    assert (ids[:, 0] == tokenizer.cls_id).all()
+    np.testing.assert_array_equal(ids == tokenizer.pad_id, mask == 0)
+    separators = 3 if tokenizer.packing == "roberta" else 2
+    np.testing.assert_array_equal((ids == tokenizer.sep_id).sum(axis=1), separators)
+    assert features["segment_ids"].numpy().any() == (tokenizer.packing == "bert")
+
+    config = tiny_config(family, tokenizer, pooler=True)
+    task = Pretrainer(Backbone(config), tokenizer=tokenizer)
+    task.compile(run_eagerly=True)
+    history = task.fit(batches.dataset(0, 1), verbose=0).history
+    assert np.isfinite(history["loss"]).all()
