@@ -11,13 +11,14 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, Interrupted
 
 
 def run(recipe: str) -> None:
     """Runs a program: flags in, the recipe's result as JSON on the last line of stdout.
 
-    The exit status is 0, or 1 after one line on standard error if the input was bad.
+    The exit status is 0; 1 after one line on standard error if the input was bad; 128 and the
+    signal's number if a signal stopped it.
 
     Args:
         recipe: the name of a module in `kerasbert.recipes` with a function of the same name, whose
@@ -127,4 +128,7 @@ def _main(argv: list[str], options_class: type, function: Callable) -> None:
     except (InputError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+    except Interrupted as interruption:
+        sys.stderr.write(f"{interruption}\n")
+        sys.exit(128 + interruption.signal)
     print(json.dumps(result, ensure_ascii=False))

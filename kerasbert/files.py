@@ -32,9 +32,14 @@ def read_json(path: str | os.PathLike) -> dict:
 
 def write_json(path: str | os.PathLike, value: dict) -> None:
     """Writes `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes `text` as UTF-8, atomically."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -55,6 +60,8 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In a container a killed process's number comes again.
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror or error}") from None

@@ -51,7 +51,10 @@ def _by_name(names: Mapping[str, str]):
 
     def write(value, facts):
         if value not in written:
-            raise InputError(f"has no name for the activation {value!r}")
+            raise InputError(
+                f"the format has no name for the activation {value!r}; it has {', '.join(written)} "
+                "(activation= on loading, convert.py --activation)"
+            )
         return written[value]
 
     return read, write

@@ -210,7 +210,7 @@ class PretrainingBatches:
                     [seed, epoch, tf.fill([self.batch_size], tf.constant(use, tf.int64))], 1
                 ),
                 max_index=tf.constant(size - 1, tf.int64),
-                rounds=4,
+                rounds=16,  # with 4, few windows are hardly shuffled
             )
 
         window = shuffled(index % self.windows, self.windows, 0)

@@ -22,6 +22,12 @@ class ConvertOptions:
         help="write it with another activation: gelu_tanh where a format knows no other GELU "
         "(google; kerashub's BERT), which changes the outputs a little",
     )
+    vocabulary_size: int | None = option(
+        None, help="resize the token embeddings: old rows stay, new ones start at random"
+    )
+    max_sequence_length: int | None = option(
+        None, help="resize the positions: more of them repeat the old ones from the first on"
+    )
 
 
 def convert(options: ConvertOptions) -> dict:
@@ -55,9 +61,9 @@ def convert(options: ConvertOptions) -> dict:
 
 
 def _changes(preset: checkpoints.Preset, options: ConvertOptions) -> dict:
-    if options.activation is None:
-        return {}
-    facts = {"activation": options.activation}
+    names = ("activation", "vocabulary_size", "max_sequence_length")
+    facts = {name: getattr(options, name) for name in names}
+    facts = {name: value for name, value in facts.items() if value is not None}
     return facts if preset.config["task"] is None else {"backbone": facts}
 
 

@@ -9,14 +9,14 @@ import keras
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.errors import InputError
 from kerasbert.options import option
+from kerasbert.recipes.training import Run, TrainingOptions
 from kerasbert.tasks import TextClassifier
-from kerasbert.training.optimizers import Warmup, adamw
-from kerasbert.training.progress import TrainingBar
-from kerasbert.training.run_directory import ReportMetrics, RunDirectory
+from kerasbert.training.launch import in_worker, launch
+from kerasbert.training.strategies import make_strategy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneOptions:
+class FinetuneOptions(TrainingOptions):
     """Options of `finetune`."""
 
     init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
@@ -33,9 +33,7 @@ class FinetuneOptions:
         None, help="tokens a text may have, the rest is cut off; default: as in pretraining"
     )
     learning_rate: float = option(5e-5, help="the peak, after the warm-up")
-    warmup: float = option(0.1, help="share of the steps in which the learning rate rises")
     dropout: float | None = option(None, help="everywhere; default: as in the model")
-    seed: int = option(0, help="decides the new weights and the order of the texts")
     output: str = option(help="the run directory; the model is output/model")
 
 
@@ -44,39 +42,51 @@ def finetune(options: FinetuneOptions) -> dict:
 
     The model appears under `output/model` when training has ended, whole or not at all.
     """
+    options.check()
+    if options.epochs < 1 or options.batch_size < 1:
+        raise InputError("--epochs and --batch_size must be 1 or more")
+    if options.workers > 1 and not in_worker():
+        return launch(options.workers)
+    strategy = make_strategy(options.strategy, options.num_virtual_devices)
     train = _read(options.train, options)
     validation = _read(options.validation, options) if options.validation else None
     classes = train.classes
     if validation:
         validation.check_classes(classes)
-    if options.epochs < 1 or options.batch_size < 1:
-        raise InputError("--epochs and --batch_size must be 1 or more")
     keras.utils.set_random_seed(options.seed)
-    model = _build(train, classes, options)
-    run = RunDirectory(options.output, dataclasses.asdict(options))
-    steps = options.epochs * math.ceil(len(train) / options.batch_size)
-    model.compile(adamw(Warmup(options.learning_rate, steps, round(options.warmup * steps))))
-    model.fit(
-        train.texts,
-        train.labels,
-        batch_size=options.batch_size,
-        epochs=options.epochs,
+    steps_per_epoch = math.ceil(len(train) / options.batch_size)
+    steps = options.epochs * steps_per_epoch
+    with strategy.scope():
+        model = _build(train, classes, options)
+        model.compile(options.make_optimizer(options.learning_rate, steps))
+    run = Run(options, strategy)
+    run.train(
+        model,
+        lambda step: model.training_batches(
+            train.texts,
+            train.labels,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            start=step,
+        ),
+        steps,
+        report_every=steps_per_epoch,
         validation_data=validation and (validation.texts, validation.labels),
-        callbacks=[TrainingBar("finetune", steps), ReportMetrics(run, f"finetune {options.train}")],
-        verbose=0,
+        title=f"finetune {options.train}",
+        verb="finetune",
     )
-    model.save_to_preset(run.model)
+    run.finish(model)
     result = {
-        "model": str(run.model),
+        "model": str(run.directory.model),
         "classes": classes,
         "train_examples": len(train),
         "new_weights": model.new_weights,
-        "curves": str(run.curves),
+        "curves": str(run.directory.curves),
     }
     if validation:
-        report = run.reports()[-1]
+        report = run.last_report()
         result["validation_examples"] = len(validation)
-        result["accuracy"] = report["val_accuracy"]
+        result["accuracy"] = report.get("val_accuracy")
         result["majority_baseline"] = majority_accuracy(train, validation)
     return result
 
@@ -99,6 +109,7 @@ def _build(train: Examples, classes: list[str], options: FinetuneOptions) -> Tex
         pair=len(train.texts) == 2,
         sequence_length=options.sequence_length,
         backbone=backbone,
+        dtype=options.dtype,
         **rates,
     )
 

@@ -11,14 +11,14 @@ from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.options import option
+from kerasbert.recipes.training import Run, TrainingOptions
 from kerasbert.tasks import Pretrainer
-from kerasbert.training.optimizers import Warmup, adamw
-from kerasbert.training.progress import TrainingBar
-from kerasbert.training.run_directory import ReportMetrics, RunDirectory
+from kerasbert.training.launch import in_worker, launch
+from kerasbert.training.strategies import make_strategy, sharded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainOptions:
+class PretrainOptions(TrainingOptions):
     """Options of `pretrain`."""
 
     corpus: str = option(help="the corpus directory that prepare_corpus.py wrote")
@@ -30,15 +30,13 @@ class PretrainOptions:
         None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
     )
     steps: int = option(10_000, help="training steps")
-    batch_size: int = option(64, help="examples a step")
+    batch_size: int = option(64, help="examples a step, over all devices")
     sequence_length: int = option(128, help="tokens an example")
     learning_rate: float = option(1e-3, help="the peak, after the warm-up")
-    warmup: float = option(0.1, help="share of the steps in which the learning rate rises")
     dropout: float = option(0.1, help="everywhere in the encoder; 0 suits short runs")
     objective: str = option("nsp", help="nsp (next sentence) or sop (sentence order)")
     mask_rate: float = option(0.15, help="share of the tokens that are predicted")
     whole_word: bool = option(False, help="mask all pieces of a word together")
-    seed: int = option(0, help="decides weights, order, pairs and masks")
     output: str = option(help="the run directory; the model is output/model")
     validation_every: int = option(500, help="steps between two lines of metrics.jsonl")
     validation_batches: int = option(32, help="batches of the validation corpus that are looked at")
@@ -47,48 +45,46 @@ class PretrainOptions:
 def pretrain(options: PretrainOptions) -> dict:
     """Trains with MLM + NSP or SOP; returns the last metrics.
 
-    The model appears under `output/model` when training has ended, whole or not at all.
+    The model appears under `output/model` when training has ended, whole or not at all. A run that
+    was cut off goes on from its last checkpoint when it is started again.
     """
+    _check(options)
+    if options.workers > 1 and not in_worker():
+        return launch(options.workers)
+    strategy = make_strategy(options.strategy, options.num_virtual_devices)
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
-    _check(options)
     batches = make_batches(corpus, options)
     keras.utils.set_random_seed(options.seed)
-    model = build(corpus, options)
-    run = RunDirectory(options.output, dataclasses.asdict(options))
-
+    with strategy.scope():
+        model = build(corpus, options)
+    run = Run(options, strategy)
     validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
     validation_data = validation and validation.dataset(steps=options.validation_batches).cache()
-    title = f"{options.init or options.preset} on {corpus.directory.name}"
-    callbacks = [TrainingBar("pretrain", options.steps), ReportMetrics(run, title)]
-    # Reports come at equal distances; what is left over is a shorter stretch at the end.
-    whole, rest = divmod(options.steps, options.validation_every)
-    stretches = [(0, whole, options.validation_every), (options.steps - rest, 1, rest)]
-    for start, epochs, steps in stretches:
-        if epochs and steps:
-            model.fit(
-                batches.dataset(start),
-                epochs=epochs,
-                steps_per_epoch=steps,
-                validation_data=validation_data,
-                callbacks=callbacks,
-                verbose=0,
-            )
-    model.save_to_preset(run.model)
-    result = {"model": str(run.model), "steps": options.steps, "curves": str(run.curves)}
-    result["train"] = {k: v for k, v in run.reports()[-1].items() if not k.startswith("val_")}
+    run.train(
+        model,
+        batches.dataset,
+        options.steps,
+        report_every=options.validation_every,
+        validation_data=validation_data and sharded(validation_data),
+        title=f"{options.init or options.preset} on {corpus.directory.name}",
+        verb="pretrain",
+    )
+    result = {"model": str(run.directory.model), "steps": options.steps}
+    result["curves"] = str(run.directory.curves)
+    result["train"] = {k: v for k, v in run.last_report().items() if not k.startswith("val_")}
+    run.finish(model)
     if validation:
         result["held_out"] = evaluate_pretraining(model, corpus, validation, options)
     return result
 
 
 def _check(options: PretrainOptions) -> None:
+    options.check()
     for name in ("steps", "batch_size", "validation_every", "validation_batches"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} must be 1 or more, found {getattr(options, name)}")
-    if not 0 <= options.warmup <= 1:
-        raise InputError(f"--warmup must be between 0 and 1, found {options.warmup}")
 
 
 def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = None):
@@ -115,7 +111,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         "seed": options.seed,
     }
     if options.init:
-        model = Pretrainer.from_preset(options.init, backbone=rates, **head)
+        model = Pretrainer.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
         if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
                 f"{options.corpus}: was not prepared with the tokenizer of {options.init}; "
@@ -125,9 +121,10 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         facts = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
         facts["padding_id"] = corpus.tokenizer.pad_id
         config = BackboneConfig.from_preset(options.preset, **facts)
-        model = Pretrainer(Backbone(config), tokenizer=corpus.tokenizer, **head)
-    warmup_steps = round(options.warmup * options.steps)
-    model.compile(adamw(Warmup(options.learning_rate, options.steps, warmup_steps)))
+        model = Pretrainer(
+            Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
+        )
+    model.compile(options.make_optimizer(options.learning_rate, options.steps))
     return model
 
 
@@ -143,7 +140,7 @@ def evaluate_pretraining(
         options: how many batches.
     """
     data = validation.dataset(steps=options.validation_batches)
-    metrics = model.evaluate(data, verbose=0, return_dict=True)
+    metrics = model.evaluate(sharded(data), verbose=0, return_dict=True)
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
     for _, labels, weights in data.as_numpy_iterator():
         used = weights[keys.MLM_LOGITS] > 0

@@ -163,6 +163,31 @@ class Task(ExactModel):
             **kwargs,
         )
 
+    def training_batches(
+        self, x, y=None, sample_weight=None, *, batch_size: int, seed: int = 0, start: int = 0
+    ):
+        """Examples of text for `fit`, without end; a pure function of (seed, step).
+
+        Args:
+            x: text that is not a dataset, in any form that `fit` takes.
+            y: labels, or None.
+            sample_weight: weights, or None.
+            batch_size: examples a step; the last batch of an epoch may have fewer.
+            seed: decides the order, another one in every epoch, and what is drawn at random.
+            start: the step of the first batch; reaching it costs nothing.
+
+        Returns:
+            A `tf.data.Dataset` of `(features, y, sample_weight)`, without what there is not.
+        """
+        from kerasbert.data import text_batches
+
+        batches = text_batches.shuffled(
+            x, y, sample_weight, batch_size=batch_size, seed=seed, start=start
+        )
+        return text_batches.convert(
+            batches, lambda number, batch: _without_none(self.training_examples(number, *batch))
+        )
+
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
@@ -187,14 +212,16 @@ class Task(ExactModel):
     ):
         """Batches of examples; with `anew`, what is random in them changes from epoch to epoch."""
         from kerasbert.data import text_batches
+        from kerasbert.training.strategies import sharded
 
         batches = text_batches.batches(
             x, y, sample_weight, batch_size=batch_size or 32, shuffle=shuffle
         )
-        return text_batches.convert(
+        examples = text_batches.convert(
             text_batches.with_random_numbers(batches, anew),
             lambda number, batch: _without_none(self.training_examples(number, *batch)),
         )
+        return sharded(examples)
 
     # === Save and load ===
 

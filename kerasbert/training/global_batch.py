@@ -71,12 +71,27 @@ class GlobalMean(keras.losses.Loss):
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
 
 
+@keras.saving.register_keras_serializable("kerasbert")
+@keras.saving.register_keras_serializable("kerasbert")
 class FunctionLoss(keras.losses.Loss):
     """A function of labels and outputs as a loss; the mean over the batch."""
 
-    def __init__(self, function):
-        super().__init__(name=getattr(function, "__name__", "loss"))
-        self.call = function
+    def __init__(self, function, **kwargs):
+        super().__init__(**{"name": getattr(function, "__name__", "loss"), **kwargs})
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        """What the function gives."""
+        return self.function(y_true, y_pred)
+
+    def get_config(self):
+        """The function, by its registered name."""
+        return {"function": keras.saving.serialize_keras_object(self.function)}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["function"]))
 
 
 def global_mean(loss):
@@ -98,7 +113,7 @@ def exact_updates(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
         optimizer: any of Keras's; changed in place.
 
     Returns:
-        The optimizer.
+        The optimizer; its `skipped_steps` and `skipped_in_a_row` count.
 
     Raises:
         InputError: it accumulates gradients itself, or overwrites weights with their average, which
@@ -109,8 +124,18 @@ def exact_updates(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
             raise InputError(
                 f"an optimizer with {option} is not exact under a strategy; leave it out"
             )
+    if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
+        with optimizer._distribution_strategy.scope():
+            # Steps that were skipped, in all and since the last that was not.
+            optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
     optimizer._backend_apply_gradients = types.MethodType(_apply_gradients, optimizer)
+    # Keras puts the averages in place of the weights whenever `fit` ends, and trains on from them.
+    optimizer.finalize_variable_values = lambda variables: None
     return optimizer
+
+
+def _counter() -> keras.Variable:
+    return keras.Variable(0, dtype="int32", trainable=False, aggregation="only_first_replica")
 
 
 def _apply_gradients(optimizer, gradients, variables) -> None:
@@ -122,6 +147,9 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", dense)
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(_values(g))) for g in gradients])
+    skipped = tf.cast(~finite, tf.int32)
+    optimizer.skipped_steps.assign_add(skipped)
+    optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + 1) * skipped)
     gradients = optimizer._clip_gradients(gradients)
     averages = _averages(optimizer, variables)
 
@@ -140,7 +168,9 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
             arguments = (gradient, average, finite, rate, momentum)
             strategy.extended.update(variable, one, args=arguments, group=False)
 
-    first = tf.cast(optimizer.iterations == 0, tf.float32)
+    # Averages begin as 0, so the first step that is not skipped sets them.
+    done = optimizer.iterations - tf.cast(optimizer.skipped_steps, optimizer.iterations.dtype)
+    first = tf.cast(done == 0, tf.float32)
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
     tf.__internal__.distribute.interim.maybe_merge_call(
         update, strategy, gradients, finite, optimizer.learning_rate, momentum

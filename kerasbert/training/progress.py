@@ -54,7 +54,7 @@ class TrainingBar(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
-        done = int(self.model.optimizer.iterations)
+        done = int(self.model.optimizer.iterations.numpy())
         if logs and "loss" in logs:
             self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}", refresh=False)
         self.bar.update(done - self.bar.n)

@@ -18,6 +18,7 @@ class RunDirectory:
     """The directory of one run.
 
         config.json      the settings
+        checkpoints/     the state to go on from
         metrics.jsonl    a JSON object for every report
         curves.png       their picture
         model/           the trained model, when the run has ended well
@@ -25,22 +26,30 @@ class RunDirectory:
     Args:
         path: created if it is not there.
         settings: what the run was started with; JSON types.
+        step: the step that the run goes on from; reports of later steps are dropped.
+        write: whether this process is the one that writes.
 
     Raises:
         InputError: it holds the model of a finished run already, or can't be written.
     """
 
-    def __init__(self, path: str | os.PathLike, settings: dict):
+    def __init__(
+        self, path: str | os.PathLike, settings: dict, step: int = 0, *, write: bool = True
+    ):
         self.path = pathlib.Path(path)
         if self.model.exists():
             raise InputError(
                 f"{self.model} exists already: that run has ended; "
                 "choose another --output or remove it"
             )
+        if not write:
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
-            (self.path / METRICS).write_text("")
+            kept = [report for report in self.reports() if report["step"] <= step]
+            lines = "".join(json.dumps(report) + "\n" for report in kept)
+            files.write_text(self.path / METRICS, lines)
         except OSError as error:
             raise InputError(f"{self.path} can't be written: {error.strerror}") from None
 
@@ -61,6 +70,8 @@ class RunDirectory:
 
     def reports(self) -> list[dict]:
         """All lines of the metrics."""
+        if not (self.path / METRICS).exists():
+            return []
         with open(self.path / METRICS, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
@@ -81,7 +92,7 @@ class ReportMetrics(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Reports step, seconds and metrics."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         seconds = round(time.monotonic() - self._start, 3)
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.run.report(step=step, seconds=seconds, **metrics)

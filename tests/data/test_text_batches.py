@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.text_batches import batches, split
+from kerasbert.data.text_batches import batches, shuffled, split
 
 TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
 SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
@@ -129,3 +129,40 @@ def test_datasets_are_not_split():
     dataset = tf.data.Dataset.from_tensors(TEXTS)
     with pytest.raises(ValueError, match="validation_split"):
         split(dataset, None, None, 0.2)
+
+
+# === shuffled ===
+
+
+def orders(start=0, seed=0, steps=20):
+    """The labels of batches of 3 out of 10; every text must have kept its label."""
+    texts = [str(i) for i in range(10)]
+    found = []
+    dataset = shuffled((texts, texts), range(10), batch_size=3, seed=seed, start=start)
+    for number, (step, (text, y, weight)) in enumerate(dataset.take(steps)):
+        assert int(step) == start + number
+        assert weight is None
+        expected = [str(i).encode() for i in y.numpy()]
+        assert text["text"].numpy().tolist() == text["text_pair"].numpy().tolist() == expected
+        found.append(y.numpy().tolist())
+    return found
+
+
+@pytest.mark.parametrize("start", [1, 4, 7, 400_000_001])
+def test_shuffled_from_anywhere(start):
+    if start < 20:
+        assert orders(start, steps=20 - start) == orders()[start:]
+    assert orders(start) == orders(start)
+
+
+def test_shuffled_visits_every_example_once_an_epoch():
+    found = orders()
+    epochs = [[y for batch in found[i : i + 4] for y in batch] for i in range(0, 20, 4)]
+    assert [len(batch) for batch in found] == [3, 3, 3, 1] * 5
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in [*epochs, range(10)]}) == 6
+
+
+def test_shuffled_by_seed():
+    firsts = {tuple(map(tuple, orders(seed=seed, steps=4))) for seed in range(5)}
+    assert len(firsts) == 5

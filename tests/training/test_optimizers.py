@@ -1,9 +1,12 @@
+import math
+
 import keras
 import numpy as np
 import pytest
 
+from kerasbert import InputError
 from kerasbert.layers import TransformerBlock
-from kerasbert.training.optimizers import Warmup, adamw
+from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb
 
 
 @pytest.mark.parametrize(
@@ -19,9 +22,36 @@ def test_warmup_linear_without_warmup_starts_at_the_peak():
     assert float(Warmup(0.5, steps=10)(0)) == pytest.approx(0.5)
 
 
-def test_warmup_linear_config():
-    schedule = Warmup(2.0, steps=50, warmup_steps=10)
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"decay": "linear"}, lambda t: 1 - t),
+        ({"decay": "cosine"}, lambda t: (1 + math.cos(math.pi * t)) / 2),
+        ({"decay": "polynomial"}, lambda t: (1 - t) ** 2),
+        ({"decay": "polynomial", "power": 0.5}, lambda t: (1 - t) ** 0.5),
+        ({"decay": "constant"}, lambda t: 1),
+    ],
+)
+@pytest.mark.parametrize("floor", [0.0, 0.25])
+def test_decays(options, left, floor):
+    schedule = Warmup(2.0, steps=50, warmup_steps=10, floor=floor, **options)
+    assert [float(schedule(step)) for step in (0, 4, 9)] == pytest.approx([0.2, 1.0, 2.0])
+    for step in (10, 20, 37, 50, 60):
+        past = min(1, (step - 10) / 40)
+        expected = 2 * (floor + (1 - floor) * left(past))
+        assert float(schedule(step)) == pytest.approx(expected, abs=1e-6), step
+
+
+def test_unknown_decay():
+    with pytest.raises(InputError, match=f"one of {', '.join(DECAYS)}, found 'exponential'"):
+        Warmup(1.0, steps=5, decay="exponential")
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+def test_warmup_config(decay):
+    schedule = Warmup(2.0, steps=50, warmup_steps=10, decay=decay, floor=0.1, power=3.0)
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert restored.get_config() == schedule.get_config()
     assert [float(restored(step)) for step in (3, 20)] == [float(schedule(s)) for s in (3, 20)]
 
 
@@ -56,3 +86,87 @@ def test_adamw_clips_the_global_norm(clip_norm, factor):
 
 def test_adamw_epsilon():
     assert adamw(0.1).epsilon == 1e-6
+
+
+# === LAMB ===
+
+
+def lamb_step(state, gradient, step, rate, decay, decayed):
+    """You et al. 2020, algorithm 2, on one variable, with bias correction."""
+    weight, first, second = state
+    first = 0.9 * first + 0.1 * gradient
+    second = 0.999 * second + 0.001 * gradient**2
+    update = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-6)
+    if decayed:
+        update = update + decay * weight
+        norms = np.linalg.norm(weight), np.linalg.norm(update)
+        update = update * (norms[0] / norms[1] if min(norms) > 0 else 1)
+    return weight - rate * update, first, second
+
+
+@pytest.mark.parametrize("schedule", [0.1, Warmup(0.1, steps=8, warmup_steps=2)])
+def test_lamb_is_that_of_the_paper(schedule):
+    numbers = np.random.default_rng(0)
+    variables = [
+        keras.Variable(numbers.normal(size=shape), name=name)
+        for name, shape in (("kernel", (3, 4)), ("bias", (4,)), ("gamma", (4,)))
+    ]
+    optimizer = lamb(schedule, weight_decay=0.3, clip_norm=None)
+    states = [(v.numpy().astype("float64"), 0.0, 0.0) for v in variables]
+    for step in range(1, 6):
+        gradients = [numbers.normal(size=v.shape).astype("float32") for v in variables]
+        optimizer.apply(gradients, variables)
+        rate = schedule if isinstance(schedule, float) else float(schedule(step - 1))
+        states = [
+            lamb_step(state, gradient, step, rate, 0.3, variable.name == "kernel")
+            for state, gradient, variable in zip(states, gradients, variables, strict=True)
+        ]
+        for variable, (expected, _, _) in zip(variables, states, strict=True):
+            np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5, err_msg=variable.name)
+
+
+def test_lamb_of_zero_weights_has_no_trust_ratio():
+    kernel = keras.Variable(np.zeros((2, 2)), name="kernel")
+    gradient = np.array([[1, -2], [3, 0]], "float32")
+    lamb(0.1, clip_norm=None).apply([gradient], [kernel])
+    np.testing.assert_allclose(kernel.numpy(), -0.1 * np.sign(gradient), rtol=1e-5)
+
+
+def test_lamb_without_update_stays_finite():
+    kernel = keras.Variable(np.ones((2, 2)), name="kernel")
+    lamb(0.1, weight_decay=0.0).apply([np.zeros((2, 2), "float32")], [kernel])
+    np.testing.assert_array_equal(kernel.numpy(), np.ones((2, 2)))
+
+
+def test_lamb_has_no_second_decay_of_keras():
+    assert lamb(0.1, weight_decay=0.3).weight_decay is None
+
+
+def test_lamb_config():
+    optimizer = LAMB(0.2, lamb_decay=0.3, beta_1=0.8, beta_2=0.9, epsilon=1e-3, clipnorm=2.0)
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert isinstance(restored, LAMB)
+    assert restored.get_config() == optimizer.get_config()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_moving_average(name):
+    assert not OPTIMIZERS[name](0.1).use_ema
+    optimizer = OPTIMIZERS[name](0.1, ema=0.75)
+    variable = keras.Variable(np.ones(2), name="bias")
+    average = None
+    for _ in range(3):
+        optimizer.apply([np.ones(2, "float32")], [variable])
+        value = variable.numpy()
+        average = value if average is None else 0.75 * average + 0.25 * value
+    kept = optimizer._model_variables_moving_average[0].numpy()
+    np.testing.assert_allclose(kept, average, rtol=1e-6)
+    assert np.abs(kept - value).min() > 0.01
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_share_their_arguments(name):
+    optimizer = OPTIMIZERS[name](0.1, clip_norm=3.0)
+    assert optimizer.global_clipnorm == 3.0
+    assert optimizer.epsilon == 1e-6
+    assert OPTIMIZERS[name](0.1).global_clipnorm == 1.0

@@ -1,0 +1,254 @@
+"""A training run's whole state on disk, as one atomic unit; the run goes on from the last one.
+
+step-0000000120/         appears by a rename, when all of it is there
+    state.safetensors    weights, optimizer, random states, metrics: one tensor a variable
+    state.json           step, the run's settings, the files' SHA-256
+    complete             SHA-256 of state.json: the marker that nothing is missing
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from kerasbert import files
+from kerasbert.errors import InputError
+
+STATE, FACTS, COMPLETE = "state.safetensors", "state.json", "complete"
+_NAME = re.compile(r"step-(\d{10})")
+_NUMBER = re.compile(r"_\d+(?=/|$)")
+_UNFINISHED = re.compile(r"\.step-\d{10}\.\d+\.(tmp|old)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A checkpoint that was found whole.
+
+    Attributes:
+        path: its directory.
+        step: training steps that are behind it.
+        settings: what the run was started with.
+    """
+
+    path: pathlib.Path
+    step: int
+    settings: dict
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        directory: where they are; made when the first is written.
+        every_steps: steps between two; 0: never because of steps.
+        every_minutes: minutes between two; 0: never because of time.
+        keep: how many of the newest stay.
+        settings: what the run was started with; JSON types. Another run's checkpoints are refused.
+        say: called with a line when something has to be said; `print` if not given.
+
+    Raises:
+        InputError: an interval is negative, or `keep` less than 1.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        every_steps: int = 0,
+        every_minutes: float = 0,
+        keep: int = 3,
+        *,
+        settings: dict | None = None,
+        say=print,
+    ):
+        if every_steps < 0 or every_minutes < 0 or keep < 1:
+            raise InputError(
+                "checkpoints need every_steps and every_minutes of 0 or more, keep of 1 or more; "
+                f"found {every_steps}, {every_minutes}, {keep}"
+            )
+        self.directory = pathlib.Path(directory)
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.keep = keep
+        self.settings = settings or {}
+        self.say = say
+        self._last_time = time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Whether a checkpoint should be written after this step."""
+        minutes = (time.monotonic() - self._last_time) / 60
+        by_steps = self.every_steps > 0 and step % self.every_steps == 0
+        return by_steps or (self.every_minutes > 0 and minutes >= self.every_minutes)
+
+    # === Writing ===
+
+    def save(self, model: keras.Model, step: int, *, write: bool = True) -> pathlib.Path:
+        """Writes the state after `step` steps, then removes what is older than the newest `keep`.
+
+        Args:
+            model: compiled.
+            step: training steps that are behind it.
+            write: whether this is the process that writes. Of several workers all must call this,
+                since metrics are read from all of them.
+
+        Raises:
+            InputError: it can't be written (a full disk, say); what was there is still there.
+        """
+        path = self.directory / f"step-{step:010d}"
+        arrays = {name: np.asarray(v.numpy()) for name, v in _state(model).items()}
+        self._last_time = time.monotonic()
+        if not write:
+            return path
+        self._remove_unfinished()
+        try:
+            # What is there under this name already is damaged: the run went on from before it.
+            with files.new_directory(path, overwrite=True) as temporary:
+                self._write(temporary, arrays, step)
+        except (OSError, safetensors.SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: the checkpoint can't be written: {reason}") from None
+        self._remove_old(path)
+        return path
+
+    def _write(self, directory: pathlib.Path, arrays: dict, step: int) -> None:
+        safetensors.numpy.save_file(arrays, directory / STATE)
+        facts = {
+            "step": step,
+            "settings": self.settings,
+            "sha256": {STATE: files.sha256(directory / STATE)},
+        }
+        files.write_json(directory / FACTS, facts)
+        (directory / COMPLETE).write_text(files.sha256(directory / FACTS) + "\n")
+        for path in (*directory.iterdir(), directory):
+            _flush(path)
+
+    def _remove_old(self, newest: pathlib.Path) -> None:
+        """Keeps the newest; those of later steps are damaged, or the run would be there."""
+        later = [path for path in self._paths() if path.name > newest.name]
+        for path in (*later, *self._paths()[len(later) + self.keep :]):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed process left half-written."""
+        for path in self.directory.iterdir() if self.directory.is_dir() else ():
+            if _UNFINISHED.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Removes all of them, when the run has ended well."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # === Reading ===
+
+    def _paths(self) -> list[pathlib.Path]:
+        """The directories of checkpoints, the newest first."""
+        if not self.directory.is_dir():
+            return []
+        found = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(found, reverse=True)
+
+    def newest(self) -> Stored | None:
+        """The newest checkpoint that is whole; None if there never was one.
+
+        Those that are damaged are named.
+
+        Raises:
+            InputError: there are checkpoints, but none is whole, or they are of another run.
+        """
+        paths = self._paths()
+        for stored in self._whole(paths):
+            if stored.settings != self.settings:
+                raise InputError(f"{stored.path}: {self._difference(stored.settings)}")
+            return stored
+        if paths:
+            raise InputError(
+                f"{self.directory}: none of its {len(paths)} checkpoints is whole; remove the "
+                "directory to train from the beginning"
+            )
+        return None
+
+    def _whole(self, paths: list[pathlib.Path]) -> Iterator[Stored]:
+        for path in paths:
+            try:
+                yield _check(path)
+            except InputError as error:
+                self.say(f"checkpoint is damaged, the one before it is used: {error}")
+
+    def _difference(self, stored: dict) -> str:
+        names = sorted(stored.keys() | self.settings.keys())
+        different = [
+            f"{name} was {stored.get(name)!r}, now it is {self.settings.get(name)!r}"
+            for name in names
+            if stored.get(name) != self.settings.get(name)
+        ]
+        return f"is of a run with other settings: {'; '.join(different)}"
+
+    def restore(self, model: keras.Model, stored: Stored, *, first: bool = True) -> None:
+        """Puts a checkpoint into a compiled model.
+
+        Args:
+            model: compiled and built.
+            stored: what `newest` found.
+            first: whether this is the first of several workers: metrics are the sum over all.
+
+        Raises:
+            InputError: the model has other variables; nothing is assigned then.
+        """
+        arrays = safetensors.numpy.load_file(stored.path / STATE)
+        state = _state(model)
+        problems = [
+            f"{name} {tuple(variable.shape)}"
+            for name, variable in state.items()
+            if name not in arrays or arrays[name].shape != tuple(variable.shape)
+        ]
+        problems += sorted(arrays.keys() - state.keys())
+        if problems:
+            raise InputError(f"{stored.path}: is of another model: {', '.join(problems[:8])}")
+        for name, variable in state.items():
+            counts = first or not name.startswith("metrics/")
+            variable.assign(arrays[name] if counts else np.zeros_like(arrays[name]))
+
+
+def _state(model: keras.Model) -> dict:
+    """Every variable that training changes, by a name that another process gives it too."""
+    groups = {
+        "model": model.variables,
+        "optimizer": model.optimizer.variables,
+        "metrics": model.metrics_variables,
+    }
+    # Keras numbers optimizers and seed generators through a whole process, so the numbers don't
+    # count. Paths may repeat then, so the place counts too.
+    return {
+        f"{group}/{i}/{_NUMBER.sub('', variable.path)}": variable
+        for group, variables in groups.items()
+        for i, variable in enumerate(variables)
+    }
+
+
+def _check(path: pathlib.Path) -> Stored:
+    marker = path / COMPLETE
+    if not marker.exists():
+        raise InputError(f"{path}: has no {COMPLETE!r} marker")
+    facts_path = path / FACTS
+    if not facts_path.exists() or files.sha256(facts_path).encode() != marker.read_bytes().strip():
+        raise InputError(f"{facts_path}: is missing or not as it was written (its SHA-256 differs)")
+    facts = files.read_json(facts_path)
+    for name, expected in facts["sha256"].items():
+        if not (path / name).exists() or files.sha256(path / name) != expected:
+            raise InputError(f"{path / name}: is missing or not as it was written")
+    return Stored(path, facts["step"], facts["settings"])
+
+
+def _flush(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

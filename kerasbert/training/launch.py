@@ -1,0 +1,95 @@
+"""Several workers on one machine, to try `multiworker` out or to use every core."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from kerasbert.errors import InputError, Interrupted
+
+_ADDRESS = "127.0.0.1"
+
+
+def in_worker() -> bool:
+    """Whether this process is one of several already."""
+    return "TF_CONFIG" in os.environ
+
+
+def launch(workers: int) -> dict:
+    """Starts this program as `workers` processes of one cluster and waits for them.
+
+    Signals to this process are passed on. When a worker dies the others are ended, since they would
+    wait for it for good.
+
+    Returns:
+        The result of the first worker.
+
+    Raises:
+        InputError: a worker failed; the message says which and how to go on.
+        Interrupted: the workers stopped because of a signal.
+    """
+    cluster = {"worker": [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]}
+    processes = [_start(cluster, index) for index in range(workers)]
+
+    def pass_on(kind, frame):
+        told.append(kind)
+        for process in processes:
+            process.send_signal(kind)
+
+    told: list[int] = []
+    previous = {kind: signal.signal(kind, pass_on) for kind in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        _wait(processes, told)
+    finally:
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)
+        for process in processes:
+            process.kill()
+            process.wait()
+    if processes[0].returncode:
+        raise Interrupted("the workers have stopped; the same command goes on from there", told[-1])
+    return json.loads(processes[0].stdout.read().splitlines()[-1])
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind((_ADDRESS, 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _start(cluster: dict, index: int) -> subprocess.Popen:
+    task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+    arguments = [*sys.argv, "--strategy=multiworker"]
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env={**os.environ, "TF_CONFIG": json.dumps(task)},
+        stdout=subprocess.PIPE if index == 0 else subprocess.DEVNULL,
+        stderr=None if index == 0 else subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # the terminal's Ctrl-C reaches this process, which passes it on
+    )
+
+
+def _wait(processes: list[subprocess.Popen], told: list[int]) -> None:
+    running = dict(enumerate(processes))
+    while running:
+        for index, process in list(running.items()):
+            status = process.poll()
+            if status is not None and status - 128 in told:
+                status = 0  # it stopped as it was told
+            if status:
+                name = signal.Signals(-status).name if status < 0 else f"status {status}"
+                raise InputError(
+                    f"worker {index} of {len(processes)} ended with {name}, so the run has ended; "
+                    "the same command goes on from the last checkpoint"
+                )
+            if status == 0:
+                del running[index]
+        time.sleep(0.1)

@@ -1,0 +1,168 @@
+"""One run of training from its first step, or from its last checkpoint, to its last step."""
+
+import functools
+import signal
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from kerasbert.errors import InputError, Interrupted
+from kerasbert.training.checkpoints import Checkpoints, Stored
+from kerasbert.training.strategies import is_chief, sharded
+
+# Steps in a row without a finite gradient, after which there is no hope.
+_MOST_SKIPPED = 10
+
+
+def train(
+    model: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    steps: int,
+    checkpoints: Checkpoints,
+    stored: Stored | None,
+    *,
+    report_every: int,
+    validation_data=None,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains a compiled model with Keras's `fit`, in stretches that each end with a report.
+
+    Args:
+        model: compiled, under the strategy that it is to be trained with.
+        batches: from the number of a step, the dataset of that step's global batch and all after
+            it: a pure function, so that a run can go on anywhere.
+        steps: steps of the whole run.
+        checkpoints: where the state is kept.
+        stored: the checkpoint to go on from; None: from the beginning.
+        report_every: steps between two reports (`on_epoch_end` of the callbacks).
+        validation_data: as in `fit`.
+        callbacks: Keras callbacks.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came; the state is kept.
+        InputError: the checkpoint is of another model, or gradients stopped being finite.
+    """
+    step = stored.step if stored else 0
+    if stored:
+        checkpoints.say(f"goes on from {stored.path}")
+        _build(model, batches(0))
+        checkpoints.restore(model, stored)
+    # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
+    keeper = _Keeper(checkpoints, stored if step % report_every else None)
+    with keeper.signals():
+        while step < steps:
+            keeper.end = min(steps, (step // report_every + 1) * report_every)
+            model.fit(
+                sharded(batches(step)),
+                epochs=1,
+                steps_per_epoch=keeper.end - step,
+                validation_data=validation_data,
+                # The keeper last, so that a report is there before a checkpoint says so.
+                callbacks=[*callbacks, keeper],
+                verbose=0,
+            )
+            step = keeper.end
+
+
+def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
+    """Makes the variables of optimizer and metrics, which Keras makes at the first batch."""
+    with model.distribute_strategy.scope():
+        model._symbolic_build(data_batch=next(iter(dataset.take(1))))
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Restores what Keras resets, writes checkpoints when they are due, and minds signals."""
+
+    def __init__(self, checkpoints: Checkpoints, stored: Stored | None):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.stored = stored
+        self.end = 0
+        self.skipped = 0
+        self.told = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Gives the metrics back that a stretch had when it was cut off."""
+        if self.stored:
+            first = is_chief(self.model.distribute_strategy)
+            self.checkpoints.restore(self.model, self.stored, first=first)
+            self.stored = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes a checkpoint if one is due or a signal has come."""
+        step = int(self.model.optimizer.iterations.numpy())
+        skipped = int(self.model.optimizer.skipped_in_a_row.numpy())
+        if skipped >= _MOST_SKIPPED:
+            raise InputError(
+                f"step {step}: the gradient was not finite {skipped} times in a row; a lower "
+                "learning rate may help, or look at the examples of these steps"
+            )
+        if step < self.end:
+            self._keep(step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """The same, after the report of a stretch."""
+        skipped = int(self.model.optimizer.skipped_steps.numpy())
+        if skipped > self.skipped:
+            self.checkpoints.say(f"{skipped} steps were skipped, their gradients were not finite")
+            self.skipped = skipped
+        self._keep(self.end)
+
+    def _keep(self, step: int) -> None:
+        strategy = self.model.distribute_strategy
+        told, due = _agreed(strategy, self.told or 0, self.checkpoints.is_due(step))
+        if told or due:
+            self.checkpoints.save(self.model, step, write=is_chief(strategy))
+        if told:
+            raise Interrupted(
+                f"stopped by {signal.Signals(told).name} after step {step}, which is kept; "
+                "the same command goes on from there",
+                told,
+            )
+
+    def signals(self):
+        """While this context lasts, the first signal asks to stop and the second ends at once."""
+        return _Signals(self)
+
+
+class _Signals:
+    def __init__(self, keeper: _Keeper):
+        self.keeper = keeper
+
+    def __enter__(self):
+        kinds = (signal.SIGTERM, signal.SIGINT)
+        self.previous = {kind: signal.signal(kind, self._note) for kind in kinds}
+        return self
+
+    def __exit__(self, *_):
+        for kind, handler in self.previous.items():
+            signal.signal(kind, handler)
+
+    def _note(self, kind, frame):
+        self.keeper.told = kind
+        signal.signal(kind, signal.SIG_DFL)
+        self.keeper.checkpoints.say(
+            f"{signal.Signals(kind).name}: stops after this step; once more ends at once"
+        )
+
+
+def _agreed(strategy: tf.distribute.Strategy, told: int, due: bool) -> tuple[int, bool]:
+    """The same answer on every worker, since all must stop, and keep, after the same step."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return told, due
+    flags = tf.constant([told == signal.SIGTERM, told == signal.SIGINT, due], tf.int32)
+    terminated, interrupted, due = _sum_over_workers(strategy)(flags).numpy()
+    told = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
+    return int(told), bool(due)
+
+
+@functools.cache
+def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    def add(flags):
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(flags))
+
+    def run(flags):
+        return strategy.experimental_local_results(strategy.run(add, args=(flags,)))[0]
+
+    return tf.function(run, autograph=False)

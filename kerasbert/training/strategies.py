@@ -1,0 +1,95 @@
+"""Where a run computes: one device, all of a machine's, several machines, a TPU."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from kerasbert.errors import InputError
+
+STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
+
+
+def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Strategy:
+    """Returns the strategy called `name`; models are built and compiled in its `scope()`.
+
+    Args:
+        name: "none": one device. "mirrored": all GPUs of this machine, or its virtual devices.
+            "multiworker": the machines of `TF_CONFIG`, each with all its GPUs. "tpu": the TPU that
+            TensorFlow's resolver finds.
+        num_virtual_devices: cut this machine's CPU into so many, to try things out; 0: don't.
+
+    Raises:
+        InputError: no such strategy, or what it needs is not there.
+    """
+    if name in ("parameterserver", "parameter_server"):
+        raise InputError("ParameterServerStrategy: Keras 3 can't train under it; use multiworker")
+    if name not in STRATEGIES:
+        raise InputError(f"strategy must be one of {', '.join(STRATEGIES)}, found {name!r}")
+    if num_virtual_devices:
+        _cut_cpu(num_virtual_devices)
+    return {
+        "none": tf.distribute.get_strategy,
+        "mirrored": _mirrored,
+        "multiworker": _multi_worker,
+        "tpu": _tpu,
+    }[name]()
+
+
+def _cut_cpu(count: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError:
+        raise InputError(
+            "virtual devices must be made before TensorFlow computes anything in this process"
+        ) from None
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices(kind)])
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    cluster = os.environ.get("TF_CONFIG")
+    if not cluster:
+        raise InputError(
+            "strategy multiworker needs TF_CONFIG, the cluster and this worker's place in it, as "
+            "JSON; --workers=N sets it for N processes on this machine"
+        )
+    try:
+        facts = json.loads(cluster)
+        addresses, index = facts["cluster"]["worker"], facts["task"]["index"]
+        if not isinstance(addresses, list) or index not in range(len(addresses)):
+            raise ValueError(f"no worker {index!r} in {addresses!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"TF_CONFIG is not a cluster with a task in it ({error!r})") from None
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _tpu() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(f"no TPU is found ({str(error).splitlines()[0]})") from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes what only one may write."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_id == 0
+
+
+def sharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset, told to give every worker its rows of each global batch.
+
+    TensorFlow's own choice looks for files to share out first, and warns that there are none.
+    """
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)

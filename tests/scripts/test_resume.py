@@ -1,0 +1,185 @@
+"""Training that is cut off and started again, through the real programs."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+from test_scripts import assert_refused, command
+
+from kerasbert import Pretrainer
+from kerasbert.recipes.kill_harness import KillHarnessOptions, kill_harness
+
+ENOUGH = 100
+
+
+@pytest.fixture(scope="module")
+def init(tokenizer, tiny_backbone, tmp_path_factory):
+    """A model that is small enough for the steps to take no time."""
+    path = tmp_path_factory.mktemp("init") / "model"
+    backbone = tiny_backbone(tokenizer, pooler=True)
+    Pretrainer(backbone, tokenizer=tokenizer, sequence_length=24).save_to_preset(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pretraining(init, corpus_dir):
+    return {
+        "init": init,
+        "corpus": corpus_dir,
+        "batch_size": 4,
+        "sequence_length": 24,
+        "dropout": 0.1,
+        "checkpoint_every_steps": 1,
+    }
+
+
+def start(name, **flags):
+    words = command(name, **flags)
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process):
+    """What `subprocess.run` returns, of a process that was started before."""
+    try:
+        out, err = process.communicate(timeout=ENOUGH)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def checkpoints(output):
+    return sorted(path.name for path in output.glob("checkpoints/step-*"))
+
+
+def wait_for_checkpoint(process, output):
+    limit = time.monotonic() + ENOUGH
+    while not checkpoints(output):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def outcome(output):
+    """Weights and metrics; a clock decides the seconds."""
+    reports = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    weights = (output / "model" / "model.safetensors").read_bytes()
+    return weights, [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
+
+
+# === One process ===
+
+
+def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path):
+    training = {**pretraining, "steps": 30, "validation_every": 7}
+    words = command("pretrain", **training, validation_corpus=training["corpus"])[1:]
+    result = kill_harness(
+        KillHarnessOptions(command=" ".join(words), output=str(tmp_path / "runs"), kills=1)
+    )
+    assert result["kills"] == 1
+    assert (result["same_weights"], result["same_metrics"]) == (True, True)
+
+
+def test_stopped_run_goes_on(init, texts, tmp_path):
+    rows = [f"{text}\t{'yes' if ' ' in text else 'no'}" for text in texts]
+    table = tmp_path / "train.tsv"
+    table.write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
+    flags = {"init": init, "train": table, "validation": table, "batch_size": 2, "epochs": 5}
+    flags |= {"dropout": 0.1, "checkpoint_every_steps": 7, "keep_checkpoints": 2}
+    alone, output = tmp_path / "alone", tmp_path / "stopped"
+
+    first, whole = start("finetune", **flags, output=output), None
+    try:
+        wait_for_checkpoint(first, output)
+        whole = start("finetune", **flags, output=alone)
+        first.send_signal(signal.SIGTERM)
+        stopped = end(first)
+        assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+        assert stopped.stdout == ""
+        assert "Traceback" not in stopped.stderr
+        said = stopped.stderr.splitlines()
+        (last,) = (line for line in said if line.startswith("stopped by SIGTERM after step "))
+        assert last.endswith("the same command goes on from there")
+        kept = checkpoints(output)
+        assert len(kept) <= 2
+        assert int(kept[-1].removeprefix("step-")) == int(last.split()[5].rstrip(","))
+        assert not (output / "model").exists()
+
+        other = start("finetune", **{**flags, "learning_rate": 0.5}, output=output)
+        again = start("finetune", **flags, output=output)
+        assert_refused(end(other), "learning_rate was 5e-05, now it is 0.5")
+        resumed = end(again)
+        assert resumed.returncode == 0, resumed.stderr
+        assert f"goes on from {output / 'checkpoints' / kept[-1]}" in resumed.stderr
+        assert not (output / "checkpoints").exists()
+        left_alone = end(whole)
+        assert left_alone.returncode == 0, left_alone.stderr
+    finally:
+        for process in filter(None, (first, whole)):
+            if process.poll() is None:
+                end(process)
+    assert outcome(output) == outcome(alone)
+
+
+# === Several workers ===
+
+
+def children(pid):
+    """The processes that a process started, in their order; `ps --ppid` is not everywhere."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = path.read_text().rpartition(")")[2].split()[1]
+        except OSError:  # it has ended
+            continue
+        if int(parent) == pid:
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def is_second_worker(pid):
+    entries = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    (cluster,) = (e.partition(b"=")[2] for e in entries if e.startswith(b"TF_CONFIG="))
+    return json.loads(cluster)["task"]["index"] == 1
+
+
+def test_worker_that_dies(pretraining, tmp_path):
+    output = tmp_path / "run"
+    flags = {**pretraining, "steps": 400, "output": output, "checkpoint_every_steps": 20}
+    job = start("pretrain", **flags, workers=2)
+    workers = []
+    try:
+        wait_for_checkpoint(job, output)
+        workers = children(job.pid)
+        assert len(workers) == 2
+        (second,) = filter(is_second_worker, workers)
+        os.kill(second, signal.SIGKILL)
+        killed = time.monotonic()
+        ended = end(job)
+        assert time.monotonic() - killed < 60
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "Traceback" not in ended.stderr
+        errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+        assert errors == [
+            "error: worker 1 of 2 ended with SIGKILL, so the run has ended; "
+            "the same command goes on from the last checkpoint"
+        ]
+        assert not any(pathlib.Path(f"/proc/{worker}").exists() for worker in workers)
+    finally:
+        for worker in workers:
+            if pathlib.Path(f"/proc/{worker}").exists():
+                os.kill(worker, signal.SIGKILL)
+    kept = checkpoints(output)
+    assert kept
+    assert not (output / "model").exists()
+
+    alone = end(start("pretrain", **flags))
+    assert alone.returncode == 0, alone.stderr
+    assert f"goes on from {output / 'checkpoints' / kept[-1]}" in alone.stderr
+    assert json.loads(alone.stdout.splitlines()[-1])["steps"] == 400
+    assert [report["step"] for report in outcome(output)[1]] == [400]

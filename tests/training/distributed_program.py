@@ -1,0 +1,172 @@
+"""Trains small models on fixed numbers and writes what came out; see `test_global_batch.py`.
+
+`python distributed_program.py MODE OUT`: MODE is how many devices, or "worker" with TF_CONFIG set.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import Backbone, BackboneConfig, Pretrainer
+from kerasbert.layers import Dropout
+from kerasbert.training.global_batch import ExactModel, exact_updates
+from kerasbert.training.optimizers import adamw
+from kerasbert.training.strategies import make_strategy, sharded
+
+BATCH, LENGTH, MASKED, WORDS = 8, 6, 2, 20
+ROWS = 4 * BATCH + 3  # four replicas share the last batch's 3 rows: one gets none
+
+
+def examples(rows=ROWS):
+    numbers = np.random.default_rng(0)
+
+    def ids(limit, *shape):
+        return numbers.integers(limit, size=(rows, *shape)).astype("int32")
+
+    features = {
+        "token_ids": ids(WORDS, LENGTH),
+        "padding_mask": np.ones((rows, LENGTH), "int32"),
+        "segment_ids": ids(2, LENGTH),
+        "mask_positions": ids(LENGTH, MASKED),
+    }
+    labels = {"mlm_logits": ids(WORDS, MASKED), "nsp_logits": ids(2)}
+    weights = {
+        "mlm_logits": numbers.choice([0.0, 0.3, 1.0, 3.0], (rows, MASKED)).astype("float32"),
+        "nsp_logits": numbers.choice([0.5, 1.0, 4.0], rows).astype("float32"),
+    }
+    for weight in weights.values():
+        weight[BATCH : BATCH + 2] = 0  # the second batch's part of the first of four replicas
+        weight[2 * BATCH : 2 * BATCH + 4] = 0  # the third's of the first of two
+    return features, labels, weights
+
+
+def tiny_pretrainer():
+    config = BackboneConfig(
+        vocabulary_size=WORDS,
+        num_layers=1,
+        hidden_dim=8,
+        num_heads=2,
+        intermediate_dim=16,
+        max_sequence_length=LENGTH,
+        dropout=0.0,
+        attention_dropout=0.0,
+        initializer_range=0.2,
+    )
+    return Pretrainer(Backbone(config))
+
+
+def dataset(data):
+    return sharded(tf.data.Dataset.from_tensor_slices(data).batch(BATCH).repeat())
+
+
+def flat(variables):
+    return np.concatenate([np.ravel(variable.numpy()) for variable in variables])
+
+
+def copies(strategy, variables):
+    """The values on each replica of this process, one row a replica."""
+    values = [strategy.experimental_local_results(variable.value) for variable in variables]
+    return np.stack([flat(replica) for replica in zip(*values, strict=True)])
+
+
+def trained_state(model):
+    """The weights, and all that the optimizer keeps but its counters."""
+    kept = [v for v in model.optimizer.variables if v.dtype == "float32"]
+    return flat([*model.trainable_variables, *kept])
+
+
+def pretrain(strategy, optimizer):
+    """20 steps on uneven weights; then one with a NaN and one with an infinite weight."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = tiny_pretrainer()
+        model.compile(optimizer())
+    before = flat(model.trainable_variables)
+    data = examples()
+    history = model.fit(dataset(data), epochs=10, steps_per_epoch=2, verbose=0).history
+    replicas = copies(strategy, model.trainable_variables)
+    state = trained_state(model)
+    for bad in (np.nan, np.inf):
+        for weight in data[2].values():
+            weight[BATCH - 1] = bad  # a row of the last replica
+        model.fit(dataset(data), steps_per_epoch=1, verbose=0)
+    return {
+        "moved": np.abs(replicas[0] - before).max(),
+        "weights": replicas,
+        "losses": history["loss"],
+        "state": np.stack([state, trained_state(model)]),
+        "skipped": int(model.optimizer.skipped_steps.numpy()),
+    }
+
+
+def bad_gradient(strategy):
+    """What three steps make of a variable: the second has an infinite gradient on one replica."""
+    with strategy.scope():
+        variable = keras.Variable(np.ones(2, "float32"))
+        optimizer = exact_updates(keras.optimizers.SGD(1.0))
+        optimizer.build([variable])
+
+    @tf.function
+    def step(wrong):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        last = replica == strategy.num_replicas_in_sync - 1
+        gradient = tf.where(last & wrong, np.float32(np.inf), 0.5 / strategy.num_replicas_in_sync)
+        optimizer.apply([tf.stack([gradient, 0.0])], [variable])
+
+    seen = []
+    for wrong in (False, True, False):
+        strategy.run(step, args=(tf.constant(wrong),))
+        seen.append(copies(strategy, [variable]))
+    return np.stack(seen)
+
+
+def linear(strategy, kind):
+    """A few steps on uneven weights with the mean squared error."""
+    numbers = np.random.default_rng(1)
+    data = numbers.normal(size=(BATCH, 3)), numbers.normal(size=(BATCH, 1))
+    weights = np.array([1, 0, 0, 0, 2, 5, 5, 3])
+    with strategy.scope():
+        inputs = keras.Input((3,))
+        model = kind(inputs, keras.layers.Dense(1, kernel_initializer="ones")(inputs))
+        loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+        model.compile(keras.optimizers.SGD(0.1), loss)
+    rows = tuple(part.astype("float32") for part in (*data, weights))
+    model.fit(dataset(rows), steps_per_epoch=5, shuffle=False, verbose=0)
+    return flat(model.trainable_variables)
+
+
+def dropped(strategy, kind):
+    """The mask of each replica."""
+    with strategy.scope():
+        layer = kind(0.5, seed=3)
+    run = tf.function(lambda: layer(tf.ones((4, 16)), training=True))
+    return np.stack(strategy.experimental_local_results(strategy.run(run)))
+
+
+def main(mode, out):
+    if mode == "worker":
+        strategy = make_strategy("multiworker")
+    elif mode == "1":
+        strategy = make_strategy("none")
+    else:
+        strategy = make_strategy("mirrored", int(mode))
+    optimizers = {
+        "sgd": lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.5),
+        "adamw": lambda: adamw(1e-2, clip_norm=0.5, ema=0.9),
+    }
+    found = {"replicas": strategy.num_replicas_in_sync}
+    for name, optimizer in optimizers.items():
+        found |= {f"{name}_{k}": v for k, v in pretrain(strategy, optimizer).items()}
+    found["bad_gradient"] = bad_gradient(strategy)
+    if mode in ("1", "2"):
+        found["linear_exact"] = linear(strategy, ExactModel)
+        found["linear_keras"] = linear(strategy, keras.Model)
+        found["dropped"] = dropped(strategy, Dropout)
+        found["dropped_keras"] = dropped(strategy, keras.layers.Dropout)
+    np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,277 @@
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from distributed_program import examples, tiny_pretrainer
+
+from kerasbert import InputError
+from kerasbert.layers import Dropout
+from kerasbert.training.global_batch import (
+    ExactModel,
+    FunctionLoss,
+    GlobalMean,
+    exact_updates,
+    global_mean,
+)
+from kerasbert.training.optimizers import adamw
+
+PROGRAM = pathlib.Path(__file__).with_name("distributed_program.py")
+SHARED_OUT = ["2", "4", "worker0", "worker1"]
+
+
+def _start(mode, out, **variables):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
+    # One thread each: there are five processes.
+    threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTER", "INTRA")}
+    environment |= {"CUDA_VISIBLE_DEVICES": "-1", **threads, **variables}
+    with open(f"{out}.log", "w") as log:
+        command = [sys.executable, str(PROGRAM), mode, f"{out}.npz"]
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def _start_workers(directory):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return {
+        f"worker{index}": _start(
+            "worker",
+            directory / f"worker{index}",
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index in range(2)
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What `distributed_program.py` found with 1, 2 and 4 replicas and as two workers."""
+    directory = tmp_path_factory.mktemp("runs")
+    processes = _start_workers(directory)
+    try:
+        processes |= {mode: _start(mode, directory / mode) for mode in ("1", "2", "4")}
+        for name, process in processes.items():
+            status = process.wait(timeout=200)
+            assert status == 0, (directory / f"{name}.log").read_text()[-3000:]
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    return {name: dict(np.load(directory / f"{name}.npz")) for name in processes}
+
+
+# === N replicas do what one device does ===
+
+
+@pytest.mark.parametrize("mode", SHARED_OUT)
+@pytest.mark.parametrize(("optimizer", "limit"), [("sgd", 1e-6), ("adamw", 2e-5)])
+def test_weights_and_losses_are_those_of_one_device(runs, mode, optimizer, limit):
+    one, run = runs["1"], runs[mode]
+    assert run["replicas"] == (int(mode) if mode.isdigit() else 2)
+    assert one[f"{optimizer}_moved"] > 0.05
+    weights = run[f"{optimizer}_weights"]
+    assert len(weights) == (int(mode) if mode.isdigit() else 1)
+    for replica in weights:
+        np.testing.assert_allclose(replica, one[f"{optimizer}_weights"][0], rtol=0, atol=limit)
+    np.testing.assert_allclose(run[f"{optimizer}_losses"], one[f"{optimizer}_losses"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", SHARED_OUT)
+def test_average_is_that_of_one_device(runs, mode):
+    np.testing.assert_allclose(
+        runs[mode]["adamw_state"][0], runs["1"]["adamw_state"][0], rtol=0, atol=2e-5
+    )
+
+
+def test_any_model_is_exact(runs):
+    np.testing.assert_allclose(runs["2"]["linear_exact"], runs["1"]["linear_exact"], atol=1e-6)
+
+
+def test_plain_keras_is_not_exact(runs):
+    np.testing.assert_array_equal(runs["1"]["linear_keras"], runs["1"]["linear_exact"])
+    assert np.abs(runs["2"]["linear_keras"] - runs["1"]["linear_keras"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_bad_sample_weight_changes_nothing(runs, mode, optimizer):
+    before, after = runs[mode][f"{optimizer}_state"]
+    assert np.isfinite(before).all()
+    np.testing.assert_array_equal(after, before)
+    assert runs[mode][f"{optimizer}_skipped"] == 2
+
+
+@pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
+def test_a_bad_gradient_of_one_replica_changes_no_replica(runs, mode):
+    seen = runs[mode]["bad_gradient"]  # (step, replica, 2)
+    np.testing.assert_array_equal(seen[..., 1], np.ones(seen.shape[:2]))
+    expected = np.broadcast_to([[0.5], [0.5], [0.0]], seen.shape[:2])
+    np.testing.assert_allclose(seen[..., 0], expected, atol=1e-6)
+
+
+# === Dropout ===
+
+
+def test_dropout_differs_between_replicas(runs):
+    masks = runs["2"]["dropped"]
+    assert (masks[0] != masks[1]).any()
+    assert (np.isin(masks, (0, 2))).all()
+    keras_masks = runs["2"]["dropped_keras"]
+    assert (keras_masks == keras_masks[0]).all()
+
+
+def test_dropout_on_one_device_is_that_of_keras(runs):
+    np.testing.assert_array_equal(runs["1"]["dropped"], runs["1"]["dropped_keras"])
+    ours, theirs = Dropout(0.3, seed=5), keras.layers.Dropout(0.3, seed=5)
+    for _ in range(2):
+        values = [layer(np.ones((4, 8)), training=True) for layer in (ours, theirs)]
+        np.testing.assert_array_equal(*values)
+    assert (ours(np.ones((2, 2))) == np.ones((2, 2))).numpy().all()
+
+
+# === Optimizers ===
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"gradient_accumulation_steps": 2},
+        {"use_ema": True, "ema_overwrite_frequency": 3},
+    ],
+)
+def test_options_that_are_not_exact(option):
+    with pytest.raises(InputError, match=f"an optimizer with {list(option)[-1]} is not exact"):
+        _model().compile(keras.optimizers.SGD(0.1, **option), "mse")
+
+
+def _model():
+    inputs = keras.Input((2,))
+    return ExactModel(inputs, keras.layers.Dense(1, kernel_initializer="ones")(inputs))
+
+
+X, Y = np.array([[1.0, 2.0], [0.5, -1.0]], "float32"), np.array([[1.0], [2.0]], "float32")
+
+
+def test_average_of_the_weights():
+    model = _model()
+    model.compile(adamw(0.1, ema=0.8), "mse")
+    average = None
+    for _ in range(4):
+        model.fit(X, Y, verbose=0)
+        weights = model.get_weights()
+        old = weights if average is None else average
+        average = [0.8 * a + 0.2 * w for a, w in zip(old, weights, strict=True)]
+    kept = model.optimizer._model_variables_moving_average
+    for variable, expected, weight in zip(kept, average, weights, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
+        assert np.abs(variable.numpy() - weight).max() > 0.01
+
+
+def test_average_begins_with_the_first_step_that_counts():
+    variable = keras.Variable(np.ones(1, "float32"))
+    optimizer = exact_updates(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9))
+    for gradient in (np.nan, 1.0):
+        optimizer.apply([tf.constant([gradient], "float32")], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.5])
+    np.testing.assert_allclose(optimizer._model_variables_moving_average[0].numpy(), [0.5])
+
+
+def test_counts_of_skipped_steps():
+    variable = keras.Variable(np.ones(1, "float32"))
+    optimizer = exact_updates(keras.optimizers.SGD(0.5))
+    seen = []
+    for gradient in (np.nan, 1.0, np.inf, -np.inf):
+        optimizer.apply([tf.constant([gradient], "float32")], [variable])
+        seen.append((int(optimizer.skipped_steps), int(optimizer.skipped_in_a_row)))
+    assert seen == [(1, 1), (1, 0), (2, 1), (3, 2)]
+    np.testing.assert_allclose(variable.numpy(), [0.5])
+
+
+def test_sparse_gradients():
+    table = keras.Variable(np.ones((3, 1), "float32"))
+    optimizer = exact_updates(keras.optimizers.SGD(1.0, global_clipnorm=0.5))
+    optimizer.build([table])
+    for value, left in ((np.inf, 1.0), (4.0, 0.5)):
+        gradient = tf.IndexedSlices(tf.constant([[value]]), tf.constant([1]), tf.constant([3, 1]))
+        optimizer.apply([gradient], [table])
+        np.testing.assert_allclose(table.numpy(), [[1], [left], [1]])
+
+
+# === Losses ===
+
+
+def _square(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "mean_squared_error", _square, keras.losses.MeanSquaredError()]
+)
+def test_one_loss(loss):
+    made = global_mean(loss)
+    assert isinstance(made, GlobalMean)
+    assert global_mean(made) is made
+    weight = np.array([1.0, 3.0], "float32")
+    outputs = np.zeros((2, 1), "float32")
+    assert float(made(Y, outputs)) == pytest.approx(2.5)
+    assert float(made(Y, outputs, weight)) == pytest.approx(6.5)
+
+
+def test_function_loss_has_the_name_of_the_function():
+    assert FunctionLoss(_square).name == global_mean(_square).name == "_square"
+
+
+def test_many_losses():
+    assert global_mean(None) is None
+    made = global_mean({"a": "mse", "b": [_square, None]})
+    assert isinstance(made["a"], GlobalMean)
+    assert isinstance(made["b"][0], GlobalMean)
+    assert made["b"][1] is None
+
+
+@pytest.mark.parametrize("loss", ["mse", _square, {"dense": "mse"}, ["mse"]])
+def test_compile_and_fit(loss):
+    inputs = keras.Input((2,))
+    layer = keras.layers.Dense(1, kernel_initializer="ones", name="dense")
+    outputs = {"dense": layer(inputs)} if isinstance(loss, dict) else layer(inputs)
+    model = ExactModel(inputs, outputs)
+    model.compile("sgd", loss)
+    y = {"dense": Y} if isinstance(loss, dict) else Y
+    history = model.fit(X, y, verbose=0).history
+    assert history["loss"] == [pytest.approx((2**2 + 2.5**2) / 2)]
+
+
+def test_keras_file_keeps_the_loss(tmp_path):
+    model = tiny_pretrainer()
+    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction="sum_over_batch_size")
+    model.compile(loss={"mlm_logits": loss, "nsp_logits": "sparse_categorical_crossentropy"})
+    features, labels, weights = examples(8)
+    model.fit(features, labels, sample_weight=weights, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for name, loss in loaded.loss.items():
+        assert isinstance(loss, GlobalMean)
+        assert loss.reduction == "sum_over_batch_size"
+        assert loss.get_config() == model.loss[name].get_config()
+    # The optimizer goes on too.
+    for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_an_optimizer_may_be_compiled_twice():
+    model = _model()
+    model.compile(adamw(0.1), "mse")
+    model.fit(X, Y, verbose=0)
+    before = len(model.optimizer.variables)
+    model.compile(model.optimizer, "mse")
+    assert len(model.optimizer.variables) == before
