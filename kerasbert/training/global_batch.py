@@ -72,7 +72,6 @@ class GlobalMean(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-@keras.saving.register_keras_serializable("kerasbert")
 class FunctionLoss(keras.losses.Loss):
     """A function of labels and outputs as a loss; the mean over the batch."""
 
