@@ -38,7 +38,6 @@ _IGNORED = re.compile(
     r"|(^|/)optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_OBJECT_GRAPH$"
 )
 _TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIABLE_VALUE$")
-_SHOWN = 8
 
 
 def detect(directory: pathlib.Path) -> bool:
@@ -78,7 +77,7 @@ def load(directory: pathlib.Path) -> Preset:
     layouts.check_heads(links, tensors, facts["num_heads"], source)
     weights, names, used = layouts.read_weights(links, tensors, naming)
     left = sorted(tensors.keys() - used)
-    _check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
+    layouts.check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
     facts["pooler"] = any(path.startswith("pooler/") for path in weights)
     config = {
         "task": task,
@@ -97,14 +96,6 @@ def _layout(source: str, family: str, format: str) -> Layout:
             f"BERT's, and the config is of the family {family!r}"
         )
     return FAMILIES[family].layouts[format]
-
-
-def _check_extra(source: str, extra: list[str]) -> None:
-    if extra:
-        shown = ", ".join(extra[:_SHOWN]) + (" ..." if len(extra) > _SHOWN else "")
-        raise InputError(
-            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
-        )
 
 
 def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:

@@ -108,11 +108,7 @@ def _check_left_over(source, left_over, tensors, task, layout) -> None:
         for name in left_over
         if not _BUFFERS.search(name) and (task is not None or name.split(".")[0] in known)
     ]
-    if extra:
-        shown = ", ".join(extra[:8]) + (" ..." if len(extra) > 8 else "")
-        raise InputError(
-            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
-        )
+    layouts.check_extra(source, extra)
 
 
 def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:

@@ -20,6 +20,8 @@ from kerasbert.families.layout import (
     Settings,
 )
 
+_SHOWN = 8  # of a list in a message
+
 # === Settings ===
 
 _HF_ACTIVATIONS = {
@@ -92,9 +94,8 @@ CODECS: dict[str, tuple[Callable, Callable]] = {
     ),
     "task_types": (
         lambda rows, config: rows if config["use_task_id"] else 0,
-        lambda rows, facts: (
-            rows or 3
-        ),  # without use_task_id it means nothing; transformers' default
+        # Without use_task_id the number means nothing; transformers' default.
+        lambda rows, facts: rows or 3,
     ),
     "as_is": (lambda value, config: value, lambda value, facts: value),
 }
@@ -320,6 +321,15 @@ def read_weights(
             weights[link.ours] = to_ours(tensors[link.theirs], link, naming)
             names[link.ours] = link.theirs
     return weights, names, used
+
+
+def check_extra(source: str, extra: list[str]) -> None:
+    """Raises `InputError` if there are tensors, given as name and shape, that nothing asks for."""
+    if extra:
+        shown = ", ".join(extra[:_SHOWN]) + (" ..." if len(extra) > _SHOWN else "")
+        raise InputError(
+            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
+        )
 
 
 def write_weights(
