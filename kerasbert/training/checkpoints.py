@@ -190,13 +190,14 @@ class Checkpoints:
         ]
         return f"is of a run with other settings: {'; '.join(different)}"
 
-    def restore(self, model: keras.Model, stored: Stored, *, first: bool = True) -> None:
+    def restore(self, model: keras.Model, stored: Stored, *, metrics: bool = True) -> None:
         """Puts a checkpoint into a compiled model.
 
         Args:
             model: compiled and built.
             stored: what `newest` found.
-            first: whether this is the first of several workers: metrics are the sum over all.
+            metrics: whether their state too. Of several workers it is given to one, since a metric
+                is the sum over all.
 
         Raises:
             InputError: the model has other variables; nothing is assigned then.
@@ -212,8 +213,8 @@ class Checkpoints:
         if problems:
             raise InputError(f"{stored.path}: is of another model: {', '.join(problems[:8])}")
         for name, variable in state.items():
-            counts = first or not name.startswith("metrics/")
-            variable.assign(arrays[name] if counts else np.zeros_like(arrays[name]))
+            if metrics or not name.startswith("metrics/"):
+                variable.assign(arrays[name])
 
 
 def _state(model: keras.Model) -> dict:

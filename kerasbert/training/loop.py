@@ -47,9 +47,8 @@ def train(
     if stored:
         checkpoints.say(f"goes on from {stored.path}")
         _build(model, batches(0))
-        checkpoints.restore(model, stored)
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
-    keeper = _Keeper(checkpoints, stored if step % report_every else None)
+    keeper = _Keeper(checkpoints, stored, metrics=step % report_every > 0)
     with keeper.signals():
         while step < steps:
             keeper.end = min(steps, (step // report_every + 1) * report_every)
@@ -72,21 +71,22 @@ def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
 
 
 class _Keeper(keras.callbacks.Callback):
-    """Restores what Keras resets, writes checkpoints when they are due, and minds signals."""
+    """Restores a checkpoint, writes those that are due, and minds signals."""
 
-    def __init__(self, checkpoints: Checkpoints, stored: Stored | None):
+    def __init__(self, checkpoints: Checkpoints, stored: Stored | None, *, metrics: bool):
         super().__init__()
         self.checkpoints = checkpoints
         self.stored = stored
+        self.metrics = metrics
         self.end = 0
         self.skipped = 0
         self.told = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Gives the metrics back that a stretch had when it was cut off."""
+        """Goes on from a checkpoint; here, since `fit` has just reset the metrics."""
         if self.stored:
-            first = is_chief(self.model.distribute_strategy)
-            self.checkpoints.restore(self.model, self.stored, first=first)
+            metrics = self.metrics and is_chief(self.model.distribute_strategy)
+            self.checkpoints.restore(self.model, self.stored, metrics=metrics)
             self.stored = None
 
     def on_train_batch_end(self, batch, logs=None):
