@@ -16,6 +16,10 @@ Raw text (string)
 =================  ==========================  ====================================================
 `text`             (batch,)                    the only text, or the first of a pair
 `text_pair`        (batch,)                    the second of a pair
+`words`            (batch, words)              a sentence that is cut into words already
+`question`         (batch,)                    what is asked of `context`
+`context`          (batch,)                    a document of any length
+`choices`          (batch, choices)            what may go with `text`; one of them does
 =================  ==========================  ====================================================
 
 Outputs (float32)
@@ -25,8 +29,8 @@ Outputs (float32)
 `pooled_output`      (batch, hidden)                 tanh-projected `[CLS]`
 `mlm_logits`         (batch, masked, vocabulary)     one row for each of `mask_positions`
 `nsp_logits`         (batch, 2)                      0: the second text follows the first; 1: not
-`start_logits`         (batch, sequence)               where an answer starts; padding is far below
-`end_logits`           (batch, sequence)               where it ends
+`start_logits`       (batch, sequence)               where an answer starts
+`end_logits`         (batch, sequence)               where it ends
 ===================  ==============================  ==============================================
 """
 
@@ -39,6 +43,11 @@ MASK_POSITIONS = "mask_positions"
 
 TEXT = "text"
 TEXT_PAIR = "text_pair"
+WORDS = "words"
+QUESTION = "question"
+CONTEXT = "context"
+CHOICES = "choices"
+_RAW = (TEXT, WORDS, QUESTION)
 
 SEQUENCE_OUTPUT = "sequence_output"
 POOLED_OUTPUT = "pooled_output"
@@ -78,17 +87,28 @@ def with_defaults(features: Any) -> dict:
 def is_text(x: Any) -> bool:
     """Whether `x` is raw text rather than features.
 
-    Text is a string sequence, array or tensor, a tuple of two of them, a dict with `text`, or a
-    `tf.data.Dataset` whose elements are one of these, alone or first in a tuple.
+    Text is a string sequence, array or tensor, a tuple of two of them, a list of lists of words, a
+    dict of the raw keys above, or a `tf.data.Dataset` whose elements are one of these, alone or
+    first in a tuple.
     """
     if hasattr(x, "element_spec"):
         spec = x.element_spec
         return is_text(spec) or (isinstance(spec, tuple) and bool(spec) and is_text(spec[0]))
     if isinstance(x, dict):
-        return TEXT in x
-    if isinstance(x, tuple) and len(x) == 2 and not isinstance(x[0], str | bytes):
+        return any(key in x for key in _RAW)
+    if is_pair(x):
         return _is_strings(x[0]) and _is_strings(x[1])
-    return _is_strings(x)
+    return _is_strings(x) or is_words(x)
+
+
+def is_pair(x: Any) -> bool:
+    """Whether `x` has the form of two columns of text."""
+    return isinstance(x, tuple) and len(x) == 2 and not isinstance(x[0], str | bytes)
+
+
+def is_words(x: Any) -> bool:
+    """Whether `x` is a list of sentences that are lists of words."""
+    return isinstance(x, list) and any(isinstance(one, list) and _is_strings(one) for one in x[:2])
 
 
 def _is_strings(x: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from kerasbert import features as keys
 from kerasbert.data import json_lines
+from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
 
 _TEXT_COLUMNS = ("text", "sentence", "text_a", "sentence1")
@@ -18,22 +19,24 @@ _PAIR_COLUMNS = ("text_pair", "text_b", "sentence2")
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Texts with labels, in the order of the file.
+    """Texts with labels, in the order of the file: `fit(texts, labels)` takes them.
 
     Attributes:
-        texts: `text` and, for pairs, `text_pair`; lists of strings.
-        labels: class names.
+        texts: raw columns by their keys (see `kerasbert.features`), such as `text`: lists.
+        labels: what the task learns, such as class names.
         source: the file.
         lines: the line of each example, from 1.
+        problems: what was left out.
     """
 
-    texts: dict[str, list[str]]
-    labels: list[str]
+    texts: dict[str, list]
+    labels: list
     source: str
     lines: list[int]
+    problems: Problems
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.lines)
 
     @property
     def classes(self) -> list[str]:
@@ -51,28 +54,19 @@ class Examples:
                 )
 
 
-def read_examples(
-    path: str | os.PathLike,
-    *,
-    text_column: str | None = None,
-    text_pair_column: str | None = None,
-    label_column: str = "label",
-) -> Examples:
+def read_table(path: str | os.PathLike) -> list[tuple[int, dict]]:
     """Reads a file whose first line names its columns (TSV, CSV), or JSON lines.
 
     TSV is split at tabs and nowhere else (as GLUE's files are); CSV may quote.
 
     Args:
         path: `.tsv`, `.csv` or `.jsonl`.
-        text_column: name of the column with the text; None: `text`, `sentence`, `text_a` or
-            `sentence1`, whichever there is.
-        text_pair_column: name of the column with the second text; None: `text_pair`, `text_b` or
-            `sentence2` if there is one, else the examples are single texts.
-        label_column: name of the column with the label.
+
+    Returns:
+        Line number, from 1, and values by column, of every row; one at the least.
 
     Raises:
-        InputError: a file that can't be read, a column that is not there, a malformed line; with
-            file and line number.
+        InputError: a file that can't be read or is empty, a malformed line; with the line number.
     """
     path = pathlib.Path(path)
     if path.suffix not in _READERS:
@@ -85,6 +79,33 @@ def read_examples(
         raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     if not rows:
         raise InputError(f"{path}: has no examples")
+    return rows
+
+
+def read_examples(
+    path: str | os.PathLike,
+    *,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    strict: bool = False,
+) -> Examples:
+    """Reads texts, or pairs of them, with a class each.
+
+    Args:
+        path: as in `read_table`.
+        text_column: name of the column with the text; None: `text`, `sentence`, `text_a` or
+            `sentence1`, whichever there is.
+        text_pair_column: name of the column with the second text; None: `text_pair`, `text_b` or
+            `sentence2` if there is one, else the examples are single texts.
+        label_column: name of the column with the label.
+        strict: raise at the first example that would be left out: one with an empty text.
+
+    Raises:
+        InputError: as in `read_table`; a column that is not there; no example is left.
+    """
+    path = pathlib.Path(path)
+    rows = read_table(path)
     columns = list(rows[0][1])
     text_column = text_column or _first(_TEXT_COLUMNS, columns)
     pair_column = text_pair_column or _first(_PAIR_COLUMNS, columns)
@@ -98,12 +119,20 @@ def read_examples(
                 f"{path}: has no {asked}; it has {', '.join(map(str, columns))} "
                 f"(--{'label' if name == 'label' else name}_column names another)"
             )
-    values = {
-        name: [_value(path, line, row, column) for line, row in rows]
-        for name, column in wanted.items()
-    }
+    problems, lines = Problems(path, strict=strict), []
+    values = {name: [] for name in wanted}
+    for line, row in rows:
+        found = {name: _value(path, line, row, column) for name, column in wanted.items()}
+        if empty := [name for name, value in found.items() if not value.strip()]:
+            problems.note(line, f"empty {empty[0]}")
+            continue
+        lines.append(line)
+        for name, value in found.items():
+            values[name].append(value)
+    if not lines:
+        raise InputError(f"{path}: has no examples but those with an empty text or label")
     labels = values.pop("label")
-    return Examples(values, labels, str(path), [line for line, _ in rows])
+    return Examples(values, labels, str(path), lines, problems)
 
 
 def _first(names: Sequence[str], columns: Sequence[str]) -> str | None:

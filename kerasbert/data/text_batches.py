@@ -1,6 +1,8 @@
 """Strings in the forms that people have them -> one form of tf.data batches."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,59 +10,78 @@ import tensorflow as tf
 from kerasbert import features as keys
 
 
-def batches(x, y=None, sample_weight=None, *, batch_size: int, shuffle: bool = False):
-    """Returns a dataset of `(text, y, sample_weight)`.
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What is batched: columns of the same length, in the order they were given.
+
+    Attributes:
+        x: lists, arrays, tensors or ragged tensors, by name.
+        y: labels, one such column or several by name; None: there are none.
+        sample_weight: weights, or None.
+    """
+
+    x: dict
+    y: Any = None
+    sample_weight: Any = None
+
+    def __post_init__(self):
+        named = {**self.x, **(self.y if isinstance(self.y, dict) else {"y": self.y})}
+        named["sample_weight"] = self.sample_weight
+        for name, column in named.items():
+            if column is not None and _length(column) != len(self):
+                raise ValueError(f"there are {len(self)} texts, but {name} has {_length(column)}")
+
+    def __len__(self) -> int:
+        return _length(next(iter(self.x.values())))
+
+    @property
+    def columns(self) -> dict:
+        """What there is, as tensors."""
+        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
+        return {name: _tensors(part) for name, part in parts.items() if part is not None}
+
+
+def rows(x, y=None, sample_weight=None) -> Rows:
+    """Rows of text in any form but a dataset that `kerasbert.features.is_text` knows.
+
+    Raises:
+        ValueError: the columns differ in length.
+    """
+    return x if isinstance(x, Rows) else Rows(columns(x), y, sample_weight)
+
+
+def batches(rows: Rows | tf.data.Dataset, *, batch_size: int, shuffle: bool = False):
+    """Returns a dataset of `(x, y, sample_weight)`.
 
     Args:
-        x: text, in any form that `kerasbert.features.is_text` knows. A `tf.data.Dataset` is
-            batched already and brings its own labels.
-        y: labels, (examples,), or None.
-        sample_weight: weights, (examples,), or None.
-        batch_size: examples a batch; a dataset keeps its own.
+        rows: what to batch. A `tf.data.Dataset` of text is batched already and brings its labels.
+        batch_size: rows a batch; a dataset keeps its own.
         shuffle: new order at every pass; a dataset keeps its own.
 
     Returns:
-        A `tf.data.Dataset` of tuples: a dict of `text` and perhaps `text_pair`, string (batch,),
-        then labels and weights, or None for what there is not.
+        A `tf.data.Dataset` of tuples: a dict of columns, then labels and weights, or None for what
+        there is not.
     """
-    if isinstance(x, tf.data.Dataset):
-        return x.map(_from_element)
-    text = _columns(x)
-    count = len(text[keys.TEXT])
-    for name, column in (*text.items(), ("y", y), ("sample_weight", sample_weight)):
-        if column is not None and len(column) != count:
-            raise ValueError(f"there are {count} texts, but {name} has {len(column)}")
-    given = [part for part in (text, y, sample_weight) if part is not None]
-    present = (True, y is not None, sample_weight is not None)
-    dataset = tf.data.Dataset.from_tensor_slices(tuple(given))
+    if isinstance(rows, tf.data.Dataset):
+        return rows.map(_from_element)
+    dataset = tf.data.Dataset.from_tensor_slices(rows.columns)
     if shuffle:
-        dataset = dataset.shuffle(count, reshuffle_each_iteration=True)
-
-    def with_none(*parts):
-        parts = iter(parts)
-        return tuple(next(parts) if there else None for there in present)
-
-    return dataset.batch(batch_size).map(with_none)
+        dataset = dataset.shuffle(len(rows), reshuffle_each_iteration=True)
+    return dataset.batch(batch_size).map(_example)
 
 
-def shuffled(x, y=None, sample_weight=None, *, batch_size: int, seed: int, start: int = 0):
-    """Returns a dataset without end of `(step, (text, y, sample_weight))`.
+def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
+    """Returns a dataset without end of `(step, (x, y, sample_weight))`.
 
     Every epoch has an order of its own; batch number `step` depends on (seed, step) alone.
 
     Args:
-        x: text, in any form that `kerasbert.features.is_text` knows but a dataset.
-        y: labels, (examples,), or None.
-        sample_weight: weights, (examples,), or None.
-        batch_size: examples a batch; the last of an epoch may have fewer.
+        rows: what to batch.
+        batch_size: rows a batch; the last of an epoch may have fewer.
         seed: decides the orders.
         start: the first step.
     """
-    text = _columns(x)
-    parts = {"y": y, "sample_weight": sample_weight}
-    columns = {name: tf.convert_to_tensor(part) for name, part in parts.items() if part is not None}
-    columns["text"] = {name: tf.convert_to_tensor(column) for name, column in text.items()}
-    count = len(text[keys.TEXT])
+    columns, count = rows.columns, len(rows)
     steps_per_epoch = -(-count // batch_size)
 
     def batch(step):
@@ -74,10 +95,14 @@ def shuffled(x, y=None, sample_weight=None, *, batch_size: int, seed: int, start
             rounds=16,  # with 4, fewer than 1000 examples stay nearly in order
         )
         found = tf.nest.map_structure(lambda column: tf.gather(column, index), columns)
-        return step, (found["text"], found.get("y"), found.get("sample_weight"))
+        return step, _example(found)
 
     steps = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     return convert(steps, batch)
+
+
+def _example(parts: dict) -> tuple:
+    return parts["x"], parts.get("y"), parts.get("sample_weight")
 
 
 def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset:
@@ -103,8 +128,8 @@ def split(x, y, sample_weight, fraction: float):
         return x, y, sample_weight, None
     if isinstance(x, tf.data.Dataset):
         raise ValueError("validation_split needs arrays; a tf.data.Dataset has to be split before")
-    text = _columns(x)
-    at = round(len(text[keys.TEXT]) * (1 - fraction))
+    text = columns(x)
+    at = round(_length(next(iter(text.values()))) * (1 - fraction))
 
     def cut(part):
         first = {name: column[part] for name, column in text.items()}
@@ -113,12 +138,25 @@ def split(x, y, sample_weight, fraction: float):
     return *cut(slice(at)), cut(slice(at, None))
 
 
-def _columns(x) -> dict:
+def columns(x) -> dict:
+    """The columns of raw text in any form but a dataset."""
     if isinstance(x, dict):
         return {name: _strings(column) for name, column in x.items()}
-    if isinstance(x, tuple) and len(x) == 2 and not isinstance(x[0], str | bytes):
+    if keys.is_pair(x):
         return {keys.TEXT: _strings(x[0]), keys.TEXT_PAIR: _strings(x[1])}
-    return {keys.TEXT: _strings(x)}
+    return {keys.WORDS if keys.is_words(x) else keys.TEXT: _strings(x)}
+
+
+def _tensors(part):
+    if isinstance(part, dict):
+        return {name: _tensors(column) for name, column in part.items()}
+    if isinstance(part, list) and any(isinstance(one, list) for one in part[:1]):
+        return tf.ragged.constant(part)
+    return part if isinstance(part, tf.RaggedTensor) else tf.convert_to_tensor(part)
+
+
+def _length(column) -> int:
+    return column.shape[0] if hasattr(column, "shape") else len(column)
 
 
 def _strings(column):
@@ -128,7 +166,7 @@ def _strings(column):
 
 
 def _from_element(x, y=None, sample_weight=None):
-    text = _columns(x)
+    text = columns(x)
     for name, column in text.items():
         if column.shape.rank != 1:
             raise ValueError(f"{name} has shape {column.shape}; batch the dataset first")

@@ -127,13 +127,13 @@ class MaskedLM(Task):
 
         return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
 
-    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks a batch of texts; `y` must not be given, since the texts are their own labels."""
         from kerasbert.data import pretraining
 
         if y is not None:
             raise InputError(f"{self.name} makes its labels from the text; leave y out")
-        return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **text)
+        return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
     def text_features(self, text, text_pair=None) -> dict:
         """Features of texts with mask tokens in them, and where those are.

@@ -74,7 +74,7 @@ class Pretrainer(MaskedLM):
             **{"jit_compile": False, **kwargs},
         )
 
-    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
         from kerasbert.data import pretraining
 
@@ -84,5 +84,5 @@ class Pretrainer(MaskedLM):
             seed=(self.seed, number),
             nsp_labels=y,
             objective=self.objective,
-            **text,
+            **row,
         )

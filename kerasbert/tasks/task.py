@@ -8,7 +8,7 @@ import base64
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import keras
@@ -50,6 +50,7 @@ class Task(ExactModel):
         #: Paths of the weights that `from_preset` did not find, so that they are new.
         self.new_weights: list[str] = []
         self.sequence_length = sequence_length or limit
+        self._forward = None
 
     def __call__(self, inputs, *args, **kwargs):
         """Runs the model on features; those that may be absent are filled in."""
@@ -88,16 +89,43 @@ class Task(ExactModel):
             return variables
         return [variable for variable in variables if not variable.path.startswith("pooler/")]
 
-    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
-        """Turns a batch of strings into `(features, y, sample_weight)`, in the graph.
+    def rows(self, x, y=None, sample_weight=None):
+        """Raw examples as the rows that are batched: as they are, one for each.
+
+        A task whose examples may be longer than what it reads at once cuts them into several rows.
+
+        Args:
+            x: text in any form but a dataset, or rows.
+            y: labels, or None.
+            sample_weight: weights, or None.
+
+        Returns:
+            `kerasbert.data.text_batches.Rows`.
+        """
+        from kerasbert.data import text_batches
+
+        return text_batches.rows(x, y, sample_weight)
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Turns a batch of rows into `(features, y, sample_weight)`, in the graph.
 
         Args:
             number: int64 scalar, another for every batch, for what has to be drawn at random.
-            text: `text` and perhaps `text_pair`, string tensors (batch,).
-            y: labels as given, or None.
+            row: the rows' columns, such as `text` and perhaps `text_pair`, string tensors (batch,).
+            y: labels as the rows have them, or None.
             sample_weight: as given, or None.
         """
-        return self.text_features(**text), y, sample_weight
+        return self.text_features(**row), y, sample_weight
+
+    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+        """The task's official metrics, over all examples at once.
+
+        Args:
+            x: text in any form but a dataset.
+            y: labels.
+            batch_size: rows at a time.
+        """
+        raise NotImplementedError
 
     def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
         """The names of the string inputs of an export, and the function from them to outputs."""
@@ -169,7 +197,7 @@ class Task(ExactModel):
         """Examples of text for `fit`, without end; a pure function of (seed, step).
 
         Args:
-            x: text that is not a dataset, in any form that `fit` takes.
+            x: text that is not a dataset, in any form that `fit` takes, or rows.
             y: labels, or None.
             sample_weight: weights, or None.
             batch_size: examples a step; the last batch of an epoch may have fewer.
@@ -181,9 +209,8 @@ class Task(ExactModel):
         """
         from kerasbert.data import text_batches
 
-        batches = text_batches.shuffled(
-            x, y, sample_weight, batch_size=batch_size, seed=seed, start=start
-        )
+        rows = self.rows(x, y, sample_weight)
+        batches = text_batches.shuffled(rows, batch_size=batch_size, seed=seed, start=start)
         return text_batches.convert(
             batches, lambda number, batch: _without_none(self.training_examples(number, *batch))
         )
@@ -200,12 +227,35 @@ class Task(ExactModel):
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
         if keys.is_text(x):
-            from kerasbert.data import text_batches
-
-            batches = text_batches.batches(x, batch_size=batch_size or 32)
-            x = text_batches.convert(batches, lambda text, *_: self.text_features(**text))
+            x = self._prediction_batches(x, batch_size or 32)
             batch_size = None
         return super().predict(x, batch_size, verbose, **kwargs)
+
+    def _prediction_batches(self, x, batch_size: int):
+        """Batches of features of text, in its order."""
+        from kerasbert.data import text_batches
+
+        rows = x if hasattr(x, "element_spec") else text_batches.rows(x)
+        batches = text_batches.batches(rows, batch_size=batch_size)
+        return text_batches.convert(batches, lambda row, *_: self.text_features(**row))
+
+    def forward(self, batches) -> Iterator:
+        """The outputs of batches of features as NumPy, one after the other.
+
+        It computes in this process alone, whatever the strategy, so that every worker that asks
+        sees all of them.
+
+        Args:
+            batches: an iterable of features, such as a `tf.data.Dataset`.
+        """
+        import tensorflow as tf
+
+        if self._forward is None:
+            self._forward = tf.function(
+                lambda features: self(features, training=False), reduce_retracing=True
+            )
+        for features in batches:
+            yield tf.nest.map_structure(lambda output: output.numpy(), self._forward(features))
 
     def _examples(
         self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
@@ -214,9 +264,8 @@ class Task(ExactModel):
         from kerasbert.data import text_batches
         from kerasbert.training.strategies import sharded
 
-        batches = text_batches.batches(
-            x, y, sample_weight, batch_size=batch_size or 32, shuffle=shuffle
-        )
+        rows = x if hasattr(x, "element_spec") else self.rows(x, y, sample_weight)
+        batches = text_batches.batches(rows, batch_size=batch_size or 32, shuffle=shuffle)
         examples = text_batches.convert(
             text_batches.with_random_numbers(batches, anew),
             lambda number, batch: _without_none(self.training_examples(number, *batch)),

@@ -119,7 +119,7 @@ class TextClassifier(Task):
             raise InputError(f"{self.name} takes {'pairs of texts' if self.pair else 'one text'}")
         return super().text_features(text, text_pair)
 
-    def training_examples(self, number, text: dict, y, sample_weight) -> tuple:
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features and class indices."""
         import tensorflow as tf
 
@@ -132,7 +132,7 @@ class TextClassifier(Task):
             )
             with tf.control_dependencies([check]):
                 y = tf.argmax(matches, axis=1, output_type=tf.int32)
-        return super().training_examples(number, text, y, sample_weight)
+        return super().training_examples(number, row, y, sample_weight)
 
     def serving_signature(self):
         """`text` (and `text_pair`) -> `scores`, `label`, `labels`."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.text_batches import batches, shuffled, split
+from kerasbert.data.text_batches import batches, rows, shuffled, split
 
 TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
 SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
@@ -15,14 +15,14 @@ PAIRS = [
 ]
 
 
-def rows(dataset, name="text"):
+def texts_of(dataset, name="text"):
     return [[value.decode() for value in text[name].numpy()] for text, *_ in dataset]
 
 
 @pytest.mark.parametrize("x", SINGLE)
 def test_single_texts(x):
-    dataset = batches(x, batch_size=2)
-    assert rows(dataset) == [["a", "b"], ["é", "d"], ["e"]]
+    dataset = batches(rows(x), batch_size=2)
+    assert texts_of(dataset) == [["a", "b"], ["é", "d"], ["e"]]
     for text, y, weight in dataset:
         assert list(text) == ["text"]
         assert text["text"].dtype == tf.string
@@ -32,9 +32,9 @@ def test_single_texts(x):
 
 @pytest.mark.parametrize("x", PAIRS)
 def test_pairs(x):
-    dataset = batches(x, batch_size=3)
-    assert rows(dataset) == [["a", "b", "é"], ["d", "e"]]
-    assert rows(dataset, "text_pair") == [["v", "w", "x"], ["y", "z"]]
+    dataset = batches(rows(x), batch_size=3)
+    assert texts_of(dataset) == [["a", "b", "é"], ["d", "e"]]
+    assert texts_of(dataset, "text_pair") == [["v", "w", "x"], ["y", "z"]]
 
 
 @pytest.mark.parametrize("with_y", [False, True])
@@ -42,7 +42,7 @@ def test_pairs(x):
 def test_labels_and_weights(with_y, with_weights):
     y = [0, 1, 2, 3, 4] if with_y else None
     weights = np.arange(5) / 2 if with_weights else None
-    (_, first_y, first_weights), *_ = batches(TEXTS, y, weights, batch_size=2)
+    (_, first_y, first_weights), *_ = batches(rows(TEXTS, y, weights), batch_size=2)
     assert (None if first_y is None else first_y.numpy().tolist()) == ([0, 1] if with_y else None)
     expected = [0, 0.5] if with_weights else None
     assert (None if first_weights is None else first_weights.numpy().tolist()) == expected
@@ -50,7 +50,7 @@ def test_labels_and_weights(with_y, with_weights):
 
 def test_shuffle_keeps_texts_and_labels_together():
     texts = [str(i) for i in range(100)]
-    dataset = batches((texts, texts), range(100), batch_size=7, shuffle=True)
+    dataset = batches(rows((texts, texts), list(range(100))), batch_size=7, shuffle=True)
     passes = []
     for _ in range(2):
         seen = []
@@ -74,7 +74,7 @@ def test_shuffle_keeps_texts_and_labels_together():
 )
 def test_lengths_differ(x, y, weight, message):
     with pytest.raises(ValueError, match=message):
-        batches(x, y, weight, batch_size=2)
+        batches(rows(x, y, weight), batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_lengths_differ(x, y, weight, message):
 def test_datasets(element, expected):
     dataset = tf.data.Dataset.from_tensor_slices(element).batch(4)
     found = list(batches(dataset, batch_size=99))
-    assert rows(found) == [TEXTS[:4], TEXTS[4:]]
+    assert texts_of(found) == [TEXTS[:4], TEXTS[4:]]
     _, y, weights = found[0]
     assert (y is not None, weights is not None) == expected
     if y is not None:
@@ -111,9 +111,9 @@ def test_split(x, fraction, first):
         (training, slice(first)),
         (validation, slice(first, None)),
     ):
-        assert rows(batches(part, batch_size=9)) == [TEXTS[expected]]
+        assert texts_of(batches(rows(part), batch_size=9)) == [TEXTS[expected]]
         if "text_pair" in part:
-            assert rows(batches(part, batch_size=9), "text_pair") == [SECOND[expected]]
+            assert texts_of(batches(rows(part), batch_size=9), "text_pair") == [SECOND[expected]]
         np.testing.assert_array_equal(part_y, y[expected])
         np.testing.assert_array_equal(part_weights, weights[expected])
 
@@ -138,7 +138,7 @@ def orders(start=0, seed=0, steps=20):
     """The labels of batches of 3 out of 10; every text must have kept its label."""
     texts = [str(i) for i in range(10)]
     found = []
-    dataset = shuffled((texts, texts), range(10), batch_size=3, seed=seed, start=start)
+    dataset = shuffled(rows((texts, texts), list(range(10))), batch_size=3, seed=seed, start=start)
     for number, (step, (text, y, weight)) in enumerate(dataset.take(steps)):
         assert int(step) == start + number
         assert weight is None

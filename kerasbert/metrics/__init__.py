@@ -1,0 +1,1 @@
+"""Scores as the official scripts count them; each on all examples at once."""
