@@ -16,6 +16,7 @@ Raw text (string)
 =================  ==========================  ====================================================
 `text`             (batch,)                    the only text, or the first of a pair
 `text_pair`        (batch,)                    the second of a pair
+`text_negative`    (batch,)                    what resembles `text` but does not go with it
 `words`            (batch, words)              a sentence that is cut into words already
 `question`         (batch,)                    what is asked of `context`
 `context`          (batch,)                    a document of any length
@@ -43,11 +44,14 @@ MASK_POSITIONS = "mask_positions"
 
 TEXT = "text"
 TEXT_PAIR = "text_pair"
+TEXT_NEGATIVE = "text_negative"
 WORDS = "words"
 QUESTION = "question"
 CONTEXT = "context"
 CHOICES = "choices"
 _RAW = (TEXT, WORDS, QUESTION)
+#: Those of shape (batch, n): n strings for each example.
+LISTS = (WORDS, CHOICES)
 
 SEQUENCE_OUTPUT = "sequence_output"
 POOLED_OUTPUT = "pooled_output"
@@ -108,7 +112,11 @@ def is_pair(x: Any) -> bool:
 
 def is_words(x: Any) -> bool:
     """Whether `x` is a list of sentences that are lists of words."""
-    return isinstance(x, list) and any(isinstance(one, list) and _is_strings(one) for one in x[:2])
+    return (
+        isinstance(x, list)
+        and bool(x)
+        and all(isinstance(one, list) and (not one or _is_strings(one)) for one in x)
+    )
 
 
 def _is_strings(x: Any) -> bool:

@@ -17,16 +17,21 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_json(path: str | os.PathLike) -> dict:
-    """Reads one JSON object; raises `InputError` naming the file if it is missing or malformed."""
+def read_json(path: str | os.PathLike, kind: type = dict):
+    """Reads one JSON object, or a list if `kind` is that.
+
+    Raises:
+        InputError: the file is missing or malformed, or holds something else.
+    """
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    if not isinstance(value, kind):
+        wanted = {dict: "object", list: "array"}[kind]
+        raise InputError(f"{path}: expected a JSON {wanted}, found {type(value).__name__}")
     return value
 
 

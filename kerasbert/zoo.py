@@ -7,11 +7,13 @@ from kerasbert.backbone import Backbone
 from kerasbert.errors import InputError
 from kerasbert.tasks import (
     MaskedLM,
+    MultipleChoice,
     Pretrainer,
     QuestionAnswerer,
     ReplacedTokenDetector,
     Task,
     TextClassifier,
+    TextEmbedder,
     TokenClassifier,
 )
 
@@ -19,10 +21,12 @@ TASKS = {
     task.__name__: task
     for task in (
         MaskedLM,
+        MultipleChoice,
         Pretrainer,
         QuestionAnswerer,
         ReplacedTokenDetector,
         TextClassifier,
+        TextEmbedder,
         TokenClassifier,
     )
 }

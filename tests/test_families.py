@@ -27,6 +27,8 @@ TINY = {
 TEXTS = ["The cat sees a good dog.", "They like it", "a bad, sad 中国 bird!", "x"]
 PAIRS = (TEXTS, TEXTS[::-1])
 CLASSES = ["one", "two", "three"]
+FILLED_UP = [["a dog", "a cat"], ["so", ""], ["x", ""], ["good", "bad"]]
+CHOICES = [["a dog", "a cat"], ["so"], ["x", "", "y z"], ["good", "bad", "it"]]
 
 
 def tiny_config(family, tokenizer, **facts):
@@ -61,6 +63,14 @@ def text_only(task):
     return {"x": TEXTS}
 
 
+def pairs(task):
+    return {"x": PAIRS}
+
+
+def choices(task):
+    return {"x": {"text": TEXTS, "choices": CHOICES}, "y": [1, 0, 2, 1]}
+
+
 def text_and_names(task):
     return {"x": TEXTS, "y": [*CLASSES, CLASSES[0]]}
 
@@ -74,25 +84,34 @@ def token_classes(count):
     return examples
 
 
+def words_and_tags(task):
+    words = [text.split() for text in TEXTS]
+    return {"x": words, "y": [[CLASSES[len(word) % 3] for word in one] for one in words]}
+
+
 def spans(task):
-    y = {"start_logits": np.array([1, 2, 3, 4]), "end_logits": np.array([4, 3, 3, 4])}
-    return {"x": features_of(task, *PAIRS), "y": y}
+    questions, contexts = PAIRS
+    answers = [{"text": [context[-1]], "answer_start": [len(context) - 1]} for context in contexts]
+    return {"x": {"question": questions, "context": contexts}, "y": answers}
 
 
 #: By task: arguments beyond the backbone, arguments of `fit`, text to predict on.
 USES = {
     "MaskedLM": ({}, text_only, [TEXTS]),
+    "MultipleChoice": ({}, choices, [TEXTS, CHOICES]),
     "Pretrainer": ({}, text_only, [TEXTS]),
     "QuestionAnswerer": ({}, spans, PAIRS),
     "ReplacedTokenDetector": ({}, token_classes(2), [TEXTS]),
     "TextClassifier": ({"classes": CLASSES}, text_and_names, [TEXTS]),
-    "TokenClassifier": ({"classes": CLASSES}, token_classes(3), [TEXTS]),
+    "TextEmbedder": ({}, pairs, [TEXTS]),
+    "TokenClassifier": ({"classes": CLASSES}, words_and_tags, [TEXTS]),
 }
 
 #: Weights that may stay as they are, by task. A softmax does not change when all its scores move
 #: alike: the bias of keys moves all scores of a row, and a question answerer's softmax is over the
-#: tokens, which the last biases move alike.
+#: tokens, which the last biases move alike; a multiple choice's is over the choices.
 STILL = dict.fromkeys(TASKS, ("attention/key/bias",))
+STILL["MultipleChoice"] += ("choice_head/bias",)
 STILL["QuestionAnswerer"] += ("span_head/bias", "layer_1/output_layer_norm/beta")
 
 
@@ -188,7 +207,7 @@ def test_export(family, name, tokenizer_of, tmp_path):
     task = build(family, name, tokenizer_of(family))
     task.export(tmp_path / "1", check=False)
     inputs, function = task.serving_signature()
-    texts = dict.fromkeys(inputs, TEXTS)
+    texts = {name: FILLED_UP if name == "choices" else TEXTS for name in inputs}
     live = function(**{name: tf.constant(column) for name, column in texts.items()})
     assert_same_rows(answer_rows(live), SavedModelClient(tmp_path)(**texts))
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import kerasbert
+from kerasbert import TextEmbedder
 
 GOLDEN = pathlib.Path(__file__).parent / "goldens" / "minilm.npz"
 
@@ -25,48 +26,43 @@ def directory():
 
 
 @pytest.fixture(scope="module")
-def embed(directory):
-    backbone = kerasbert.Backbone.from_preset(directory)
-    packer = kerasbert.text.TextPacker(kerasbert.tokenizer_from_preset(directory), 128)
-
-    def embed(texts):
-        """The mean of the last layer's vectors over the real tokens."""
-        features = packer(texts)
-        states = backbone(features)["sequence_output"].numpy()
-        weights = features["padding_mask"].numpy()[..., None]
-        return (states * weights).sum(1) / weights.sum(1)
-
-    return embed
+def embedder(directory):
+    return kerasbert.load(directory)
 
 
-def test_embeddings_equal_those_of_transformers(embed):
+def test_it_says_itself_how_it_embeds(embedder):
+    assert isinstance(embedder, TextEmbedder)
+    assert (embedder.pooling, embedder.normalize) == ("mean", True)
+    assert embedder.sequence_length == 256
+    assert embedder.new_weights == []
+
+
+def test_embeddings_equal_those_of_transformers(directory):
     golden = np.load(GOLDEN)
-    difference = np.abs(embed(list(golden["texts"])) - golden["embeddings"]).max()
+    embedder = TextEmbedder.from_preset(
+        directory, pooling="mean", normalize=False, sequence_length=128
+    )
+    found = embedder.embed(list(golden["texts"]))
+    difference = np.abs(found - golden["embeddings"]).max()
     print(f"largest difference: {difference:.1e}")
     assert difference < 1e-5
 
 
-def ranks(values):
-    """Ranks from 1, the mean of theirs for equal values."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + 1 + ends) / 2)[places]
+def test_normalized_embeddings(embedder):
+    golden = np.load(GOLDEN)
+    expected = golden["embeddings"] / np.linalg.norm(golden["embeddings"], axis=1, keepdims=True)
+    short = slice(4)  # the last text is longer than the golden's 128 tokens
+    found = embedder.embed(list(golden["texts"][short]))
+    np.testing.assert_allclose(found, expected[short], atol=1e-5)
 
 
-def spearman(a, b):
-    return np.corrcoef(ranks(a), ranks(b))[0, 1]
-
-
-def test_semantic_similarity(embed, shared):
+def test_semantic_similarity(directory, shared):
     with open(shared("tasks", "stsb", "stsb-en-test.csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    first, second, scores = zip(*rows, strict=True)
-    similarities = []
-    for start in range(0, len(rows), 64):
-        a, b = (embed(list(texts[start : start + 64])) for texts in (first, second))
-        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        similarities.extend((a * b).sum(1) / norms)
-    correlation = spearman(np.array(similarities), np.array(scores, float))
-    print(f"STS-B test, {len(rows)} pairs: Spearman {100 * correlation:.2f}")
+    first, second, scores = map(list, zip(*rows, strict=True))
+    embedder = TextEmbedder.from_preset(directory, sequence_length=128)
+    found = embedder.score((first, second), [float(score) for score in scores], batch_size=64)
+    print(f"STS-B test, {len(rows)} pairs: {found}")
     assert len(rows) == 1379
-    assert correlation == pytest.approx(0.8203, abs=0.0005)  # 82.03: the model card's MTEB results
+    # 82.03: the model card's MTEB results
+    assert found["spearman"] == pytest.approx(0.8203, abs=0.0005)

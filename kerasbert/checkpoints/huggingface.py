@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from kerasbert import files
-from kerasbert.checkpoints import layouts
+from kerasbert.checkpoints import layouts, sentence_transformers
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.torch_file import read_torch_file
 from kerasbert.config import BackboneConfig
@@ -52,6 +52,8 @@ def _read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
         **layout.head_constants.get(task, {}),
     }
     config = {"task": task, "backbone": backbone, "head": head}
+    if sentence_transformers.detect(directory):
+        config |= {"task": "TextEmbedder", **sentence_transformers.read(directory)}
     return {**config, "tokenizer": FAMILIES[family].tokenizer}, layout
 
 
@@ -190,6 +192,9 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     Raises:
         InputError: the format has no place for something that the model has.
     """
+    if config["task"] == "TextEmbedder":
+        sentence_transformers.write(directory, config)
+        config = {**config, "task": None, "head": {}}
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
     layout = layouts.layout_of(backbone.family, FORMAT)
     if task not in layout.models:

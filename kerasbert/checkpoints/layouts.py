@@ -68,6 +68,17 @@ def _read_labels(value, config):
     return [value[key] for key in sorted(value, key=int)]
 
 
+def _read_problem_type(value, config):
+    """What transformers takes a head for whose config does not say."""
+    labels = _read_labels(config.get("id2label"), config)
+    found = value or ("regression" if len(labels) == 1 else "single_label_classification")
+    if found not in _PROBLEM_TYPES:
+        raise InputError(f"none of {', '.join(_PROBLEM_TYPES)}")
+    return found
+
+
+_PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+
 #: By name: from the format's value and whole config to ours, and from ours and all facts to the
 #: format's value.
 CODECS: dict[str, tuple[Callable, Callable]] = {
@@ -78,6 +89,7 @@ CODECS: dict[str, tuple[Callable, Callable]] = {
         _read_labels,
         lambda classes, facts: {str(i): name for i, name in enumerate(classes)},
     ),
+    "problem_type": (_read_problem_type, lambda value, facts: value),
     "count": (
         lambda count, config: [str(i) for i in range(count)],
         lambda classes, facts: len(classes),
@@ -116,7 +128,7 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
     config = {**defaults, **config}
     facts = {}
     for ours, theirs, *codec in settings:
-        if theirs not in config and "labels" not in codec:
+        if theirs not in config and not _FROM_OTHERS.intersection(codec):
             if ours in _REQUIRED:
                 raise InputError(f"{source}: lacks {theirs!r}")
             continue
@@ -128,6 +140,8 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
     return facts
 
 
+# Codecs that know what a key means that is not there.
+_FROM_OTHERS = {"labels", "problem_type"}
 _REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
 
 
@@ -173,8 +187,14 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
         "activation": backbone.activation,
         "layer_norm_epsilon": backbone.layer_norm_epsilon,
         "objective": "nsp",
+        "problem_type": "single_label_classification",
+        "threshold": 0.5,
+        "long_text": None,
     }
+    said = {row[0] for row in layout.head_settings.get(task, ())}
     for name, value in {**unsaid, **layout.head_constants.get(task, {})}.items():
+        if name in said:
+            continue
         ours = head.get(name)
         if ours is None:
             ours = unsaid.get(name, value)

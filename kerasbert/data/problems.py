@@ -9,35 +9,43 @@ _SHOWN = 5  # lines that are named
 
 
 class Problems:
-    """Examples that are left out, by what is wrong with them.
+    """Examples that are left out or mended, by what is wrong with them.
 
     Args:
         source: the file.
         strict: raise at the first.
+        unit: what examples are named by: lines or, where a file has none, such as "question".
     """
 
-    def __init__(self, source: str | os.PathLike, *, strict: bool = False):
+    def __init__(self, source: str | os.PathLike, *, strict: bool = False, unit: str = "line"):
         self.source = str(source)
         self.strict = strict
-        #: Line numbers, from 1, by what is wrong there.
-        self.lines: dict[str, list[int]] = {}
+        self.unit = unit
+        #: Line numbers, from 1, or other names of what is left out, by what is wrong there.
+        self.lines: dict[str, list] = {}
+        #: The same of what is not left out, as it could be mended.
+        self.mended: dict[str, list] = {}
 
-    def note(self, line: int, what: str) -> None:
+    def note(self, line: int | str, what: str, *, mended: bool = False) -> None:
         """Counts one example.
 
         Args:
-            line: its line.
+            line: its line, or what else names it.
             what: a short phrase that others share, such as "empty text".
+            mended: it is not left out.
 
         Raises:
             InputError: strict.
         """
         if self.strict:
-            raise InputError(f"{self.source}:{line}: {what}")
-        self.lines.setdefault(what, []).append(line)
+            place = f"{line}" if self.unit == "line" else f" {self.unit} {line}"
+            raise InputError(f"{self.source}:{place}: {what}")
+        (self.mended if mended else self.lines).setdefault(what, []).append(line)
 
     def report(self, say: Callable[[str], None]) -> None:
-        """Says what was left out, a line for each kind."""
-        for what, lines in self.lines.items():
-            shown = ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
-            say(f"{self.source}: {len(lines)} left out: {what} (line {shown})")
+        """Says what was left out and what was mended, a line for each kind."""
+        for done, problems in (("left out", self.lines), ("mended", self.mended)):
+            for what, lines in problems.items():
+                more = ", ..." if len(lines) > _SHOWN else ""
+                shown = ", ".join(map(str, lines[:_SHOWN])) + more
+                say(f"{self.source}: {len(lines)} {done}: {what} ({self.unit} {shown})")

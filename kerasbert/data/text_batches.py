@@ -168,6 +168,6 @@ def _strings(column):
 def _from_element(x, y=None, sample_weight=None):
     text = columns(x)
     for name, column in text.items():
-        if column.shape.rank != 1:
+        if column.shape.rank != (2 if name in keys.LISTS else 1):
             raise ValueError(f"{name} has shape {column.shape}; batch the dataset first")
     return text, y, sample_weight

@@ -111,14 +111,17 @@ HF_HEADS = {
     "TextClassifier": ((DENSE, "classifier", "classifier"),),
     "TokenClassifier": ((DENSE, "token_classifier", "classifier"),),
     "QuestionAnswerer": ((DENSE, "span_head", "qa_outputs"),),
+    "MultipleChoice": ((DENSE, "choice_head", "classifier"),),
 }
 HF_CLASSIFIER_SETTINGS = (("classes", "id2label", "labels"), ("dropout", "classifier_dropout"))
+HF_PROBLEM_TYPE = ("problem_type", "problem_type", "problem_type")
 HF_MLM_SETTINGS = (("tied", "tie_word_embeddings"),)
 HF_HEAD_SETTINGS = {
     "Pretrainer": HF_MLM_SETTINGS,
     "MaskedLM": HF_MLM_SETTINGS,
-    "TextClassifier": HF_CLASSIFIER_SETTINGS,
+    "TextClassifier": (*HF_CLASSIFIER_SETTINGS, HF_PROBLEM_TYPE),
     "TokenClassifier": HF_CLASSIFIER_SETTINGS,
+    "MultipleChoice": (("dropout", "classifier_dropout"),),
 }
 HF_MODELS = {
     None: "Model",
@@ -128,6 +131,7 @@ HF_MODELS = {
     "TextClassifier": "ForSequenceClassification",
     "TokenClassifier": "ForTokenClassification",
     "QuestionAnswerer": "ForQuestionAnswering",
+    "MultipleChoice": "ForMultipleChoice",
 }
 
 # === google-research/bert, modeling.py, run_pretraining.py, run_classifier.py, run_squad.py ===

@@ -92,6 +92,7 @@ FAMILY = Family(
                     "TextClassifier",
                     "TokenClassifier",
                     "QuestionAnswerer",
+                    "MultipleChoice",
                 )
             },
             prefix="distilbert.",
@@ -121,15 +122,21 @@ FAMILY = Family(
                 ),
                 "TokenClassifier": bert.HF_HEADS["TokenClassifier"],
                 "QuestionAnswerer": bert.HF_HEADS["QuestionAnswerer"],
+                "MultipleChoice": (
+                    (DENSE, "choice_hidden", "pre_classifier"),
+                    (DENSE, "choice_head", "classifier"),
+                ),
             },
             head_settings={
                 "MaskedLM": bert.HF_MLM_SETTINGS,
                 "TextClassifier": (
                     ("classes", "id2label", "labels"),
                     ("dropout", "seq_classif_dropout"),
+                    bert.HF_PROBLEM_TYPE,
                 ),
                 "TokenClassifier": (("classes", "id2label", "labels"),),
                 "QuestionAnswerer": (("dropout", "qa_dropout"),),
+                "MultipleChoice": (("dropout", "seq_classif_dropout"),),
             },
             without_pooler=(
                 None,
@@ -137,6 +144,7 @@ FAMILY = Family(
                 "TextClassifier",
                 "TokenClassifier",
                 "QuestionAnswerer",
+                "MultipleChoice",
             ),
         ),
         "kerashub": Layout(

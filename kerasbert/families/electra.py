@@ -47,7 +47,11 @@ FAMILY = Family(
             model_type="electra",
             settings=(*bert.HF_SETTINGS, *_WIDTH),
             constants=_CONSTANTS,
-            defaults={**bert.HF_DEFAULTS, "embedding_size": 128},
+            defaults={
+                **bert.HF_DEFAULTS,
+                "embedding_size": 128,
+                "summary_last_dropout": 0.1,
+            },
             only=bert.HF_ONLY,
             models={
                 None: "ElectraModel",
@@ -56,6 +60,7 @@ FAMILY = Family(
                 "TextClassifier": "ElectraForSequenceClassification",
                 "TokenClassifier": "ElectraForTokenClassification",
                 "QuestionAnswerer": "ElectraForQuestionAnswering",
+                "MultipleChoice": "ElectraForMultipleChoice",
             },
             prefix="electra.",
             encoder=(
@@ -79,8 +84,15 @@ FAMILY = Family(
                 ),
                 "TokenClassifier": bert.HF_HEADS["TokenClassifier"],
                 "QuestionAnswerer": bert.HF_HEADS["QuestionAnswerer"],
+                "MultipleChoice": (
+                    (DENSE, "choice_hidden", "sequence_summary.summary"),
+                    (DENSE, "choice_head", "classifier"),
+                ),
             },
-            head_settings=bert.HF_HEAD_SETTINGS,
+            head_settings={
+                **bert.HF_HEAD_SETTINGS,
+                "MultipleChoice": (("dropout", "summary_last_dropout"),),
+            },
             head_constants={"MaskedLM": {"activation": "gelu"}},
             without_pooler=(None, *bert.HF_MODELS, "ReplacedTokenDetector"),
         ),

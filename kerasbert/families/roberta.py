@@ -51,6 +51,7 @@ HF_HEADS = {
     ),
     "TokenClassifier": bert.HF_HEADS["TokenClassifier"],
     "QuestionAnswerer": bert.HF_HEADS["QuestionAnswerer"],
+    "MultipleChoice": bert.HF_HEADS["MultipleChoice"],
 }
 HF_HEAD_CONSTANTS = {"MaskedLM": {"activation": "gelu"}}
 HF_WITHOUT_POOLER = ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionAnswerer")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
 
@@ -40,8 +41,8 @@ class SavedModelClient:
         """Answers texts.
 
         Args:
-            **columns: a list of strings for each input of the model, `text` and, for models of
-                pairs, `text_pair`.
+            **columns: a list for each input of the model, such as `text` and, for models of pairs,
+                `text_pair`: of strings or, for `words` and `choices`, of lists of strings.
 
         Returns:
             A dict for each row: the model's outputs as plain Python values.
@@ -49,8 +50,6 @@ class SavedModelClient:
         Raises:
             InputError: an input is missing or too much, or they differ in length.
         """
-        import tensorflow as tf
-
         wanted = self.metadata["inputs"]
         if sorted(columns) != sorted(wanted):
             raise InputError(
@@ -59,8 +58,17 @@ class SavedModelClient:
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1:
             raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
-        texts = {name: tf.constant(list(column), tf.string) for name, column in columns.items()}
-        return answer_rows(self._serve(**texts))
+        return answer_rows(self._serve(**{name: _tensor(name, columns[name]) for name in columns}))
+
+
+def _tensor(name: str, column: Sequence):
+    """Strings as a tensor; lists of them are filled up with empty strings."""
+    import tensorflow as tf
+
+    if name in keys.LISTS:
+        rows = [list(row) for row in column]
+        return tf.ragged.constant(rows, tf.string, ragged_rank=1).to_tensor("")
+    return tf.constant(list(column), tf.string)
 
 
 def ask_fresh_process(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process
 
@@ -27,13 +28,13 @@ def write(
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Writes a SavedModel whose `serving_default` takes one rank-1 string tensor for each input.
+    """Writes a SavedModel whose `serving_default` takes one string tensor for each input.
 
     Args:
         path: the version directory to write.
-        function: string tensors (batch,), by the names in `inputs`, to a dict of tensors whose
-            first dimension is the batch.
-        inputs: names of the inputs.
+        function: string tensors, by the names in `inputs`, to a dict of tensors whose first
+            dimension is the batch.
+        inputs: names of the inputs, raw keys of `kerasbert.features`; their shapes are as there.
         variables: Keras variables that `function` reads.
         resources: what `function` uses that is no variable, such as a tokenizer's model.
         metadata: stored as `assets.extra/kerasbert.json`; JSON types.
@@ -44,7 +45,8 @@ def write(
         InputError: `path` exists and `overwrite` is off, or it can't be written.
         RuntimeError: the fresh process failed or answered differently; nothing is left.
     """
-    specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in inputs}
+    shapes = {name: [None, None] if name in keys.LISTS else [None] for name in inputs}
+    specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
     module = tf.Module()
     module.weights = [variable.value for variable in variables]
     module.resources = list(resources)
@@ -61,7 +63,8 @@ def write(
 
 
 def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:
-    columns = {name: list(SAMPLES) for name in inputs}
+    lists = [[sample, SAMPLES[0]] for sample in SAMPLES]
+    columns = {name: lists if name in keys.LISTS else list(SAMPLES) for name in inputs}
     live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
     fresh = ask_fresh_process(directory, columns)
     for sample, ours, theirs in zip(SAMPLES, live, fresh, strict=True):

@@ -1,19 +1,23 @@
 """Backbone + head + text, one file per task, written once for all families."""
 
 from kerasbert.tasks.masked_lm import MaskedLM
+from kerasbert.tasks.multiple_choice import MultipleChoice
 from kerasbert.tasks.pretrainer import Pretrainer
 from kerasbert.tasks.question_answerer import QuestionAnswerer
 from kerasbert.tasks.replaced_token_detector import ReplacedTokenDetector
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier import TextClassifier
+from kerasbert.tasks.text_embedder import TextEmbedder
 from kerasbert.tasks.token_classifier import TokenClassifier
 
 __all__ = [
     "MaskedLM",
+    "MultipleChoice",
     "Pretrainer",
     "QuestionAnswerer",
     "ReplacedTokenDetector",
     "Task",
     "TextClassifier",
+    "TextEmbedder",
     "TokenClassifier",
 ]

@@ -1,6 +1,7 @@
 """Masked language model: guesses the tokens that are hidden from it."""
 
 import math
+import re
 
 import keras
 import numpy as np
@@ -150,8 +151,43 @@ class MaskedLM(Task):
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
         return {**features, keys.MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
+    def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
+        """How well tokens of a text are guessed that are hidden from the model.
+
+        The same tokens are hidden at every call with the same texts, seed and batch size.
+
+        Args:
+            x: text in any form but a dataset.
+            y: None; the texts are their own labels.
+            batch_size: texts at a time.
+
+        Returns:
+            `loss`, the mean cross-entropy of the hidden tokens in nats, `perplexity`, its
+            exponential, and `accuracy`, the share that is guessed right; NaN where no token is
+            hidden.
+        """
+        from scipy import special
+
+        losses, right = [], []
+        for features, labels, weights in self._examples(x, y, batch_size=batch_size):
+            (outputs,) = self.forward([features])
+            hidden = self._mlm_logits(weights).numpy() > 0
+            ids = self._mlm_logits(labels).numpy()[hidden]
+            logits = self._mlm_logits(outputs)[hidden].astype("float64")
+            of_ids = np.take_along_axis(logits, ids[:, np.newaxis], axis=1)[:, 0]
+            losses.append(special.logsumexp(logits, axis=1) - of_ids)
+            right.append(logits.argmax(axis=1) == ids)
+        losses, right = np.concatenate(losses), np.concatenate(right)
+        loss = float(losses.mean()) if losses.size else math.nan
+        accuracy = float(right.mean()) if right.size else math.nan
+        return {"loss": loss, "perplexity": float(np.exp(loss)), "accuracy": accuracy}
+
     def serving_signature(self):
-        """`text` -> `tokens` and `scores` of the best guesses for every mask token, `masks`."""
+        """`text` -> `tokens` and `scores` of the best guesses for every mask token.
+
+        Also `masks`, how many there are, and `sequence`, the text with the best guess in the place
+        of each; masks beyond those that are guessed stay.
+        """
         import tensorflow as tf
 
         def fill(text):
@@ -165,14 +201,50 @@ class MaskedLM(Task):
             logits = self._mlm_logits(self(features, training=False))
             scores, ids = tf.math.top_k(tf.nn.softmax(logits), _SERVED_GUESSES)
             tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
-            used = tf.sequence_mask(masks, most)[:, :, tf.newaxis]
+            used = tf.sequence_mask(masks, most)
             return {
-                "tokens": tf.where(used, tokens, ""),
-                "scores": tf.where(used, scores, 0.0),
+                "tokens": tf.where(used[:, :, tf.newaxis], tokens, ""),
+                "scores": tf.where(used[:, :, tf.newaxis], scores, 0.0),
                 "masks": masks,
+                "sequence": self._filled_in(text, tf.ragged.boolean_mask(ids[:, :, 0], used)),
             }
 
         return (keys.TEXT,), fill
+
+    def _filled_in(self, text, ids):
+        """Texts with pieces, ragged ids (batch, guesses), in the place of their first mask tokens.
+
+        A piece that continues a word joins what stands before it.
+        """
+        import tensorflow as tf
+
+        from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
+
+        special = self.tokenizer.special_tokens
+        parts = tf.strings.split(drop_invalid_utf8(text), special.mask)
+        # After another piece it shows whether a piece starts a word: with a space.
+        after = tf.fill(tf.shape(ids.values), tf.constant(self.tokenizer.cls_id, ids.dtype))
+        spelled = self.tokenizer.detokenize(tf.stack([after, ids.values], axis=1))
+        spelled = tf.strings.regex_replace(spelled, "^" + re.escape(special.cls), "")
+
+        starts_word = tf.strings.regex_full_match(spelled, "(?s) .*")
+        guesses = tf.strings.regex_replace(spelled, "^ ", "")
+
+        # What follows each part of a text: a guess, a mask token that is not guessed, or nothing.
+        def following(values, default):
+            rows = ids.with_values(values).to_tensor(default)
+            rows = tf.pad(rows, [[0, 0], [0, 1]], constant_values=default)
+            place = tf.minimum(
+                tf.ragged.range(parts.row_lengths()), tf.shape(rows, tf.int64)[1] - 1
+            )
+            return tf.gather(rows, place, batch_dims=1).values
+
+        bare = tf.strings.regex_replace(parts.values, f"[{WHITE_SPACE}]+$", "")
+        before = tf.where(following(starts_word, True), parts.values, bare)
+        filled = tf.strings.join([before, following(guesses, special.mask)])
+        joined = tf.strings.reduce_join(parts.with_values(filled), axis=1)
+        # No mask stands after the last part.
+        return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
     def fill_mask(self, texts: list[str], top_k: int = 5) -> list[list[list[tuple[str, float]]]]:
         """Guesses what stands at every mask token, such as `[MASK]`.

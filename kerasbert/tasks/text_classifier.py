@@ -1,14 +1,18 @@
-"""A text, or a pair of texts -> one of several classes."""
+"""A text, or a pair of texts -> one of several classes, any number of them, or a number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
 from kerasbert.errors import InputError
-from kerasbert.layers import Dropout
+from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.tasks.chunks import chunk_features, chunk_inputs, fold_chunks
+from kerasbert.tasks.problem_types import PROBLEM_TYPES
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -20,33 +24,67 @@ class TextClassifier(Task):
     BERT's pooler stands before them; a family that has none puts a layer of its own there (see
     `classifier_activation` in `BackboneConfig`).
 
-    Call: features -> logits, float32 (batch, classes). Labels in `fit` and `evaluate` are class
-    indices or, with text, class names.
+    Call: features -> logits, float32 (batch, classes).
+
+    Labels in `fit`, `evaluate` and `score`, with text, by `problem_type`:
+
+    - "single_label_classification": class names, or indices;
+    - "multi_label_classification": for each example a list of names, perhaps empty, or 0 and 1 for
+      every class;
+    - "regression": a number, or as many as there are classes.
+
+    With ready features they are what the loss takes: indices; 0 and 1; floats (batch, numbers).
+
+    Long texts: with `long_text`, a text beyond `sequence_length` is cut into chunks, the encoder
+    reads each, and their vectors are pooled before the linear layer; features are (batch, chunks,
+    sequence) then. A text of one chunk gets what a model without `long_text` gives it. `max_chunks`
+    bounds time and memory: what is beyond is tokenized but not read.
 
     Args:
         backbone: the encoder.
-        classes: the class names in the order of the logits, or how many there are.
+        classes: the class names in the order of the logits, or how many there are; of a regression
+            the names of its numbers, None: one, "value".
+        problem_type: see above.
         tokenizer: see `Task`.
-        sequence_length: see `Task`.
+        sequence_length: see `Task`; with `long_text` a chunk's.
         pair: whether it takes two texts; None: as the first text it is given.
         dropout: rate before the linear layer; None: as the backbone's.
+        threshold: score from which on one of several labels is predicted.
+        long_text: how chunks are pooled, "mean", "max" or "attention" (see
+            `kerasbert.layers.PoolChunks`); None: what is beyond `sequence_length` is cut off.
+        max_chunks: chunks a text may have.
+        chunk_overlap: tokens that a chunk repeats of the one before it.
         name: the model's name.
     """
 
-    head_facts = ("classes",)
+    head_facts = ("classes", "problem_type")
 
     def __init__(
         self,
         backbone: Backbone,
         classes: Sequence[str] | int | None = None,
         *,
+        problem_type: str = "single_label_classification",
         tokenizer=None,
         sequence_length: int | None = None,
         pair: bool | None = None,
         dropout: float | None = None,
+        threshold: float = 0.5,
+        long_text: str | None = None,
+        max_chunks: int = 8,
+        chunk_overlap: int = 0,
         name: str = "text_classifier",
     ):
-        names = class_names(type(self).__name__, classes)
+        if problem_type not in PROBLEM_TYPES:
+            raise InputError(
+                f"problem_type must be one of {', '.join(PROBLEM_TYPES)}, found {problem_type!r}"
+            )
+        if problem_type == "regression":
+            names = class_names(type(self).__name__, classes or ["value"], at_least=1)
+        else:
+            names = class_names(type(self).__name__, classes)
+        if not 0 < threshold < 1:
+            raise InputError(f"threshold must be between 0 and 1, found {threshold}")
         config = backbone.config
         if self.needs_pooler(config) and not config.pooler:
             raise InputError("TextClassifier needs a backbone with a pooler (pooler=True)")
@@ -61,6 +99,9 @@ class TextClassifier(Task):
             dtype=backbone.embeddings.dtype_policy,
             name="classifier_hidden",
         )
+        pool = long_text and PoolChunks(
+            long_text, config.initializer_range, dtype="float32", name="pool_chunks"
+        )
         classifier = keras.layers.Dense(
             len(names),
             kernel_initializer=kernel_initializer(config.initializer_range),
@@ -69,12 +110,14 @@ class TextClassifier(Task):
         )
 
         # === Functional model ===
-        inputs = feature_inputs()
-        encoded = backbone(inputs)
+        inputs = chunk_inputs() if long_text else feature_inputs()
+        encoded = backbone(fold_chunks(inputs) if long_text else inputs)
         if hidden:
             x = hidden(drop(encoded[keys.SEQUENCE_OUTPUT][:, 0]))
         else:
             x = encoded[keys.POOLED_OUTPUT]
+        if pool:
+            x = pool(x, inputs[keys.PADDING_MASK])
         super().__init__(
             backbone,
             inputs,
@@ -86,8 +129,29 @@ class TextClassifier(Task):
 
         # === Config ===
         self.classes = names
+        self.problem_type = problem_type
         self.pair = pair
         self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
+        self.threshold = threshold
+        self.long_text = long_text
+        self.max_chunks = max_chunks
+        self.chunk_overlap = chunk_overlap
+        self.problem = PROBLEM_TYPES[problem_type](names, threshold)
+        if long_text:
+            self._check_chunks()
+
+    def _check_chunks(self) -> None:
+        if self.pair:
+            raise InputError("long_text is for single texts; a pair is cut to sequence_length")
+        if self.max_chunks < 1:
+            raise InputError(f"max_chunks must be 1 or more, found {self.max_chunks}")
+        room = self.sequence_length - 2
+        if not 0 <= self.chunk_overlap < room:
+            raise InputError(
+                f"chunk_overlap must be 0 or more and under {room}, the tokens of a chunk, found "
+                f"{self.chunk_overlap}"
+            )
+        self.pair = False
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
@@ -95,20 +159,84 @@ class TextClassifier(Task):
         return config.classifier_activation is None
 
     def head_config(self) -> dict:
-        """Class names, pair or not, dropout."""
-        return {"classes": list(self.classes), "pair": self.pair, "dropout": self.dropout_rate}
+        """What the classes mean, pair or not, dropout, how long texts are read."""
+        return {
+            "classes": list(self.classes),
+            "problem_type": self.problem_type,
+            "pair": self.pair,
+            "dropout": self.dropout_rate,
+            "threshold": self.threshold,
+            "long_text": self.long_text,
+            "max_chunks": self.max_chunks,
+            "chunk_overlap": self.chunk_overlap,
+        }
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, cross-entropy on logits and accuracy unless given.
+    # === Training ===
+
+    def compile(
+        self, optimizer=None, loss=None, metrics=None, *, label_smoothing: float = 0.0, **kwargs
+    ):
+        """Keras's `compile`; unless given, AdamW and what suits `problem_type`.
+
+        One class: cross-entropy on logits and accuracy. Several: binary cross-entropy on logits,
+        and the share of right yeses and noes as accuracy. Numbers: mean squared error, and the
+        mean absolute error as `mae`.
 
         XLA is off unless asked for: batches vary in length, and every new length would compile.
+
+        Args:
+            optimizer: Keras's.
+            loss: Keras's.
+            metrics: Keras's.
+            label_smoothing: the share of a label that is spread over all classes (of several
+                labels, over yes and no); only without `loss`.
+            **kwargs: Keras's.
+
+        Raises:
+            InputError: `label_smoothing` with a loss, or for a regression.
         """
+        if label_smoothing and loss is not None:
+            raise InputError("label_smoothing is for the task's own loss; leave loss out")
         super().compile(
             optimizer=optimizer or adamw(5e-5),
-            loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            loss=loss or self.problem.loss(label_smoothing),
+            metrics=metrics or self.problem.metrics(),
             **{"jit_compile": False, **kwargs},
         )
+
+    def fit(self, *args, class_weight: Mapping[str | int, float] | None = None, **kwargs):
+        """Keras's `fit`; `class_weight` may name the classes, and those left out weigh 1."""
+        if class_weight is not None:
+            class_weight = self.problem.class_weights(class_weight)
+        return super().fit(*args, class_weight=class_weight, **kwargs)
+
+    def class_weights(self, y, class_weight: Mapping[str | int, float]) -> np.ndarray:
+        """Every example's weight by its class, as `sample_weight` of `training_batches`.
+
+        Args:
+            y: class names or indices, (examples,).
+            class_weight: weights by class name or index; those left out weigh 1.
+
+        Returns:
+            float32, (examples,).
+
+        Raises:
+            InputError: a class that is none, or examples that have not one class each.
+        """
+        weights = self.problem.class_weights(class_weight)
+        return np.array(list(weights.values()), "float32")[self._targets(y)]
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features, and targets: class indices, 0 and 1 for each class, or floats."""
+        y = None if y is None else self.problem.targets(y)
+        return super().training_examples(number, row, y, sample_weight)
+
+    def _targets(self, y) -> np.ndarray:
+        from kerasbert.data import text_batches
+
+        return self.problem.targets(text_batches.Rows({"y": y}).columns["x"]["y"]).numpy()
+
+    # === Text ===
 
     def text_features(self, text, text_pair=None) -> dict:
         """Features of a batch of strings; in the graph."""
@@ -117,49 +245,69 @@ class TextClassifier(Task):
             self.pair = pair
         if self.pair != pair:
             raise InputError(f"{self.name} takes {'pairs of texts' if self.pair else 'one text'}")
+        if self.long_text:
+            return chunk_features(
+                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
+            )
         return super().text_features(text, text_pair)
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features and class indices."""
-        import tensorflow as tf
+    def classify(self, x, *, batch_size: int = 32) -> list[dict[str, Any]]:
+        """Answers in words.
 
-        if y is not None and y.dtype == tf.string:
-            matches = tf.equal(y[:, tf.newaxis], tf.constant(self.classes))
-            known = tf.reduce_any(matches, axis=1)
-            unknown = tf.boolean_mask(y, ~known)
-            check = tf.debugging.Assert(
-                tf.reduce_all(known), ["label that is none of the classes:", unknown]
-            )
-            with tf.control_dependencies([check]):
-                y = tf.argmax(matches, axis=1, output_type=tf.int32)
-        return super().training_examples(number, row, y, sample_weight)
+        Args:
+            x: text in any form but a dataset.
+            batch_size: texts at a time.
+
+        Returns:
+            A dict for each text. One class: `label`, and `scores` by class name. Several:
+            `predicted`, the names with a score of `threshold` or more, and `scores`. Numbers:
+            `value` or, of several, `values` by name.
+        """
+        logits = self.predict(x, batch_size=batch_size, verbose=0)
+        scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
+        return [self.problem.answer(row) for row in scores]
+
+    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+        """The task's official metrics, over all examples at once.
+
+        Args:
+            x: text in any form but a dataset.
+            y: labels as `fit` takes them.
+            batch_size: texts at a time.
+
+        Returns:
+            By `problem_type` what `kerasbert.metrics.classification` gives.
+        """
+        logits = np.concatenate(list(self.forward(self._prediction_batches(x, batch_size))))
+        return self.problem.score(self._targets(y), logits)
+
+    # === Export ===
 
     def serving_signature(self):
-        """`text` (and `text_pair`) -> `scores`, `label`, `labels`."""
-        import tensorflow as tf
+        """`text` (and `text_pair`) -> what `problem_type` has for an answer.
+
+        One class: `scores` float32 (batch, classes), `label` (batch,), `labels` (batch, classes)
+        the names of the scores. Several: `scores` and `labels` likewise, and `predicted`, 0 or 1
+        for each, int32. Numbers: `value`, float32 (batch,) or, of several, `values` (batch,
+        numbers) and their names as `labels`.
+        """
 
         def classify(text, text_pair=None):
-            logits = self(self.text_features(text, text_pair), training=False)
-            names = tf.constant(self.classes)
-            return {
-                "scores": tf.nn.softmax(logits),
-                "label": tf.gather(names, tf.argmax(logits, axis=-1)),
-                "labels": tf.broadcast_to(names, tf.shape(logits)),
-            }
+            return self.problem.answers(self(self.text_features(text, text_pair), training=False))
 
         return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
 
 
-def class_names(task: str, classes: Sequence[str] | int | None) -> list[str]:
+def class_names(task: str, classes: Sequence[str] | int | None, at_least: int = 2) -> list[str]:
     """The names of classes given as names or as a number.
 
     Raises:
-        InputError: there are fewer than two, or two with the same name.
+        InputError: there are fewer than `at_least`, or two with the same name.
     """
     if classes is None:
         raise InputError(f"{task} needs classes: their names, or how many there are")
     names = range(classes) if isinstance(classes, int) else classes
     names = [str(name) for name in names]
-    if len(names) < 2 or len(set(names)) != len(names):
-        raise InputError(f"classes must be two or more different names, found {names}")
+    if len(names) < at_least or len(set(names)) != len(names):
+        raise InputError(f"classes must be {at_least} or more different names, found {names}")
     return names

@@ -1,11 +1,13 @@
-"""A text -> a class for each of its words."""
+"""A sentence -> a class for each of its words."""
 
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.masked_lm import accuracy, cross_entropy
@@ -13,19 +15,34 @@ from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier import class_names
 from kerasbert.training.optimizers import adamw
 
+_WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
+
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TokenClassifier(Task):
     """Every token through dropout and a linear layer; a word's first token decides (BERT, §5.3).
 
-    Call: features -> logits, float32 (batch, sequence, classes). `fit` takes features and class
-    indices (batch, sequence), with sample weights that leave out what is not labelled.
+    Call: features -> logits, float32 (batch, sequence, classes).
+
+    `fit`, `evaluate` and `score` take sentences as lists of words, `[["A", "dog"], ...]` or
+    `{"words": ...}`, with a list of labels (class names or indices) for each, and perhaps a weight
+    for each sentence or each word. `predict` and `tag` also take plain strings, which are split at
+    white space, punctuation and CJK characters, as `split` and an export do. All of them tokenize
+    every word on its own, as it would stand behind a space; one that the tokenizer makes nothing
+    of, such as a control character, is an unknown token. So each word has one label.
+
+    A sentence that is too long for the encoder continues in windows that overlap. A word's class
+    comes from the window in which its first token has the most tokens on the side where it has
+    fewer (as the maximal context of BERT's `run_squad.py`; of two, the first window). In training,
+    too, a word counts once, in that window.
 
     Args:
         backbone: the encoder.
         classes: the class names in the order of the logits, or how many there are.
         tokenizer: see `Task`.
-        sequence_length: see `Task`.
+        sequence_length: tokens of a window, special tokens included; None: all that the backbone
+            takes.
+        stride: tokens from the start of a window to the start of the next; None: half a window.
         dropout: rate before the linear layer; None: as the backbone's.
         name: the model's name.
     """
@@ -39,6 +56,7 @@ class TokenClassifier(Task):
         *,
         tokenizer=None,
         sequence_length: int | None = None,
+        stride: int | None = None,
         dropout: float | None = None,
         name: str = "token_classifier",
     ):
@@ -66,17 +84,26 @@ class TokenClassifier(Task):
         )
 
         # === Config ===
+        room = self.sequence_length - 2
+        if stride is not None and not 1 <= stride <= room:
+            raise InputError(f"stride must be in [1, {room}], found {stride}")
         self.classes = names
+        self.stride = stride
         self.dropout_rate = dropout
+        self._logits_of_words = None
 
     def head_config(self) -> dict:
-        """Class names, dropout."""
-        return {"classes": list(self.classes), "dropout": self.dropout_rate}
+        """Class names, stride, dropout."""
+        return {
+            "classes": list(self.classes),
+            "stride": self.stride,
+            "dropout": self.dropout_rate,
+        }
 
     def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
 
-        The loss is the weighted mean over the tokens.
+        The loss is the weighted mean over the words.
         """
         super().compile(
             optimizer=optimizer or adamw(5e-5),
@@ -85,55 +112,361 @@ class TokenClassifier(Task):
             **{"jit_compile": False, **kwargs},
         )
 
+    # === Training ===
+
+    def rows(self, x, y=None, sample_weight=None):
+        """Windows of tokens; labels and weights for each token, 0 for all but those that decide.
+
+        Args:
+            x: lists of words, or rows.
+            y: a list of class names or indices for each sentence.
+            sample_weight: a number or a list of numbers for each sentence, or None.
+
+        Raises:
+            InputError: words and labels do not fit together; the message names the sentence.
+        """
+        import tensorflow as tf
+
+        from kerasbert.data import text_batches
+
+        if isinstance(x, text_batches.Rows):
+            return x
+        words = _words_of(x)
+        if words is None or y is None:
+            raise InputError(
+                f"{self.name} learns from lists of words and of labels, "
+                "such as [['A', 'dog']] with [['O', 'B-animal']]"
+            )
+        lengths = words.row_lengths().numpy()
+        labels = self._class_indices(_lists("y", y, lengths))
+        weights = np.ones(lengths.sum(), "float32")
+        if sample_weight is not None:
+            weights = np.concatenate([[], *_lists("sample_weight", sample_weight, lengths)])
+        ids, word, decides = self._windows(words)
+        return text_batches.Rows(
+            {keys.TOKEN_IDS: ids},
+            word.with_values(tf.gather(tf.constant(labels, tf.int32), word.values)),
+            word.with_values(
+                tf.where(decides.values, tf.gather(tf.cast(weights, tf.float32), word.values), 0.0)
+            ),
+        )
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features, and the labels and weights of their tokens."""
+        if keys.TOKEN_IDS not in row:
+            raise InputError(f"{self.name} takes words as lists, but no tf.data.Dataset of text")
+        features = self.packer.pack(row[keys.TOKEN_IDS], pad_to_longest=True)
+        return features, _beside(features, y), _beside(features, sample_weight)
+
+    def _class_indices(self, sentences: list) -> list[int]:
+        """The classes of all words by their place; names or indices come in."""
+        known = {name: place for place, name in enumerate(self.classes)}
+        places = set(known.values())
+        found = []
+        for number, labels in enumerate(sentences):
+            for label in labels:
+                label = label.decode() if isinstance(label, bytes) else label
+                place = known.get(label, label) if isinstance(label, str) else int(label)
+                if place not in places:
+                    raise InputError(
+                        f"y: label {label!r} in sentence {number} is none of "
+                        f"{', '.join(self.classes)}"
+                    )
+                found.append(place)
+        return found
+
+    def _windows(self, words):
+        """The windows of sentences; in the graph.
+
+        Args:
+            words: strings, ragged (sentences, words).
+
+        Returns:
+            Ragged, (windows, tokens), each: the ids; which of all words a token belongs to; whether
+            it is the one that decides over the word.
+        """
+        import tensorflow as tf
+
+        packer = self.packer
+        pieces = packer.tokenizer.tokenize_words(words.values)
+        ids, word = pieces.values, pieces.value_rowids()
+        first = tf.equal(tf.range(tf.size(ids, tf.int64)), tf.gather(pieces.row_starts(), word))
+        tokens = words.with_values(pieces).merge_dims(1, 2).row_lengths()
+        size = packer.text_room
+        places, decides = deciding_windows(tokens, size, self.stride or (size + 1) // 2)
+        ids, word, first = (
+            places.with_values(tf.gather(x, places.values)) for x in (ids, word, first)
+        )
+        return ids, word, decides.with_values(decides.values & first.values)
+
+    # === Prediction ===
+
+    def word_logits(self, words):
+        """The logits of every word; in the graph, some windows at a time.
+
+        Args:
+            words: strings, ragged (sentences, words).
+
+        Returns:
+            float32, (all words, classes), one sentence after the other.
+        """
+        import tensorflow as tf
+
+        ids, _, decides = self._windows(words)
+        count = tf.cast(ids.nrows(), tf.int32)
+        steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
+        found = tf.TensorArray(
+            tf.float32, steps, infer_shape=False, element_shape=[None, len(self.classes)]
+        )
+
+        def step(number, found):
+            begin = number * _WINDOWS_AT_ONCE
+            end = tf.minimum(begin + _WINDOWS_AT_ONCE, count)
+            features = self.packer.pack(ids[begin:end], pad_to_longest=True)
+            chosen = _beside(features, decides[begin:end])
+            logits = tf.boolean_mask(self(features, training=False), chosen)
+            return number + 1, found.write(number, logits)
+
+        _, found = tf.while_loop(
+            lambda number, _: number < steps, step, (0, found), parallel_iterations=1
+        )
+        return found.concat()
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Keras's `predict` on features; on words or text, the logits of every word.
+
+        Args:
+            x: features, lists of words, or strings.
+            batch_size: rows or sentences at a time; None: 32.
+            verbose: Keras's, for features; there is no bar for words and text.
+            **kwargs: Keras's, for features.
+
+        Returns:
+            On words and text a list with an array for every sentence, float32 (words, classes).
+        """
+        if not keys.is_text(x):
+            return super().predict(x, batch_size, verbose, **kwargs)
+        if kwargs:
+            raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
+        return self._predict_words(x, batch_size or 32)
+
+    def _predict_words(self, x, batch_size: int) -> list[np.ndarray]:
+        import tensorflow as tf
+
+        if self._logits_of_words is None:
+            spec = tf.RaggedTensorSpec([None, None], tf.string, ragged_rank=1)
+            self._logits_of_words = tf.function(
+                self.word_logits, input_signature=[spec], autograph=False
+            )
+        words = _words_of(x)
+        if words is None:
+            words, _, _ = split_text(_texts_of(x))
+        lengths = words.row_lengths().numpy()
+        found = []
+        for begin in range(0, len(lengths), batch_size):
+            part = slice(begin, begin + batch_size)
+            logits = self._logits_of_words(words[part]).numpy()
+            found.extend(np.split(logits, np.cumsum(lengths[part])[:-1]))
+        return found
+
+    def tag(self, x, *, batch_size: int = 32) -> list[list[tuple[str, float]]]:
+        """The likeliest class of every word, and its probability.
+
+        Args:
+            x: lists of words; or strings, whose words `split` tells.
+            batch_size: sentences at a time.
+
+        Returns:
+            For every sentence, for each of its words: class name and probability.
+        """
+        return [
+            [(self.classes[place], float(score)) for place, score in _best(logits)]
+            for logits in self._predict_words(x, batch_size)
+        ]
+
+    @staticmethod
+    def split(texts) -> list[list[str]]:
+        """The words of strings, as `predict`, `tag` and an export split them."""
+        words, _, _ = split_text(_texts_of(texts))
+        return [[word.decode() for word in sentence] for sentence in words.to_list()]
+
+    def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
+        """Accuracy over words and, where the classes are tags of entities, precision, recall, F1.
+
+        Args:
+            x: lists of words.
+            y: a list of class names or indices for each sentence.
+            batch_size: sentences at a time.
+            strict: see `kerasbert.metrics.entities.entity_scores`.
+
+        Returns:
+            `accuracy`; for classes such as `O`, `B-person`, `I-person` also `precision`, `recall`
+            and `f1` over all entities, and `f1/person` for every type.
+
+        Raises:
+            InputError: words and labels do not fit together.
+        """
+        from kerasbert.metrics import entities
+
+        words = _words_of(x)
+        if words is None:
+            raise InputError(f"{self.name} is scored on lists of words")
+        lengths = words.row_lengths().numpy()
+        places = self._class_indices(_lists("y", y, lengths))
+        cuts = np.cumsum(lengths)[:-1]
+        true = [[self.classes[i] for i in one] for one in np.split(np.array(places, int), cuts)]
+        logits = self._predict_words({keys.WORDS: words}, batch_size)
+        found = [[self.classes[i] for i in one.argmax(-1)] for one in logits]
+        if not entities.are_entity_tags(self.classes):
+            return {"accuracy": entities.accuracy(true, found)}
+        return entities.entity_scores(true, found, strict=strict)
+
+    # === Export ===
+
     def serving_signature(self):
         """`text` -> `words`, `labels`, `scores`, `starts`, `ends` of each word, and `lengths`.
 
         `starts` and `ends` count characters of the text. Rows are filled up to the longest;
-        `lengths` says how many words each has. What is beyond `sequence_length` is not labelled.
+        `lengths` says how many words each has. Bytes that are not UTF-8 are U+FFFD; NUL in a word
+        is U+0001.
         """
         import tensorflow as tf
 
         from kerasbert.text import bytes_to_characters
 
         def tag(text):
-            ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
-            room = self.sequence_length - 2
-            ids, starts, ends = ids[:, :room], starts[:, :room], ends[:, :room]
-            logits = self(self.packer.pack(ids, pad_to_longest=True), training=False)
-            scores = tf.nn.softmax(tf.gather_nd(logits, _places(ids)))
-            first = _first_pieces(starts)
-            scores = tf.boolean_mask(scores, first.values)
-            starts, ends = (tf.ragged.boolean_mask(x, first) for x in (starts, ends))
-            words = tf.strings.substr(
-                tf.gather(text, starts.value_rowids()), starts.values, ends.values - starts.values
-            )
+            words, starts, ends = split_text(text)
+            scores = tf.nn.softmax(self.word_logits(words))
             labels = tf.gather(tf.constant(self.classes), tf.argmax(scores, axis=-1))
+            valid = _valid(text)
             return {
-                "words": starts.with_values(words).to_tensor(),
-                "labels": starts.with_values(labels).to_tensor(),
-                "scores": starts.with_values(tf.reduce_max(scores, axis=-1)).to_tensor(),
-                "starts": bytes_to_characters(text, starts).to_tensor(),
-                "ends": bytes_to_characters(text, ends).to_tensor(),
-                "lengths": starts.row_lengths(),
+                "words": words.to_tensor(),
+                "labels": words.with_values(labels).to_tensor(),
+                "scores": words.with_values(tf.reduce_max(scores, axis=-1)).to_tensor(),
+                "starts": bytes_to_characters(valid, starts).to_tensor(),
+                "ends": bytes_to_characters(valid, ends).to_tensor(),
+                "lengths": words.row_lengths(),
             }
 
         return (keys.TEXT,), tag
 
 
-def _places(ids):
-    """Row and column, in packed features, of every token of ragged ids."""
+# === Sentences ===
+
+
+def split_text(text) -> tuple:
+    """Splits text into words, at white space, punctuation and CJK characters; in the graph.
+
+    Args:
+        text: string tensor, (batch,).
+
+    Returns:
+        Words, starts and ends, ragged (batch, words), string and int64; the offsets are in bytes of
+        the text as UTF-8, in which U+FFFD stands for bytes that are not.
+    """
+    from kerasbert.text.normalization import split_words
+
+    return split_words(_valid(text), strip_accents=False)
+
+
+def _valid(text):
     import tensorflow as tf
 
-    columns = tf.ragged.range(ids.row_lengths()).values + 1  # after [CLS]
-    return tf.stack([ids.value_rowids(), columns], axis=1)
+    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
 
-def _first_pieces(starts):
-    """Which tokens are the first of their word."""
+def _words_of(x):
+    """Words in any form, as strings, ragged (sentences, words); None if `x` is text."""
     import tensorflow as tf
 
-    rows = starts.value_rowids()
-    same_row = tf.equal(rows[1:], rows[:-1])
-    same_word = same_row & tf.equal(starts.values[1:], starts.values[:-1])
-    continues = tf.concat([tf.zeros_like(rows[:1], tf.bool), same_word], axis=0)
-    return starts.with_values(~continues)
+    from kerasbert.data import text_batches
+
+    if hasattr(x, "element_spec"):
+        raise InputError("words must be lists; a tf.data.Dataset is taken of features only")
+    columns = text_batches.columns(x)
+    if keys.WORDS not in columns:
+        return None
+    words = columns[keys.WORDS]
+    if isinstance(words, tf.RaggedTensor):
+        return words
+    flat = tf.constant([word for sentence in words for word in sentence], tf.string)
+    return tf.RaggedTensor.from_row_lengths(flat, tf.constant(list(map(len, words)), tf.int64))
+
+
+def _texts_of(x):
+    """Text in any form but a dataset, as a string tensor (batch,)."""
+    import tensorflow as tf
+
+    from kerasbert.data import text_batches
+
+    columns = text_batches.columns(x)
+    if list(columns) != [keys.TEXT]:
+        raise InputError(f"expected words or one text each, found {', '.join(columns)}")
+    return tf.convert_to_tensor(columns[keys.TEXT], tf.string)
+
+
+def _lists(name: str, values, lengths: Sequence[int]) -> list:
+    """One list of values for each sentence; a single value is each word's."""
+    values = values.to_list() if hasattr(values, "to_list") else list(values)
+    if len(values) != len(lengths):
+        raise InputError(f"there are {len(lengths)} sentences, but {name} has {len(values)}")
+    lists = [[v] * int(n) if np.ndim(v) == 0 else v for v, n in zip(values, lengths, strict=True)]
+    for number, (found, length) in enumerate(zip(lists, lengths, strict=True)):
+        if len(found) != length:
+            raise InputError(f"sentence {number} has {length} words, but {len(found)} in {name}")
+    return lists
+
+
+def _best(logits: np.ndarray):
+    """The likeliest class and its probability, for each of (words, classes)."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores = weights / weights.sum(axis=-1, keepdims=True)
+    return zip(scores.argmax(axis=-1), scores.max(axis=-1), strict=True)
+
+
+# === Windows ===
+
+
+def deciding_windows(lengths, size: int, stride: int) -> tuple:
+    """Cuts rows of tokens into windows, and says which window every token is looked at in.
+
+    The last window of a row is as long as the others: it starts where it ends with the row.
+
+    Args:
+        lengths: int64 (rows,), the number of tokens of each row.
+        size: tokens that a window may have.
+        stride: tokens from the start of a window to the next, in [1, size].
+
+    Returns:
+        Two ragged tensors (windows, tokens), row after row: the places of the windows' tokens in
+        all rows' tokens one after the other (int64); and whether the window decides over the token
+        (bool), having more tokens beside it, on the side where it has fewer, than any other window,
+        or as many as a later one. One window decides over a token.
+    """
+    import tensorflow as tf
+
+    from kerasbert.data.windows import overlapping_windows
+
+    row, begin, _ = overlapping_windows(lengths, size, stride)
+    length = tf.gather(lengths, row)
+    begin = tf.minimum(begin, tf.maximum(length - size, 0))
+    end = tf.minimum(begin + size, length)
+    # Windows of a row have the same length, so the middle of what two share is where they change.
+    next_in_row = tf.equal(row[1:], row[:-1])
+    middle = (begin[1:] + end[:-1] + 1) // 2
+    first = tf.concat([begin[:1], tf.where(next_in_row, middle, begin[1:])], axis=0)
+    limit = tf.concat([tf.where(next_in_row, middle, end[:-1]), end[-1:]], axis=0)
+
+    offset = tf.gather(tf.cumsum(lengths, exclusive=True), row)
+    places = tf.ragged.range(offset + begin, offset + end)
+    first, limit = (tf.gather(offset + x, places.value_rowids()) for x in (first, limit))
+    return places, places.with_values((first <= places.values) & (places.values < limit))
+
+
+def _beside(features: dict, values):
+    """Ragged values of tokens, (batch, tokens), at the tokens' places in packed features."""
+    import tensorflow as tf
+
+    width = tf.shape(features[keys.TOKEN_IDS])[1]
+    dense = values.to_tensor(shape=tf.stack([-1, width - 1]))
+    return tf.pad(dense, [[0, 0], [1, 0]])  # [CLS] has none

@@ -228,10 +228,11 @@ class BytePairTokenizer(Tokenizer):
         return tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
 
     def _add_space(self, text: tf.Tensor) -> tf.Tensor:
-        if not self.add_prefix_space:
-            return text
-        bare = tf.strings.regex_full_match(text, "(?s)[^ ].*")
-        return tf.where(bare, tf.strings.join([" ", text]), text)
+        return self._behind_space(text) if self.add_prefix_space else text
+
+    def _behind_space(self, words: tf.Tensor) -> tf.Tensor:
+        bare = tf.strings.regex_full_match(words, "(?s)[^ ].*")
+        return tf.where(bare, tf.strings.join([" ", words]), words)
 
     # === Words to ids ===
 

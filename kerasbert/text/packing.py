@@ -114,6 +114,11 @@ class TextPacker:
         self.sequence_length = sequence_length
 
     @property
+    def text_room(self) -> int:
+        """Tokens of one text that fit into a row beside the special tokens."""
+        return self.sequence_length - 2
+
+    @property
     def pair_room(self) -> int:
         """Tokens of two texts that fit into a row beside the special tokens."""
         separators, _ = PACKINGS[self.tokenizer.packing]

@@ -152,6 +152,25 @@ class Tokenizer(abc.ABC):
             int32, ragged, (batch, tokens).
         """
 
+    def tokenize_words(self, words) -> tf.RaggedTensor:
+        """Tokenizes words, each on its own, as it would stand behind a space.
+
+        Args:
+            words: string tensor, shape (words,).
+
+        Returns:
+            int32, ragged, (words, tokens). A word without any piece, such as a control character,
+            is one unknown token.
+        """
+        pieces = self.tokenize(self._behind_space(strings(words)))
+        lacking = tf.cast(tf.equal(pieces.row_lengths(), 0), tf.int64)
+        unknown = tf.fill([tf.reduce_sum(lacking)], tf.constant(self.unknown_id, pieces.dtype))
+        return tf.concat([pieces, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
+
+    def _behind_space(self, words: tf.Tensor) -> tf.Tensor:
+        """Words as they have to be spelled to get the pieces that they have behind a space."""
+        return words
+
     @abc.abstractmethod
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings and says which word of the original string each token comes from.

@@ -20,6 +20,7 @@ TASKS = {
     "sequence_classification": "TextClassifier",
     "token_classification": "TokenClassifier",
     "question_answering": "QuestionAnswerer",
+    "multiple_choice": "MultipleChoice",
 }
 
 

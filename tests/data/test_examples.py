@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -74,13 +75,10 @@ def test_columns(tmp_path, columns, options, expected):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.tsv", "text\tlabel\na\t1\nb\n", r":3: has 1 columns"),
-        ("a.tsv", "text\tlabel\na\tb\t1\n", r":2: has 3 columns"),
-        ("a.csv", "text,label\na,1\nb,c,1\n", r":3: has 3 columns"),
+        ("a.tsv", "text\tlabel\na\tb\t1\n", r": has no examples \(has 3 columns, not 2"),
+        ("a.tsv", "text\tlabel\n \t1\nb\t\n", r": no example is left: empty text; empty label"),
         ("a.tsv", "question\tlabel\na\t1\n", r": has no text column .* has question, label"),
         ("a.tsv", "text\tgold\na\t1\n", r": has no column 'label'; it has text, gold .*--label_"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', r":2: .*'label'"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["b"], "label": 1}', r":2: .*'text'"),
         ("a.jsonl", '{"text": "a", "label": 1}\n\n{"text": \n', r":3: is not JSON"),
         ("a.jsonl", "[1]\n", r":1: is not a JSON object"),
         ("a.tsv", "text\tlabel\n", r": has no examples"),
@@ -157,3 +155,115 @@ def test_csv_field_over_the_limit_is_bad_input(tmp_path):
     (tmp_path / "x.csv").write_text(f"text,label\n{'a' * 200_000},1\n")
     with pytest.raises(InputError, match="is not CSV"):
         read_examples(tmp_path / "x.csv")
+
+
+# === What is left out ===
+
+PAIRS = "text\ttext_pair\tlabel\n"
+LEFT_OUT = [
+    ("a.tsv", "text\tlabel\na\t1\nb\n", {}, "has 1 columns, not 2 as the header"),
+    ("a.csv", "text,label\na,1\nb,c,1\n", {}, "has 3 columns, not 2 as the header"),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', {}, "no text or number as label"),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["b"], "label": 1}', {}, "as text"),
+    ("a.tsv", "text\tlabel\na\t1\n \t1\n", {}, "empty text"),
+    ("a.tsv", "text\tlabel\na\t1\nb\t\n", {}, "empty label"),
+    ("a.tsv", PAIRS + "a\tb\t1\na\t \t1\n", {}, "empty text_pair"),
+    ("a.tsv", "sentence\tlabel\na\t1\nb\t2\n", {"glue": "sst2"}, "label '2' is none of 0, 1"),
+    ("a.tsv", "text\tlabel\na\t1\nb\tx\n", {"problem_type": "regression"}, "'x' is no number"),
+    ("a.tsv", "text\tlabel\na\t1\nb\tnan\n", {"problem_type": "regression"}, "is no number"),
+    (
+        "a.tsv",
+        'text\tlabel\na\t["x"]\nb\ty\n',
+        {"problem_type": "multi_label_classification"},
+        "no list in JSON",
+    ),
+    (
+        "a.jsonl",
+        '{"text": "a", "label": ["x"]}\n{"text": "b", "label": 3}',
+        {"problem_type": "multi_label_classification"},
+        "the label is no list",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "options", "what"), LEFT_OUT)
+def test_left_out(tmp_path, name, text, options, what):
+    path = write(tmp_path, name, text)
+    line = text.rstrip().count("\n") + 1
+    examples = read_examples(path, **options)
+    assert examples.texts["text"] == ["a"]
+    assert examples.lines == [line - 1]
+    said = []
+    examples.problems.report(said.append)
+    assert len(said) == 1
+    assert what in said[0]
+    assert said[0].startswith(f"{path}: 1 left out: ")
+    assert said[0].endswith(f"(line {line})")
+    with pytest.raises(InputError, match=rf"a\.\w+:{line}: .*{re.escape(what)}"):
+        read_examples(path, strict=True, **options)
+
+
+# === Kinds of labels ===
+
+
+def test_numbers_as_labels(tmp_path):
+    path = write(tmp_path, "a.csv", 'A man.,"A ""man"".",4.75\nB,C,0\n')
+    options = {"column_names": ["text", "text_pair", "label"], "problem_type": "regression"}
+    examples = read_examples(path, **options)
+    assert examples.texts == {"text": ["A man.", "B"], "text_pair": ['A "man".', "C"]}
+    assert examples.labels == [4.75, 0.0]
+    assert examples.classes == []
+    assert examples.lines == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "separator"),
+    [
+        ("a.tsv", "text\tlabel\na\tx, y\nb\t\nc\ty\n", ","),
+        ("a.csv", 'text,label\na,"[""x"", ""y""]"\nb,\nc,"[""y""]"\n', None),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": ["x", "y"]}\n{"text": "b", "label": []}\n'
+            '{"text": "c", "label": ["y"]}',
+            None,
+        ),
+    ],
+)
+def test_several_labels(tmp_path, name, text, separator):
+    examples = read_examples(
+        write(tmp_path, name, text),
+        problem_type="multi_label_classification",
+        label_separator=separator,
+    )
+    assert examples.labels == [["x", "y"], [], ["y"]]
+    assert examples.classes == ["x", "y"]
+    assert examples.problems.lines == {}
+    with pytest.raises(InputError, match=r"label 'x' is none of y, z"):
+        examples.check_classes(["y", "z"])
+
+
+def test_unknown_problem_type(tmp_path):
+    path = write(tmp_path, "a.tsv", "text\tlabel\na\t1\n")
+    with pytest.raises(InputError, match="problem_type must be one of"):
+        read_examples(path, problem_type="ranking")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_stsb(shared, language):
+    examples = read_examples(
+        shared("tasks", "stsb", f"stsb-{language}-dev.csv"),
+        column_names=["sentence1", "sentence2", "label"],
+        problem_type="regression",
+    )
+    assert len(examples) + sum(map(len, examples.problems.lines.values())) == 1500
+    assert len(examples) >= 1499
+    assert min(examples.labels) == 0.0
+    assert max(examples.labels) == 5.0
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 9600), ("dev", 1200), ("test", 1200)])
+def test_chnsenticorp(shared, split, count):
+    examples = read_examples(shared("tasks", "chnsenticorp", f"{split}.tsv"))
+    assert len(examples) + sum(map(len, examples.problems.lines.values())) == count
+    assert len(examples) >= count - 2
+    assert examples.classes == ["0", "1"]

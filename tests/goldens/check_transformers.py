@@ -50,6 +50,7 @@ AUTO = {
     "TextClassifier": "AutoModelForSequenceClassification",
     "TokenClassifier": "AutoModelForTokenClassification",
     "QuestionAnswerer": "AutoModelForQuestionAnswering",
+    "MultipleChoice": "AutoModelForMultipleChoice",
 }
 # Transformers' names of outputs -> ours.
 OUTPUTS = {
@@ -202,6 +203,8 @@ def new(directory: pathlib.Path) -> bool:
                 more = {} if task else {"tokenizer": used}
                 model.save_to_preset(path, format="hf", **more)
                 inputs = new_inputs(backbone.config, tokenizer)
+                if task == "MultipleChoice":  # (batch, 2, sequence)
+                    inputs = {n: np.stack([x, np.roll(x, 1, 0)], 1) for n, x in inputs.items()}
                 passed &= compare(name, model, inputs, path)
                 if with_tokenizer:
                     passed &= same_ids(name, tokenizer, path)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert import InputError, MaskedLM, load
+from kerasbert import InputError, MaskedLM, Pretrainer, load
 from kerasbert.training.optimizers import adamw
 
 TEXTS = ["the cat sees a dog", "a good dog"]
@@ -113,3 +113,86 @@ def test_masks_of_other_tokenizers(make_tokenizer, tiny_backbone, settings, answ
     two, none = answer(task, text=blanks)
     assert (two["masks"], none["masks"]) == (2, 0)
     assert two["tokens"] == [[piece for piece, _ in mask] for mask in guesses[0]]
+
+
+# === One's own text ===
+
+
+def test_score_is_of_all_hidden_tokens(task):
+    task.compile()
+    texts = [*TEXTS, "the bad old river", ""]
+    found = task.score(texts, batch_size=2)
+    losses, right = [], []
+    for features, labels, weights in task._examples(texts, batch_size=2):
+        logits = task(features).numpy().astype("float64")
+        log_scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        used = weights.numpy() > 0
+        losses += list(-np.take_along_axis(log_scores, labels.numpy()[..., None], -1)[..., 0][used])
+        right += list((logits.argmax(-1) == labels.numpy())[used])
+    assert found["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+    assert found["perplexity"] == pytest.approx(math.exp(np.mean(losses)), rel=1e-5)
+    assert found["accuracy"] == np.mean(right)
+    assert task.score(texts, batch_size=2) == found
+    assert math.isnan(task.score(["", ""])["loss"])
+
+
+def test_score_falls(task):
+    texts = ["the cat sees a good dog", "they like the old river"] * 4
+    before = task.score(texts)
+    task.compile(adamw(1e-2))
+    task.fit(texts * 20, batch_size=8, verbose=0)
+    assert task.score(texts)["perplexity"] < before["perplexity"]
+
+
+def test_pretrainer_is_scored_too(tokenizer, tiny_backbone):
+    task = Pretrainer(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    assert set(task.score(TEXTS)) == {"loss", "perplexity", "accuracy"}
+
+
+def test_lines_of_a_file(task, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("the cat\n\nsees a dog\n" * 4, encoding="utf-8")
+    task.compile()
+    loss = task.evaluate(path.read_text().splitlines(), batch_size=4, verbose=0)[0]
+    lines = (
+        tf.data.TextLineDataset(str(path))
+        .batch(4)
+        .apply(tf.data.experimental.assert_cardinality(3))
+    )
+    assert task.evaluate(lines, verbose=0)[0] == pytest.approx(loss, abs=1e-5)
+    task.fit(lines, verbose=0)
+    assert task.optimizer.iterations == 3
+
+
+def test_sequence(task, answer):
+    texts = ["The  [MASK], sees a ([MASK])!", "none", "[MASK]", "", b"caf\xe9 [MASK]"]
+    guesses = task.fill_mask([t if isinstance(t, bytes) else t.encode() for t in texts], top_k=1)
+    for found, text, masks in zip(answer(task, text=texts), texts, guesses, strict=True):
+        text = text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
+        for ((piece, _),) in masks:
+            before, _, after = text.partition("[MASK]")
+            joined = before.rstrip() + piece[2:] if piece.startswith("##") else before + piece
+            text = joined + after
+        assert found["sequence"] == text
+
+
+@pytest.mark.parametrize(
+    ("settings", "pieces", "expected"),
+    [
+        ({"kind": "wordpiece"}, ["##s", "cat"], "the dogs (cat) [MASK]"),
+        ({"kind": "bytepair"}, ["s", "Ġcat"], "the dogs (cat) <mask>"),
+        (
+            {"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"},
+            ["s", "▁cat"],
+            "the dogs (cat) <mask>",
+        ),
+    ],
+    ids=["wordpiece", "bytepair", "sentencepiece"],
+)
+def test_pieces_in_a_text(make_tokenizer, tiny_backbone, settings, pieces, expected):
+    tokenizer = make_tokenizer(settings)
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    mask = tokenizer.special_tokens.mask
+    text = tf.constant([f"the dog {mask} ({mask}) {mask}", "none"])
+    ids = tf.ragged.constant([[tokenizer.token_to_id(p) for p in pieces], []], tf.int32)
+    assert task._filled_in(text, ids).numpy().tolist() == [expected.encode(), b"none"]

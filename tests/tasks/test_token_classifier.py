@@ -1,14 +1,24 @@
+import itertools
+import random
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorflow.core.protobuf import saved_model_pb2
 
 from kerasbert import InputError, TokenClassifier, load
+from kerasbert.data.columns import read_columns
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.tasks.token_classifier import deciding_windows
 from kerasbert.training.optimizers import adamw
 
-CLASSES = ["other", "animal"]
+CLASSES = ["O", "B-animal", "I-animal"]
 ANIMALS = ("cat", "dog", "horse")
-# Words by their offsets: several scripts, pieces, punctuation, an accent of two characters.
+OTHERS = ("the", "a", "house", "sees", "and", "good", "unlikely", "zebras", "is", ",", ".")
+# Several scripts, pieces, punctuation, an accent of two characters, nothing.
 HARD = [
     "The cat, unlikely dogs!",
     "中国 bird",
@@ -16,26 +26,42 @@ HARD = [
     "",
     "  ",
     "x",
+    "a \u200b b\x00c \ufeff",
 ]
-LONG = "the cat sees the dog " * 20
+ODD_WORDS = ["", " ", "\u200b", "New York", "don't", "\x00", "é", "zebras", b"\xff", "x" * 150]
 
 
-def examples(task, texts, words=ANIMALS):
-    """Features, and a class for every token of a text, by its identity."""
-    features = {name: value.numpy() for name, value in task.text_features(texts).items()}
-    ids = [task.tokenizer.token_to_id(word) for word in words]
-    weights = features["padding_mask"].astype("float32")
-    return features, np.isin(features["token_ids"], ids).astype("int32"), weights
+def sentence(chooser, length):
+    """Words of which some are animals, one or two words long, with their tags."""
+    words, tags = [], []
+    while len(words) < length:
+        words.append(chooser.choice(OTHERS))
+        tags.append("O")
+        if chooser.random() < 0.3:
+            count = chooser.randint(1, 2)
+            words += chooser.choices(ANIMALS, k=count)
+            tags += CLASSES[1 : 1 + count]
+    return words[:length], tags[:length]
+
+
+def sentences(count, *, longest=9, seed=0):
+    chooser = random.Random(seed)
+    lengths = [chooser.randint(1, longest) for _ in range(count)]
+    found = [sentence(chooser, length) for length in lengths]
+    return [words for words, _ in found], [tags for _, tags in found]
+
+
+def new_task(tokenizer, tiny_backbone, **options):
+    return TokenClassifier(tiny_backbone(tokenizer), CLASSES, tokenizer=tokenizer, **options)
 
 
 @pytest.fixture(scope="module")
-def task(tokenizer, tiny_backbone, texts):
-    """A classifier that has learned which words are animals."""
-    task = TokenClassifier(tiny_backbone(tokenizer), CLASSES, tokenizer=tokenizer)
+def task(tokenizer, tiny_backbone):
+    """Has learned which words are animals."""
+    task = new_task(tokenizer, tiny_backbone)
     task.compile(adamw(1e-2))
-    features, labels, weights = examples(task, texts)
-    options = {"batch_size": 10, "epochs": 20, "shuffle": False, "verbose": 0}
-    task.fit(features, labels, sample_weight=weights, **options)
+    keras.utils.set_random_seed(0)
+    task.fit(*sentences(60), batch_size=10, epochs=40, verbose=0)
     return task
 
 
@@ -46,101 +72,387 @@ def client(task, tmp_path_factory):
     return SavedModelClient(directory)
 
 
-def test_shapes(task):
-    assert task.predict(["a cat", "x"], verbose=0).shape == (2, 4, 2)
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
-def test_learns_words(client):
-    (row,) = client(text=["A dog and a cat, the horse is red."])
-    found = [
-        word for word, label in zip(row["words"], row["labels"], strict=True) if label != "other"
+# === Words in, labels out ===
+
+
+def test_learns_by_heart(task):
+    words, tags = sentences(60)
+    assert task.score(words, tags) == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "accuracy": 1.0,
+        "f1/animal": 1.0,
+    }
+    assert [[label for label, _ in one] for one in task.tag(words)] == tags
+
+
+def test_every_form_of_words_and_labels(task):
+    words, tags = sentences(12, longest=40, seed=1)
+    places = [[CLASSES.index(tag) for tag in one] for one in tags]
+    expected = task.evaluate(words, tags, verbose=0)
+    forms = [
+        (words, places),
+        ({"words": words}, [np.array(one) for one in places]),
+        ({"words": tf.ragged.constant(words)}, tf.ragged.constant(tags)),
+        ([[word.encode() for word in one] for one in words], tf.ragged.constant(places)),
     ]
-    assert found == ["dog", "cat", "horse"]
-    assert row["words"][-1] == "."
-    assert all(0.5 <= score <= 1 for score in row["scores"])
+    for x, y in forms:
+        assert task.evaluate(x, y, verbose=0) == pytest.approx(expected, abs=1e-5)
+        assert task.score(x, y) == task.score(words, tags)
 
 
-def words_of(text, row):
-    """The words by their offsets, once the row has been checked to be filled up."""
-    length = row["lengths"]
-    for name, nothing in (
-        ("words", ""),
-        ("labels", ""),
-        ("scores", 0.0),
-        ("starts", 0),
-        ("ends", 0),
+def test_shapes_and_probabilities(task):
+    words = [["a", "cat"], [], ["New York"] * 50]
+    logits = task.predict(words, batch_size=2, verbose=0)
+    assert [(one.shape, one.dtype) for one in logits] == [
+        ((2, 3), "float32"),
+        ((0, 3), "float32"),
+        ((50, 3), "float32"),
+    ]
+    for one, tags in zip(logits, task.tag(words), strict=True):
+        assert [label for label, _ in tags] == [CLASSES[i] for i in one.argmax(-1)]
+        assert [score for _, score in tags] == pytest.approx(list(softmax(one).max(-1)), abs=1e-5)
+
+
+@pytest.mark.parametrize("x", [[[]], {"words": [[]]}, {"words": []}, [], [""]], ids=str)
+def test_nothing(task, x):
+    assert [len(one) for one in task.tag(x)] == [0] * (len(x["words"]) if "words" in x else len(x))
+
+
+def test_sentences_do_not_see_each_other(task):
+    words, _ = sentences(40, longest=30, seed=2)
+    together = task.predict(words, verbose=0)
+    for one, logits in zip(words, together, strict=True):
+        np.testing.assert_allclose(task.predict([one], verbose=0)[0], logits, atol=1e-5)
+
+
+def test_a_words_first_piece_decides(task, tokenizer):
+    words = ["zebras", "cat", "unlikely"]
+    ids = tokenizer([" ".join(words)])
+    features = {name: value.numpy() for name, value in task.packer.pack(ids).items()}
+    pieces = [tokenizer.continues_word[id] for id in ids.to_list()[0]]
+    first = [place for place, continues in enumerate(pieces, start=1) if not continues]
+    assert len(first) == 3 < len(pieces)
+    expected = task.predict(features, verbose=0)[0, first]
+    np.testing.assert_allclose(task.predict([words], verbose=0)[0], expected, atol=1e-5)
+
+
+def test_no_word_is_dropped(task, tokenizer):
+    assert (
+        tokenizer.tokenize_words(["\u200b", "", "cat"]).to_list()[:2]
+        == [[tokenizer.unknown_id]] * 2
+    )
+    assert len(task.tag([ODD_WORDS * 5])[0]) == len(ODD_WORDS) * 5
+
+
+# === Words of other tokenizers ===
+
+SETTINGS = {
+    "wordpiece": {"kind": "wordpiece"},
+    "bytepair": {"kind": "bytepair"},
+    "prefix": {"kind": "bytepair", "add_prefix_space": True},
+    "albert": {"kind": "sentencepiece", "lowercase": True, "strip_accents": True},
+    "fairseq": {"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"},
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def any_tokenizer(request, make_tokenizer):
+    return make_tokenizer(SETTINGS[request.param])
+
+
+def test_words_are_tokenized_as_behind_a_space(any_tokenizer):
+    words = ["the", "cat", "unlikely", "x"]
+    pieces = any_tokenizer.tokenize_words(words).to_list()
+    in_text = any_tokenizer.tokenize([" " + " ".join(words)]).to_list()[0]
+    assert list(itertools.chain(*pieces)) == in_text
+    assert all(any_tokenizer.tokenize_words(ODD_WORDS).row_lengths().numpy() > 0)
+
+
+def test_windows_of_any_tokenizer(any_tokenizer, tiny_backbone, answer):
+    task = new_task(any_tokenizer, tiny_backbone)
+    texts = [*HARD, "the cat sees the dog " * 20]
+    words = task.split(texts)
+    live = task.tag(words)
+    for text, row, some, tags in zip(texts, answer(task, text=texts), words, live, strict=True):
+        check_row(text, row, some, tags)
+
+
+def test_byte_pair_is_as_roberta_with_words(shared):
+    """First tokens of words, from transformers' is_split_into_words with add_prefix_space."""
+    from kerasbert.text import BytePairTokenizer
+
+    directory = shared("vocab", "roberta-base")
+    tokenizer = BytePairTokenizer(directory / "vocab.json", directory / "merges.txt")
+    found = tokenizer.tokenize_words(["U.S.", "don't", " x", "New York", "", "\u200b"]).to_list()
+    pieces = [[tokenizer.id_to_token(id) for id in word] for word in found]
+    assert pieces == [
+        ["ĠU", ".", "S", "."],
+        ["Ġdon", "'t"],
+        ["Ġx"],
+        ["ĠNew", "ĠYork"],
+        ["<unk>"],
+        ["ĠâĢĭ"],
+    ]
+
+
+# === Windows ===
+
+
+def context(place, begin, end):
+    """Tokens on the side where there are fewer."""
+    return min(place - begin, end - 1 - place)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=4), st.integers(1, 9), st.data())
+def test_every_token_is_decided_where_it_has_most_context(lengths, size, data):
+    stride = data.draw(st.integers(1, size))
+    found = deciding_windows(tf.constant(lengths, tf.int64), size, stride)
+    offsets = [0, *itertools.accumulate(lengths)]
+    windows = [w for w in zip(*(x.to_list() for x in found), strict=True) if w[0]]
+    decided = {}
+    for places, decides in windows:
+        assert places == list(range(places[0], places[-1] + 1))
+        for place, decided_here in zip(places, decides, strict=True):
+            if decided_here:
+                assert place not in decided
+                decided[place] = context(place, places[0], places[-1] + 1)
+    assert list(decided) == list(range(offsets[-1]))
+    for begin, end in itertools.pairwise(offsets):
+        of_row = [places for places, _ in windows if begin <= places[0] < end]
+        assert all(len(places) == min(size, end - begin) for places in of_row)
+        assert all(places[-1] < end for places in of_row)
+        for place in range(begin, end):
+            contexts = [context(place, p[0], p[-1] + 1) for p in of_row if place in p]
+            assert decided[place] == max(contexts)
+
+
+@pytest.mark.parametrize("stride", [None, 1, 5, 22])
+def test_windows_by_hand(tokenizer, tiny_backbone, stride):
+    """The same logits as from windows of words, each a token, that Python cuts."""
+    task = new_task(tokenizer, tiny_backbone, stride=stride)
+    words = (WORDS * 5)[:70]
+    room, step = 22, stride or 11
+    starts = [*range(0, 70 - room, step), 70 - room]
+    windows = [words[start : start + room] for start in starts]
+    logits = task.predict(windows, verbose=0)
+    (found,) = task.predict([words], verbose=0)
+    for place in range(70):
+        contexts = [context(place, s, s + room) if s <= place < s + room else -1 for s in starts]
+        best = int(np.argmax(contexts))
+        np.testing.assert_allclose(found[place], logits[best][place - starts[best]], atol=1e-5)
+
+
+WORDS = [*ANIMALS, "the", "a", "house", "sees", "and", "good", "old", "red", "is", "in", "x", "."]
+
+
+@pytest.mark.parametrize("stride", [0, 23])
+def test_bad_stride(tokenizer, tiny_backbone, stride):
+    with pytest.raises(InputError, match=rf"stride must be in \[1, 22\], found {stride}"):
+        new_task(tokenizer, tiny_backbone, stride=stride)
+
+
+def test_a_word_counts_once_in_the_loss(task):
+    words, tags = sentences(5, longest=90, seed=3)
+    weights = [[1.0 + (i % 3) for i in range(len(one))] for one in words]
+    logits = np.concatenate(task.predict(words, verbose=0)).astype("float64")
+    places = [CLASSES.index(tag) for tag in itertools.chain(*tags)]
+    losses = -np.log(softmax(logits)[np.arange(len(places)), places])
+    right = logits.argmax(-1) == places
+    for given_weights, flat in (
+        (None, np.ones(len(places))),
+        (weights, np.concatenate(weights)),
+        ([1, 0, 2, 0, 1], np.repeat([1, 0, 2, 0, 1], [len(one) for one in words])),
     ):
-        assert set(row[name][length:]) <= {nothing}
-    spans = zip(row["starts"][:length], row["ends"][:length], strict=True)
-    return [text[start:end] for start, end in spans]
+        found = task.evaluate(
+            words, tags, sample_weight=given_weights, batch_size=99, verbose=0, return_dict=True
+        )
+        assert found["loss"] == pytest.approx(np.average(losses, weights=flat), abs=1e-5)
+        assert found["accuracy"] == pytest.approx(np.average(right, weights=flat))
+    rows = task.rows(words, tags)
+    assert float(tf.reduce_sum(rows.sample_weight)) == len(places) < len(rows.y.flat_values)
 
 
-def test_offsets_are_characters(client):
-    rows = client(text=HARD)
-    for text, row in zip(HARD, rows, strict=True):
-        found = words_of(text, row)
-        assert found == row["words"][: row["lengths"]]
-        assert "".join(found) == "".join(text.split())
-    assert rows[0]["words"][:6] == ["The", "cat", ",", "unlikely", "dogs", "!"]
-    assert rows[1]["words"][:3] == ["中", "国", "bird"]
+# === Training ===
 
 
-def test_empty_text(client):
-    (row,) = client(text=[""])
-    assert row["lengths"] == 0
-    assert client(text=[]) == []
+def test_training_batches_from_anywhere(task):
+    words, tags = sentences(20, longest=60, seed=4)
+    batches = task.training_batches(words, tags, batch_size=4, seed=1)
+    later = task.training_batches(words, tags, batch_size=4, seed=1, start=7)
+    for one, other in zip(batches.skip(7).take(5), later.take(5), strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
 
-def test_what_is_too_long_is_not_labelled(client):
-    long, short = client(text=[LONG, "a dog"])
-    assert long["lengths"] == 22  # 24 less [CLS] and [SEP]
-    assert words_of(LONG, long) == LONG.split()[:22]
-    assert short["lengths"] == 2
-    (alone,) = client(text=["a dog"])
-    assert short["labels"][:2] == alone["labels"]
-    np.testing.assert_allclose(short["scores"][:2], alone["scores"], atol=1e-5)
+def test_validation_split(tokenizer, tiny_backbone):
+    task = new_task(tokenizer, tiny_backbone)
+    task.compile(keras.optimizers.SGD(0.0))
+    words, tags = sentences(8, longest=40)
+    history = task.fit(words, tags, validation_split=0.25, verbose=0).history
+    expected = task.evaluate(words[6:], tags[6:], verbose=0)
+    assert [history["val_loss"][0], history["val_accuracy"][0]] == pytest.approx(expected, 1e-4)
 
 
-def test_a_words_first_piece_decides(task, client, tokenizer):
-    text = "zebra dogs"
-    ids = tokenizer([text]).to_list()[0]
-    first = [place for place, id in enumerate(ids) if not tokenizer.continues_word[id]]
-    assert len(first) == 2 < len(ids)
-    logits = task.predict([text], verbose=0)[0, 1:-1]
-    (row,) = client(text=[text])
-    assert row["labels"] == [CLASSES[i] for i in logits[first].argmax(-1)]
-    scores = np.exp(logits[first]) / np.exp(logits[first]).sum(-1, keepdims=True)
-    np.testing.assert_allclose(row["scores"], scores.max(-1), atol=1e-5)
+def test_from_a_file(task, tmp_path):
+    path = tmp_path / "data.conll"
+    path.write_text("the O\ncat B-animal\n\na O\ndog B-animal\nhorse I-animal\n")
+    examples = read_columns(path)
+    assert task.evaluate(examples.texts, examples.labels, verbose=0, return_dict=True)[
+        "accuracy"
+    ] == pytest.approx(task.score(examples.texts, examples.labels)["accuracy"])
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("x", "y", "weight", "message"),
     [
-        {"kind": "bytepair"},
-        {"kind": "sentencepiece", "lowercase": True, "strip_accents": True},
-        {"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"},
+        ([["a"], ["b"]], [["O"]], None, "there are 2 sentences, but y has 1"),
+        ([["a"], ["b", "c"]], [["O"], ["O"]], None, "sentence 1 has 2 words, but 1 in y"),
+        ([["a"]], [["X"]], None, "label 'X' in sentence 0 is none of O, B-animal"),
+        ([["a"]], [[3]], None, "label 3 in sentence 0 is none of O"),
+        ([["a"]], [[-1]], None, "label -1 in sentence 0 is none of O"),
+        ([["a"]], [["O"]], [[1.0, 2.0]], "sentence 0 has 1 words, but 2 in sample_weight"),
+        ([["a"]], None, None, "learns from lists of words and of labels"),
+        (["a"], [["O"]], None, "learns from lists of words and of labels"),
+        ((["a"], ["b"]), [["O"]], None, "learns from lists of words and of labels"),
     ],
-    ids=["bytepair", "albert", "fairseq"],
 )
-def test_offsets_of_other_tokenizers(make_tokenizer, tiny_backbone, settings, answer):
-    tokenizer = make_tokenizer(settings)
-    task = TokenClassifier(tiny_backbone(tokenizer), 3, tokenizer=tokenizer)
-    texts = [*HARD, LONG]
-    for text, row in zip(texts, answer(task, text=texts), strict=True):
-        found = words_of(text, row)
-        assert found == row["words"][: row["lengths"]]
-        assert row["starts"][: row["lengths"]] == sorted(set(row["starts"][: row["lengths"]]))
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_bad_examples(task, method, x, y, weight, message):
+    with pytest.raises(InputError, match=message):
+        getattr(task, method)(x, y, sample_weight=weight, verbose=0)
 
 
-def test_weights_leave_tokens_out(task):
-    features, labels, weights = examples(task, ["a cat", "the good old dog"])
-    logits = task.predict(features, verbose=0).astype("float64")
-    scores = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    losses = -np.log(np.take_along_axis(scores, labels[..., None], -1)[..., 0])
-    found = task.evaluate(features, labels, sample_weight=weights, verbose=0, return_dict=True)
-    assert found["loss"] == pytest.approx((losses * weights).sum() / weights.sum(), abs=1e-5)
-    right = logits.argmax(-1) == labels
-    assert found["accuracy"] == pytest.approx((right * weights).sum() / weights.sum())
+def test_what_predict_does_not_take(task):
+    with pytest.raises(InputError, match="takes no callbacks"):
+        task.predict(["a"], callbacks=[])
+    with pytest.raises(InputError, match=r"no tf.data.Dataset|must be lists"):
+        task.predict(tf.data.Dataset.from_tensor_slices(["a"]).batch(1))
+    with pytest.raises(InputError, match="expected words or one text each"):
+        task.predict((["a"], ["b"]))
+    with pytest.raises(InputError, match="scored on lists of words"):
+        task.score(["a"], [["O"]])
+
+
+def test_datasets_of_text_are_refused(task):
+    dataset = tf.data.Dataset.from_tensor_slices((["a"], [0])).batch(1)
+    with pytest.raises(InputError, match=r"no tf.data.Dataset of text"):
+        task.fit(dataset, verbose=0)
+
+
+def test_score_of_classes_that_are_no_tags(tokenizer, tiny_backbone):
+    task = TokenClassifier(tiny_backbone(tokenizer), ["noun", "verb"], tokenizer=tokenizer)
+    words = [["a", "cat"], ["x"]]
+    found = [[label for label, _ in one] for one in task.tag(words)]
+    assert task.score(words, found) == {"accuracy": 1.0}
+
+
+# === Export ===
+
+
+def check_row(text, row, words, tags):
+    """A row of an export's answer: offsets that fit, the live model's labels, and filling."""
+    count = row["lengths"]
+    for name, nothing in {"words": "", "labels": "", "scores": 0, "starts": 0, "ends": 0}.items():
+        assert set(row[name][count:]) <= {nothing}
+    spans = list(zip(row["starts"][:count], row["ends"][:count], strict=True))
+    assert [text[start:end].replace("\0", "\1") for start, end in spans] == row["words"][:count]
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+    assert row["words"][:count] == words
+    assert row["labels"][:count] == [label for label, _ in tags]
+    assert row["scores"][:count] == pytest.approx([score for _, score in tags], abs=1e-5)
+    left = list(text)
+    for start, end in spans:
+        left[start:end] = " " * (end - start)
+    assert not "".join(left).strip()
+
+
+def test_export_agrees_with_the_live_model(task, client):
+    texts = [*HARD, "the cat sees the dog " * 40]
+    words = task.split(texts)
+    rows = client(text=texts)
+    for text, row, some, tags in zip(texts, rows, words, task.tag(words), strict=True):
+        check_row(text, row, some, tags)
+    assert rows[0]["words"][:6] == ["The", "cat", ",", "unlikely", "dogs", "!"]
+    assert rows[1]["words"][:3] == ["中", "国", "bird"]
+    assert rows[-1]["lengths"] == 200
+    assert task.tag(texts) == task.tag(words)
+
+
+def test_export_finds_animals(client):
+    (row,) = client(text=["A dog and a cat, the house is red."])
+    found = [word for word, label in zip(row["words"], row["labels"], strict=True) if label != "O"]
+    assert found == ["dog", "cat"]
+
+
+def test_export_of_no_rows_and_nothing(client):
+    assert client(text=[]) == []
+    (row,) = client(text=[""])
+    assert row["lengths"] == 0
+
+
+def test_export_of_bytes(client):
+    (row,) = client(text=[b"cat \xff\xfe dog\xc3"])
+    assert row["words"] == ["cat", "\ufffd\ufffd", "dog\ufffd"]
+    assert (row["starts"], row["ends"]) == ([0, 4, 7], [3, 6, 11])
+
+
+@pytest.mark.parametrize("text", ["the cat, " * 110_000, "x" * 1_000_000], ids=["words", "word"])
+def test_a_megabyte(client, text):
+    (row,) = client(text=[text])
+    assert row["lengths"] == (330_000 if " " in text else 1)
+    assert (row["starts"][-1], row["ends"][-1]) == (len(text.rstrip()) - 1, len(text.rstrip())) or (
+        row["starts"] == [0] and row["ends"] == [1_000_000]
+    )
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_any_text(task, client, texts):
+    words = task.split(texts)
+    rows = client(text=texts)
+    for row, some, tags in zip(rows, words, task.tag(words), strict=True):
+        count = row["lengths"]
+        assert row["words"][:count] == some
+        assert row["labels"][:count] == [label for label, _ in tags]
+        assert row["scores"][:count] == pytest.approx([score for _, score in tags], abs=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(TEXTS | st.binary(max_size=5), max_size=40), min_size=1, max_size=4))
+def test_any_words(task, sentences):
+    words = {"words": sentences}
+    logits = task.predict(words, verbose=0)
+    assert [len(one) for one in logits] == [len(one) for one in sentences]
+    assert all(np.isfinite(one).all() for one in logits)
+    labels = [["O"] * len(one) for one in sentences]
+    rows = task.rows(words, labels)
+    assert float(tf.reduce_sum(rows.sample_weight)) == sum(map(len, sentences))
+
+
+def test_ops_are_known_to_servers(client):
+    data = (client.directory / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0].graph_def
+    functions = graph.library.function
+    nodes = itertools.chain(graph.node, *(function.node_def for function in functions))
+    names = {function.signature.name for function in functions}
+    foreign = {node.op for node in nodes if not hasattr(tf.raw_ops, node.op)} - names
+    assert foreign == {
+        "FastWordpieceTokenizeWithOffsets",
+        "NormalizeUTF8",
+        "RegexSplitWithOffsets",
+    }
+
+
+# === The model ===
 
 
 @pytest.mark.parametrize("classes", [None, [], ["one"], 1, ["a", "a"]])
@@ -159,13 +471,22 @@ def test_bad_sequence_length(tokenizer, tiny_backbone, length):
         TokenClassifier(tiny_backbone(tokenizer), 2, sequence_length=length)
 
 
+def test_features_need_no_tokenizer(tiny_backbone, tokenizer):
+    task = TokenClassifier(tiny_backbone(tokenizer), 2)
+    assert task.predict({"token_ids": np.ones((2, 4), int)}, verbose=0).shape == (2, 4, 2)
+    with pytest.raises(InputError, match="has no tokenizer"):
+        task.predict([["a"]])
+
+
 def test_round_trips(task, tmp_path):
-    text = ["the cat and the house"]
-    expected = task(task.text_features(text)).numpy()
+    words, _ = sentences(4, longest=40)
+    expected = task.predict(words, verbose=0)
     task.save_to_preset(tmp_path / "model")
     task.save(tmp_path / "model.keras")
     for loaded in (load(tmp_path / "model"), keras.models.load_model(tmp_path / "model.keras")):
-        assert loaded.classes == CLASSES
-        np.testing.assert_allclose(loaded(loaded.text_features(text)), expected, atol=1e-6)
-    fresh = TokenClassifier.from_preset(tmp_path / "model", classes=["a", "b", "c"])
+        assert loaded.head_config() == task.head_config()
+        for found, logits in zip(loaded.predict(words, verbose=0), expected, strict=True):
+            np.testing.assert_allclose(found, logits, atol=1e-6)
+    fresh = TokenClassifier.from_preset(tmp_path / "model", classes=["a", "b", "c"], stride=3)
     assert fresh.new_weights == ["token_classifier/kernel", "token_classifier/bias"]
+    assert fresh.stride == 3

@@ -1,0 +1,129 @@
+"""Texts with choices, as SWAG, HellaSwag and RACE have them."""
+
+import itertools
+import os
+import string
+
+from kerasbert import features as keys
+from kerasbert.data import json_lines
+from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.problems import Problems
+from kerasbert.errors import InputError
+
+
+def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
+    """Reads what `MultipleChoice` learns from.
+
+    By their columns, or keys:
+
+    - `text`, `choices` (a list), `label`;
+    - SWAG: `sent1`, `sent2`, `ending0` to `ending3`, `label`, where each choice is `sent2` with an
+      ending (the start of the second sentence, as in transformers' `run_swag.py`); `startphrase`
+      without `sent1` is the text itself;
+    - HellaSwag: `ctx_a`, `ctx_b`, `endings`, `label`, likewise; or `ctx` alone;
+    - RACE: `article`, `question`, `options`, `answer` (a letter), where an option takes the place
+      of `_` in the question, or follows it.
+
+    A label is the index of the right choice, from 0, or that choice itself.
+
+    Args:
+        path: `.tsv`, `.csv` or `.jsonl`.
+        strict: raise at the first example that would be left out: one with an empty text or choice,
+            fewer than two choices, or a label that is none of them.
+
+    Returns:
+        `text` and `choices`, with the indices of the right ones as labels.
+
+    Raises:
+        InputError: the file can't be read or has other columns; no example is left.
+    """
+    problems = Problems(path, strict=strict)
+    rows = read_table(path, problems=problems)
+    read = _reader(path, rows[0][1])
+    lines, texts, choices, labels = [], [], [], []
+    for line, row in rows:
+        try:
+            text, own, label = read(row)
+            right = _index(own, label)
+        except (KeyError, TypeError) as error:
+            problems.note(line, f"not as the first line is ({error})")
+            continue
+        if not text.strip() or len(own) < 2 or not all(choice.strip() for choice in own):
+            problems.note(line, "empty text or choice, or fewer than two")
+        elif right is None:
+            problems.note(line, "the label is none of the choices")
+        else:
+            lines.append(line)
+            texts.append(json_lines.without_surrogates(text))
+            choices.append([json_lines.without_surrogates(choice) for choice in own])
+            labels.append(right)
+    if not lines:
+        raise InputError(f"{path}: no example is left: {'; '.join(problems.lines)}")
+    found = {keys.TEXT: texts, keys.CHOICES: choices}
+    return Examples(found, labels, str(path), lines, problems)
+
+
+def _reader(path, row: dict):
+    """The function from a row to text, choices and label."""
+    for columns, reader in _READERS.items():
+        if all(column in row for column in columns):
+            return reader
+    known = "; ".join(", ".join(columns) for columns in _READERS)
+    raise InputError(f"{path}: has the columns {', '.join(row)}; known are: {known}")
+
+
+def _plain(row: dict) -> tuple:
+    return row["text"], _strings(row["choices"]), row["label"]
+
+
+def _swag(row: dict) -> tuple:
+    names = itertools.takewhile(row.__contains__, (f"ending{i}" for i in itertools.count()))
+    endings = [row[name] for name in names]
+    if "sent1" not in row:
+        return row["startphrase"], endings, row["label"]
+    return row["sent1"], [_joined(row.get("sent2", ""), ending) for ending in endings], row["label"]
+
+
+def _hellaswag(row: dict) -> tuple:
+    endings = _strings(row["endings"])
+    if "ctx_a" not in row:
+        return row["ctx"], endings, row["label"]
+    return row["ctx_a"], [_joined(row.get("ctx_b", ""), end) for end in endings], row["label"]
+
+
+def _race(row: dict) -> tuple:
+    question, options = row["question"], _strings(row["options"])
+    choices = [
+        question.replace("_", option) if "_" in question else _joined(question, option)
+        for option in options
+    ]
+    return row["article"], choices, _LETTERS.get(row["answer"])
+
+
+_LETTERS = {letter: index for index, letter in enumerate(string.ascii_uppercase)}
+_READERS = {
+    ("text", "choices", "label"): _plain,
+    ("sent1", "ending0", "ending1", "label"): _swag,
+    ("startphrase", "ending0", "ending1", "label"): _swag,
+    ("ctx", "endings", "label"): _hellaswag,
+    ("ctx_a", "endings", "label"): _hellaswag,
+    ("article", "question", "options", "answer"): _race,
+}
+
+
+def _strings(value) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError("no list of strings")
+    return value
+
+
+def _joined(start: str, end: str) -> str:
+    return f"{start} {end}".strip() if end.strip() else ""
+
+
+def _index(choices: list[str], label) -> int | None:
+    """Where the right choice is; None if the label is none of them."""
+    if label in choices:
+        return choices.index(label)
+    index = int(label) if isinstance(label, int) or str(label).isdecimal() else -1
+    return index if 0 <= index < len(choices) else None

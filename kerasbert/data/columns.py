@@ -1,0 +1,297 @@
+"""Sentences with a label for each word: CoNLL's columns, and JSON lines."""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+from kerasbert import features as keys
+from kerasbert import files
+from kerasbert.data import json_lines
+from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.problems import Problems
+from kerasbert.errors import InputError
+
+#: Ways to write entities as tags. "any": labels are what they are, and nothing is checked.
+SCHEMES = ("IOB1", "IOB2", "IOBES", "BILOU", "any")
+
+# A letter of any scheme, and the entity's type.
+_TAG = re.compile("O|[BIESLU](-.+)?")
+
+_JSON_WORDS = ("words", "tokens")
+_JSON_LABELS = ("labels", "tags", "ner_tags")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedSentences(Examples):
+    """Sentences as lists of words, `texts["words"]`, with a list of labels for each.
+
+    Attributes:
+        scheme: one of `SCHEMES`, given or found.
+    """
+
+    scheme: str = dataclasses.field(default="any", kw_only=True)
+
+
+def read_columns(
+    path: str | os.PathLike,
+    *,
+    word_column: int = 0,
+    label_column: int | None = -1,
+    scheme: str | None = None,
+    as_iob2: bool = False,
+    comment: str | None = None,
+    strict: bool = False,
+) -> TaggedSentences:
+    """Reads sentences with a label for each word.
+
+    A line holds a word and its label, among other columns, between tabs (if the first line has one)
+    or spaces; a blank line ends a sentence. Lines that start with `-DOCSTART-` are skipped. JSON
+    lines have lists under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
+
+    Args:
+        path: `.jsonl`, or any other name for columns.
+        word_column: the word's place, from 0; negative from the end.
+        label_column: the label's place, likewise; None: there are no labels, `labels` is empty.
+        scheme: one of `SCHEMES`; None: the one that fits the most sentences, "any" where labels
+            are no tags of entities.
+        as_iob2: turn the tags into IOB2.
+        comment: what lines start with that are skipped, such as "# "; None: there are none, since
+            a word may look so.
+        strict: raise at the first sentence that would be left out: one with another number of
+            columns than the first line, an empty word or label, or tags that the scheme forbids.
+
+    Raises:
+        InputError: the file can't be read, or no sentence is left.
+    """
+    path = pathlib.Path(path)
+    if scheme not in (None, *SCHEMES):
+        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, found {scheme!r}")
+    problems = Problems(path, strict=strict)
+    if path.suffix == ".jsonl":
+        sentences = list(_json_sentences(path, label_column is not None, problems))
+    else:
+        table = _read_table(path, comment)
+        sentences = list(_column_sentences(path, table, word_column, label_column, problems))
+    if label_column is None:
+        scheme = "any"
+    scheme = scheme or find_scheme([sentence.labels for sentence in sentences])
+    kept = [sentence for sentence in sentences if not _breaks_rules(sentence, scheme, problems)]
+    if not kept:
+        left_out = "; ".join(f"{what}, line {lines[0]}" for what, lines in problems.lines.items())
+        raise InputError(f"{path}: has no sentences{left_out and f' but those with: {left_out}'}")
+    labels = [sentence.labels for sentence in kept]
+    if as_iob2:
+        labels, scheme = [to_iob2(one, scheme) for one in labels], "IOB2"
+    return TaggedSentences(
+        {keys.WORDS: [sentence.words for sentence in kept]},
+        [] if label_column is None else labels,
+        str(path),
+        [sentence.lines[0] for sentence in kept],
+        problems,
+        scheme=scheme,
+    )
+
+
+def write_columns(
+    path: str | os.PathLike, words: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+) -> None:
+    """Writes a word and its label a line, between them a tab, and a blank line behind a sentence.
+
+    Args:
+        path: the file; it appears when it is whole.
+        words: the words of each sentence.
+        labels: their labels.
+
+    Raises:
+        InputError: a word or label is blank or has a tab or line break in it, or they don't fit
+            together.
+    """
+    lines = []
+    for number, (some, theirs) in enumerate(zip(words, labels, strict=True)):
+        if len(some) != len(theirs):
+            raise InputError(f"sentence {number} has {len(some)} words, but {len(theirs)} labels")
+        for value in (*some, *theirs):
+            if not value.strip() or re.search(r"[\t\r\n]", value):
+                raise InputError(f"sentence {number}: {value!r} can't be written in columns")
+        lines += [f"{word}\t{label}\n" for word, label in zip(some, theirs, strict=True)] + ["\n"]
+    files.write_text(path, "".join(lines))
+
+
+# === Schemes ===
+
+
+def find_scheme(sentences: Sequence[Sequence[str]]) -> str:
+    """The scheme of IOB1, IOB2, IOBES and BILOU whose rules the most sentences keep.
+
+    IOB2 comes first where several do; "any" where labels are no tags of entities.
+    """
+    if not all(map(_TAG.fullmatch, set(itertools.chain.from_iterable(sentences)))):
+        return "any"
+
+    def kept(scheme):
+        return sum(all(fault is None for fault in _faults(tags, scheme)) for tags in sentences)
+
+    return max(("IOB2", "IOB1", "IOBES", "BILOU"), key=kept)
+
+
+def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
+    """A sentence's tags in IOB2: `B-` where an entity starts, `I-` inside.
+
+    Args:
+        tags: tags that keep the scheme's rules.
+        scheme: one of `SCHEMES`.
+
+    Raises:
+        InputError: the scheme is "any".
+    """
+    if scheme == "any":
+        raise InputError("labels that are no tags of entities can't be turned into IOB2")
+    found = []
+    for before, tag in zip(["O", *tags], tags, strict=False):
+        starts = tag[0] in "BSU" or (scheme == "IOB1" and (before == "O" or before[1:] != tag[1:]))
+        found.append("O" if tag == "O" else ("B" if starts else "I") + tag[1:])
+    return found
+
+
+def _faults(tags: Sequence[str], scheme: str) -> Iterator[str | None]:
+    """What the scheme forbids at each tag and at the sentence's end, or None."""
+    for before, tag in itertools.pairwise(["O", *tags, "O"]):
+        fault = None if scheme == "any" else _RULES[scheme](before, tag)
+        yield fault and f"not {scheme}: {fault}"
+
+
+def _iob(before: str, tag: str, *, needs_entity_before: str) -> str | None:
+    if tag != "O" and tag[0] not in "BI":
+        return f"{tag[0]}-"
+    return _unless_inside(before, tag) if tag[0] == needs_entity_before else None
+
+
+def _iobes(before: str, tag: str, *, letters: str = "BIES") -> str | None:
+    if tag != "O" and tag[0] not in letters:
+        return f"{tag[0]}-"
+    if tag[0] in letters[1:3]:
+        return _unless_inside(before, tag)
+    return f"{tag[0]} after {before[0]}-" if before[0] in letters[:2] else None
+
+
+def _unless_inside(before: str, tag: str) -> str | None:
+    """What is wrong unless `tag` goes on with the entity of the tag before it."""
+    if before[0] not in "BI":
+        return f"{tag[0]}- after {before[0]}"
+    return f"{tag[0]}- after another type" if before[1:] != tag[1:] else None
+
+
+_RULES = {
+    # Ramshaw and Marcus 1995: B- only where an entity of the same type touches this one.
+    "IOB1": lambda before, tag: _iob(before, tag, needs_entity_before="B"),
+    "IOB2": lambda before, tag: _iob(before, tag, needs_entity_before="I"),
+    "IOBES": _iobes,
+    "BILOU": lambda before, tag: _iobes(before, tag, letters="BILU"),
+}
+
+
+# === Files ===
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sentence:
+    words: list[str]
+    labels: list[str]
+    lines: list[int]  # of each word
+
+
+def _breaks_rules(sentence: _Sentence, scheme: str, problems: Problems) -> bool:
+    faults = list(_faults(sentence.labels, scheme))
+    for place, fault in enumerate(faults):
+        if fault:
+            problems.note(sentence.lines[min(place, len(sentence.lines) - 1)], fault)
+            return True
+    return False
+
+
+def _read_table(path: pathlib.Path, comment: str | None) -> list[list[tuple[int, list[str]]]]:
+    """Line number and columns of every line of each sentence."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
+            lines = [line.rstrip("\r\n") for line in file]
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+    numbered = [
+        (number, line)
+        for number, line in enumerate(lines, start=1)
+        if comment is None or not line.startswith(comment)
+    ]
+
+    def ends(line):
+        return not line.strip() or line.startswith("-DOCSTART-")
+
+    tabs = "\t" in next((line for _, line in numbered if not ends(line)), "")
+
+    def columns(line):
+        return line.split("\t") if tabs else [cell for cell in line.split(" ") if cell]
+
+    groups = itertools.groupby(numbered, key=lambda item: ends(item[1]))
+    return [[(number, columns(line)) for number, line in group] for end, group in groups if not end]
+
+
+def _column_sentences(path, table, word_column, label_column, problems) -> Iterator[_Sentence]:
+    if not table:
+        return
+    first, row = table[0][0]
+    wanted = [column for column in (word_column, label_column) if column is not None]
+    for column in wanted:
+        if not -len(row) <= column < len(row):
+            raise InputError(f"{path}:{first}: has {len(row)} columns, none with number {column}")
+    if len({column % len(row) for column in wanted}) < len(wanted):
+        raise InputError(
+            f"{path}:{first}: word and label are the same column; label_column=None reads words"
+        )
+    for lines in table:
+        found = [
+            [cells[c] for c in wanted] if len(cells) == len(row) else None for _, cells in lines
+        ]
+        fault = next(filter(None, map(_fault_of_line, (n for n, _ in lines), found)), None)
+        if fault:
+            problems.note(*fault)
+            continue
+        words, labels = [cells[0] for cells in found], [cells[-1] for cells in found]
+        numbers = [number for number, _ in lines]
+        yield _Sentence(words, [] if label_column is None else labels, numbers)
+
+
+def _fault_of_line(number: int, cells: list[str] | None) -> tuple[int, str] | None:
+    if cells is None:
+        return number, "another number of columns"
+    if not all(cell.strip() for cell in cells):
+        return number, "empty word" if not cells[0].strip() else "empty label"
+    return None
+
+
+def _json_sentences(path, with_labels: bool, problems: Problems) -> Iterator[_Sentence]:
+    for number, row in read_table(path):
+        words = _list(row, _JSON_WORDS)
+        labels = _list(row, _JSON_LABELS) if with_labels else []
+        if words is None or labels is None:
+            lacking = _JSON_WORDS if words is None else _JSON_LABELS
+            problems.note(number, f"no list under {' or '.join(lacking)}")
+        elif with_labels and len(words) != len(labels):
+            problems.note(number, "not as many labels as words")
+        elif not all(word.strip() for word in words):
+            problems.note(number, "empty word")
+        elif words:
+            yield _Sentence(words, labels, [number] * len(words))
+        else:
+            problems.note(number, "no words")
+
+
+def _list(row: dict, names: Sequence[str]) -> list[str] | None:
+    """The strings or numbers of the list under one of the names, as strings."""
+    values = next((row[name] for name in names if name in row), None)
+    if not isinstance(values, list) or not all(isinstance(v, str | int) for v in values):
+        return None
+    return [json_lines.without_surrogates(str(value)) for value in values]

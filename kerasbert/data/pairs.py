@@ -1,0 +1,99 @@
+"""Pairs of texts that belong together, or that have a score of how alike they are."""
+
+import math
+import os
+from collections.abc import Sequence
+
+from kerasbert import features as keys
+from kerasbert.data import json_lines
+from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.problems import Problems
+from kerasbert.errors import InputError
+
+SCORE = "score"
+# What the columns are called in STS-B, SimCSE's NLI triplets and sentence-transformers' data sets.
+_KNOWN = {
+    keys.TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
+    keys.TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
+    keys.TEXT_NEGATIVE: ("text_negative", "negative", "hard_neg"),
+    SCORE: ("score", "similarity_score"),
+}
+
+
+def read_pairs(
+    path: str | os.PathLike,
+    *,
+    columns: dict[str, str] | None = None,
+    column_names: Sequence[str] | None = None,
+    highest_score: float = 1.0,
+    strict: bool = False,
+) -> Examples:
+    """Reads what `TextEmbedder` learns from.
+
+    Args:
+        path: `.tsv`, `.csv` or `.jsonl`.
+        columns: names of the columns of `text`, `text_pair`, `text_negative` and `score`, of those
+            that have none of the usual names.
+        column_names: the columns of a file whose first line is a pair already, such as ("text",
+            "text_pair", "score").
+        highest_score: what scores are divided by; STS has 5.
+        strict: raise at the first pair that would be left out: one with an empty text, or a score
+            that is no number from -1 to 1 when it has been divided.
+
+    Returns:
+        Pairs, with `text_negative` if there is one; `labels` are floats, or None if there are no
+        scores.
+
+    Raises:
+        InputError: the file can't be read, or has no two columns of texts; no pair is left.
+    """
+    problems = Problems(path, strict=strict)
+    rows = read_table(path, column_names=column_names, problems=problems)
+    found = _find_columns(path, list(rows[0][1]), columns or {})
+    lines, values = [], {key: [] for key in found}
+    for line, row in rows:
+        texts = {key: row.get(column) for key, column in found.items() if key != SCORE}
+        empty = [
+            key for key, text in texts.items() if not isinstance(text, str) or not text.strip()
+        ]
+        score = _score(row.get(found[SCORE]), highest_score) if SCORE in found else None
+        if empty:
+            problems.note(line, f"empty {empty[0]}")
+        elif SCORE in found and score is None:
+            problems.note(line, f"the score is no number from -{highest_score} to {highest_score}")
+        else:
+            lines.append(line)
+            for key, text in texts.items():
+                values[key].append(json_lines.without_surrogates(text))
+            if SCORE in found:
+                values[SCORE].append(score)
+    if not lines:
+        raise InputError(f"{path}: no pair is left: {'; '.join(problems.lines)}")
+    scores = values.pop(SCORE, None)
+    return Examples(values, scores, str(path), lines, problems)
+
+
+def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, str]:
+    if unknown := sorted(given.keys() - _KNOWN.keys()):
+        raise InputError(f"columns of pairs are {', '.join(_KNOWN)}, found {', '.join(unknown)}")
+    found = {}
+    for key, known in _KNOWN.items():
+        column = given.get(key) or next((name for name in known if name in there), None)
+        if column in there:
+            found[key] = column
+        elif key in given or key in (keys.TEXT, keys.TEXT_PAIR):
+            asked = f"column {column!r}" if column else f"column known as {key}"
+            raise InputError(
+                f"{path}: has no {asked}; it has {', '.join(there)} (columns= names others, "
+                "column_names= those of a file without a first line of names)"
+            )
+    return found
+
+
+def _score(value, highest: float) -> float | None:
+    """A score, divided; None if it is none."""
+    try:
+        score = float(value) / highest
+    except (TypeError, ValueError):
+        return None
+    return score if math.isfinite(score) and abs(score) <= 1 else None

@@ -1,0 +1,84 @@
+"""Long texts inside a model: chunks become rows for the encoder, its vectors one for each text."""
+
+import keras
+from keras import ops
+
+from kerasbert.errors import InputError
+from kerasbert.layers.initializers import kernel_initializer
+
+#: Ways to make one vector of those of a text's chunks.
+POOLINGS = ("mean", "max", "attention")
+_MASKED_SCORE = -1e9
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class FoldChunks(keras.layers.Layer):
+    """Call: int32 (batch, chunks, sequence) -> (batch * chunks, sequence)."""
+
+    def call(self, x):
+        return ops.reshape(x, (-1, ops.shape(x)[2]))
+
+    def compute_output_shape(self, shape):
+        return (None, shape[2])
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class PoolChunks(keras.layers.Layer):
+    """One vector for each text from the vectors of its chunks.
+
+    Of a text of one chunk it is that chunk's vector, to the bit.
+
+    Call: vectors (batch * chunks, hidden), `padding_mask` (batch, chunks, sequence) -> (batch,
+    hidden). A chunk without a real token fills up the batch and counts for nothing.
+
+    Args:
+        how: "mean"; "max", of each dimension; or "attention": the mean by the softmax of the
+            chunks' products with a learned vector (Yang et al. 2016, Hierarchical Attention
+            Networks, §2.2, where the vectors are tanh-projected already, as BERT's pooler does).
+        initializer_range: standard deviation of the new vector's values.
+    """
+
+    def __init__(self, how: str, initializer_range: float = 0.02, **kwargs):
+        super().__init__(**kwargs)
+        if how not in POOLINGS:
+            raise InputError(f"chunks are pooled by {', '.join(POOLINGS)}, found {how!r}")
+        self.how = how
+        self.initializer_range = initializer_range
+
+    def build(self, vectors_shape, padding_mask_shape):
+        if self.how == "attention":
+            self.query = self.add_weight(
+                name="query",
+                shape=(vectors_shape[-1],),
+                initializer=kernel_initializer(self.initializer_range),
+            )
+        self.built = True
+
+    def call(self, vectors, padding_mask):
+        batch, chunks, _ = ops.shape(padding_mask)
+        vectors = ops.reshape(vectors, (batch, chunks, vectors.shape[-1]))
+        real = ops.cast(padding_mask[:, :, :1], vectors.dtype)
+        if self.how == "max":
+            return _max(vectors + (1 - real) * _MASKED_SCORE)[:, 0]
+        if self.how == "mean":
+            return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+        scores = ops.sum(vectors * self.query, axis=-1, keepdims=True)
+        scores = scores + (1 - real) * _MASKED_SCORE
+        # A softmax; Keras's warns where texts are of one chunk.
+        shares = ops.exp(scores - _max(scores))
+        return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
+
+    def compute_output_shape(self, vectors_shape, padding_mask_shape):
+        return (padding_mask_shape[0], vectors_shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "how": self.how,
+            "initializer_range": self.initializer_range,
+        }
+
+
+def _max(x):
+    """Over the chunks, (batch, 1, ...); also of no texts, where Keras wants to know what it is."""
+    return ops.max(x, axis=1, keepdims=True, initial=_MASKED_SCORE)

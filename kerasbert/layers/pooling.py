@@ -1,0 +1,47 @@
+"""Vectors of tokens -> one vector of a text."""
+
+import keras
+from keras import ops
+
+from kerasbert.errors import InputError
+
+#: Ways to make one vector of those of a text's tokens.
+TOKEN_POOLINGS = ("mean", "cls", "max")
+_LOWEST = -1e9
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class PoolTokens(keras.layers.Layer):
+    """One vector for each row from the vectors of its real tokens, special ones among them.
+
+    What sentence-transformers' `models.Pooling` does (Reimers and Gurevych 2019, Sentence-BERT,
+    §3). "cls" is the first token's vector as the encoder gives it, without a pooler's layer.
+
+    Call: vectors (batch, sequence, hidden), `padding_mask` (batch, sequence) -> (batch, hidden).
+
+    Args:
+        how: "mean", "cls", or "max" of each dimension.
+
+    Raises:
+        InputError: there is no such pooling.
+    """
+
+    def __init__(self, how: str = "mean", **kwargs):
+        super().__init__(**kwargs)
+        if how not in TOKEN_POOLINGS:
+            raise InputError(f"pooling must be one of {', '.join(TOKEN_POOLINGS)}, found {how!r}")
+        self.how = how
+
+    def call(self, vectors, padding_mask):
+        if self.how == "cls":
+            return vectors[:, 0]
+        real = ops.cast(padding_mask, vectors.dtype)[:, :, None]
+        if self.how == "max":
+            return ops.max(vectors + (1 - real) * _LOWEST, axis=1)
+        return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+
+    def compute_output_shape(self, vectors_shape, padding_mask_shape):
+        return (vectors_shape[0], vectors_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "how": self.how}

@@ -1,0 +1,88 @@
+"""The metrics of classifiers, by scikit-learn and SciPy, over all examples at once."""
+
+import math
+
+import numpy as np
+
+
+def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict:
+    """Metrics where every example has one class.
+
+    Args:
+        targets: int (examples,), indices of the right classes.
+        predicted: int (examples,).
+        num_classes: how many there are.
+
+    Returns:
+        `accuracy`, `macro_f1` (over the classes that occur in either), `matthews` (the correlation
+        that GLUE asks of CoLA) and, of two classes, `f1` of the second.
+    """
+    from sklearn import metrics
+
+    found = {
+        "accuracy": metrics.accuracy_score(targets, predicted),
+        "macro_f1": metrics.f1_score(targets, predicted, average="macro", zero_division=0),
+        "matthews": metrics.matthews_corrcoef(targets, predicted),
+    }
+    if num_classes == 2:
+        found["f1"] = metrics.f1_score(targets, predicted, pos_label=1, zero_division=0)
+    return _floats(found)
+
+
+def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
+    """Metrics where every example has any number of classes.
+
+    Args:
+        targets: 0 or 1, (examples, classes).
+        predicted: 0 or 1, (examples, classes).
+
+    Returns:
+        `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all classes right. A
+        class that is neither there nor predicted has an F1 of 0.
+    """
+    from sklearn import metrics
+
+    targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
+    return _floats(
+        {
+            "micro_f1": metrics.f1_score(targets, predicted, average="micro", zero_division=0),
+            "macro_f1": metrics.f1_score(targets, predicted, average="macro", zero_division=0),
+            "exact_match": np.all(targets == predicted, axis=1).mean(),
+        }
+    )
+
+
+def regression(targets: np.ndarray, values: np.ndarray) -> dict:
+    """Metrics of numbers; of several an example, their means.
+
+    Args:
+        targets: float (examples, numbers).
+        values: float (examples, numbers), what was predicted.
+
+    Returns:
+        `pearson` and `spearman` (NaN where either side never changes, which has no correlation)
+        and `mse`.
+    """
+    from scipy import stats
+
+    def correlation(measure) -> float:
+        columns = zip(np.transpose(targets), np.transpose(values), strict=True)
+        return np.mean(
+            [
+                math.nan if np.ptp(x) == 0 or np.ptp(y) == 0 else measure(x, y).statistic
+                for x, y in columns
+            ]
+        )
+
+    targets, values = np.asarray(targets, float), np.asarray(values, float)
+    return _floats(
+        {
+            "pearson": correlation(stats.pearsonr),
+            "spearman": correlation(stats.spearmanr),
+            "mse": np.square(targets - values).mean(),
+        }
+    )
+
+
+def _floats(found: dict) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items()}

@@ -1,0 +1,81 @@
+"""Named entities in tags such as `B-person`: precision, recall and F1, as seqeval counts them."""
+
+import re
+from collections.abc import Sequence
+
+from kerasbert.errors import InputError
+
+# BILOU's names of the tags that IOBES calls E and S.
+_AS_IOBES = {"L": "E", "U": "S"}
+
+_AVERAGES = ("micro avg", "macro avg", "weighted avg")
+
+
+def are_entity_tags(classes: Sequence[str]) -> bool:
+    """Whether class names are tags of entities: `O` and, such as `B-person`, a letter and a type.
+
+    The letters are those of IOB, IOBES and BILOU.
+    """
+    tags = [name for name in classes if name != "O"]
+    return bool(tags) and all(re.fullmatch("[BIESLU](-.+)?", name) for name in tags)
+
+
+def accuracy(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """The share of words with the right label.
+
+    Raises:
+        InputError: there are no words.
+    """
+    words = [
+        (one, other)
+        for labels, guesses in zip(true, predicted, strict=True)
+        for one, other in zip(labels, guesses, strict=True)
+    ]
+    if not words:
+        raise InputError("there are no words to score")
+    return sum(one == other for one, other in words) / len(words)
+
+
+def entity_scores(
+    true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, strict: bool = False
+) -> dict[str, float]:
+    """Scores of whole entities: one is right if its type and both its ends are.
+
+    Args:
+        true: the tags of every sentence, in IOB1, IOB2, IOBES or BILOU.
+        predicted: the guesses, likewise.
+        strict: count nothing that breaks the rules of IOB2 (or of IOBES, if there are such tags),
+            such as `I-person` after `O`; otherwise it begins an entity, as in CoNLL's `conlleval`.
+
+    Returns:
+        `precision`, `recall`, `f1` over all entities (0 where there is nothing to divide by),
+        `accuracy` over words, and `f1/person` for every type that occurs, by the alphabet.
+
+    Raises:
+        InputError: there are no words.
+    """
+    from seqeval.metrics import classification_report
+    from seqeval.scheme import IOB2, IOBES
+
+    right = accuracy(true, predicted)
+    true, predicted = ([list(map(_iobes, tags)) for tags in each] for each in (true, predicted))
+    letters = {tag[0] for each in (true, predicted) for tags in each for tag in tags}
+    scores = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": right}
+    if letters == {"O"}:
+        return scores
+    report = classification_report(
+        true,
+        predicted,
+        mode="strict" if strict else None,
+        scheme=IOBES if letters & {"E", "S"} else IOB2,
+        output_dict=True,
+        zero_division=0,
+    )
+    for name, key in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+        scores[name] = float(report["micro avg"][key])
+    types = {name: row for name, row in report.items() if name not in _AVERAGES}
+    return scores | {f"f1/{name}": float(row["f1-score"]) for name, row in sorted(types.items())}
+
+
+def _iobes(tag: str) -> str:
+    return _AS_IOBES.get(tag[0], tag[0]) + tag[1:]

@@ -1,0 +1,93 @@
+"""Long texts -> chunks that an encoder can read, several for each text of a batch.
+
+A task that reads long texts takes `chunk_inputs`, turns them into an encoder's rows with
+`fold_chunks`, and makes one vector of those of a text with `kerasbert.layers.PoolChunks`; its
+`text_features` is `chunk_features`.
+
+    inputs = chunk_inputs()
+    encoded = backbone(fold_chunks(inputs))
+    x = PoolChunks("mean")(encoded["pooled_output"], inputs["padding_mask"])  # (batch, hidden)
+"""
+
+import keras
+
+from kerasbert import features as keys
+from kerasbert.errors import InputError
+from kerasbert.layers import FoldChunks
+
+_FEATURES = (keys.TOKEN_IDS, keys.PADDING_MASK, keys.SEGMENT_IDS)
+
+
+def chunk_inputs() -> dict[str, keras.KerasTensor]:
+    """The symbolic features of a model of long texts, (batch, chunks, sequence) int32 each."""
+    return {name: keras.Input((None, None), dtype="int32", name=name) for name in _FEATURES}
+
+
+def fold_chunks(inputs: dict) -> dict:
+    """Features (batch, chunks, sequence) as an encoder's, (batch * chunks, sequence)."""
+    return {name: FoldChunks(name=f"fold_{name}")(inputs[name]) for name in _FEATURES}
+
+
+def check_chunks(sequence_length: int, max_chunks: int, overlap: int) -> None:
+    """Raises `InputError` if texts can't be cut into such chunks."""
+    if max_chunks < 1:
+        raise InputError(f"max_chunks must be 1 or more, found {max_chunks}")
+    room = sequence_length - 2
+    if not 0 <= overlap < room:
+        raise InputError(
+            f"chunk_overlap must be 0 or more and under {room}, the tokens of a chunk, found "
+            f"{overlap}"
+        )
+
+
+def chunk_features(packer, text, *, max_chunks: int, overlap: int = 0) -> dict:
+    """Features of texts in chunks; in the graph.
+
+    A text of up to `packer.sequence_length` tokens is one chunk, the same that `packer` makes of
+    it. What is beyond `max_chunks` is not looked at.
+
+    Args:
+        packer: a `kerasbert.text.TextPacker`; its `sequence_length` is a chunk's.
+        text: string tensor, (batch,).
+        max_chunks: chunks a text may have.
+        overlap: tokens that a chunk repeats of the one before it.
+
+    Returns:
+        `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, chunks, sequence), as many
+        chunks as the longest text has. Chunks that a text lacks are padding throughout.
+    """
+    import tensorflow as tf
+
+    tokens = packer.tokenizer.tokenize(text)
+    chunks, counts = cut(tokens, packer.text_room, max_chunks=max_chunks, overlap=overlap)
+    fill = {keys.TOKEN_IDS: packer.tokenizer.pad_id}
+    return {
+        name: tf.RaggedTensor.from_row_lengths(rows, counts).to_tensor(fill.get(name, 0))
+        for name, rows in packer.pack(chunks, pad_to_longest=True).items()
+    }
+
+
+def cut(tokens, size: int, *, max_chunks: int, overlap: int = 0):
+    """Cuts every row into chunks; an empty row is one empty chunk.
+
+    Args:
+        tokens: ragged, (batch, tokens).
+        size: tokens a chunk may have.
+        max_chunks: chunks a row may have; what is beyond them is dropped.
+        overlap: tokens that a chunk repeats of the one before it; less than `size`.
+
+    Returns:
+        The chunks, ragged (all chunks, tokens), row after row, and the number of each row's,
+        (batch,).
+    """
+    import tensorflow as tf
+
+    step = size - overlap
+    lengths, starts = tokens.row_lengths(), tokens.row_starts()
+    counts = tf.clip_by_value(-((overlap - lengths) // step), 1, max_chunks)
+    chunk_of_row = tf.ragged.range(counts)
+    rows = chunk_of_row.value_rowids()
+    begins = chunk_of_row.flat_values * step
+    ends = tf.minimum(begins + size, tf.gather(lengths, rows))
+    places = tf.ragged.range(tf.gather(starts, rows) + begins, tf.gather(starts, rows) + ends)
+    return places.with_flat_values(tf.gather(tokens.flat_values, places.flat_values)), counts

@@ -1,0 +1,220 @@
+"""A text and things that may go with it -> which of them does."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.layers import ChoiceScores, Dropout
+from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
+from kerasbert.tasks.task import Task
+from kerasbert.training.optimizers import adamw
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class MultipleChoice(Task):
+    """The product of a learned vector with each `[CLS] text [SEP] choice [SEP]` (BERT, §4.4).
+
+    BERT's pooler stands before it; a family that has none puts a layer of its own there, as
+    transformers' `...ForMultipleChoice` do.
+
+    Call: features (batch, choices, sequence) -> logits, float32 (batch, choices). A choice whose
+    `padding_mask` is 0 throughout is none, and its logit is -1e9: rows may have different numbers
+    of choices. With text, `x` is a dict of `text`, strings, and `choices`, lists of strings, of
+    which an empty one is none; labels in `fit` and `evaluate` are indices of choices or, with text,
+    the right choices themselves.
+
+    Args:
+        backbone: the encoder.
+        tokenizer: see `Task`.
+        sequence_length: see `Task`.
+        dropout: rate before the linear layer; None: as the backbone's.
+        name: the model's name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        tokenizer=None,
+        sequence_length: int | None = None,
+        dropout: float | None = None,
+        name: str = "multiple_choice",
+    ):
+        config = backbone.config
+        if self.needs_pooler(config) and not config.pooler:
+            raise InputError("MultipleChoice needs a backbone with a pooler (pooler=True)")
+
+        # === Layers ===
+        rate = config.dropout if dropout is None else dropout
+        hidden = not self.needs_pooler(config) and keras.layers.Dense(
+            config.hidden_dim,
+            activation=activation_function(config.classifier_activation),
+            kernel_initializer=kernel_initializer(config.initializer_range),
+            dtype=backbone.embeddings.dtype_policy,
+            name="choice_hidden",
+        )
+        drop = Dropout(rate, name="choice_dropout")
+        head = keras.layers.Dense(
+            1,
+            kernel_initializer=kernel_initializer(config.initializer_range),
+            dtype="float32",
+            name="choice_head",
+        )
+
+        # === Functional model ===
+        inputs = chunk_inputs()
+        encoded = backbone(fold_chunks(inputs))
+        x = hidden(encoded[keys.SEQUENCE_OUTPUT][:, 0]) if hidden else encoded[keys.POOLED_OUTPUT]
+        scores = ChoiceScores(dtype="float32", name="choice_scores")
+        super().__init__(
+            backbone,
+            inputs,
+            scores(head(drop(x)), inputs[keys.PADDING_MASK]),
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            name=name,
+        )
+
+        # === Config ===
+        self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
+
+    @classmethod
+    def needs_pooler(cls, config: BackboneConfig) -> bool:
+        """Unless the family's classifiers have another layer, which is no tanh of the first token.
+
+        RoBERTa's is one, and for choices transformers uses the pooler in its place.
+        """
+        return config.classifier_activation in (None, "tanh")
+
+    def head_config(self) -> dict:
+        """The dropout."""
+        return {"dropout": self.dropout_rate}
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        """Keras's `compile`; AdamW, cross-entropy over the choices and accuracy unless given."""
+        super().compile(
+            optimizer=optimizer or adamw(2e-5),  # BERT, §4.4
+            loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            **{"jit_compile": False, **kwargs},
+        )
+
+    # === Text ===
+
+    def text_features(self, text, choices) -> dict:
+        """Features of texts with their choices, (batch, choices, sequence); in the graph.
+
+        Args:
+            text: string tensor, (batch,).
+            choices: string tensor, (batch, choices), ragged or filled up with empty strings.
+        """
+        import tensorflow as tf
+
+        choices = _dense(choices)
+        shape = tf.shape(choices)
+        pairs = self.packer(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
+        real = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
+        length = tf.shape(pairs[keys.TOKEN_IDS])[1]
+        rows = tf.stack([shape[0], shape[1], length])
+        features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
+        return {**features, keys.PADDING_MASK: features[keys.PADDING_MASK] * real}
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features, and the indices of the right choices."""
+        import tensorflow as tf
+
+        if y is not None:
+            choices = _dense(row[keys.CHOICES])
+            if y.dtype == tf.string:
+                right = (choices == y[:, tf.newaxis]) & (choices != "")
+            else:
+                places = tf.range(tf.shape(choices)[1])
+                right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
+            known = tf.reduce_any(right, axis=1)
+            unknown = tf.boolean_mask(y, ~known)
+            check = tf.debugging.Assert(
+                tf.reduce_all(known), ["label that is none of its choices:", unknown]
+            )
+            with tf.control_dependencies([check]):
+                y = tf.argmax(right, axis=1, output_type=tf.int32)
+        return self.text_features(**row), y, sample_weight
+
+    def choose(
+        self, texts: Sequence[str], choices: Sequence[Sequence[str]], *, batch_size: int = 32
+    ) -> list[tuple[str, float]]:
+        """Chooses for each text.
+
+        Args:
+            texts: strings.
+            choices: for each text, what may go with it; as many as there are.
+            batch_size: texts at a time.
+
+        Returns:
+            For each text the choice and its probability among the text's choices; ("", 0.0) where
+            there is none.
+        """
+        x = {keys.TEXT: texts, keys.CHOICES: _dense([list(own) for own in choices])}
+        found = []
+        for logits in self.forward(self._prediction_batches(x, batch_size)):
+            scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores /= scores.sum(axis=1, keepdims=True)
+            found += zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
+        return [
+            (own[best], float(score)) if any(own) else ("", 0.0)
+            for own, (best, score) in zip(choices, found, strict=True)
+        ]
+
+    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+        """The share of right choices: `accuracy`, as SWAG, HellaSwag and RACE are scored.
+
+        Args:
+            x: a dict of `text` and `choices`.
+            y: indices of the right choices, or the choices themselves.
+            batch_size: texts at a time.
+        """
+        right = []
+        for features, labels in self._examples(x, y, batch_size=batch_size):
+            (logits,) = self.forward([features])
+            right.extend(logits.argmax(axis=1) == labels.numpy())
+        return {"accuracy": float(np.mean(right))}
+
+    def serving_signature(self):
+        """`text`, `choices` -> `choice`, `answer`, `scores`.
+
+        `choices` is filled up with empty strings, which are none; where there is no choice at all,
+        `choice` is -1, `answer` empty, and `scores` are 0.
+        """
+        import tensorflow as tf
+
+        from kerasbert.text.normalization import drop_invalid_utf8
+
+        def choose(text, choices):
+            given = tf.shape(choices)[1]
+            choices = _dense(choices)
+            logits = self(self.text_features(text, choices), training=False)
+            real = choices != ""
+            choice = tf.argmax(logits, axis=1, output_type=tf.int32)
+            return {
+                "choice": tf.where(tf.reduce_any(real, axis=1), choice, -1),
+                "answer": drop_invalid_utf8(tf.gather(choices, choice, batch_dims=1)),
+                "scores": tf.where(real, tf.nn.softmax(logits), 0.0)[:, :given],
+            }
+
+        return (keys.TEXT, keys.CHOICES), choose
+
+
+def _dense(choices):
+    """Choices filled up with empty strings, one column at least."""
+    import tensorflow as tf
+
+    if isinstance(choices, list):
+        choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
+    if isinstance(choices, tf.RaggedTensor):
+        choices = choices.to_tensor("")
+    missing = tf.maximum(1 - tf.shape(choices)[1], 0)
+    return tf.pad(choices, [[0, 0], [0, missing]], constant_values="")

@@ -1,0 +1,418 @@
+"""A text -> a vector; what belongs together is near."""
+
+import functools
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasbert import checkpoints
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.errors import InputError
+from kerasbert.layers import PoolChunks, PoolTokens
+from kerasbert.tasks.chunks import check_chunks, chunk_features, chunk_inputs, fold_chunks
+from kerasbert.tasks.task import Task
+from kerasbert.training.optimizers import adamw
+from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
+
+OBJECTIVES = ("contrastive", "similarity")
+_COMBINE = {
+    "sum": keras.layers.Add,
+    "mean": keras.layers.Average,
+    "concat": keras.layers.Concatenate,
+}
+_TEXTS = (keys.TEXT, keys.TEXT_PAIR, keys.TEXT_NEGATIVE)
+_BLOCK = 65_536  # rows of a corpus that are looked at together
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class TextEmbedder(Task):
+    """The vectors of a text's tokens, pooled (Sentence-BERT, Reimers and Gurevych 2019, §3).
+
+    Call: features (batch, sequence) -> embeddings, float32 (batch, dim); features of several texts
+    an example (batch, texts, sequence) -> (batch, texts, dim).
+
+    What `fit`, `evaluate` and `score` take, by `objective`:
+
+    - "contrastive": pairs that belong together, without labels; everybody else's second text is a
+      negative, and so is the `text_negative` of every example, if there is one (see
+      `kerasbert.training.similarity.InBatchNegatives`). A text paired with itself is unsupervised
+      SimCSE (Gao et al. 2021, §3): dropout makes the two differ.
+    - "similarity": pairs with gold scores in [-1, 1] that their cosines shall have.
+
+    Args:
+        backbone: the encoder.
+        pooling: "mean" of the tokens' vectors, "cls", the first one, or "max"; see
+            `kerasbert.layers.PoolTokens`.
+        normalize: whether embeddings have length 1.
+        layers: which hidden states: 0 the embeddings, 1 the first layer's output, and so on; -1 the
+            last. Others than the last need a backbone with `return_hidden_states`, which
+            `from_preset` sees to.
+        combine: what is made of several layers, token by token: "sum", "mean" or "concat", which
+            BERT (§5.3) did with (-4, -3, -2, -1).
+        objective: see above.
+        temperature: of the contrastive loss.
+        tokenizer: see `Task`.
+        sequence_length: see `Task`; with `long_text` a chunk's.
+        long_text: how the vectors of a long text's chunks are pooled, "mean" or "max"; None: what
+            is beyond `sequence_length` is cut off.
+        max_chunks: chunks a text may have.
+        chunk_overlap: tokens that a chunk repeats of the one before it.
+        name: the model's name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        pooling: str = "mean",
+        normalize: bool = True,
+        layers: int | Sequence[int] = (-1,),
+        combine: str = "sum",
+        objective: str = "contrastive",
+        temperature: float = 0.05,
+        tokenizer=None,
+        sequence_length: int | None = None,
+        long_text: str | None = None,
+        max_chunks: int = 8,
+        chunk_overlap: int = 0,
+        name: str = "text_embedder",
+    ):
+        layers = (layers,) if isinstance(layers, int) else tuple(layers)
+        _check(backbone.config, layers, combine, objective, temperature, long_text)
+
+        # === Layers ===
+        together = len(layers) > 1 and _COMBINE[combine](dtype="float32", name="combine_layers")
+        pool = PoolTokens(pooling, dtype="float32", name="pool_tokens")
+        pool_chunks = long_text and PoolChunks(long_text, dtype="float32", name="pool_chunks")
+        unit = normalize and keras.layers.UnitNormalization(dtype="float32", name="normalize")
+
+        # === Functional model ===
+        inputs = chunk_inputs() if long_text else feature_inputs()
+        rows = fold_chunks(inputs) if long_text else inputs
+        encoded = backbone(rows)
+        if layers == (-1,):
+            states = [encoded[keys.SEQUENCE_OUTPUT]]
+        else:
+            states = [encoded[keys.HIDDEN_STATES][layer] for layer in layers]
+        vectors = together(states) if together else states[0]
+        x = pool(vectors, rows[keys.PADDING_MASK])
+        if pool_chunks:
+            x = pool_chunks(x, inputs[keys.PADDING_MASK])
+        if unit:
+            x = unit(x)
+        super().__init__(
+            backbone,
+            inputs,
+            x,
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            name=name,
+        )
+
+        # === Config ===
+        self.pooling = pooling
+        self.normalize = normalize
+        self.embedding_dim = x.shape[-1]
+        self.hidden_layers = layers
+        self.combine = combine
+        self.objective = objective
+        self.temperature = temperature
+        self.long_text = long_text
+        self.max_chunks = max_chunks
+        self.chunk_overlap = chunk_overlap
+        self._token_vectors = vectors
+        if long_text:
+            check_chunks(self.sequence_length, max_chunks, chunk_overlap)
+
+    @classmethod
+    def from_preset(cls, directory, *, layers=None, backbone=None, **rest):
+        """As in `Task`, with a backbone that gives the layers that are asked for.
+
+        Of a sentence-transformers directory, pooling, normalization and length are taken from it.
+        """
+        preset = checkpoints.load(directory)
+        stored = cls._stored_head(preset).get("layers", (-1,))
+        layers = stored if layers is None else layers
+        last = layers == -1 or tuple(np.atleast_1d(layers)) == (-1,)
+        facts = {} if last else {"return_hidden_states": True}
+        return super().from_preset(
+            preset, layers=layers, backbone={**facts, **(backbone or {})}, **rest
+        )
+
+    def head_config(self) -> dict:
+        """How vectors are pooled, what is learned from, how long texts are read."""
+        return {
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "layers": list(self.hidden_layers),
+            "combine": self.combine,
+            "objective": self.objective,
+            "temperature": self.temperature,
+            "long_text": self.long_text,
+            "max_chunks": self.max_chunks,
+            "chunk_overlap": self.chunk_overlap,
+        }
+
+    def _in_use(self, variables: list) -> list:
+        order = self.backbone.config.layer_order
+        highest = max(layer % (len(order) + 1) for layer in self.hidden_layers)
+        unused = tuple(f"layer_{i}/" for i in {*order} - {*order[:highest]})
+        used = super()._in_use(variables)
+        return [variable for variable in used if not variable.path.startswith(unused)]
+
+    def __call__(self, inputs, *args, **kwargs):
+        """Runs the model on features of one text an example, or of several."""
+        features = keys.with_defaults(inputs)
+        if len(features[keys.TOKEN_IDS].shape) == len(self.inputs[0].shape):
+            return super().__call__(features, *args, **kwargs)
+        batch, texts = ops.shape(features[keys.TOKEN_IDS])[:2]
+        rows = {
+            name: ops.reshape(value, (-1, *ops.shape(value)[2:]))
+            for name, value in features.items()
+        }
+        embeddings = super().__call__(rows, *args, **kwargs)
+        return ops.reshape(embeddings, (batch, texts, self.embedding_dim))
+
+    # === Training ===
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        """Keras's `compile`; AdamW and the objective's loss unless given.
+
+        If it is contrastive, also accuracy, the share of texts whose partner is the nearest of the
+        batch.
+
+        Raises:
+            InputError: `accumulation_steps` with the contrastive objective: a piece of a batch has
+                not all of its negatives.
+        """
+        contrastive = self.objective == "contrastive"
+        if contrastive and kwargs.get("accumulation_steps", 1) > 1:
+            raise InputError("accumulation_steps: texts are compared with all of their batch")
+        if metrics is None and contrastive:
+            metrics = [keras.metrics.MeanMetricWrapper(found_partner, name="accuracy")]
+        super().compile(
+            optimizer=optimizer or adamw(2e-5),
+            loss=loss or (InBatchNegatives(self.temperature) if contrastive else CosineError()),
+            metrics=metrics,
+            **{"jit_compile": False, **kwargs},
+        )
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features (batch, texts, sequence) and scores, or 1 where there are none."""
+        import tensorflow as tf
+
+        if keys.TEXT_PAIR not in row:
+            raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
+        if self.objective == "contrastive":
+            if y is not None:
+                raise InputError(
+                    f"{self.name} has the contrastive objective, which needs no labels: leave y "
+                    "out, or choose objective='similarity'"
+                )
+            y = tf.ones([tf.shape(row[keys.TEXT])[0]])
+        else:
+            if y is None or keys.TEXT_NEGATIVE in row:
+                raise InputError(
+                    f"{self.name} has the similarity objective, which needs pairs with scores (y)"
+                )
+            y = tf.cast(y, tf.float32)
+            check = tf.debugging.Assert(
+                tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1], found", y]
+            )
+            with tf.control_dependencies([check]):
+                y = tf.identity(y)
+        columns = [row[key] for key in _TEXTS if key in row]
+        features = self.text_features(tf.concat(columns, axis=0))
+        # All first texts, all second ones -> the texts of each example.
+        together = {
+            name: tf.stack(tf.split(rows, len(columns)), axis=1) for name, rows in features.items()
+        }
+        return together, y, sample_weight
+
+    def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
+        """How well cosines find what belongs together.
+
+        Args:
+            x: pairs of texts.
+            y: gold scores on any scale, or None.
+            batch_size: pairs at a time.
+
+        Returns:
+            With gold scores `pearson` and `spearman`, the correlations of the cosines with them, as
+            STS is scored; without, `accuracy`, the share of texts whose partner is the nearest of
+            all second texts.
+        """
+        from kerasbert.metrics import classification
+
+        embeddings = self.embed(x, batch_size=batch_size)
+        first, second = embeddings[:, 0], embeddings[:, 1]
+        if y is None:
+            _, found = nearest(first, second, 1)
+            return {"accuracy": float(np.mean(found[:, 0] == np.arange(len(found))))}
+        cosines = np.sum(_unit(first) * _unit(second), axis=1)
+        gold = np.asarray(y, float)
+        found = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
+        return {name: found[name] for name in ("pearson", "spearman")}
+
+    # === Text ===
+
+    def text_features(self, text, text_pair=None) -> dict:
+        """Features of single texts, (batch, sequence); in the graph.
+
+        With `long_text` they are (batch, chunks, sequence).
+        """
+        import tensorflow as tf
+
+        if text_pair is not None:
+            raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
+        if self.long_text:
+            features = chunk_features(
+                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
+            )
+        else:
+            features = self.packer(text)
+        # The number of dimensions tells one text an example from several.
+        shape = self.inputs[0].shape
+        return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
+
+    def embed(self, x, *, batch_size: int = 32) -> np.ndarray:
+        """Embeddings of texts.
+
+        Args:
+            x: text in any form but a dataset; also pairs.
+            batch_size: texts at a time.
+
+        Returns:
+            float32, (texts, dim); of pairs (pairs, 2, dim).
+        """
+        from kerasbert.data import text_batches
+
+        columns = text_batches.rows(x).x.values()
+        found = [self._embed(column, batch_size) for column in columns]
+        return found[0] if len(found) == 1 else np.stack(found, axis=1)
+
+    def _embed(self, texts, batch_size: int) -> np.ndarray:
+        batches = self._prediction_batches(np.asarray(texts, object), batch_size)
+        none = np.zeros((0, self.embedding_dim), "float32")
+        return np.concatenate([none, *self.forward(batches)])
+
+    def word_vectors(
+        self, texts: Sequence[str], *, pieces: str = "mean", batch_size: int = 32
+    ) -> list[tuple[list[str], np.ndarray]]:
+        """Vectors of words in their context, of the layers that the embedder uses; not normalized.
+
+        Args:
+            texts: strings; what is beyond `sequence_length` is cut off.
+            pieces: what stands for a word of several pieces: the "mean" of their vectors, or the
+                "first" one's.
+            batch_size: texts at a time.
+
+        Returns:
+            For each text its words, as they are spelled there, and their vectors, float32 (words,
+            dim).
+        """
+        import tensorflow as tf
+
+        if pieces not in ("mean", "first"):
+            raise InputError(f"pieces must be mean or first, found {pieces!r}")
+        found = []
+        for start in range(0, len(texts), batch_size):
+            text = tf.constant(texts[start : start + batch_size])
+            ids, begins, ends = self.tokenizer.tokenize_with_offsets(text)
+            features = self.packer.pack(ids, pad_to_longest=True)
+            if self.long_text:
+                features = {name: value[:, tf.newaxis] for name, value in features.items()}
+            vectors = self._vectors_of(features).numpy().astype("float32")
+            found += map(
+                functools.partial(_words, pieces=pieces),
+                text.numpy(),
+                vectors[:, 1:-1],  # without the special tokens at both ends
+                begins.to_list(),
+                ends.to_list(),
+            )
+        return found
+
+    @functools.cached_property
+    def _vectors_of(self):
+        """The function from features to the vectors of tokens."""
+        import tensorflow as tf
+
+        model = keras.Model(self.input, self._token_vectors)
+        return tf.function(lambda features: model(features, training=False), reduce_retracing=True)
+
+    def search(
+        self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest embeddings of a corpus.
+
+        Args:
+            queries: strings.
+            corpus: embeddings, float (texts, dim), as `embed` gives them.
+            top_k: how many for each query; fewer where the corpus has not as many.
+            batch_size: queries at a time.
+
+        Returns:
+            Cosines, float32, and row numbers of `corpus`, int, both (queries, top_k), the nearest
+            first.
+        """
+        return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
+
+    def serving_signature(self):
+        """`text` -> `embedding`."""
+
+        def embed(text):
+            return {"embedding": self(self.text_features(text), training=False)}
+
+        return (keys.TEXT,), embed
+
+
+def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and row numbers of the rows of a corpus that are nearest; see `search`."""
+    queries = _unit(queries)
+    best = np.zeros((len(queries), 0), "float32")
+    rows = np.zeros((len(queries), 0), "int64")
+    for start in range(0, len(corpus), _BLOCK):
+        block = queries @ _unit(corpus[start : start + _BLOCK]).T
+        best = np.concatenate([best, block], axis=1)
+        here = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
+        rows = np.concatenate([rows, here], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :top_k]
+        best, rows = (np.take_along_axis(each, order, axis=1) for each in (best, rows))
+    return best, rows
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(vectors, "float32")
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _words(text: bytes, vectors, begins: list, ends: list, *, pieces: str):
+    """The words of one text, of as many tokens as there are vectors."""
+    begins, ends = np.array(begins[: len(vectors)], int), np.array(ends[: len(vectors)], int)
+    first = np.flatnonzero(np.diff(begins, prepend=-1))
+    words = [text[begins[i] : ends[i]].decode("utf-8", "replace") for i in first]
+    if pieces == "first" or not words:
+        return words, vectors[first]
+    counts = np.diff(first, append=len(begins))[:, np.newaxis]
+    return words, np.add.reduceat(vectors[: len(begins)], first) / counts
+
+
+def _check(config, layers, combine, objective, temperature, long_text) -> None:
+    """Raises `InputError` for arguments that don't go together."""
+    states = len(config.layer_order) + 1
+    if not layers or not all(-states <= layer < states for layer in layers):
+        raise InputError(f"layers must be in [{-states}, {states - 1}], found {list(layers)}")
+    if layers != (-1,) and not config.return_hidden_states:
+        raise InputError(f"layers={list(layers)} need a backbone with return_hidden_states=True")
+    for name, value, known in (
+        ("combine", combine, tuple(_COMBINE)),
+        ("objective", objective, OBJECTIVES),
+        ("long_text", long_text, (None, "mean", "max")),
+    ):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(map(str, known))}, found {value!r}")
+    if not temperature > 0:
+        raise InputError(f"temperature must be over 0, found {temperature}")

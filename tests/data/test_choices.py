@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from kerasbert import InputError
+from kerasbert.data.choices import read_choices
+
+SWAG = {
+    "sent1": "He sits.",
+    "sent2": "Then he",
+    "ending0": "eats.",
+    "ending1": "flies.",
+    "label": 1,
+}
+KINDS = {
+    "plain": (
+        {"text": "a", "choices": ["b", "c", "d"], "label": "c"},
+        ("a", ["b", "c", "d"], 1),
+    ),
+    "swag": (SWAG, ("He sits.", ["Then he eats.", "Then he flies."], 1)),
+    "startphrase": (
+        {"startphrase": "He sits. Then he", "ending0": "eats.", "ending1": "flies.", "label": 0},
+        ("He sits. Then he", ["eats.", "flies."], 0),
+    ),
+    "hellaswag": (
+        {"ctx_a": "A man.", "ctx_b": "he", "ctx": "x", "endings": ["a", "b"], "label": "1"},
+        ("A man.", ["he a", "he b"], 1),
+    ),
+    "hellaswag ctx": (
+        {"ctx": "A man.", "endings": ["a", "b"], "label": 0},
+        ("A man.", ["a", "b"], 0),
+    ),
+    "race": (
+        {"article": "t", "question": "Who?", "options": ["me", "you"], "answer": "B"},
+        ("t", ["Who? me", "Who? you"], 1),
+    ),
+    "race cloze": (
+        {"article": "t", "question": "It is _ .", "options": ["me", "you"], "answer": "A"},
+        ("t", ["It is me .", "It is you ."], 0),
+    ),
+}
+
+
+def write(path, *rows):
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(tmp_path, kind):
+    row, (text, choices, label) = KINDS[kind]
+    found = read_choices(write(tmp_path / "file.jsonl", row))
+    assert found.texts == {"text": [text], "choices": [choices]}
+    assert found.labels == [label]
+
+
+def test_table(tmp_path):
+    path = tmp_path / "swag.csv"
+    path.write_text(",".join(SWAG) + "\n" + ",".join(map(str, SWAG.values())) + "\n")
+    assert read_choices(path).labels == [1]
+
+
+def test_what_is_left_out(tmp_path):
+    good = {"text": "a", "choices": ["b", "c"], "label": 0}
+    bad = [
+        good | {"label": 2},
+        good | {"label": None},
+        good | {"text": " "},
+        good | {"choices": ["b"]},
+        good | {"choices": ["b", ""]},
+        good | {"choices": "bc"},
+        {"text": "a"},
+    ]
+    path = write(tmp_path / "file.jsonl", good, *bad)
+    found = read_choices(path)
+    assert found.lines == [1]
+    left_out = sorted(line for lines in found.problems.lines.values() for line in lines)
+    assert left_out == [2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(InputError, match=r"file\.jsonl:2: the label is none of the choices"):
+        read_choices(path, strict=True)
+    with pytest.raises(InputError, match="no example is left: the label is none of the choices"):
+        read_choices(write(path, bad[0]))
+
+
+def test_other_columns(tmp_path):
+    path = write(tmp_path / "file.jsonl", {"question": "a", "label": 0})
+    with pytest.raises(InputError, match="has the columns question, label; known are: text, choi"):
+        read_choices(path)

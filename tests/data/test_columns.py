@@ -1,0 +1,278 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kerasbert import InputError
+from kerasbert.data.columns import find_scheme, read_columns, to_iob2, write_columns
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="data.conll"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+CONLL = """-DOCSTART- -X- -X- O
+
+EU NNP I-NP B-ORG
+rejects VBZ I-VP O
+
+Peter NNP I-NP B-PER
+Blackburn NNP I-NP I-PER
+"""
+
+
+def test_conll_2003(write):
+    found = read_columns(write(CONLL))
+    assert found.texts == {"words": [["EU", "rejects"], ["Peter", "Blackburn"]]}
+    assert found.labels == [["B-ORG", "O"], ["B-PER", "I-PER"]]
+    assert found.lines == [3, 6]
+    assert (found.scheme, len(found)) == ("IOB2", 2)
+    assert found.problems.lines == {}
+    assert found.classes == ["B-ORG", "B-PER", "I-PER", "O"]
+
+
+def test_another_column(write):
+    found = read_columns(write(CONLL), word_column=-4, label_column=1)
+    assert found.labels == [["NNP", "VBZ"], ["NNP", "NNP"]]
+    assert found.scheme == "any"
+
+
+def test_no_labels(write):
+    found = read_columns(write("a\nb\n\n\n\nc"), label_column=None)
+    assert found.texts["words"] == [["a", "b"], ["c"]]
+    assert (found.labels, found.lines) == ([], [1, 6])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("blank", ["", "\t", " "])
+def test_tabs_keep_spaces_in_words(write, end, blank):
+    lines = ["New York\tB-loc", "is\tO", blank, "#\tO", "-DOCSTART-\tO", "it\u2028x\tO", ""]
+    found = read_columns(write(end.join(lines)))
+    assert found.texts["words"] == [["New York", "is"], ["#"], ["it\u2028x"]]
+    assert found.lines == [1, 4, 6]
+
+
+def test_spaces_are_the_only_separator_without_tabs(write):
+    found = read_columns(write("a\u00a0b   O \nc O"))
+    assert found.texts["words"] == [["a\u00a0b", "c"]]
+
+
+def test_byte_order_mark_and_comments(write):
+    text = "\ufeff# id = 1\na O\n# in between\nb O\n#c O\n"
+    found = read_columns(write(text), comment="# ")
+    assert (found.texts["words"], found.lines) == ([["a", "b", "#c"]], [2])
+
+
+# === What is left out ===
+
+BAD = "a O\nb\n\nc O\nd O O\n\ne O\n\n\n"
+
+
+def test_wrong_number_of_columns(write):
+    found = read_columns(write(BAD))
+    assert found.texts["words"] == [["e"]]
+    assert found.problems.lines == {"another number of columns": [2, 5]}
+    said = []
+    found.problems.report(said.append)
+    assert said[0].endswith("2 left out: another number of columns (line 2, 5)")
+
+
+def test_strict(write):
+    with pytest.raises(InputError, match=r"data.conll:2: another number of columns"):
+        read_columns(write(BAD), strict=True)
+
+
+def test_empty_words_and_labels(write):
+    found = read_columns(write("a\tO\n\tO\n\nb\tO\n \tO\n\nc\t\n\nd\tO\n"))
+    assert found.texts["words"] == [["d"]]
+    assert found.problems.lines == {"empty word": [2, 5], "empty label": [7]}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "has no sentences$"),
+        ("\n \n", {}, "has no sentences$"),
+        ("-DOCSTART- O\n", {}, "has no sentences$"),
+        ("a\nb\n", {}, "data.conll:1: word and label are the same column"),
+        ("a O\n", {"label_column": 2}, "data.conll:1: has 2 columns, none with number 2"),
+        ("a O\n", {"word_column": -3}, "data.conll:1: has 2 columns, none with number -3"),
+        ("a\tO\nb\n", {}, "no sentences but those with: another number of columns, line 2"),
+        (b"a O\n\xff O\n", {}, "is not UTF-8"),
+        ("a O\n", {"scheme": "IOB"}, "scheme must be one of IOB1, IOB2"),
+    ],
+)
+def test_bad_files(write, text, options, message):
+    with pytest.raises(InputError, match=message):
+        read_columns(write(text), **options)
+
+
+def test_absent_file(tmp_path):
+    with pytest.raises(InputError, match="can't be read: No such file"):
+        read_columns(tmp_path / "nothing.conll")
+
+
+# === Schemes ===
+
+# The same entities in all schemes: x from 0 to 1, x at 2, y at 3, nothing, y from 5 to 7.
+SAME = {
+    "IOB1": "I-x I-x B-x I-y O I-y I-y I-y",
+    "IOB2": "B-x I-x B-x B-y O B-y I-y I-y",
+    "IOBES": "B-x E-x S-x S-y O B-y I-y E-y",
+    "BILOU": "B-x L-x U-x U-y O B-y I-y L-y",
+}
+
+
+def lines_of(tags):
+    return "".join(f"w {tag}\n" for tag in tags.split()) + "\n"
+
+
+@pytest.mark.parametrize("scheme", SAME)
+@pytest.mark.parametrize("given_scheme", [True, False])
+def test_schemes(write, scheme, given_scheme):
+    path = write(lines_of(SAME[scheme]) * 2)
+    found = read_columns(path, scheme=scheme if given_scheme else None)
+    assert (found.scheme, found.labels) == (scheme, [SAME[scheme].split()] * 2)
+    turned = read_columns(path, scheme=scheme, as_iob2=True)
+    assert (turned.scheme, turned.labels) == ("IOB2", [SAME["IOB2"].split()] * 2)
+
+
+FAULTS = [
+    ("IOB2", "O I-x", 2, "I- after O"),
+    ("IOB2", "B-x I-y", 2, "I- after another type"),
+    ("IOB2", "B-x S-x", 2, "S-"),
+    ("IOB1", "O B-x", 2, "B- after O"),
+    ("IOB1", "I-x B-y", 2, "B- after another type"),
+    ("IOBES", "B-x O", 2, "O after B-"),
+    ("IOBES", "S-x I-x", 2, "I- after S"),
+    ("IOBES", "B-x E-y", 2, "E- after another type"),
+    ("IOBES", "O I-x E-x", 2, "I- after O"),
+    ("IOBES", "O B-x", 2, "O after B-"),  # the sentence ends
+    ("IOBES", "B-x S-x", 2, "S after B-"),
+    ("BILOU", "B-x E-x", 2, "E-"),
+    ("BILOU", "U-x L-x", 2, "L- after U"),
+    ("BILOU", "B-x I-x", 2, "O after I-"),
+]
+
+
+@pytest.mark.parametrize(("scheme", "tags", "line", "fault"), FAULTS)
+def test_forbidden_tags(write, scheme, tags, line, fault):
+    path = write(lines_of(tags) + lines_of("O O"))
+    found = read_columns(path, scheme=scheme)
+    assert found.problems.lines == {f"not {scheme}: {fault}": [line]}
+    assert found.labels == [["O", "O"]]
+    assert len(read_columns(path, scheme="any")) == 2
+    with pytest.raises(InputError, match=rf"data.conll:{line}: not {scheme}: {fault}"):
+        read_columns(path, scheme=scheme, strict=True)
+
+
+def test_the_scheme_of_most_sentences(write):
+    found = read_columns(write(lines_of("B-x I-x") * 3 + lines_of("O I-x")))
+    assert (found.scheme, len(found)) == ("IOB2", 3)
+    assert found.problems.lines == {"not IOB2: I- after O": [11]}
+
+
+@pytest.mark.parametrize("labels", [[["NN", "VB"]], [["0", "1"]], [["O", "B-"]]])
+def test_labels_that_are_no_tags(labels):
+    assert find_scheme(labels) == "any"
+    with pytest.raises(InputError, match="can't be turned into IOB2"):
+        to_iob2(labels[0], "any")
+
+
+# === JSON lines ===
+
+
+def json_file(write, *rows):
+    return write("".join(json.dumps(row) + "\n" for row in rows), "data.jsonl")
+
+
+@pytest.mark.parametrize("names", [("words", "labels"), ("tokens", "ner_tags"), ("tokens", "tags")])
+def test_json_lines(write, names):
+    rows = [dict(zip(names, row, strict=True)) for row in ((["a b", "c"], [0, 10]), (["d"], [2]))]
+    found = read_columns(json_file(write, *rows))
+    assert found.texts["words"] == [["a b", "c"], ["d"]]
+    assert (found.labels, found.lines) == ([["0", "10"], ["2"]], [1, 2])
+    assert found.classes == ["0", "2", "10"]
+
+
+def test_json_lines_that_are_left_out(write):
+    good = {"words": ["\ud800x"], "labels": ["O"]}
+    bad = [
+        {"words": ["a"], "labels": []},
+        {"words": "a", "labels": ["O"]},
+        {"words": ["a"]},
+        {"words": ["a", " "], "labels": ["O", "O"]},
+        {"words": [], "labels": []},
+        {"words": ["a"], "labels": ["I-x"]},
+    ]
+    found = read_columns(json_file(write, good, *bad), scheme="IOB2")
+    assert found.texts["words"] == [["\ufffdx"]]
+    assert found.problems.lines == {
+        "not as many labels as words": [2],
+        "no list under words or tokens": [3],
+        "no list under labels or tags or ner_tags": [4],
+        "empty word": [5],
+        "no words": [6],
+        "not IOB2: I- after O": [7],
+    }
+
+
+def test_json_lines_without_labels(write):
+    found = read_columns(json_file(write, {"tokens": ["a"]}), label_column=None)
+    assert (found.texts["words"], found.labels) == ([["a"]], [])
+
+
+# === Written and read again ===
+
+VALUES = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), min_size=1)
+WORDS = VALUES.filter(lambda word: word.strip() and not word.startswith(("-DOCSTART-", "\ufeff")))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.tuples(WORDS, WORDS), min_size=1), min_size=1))
+def test_round_trip(tmp_path_factory, sentences):
+    path = tmp_path_factory.mktemp("columns") / "data.tsv"
+    words = [[word for word, _ in sentence] for sentence in sentences]
+    labels = [[label for _, label in sentence] for sentence in sentences]
+    write_columns(path, words, labels)
+    found = read_columns(path, scheme="any")
+    assert (found.texts["words"], found.labels) == (words, labels)
+
+
+@pytest.mark.parametrize(
+    ("words", "labels", "message"),
+    [
+        ([["a\tb"]], [["O"]], "can't be written"),
+        ([["a"]], [["O\n"]], "can't be written"),
+        ([[" "]], [["O"]], "can't be written"),
+        ([["a"]], [["O", "O"]], "sentence 0 has 1 words, but 2 labels"),
+    ],
+)
+def test_what_is_not_written(tmp_path, words, labels, message):
+    with pytest.raises(InputError, match=message):
+        write_columns(tmp_path / "data.conll", words, labels)
+    assert list(tmp_path.iterdir()) == []
+
+
+# === Real files ===
+
+
+@pytest.mark.parametrize(
+    ("name", "sentences", "words"),
+    [
+        ("wnut17train.conll", 3394, 62730),
+        ("emerging.dev.conll", 1009, 15733),
+        ("emerging.test.annotated", 1287, 23394),
+    ],
+)
+def test_wnut17(shared, name, sentences, words):
+    found = read_columns(shared("tasks", "wnut17", name), strict=True)
+    assert (len(found), sum(map(len, found.labels))) == (sentences, words)
+    assert (found.scheme, len(found.classes)) == ("IOB2", 13)

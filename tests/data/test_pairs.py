@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from kerasbert import InputError
+from kerasbert.data.pairs import read_pairs
+
+
+def test_scores_without_a_first_line_of_names(tmp_path):
+    path = tmp_path / "sts.csv"
+    path.write_text(
+        'A plane.,"An air plane, too.",5.0\n,no,1.0\nx,y,six\nx,y,5.5\nx,y,nan\na,b,0\n'
+    )
+    names = ("text", "text_pair", "score")
+    found = read_pairs(path, column_names=names, highest_score=5)
+    assert found.texts == {
+        "text": ["A plane.", "a"],
+        "text_pair": ["An air plane, too.", "b"],
+    }
+    assert (found.labels, found.lines) == ([1.0, 0.0], [1, 6])
+    assert found.problems.lines == {
+        "empty text": [2],
+        "the score is no number from -5 to 5": [3, 4, 5],
+    }
+    with pytest.raises(InputError, match=r"sts\.csv:2: empty text"):
+        read_pairs(path, column_names=names, highest_score=5, strict=True)
+
+
+def test_triplets(tmp_path):
+    path = tmp_path / "nli.jsonl"
+    rows = [{"anchor": "a", "positive": "b", "negative": "c"}, {"anchor": "a", "positive": None}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = read_pairs(path)
+    assert found.texts == {"text": ["a"], "text_pair": ["b"], "text_negative": ["c"]}
+    assert found.labels is None
+    assert len(found) == 1
+
+
+def test_given_columns(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("q\tsentence2\nwho\tme\n")
+    assert read_pairs(path, columns={"text": "q"}).texts == {"text": ["who"], "text_pair": ["me"]}
+    with pytest.raises(InputError, match="has no column known as text; it has q, sentence2"):
+        read_pairs(path)
+    with pytest.raises(InputError, match="has no column 'z'; it has q, sentence2"):
+        read_pairs(path, columns={"text": "q", "score": "z"})
+    with pytest.raises(InputError, match=r"columns of pairs are text, .* found label"):
+        read_pairs(path, columns={"label": "q"})
+
+
+def test_nothing_left(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("text\ttext_pair\n \tb\n")
+    with pytest.raises(InputError, match=r"pairs\.tsv: no pair is left: empty text"):
+        read_pairs(path)
+
+
+def test_stsb(shared):
+    path = shared("tasks", "stsb", "stsb-en-test.csv")
+    found = read_pairs(path, column_names=("text", "text_pair", "score"), highest_score=5)
+    assert len(found) == 1379
+    assert (min(found.labels), max(found.labels)) == (0, 1)

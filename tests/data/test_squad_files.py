@@ -1,0 +1,149 @@
+import json
+
+import pytest
+
+from kerasbert import InputError
+from kerasbert.data.squad import read_predictions, read_squad, write_predictions
+
+
+def question(id, *answers, text="who?", **others):
+    answers = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": id, "question": text, "answers": answers, **others}
+
+
+def write(path, *paragraphs):
+    paragraphs = [{"context": context, "qas": list(qas)} for context, *qas in paragraphs]
+    path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}))
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "squad.json"
+
+
+def test_read(file):
+    write(
+        file,
+        ("a cat, a dog", question("1", ("cat", 2), ("a cat", 0)), question("2", text="why?")),
+        ("国 🐶", question("3", ("🐶", 2), is_impossible=False)),
+    )
+    examples = read_squad(file)
+    assert examples.texts == {
+        "question": ["who?", "why?", "who?"],
+        "context": ["a cat, a dog", "a cat, a dog", "国 🐶"],
+    }
+    assert examples.labels == [
+        {"text": ["cat", "a cat"], "answer_start": [2, 0]},
+        {"text": [], "answer_start": []},
+        {"text": ["🐶"], "answer_start": [2]},
+    ]
+    assert (examples.ids, examples.lines, len(examples)) == (["1", "2", "3"], [1, 2, 3], 3)
+    assert examples.problems.lines == examples.problems.mended == {}
+
+
+def test_problems(file):
+    write(
+        file,
+        (
+            "a cat and a dog",
+            question("good", ("cat", 2)),
+            question("blank", text=" "),
+            question("good", ("dog", 12)),
+            question("moved", ("dog", 3)),
+            question("twice", ("a", 1)),
+            question("nowhere", ("bird", 0)),
+            question("nothing", ("", 0)),
+        ),
+        (" ", question("no context")),
+    )
+    examples = read_squad(file)
+    assert examples.ids == ["good", "moved"]
+    assert examples.lines == [1, 4]
+    assert examples.labels[1] == {"text": ["dog"], "answer_start": [12]}
+    said = []
+    examples.problems.report(said.append)
+    assert [line.removeprefix(f"{file}: ") for line in said] == [
+        "1 left out: empty question (question blank)",
+        "1 left out: id that an earlier question has (question good)",
+        "2 left out: answer that is not where its answer_start says (question twice, nowhere)",
+        "1 left out: empty answer (question nothing)",
+        "1 left out: empty context (question no context)",
+        "1 mended: answer elsewhere than its answer_start says (question moved)",
+    ]
+    with pytest.raises(InputError, match="json: question blank: empty question"):
+        read_squad(file, strict=True)
+
+
+def test_without_answers(file):
+    write(file, ("a cat", {"id": "1", "question": "who?"}, question("2", ("bird", 7))))
+    examples = read_squad(file, with_answers=False)
+    assert (examples.labels, examples.ids) == ([], ["1", "2"])
+    with pytest.raises(InputError, match=r"qas\[0\] must have a list under 'answers'"):
+        read_squad(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected a JSON object"),
+        ("{}", "json must have a list under 'data'"),
+        ('{"data": [1]}', r"data\[0\] must have a list under 'paragraphs'"),
+        (
+            '{"data": [{"paragraphs": [{"qas": []}]}]}',
+            r"data\[0\].paragraphs\[0\] must have a string under 'context'",
+        ),
+        (
+            '{"data": [{"paragraphs": [{"context": "a", "qas": [{"question": "b"}]}]}]}',
+            r"paragraphs\[0\].qas\[0\] must have a string under 'id'",
+        ),
+        (
+            '{"data": [{"paragraphs": [{"context": "a", "qas": [{"question": "b", "id": "c", '
+            '"answers": [{"text": "a"}]}]}]}]}',
+            r"qas\[0\].answers\[0\] must have a number under 'answer_start'",
+        ),
+        ('{"data": []}', "has no question that can be used"),
+    ],
+)
+def test_bad_files(file, content, message):
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_squad(file)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_squad(tmp_path / "squad.json")
+
+
+def test_halves_of_surrogate_pairs(file):
+    write(file, ("a \ud800 cat", question("1", ("cat", 4))))
+    assert read_squad(file).texts["context"] == ["a \ufffd cat"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "questions", "unanswerable"),
+    [
+        (("squad2-dev-split-elgeish", "dev-v2.0.json"), 6078, 3168),
+        (("xquad", "xquad.en.json"), 1190, 0),
+        (("xquad", "xquad.zh.json"), 1190, 0),
+    ],
+)
+def test_real_files(shared, parts, questions, unanswerable):
+    examples = read_squad(shared("tasks", *parts), strict=True)
+    assert len(examples) == questions
+    assert sum(not label["text"] for label in examples.labels) == unanswerable
+
+
+def test_predictions(tmp_path):
+    path = tmp_path / "predictions.json"
+    write_predictions(path, ["1", "2"], ["中国", ""])
+    assert json.loads(path.read_text(encoding="utf-8")) == {"1": "中国", "2": ""}
+    assert read_predictions(path, ["2", "1"]) == ["", "中国"]
+    write_predictions(path, ["1", "2"], [0.25, 1])
+    assert read_predictions(path, ["1", "2"], float) == [0.25, 1.0]
+    with pytest.raises(InputError, match="no prediction for the question '3'"):
+        read_predictions(path, ["3"])
+    with pytest.raises(InputError, match="expected a string under '1', found 0"):
+        read_predictions(path, ["1"])

@@ -1,0 +1,98 @@
+"""Against the definitions, written out, and against scikit-learn and SciPy on the same numbers."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from kerasbert.metrics import classification
+
+
+@pytest.fixture(params=range(5))
+def chance(request):
+    return np.random.default_rng(request.param)
+
+
+def counts(targets, predicted, positive):
+    hits = np.sum((targets == positive) & (predicted == positive))
+    return hits, np.sum(predicted == positive), np.sum(targets == positive)
+
+
+def f1(hits, predicted, right):
+    return 2 * hits / (predicted + right) if predicted + right else 0.0
+
+
+def test_two_classes(chance):
+    targets, predicted = chance.integers(0, 2, (2, 50))
+    found = classification.single_label(targets, predicted, 2)
+    table = np.zeros((2, 2))
+    np.add.at(table, (targets, predicted), 1)
+    (tn, fp), (fn, tp) = table
+    matthews = (tp * tn - fp * fn) / math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    assert found == pytest.approx(
+        {
+            "accuracy": (tp + tn) / 50,
+            "f1": f1(*counts(targets, predicted, 1)),
+            "macro_f1": np.mean([f1(*counts(targets, predicted, i)) for i in (0, 1)]),
+            "matthews": matthews,
+        }
+    )
+
+
+def test_more_classes(chance):
+    targets, predicted = chance.integers(0, 4, (2, 80))
+    found = classification.single_label(targets, predicted, 4)
+    assert found.keys() == {"accuracy", "macro_f1", "matthews"}
+    assert found["accuracy"] == pytest.approx(np.mean(targets == predicted))
+    assert found["macro_f1"] == pytest.approx(
+        np.mean([f1(*counts(targets, predicted, i)) for i in range(4)])
+    )
+    assert found["matthews"] == pytest.approx(metrics.matthews_corrcoef(targets, predicted))
+
+
+def test_one_class_never_predicted():
+    found = classification.single_label(np.array([1, 0, 1]), np.array([0, 0, 0]), 2)
+    assert found == pytest.approx({"accuracy": 1 / 3, "f1": 0, "macro_f1": 0.25, "matthews": 0})
+
+
+def test_several_labels(chance):
+    targets, predicted = chance.integers(0, 2, (2, 40, 3))
+    found = classification.multi_label(targets, predicted)
+    each = [counts(targets[:, i], predicted[:, i], 1) for i in range(3)]
+    assert found == pytest.approx(
+        {
+            "micro_f1": f1(*np.sum(each, axis=0)),
+            "macro_f1": np.mean([f1(*one) for one in each]),
+            "exact_match": np.mean((targets == predicted).all(axis=1)),
+        }
+    )
+
+
+def test_numbers(chance):
+    targets = chance.normal(size=(60, 1)).round(1)  # with ties
+    values = targets + chance.normal(size=(60, 1))
+    found = classification.regression(targets, values)
+    ranks = [stats.rankdata(column[:, 0]) for column in (targets, values)]
+    assert found == pytest.approx(
+        {
+            "pearson": np.corrcoef(targets[:, 0], values[:, 0])[0, 1],
+            "spearman": np.corrcoef(*ranks)[0, 1],
+            "mse": np.mean((targets - values) ** 2),
+        }
+    )
+
+
+def test_several_numbers_are_averaged(chance):
+    targets, values = chance.normal(size=(2, 30, 2))
+    each = [classification.regression(targets[:, [i]], values[:, [i]]) for i in range(2)]
+    mean = {name: np.mean([one[name] for one in each]) for name in each[0]}
+    assert classification.regression(targets, values) == pytest.approx(mean)
+
+
+def test_what_never_changes_has_no_correlation():
+    found = classification.regression(np.array([[1.0], [2.0]]), np.array([[3.0], [3.0]]))
+    assert math.isnan(found["pearson"])
+    assert math.isnan(found["spearman"])
+    assert found["mse"] == 2.5

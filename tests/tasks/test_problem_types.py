@@ -1,0 +1,431 @@
+"""One class, several, numbers: losses by hand, metrics by scikit-learn and SciPy, exports."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+from sklearn import metrics
+
+from kerasbert import InputError, TextClassifier, load
+from kerasbert.serving.client import SavedModelClient
+from kerasbert.training.optimizers import adamw
+
+TEXTS = [
+    "a good red cat",
+    "the bad dog",
+    "they like a good big book",
+    "red",
+    "nice river",
+    "a bad red house",
+]
+SINGLE, MULTI, REGRESSION = PROBLEMS = (
+    "single_label_classification",
+    "multi_label_classification",
+    "regression",
+)
+CLASSES = {SINGLE: ["bad", "good"], MULTI: ["good", "bad", "red"], REGRESSION: None}
+NAMES = ["good", "bad", "good", "bad", "good", "bad"]
+INDICES = np.array([1, 0, 1, 0, 1, 0])
+SETS = [["good", "red"], ["bad"], ["good"], ["red"], [], ["red", "bad"]]
+MATRIX = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 1]])
+NUMBERS = [2.5, -1.0, 2.0, 0.5, 1.0, -0.5]
+LABELS = {SINGLE: NAMES, MULTI: SETS, REGRESSION: NUMBERS}
+
+
+# Eagerly where a step is all there is: to trace one takes longer than to take it.
+@pytest.fixture
+def make(tiny_backbone, tokenizer):
+    def make(problem_type, classes=(), **options):
+        backbone = tiny_backbone(tokenizer)
+        keras.utils.set_random_seed(0)
+        return TextClassifier(
+            backbone,
+            CLASSES[problem_type] if classes == () else classes,
+            problem_type=problem_type,
+            tokenizer=tokenizer,
+            **options,
+        )
+
+    return make
+
+
+def logits_of(task, texts=TEXTS):
+    return task.predict(texts, verbose=0)
+
+
+def cross_entropy(logits, smoothing=0.0):
+    wanted = np.eye(2)[INDICES] * (1 - smoothing) + smoothing / 2
+    return -(wanted * special.log_softmax(logits, axis=-1)).sum(-1)
+
+
+def binary_cross_entropy(logits, smoothing=0.0):
+    wanted = MATRIX * (1 - smoothing) + smoothing / 2
+    return -(wanted * special.log_expit(logits) + (1 - wanted) * special.log_expit(-logits)).mean(
+        -1
+    )
+
+
+def squared_error(logits):
+    return (logits[:, 0] - NUMBERS) ** 2
+
+
+LOSSES = {SINGLE: cross_entropy, MULTI: binary_cross_entropy, REGRESSION: squared_error}
+
+
+# === Losses ===
+
+
+@pytest.mark.parametrize("problem_type", PROBLEMS)
+def test_loss_is_the_definition(make, problem_type):
+    task = make(problem_type)
+    task.compile(run_eagerly=True)
+    losses = LOSSES[problem_type](logits_of(task))
+    weights = np.arange(6, dtype="float32")
+    found = task.evaluate(TEXTS, LABELS[problem_type], verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    found = task.evaluate(
+        TEXTS, LABELS[problem_type], sample_weight=weights, verbose=0, return_dict=True
+    )
+    assert found["loss"] == pytest.approx((losses * weights).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("problem_type", "loss"), list(LOSSES.items())[:2])
+def test_label_smoothing(make, problem_type, loss, tmp_path):
+    task, y = make(problem_type), LABELS[problem_type]
+    task.compile(label_smoothing=0.2, run_eagerly=True)
+    expected = loss(logits_of(task), 0.2).mean()
+    assert task.evaluate(TEXTS, y, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
+    task.fit(TEXTS, y, verbose=0)
+    task.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.evaluate(TEXTS, y, verbose=0) == pytest.approx(task.evaluate(TEXTS, y, verbose=0))
+
+
+def test_label_smoothing_is_not_for_everything(make):
+    with pytest.raises(InputError, match="a regression has none"):
+        make(REGRESSION).compile(label_smoothing=0.1)
+    with pytest.raises(InputError, match="leave loss out"):
+        make(SINGLE).compile(loss="mse", label_smoothing=0.1)
+
+
+def test_metrics_while_training(make):
+    task = make(MULTI, threshold=0.3)
+    task.compile(run_eagerly=True)
+    scores = special.expit(logits_of(task))
+    found = task.evaluate(TEXTS, SETS, verbose=0, return_dict=True)
+    assert found["accuracy"] == pytest.approx(np.mean((scores >= 0.3) == MATRIX))
+    task = make(REGRESSION)
+    task.compile(run_eagerly=True)
+    found = task.evaluate(TEXTS, NUMBERS, verbose=0, return_dict=True)
+    assert found["mae"] == pytest.approx(np.abs(logits_of(task)[:, 0] - NUMBERS).mean(), rel=1e-4)
+
+
+# === Forms of labels ===
+
+FORMS = {
+    SINGLE: {"names": NAMES, "indices": INDICES, "tensor": tf.constant(NAMES)},
+    MULTI: {"names": SETS, "matrix": MATRIX, "lists": MATRIX.tolist(), "ragged": "ragged"},
+    REGRESSION: {"list": NUMBERS, "column": np.array(NUMBERS)[:, None], "ints": [1, 2, 3, 4, 5, 6]},
+}
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "form"), [(name, form) for name in FORMS for form in FORMS[name]]
+)
+def test_forms_of_labels(make, problem_type, form):
+    task = make(problem_type)
+    task.compile(run_eagerly=True)
+    y = FORMS[problem_type][form]
+    y = tf.ragged.constant(SETS) if form == "ragged" else y
+    wanted = LABELS[problem_type] if form != "ints" else np.array(y, float)
+    assert task.evaluate(TEXTS, y, verbose=0) == pytest.approx(
+        task.evaluate(TEXTS, wanted, verbose=0)
+    )
+    assert task.score(TEXTS, y) == pytest.approx(task.score(TEXTS, wanted), nan_ok=True)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (TEXTS, y if form == "ragged" or not isinstance(y[0], list) else tf.ragged.constant(y))
+    ).batch(4)
+    assert task.evaluate(dataset, verbose=0) == pytest.approx(
+        task.evaluate(TEXTS, wanted, batch_size=4, verbose=0)
+    )
+
+
+def test_labels_with_ready_features(make):
+    for problem_type, y in (
+        (SINGLE, INDICES),
+        (MULTI, MATRIX),
+        (REGRESSION, np.array(NUMBERS)[:, None]),
+    ):
+        task = make(problem_type)
+        task.compile(run_eagerly=True)
+        features = {k: v.numpy() for k, v in task.text_features(TEXTS).items()}
+        assert task.evaluate(features, y, verbose=0) == pytest.approx(
+            task.evaluate(TEXTS, LABELS[problem_type], verbose=0)
+        )
+
+
+def test_no_labels_at_all(make):
+    task = make(MULTI)
+    task.compile(run_eagerly=True)
+    zeros = task.evaluate(TEXTS, np.zeros((6, 3)), verbose=0)
+    assert task.evaluate(TEXTS, [[]] * 6, verbose=0) == pytest.approx(zeros)
+
+
+def test_wrong_number_of_zeros_and_ones(make):
+    task = make(MULTI)
+    task.compile(run_eagerly=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="0 and 1 for each of the 3 classes"):
+        task.fit(TEXTS, [[0, 1]] * 6, verbose=0)
+
+
+def test_unknown_label_fails(make):
+    task = make(MULTI)
+    task.compile(run_eagerly=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="none of the classes"):
+        task.fit(TEXTS, [["good"], ["grey"], [], [], [], []], verbose=0)
+
+
+# === Class weights ===
+
+
+def test_class_weight_by_name_is_the_weighted_loss(make):
+    task = make(SINGLE)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    losses = cross_entropy(logits_of(task))
+    expected = (losses * np.where(INDICES == 1, 3.0, 1.0)).mean()
+    for class_weight in ({"good": 3.0}, {1: 3.0}, {"bad": 1, "good": 3}):
+        history = task.fit(TEXTS, NAMES, class_weight=class_weight, verbose=0).history
+        assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
+    features = {k: v.numpy() for k, v in task.text_features(TEXTS).items()}
+    history = task.fit(features, INDICES, class_weight={"good": 3.0}, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_class_weights_of_training_batches(make):
+    task = make(SINGLE)
+    weights = task.class_weights(NAMES, {"good": 3.0})
+    np.testing.assert_array_equal(weights, [3, 1, 3, 1, 3, 1])
+    np.testing.assert_array_equal(task.class_weights(INDICES, {0: 0.5}), [1, 0.5] * 3)
+    _, y, w = next(iter(task.training_batches(TEXTS, NAMES, weights, batch_size=6)))
+    np.testing.assert_array_equal(w, np.where(y.numpy() == 1, 3, 1))
+
+
+def test_class_weights_that_cannot_be(make):
+    with pytest.raises(InputError, match="'fair' is none of the classes bad, good"):
+        make(SINGLE).class_weights(NAMES, {"fair": 2.0})
+    with pytest.raises(InputError, match="one class each"):
+        make(MULTI).fit(TEXTS, SETS, class_weight={"good": 2.0})
+
+
+# === Metrics ===
+
+
+def test_score_of_two_classes(make):
+    task = make(SINGLE)
+    predicted = logits_of(task).argmax(-1)
+    assert task.score(TEXTS, NAMES, batch_size=4) == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(INDICES, predicted),
+            "f1": metrics.f1_score(INDICES, predicted),
+            "macro_f1": metrics.f1_score(INDICES, predicted, average="macro"),
+            "matthews": metrics.matthews_corrcoef(INDICES, predicted),
+        }
+    )
+
+
+def test_score_of_several_labels(make):
+    task = make(MULTI, threshold=0.4)
+    predicted = special.expit(logits_of(task)) >= 0.4
+    found = task.score(TEXTS, SETS, batch_size=4)
+    with_zero = {"zero_division": 0}
+    assert found == pytest.approx(
+        {
+            "micro_f1": metrics.f1_score(MATRIX, predicted, average="micro", **with_zero),
+            "macro_f1": metrics.f1_score(MATRIX, predicted, average="macro", **with_zero),
+            "exact_match": metrics.accuracy_score(MATRIX, predicted),
+        }
+    )
+
+
+def test_score_of_numbers(make):
+    task = make(REGRESSION)
+    values = logits_of(task)[:, 0]
+    assert task.score(TEXTS, NUMBERS, batch_size=4) == pytest.approx(
+        {
+            "pearson": stats.pearsonr(values, NUMBERS).statistic,
+            "spearman": stats.spearmanr(values, NUMBERS).statistic,
+            "mse": metrics.mean_squared_error(NUMBERS, values),
+        },
+        rel=1e-4,
+    )
+
+
+# === Learning and answering ===
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "metric"), [(SINGLE, "f1"), (MULTI, "exact_match"), (REGRESSION, "pearson")]
+)
+def test_learns(make, problem_type, metric):
+    task = make(problem_type)
+    task.compile(adamw(1e-2))
+    task.fit(TEXTS * 8, LABELS[problem_type] * 8, batch_size=16, epochs=25, verbose=0)
+    assert task.score(TEXTS, LABELS[problem_type])[metric] > 0.98
+
+
+def test_classify(make):
+    single, multi = make(SINGLE), make(MULTI, threshold=0.45)
+    scores = special.softmax(logits_of(single), axis=-1)
+    for row, answer in zip(scores, single.classify(TEXTS), strict=True):
+        assert answer["label"] == ["bad", "good"][row.argmax()]
+        assert answer["scores"] == pytest.approx({"bad": row[0], "good": row[1]}, abs=1e-5)
+    scores = special.expit(logits_of(multi))
+    for row, answer in zip(scores, multi.classify(TEXTS, batch_size=4), strict=True):
+        assert answer["predicted"] == [
+            n for n, s in zip(multi.classes, row, strict=True) if s >= 0.45
+        ]
+        assert list(answer["scores"].values()) == pytest.approx(row, abs=1e-5)
+    one, two = make(REGRESSION), make(REGRESSION, ["x", "y"])
+    assert [a["value"] for a in one.classify(TEXTS)] == pytest.approx(logits_of(one)[:, 0])
+    assert [[*a["values"].values()] for a in two.classify(TEXTS)] == pytest.approx(logits_of(two))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"problem_type": "ranking"}, "problem_type must be one of single_label"),
+        ({"problem_type": MULTI, "classes": ["a"]}, "2 or more different names"),
+        ({"problem_type": REGRESSION, "classes": ["a", "a"]}, "1 or more different names"),
+        ({"problem_type": MULTI, "classes": 3, "threshold": 1.0}, "threshold must be between"),
+    ],
+)
+def test_bad_options(tiny_backbone, tokenizer, options, message):
+    with pytest.raises(InputError, match=message):
+        TextClassifier(tiny_backbone(tokenizer), tokenizer=tokenizer, **options)
+
+
+# === Directories, exports ===
+
+
+@pytest.mark.parametrize("problem_type", PROBLEMS)
+@pytest.mark.parametrize("format", ["kerasbert", "hf"])
+def test_round_trip(make, problem_type, format, tmp_path):
+    task = make(problem_type, **({"threshold": 0.3} if format == "kerasbert" else {}))
+    expected = logits_of(task)
+    task.save_to_preset(tmp_path / "model", format=format)
+    loaded = load(tmp_path / "model")
+    facts = ("classes", "problem_type", "threshold")
+    assert [getattr(loaded, fact) for fact in facts] == [getattr(task, fact) for fact in facts]
+    assert loaded.new_weights == []
+    np.testing.assert_allclose(logits_of(loaded), expected, atol=1e-5)
+
+
+def test_another_problem_type_makes_a_new_head(make, tmp_path):
+    make(SINGLE).save_to_preset(tmp_path / "model")
+    loaded = TextClassifier.from_preset(tmp_path / "model", problem_type=MULTI)
+    assert loaded.classes == ["bad", "good"]
+    assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, SINGLE),
+        ({"problem_type": None}, SINGLE),
+        ({"problem_type": MULTI}, MULTI),
+        ({"problem_type": None, "id2label": {"0": "LABEL_0"}}, REGRESSION),
+    ],
+)
+def test_what_transformers_leaves_unsaid(make, changes, found, tmp_path):
+    classes = {"id2label": 1}.keys() & changes.keys() and ["LABEL_0"]
+    task = make(REGRESSION, classes) if classes else make(SINGLE)
+    task.save_to_preset(tmp_path / "model", format="hf")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("problem_type") == task.problem_type
+    path.write_text(json.dumps({**config, **changes}))
+    loaded = load(tmp_path / "model")
+    assert loaded.problem_type == found
+    np.testing.assert_allclose(logits_of(loaded), logits_of(task), atol=1e-5)
+
+
+def test_problem_type_that_transformers_does_not_know(make, tmp_path):
+    make(SINGLE).save_to_preset(tmp_path / "model", format="hf")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "problem_type": "ranking"}))
+    with pytest.raises(InputError, match=r"config.json: problem_type='ranking': none of single"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("format", ["google", "kerashub"])
+def test_formats_without_a_place_for_it(make, format, tmp_path):
+    with pytest.raises(InputError, match="no place for problem_type='multi_label"):
+        make(MULTI, dropout=0.1).save_to_preset(tmp_path / "model", format=format)
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_backbone, tokenizer, tmp_path_factory):
+    """By problem type: a task and its export."""
+    found = {}
+    for problem_type in PROBLEMS:
+        keras.utils.set_random_seed(0)
+        task = TextClassifier(
+            tiny_backbone(tokenizer),
+            CLASSES[problem_type],
+            problem_type=problem_type,
+            tokenizer=tokenizer,
+            threshold=0.4,
+        )
+        path = tmp_path_factory.mktemp(problem_type) / "1"
+        task.text_features(TEXTS)
+        task.export(path, check=problem_type == MULTI)
+        found[problem_type] = task, SavedModelClient(path)
+    return found
+
+
+def test_export_of_several_labels(exported):
+    task, client = exported[MULTI]
+    scores = special.expit(logits_of(task))
+    answers = client(text=TEXTS)
+    np.testing.assert_allclose([row["scores"] for row in answers], scores, atol=1e-5)
+    assert [row["predicted"] for row in answers] == (scores >= 0.4).astype(int).tolist()
+    assert [row["labels"] for row in answers] == [task.classes] * 6
+
+
+def test_export_of_numbers(exported, make):
+    task, client = exported[REGRESSION]
+    answers = client(text=TEXTS)
+    assert answers[0].keys() == {"value"}
+    assert [row["value"] for row in answers] == pytest.approx(logits_of(task)[:, 0], abs=1e-5)
+    two = make(REGRESSION, ["x", "y"], pair=False)
+    _, function = two.serving_signature()
+    outputs = function(tf.constant(TEXTS))
+    np.testing.assert_allclose(outputs["values"], logits_of(two), atol=1e-5)
+    assert outputs["labels"].numpy().tolist() == [[b"x", b"y"]] * 6
+
+
+@pytest.mark.parametrize("problem_type", PROBLEMS)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(texts=st.lists(st.text(max_size=60) | st.binary(max_size=30), max_size=4))
+def test_any_strings(exported, problem_type, texts):
+    task, client = exported[problem_type]
+    _, function = task.serving_signature()
+    column = tf.constant(texts, tf.string) if texts else tf.zeros([0], tf.string)
+    live, served = function(column), client._serve(text=column)
+    assert live.keys() == served.keys()
+    for name, value in live.items():
+        assert served[name].shape[0] == len(texts)
+        if value.dtype == tf.float32:
+            assert np.isfinite(value).all()
+            np.testing.assert_allclose(served[name], value, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(served[name], value)

@@ -1,0 +1,89 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerasbert.training.similarity import CosineError, InBatchNegatives, cosines, found_partner
+
+PROGRAM = pathlib.Path(__file__).with_name("contrastive_program.py")
+
+
+@pytest.fixture
+def embeddings():
+    return np.random.default_rng(0).normal(size=(5, 3, 4)).astype("float32")
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def scores_of(embeddings):
+    """Every first text with all second ones, then with all third ones, one at a time."""
+    vectors = unit(embeddings.astype("float64"))
+    others = [vectors[j, k] for k in range(1, vectors.shape[1]) for j in range(len(vectors))]
+    return np.array([[vector[0] @ other for other in others] for vector in vectors])
+
+
+@pytest.mark.parametrize("texts", [2, 3])
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_cross_entropy_of_the_own_partner(embeddings, texts, temperature):
+    embeddings = embeddings[:, :texts]
+    scores = np.exp(scores_of(embeddings) / temperature)
+    expected = -np.log(scores[np.arange(5), np.arange(5)] / scores.sum(1))
+    found = InBatchNegatives(temperature).call(np.ones(5), embeddings)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert float(InBatchNegatives(temperature)(np.ones(5), embeddings)) == pytest.approx(
+        expected.mean(), rel=1e-4
+    )
+
+
+def test_found_partner(embeddings):
+    expected = scores_of(embeddings).argmax(1) == np.arange(5)
+    np.testing.assert_array_equal(found_partner(np.ones(5), embeddings), expected)
+    embeddings[:, 1] = embeddings[:, 0]
+    np.testing.assert_array_equal(found_partner(np.ones(5), embeddings), np.ones(5))
+
+
+def test_cosine_error(embeddings):
+    vectors = unit(embeddings)
+    expected = (vectors[:, 0] * vectors[:, 1]).sum(1)
+    np.testing.assert_allclose(cosines(embeddings), expected, atol=1e-6)
+    gold = np.linspace(-1, 1, 5)
+    found = CosineError()(gold, embeddings[:, :2])
+    assert float(found) == pytest.approx(np.mean((expected - gold) ** 2), rel=1e-5)
+
+
+def test_config():
+    loss = keras.losses.deserialize(keras.losses.serialize(InBatchNegatives(0.3)))
+    assert loss.temperature == 0.3
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What `contrastive_program.py` found with 1 and 3 replicas."""
+    directory = tmp_path_factory.mktemp("runs")
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTEROP_THREADS": "2"}
+    processes = {}
+    for devices in (1, 3):
+        command = [sys.executable, str(PROGRAM), str(devices), str(directory / f"{devices}.npz")]
+        processes[devices] = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True
+        )
+    for process in processes.values():
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-3000:]
+    return {devices: dict(np.load(directory / f"{devices}.npz")) for devices in processes}
+
+
+def test_negatives_come_from_all_replicas(runs):
+    one, run = runs[1], runs[3]
+    assert run["replicas"] == 3
+    np.testing.assert_array_equal(run["before"], one["before"])
+    assert np.abs(one["after"] - one["before"]).max() > 0.05
+    np.testing.assert_allclose(run["after"], one["after"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run["loss"], one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(run["accuracy"], one["accuracy"], rtol=1e-5)
