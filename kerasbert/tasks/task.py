@@ -393,11 +393,6 @@ class Task(ExactModel):
             config["tokenizer"] = tokenizer_from_config(stored["config"], assets)
         return cls(backbone, **config)
 
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as before `save`, when Keras loads a whole model."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     # === Export ===
 
     def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
