@@ -13,7 +13,11 @@ from typing import Any
 
 import keras
 
+from kerasbert import features as keys
 from kerasbert.errors import InputError
+
+#: What a run counts: rows, real tokens, and places for tokens, padding included.
+SEEN = ("examples", "tokens", "positions")
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -156,6 +160,8 @@ def exact_updates(
             # Steps that were skipped, in all and since the last that was not.
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
             optimizer.loss_scale = _LossScale() if float16 else None
+            #: Examples, real tokens and places for tokens, over the whole run; if they are counted.
+            optimizer.seen = _counter((len(SEEN),), "int64")
     if optimizer.loss_scale:
         optimizer.scale_loss = optimizer.loss_scale.scale
     if not hasattr(optimizer, "rate_factors"):
@@ -167,8 +173,10 @@ def exact_updates(
     return optimizer
 
 
-def _counter() -> keras.Variable:
-    return keras.Variable(0, dtype="int32", trainable=False, aggregation="only_first_replica")
+def _counter(shape=(), dtype="int32") -> keras.Variable:
+    return keras.Variable(
+        keras.ops.zeros(shape, dtype), trainable=False, aggregation="only_first_replica"
+    )
 
 
 class _LossScale:
@@ -297,6 +305,9 @@ class ExactModel(keras.Model):
         self.accumulation_steps = accumulation_steps
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
+    #: Whether training counts what it sees and logs it, under the names of `SEEN`.
+    counts_examples = False
+
     def get_compile_config(self) -> dict:
         """Keras's, and `accumulation_steps`."""
         return {**super().get_compile_config(), "accumulation_steps": self.accumulation_steps}
@@ -310,8 +321,24 @@ class ExactModel(keras.Model):
 
     def train_step(self, data):
         """Keras's, perhaps in pieces."""
-        if self.accumulation_steps == 1:
-            return super().train_step(data)
+        pieces = self.accumulation_steps > 1
+        logs = self._step_in_pieces(data) if pieces else super().train_step(data)
+        return {**logs, **self._count(data)} if self.counts_examples else logs
+
+    def _count(self, data) -> dict:
+        import tensorflow as tf
+
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        first = tf.nest.flatten(x)[0]
+        mask = x.get(keys.PADDING_MASK) if isinstance(x, dict) else None
+        mask = tf.ones_like(first, tf.int32) if mask is None else mask
+        counts = [tf.shape(first)[0], tf.reduce_sum(mask), tf.size(mask)]
+        counts = tf.cast(tf.stack(counts), tf.int64)
+        seen = self.optimizer.seen
+        seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
+        return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
+
+    def _step_in_pieces(self, data) -> dict:
         import tensorflow as tf
 
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
