@@ -226,7 +226,9 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     averages = _averages(optimizer, variables)
 
     def update(strategy, gradients, finite, rate, momentum):
-        def one(variable, gradient, average, finite, rate, momentum):
+        def one(variable, gradient, average, factor, finite, rate, momentum):
+            rate *= factor
+
             def step():
                 _decay(optimizer, variable, rate)
                 optimizer.update_step(gradient, variable, rate)
@@ -237,8 +239,8 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
             return tf.cond(finite, step, lambda: False)
 
         places = zip(variables, gradients, averages, factors, strict=True)
-        for variable, gradient, average, factor in places:
-            arguments = (gradient, average, finite, rate * factor, momentum)
+        for variable, *own in places:
+            arguments = (*own, finite, rate, momentum)
             strategy.extended.update(variable, one, args=arguments, group=False)
 
     # Averages begin as 0, so the first step that is not skipped sets them.

@@ -82,7 +82,8 @@ def pretrain(strategy, optimizer, accumulation_steps):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = tiny_pretrainer()
-        model.compile(optimizer(), accumulation_steps=accumulation_steps)
+        model.backbone.gradient_checkpointing = accumulation_steps > 1
+        model.compile(optimizer(), accumulation_steps=accumulation_steps, layer_decay=0.9)
     before = flat(model.trainable_variables)
     data = examples()
     history = model.fit(dataset(data), epochs=10, steps_per_epoch=2, verbose=0).history
