@@ -1,6 +1,12 @@
 """Dropout that draws another mask on every replica."""
 
+import contextvars
+from collections.abc import Callable
+
 import keras
+
+# In a function of `same_masks`: gives the next seed, from a generator or from the call before.
+_next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -26,6 +32,10 @@ class _ReplicaSeeds(keras.random.SeedGenerator):
         self.generator = generator  # the state stays there
 
     def next(self, ordered=True):
+        draw = _next_seed.get()
+        return draw(self._draw) if draw else self._draw(ordered)
+
+    def _draw(self, ordered=True):
         seed = self.generator.next(ordered)
         if keras.backend.backend() != "tensorflow":
             return seed
@@ -37,3 +47,25 @@ class _ReplicaSeeds(keras.random.SeedGenerator):
         replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
         # The generator counts in the second part, so this meets no other seed of the same layer.
         return seed + tf.stack([replica * 7_919, tf.zeros_like(replica)])
+
+
+def same_masks(function: Callable) -> Callable:
+    """The same function; from its second call on it drops what it dropped at the first."""
+    seeds = []
+
+    def call(*args):
+        again = iter(seeds) if seeds else None
+
+        def next_seed(draw):
+            if again:
+                return next(again)
+            seeds.append(draw())
+            return seeds[-1]
+
+        token = _next_seed.set(next_seed)
+        try:
+            return function(*args)
+        finally:
+            _next_seed.reset(token)
+
+    return call

@@ -6,6 +6,7 @@ from keras import ops
 from kerasbert.layers.attention import SelfAttention, output_spec
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.layers.recompute import recomputed
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -45,6 +46,8 @@ class TransformerBlock(keras.layers.Layer):
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
+        #: Whether training computes the inside again for the gradient, to save memory.
+        self.gradient_checkpointing = False
 
         # === Layers ===
         policy = self.dtype_policy
@@ -82,12 +85,20 @@ class TransformerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x, padding_mask=None, training=None, return_weights=False):
+        def forward(x, *padding_mask):
+            x, weights = self._forward(x, *padding_mask, training=training)
+            return (x, weights) if return_weights else x
+
+        if training and self.gradient_checkpointing:
+            forward = recomputed(forward)
+        return forward(x) if padding_mask is None else forward(x, padding_mask)
+
+    def _forward(self, x, padding_mask=None, *, training):
         attended, weights = self.attention(x, padding_mask, training=training, return_weights=True)
         x = self.attention_layer_norm(x + self.dropout(attended, training=training))
         tokens = ops.reshape(x, (-1, ops.shape(x)[-1]))
         forward = ops.reshape(self.output_dense(self.intermediate(tokens)), ops.shape(x))
-        x = self.output_layer_norm(x + self.dropout(forward, training=training))
-        return (x, weights) if return_weights else x
+        return self.output_layer_norm(x + self.dropout(forward, training=training)), weights
 
     def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
         return output_spec(self, x, return_weights)

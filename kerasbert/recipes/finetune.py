@@ -9,10 +9,9 @@ import keras
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.errors import InputError
 from kerasbert.options import option
-from kerasbert.recipes.training import Run, TrainingOptions
+from kerasbert.recipes.training import Run, TrainingOptions, dry_run
 from kerasbert.tasks import TextClassifier
-from kerasbert.training.launch import in_worker, launch
-from kerasbert.training.strategies import make_strategy
+from kerasbert.training.launch import spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,7 @@ class FinetuneOptions(TrainingOptions):
     )
     learning_rate: float = option(5e-5, help="the peak, after the warm-up")
     dropout: float | None = option(None, help="everywhere; default: as in the model")
+    validation_every: int = option(0, help="steps between two reports; 0: one after every epoch")
     output: str = option(help="the run directory; the model is output/model")
 
 
@@ -45,9 +45,9 @@ def finetune(options: FinetuneOptions) -> dict:
     options.check()
     if options.epochs < 1 or options.batch_size < 1:
         raise InputError("--epochs and --batch_size must be 1 or more")
-    if options.workers > 1 and not in_worker():
-        return launch(options.workers)
-    strategy = make_strategy(options.strategy, options.num_virtual_devices)
+    if (result := spread(options.workers)) is not None:
+        return result
+    strategy = options.make_strategy()
     train = _read(options.train, options)
     validation = _read(options.validation, options) if options.validation else None
     classes = train.classes
@@ -58,33 +58,36 @@ def finetune(options: FinetuneOptions) -> dict:
     steps = options.epochs * steps_per_epoch
     with strategy.scope():
         model = _build(train, classes, options)
-        model.compile(options.make_optimizer(options.learning_rate, steps))
+        options.compile(model, options.learning_rate, steps)
+
+    def batches(step):
+        return model.training_batches(
+            train.texts, train.labels, batch_size=options.batch_size, seed=options.seed, start=step
+        )
+
+    def validate():
+        return model.evaluate(validation.texts, validation.labels, verbose=0, return_dict=True)
+
+    if options.dry_run:
+        return dry_run(model, batches, steps)
     run = Run(options, strategy)
     run.train(
         model,
-        lambda step: model.training_batches(
-            train.texts,
-            train.labels,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            start=step,
-        ),
+        batches,
         steps,
-        report_every=steps_per_epoch,
-        validation_data=validation and (validation.texts, validation.labels),
+        report_every=options.validation_every or steps_per_epoch,
+        validate=validate if validation else None,
         title=f"finetune {options.train}",
         verb="finetune",
     )
-    run.finish(model)
+    report = run.report()
     result = {
-        "model": str(run.directory.model),
+        **run.finish(model),
         "classes": classes,
         "train_examples": len(train),
         "new_weights": model.new_weights,
-        "curves": str(run.directory.curves),
     }
     if validation:
-        report = run.last_report()
         result["validation_examples"] = len(validation)
         result["accuracy"] = report.get("val_accuracy")
         result["majority_baseline"] = majority_accuracy(train, validation)

@@ -11,10 +11,10 @@ from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.options import option
-from kerasbert.recipes.training import Run, TrainingOptions
+from kerasbert.recipes.training import Run, TrainingOptions, dry_run
 from kerasbert.tasks import Pretrainer
-from kerasbert.training.launch import in_worker, launch
-from kerasbert.training.strategies import make_strategy, sharded
+from kerasbert.training.launch import spread
+from kerasbert.training.strategies import sharded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ def pretrain(options: PretrainOptions) -> dict:
     was cut off goes on from its last checkpoint when it is started again.
     """
     _check(options)
-    if options.workers > 1 and not in_worker():
-        return launch(options.workers)
-    strategy = make_strategy(options.strategy, options.num_virtual_devices)
+    if (result := spread(options.workers)) is not None:
+        return result
+    strategy = options.make_strategy()
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
@@ -59,24 +59,27 @@ def pretrain(options: PretrainOptions) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(corpus, options)
+    if options.dry_run:
+        return dry_run(model, batches.dataset, options.steps)
     run = Run(options, strategy)
     validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
-    validation_data = validation and validation.dataset(steps=options.validation_batches).cache()
+    data = validation and sharded(validation.dataset(steps=options.validation_batches).cache())
     run.train(
         model,
         batches.dataset,
         options.steps,
         report_every=options.validation_every,
-        validation_data=validation_data and sharded(validation_data),
+        validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
         title=f"{options.init or options.preset} on {corpus.directory.name}",
         verb="pretrain",
     )
-    result = {"model": str(run.directory.model), "steps": options.steps}
-    result["curves"] = str(run.directory.curves)
-    result["train"] = {k: v for k, v in run.last_report().items() if not k.startswith("val_")}
-    run.finish(model)
-    if validation:
-        result["held_out"] = evaluate_pretraining(model, corpus, validation, options)
+    report = run.report()
+    result = {
+        **run.finish(model),
+        "train": {k: v for k, v in report.items() if not k.startswith("val_")},
+    }
+    if validation and report:
+        result["held_out"] = _held_out(report, corpus, validation, options)
     return result
 
 
@@ -124,24 +127,23 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         model = Pretrainer(
             Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
         )
-    model.compile(options.make_optimizer(options.learning_rate, options.steps))
+    options.compile(model, options.learning_rate, options.steps)
     return model
 
 
-def evaluate_pretraining(
-    model: Pretrainer, corpus: Corpus, validation: PretrainingBatches, options: PretrainOptions
+def _held_out(
+    report: dict, corpus: Corpus, validation: PretrainingBatches, options: PretrainOptions
 ) -> dict:
     """Accuracies on held-out batches, beside what a guess without a model would reach.
 
     Args:
-        model: compiled.
+        report: of the model.
         corpus: the training corpus, which says what the most frequent token is.
         validation: batches of documents that were not trained on.
         options: how many batches.
     """
-    data = validation.dataset(steps=options.validation_batches)
-    metrics = model.evaluate(sharded(data), verbose=0, return_dict=True)
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
+    data = validation.dataset(steps=options.validation_batches)
     for _, labels, weights in data.as_numpy_iterator():
         used = weights[keys.MLM_LOGITS] > 0
         right += np.sum(labels[keys.MLM_LOGITS][used] == guess)
@@ -149,10 +151,10 @@ def evaluate_pretraining(
         followed += np.sum(labels[keys.NSP_LOGITS] == 0)
         rows += len(labels[keys.NSP_LOGITS])
     return {
-        "mlm_loss": metrics["mlm_logits_loss"],
-        "mlm_accuracy": metrics["mlm_logits_accuracy"],
+        "mlm_loss": report["val_mlm_logits_loss"],
+        "mlm_accuracy": report["val_mlm_logits_accuracy"],
         "mlm_baseline": float(right / masked),
-        "nsp_accuracy": metrics["nsp_logits_accuracy"],
+        "nsp_accuracy": report["val_nsp_logits_accuracy"],
         "nsp_baseline": float(max(followed, rows - followed) / rows),
         "masked_tokens": int(masked),
     }

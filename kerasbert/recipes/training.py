@@ -1,19 +1,20 @@
 """What the recipes that train have in common: options, optimizer, where they compute and keep."""
 
 import dataclasses
+import math
 import pathlib
 import sys
-
-import keras
+import time
 
 from kerasbert.errors import InputError
 from kerasbert.options import option
+from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
-from kerasbert.training.optimizers import DECAYS, OPTIMIZERS, Warmup
+from kerasbert.training.optimizers import DECAYS, OPTIMIZERS, Warmup, averaged_weights
 from kerasbert.training.progress import TrainingBar
 from kerasbert.training.run_directory import ReportMetrics, RunDirectory
-from kerasbert.training.strategies import is_chief
+from kerasbert.training.strategies import is_chief, make_strategy, sharded
 
 #: Options that may differ between a run and the one that goes on from its checkpoints.
 _NOT_OF_THE_RUN = (
@@ -24,8 +25,10 @@ _NOT_OF_THE_RUN = (
     "checkpoint_every_steps",
     "checkpoint_every_minutes",
     "keep_checkpoints",
+    "dry_run",
 )
-_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+_DRY_STEPS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,41 @@ class TrainingOptions:
     decay: str = option("linear", help=f"how the learning rate falls then: {', '.join(DECAYS)}")
     weight_decay: float = option(0.01, help="of all but biases and LayerNorm")
     clip_norm: float = option(1.0, help="limit of the gradient's norm over the global batch")
-    precision: str = option("float32", help="float32, or bfloat16 for computing (not for weights)")
+    layer_decay: float | None = option(
+        None,
+        help="every layer learns at so many times the rate of the one above; default: all alike",
+    )
+    freeze_layers: int = option(0, help="embeddings and so many layers from the bottom stay")
+    freeze: list[str] = option(
+        [],
+        help="weights that stay, by the beginning of their path, such as layer_0; may be repeated",
+    )
+    ema: float | None = option(
+        None, help="validate and save a moving average of the weights, of this momentum"
+    )
+    accumulation_steps: int = option(
+        1, help="cut a batch into so many pieces, computed one after the other, to save memory"
+    )
+    gradient_checkpointing: bool = option(
+        False, help="compute activations again for the gradient, to save memory"
+    )
+    precision: str = option(
+        "float32",
+        help="of computing, not of weights: float32, bfloat16, or float16 (scales the loss)",
+    )
+    steps_per_execution: int = option(1, help="steps between two looks at what happens")
+    deterministic: bool = option(
+        False, help="repeatable to the bit on GPUs too, but slower; on a CPU it is so anyway"
+    )
+    monitor: str | None = option(
+        None, help="keep the model with the best such metric (val_accuracy, say), not the last"
+    )
+    patience: int = option(
+        0, help="with --monitor: stop after so many reports without a better one"
+    )
+    dry_run: bool = option(
+        False, help="write nothing: show the model, a batch and how long the run would take"
+    )
     seed: int = option(0, help="decides new weights, order and everything drawn at random")
     strategy: str = option(
         "none", help="none (one device), mirrored (all GPUs), multiworker (TF_CONFIG) or tpu"
@@ -68,14 +105,43 @@ class TrainingOptions:
             raise InputError(f"--decay must be one of {', '.join(DECAYS)}, found {self.decay!r}")
         if not 0 <= self.warmup <= 1:
             raise InputError(f"--warmup must be between 0 and 1, found {self.warmup}")
-        if self.workers < 1 or self.num_virtual_devices < 0:
-            raise InputError("--workers must be 1 or more, --num_virtual_devices 0 or more")
+        at_least = {"workers": 1, "accumulation_steps": 1, "steps_per_execution": 1}
+        at_least |= dict.fromkeys(("num_virtual_devices", "patience", "freeze_layers"), 0)
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise InputError(f"--{name} must be {least} or more, found {getattr(self, name)}")
+        for name in ("ema", "layer_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1:
+                raise InputError(f"--{name} must be between 0 and 1, found {value}")
+        if self.patience and not self.monitor:
+            raise InputError("--patience needs --monitor, the metric to be patient with")
 
-    def make_optimizer(self, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
-        """The optimizer of a run of so many steps."""
+    def make_strategy(self):
+        """Where the run computes."""
+        if self.deterministic:
+            import tensorflow as tf
+
+            tf.config.experimental.enable_op_determinism()
+        return make_strategy(self.strategy, self.num_virtual_devices)
+
+    def compile(self, model, learning_rate: float, steps: int, **kwargs) -> None:
+        """Compiles a task for a run of so many steps; in the scope of its strategy."""
+        model.freeze(self.freeze_layers, self.freeze)
+        model.backbone.gradient_checkpointing = self.gradient_checkpointing
         schedule = Warmup(learning_rate, steps, round(self.warmup * steps), self.decay)
-        return OPTIMIZERS[self.optimizer](
-            schedule, weight_decay=self.weight_decay, clip_norm=self.clip_norm or None
+        optimizer = OPTIMIZERS[self.optimizer](
+            schedule,
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm or None,
+            ema=self.ema,
+        )
+        model.compile(
+            optimizer,
+            layer_decay=self.layer_decay,
+            accumulation_steps=self.accumulation_steps,
+            steps_per_execution=self.steps_per_execution,
+            **kwargs,
         )
 
     def make_checkpoints(self, directory) -> Checkpoints:
@@ -117,6 +183,9 @@ class Run:
             self.stored.step if self.stored else 0,
             write=self.is_chief,
         )
+        monitors = self.is_chief and options.monitor
+        self.best = Best(self.directory, options.monitor, options.patience) if monitors else None
+        self.steps_per_execution = options.steps_per_execution
 
     def train(
         self,
@@ -125,31 +194,87 @@ class Run:
         steps: int,
         *,
         report_every: int,
-        validation_data,
+        validate,
         title: str,
         verb: str,
     ) -> None:
         """Trains a compiled model; see `kerasbert.training.loop.train`."""
-        callbacks = []
-        if self.is_chief:
-            callbacks = [TrainingBar(verb, steps), ReportMetrics(self.directory, title)]
-        train(
-            model,
-            batches,
-            steps,
-            self.checkpoints,
-            self.stored,
-            report_every=report_every,
-            validation_data=validation_data,
-            callbacks=callbacks,
-        )
+        if (steps % self.steps_per_execution) or (report_every % self.steps_per_execution):
+            raise InputError(
+                f"--steps_per_execution={self.steps_per_execution} must divide the {steps} steps "
+                f"and the {report_every} steps between two reports"
+            )
+        bar = TrainingBar(verb, steps) if self.is_chief else None
+        callbacks = [bar, ReportMetrics(self.directory, title)] if self.is_chief else []
+        try:
+            train(
+                model,
+                batches,
+                steps,
+                self.checkpoints,
+                self.stored,
+                report_every=report_every,
+                validate=validate,
+                callbacks=callbacks,
+                best=self.best,
+            )
+        finally:
+            if bar:
+                bar.close()
 
-    def last_report(self) -> dict:
-        """The last line of the metrics; of a worker that writes none, nothing."""
+    def report(self) -> dict:
+        """The last report, or that of the model that is kept; nothing in a worker that has none."""
+        if self.best:
+            return self.best.report
         return self.directory.reports()[-1] if self.is_chief else {}
 
-    def finish(self, model) -> None:
-        """Writes the model; the checkpoints have done their work."""
+    def finish(self, model) -> dict:
+        """Writes the model; the checkpoints have done their work.
+
+        Returns:
+            What every program says of its run.
+        """
+        report = self.report()
+        if self.best:
+            self.best.move_to(self.directory.model)
+        elif self.is_chief:
+            with averaged_weights(model):
+                model.save_to_preset(self.directory.model)
         if self.is_chief:
-            model.save_to_preset(self.directory.model)
             self.checkpoints.remove()
+        said = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
+        if report:
+            said["steps"] = report["step"]
+            said["real_tokens"] = round(report["tokens"] / report["positions"], 4)
+        return said
+
+
+def dry_run(model, batches, steps: int) -> dict:
+    """Trains a compiled model for some steps, to see how long all of them would take.
+
+    Args:
+        model: compiled.
+        batches: see `kerasbert.training.loop.train`.
+        steps: steps of the whole run.
+
+    Returns:
+        What is known of model and batch, and seconds.
+    """
+    model.summary(print_fn=say)
+    x, *_ = next(iter(batches(0).take(1)))
+    data = sharded(batches(0))
+    seconds = []
+    for count in (1, 1 + _DRY_STEPS):  # the first step compiles
+        start = time.monotonic()
+        model.fit(data, epochs=1, steps_per_epoch=count * model.steps_per_execution, verbose=0)
+        seconds.append(time.monotonic() - start)
+    a_step = seconds[1] / (1 + _DRY_STEPS) / model.steps_per_execution
+    return {
+        "parameters": model.count_params(),
+        "trained_parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
+        "batch": {name: list(value.shape) for name, value in x.items()},
+        "steps": steps,
+        "seconds_to_compile": round(seconds[0], 1),
+        "seconds_a_step": round(a_step, 4),
+        "hours": round(a_step * steps / 3600, 2),
+    }

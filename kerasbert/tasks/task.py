@@ -8,7 +8,7 @@ import base64
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import keras
@@ -88,6 +88,61 @@ class Task(ExactModel):
         if self.needs_pooler(self.backbone.config):
             return variables
         return [variable for variable in variables if not variable.path.startswith("pooler/")]
+
+    # === Which weights learn, and how fast ===
+
+    def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
+        """Keeps weights as they are in training; to be called before `compile`.
+
+        Args:
+            layers: the embeddings and so many layers from the bottom.
+            names: beginnings of the paths of weights, such as "layer_0" or "layer_0/attention".
+
+        Returns:
+            The paths of the weights that stay.
+
+        Raises:
+            InputError: there are fewer layers, or no weight with such a name.
+        """
+        blocks = self.backbone.blocks
+        if not 0 <= layers <= len(blocks):
+            raise InputError(f"{self.name} has {len(blocks)} layers, so {layers} can't be frozen")
+        names = list(names)
+        if layers:
+            names += ["embeddings", *(f"layer_{index}" for index in range(layers))]
+        found = {name: [v for v in self.weights if _is_under(v.path, name)] for name in names}
+        for name, variables in found.items():
+            if not variables:
+                tops = dict.fromkeys(v.path.split("/")[0] for v in self.weights)
+                raise InputError(f"no weight is called {name!r}; there are {', '.join(tops)}")
+            for variable in variables:
+                variable.trainable = False
+        return [v.path for v in self.weights if not v.trainable]
+
+    def compile(self, *args, layer_decay: float | None = None, **kwargs):
+        """Keras's `compile`, see `ExactModel`.
+
+        Args:
+            *args: as in `ExactModel.compile`.
+            layer_decay: every layer, from the head down, learns at so many times the rate of the
+                one above it; the embeddings are the lowest (ELECTRA's
+                `layerwise_lr_decay`); None: all at the same.
+            **kwargs: as in `ExactModel.compile`.
+        """
+        super().compile(*args, **kwargs)
+        self.optimizer.rate_factors = {}
+        if layer_decay is not None:
+            top = len(self.backbone.blocks) + 1
+            self.optimizer.rate_factors = {
+                v.path: layer_decay ** (top - _depth(v.path, top)) for v in self.weights
+            }
+        self.layer_decay = layer_decay
+
+    def get_compile_config(self) -> dict:
+        """As in `ExactModel`, and `layer_decay`."""
+        return {**super().get_compile_config(), "layer_decay": self.layer_decay}
+
+    # === Examples ===
 
     def rows(self, x, y=None, sample_weight=None):
         """Raw examples as the rows that are batched: as they are, one for each.
@@ -393,11 +448,6 @@ class Task(ExactModel):
             config["tokenizer"] = tokenizer_from_config(stored["config"], assets)
         return cls(backbone, **config)
 
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as before `save`, when Keras loads a whole model."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     # === Export ===
 
     def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
@@ -437,6 +487,18 @@ class Task(ExactModel):
             check=check,
             overwrite=overwrite,
         )
+
+
+def _is_under(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name.rstrip('/')}/")
+
+
+def _depth(path: str, top: int) -> int:
+    """How far up a weight is: the embeddings 0, the head and the pooler `top`."""
+    part = path.split("/")[0]
+    if part == "embeddings":
+        return 0
+    return int(part.removeprefix("layer_")) + 1 if part.startswith("layer_") else top
 
 
 def _without_none(example: tuple) -> tuple:

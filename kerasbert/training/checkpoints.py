@@ -179,7 +179,7 @@ class Checkpoints:
             try:
                 yield _check(path)
             except InputError as error:
-                self.say(f"checkpoint is damaged, the one before it is used: {error}")
+                self.say(f"checkpoint is damaged and passed over: {error}")
 
     def _difference(self, stored: dict) -> str:
         names = sorted(stored.keys() | self.settings.keys())

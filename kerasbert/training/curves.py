@@ -2,9 +2,11 @@
 
 import os
 
+from kerasbert.training.global_batch import SEEN
+
 
 def draw(reports: list[dict], path: str | os.PathLike, title: str) -> None:
-    """Draws losses over accuracies against the step, training dashed, validation solid.
+    """Draws losses over scores against the step, training dashed, validation solid.
 
     Args:
         reports: dicts with `step` and metrics by Keras's names (`loss`, `val_loss`, ...).
@@ -13,11 +15,10 @@ def draw(reports: list[dict], path: str | os.PathLike, title: str) -> None:
     """
     from matplotlib.figure import Figure
 
-    names = sorted({name for report in reports for name in report} - {"step", "seconds"})
-    panels = [
-        (label, [name for name in names if name.endswith(label)]) for label in ("loss", "accuracy")
-    ]
-    panels = [panel for panel in panels if panel[1]]
+    names = sorted({name for report in reports for name in report} - {"step", "seconds", *SEEN})
+    losses = [name for name in names if name.endswith("loss")]
+    scores = [name for name in names if name not in losses]
+    panels = [panel for panel in (("loss", losses), ("score", scores)) if panel[1]]
     figure = Figure(figsize=(8, 3.2 * len(panels)), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]

@@ -2,15 +2,22 @@
 
 Keras 3 on TensorFlow averages each replica's mean loss (wrong where weights or rows are uneven),
 clips gradients before they are summed, and can't `fit` on several workers at all (keras issues
-20585 and 20582). Here a loss is divided by the weight of the *global* batch, gradients are summed
-before anything else is done to them, and a step whose gradient is not finite changes no weight.
+20585 and 20582). Here a loss is divided by the weight of the *global* batch, whether that is spread
+over replicas or cut into pieces that are looked at one after the other, gradients are summed before
+anything else is done to them, and a step whose gradient is not finite changes no weight.
 """
 
+import dataclasses
 import types
+from typing import Any
 
 import keras
 
+from kerasbert import features as keys
 from kerasbert.errors import InputError
+
+#: What a run counts: rows, real tokens, and places for tokens, padding included.
+SEEN = ("examples", "tokens", "positions")
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -27,6 +34,7 @@ class GlobalMean(keras.losses.Loss):
     def __init__(self, loss: keras.losses.Loss, **kwargs):
         super().__init__(**{"name": loss.name, "reduction": loss.reduction, **kwargs})
         self.loss = loss
+        self._whole = None
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss, see the class."""
@@ -34,17 +42,35 @@ class GlobalMean(keras.losses.Loss):
 
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         context = tf.distribute.get_replica_context()
-        if replicas == 1 or context is None or isinstance(y_pred, keras.KerasTensor):
+        alone = replicas == 1 and self._whole is None
+        if alone or context is None or isinstance(y_pred, keras.KerasTensor):
             return self.loss(y_true, y_pred, sample_weight)
-        total, by = self._sum(y_true, y_pred, sample_weight)
-        whole, by = context.all_reduce("SUM", [tf.stop_gradient(total), by])
+        total, by = self.sums(y_true, y_pred, sample_weight)
+        if self._whole is None:
+            pieces = 1
+            total_of_all, by = context.all_reduce("SUM", [tf.stop_gradient(total), by])
+        else:
+            by, pieces = self._whole
+            total_of_all = context.all_reduce("SUM", tf.stop_gradient(total))
         share = tf.math.divide_no_nan(total, by)
-        value = tf.math.divide_no_nan(whole, by) / replicas
+        value = tf.math.divide_no_nan(total_of_all, by) * pieces / replicas
         # The value of the one and the gradient of the other: Keras scales values up again.
         return share + tf.stop_gradient(value - share)
 
-    def _sum(self, y_true, y_pred, sample_weight):
-        """This replica's sum of losses, and what the global sum is to be divided by."""
+    def is_part_of(self, by, pieces: int) -> None:
+        """Says that the next calls see one of so many pieces of a batch each.
+
+        Their gradients add up to the gradient of the whole batch's loss, and their values have it
+        as their mean.
+
+        Args:
+            by: what the sum of all losses is to be divided by, see `sums`; None: no longer.
+            pieces: how many there are.
+        """
+        self._whole = None if by is None else (by, pieces)
+
+    def sums(self, y_true, y_pred, sample_weight=None):
+        """The sum of a batch's losses, and by what its mean divides it, which adds up likewise."""
         import tensorflow as tf
 
         losses = self.loss.call(tf.convert_to_tensor(y_true), y_pred)
@@ -105,11 +131,16 @@ def global_mean(loss):
     return GlobalMean(loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss))
 
 
-def exact_updates(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+def exact_updates(
+    optimizer: keras.optimizers.Optimizer, *, float16: bool = False
+) -> keras.optimizers.Optimizer:
     """Makes an optimizer sum gradients over replicas first, and skip steps that are not finite.
 
     Args:
         optimizer: any of Keras's; changed in place.
+        float16: multiply the loss while gradients are computed, so that small ones don't vanish
+            (Micikevicius et al. 2018, §3.2). The factor halves when a gradient is not finite on any
+            replica, and doubles after 2,000 steps.
 
     Returns:
         The optimizer; its `skipped_steps` and `skipped_in_a_row` count.
@@ -122,38 +153,82 @@ def exact_updates(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
         if getattr(optimizer, option, None):
             raise InputError(
                 f"an optimizer with {option} is not exact under a strategy; leave it out"
+                + ("; compile(accumulation_steps=...) is" if "accumulation" in option else "")
             )
     if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
         with optimizer._distribution_strategy.scope():
             # Steps that were skipped, in all and since the last that was not.
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
+            optimizer.loss_scale = _LossScale() if float16 else None
+            #: Examples, real tokens and places for tokens, over the whole run; if they are counted.
+            optimizer.seen = _counter((len(SEEN),), "int64")
+    if optimizer.loss_scale:
+        optimizer.scale_loss = optimizer.loss_scale.scale
+    if not hasattr(optimizer, "rate_factors"):
+        #: Factors of the learning rate by the path of a variable, where it is not 1.
+        optimizer.rate_factors = {}
     optimizer._backend_apply_gradients = types.MethodType(_apply_gradients, optimizer)
     # Keras puts the averages in place of the weights whenever `fit` ends, and trains on from them.
     optimizer.finalize_variable_values = lambda variables: None
     return optimizer
 
 
-def _counter() -> keras.Variable:
-    return keras.Variable(0, dtype="int32", trainable=False, aggregation="only_first_replica")
+def _counter(shape=(), dtype="int32") -> keras.Variable:
+    return keras.Variable(
+        keras.ops.zeros(shape, dtype), trainable=False, aggregation="only_first_replica"
+    )
+
+
+class _LossScale:
+    """The factor of the loss in float16."""
+
+    _DOUBLES_AFTER = 2_000
+
+    def __init__(self):
+        self.factor = keras.Variable(2.0**15, trainable=False, aggregation="only_first_replica")
+        self.good_steps = _counter()
+
+    def scale(self, loss):
+        """The loss that gradients are taken of."""
+        return loss * keras.ops.cast(self.factor, loss.dtype)
+
+    def update(self, finite) -> None:
+        """Looks at whether the gradient of all replicas together was finite."""
+        import tensorflow as tf
+
+        good = (self.good_steps + 1) * tf.cast(finite, tf.int32)
+        double = good >= self._DOUBLES_AFTER
+        factor = tf.where(finite, tf.where(double, 2.0, 1.0), 0.5) * self.factor
+        self.factor.assign(tf.clip_by_value(factor, 1.0, 2.0**24))
+        self.good_steps.assign(tf.where(double, 0, good))
 
 
 def _apply_gradients(optimizer, gradients, variables) -> None:
     import tensorflow as tf
 
     strategy = optimizer._distribution_strategy
+    factors = [optimizer.rate_factors.get(v.path, 1.0) for v in variables]
     variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
     if strategy.num_replicas_in_sync > 1:
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", dense)
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(_values(g))) for g in gradients])
     skipped = tf.cast(~finite, tf.int32)
+    hopeless = skipped
+    if optimizer.loss_scale:
+        # A smaller factor may help.
+        hopeless *= tf.cast(optimizer.loss_scale.factor <= 1.0, tf.int32)
+        gradients = [_divided(g, optimizer.loss_scale.factor) for g in gradients]
+        optimizer.loss_scale.update(finite)
     optimizer.skipped_steps.assign_add(skipped)
-    optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + 1) * skipped)
+    optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + hopeless) * skipped)
     gradients = optimizer._clip_gradients(gradients)
     averages = _averages(optimizer, variables)
 
     def update(strategy, gradients, finite, rate, momentum):
-        def one(variable, gradient, average, finite, rate, momentum):
+        def one(variable, gradient, average, factor, finite, rate, momentum):
+            rate *= factor
+
             def step():
                 _decay(optimizer, variable, rate)
                 optimizer.update_step(gradient, variable, rate)
@@ -163,8 +238,9 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
 
             return tf.cond(finite, step, lambda: False)
 
-        for variable, gradient, average in zip(variables, gradients, averages, strict=True):
-            arguments = (gradient, average, finite, rate, momentum)
+        places = zip(variables, gradients, averages, factors, strict=True)
+        for variable, *own in places:
+            arguments = (*own, finite, rate, momentum)
             strategy.extended.update(variable, one, args=arguments, group=False)
 
     # Averages begin as 0, so the first step that is not skipped sets them.
@@ -174,6 +250,14 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     tf.__internal__.distribute.interim.maybe_merge_call(
         update, strategy, gradients, finite, optimizer.learning_rate, momentum
     )
+
+
+def _divided(gradient, by):
+    import tensorflow as tf
+
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values / by, gradient.indices, gradient.dense_shape)
+    return gradient / by
 
 
 def _values(gradient):
@@ -202,12 +286,113 @@ def _decay(optimizer, variable, rate) -> None:
 class ExactModel(keras.Model):
     """A Keras model whose `compile` and `fit` are exact under every strategy."""
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """Keras's `compile`."""
+    def compile(self, optimizer="rmsprop", loss=None, *, accumulation_steps: int = 1, **kwargs):
+        """Keras's `compile`.
+
+        Args:
+            optimizer: as in Keras.
+            loss: as in Keras.
+            accumulation_steps: how many pieces a batch is cut into; one is computed after the
+                other, their gradients are added up, and the optimizer takes one step, so that a
+                batch needs no more memory than a piece.
+            **kwargs: as in Keras.
+        """
         if keras.backend.backend() == "tensorflow":
-            optimizer = exact_updates(keras.optimizers.get(optimizer))
+            float16 = any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
+            optimizer = exact_updates(keras.optimizers.get(optimizer), float16=float16)
             loss = global_mean(loss)
+            kwargs["auto_scale_loss"] = False
+        if accumulation_steps < 1:
+            raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
+        self.accumulation_steps = accumulation_steps
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    #: Whether training counts what it sees and logs it, under the names of `SEEN`.
+    counts_examples = False
+
+    def get_compile_config(self) -> dict:
+        """Keras's, and `accumulation_steps`."""
+        return {**super().get_compile_config(), "accumulation_steps": self.accumulation_steps}
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as before `save`, when Keras loads a whole model."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    # === One step ===
+
+    def train_step(self, data):
+        """Keras's, perhaps in pieces."""
+        pieces = self.accumulation_steps > 1
+        logs = self._step_in_pieces(data) if pieces else super().train_step(data)
+        return {**logs, **self._count(data)} if self.counts_examples else logs
+
+    def _count(self, data) -> dict:
+        import tensorflow as tf
+
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        first = tf.nest.flatten(x)[0]
+        mask = x.get(keys.PADDING_MASK) if isinstance(x, dict) else None
+        mask = tf.ones_like(first, tf.int32) if mask is None else mask
+        counts = [tf.shape(first)[0], tf.reduce_sum(mask), tf.size(mask)]
+        counts = tf.cast(tf.stack(counts), tf.int64)
+        seen = self.optimizer.seen
+        seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
+        return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
+
+    def _step_in_pieces(self, data) -> dict:
+        import tensorflow as tf
+
+        batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        pieces, variables = self.accumulation_steps, self.trainable_weights
+        self._divide_by(self._weights_of(batch), pieces)
+        gradients, losses = None, []
+        for index in range(pieces):
+            # Without this TensorFlow would compute the pieces side by side.
+            with tf.control_dependencies(gradients or []):
+                piece = batch.piece(index, pieces)
+            loss, found = self._gradients(piece, variables)
+            gradients = found if gradients is None else list(map(tf.add, gradients, found))
+            losses.append(loss)
+            logs = self.compute_metrics(*piece.outcome)
+        self._divide_by(None, pieces)
+        self._loss_tracker.update_state(tf.add_n(losses) / pieces, sample_weight=batch.rows)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {**logs, "loss": self._loss_tracker.result()}
+
+    def _gradients(self, piece: "_Batch", variables: list):
+        """The loss of a piece as Keras reports it, and its part of the gradient."""
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            piece.y_pred = self(piece.x, training=True)
+            loss = self._compute_loss(*piece.outcome, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        if self.losses:
+            raise InputError("accumulation_steps: layers with losses of their own are not exact")
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
+        return loss * replicas, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _weights_of(self, batch: "_Batch") -> list:
+        """What each loss of the whole batch, of all replicas, is to be divided by."""
+        import tensorflow as tf
+
+        # Of the outputs only the shapes matter, so that TensorFlow leaves computing them out.
+        outputs = self(batch.x, training=False)
+        if not self._compile_loss.built:
+            self._compile_loss.build(batch.y, outputs)
+        weights = [
+            loss.sums(*(_at(path, part) for part in (batch.y, outputs, batch.sample_weight)))[1]
+            for path, loss, _, _ in self._compile_loss._flat_losses
+        ]
+        return tf.distribute.get_replica_context().all_reduce("SUM", weights)
+
+    def _divide_by(self, weights: list | None, pieces: int) -> None:
+        for index, (_, loss, _, _) in enumerate(self._compile_loss._flat_losses):
+            loss.is_part_of(weights and weights[index], pieces)
+
+    # === What Keras does wrongly under a strategy ===
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras reduces the first batch to its mean over replicas, which fails on several workers.
@@ -230,17 +415,59 @@ class ExactModel(keras.Model):
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return super()._make_function(step_function)
 
-        def one_step(data):
-            outputs = strategy.run(step_function, args=(data,))
+        @tf.function(autograph=False)
+        def one_step(iterator):
+            outputs = strategy.run(step_function, args=(iterator.get_next(),))
             return keras.tree.map_structure(
                 lambda value: strategy.experimental_local_results(value)[0], outputs
             )
 
-        one_step = tf.function(one_step, reduce_retracing=True, autograph=False)
-
         def function(iterator):
-            for _ in range(self.steps_per_execution):
-                logs = one_step(next(iterator))
+            try:
+                for _ in range(self.steps_per_execution):
+                    logs = one_step(iterator)
+            except tf.errors.OutOfRangeError:
+                raise StopIteration from None
             return logs
 
         return function
+
+
+@dataclasses.dataclass
+class _Batch:
+    """A batch of examples, or a piece of it, and what the model made of it."""
+
+    x: Any
+    y: Any
+    sample_weight: Any
+    y_pred: Any = None
+
+    @property
+    def rows(self):
+        import tensorflow as tf
+
+        return tf.shape(tf.nest.flatten(self.x)[0])[0]
+
+    @property
+    def outcome(self) -> tuple:
+        """What losses and metrics look at."""
+        return self.x, self.y, self.y_pred, self.sample_weight
+
+    def piece(self, index: int, pieces: int) -> "_Batch":
+        """One of nearly equal pieces; some have no rows if there are fewer rows than pieces."""
+        import tensorflow as tf
+
+        first, end = self.rows * index // pieces, self.rows * (index + 1) // pieces
+        parts = (self.x, self.y, self.sample_weight)
+        return _Batch(
+            *tf.nest.map_structure(lambda part: None if part is None else part[first:end], parts)
+        )
+
+
+def _at(path: tuple, structure):
+    """What stands at a path of keys; None stands everywhere in None."""
+    for key in path:
+        if structure is None or not isinstance(structure, dict | list | tuple):
+            return structure
+        structure = structure[key]
+    return structure

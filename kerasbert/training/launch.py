@@ -6,16 +6,32 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from kerasbert.errors import InputError, Interrupted
 
 _ADDRESS = "127.0.0.1"
+_LAUNCHED = "KERASBERT_LAUNCHED"
 
 
-def in_worker() -> bool:
-    """Whether this process is one of several already."""
-    return "TF_CONFIG" in os.environ
+def spread(workers: int) -> dict | None:
+    """Lets so many processes of this program do its work, if that is more than one.
+
+    Returns:
+        What `launch` does; None in a process that is to do the work itself.
+    """
+    if os.environ.get(_LAUNCHED):
+        threading.Thread(target=_end_with_launcher, daemon=True).start()
+    if workers == 1 or "TF_CONFIG" in os.environ:
+        return None
+    return launch(workers)
+
+
+def _end_with_launcher() -> None:
+    """Ends this process when the one that started it is gone, or two jobs would write to a run."""
+    sys.stdin.buffer.read()  # its end is the launcher's
+    os._exit(1)
 
 
 def launch(workers: int) -> dict:
@@ -69,7 +85,8 @@ def _start(cluster: dict, index: int) -> subprocess.Popen:
     arguments = [*sys.argv, "--strategy=multiworker"]
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(task)},
+        env={**os.environ, "TF_CONFIG": json.dumps(task), _LAUNCHED: "1"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if index == 0 else subprocess.DEVNULL,
         stderr=None if index == 0 else subprocess.DEVNULL,
         text=True,

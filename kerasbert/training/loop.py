@@ -8,7 +8,9 @@ import keras
 import tensorflow as tf
 
 from kerasbert.errors import InputError, Interrupted
+from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
+from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
@@ -23,8 +25,9 @@ def train(
     stored: Stored | None,
     *,
     report_every: int,
-    validation_data=None,
+    validate: Callable[[], dict[str, float]] | None,
     callbacks: list[keras.callbacks.Callback],
+    best: Best | None = None,
 ) -> None:
     """Trains a compiled model with Keras's `fit`, in stretches that each end with a report.
 
@@ -36,8 +39,10 @@ def train(
         checkpoints: where the state is kept.
         stored: the checkpoint to go on from; None: from the beginning.
         report_every: steps between two reports (`on_epoch_end` of the callbacks).
-        validation_data: as in `fit`.
+        validate: measures the model for a report, with the weights' moving averages if there are
+            any; all workers call it.
         callbacks: Keras callbacks.
+        best: keeps the best model and says when to stop early; of several workers the first one's.
 
     Raises:
         Interrupted: SIGTERM or SIGINT came; the state is kept.
@@ -47,18 +52,20 @@ def train(
     if stored:
         checkpoints.say(f"goes on from {stored.path}")
         _build(model, batches(0))
+    model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
-    keeper = _Keeper(checkpoints, stored, metrics=step % report_every > 0)
+    keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
+    first = [_Validate(validate)] if validate else []
+    last = [best] if best else []
     with keeper.signals():
-        while step < steps:
+        while step < steps and not keeper.enough:
             keeper.end = min(steps, (step // report_every + 1) * report_every)
             model.fit(
                 sharded(batches(step)),
                 epochs=1,
                 steps_per_epoch=keeper.end - step,
-                validation_data=validation_data,
                 # The keeper last, so that a report is there before a checkpoint says so.
-                callbacks=[*callbacks, keeper],
+                callbacks=[*first, *callbacks, *last, keeper],
                 verbose=0,
             )
             step = keeper.end
@@ -70,14 +77,31 @@ def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
         model._symbolic_build(data_batch=next(iter(dataset.take(1))))
 
 
-class _Keeper(keras.callbacks.Callback):
-    """Restores a checkpoint, writes those that are due, and minds signals."""
+class _Validate(keras.callbacks.Callback):
+    """Adds what a function measures to the metrics of a report."""
 
-    def __init__(self, checkpoints: Checkpoints, stored: Stored | None, *, metrics: bool):
+    def __init__(self, validate: Callable[[], dict[str, float]]):
+        super().__init__()
+        self.validate = validate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Before the callbacks that report."""
+        with averaged_weights(self.model):
+            logs.update({f"val_{name}": value for name, value in self.validate().items()})
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Restores a checkpoint, writes those that are due, and minds signals and an early end."""
+
+    def __init__(
+        self, checkpoints: Checkpoints, stored: Stored | None, best: Best | None, *, metrics: bool
+    ):
         super().__init__()
         self.checkpoints = checkpoints
         self.stored = stored
         self.metrics = metrics
+        self.best = best
+        self.enough = False
         self.end = 0
         self.skipped = 0
         self.told = None
@@ -88,6 +112,7 @@ class _Keeper(keras.callbacks.Callback):
             metrics = self.metrics and is_chief(self.model.distribute_strategy)
             self.checkpoints.restore(self.model, self.stored, metrics=metrics)
             self.stored = None
+            self.skipped = int(self.model.optimizer.skipped_steps.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         """Writes a checkpoint if one is due or a signal has come."""
@@ -107,11 +132,12 @@ class _Keeper(keras.callbacks.Callback):
         if skipped > self.skipped:
             self.checkpoints.say(f"{skipped} steps were skipped, their gradients were not finite")
             self.skipped = skipped
-        self._keep(self.end)
+        self._keep(self.end, enough=self.best is not None and self.best.enough)
 
-    def _keep(self, step: int) -> None:
+    def _keep(self, step: int, *, enough: bool = False) -> None:
         strategy = self.model.distribute_strategy
-        told, due = _agreed(strategy, self.told or 0, self.checkpoints.is_due(step))
+        due = self.checkpoints.is_due(step)
+        told, due, self.enough = _agreed(strategy, self.told or 0, due, enough)
         if told or due:
             self.checkpoints.save(self.model, step, write=is_chief(strategy))
         if told:
@@ -147,14 +173,14 @@ class _Signals:
         )
 
 
-def _agreed(strategy: tf.distribute.Strategy, told: int, due: bool) -> tuple[int, bool]:
+def _agreed(strategy: tf.distribute.Strategy, told: int, *flags: bool) -> tuple:
     """The same answer on every worker, since all must stop, and keep, after the same step."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return told, due
-    flags = tf.constant([told == signal.SIGTERM, told == signal.SIGINT, due], tf.int32)
-    terminated, interrupted, due = _sum_over_workers(strategy)(flags).numpy()
+        return told, *flags
+    flags = tf.constant([told == signal.SIGTERM, told == signal.SIGINT, *flags], tf.int32)
+    terminated, interrupted, *flags = _sum_over_workers(strategy)(flags).numpy()
     told = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
-    return int(told), bool(due)
+    return int(told), *map(bool, flags)
 
 
 @functools.cache

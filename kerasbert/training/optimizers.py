@@ -1,6 +1,8 @@
 """The optimizers and learning-rate schedules that BERT's family is trained with."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import keras
 from keras import ops
@@ -111,6 +113,26 @@ OPTIMIZERS = {"adamw": adamw, "lamb": lamb}
 
 def _averaging(momentum: float | None) -> dict:
     return {} if momentum is None else {"use_ema": True, "ema_momentum": momentum}
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """While this lasts, a model's weights are their moving averages, if its optimizer has them."""
+    optimizer = model.optimizer
+    steps = int(optimizer.iterations.numpy()) - int(optimizer.skipped_steps.numpy())
+    if not optimizer.use_ema or steps == 0:
+        yield
+        return
+    averages = optimizer._model_variables_moving_average
+    weights = model.trainable_variables
+    before = [variable.numpy() for variable in weights]
+    for variable in weights:
+        variable.assign(averages[optimizer._get_variable_index(variable)].numpy())
+    try:
+        yield
+    finally:
+        for variable, value in zip(weights, before, strict=True):
+            variable.assign(value)
 
 
 @keras.saving.register_keras_serializable("kerasbert")

@@ -1,6 +1,7 @@
 """Progress bars: on a terminal they move, in a log they are a line now and then."""
 
 import sys
+import time
 
 import keras
 from tqdm import tqdm
@@ -41,7 +42,7 @@ class Bar(tqdm):
 
 
 class TrainingBar(keras.callbacks.Callback):
-    """A bar over the steps of one or more calls of `fit`.
+    """A bar over the steps of one or more calls of `fit`, with loss and examples and tokens/s.
 
     Args:
         description: what is being done.
@@ -51,15 +52,27 @@ class TrainingBar(keras.callbacks.Callback):
     def __init__(self, description: str, steps: int):
         super().__init__()
         self.bar = Bar(description, steps, "step")
+        self._first = None
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
         done = int(self.model.optimizer.iterations.numpy())
-        if logs and "loss" in logs:
-            self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}", refresh=False)
+        self.bar.set_postfix_str(self._state(logs or {}), refresh=False)
         self.bar.update(done - self.bar.n)
 
-    def on_train_end(self, logs=None):
-        """Leaves the bar's last state."""
-        if self.bar.n >= self.bar.total:
-            self.bar.close()
+    def _state(self, logs: dict) -> str:
+        parts = [f"loss {float(logs['loss']):.3f}"] if "loss" in logs else []
+        if "tokens" in logs:
+            now = time.monotonic(), int(logs["examples"]), int(logs["tokens"])
+            self._first = self._first or now  # the first step compiles
+            seconds, examples, tokens = (a - b for a, b in zip(now, self._first, strict=True))
+            if seconds > 0:
+                parts += [
+                    f"{examples / seconds:,.0f} examples/s",
+                    f"{tokens / seconds:,.0f} tokens/s",
+                ]
+        return ", ".join(parts)
+
+    def close(self):
+        """Leaves the bar's last state on the terminal."""
+        self.bar.close()

@@ -10,8 +10,10 @@ import keras
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.training import curves
+from kerasbert.training.global_batch import SEEN
 
 CONFIG, METRICS, CURVES, MODEL = "config.json", "metrics.jsonl", "curves.png", "model"
+EVENTS, BEST = "tensorboard", "best"
 
 
 class RunDirectory:
@@ -20,7 +22,9 @@ class RunDirectory:
         config.json      the settings
         checkpoints/     the state to go on from
         metrics.jsonl    a JSON object for every report
+        tensorboard/     the same as TensorBoard's events
         curves.png       their picture
+        best/            the model of the best report, until the run has ended
         model/           the trained model, when the run has ended well
 
     Args:
@@ -63,6 +67,11 @@ class RunDirectory:
         """Where the picture of the metrics goes."""
         return self.path / CURVES
 
+    @property
+    def best(self) -> pathlib.Path:
+        """Where the best model so far is."""
+        return self.path / BEST
+
     def report(self, **values) -> None:
         """Appends one line to the metrics."""
         with open(self.path / METRICS, "a", encoding="utf-8") as file:
@@ -73,7 +82,8 @@ class RunDirectory:
         if not (self.path / METRICS).exists():
             return []
         with open(self.path / METRICS, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            # A process that was killed may have left half a line.
+            return [json.loads(line) for line in file if line.endswith("\n")]
 
 
 class ReportMetrics(keras.callbacks.Callback):
@@ -89,11 +99,26 @@ class ReportMetrics(keras.callbacks.Callback):
         self.run = run
         self.title = title
         self._start = time.monotonic()
+        self._events = None
 
     def on_epoch_end(self, epoch, logs=None):
         """Reports step, seconds and metrics."""
         step = int(self.model.optimizer.iterations.numpy())
         seconds = round(time.monotonic() - self._start, 3)
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        self.run.report(step=step, seconds=seconds, **metrics)
+        counts = {name: int(logs[name]) for name in SEEN if name in logs}
+        metrics = {name: float(value) for name, value in logs.items() if name not in SEEN}
+        self.run.report(step=step, seconds=seconds, **counts, **metrics)
+        self._write_events(step, {**counts, **metrics})
         curves.draw(self.run.reports(), self.run.curves, self.title)
+
+    def _write_events(self, step: int, values: dict) -> None:
+        import tensorflow as tf
+
+        self._events = self._events or tf.summary.create_file_writer(str(self.run.path / EVENTS))
+        # `tf.summary.scalar` needs TensorBoard's package; its files don't.
+        summary = tf.compat.v1.Summary()
+        for name, value in values.items():
+            summary.value.add(tag=name, simple_value=value)
+        with self._events.as_default():
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
+        self._events.flush()

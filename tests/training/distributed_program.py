@@ -77,12 +77,13 @@ def trained_state(model):
     return flat([*model.trainable_variables, *kept])
 
 
-def pretrain(strategy, optimizer):
+def pretrain(strategy, optimizer, accumulation_steps):
     """20 steps on uneven weights; then one with a NaN and one with an infinite weight."""
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = tiny_pretrainer()
-        model.compile(optimizer())
+        model.backbone.gradient_checkpointing = accumulation_steps > 1
+        model.compile(optimizer(), accumulation_steps=accumulation_steps, layer_decay=0.9)
     before = flat(model.trainable_variables)
     data = examples()
     history = model.fit(dataset(data), epochs=10, steps_per_epoch=2, verbose=0).history
@@ -96,16 +97,18 @@ def pretrain(strategy, optimizer):
         "moved": np.abs(replicas[0] - before).max(),
         "weights": replicas,
         "losses": history["loss"],
+        "mlm_losses": history["mlm_logits_loss"],
+        "accuracies": history["mlm_logits_accuracy"],
         "state": np.stack([state, trained_state(model)]),
         "skipped": int(model.optimizer.skipped_steps.numpy()),
     }
 
 
-def bad_gradient(strategy):
+def bad_gradient(strategy, float16=False):
     """What three steps make of a variable: the second has an infinite gradient on one replica."""
     with strategy.scope():
         variable = keras.Variable(np.ones(2, "float32"))
-        optimizer = exact_updates(keras.optimizers.SGD(1.0))
+        optimizer = exact_updates(keras.optimizers.SGD(1.0), float16=float16)
         optimizer.build([variable])
 
     @tf.function
@@ -113,13 +116,14 @@ def bad_gradient(strategy):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         last = replica == strategy.num_replicas_in_sync - 1
         gradient = tf.where(last & wrong, np.float32(np.inf), 0.5 / strategy.num_replicas_in_sync)
-        optimizer.apply([tf.stack([gradient, 0.0])], [variable])
+        optimizer.apply([optimizer.scale_loss(tf.stack([gradient, 0.0]))], [variable])
 
     seen = []
     for wrong in (False, True, False):
         strategy.run(step, args=(tf.constant(wrong),))
         seen.append(copies(strategy, [variable]))
-    return np.stack(seen)
+    scale = [float(optimizer.loss_scale.factor.numpy())] if float16 else []
+    return np.stack(seen), scale
 
 
 def linear(strategy, kind):
@@ -152,14 +156,17 @@ def main(mode, out):
         strategy = make_strategy("none")
     else:
         strategy = make_strategy("mirrored", int(mode))
-    optimizers = {
-        "sgd": lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.5),
-        "adamw": lambda: adamw(1e-2, clip_norm=0.5, ema=0.9),
+    runs = {
+        "sgd": (lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.5), 1),
+        "adamw": (lambda: adamw(1e-2, clip_norm=0.5, ema=0.9), 1),
+        # 3 pieces of a replica's 8, 4 or 2 rows: some are empty.
+        "pieces": (lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.5), 3),
     }
     found = {"replicas": strategy.num_replicas_in_sync}
-    for name, optimizer in optimizers.items():
-        found |= {f"{name}_{k}": v for k, v in pretrain(strategy, optimizer).items()}
-    found["bad_gradient"] = bad_gradient(strategy)
+    for name, run in runs.items():
+        found |= {f"{name}_{k}": v for k, v in pretrain(strategy, *run).items()}
+    found["bad_gradient"], _ = bad_gradient(strategy)
+    found["bad_float16"], found["loss_scale"] = bad_gradient(strategy, float16=True)
     if mode in ("1", "2"):
         found["linear_exact"] = linear(strategy, ExactModel)
         found["linear_keras"] = linear(strategy, keras.Model)

@@ -164,7 +164,7 @@ def test_damaged_checkpoint_is_named_and_passed_over(three, lines, file, damage)
     damage(three.directory / name(3) / file)
     assert three.newest().step == 2
     (line,) = lines
-    assert line.startswith("checkpoint is damaged, the one before it is used: ")
+    assert line.startswith("checkpoint is damaged and passed over: ")
     assert str(three.directory / name(3)) in line
 
 

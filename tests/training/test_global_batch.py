@@ -83,7 +83,9 @@ def test_weights_and_losses_are_those_of_one_device(runs, mode, optimizer, limit
     assert len(weights) == (int(mode) if mode.isdigit() else 1)
     for replica in weights:
         np.testing.assert_allclose(replica, one[f"{optimizer}_weights"][0], rtol=0, atol=limit)
-    np.testing.assert_allclose(run[f"{optimizer}_losses"], one[f"{optimizer}_losses"], rtol=1e-6)
+    for name in ("losses", "mlm_losses", "accuracies"):
+        found, expected = (of[f"{optimizer}_{name}"] for of in (run, one))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", SHARED_OUT)
@@ -91,6 +93,15 @@ def test_average_is_that_of_one_device(runs, mode):
     np.testing.assert_allclose(
         runs[mode]["adamw_state"][0], runs["1"]["adamw_state"][0], rtol=0, atol=2e-5
     )
+
+
+@pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
+def test_a_batch_in_pieces_is_the_whole_batch(runs, mode):
+    whole, run = runs["1"], runs[mode]
+    for replica in run["pieces_weights"]:
+        np.testing.assert_allclose(replica, whole["sgd_weights"][0], rtol=0, atol=1e-6)
+    for name in ("losses", "mlm_losses", "accuracies"):
+        np.testing.assert_allclose(run[f"pieces_{name}"], whole[f"sgd_{name}"], rtol=1e-5)
 
 
 def test_any_model_is_exact(runs):
@@ -103,7 +114,7 @@ def test_plain_keras_is_not_exact(runs):
 
 
 @pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "pieces"])
 def test_a_bad_sample_weight_changes_nothing(runs, mode, optimizer):
     before, after = runs[mode][f"{optimizer}_state"]
     assert np.isfinite(before).all()
@@ -112,11 +123,17 @@ def test_a_bad_sample_weight_changes_nothing(runs, mode, optimizer):
 
 
 @pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
-def test_a_bad_gradient_of_one_replica_changes_no_replica(runs, mode):
-    seen = runs[mode]["bad_gradient"]  # (step, replica, 2)
+@pytest.mark.parametrize("kind", ["bad_gradient", "bad_float16"])
+def test_a_bad_gradient_of_one_replica_changes_no_replica(runs, mode, kind):
+    seen = runs[mode][kind]  # (step, replica, 2)
     np.testing.assert_array_equal(seen[..., 1], np.ones(seen.shape[:2]))
     expected = np.broadcast_to([[0.5], [0.5], [0.0]], seen.shape[:2])
     np.testing.assert_allclose(seen[..., 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["1", *SHARED_OUT])
+def test_a_bad_gradient_of_one_replica_halves_the_loss_scale(runs, mode):
+    assert runs[mode]["loss_scale"].tolist() == [2.0**14]
 
 
 # === Dropout ===

@@ -1,0 +1,80 @@
+import pytest
+
+from kerasbert import InputError
+from kerasbert.training.best import Best
+from kerasbert.training.run_directory import RunDirectory
+
+
+class Saved:
+    """Stands in for a model: what it saves says when."""
+
+    class optimizer:  # noqa: N801
+        use_ema = False
+
+        class iterations:  # noqa: N801
+            numpy = staticmethod(lambda: 1)
+
+        skipped_steps = iterations
+
+    def __init__(self):
+        self.trainable_variables = []
+
+    def save_to_preset(self, path):
+        path.mkdir(parents=True)
+        (path / "weights").write_text(path.name)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "run", {})
+
+
+def reported(run, metric, values, patience=0):
+    best = Best(run, metric, patience)
+    best.set_model(Saved())
+    enough = []
+    for step, value in enumerate(values, start=1):
+        run.report(step=step, **{metric: value})
+        best.on_epoch_end(0)
+        enough.append(best.enough)
+    return best, enough
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "step"),
+    [
+        ("val_loss", [3.0, 1.0, 2.0, 1.0], 2),
+        ("val_accuracy", [0.3, 0.1, 0.5, 0.4], 3),
+        ("val_perplexity", [9.0, 8.0, 7.0], 3),
+    ],
+)
+def test_the_best_is_kept_and_moved(run, metric, values, step):
+    best, enough = reported(run, metric, values)
+    assert not any(enough)
+    assert [path.name for path in run.best.iterdir()] == [f"step-{step:010d}"]
+    assert best.report["step"] == step
+    best.move_to(run.model)
+    assert (run.model / "weights").read_text() == f"step-{step:010d}"
+    assert not run.best.exists()
+
+
+def test_patience(run):
+    _, enough = reported(run, "val_f1", [0.1, 0.4, 0.3, 0.4, 0.9], patience=2)
+    assert enough == [False, False, False, True, False]
+
+
+def test_a_run_that_comes_by_again_writes_the_same(run):
+    reported(run, "val_f1", [0.1, 0.2])
+    run.best.joinpath("step-0000000003").mkdir()
+    reported_again = Best(run, "val_f1")
+    reported_again.set_model(Saved())
+    run.report(step=3, val_f1=0.9)
+    reported_again.on_epoch_end(0)
+    assert [path.name for path in run.best.iterdir()] == ["step-0000000003"]
+    assert (run.best / "step-0000000003" / "weights").exists()
+
+
+def test_unknown_metric_is_named(run):
+    run.report(step=1, seconds=0.1, loss=2.0)
+    with pytest.raises(InputError, match="no metric 'val_f1' to monitor; there are loss"):
+        _ = Best(run, "val_f1", 1).enough
