@@ -11,6 +11,9 @@ Features (int32, all of them: a bool input breaks `fit` under tf.distribute)
 `mask_positions`   (batch, masked)             where to predict tokens; unused places point at 0
 =================  ==========================  ====================================================
 
+An export's signature `tokens` takes `lengths`, int32 (batch,), the real tokens of each row, in
+place of `padding_mask`.
+
 Raw text (string)
 
 =================  ==========================  ====================================================
@@ -41,6 +44,7 @@ TOKEN_IDS = "token_ids"
 PADDING_MASK = "padding_mask"
 SEGMENT_IDS = "segment_ids"
 MASK_POSITIONS = "mask_positions"
+LENGTHS = "lengths"
 
 TEXT = "text"
 TEXT_PAIR = "text_pair"

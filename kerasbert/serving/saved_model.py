@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ def write(
     metadata: dict,
     *,
     resources: Sequence = (),
+    signatures: Mapping[str, tuple[dict, Callable[..., dict]]],
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -37,6 +38,8 @@ def write(
         inputs: names of the inputs, raw keys of `kerasbert.features`; their shapes are as there.
         variables: Keras variables that `function` reads.
         resources: what `function` uses that is no variable, such as a tokenizer's model.
+        signatures: further ones by name: the specs of their tensors by name, and the function of
+            them.
         metadata: stored as `assets.extra/kerasbert.json`; JSON types.
         check: load it in a fresh process and compare its answers with `function`'s.
         overwrite: replace what is at `path`.
@@ -51,9 +54,13 @@ def write(
     module.weights = [variable.value for variable in variables]
     module.resources = list(resources)
     module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
+    concrete = {
+        name: tf.function(one, autograph=False).get_concrete_function(**tensors)
+        for name, (tensors, one) in signatures.items()
+    }
     with files.new_directory(path, overwrite=overwrite) as directory:
-        signatures = {"serving_default": module.serve}
-        tf.saved_model.save(module, str(directory), signatures=signatures)
+        concrete["serving_default"] = module.serve
+        tf.saved_model.save(module, str(directory), signatures=concrete)
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
         versions = {"tensorflow": tf.__version__}

@@ -58,6 +58,9 @@ class Task(ExactModel):
 
     # === What a task says about itself ===
 
+    #: What an only output is called in an export's signature `tokens`.
+    output_name = "logits"
+
     #: The entries of `head_config` that say what the head's weights mean.
     head_facts: tuple[str, ...] = ()
 
@@ -453,6 +456,9 @@ class Task(ExactModel):
     def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
         """Writes a SavedModel that takes raw strings and runs under TensorFlow Serving.
 
+        Its second signature, `tokens`, takes ready features with `lengths`, int32 (batch,), the
+        real tokens of each row, in place of the mask, and gives the model's outputs.
+
         It appears under `path` when it is complete and, unless `check` is off, has given the same
         answers as this model in a fresh process.
 
@@ -465,11 +471,17 @@ class Task(ExactModel):
             InputError: `path` exists, or can't be written.
             RuntimeError: the check failed; nothing is left at `path`.
         """
+        import tensorflow as tf
+
         from kerasbert.serving import saved_model
 
         if self.tokenizer is None:
             raise InputError(f"{self.name} has no tokenizer, so it can't be exported to take text")
         inputs, function = self.serving_signature()
+        tokens = {
+            name: tf.TensorSpec(shape, tf.int32, name=name)
+            for name, shape in self._token_inputs().items()
+        }
         metadata = {
             "task": type(self).__name__,
             "inputs": inputs,
@@ -484,9 +496,30 @@ class Task(ExactModel):
             self.variables,
             metadata,
             resources=self.tokenizer.resources,
+            signatures={"tokens": (tokens, self._of_tokens)},
             check=check,
             overwrite=overwrite,
         )
+
+    def _token_inputs(self) -> dict[str, tuple]:
+        """The shapes of ready features, with lengths for the mask.
+
+        A server that puts requests of different lengths together fills every tensor up with its
+        own first element, so that a mask would be wrong.
+        """
+        shapes = {feature.name: tuple(feature.shape) for feature in self.inputs}
+        rows = shapes.pop(keys.PADDING_MASK)[:-1]
+        return {**shapes, keys.LENGTHS: rows}
+
+    def _of_tokens(self, lengths, **features) -> dict:
+        """The model's outputs by name, float32."""
+        import tensorflow as tf
+
+        width = tf.shape(features[keys.TOKEN_IDS])[-1]
+        features[keys.PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
+        outputs = self(features, training=False)
+        outputs = outputs if isinstance(outputs, dict) else {self.output_name: outputs}
+        return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
 
 
 def _is_under(path: str, name: str) -> bool:

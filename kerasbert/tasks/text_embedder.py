@@ -127,6 +127,8 @@ class TextEmbedder(Task):
         if long_text:
             check_chunks(self.sequence_length, max_chunks, chunk_overlap)
 
+    output_name = "embedding"
+
     @classmethod
     def from_preset(cls, directory, *, layers=None, backbone=None, **rest):
         """As in `Task`, with a backbone that gives the layers that are asked for.

@@ -47,8 +47,7 @@ def launch(workers: int) -> dict:
         InputError: a worker failed; the message says which and how to go on.
         Interrupted: the workers stopped because of a signal.
     """
-    cluster = {"worker": [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]}
-    processes = [_start(cluster, index) for index in range(workers)]
+    processes = [_start(cluster) for cluster in clusters(workers)]
 
     def pass_on(kind, frame):
         told.append(kind)
@@ -80,15 +79,24 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _start(cluster: dict, index: int) -> subprocess.Popen:
-    task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+def clusters(workers: int) -> list[dict]:
+    """`TF_CONFIG` of each of so many workers on this machine."""
+    addresses = [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]
+    return [
+        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        for index in range(workers)
+    ]
+
+
+def _start(cluster: dict) -> subprocess.Popen:
     arguments = [*sys.argv, "--strategy=multiworker"]
+    first = cluster["task"]["index"] == 0
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(task), _LAUNCHED: "1"},
+        env={**os.environ, "TF_CONFIG": json.dumps(cluster), _LAUNCHED: "1"},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE if index == 0 else subprocess.DEVNULL,
-        stderr=None if index == 0 else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if first else subprocess.DEVNULL,
+        stderr=None if first else subprocess.DEVNULL,
         text=True,
         start_new_session=True,  # the terminal's Ctrl-C reaches this process, which passes it on
     )

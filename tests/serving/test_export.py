@@ -111,6 +111,22 @@ def test_ops_are_known_to_servers(exported, exported_pair):
         assert not {op for op in used if op.startswith(("Xla", "PyFunc", "EagerPyFunc"))}
 
 
+def test_ready_tokens(exported_pair):
+    task, directory = exported_pair
+    texts = ["a cat", "x", ""]
+    ask = tf.saved_model.load(str(directory)).signatures["tokens"]
+    features = dict(task.text_features(texts, texts[::-1]))
+    expected = task(features, training=False)
+    lengths = tf.reduce_sum(features.pop("padding_mask"), axis=1)
+    np.testing.assert_allclose(ask(**features, lengths=lengths)["logits"], expected, atol=1e-5)
+    # A server that batches rows of different lengths fills them up with their first element.
+    filled = {
+        name: tf.concat([rows, tf.repeat(rows[:, :1], 3, axis=1)], axis=1)
+        for name, rows in features.items()
+    }
+    np.testing.assert_allclose(ask(**filled, lengths=lengths)["logits"], expected, atol=1e-5)
+
+
 def test_nothing_asks_for_xla(exported):
     graph = signature(exported)[0].graph_def
     holders = itertools.chain(

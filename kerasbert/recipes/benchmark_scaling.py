@@ -1,0 +1,126 @@
+"""One worker against several, each on a core of its own: how much of the added cores arrives."""
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes.training import say
+from kerasbert.tasks import Pretrainer
+from kerasbert.training.launch import clusters
+from kerasbert.training.optimizers import adamw
+from kerasbert.training.strategies import make_strategy, sharded
+
+_WARM_UP = 3
+_MASKED_SHARE = 0.15
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkScalingOptions:
+    """Options of `benchmark_scaling`."""
+
+    preset: str = option("bert_small", help="the architecture")
+    batch_size: int = option(8, help="examples a step of each worker")
+    sequence_length: int = option(128, help="tokens an example")
+    vocabulary_size: int = option(8_000, help="pieces")
+    steps: int = option(8, help="steps that are timed")
+    repeats: int = option(3, help="how often each number of workers is timed, in turns")
+    workers: int = option(2, help="the most workers; needs as many cores")
+
+
+def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
+    """Times pretraining steps (MLM and NSP) with the same batch for every worker.
+
+    Returns:
+        Examples a second by the number of workers, and the efficiency: what several reach of so
+        many times the rate of one.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if not 2 <= options.workers <= len(cores):
+        raise InputError(f"--workers must be from 2 to the {len(cores)} cores that are there")
+    rates = {1: [], options.workers: []}
+    for _ in range(options.repeats):
+        for workers, found in rates.items():
+            found.append(_time(workers, cores, options))
+            say(f"{workers} worker{'s' * (workers > 1)}: {found[-1]:.1f} examples/s")
+    one, several = (statistics.median(found) for found in rates.values())
+    return {
+        "examples_per_second": {str(workers): found for workers, found in rates.items()},
+        "efficiency": round(several / (options.workers * one), 3),
+    }
+
+
+def _time(workers: int, cores: list[int], options: BenchmarkScalingOptions) -> float:
+    """Examples a second of so many workers together."""
+    program = (
+        "import sys; from kerasbert.recipes import benchmark_scaling as b; b.work(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", program, json.dumps(dataclasses.asdict(options))]
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, "TF_CONFIG": json.dumps(cluster), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda core=core: os.sched_setaffinity(0, {core}),
+        )
+        for core, cluster in zip(cores, clusters(workers), strict=False)
+    ]
+    outputs = [process.communicate() for process in processes]
+    for process, (_, errors) in zip(processes, outputs, strict=True):
+        if process.returncode:
+            raise InputError(f"a worker failed: {errors.strip().splitlines()[-1]}")
+    return float(outputs[0][0].splitlines()[-1])
+
+
+def work(options: str) -> None:
+    """What a worker does; prints the rate of all together.
+
+    Args:
+        options: `BenchmarkScalingOptions` as JSON.
+    """
+    options = BenchmarkScalingOptions(**json.loads(options))
+    strategy = make_strategy("multiworker")
+    batch_size = options.batch_size * strategy.num_replicas_in_sync
+    with strategy.scope():
+        config = BackboneConfig.from_preset(
+            options.preset, vocabulary_size=options.vocabulary_size, pooler=True
+        )
+        model = Pretrainer(Backbone(config), sequence_length=options.sequence_length)
+        model.compile(adamw(1e-4))
+    data = sharded(_batches(options, batch_size))
+    model.fit(data, steps_per_epoch=_WARM_UP, verbose=0)
+    start = time.monotonic()
+    model.fit(data, steps_per_epoch=options.steps, verbose=0)
+    print(batch_size * options.steps / (time.monotonic() - start))
+
+
+def _batches(options: BenchmarkScalingOptions, batch_size: int):
+    """One batch of random tokens, again and again."""
+    import tensorflow as tf
+
+    numbers = np.random.default_rng(0)
+    length, masked = options.sequence_length, round(_MASKED_SHARE * options.sequence_length)
+
+    def ids(limit, *shape):
+        return numbers.integers(limit, size=(batch_size, *shape)).astype("int32")
+
+    features = {
+        keys.TOKEN_IDS: ids(options.vocabulary_size, length),
+        keys.PADDING_MASK: np.ones((batch_size, length), "int32"),
+        keys.SEGMENT_IDS: ids(2, length),
+        keys.MASK_POSITIONS: ids(length, masked),
+    }
+    labels = {keys.MLM_LOGITS: ids(options.vocabulary_size, masked), keys.NSP_LOGITS: ids(2)}
+    weights = {name: np.ones(label.shape, "float32") for name, label in labels.items()}
+    return tf.data.Dataset.from_tensors((features, labels, weights)).repeat()
