@@ -41,6 +41,17 @@ def shared_path(*parts: str) -> pathlib.Path:
     return path
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="run the tests marked full, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out and not config.getoption("--full"):
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def shared():
     return shared_path

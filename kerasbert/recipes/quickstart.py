@@ -90,7 +90,7 @@ class _Quickstart:
             "pretraining": pretrained["held_out"],
             "classification": {
                 name: classifier[name]
-                for name in ("accuracy", "majority_baseline", "validation_examples")
+                for name in ("accuracy", "baseline", "validation_examples")
             },
             "classes": classifier["classes"],
             "guesses": guesses,
@@ -309,7 +309,7 @@ def _summary(result: dict) -> str:
             "classification",
             classification["accuracy"],
             "majority class",
-            classification["majority_baseline"],
+            classification["baseline"]["accuracy"],
         ),
     ]
     lines = ["accuracy on documents never trained on"]

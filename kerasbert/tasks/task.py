@@ -143,7 +143,8 @@ class Task(ExactModel):
 
     def get_compile_config(self) -> dict:
         """As in `ExactModel`, and `layer_decay`."""
-        return {**super().get_compile_config(), "layer_decay": self.layer_decay}
+        config = super().get_compile_config()
+        return config and {**config, "layer_decay": self.layer_decay}
 
     # === Examples ===
 

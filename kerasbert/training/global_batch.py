@@ -312,7 +312,8 @@ class ExactModel(keras.Model):
 
     def get_compile_config(self) -> dict:
         """Keras's, and `accumulation_steps`."""
-        return {**super().get_compile_config(), "accumulation_steps": self.accumulation_steps}
+        config = super().get_compile_config()  # None if it was not compiled
+        return config and {**config, "accumulation_steps": self.accumulation_steps}
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as before `save`, when Keras loads a whole model."""

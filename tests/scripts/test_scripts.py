@@ -76,6 +76,7 @@ def chain(corpus_files, tmp_path_factory):
     return results
 
 
+@pytest.mark.full  # the README's programs are the same chain
 def test_chain(chain):
     assert chain["build_vocab"]["documents"] == chain["prepare_corpus"]["documents"] == 20
     assert chain["pretrain"]["steps"] == 4
@@ -93,6 +94,7 @@ def test_missing_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_finished_run(chain):
     child = run("pretrain", corpus=chain["paths"]["corpus"], output=chain["paths"]["run"])
     assert_refused(child, "that run has ended")
@@ -111,6 +113,7 @@ def test_help_names_every_flag():
         assert " ".join(field.metadata["help"].split()) in shown
 
 
+@pytest.mark.full
 def test_killed_run_leaves_no_model(chain):
     output = chain["root"] / "killed"
     flags = {"corpus": chain["paths"]["corpus"], "output": output, "steps": 100_000}

@@ -165,7 +165,9 @@ def foreign_ops(directory):
     return {node.op for node in nodes if not hasattr(tf.raw_ops, node.op)} - names
 
 
-@pytest.mark.parametrize("how", POOLINGS)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=[] if how == "mean" else pytest.mark.full) for how in POOLINGS]
+)
 def test_learns_what_only_a_later_chunk_says(make, how):
     filler = "the river and the road " * 4
     texts = [filler + word for word in ("cat good", "good dog", "cat bad", "bad dog")] * 8

@@ -71,7 +71,8 @@ def test_loss_is_over_the_choices_there_are(task):
 
 def test_learns_by_heart(task):
     task.compile(adamw(1e-2))
-    task.fit(X, RIGHT, batch_size=4, epochs=60, verbose=0)
+    often = {name: list(column) * 20 for name, column in X.items()}
+    task.fit(often, RIGHT * 20, batch_size=4, epochs=3, verbose=0)
     assert task.score(X, RIGHT) == {"accuracy": 1.0}
     chosen = task.choose(TEXTS, CHOICES)
     assert [choice for choice, _ in chosen] == ["a river", "bad", "it", "x"]
@@ -149,6 +150,6 @@ def test_any_strings(exported, rows):
     texts, choices = zip(*rows, strict=True)
     for found, own in zip(client(text=texts, choices=choices), choices, strict=True):
         real = [bool(choice) for choice in own]
-        assert sum(found["scores"]) == pytest.approx(any(real), abs=1e-5)
+        assert sum(found["scores"]) == pytest.approx(float(any(real)), abs=1e-5)
         assert (found["choice"] == -1) == (not any(real))
         assert found["choice"] == -1 or real[found["choice"]]
