@@ -1,4 +1,4 @@
-"""Measures a model on labelled texts or on a corpus."""
+"""Measures a model, or predictions, on examples, or a model on a corpus."""
 
 from kerasbert import cli
 

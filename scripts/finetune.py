@@ -1,4 +1,4 @@
-"""Fine-tunes a pretrained model to classify texts or pairs of texts."""
+"""Trains a pretrained model on examples of a task."""
 
 from kerasbert import cli
 

@@ -16,8 +16,10 @@ from kerasbert.data import json_lines
 from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
 
-_TEXT_COLUMNS = ("text", "sentence", "text_a", "sentence1")
-_PAIR_COLUMNS = ("text_pair", "text_b", "sentence2")
+_COLUMNS = {
+    keys.TEXT: ("text", "sentence", "text_a", "sentence1"),
+    keys.TEXT_PAIR: ("text_pair", "text_b", "sentence2"),
+}
 _TFDS = "tfds:"
 
 
@@ -80,10 +82,11 @@ def read_table(
 ) -> list[tuple[int, dict]]:
     """Reads a file whose first line names its columns (TSV, CSV), or JSON lines.
 
-    TSV is split at tabs and nowhere else (as GLUE's files are); CSV may quote.
+    TSV is split at tabs and nowhere else (as GLUE's files are); CSV may quote. The lines of a text
+    file are its rows, with one column, `text`.
 
     Args:
-        path: `.tsv`, `.csv` or `.jsonl`.
+        path: `.tsv`, `.csv`, `.jsonl` or `.txt`.
         column_names: the columns of a TSV or CSV file whose first line is a row already.
         problems: where rows with too few or too many columns are noted; None: they raise.
 
@@ -93,20 +96,27 @@ def read_table(
     Raises:
         InputError: a file that can't be read or is empty, a malformed line; with the line number.
     """
-    path = pathlib.Path(path)
     problems = problems or Problems(path, strict=True)
-    if path.suffix not in _READERS:
-        raise InputError(f"{path}: expected a name that ends in {', '.join(sorted(_READERS))}")
-    try:
-        rows = list(_READERS[path.suffix](path, column_names, problems))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+    rows = list(iterate_table(path, column_names=column_names, problems=problems))
     if not rows:
         noted = "; ".join(problems.lines)
         raise InputError(f"{path}: has no examples" + (f" ({noted})" if noted else ""))
     return rows
+
+
+def iterate_table(
+    path: str | os.PathLike, *, column_names: Sequence[str] | None = None, problems: Problems
+) -> Iterator[tuple[int, dict]]:
+    """As `read_table`, one row after the other; perhaps none."""
+    path = pathlib.Path(path)
+    if path.suffix not in _READERS:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(sorted(_READERS))}")
+    try:
+        yield from _READERS[path.suffix](path, column_names, problems)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
 
 
 def read_examples(
@@ -183,6 +193,61 @@ def read_examples(
     return Examples(values, labels, str(source), lines, problems, format.classes)
 
 
+def read_texts(
+    path: str | os.PathLike, *, text_column: str | None = None, strict: bool = False
+) -> Examples:
+    """Reads texts without labels.
+
+    Args:
+        path: see `read_table`.
+        text_column: see `read_examples`.
+        strict: raise at the first empty text.
+
+    Raises:
+        InputError: as in `read_table`; there is no such column; no text is left.
+    """
+    problems = Problems(path, strict=strict)
+    rows = read_table(path, problems=problems)
+    column = find_column(keys.TEXT, list(rows[0][1]), text_column, path)
+    lines, texts = [], []
+    for line, row in rows:
+        try:
+            texts.append(_text(row.get(column), keys.TEXT))
+        except _LeftOut as problem:
+            problems.note(line, str(problem))
+            continue
+        lines.append(line)
+    if not texts:
+        raise InputError(f"{path}: no text is left: {'; '.join(problems.lines)}")
+    return Examples({keys.TEXT: texts}, [], str(path), lines, problems)
+
+
+def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> str:
+    """The column with the values of a key, of those that are there.
+
+    Args:
+        key: such as `text`.
+        there: the columns.
+        wanted: the name that the column must have; None: one of the usual names.
+        source: the file.
+
+    Raises:
+        InputError: it is not there.
+    """
+    found = wanted or _first(_COLUMNS.get(key, (key,)), there)
+    if found not in there:
+        raise _no_column(found, key, there, source)
+    return found
+
+
+def _no_column(column: str | None, name: str, there: Sequence[str], source) -> InputError:
+    asked = f"column {column!r}" if column else f"{name} column known by its name"
+    return InputError(
+        f"{source}: has no {asked}; it has {', '.join(map(str, there))} "
+        f"(--{name}_column names another)"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Format:
     """Where the parts of an example are, and what its label is.
@@ -206,19 +271,15 @@ class _Format:
     def find_columns(self, there: Sequence[str], source) -> dict[str, str]:
         """The columns of an example's parts, of those that are there."""
         found = dict(self.columns)
-        found[keys.TEXT] = found[keys.TEXT] or _first(_TEXT_COLUMNS, there)
+        found[keys.TEXT] = found[keys.TEXT] or _first(_COLUMNS[keys.TEXT], there)
         if not self.is_single:
-            found[keys.TEXT_PAIR] = found[keys.TEXT_PAIR] or _first(_PAIR_COLUMNS, there)
+            found[keys.TEXT_PAIR] = found[keys.TEXT_PAIR] or _first(_COLUMNS[keys.TEXT_PAIR], there)
         if found[keys.TEXT_PAIR] is None:
             del found[keys.TEXT_PAIR]
         found["label"] = found["label"] or "label"
         for name, column in found.items():
             if column not in there:
-                asked = f"column {column!r}" if column else "text column known by its name"
-                raise InputError(
-                    f"{source}: has no {asked}; it has {', '.join(map(str, there))} "
-                    f"(--{name}_column names another)"
-                )
+                raise _no_column(column, name, there, source)
         return found
 
 
@@ -372,4 +433,10 @@ def _json_lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict
                 yield number, json_lines.parse(path, number, line)
 
 
-_READERS = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines}
+def _lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            yield number, {keys.TEXT: line.rstrip("\r\n")}
+
+
+_READERS = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".txt": _lines}

@@ -1,63 +1,63 @@
-"""Model + data -> metrics."""
+"""Model + data, or predictions + data -> metrics."""
 
-import collections
 import dataclasses
 
 from kerasbert import zoo
+from kerasbert.data.columns import read_columns
 from kerasbert.data.corpus import Corpus
-from kerasbert.data.examples import read_examples
 from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.squad import read_predictions, read_squad
 from kerasbert.errors import InputError
+from kerasbert.metrics import entities, squad
 from kerasbert.options import option
-from kerasbert.tasks import Pretrainer, TextClassifier
+from kerasbert.recipes.jobs import DataOptions, job_of
+from kerasbert.tasks import Pretrainer, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
+class EvaluateOptions(DataOptions):
     """Options of `evaluate`."""
 
-    model: str = option(help="the model directory, such as RUN/model")
-    data: str = option(
-        help="labelled texts (.tsv, .csv, .jsonl) for a classifier, a corpus directory for a "
-        "pretrained model"
+    model: str | None = option(None, help="the model directory, such as RUN/model")
+    predictions: str | None = option(
+        None, help="instead: answers in the format of --metric's official script"
     )
-    text_column: str | None = option(None, help="as in finetune.py")
-    text_pair_column: str | None = option(None, help="as in finetune.py")
-    label_column: str = option("label", help="as in finetune.py")
+    no_answer: str | None = option(
+        None, help="with --predictions: SQuAD 2.0's probabilities that there is no answer"
+    )
+    metric: str | None = option(None, help="with --predictions: squad1, squad2 or seqeval")
+    data: str = option(
+        help="examples of the model's task, as in finetune.py; a corpus directory for a pretrained "
+        "model"
+    )
     batch_size: int = option(64, help="examples at a time")
     batches: int = option(32, help="batches of a corpus that are looked at")
     seed: int = option(1, help="decides the masks and pairs that are drawn from a corpus")
 
 
 def evaluate(options: EvaluateOptions) -> dict:
-    """Measures a model on data that suits its task."""
-    model = zoo.load_task(options.model, *_EVALUATORS)
+    """Measures a model, or somebody's predictions, on data."""
+    if (options.model is None) == (options.predictions is None):
+        raise InputError("give --model, or --predictions with --metric")
+    if options.predictions:
+        if options.metric not in _METRICS:
+            known = ", ".join(_METRICS)
+            raise InputError(f"--metric must be one of {known}, found {options.metric!r}")
+        return {"data": options.data, **_METRICS[options.metric](options)}
+    model = zoo.load_task(options.model, Task)
     model.compile()
-    return {
-        "model": options.model,
-        "data": options.data,
-        **_EVALUATORS[type(model)](model, options),
-    }
+    found = _pretrainer if isinstance(model, Pretrainer) else _task
+    return {"model": options.model, "data": options.data, **found(model, options)}
 
 
-def _classifier(model: TextClassifier, options: EvaluateOptions) -> dict:
-    examples = read_examples(
-        options.data,
-        text_column=options.text_column,
-        text_pair_column=options.text_pair_column,
-        label_column=options.label_column,
-    )
-    examples.check_classes(model.classes)
-    metrics = model.evaluate(
-        examples.texts,
-        examples.labels,
-        batch_size=options.batch_size,
-        verbose=0,
-        return_dict=True,
-    )
-    ((_, majority),) = collections.Counter(examples.labels).most_common(1)
-    baseline = {"majority_baseline": majority / len(examples)}
-    return {"examples": len(examples), **metrics, **baseline}
+def _task(model: Task, options: EvaluateOptions) -> dict:
+    work = job_of(model)
+    examples = work.examples(options.data, options)
+    if work.takes("classes"):
+        examples.check_classes(model.classes)
+    scores = work.scores(model, examples)
+    baseline = work.baseline(examples, examples)
+    return {"examples": len(examples), **scores, "baseline": baseline}
 
 
 def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
@@ -76,4 +76,33 @@ def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
     return model.evaluate(batches.dataset(steps=options.batches), verbose=0, return_dict=True)
 
 
-_EVALUATORS = {TextClassifier: _classifier, Pretrainer: _pretrainer}
+# === Predictions ===
+
+
+def _squad1(options: EvaluateOptions) -> dict:
+    questions = read_squad(options.data, strict=options.strict)
+    right = [label["text"] for label in questions.labels]
+    if not all(right):
+        raise InputError(f"{options.data}: has questions without an answer; --metric=squad2")
+    return squad.evaluate_v1(right, read_predictions(options.predictions, questions.ids))
+
+
+def _squad2(options: EvaluateOptions) -> dict:
+    questions = read_squad(options.data, strict=options.strict)
+    right = [label["text"] for label in questions.labels]
+    answers = read_predictions(options.predictions, questions.ids)
+    no_answer = options.no_answer and read_predictions(options.no_answer, questions.ids, float)
+    return squad.evaluate_v2(right, answers, no_answer)
+
+
+def _seqeval(options: EvaluateOptions) -> dict:
+    right, found = (
+        read_columns(path, scheme="any") for path in (options.data, options.predictions)
+    )
+    for name, one in (("words", lambda read: read.texts), ("sentences", len)):
+        if one(right) != one(found):
+            raise InputError(f"{options.predictions}: has other {name} than {options.data}")
+    return entities.entity_scores(right.labels, found.labels)
+
+
+_METRICS = {"squad1": _squad1, "squad2": _squad2, "seqeval": _seqeval}

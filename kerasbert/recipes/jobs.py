@@ -1,0 +1,335 @@
+"""The kinds of data that models are fine-tuned on: how each is read, learnt, scored and answered.
+
+A program takes `--task`, a name in `JOBS`; everything that differs between tasks is here.
+"""
+
+import collections
+import dataclasses
+import inspect
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.data.choices import read_choices
+from kerasbert.data.columns import read_columns
+from kerasbert.data.examples import Examples, read_examples, read_texts
+from kerasbert.data.pairs import read_pairs
+from kerasbert.data.squad import read_squad
+from kerasbert.errors import InputError
+from kerasbert.metrics import classification, entities, squad
+from kerasbert.options import option
+from kerasbert.recipes.training import say
+from kerasbert.tasks import (
+    MaskedLM,
+    MultipleChoice,
+    Pretrainer,
+    QuestionAnswerer,
+    Task,
+    TextClassifier,
+    TextEmbedder,
+    TokenClassifier,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Options of every program that reads examples."""
+
+    text_column: str | None = option(None, help="default: text, sentence, text_a or sentence1")
+    text_pair_column: str | None = option(
+        None, help="default: text_pair, text_b or sentence2, if there is one"
+    )
+    label_column: str | None = option(
+        None, help="default: label; of columns of words the number of the column, default the last"
+    )
+    column_names: str | None = option(
+        None, help="the columns, between commas, of a .tsv or .csv whose first line is an example"
+    )
+    label_separator: str | None = option(
+        None, help="what stands between several labels; default: they are a list in JSON"
+    )
+    highest_score: float = option(1.0, help="of pairs for embedding: STS has 5")
+    glue: str | None = option(None, help="the file is of this GLUE task, such as sst2")
+    strict: bool = option(False, help="stop at the first example that would be left out")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One kind of data.
+
+    Attributes:
+        task: the model.
+        read: from a path to examples.
+        facts: what the training examples say about the model: arguments of its constructor.
+        baseline: from training and validation examples to the scores, by the names of
+            `Task.score`, that a constant answer reaches.
+        answer: from a model and raw columns to a JSON object for each example.
+        metric: the one that is reported first.
+        problem_type: of a `TextClassifier`.
+    """
+
+    task: type[Task]
+    read: Callable[[str, DataOptions], Examples]
+    facts: Callable[[Examples], dict]
+    baseline: Callable[[Examples, Examples], dict]
+    answer: Callable[[Task, Mapping[str, Sequence]], list[dict]]
+    metric: str
+    problem_type: str | None = None
+
+    def examples(self, path: str, options: DataOptions) -> Examples:
+        """Reads a file, and says what was left out."""
+        examples = self.read(path, options)
+        examples.problems.report(say)
+        return examples
+
+    def takes(self, argument: str) -> bool:
+        """Whether the model's constructor has an argument of this name."""
+        return argument in inspect.signature(self.task.__init__).parameters
+
+    def scores(self, model: Task, examples: Examples) -> dict[str, float]:
+        """Keras's metrics of compiled models, and the task's official ones over all examples."""
+        labels = examples.labels or None
+        found = {}
+        if isinstance(model, QuestionAnswerer):  # as long as the threshold is not set, it may be
+            if not all(label["text"] for label in labels):
+                return model.tune_threshold(examples.texts, labels)
+        else:
+            found = model.evaluate(examples.texts, labels, verbose=0, return_dict=True)
+        return {**found, **model.score(examples.texts, labels)}
+
+
+# === Texts with labels ===
+
+
+def _read_labelled(problem_type: str):
+    def read(path: str, options: DataOptions) -> Examples:
+        return read_examples(
+            path,
+            text_column=options.text_column,
+            text_pair_column=options.text_pair_column,
+            label_column=options.label_column,
+            column_names=_names(options.column_names),
+            problem_type=problem_type,
+            label_separator=options.label_separator,
+            glue=options.glue,
+            strict=options.strict,
+        )
+
+    return read
+
+
+def _names(joined: str | None) -> list[str] | None:
+    return joined.split(",") if joined else None
+
+
+def _classified(problem_type: str):
+    def facts(train: Examples) -> dict:
+        classes = {} if problem_type == "regression" else {"classes": train.classes}
+        return {**classes, "problem_type": problem_type, "pair": keys.TEXT_PAIR in train.texts}
+
+    return facts
+
+
+def _majority_class(train: Examples, validation: Examples) -> dict:
+    classes = train.classes
+    ((majority, _),) = collections.Counter(train.labels).most_common(1)
+    right = np.array([classes.index(label) for label in validation.labels])
+    guesses = np.full_like(right, classes.index(majority))
+    return classification.single_label(right, guesses, len(classes))
+
+
+def _majority_set(train: Examples, validation: Examples) -> dict:
+    ((majority, _),) = collections.Counter(map(tuple, train.labels)).most_common(1)
+
+    def targets(sets):
+        return np.array([[name in own for name in train.classes] for own in sets], int)
+
+    return classification.multi_label(
+        targets(validation.labels), targets([majority] * len(validation))
+    )
+
+
+def _mean_value(train: Examples, validation: Examples) -> dict:
+    right = np.array(validation.labels, float).reshape(len(validation), -1)
+    mean = np.array(train.labels, float).reshape(len(train), -1).mean(axis=0)
+    return {"mse": float(np.mean((right - mean) ** 2))}
+
+
+def _classify(model: TextClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
+    return model.classify(dict(columns))
+
+
+def _labelled(problem_type: str, metric: str, baseline) -> Job:
+    return Job(
+        TextClassifier,
+        _read_labelled(problem_type),
+        _classified(problem_type),
+        baseline,
+        _classify,
+        metric,
+        problem_type,
+    )
+
+
+# === Words ===
+
+
+def _read_words(path: str, options: DataOptions) -> Examples:
+    column = -1 if options.label_column is None else options.label_column
+    try:
+        column = int(column)
+    except ValueError:
+        raise InputError(f"--label_column must be a number here, found {column!r}") from None
+    return read_columns(path, label_column=column, strict=options.strict)
+
+
+def _majority_tag(train: Examples, validation: Examples) -> dict:
+    tags = collections.Counter(itertools.chain.from_iterable(train.labels))
+    ((majority, _),) = tags.most_common(1)
+    guesses = [[majority] * len(own) for own in validation.labels]
+    found = {"accuracy": entities.accuracy(validation.labels, guesses)}
+    if entities.are_entity_tags(train.classes):
+        found["f1"] = entities.entity_scores(validation.labels, guesses)["f1"]
+    return found
+
+
+def _tag(model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
+    words = columns[keys.WORDS] if keys.WORDS in columns else model.split(columns[keys.TEXT])
+    return [
+        {
+            "words": list(own),
+            "labels": [label for label, _ in found],
+            "scores": [round(score, 4) for _, score in found],
+        }
+        for own, found in zip(words, model.tag([list(own) for own in words]), strict=True)
+    ]
+
+
+# === Questions ===
+
+
+def _read_questions(path: str, options: DataOptions) -> Examples:
+    return read_squad(path, strict=options.strict)
+
+
+def _no_answer(train: Examples, validation: Examples) -> dict:
+    right = [label["text"] for label in validation.labels]
+    nothing = [""] * len(validation)
+    if all(right):
+        return squad.evaluate_v1(right, nothing)
+    found = squad.evaluate_v2(right, nothing)
+    return {name: found[name] for name in ("exact_match", "f1")}
+
+
+def _answer(model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
+    found = model.answer(columns[keys.QUESTION], columns[keys.CONTEXT])
+    return [
+        {"answer": one.text, "score": round(one.score, 4), "start": one.start, "end": one.end}
+        for one, *_ in found
+    ]
+
+
+# === Choices, pairs, texts alone ===
+
+
+def _read_choices(path: str, options: DataOptions) -> Examples:
+    return read_choices(path, strict=options.strict)
+
+
+def _majority_place(train: Examples, validation: Examples) -> dict:
+    ((majority, _),) = collections.Counter(train.labels).most_common(1)
+    return {"accuracy": float(np.mean(np.array(validation.labels) == majority))}
+
+
+def _choose(model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
+    found = model.choose(columns[keys.TEXT], columns[keys.CHOICES])
+    return [{"answer": choice, "score": round(score, 4)} for choice, score in found]
+
+
+def _read_pairs(path: str, options: DataOptions) -> Examples:
+    columns = {
+        keys.TEXT: options.text_column,
+        keys.TEXT_PAIR: options.text_pair_column,
+        "score": options.label_column,
+    }
+    return read_pairs(
+        path,
+        columns={name: column for name, column in columns.items() if column},
+        column_names=_names(options.column_names),
+        highest_score=options.highest_score,
+        strict=options.strict,
+    )
+
+
+def _pairing(train: Examples) -> dict:
+    return {"objective": "similarity" if train.labels else "contrastive"}
+
+
+def _embed(model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
+    vectors = model.embed(columns[keys.TEXT])
+    return [{"embedding": [round(float(x), 6) for x in vector]} for vector in vectors]
+
+
+def _read_texts(path: str, options: DataOptions) -> Examples:
+    return read_texts(path, text_column=options.text_column, strict=options.strict)
+
+
+def _fill(model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
+    return [
+        {"masks": [[{"token": t, "score": round(s, 4)} for t, s in mask] for mask in masks]}
+        for masks in model.fill_mask(list(columns[keys.TEXT]))
+    ]
+
+
+def _nothing(*_) -> dict:
+    return {}
+
+
+JOBS = {
+    "text_classification": _labelled("single_label_classification", "accuracy", _majority_class),
+    "multi_label": _labelled("multi_label_classification", "micro_f1", _majority_set),
+    "regression": _labelled("regression", "pearson", _mean_value),
+    "token_classification": Job(
+        TokenClassifier,
+        _read_words,
+        lambda train: {"classes": train.classes},
+        _majority_tag,
+        _tag,
+        "f1",
+    ),
+    "question_answering": Job(
+        QuestionAnswerer, _read_questions, _nothing, _no_answer, _answer, "f1"
+    ),
+    "multiple_choice": Job(
+        MultipleChoice, _read_choices, _nothing, _majority_place, _choose, "accuracy"
+    ),
+    "embedding": Job(TextEmbedder, _read_pairs, _pairing, _nothing, _embed, "spearman"),
+    "masked_lm": Job(MaskedLM, _read_texts, _nothing, _nothing, _fill, "perplexity"),
+}
+
+
+def job(name: str) -> Job:
+    """The job of `--task`.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in JOBS:
+        raise InputError(f"--task must be one of {', '.join(JOBS)}, found {name!r}")
+    return JOBS[name]
+
+
+def job_of(model: Task) -> Job:
+    """The job that a model does.
+
+    Raises:
+        InputError: it does none.
+    """
+    if isinstance(model, Pretrainer):
+        return JOBS["masked_lm"]
+    for job in JOBS.values():
+        if type(model) is job.task and getattr(model, "problem_type", None) == job.problem_type:
+            return job
+    raise InputError(f"there is no job for a {type(model).__name__}")

@@ -1,0 +1,149 @@
+"""Model + file -> file of answers."""
+
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+
+from kerasbert import features as keys
+from kerasbert import zoo
+from kerasbert.data.columns import read_columns, write_columns
+from kerasbert.data.examples import find_column, iterate_table
+from kerasbert.data.problems import Problems
+from kerasbert.data.squad import read_squad, write_predictions
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes.jobs import Job, job_of
+from kerasbert.tasks import Task, TextClassifier
+from kerasbert.training.progress import Bar
+
+_CONLL = ".conll"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Options of `predict`."""
+
+    model: str = option(help="the model directory, such as RUN/model")
+    input: str = option(
+        help="texts: .txt (one a line), .tsv, .csv, .jsonl with the task's columns (text, "
+        "text_pair, words, question, context, choices); SQuAD's .json; words in columns, .conll"
+    )
+    output: str = option(
+        help=".jsonl, an object for every example; or as official scripts read it: .json of "
+        "answers, .conll of tags"
+    )
+    text_column: str | None = option(None, help="default: text, sentence, text_a or sentence1")
+    batch_size: int = option(64, help="examples at a time")
+
+
+def predict(options: PredictOptions) -> dict:
+    """Answers all examples of a file, in their order; goes on where it was cut off."""
+    model = zoo.load_task(options.model, Task)
+    work = job_of(model)
+    output = pathlib.Path(options.output)
+    if output.exists():
+        raise InputError(f"{output} exists already; choose another --output or remove it")
+    if output.suffix not in (".jsonl", ".json", _CONLL):
+        raise InputError(f"--output must end in .jsonl, .json or {_CONLL}, found {output.name}")
+    part = output.with_name(f"{output.name}.part")
+    done = _whole_lines(part)
+    examples = itertools.islice(_examples(model, options), done, None)
+    bar = Bar("predict", None, "example")
+    bar.update(done)
+    try:
+        with open(part, "a", encoding="utf-8") as file:
+            while batch := list(itertools.islice(examples, options.batch_size)):
+                for line in _answers(work, model, batch):
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.flush()
+                bar.update(len(batch))
+    except OSError as error:
+        raise InputError(f"{part} can't be written: {error.strerror}") from None
+    finally:
+        bar.close()
+    _finish(part, output)
+    return {"output": str(output), "examples": bar.n, "found_done": done}
+
+
+def _whole_lines(path: pathlib.Path) -> int:
+    """How many lines an earlier run has written; half a line at the end is cut off."""
+    if not path.exists():
+        return 0
+    with open(path, "r+b") as file:
+        count = end = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            count, end = count + 1, end + len(line)
+        file.truncate(end)
+    return count
+
+
+# === Examples ===
+
+
+def _examples(model: Task, options: PredictOptions) -> Iterator[dict]:
+    """Raw values of every example by their keys, and `id` where there is one."""
+    path = pathlib.Path(options.input)
+    if path.suffix == ".json":
+        questions = read_squad(path, with_answers=False)
+        return _rows({"id": questions.ids, **questions.texts})
+    if path.suffix == _CONLL:
+        return _rows(read_columns(path, label_column=None).texts)
+    return _from_table(path, _wanted(model), options.text_column)
+
+
+def _rows(columns: dict) -> Iterator[dict]:
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def _wanted(model: Task) -> tuple[str, ...]:
+    if isinstance(model, TextClassifier):
+        return (keys.TEXT, keys.TEXT_PAIR) if model.pair else (keys.TEXT,)
+    return {
+        "QuestionAnswerer": (keys.QUESTION, keys.CONTEXT),
+        "MultipleChoice": (keys.TEXT, keys.CHOICES),
+    }.get(type(model).__name__, (keys.TEXT,))
+
+
+def _from_table(path: pathlib.Path, wanted: tuple, text_column: str | None) -> Iterator[dict]:
+    for line, row in iterate_table(path, problems=Problems(path, strict=True)):
+        there = list(row)
+        if wanted == (keys.TEXT,) and keys.WORDS in there:
+            columns = {keys.WORDS: keys.WORDS}
+        else:
+            names = {keys.TEXT: text_column}
+            columns = {key: find_column(key, there, names.get(key), path) for key in wanted}
+        example = {key: row[column] for key, column in columns.items()}
+        if missing := [key for key, value in example.items() if value is None]:
+            raise InputError(f"{path}:{line}: has no {missing[0]!r}")
+        yield {**({"id": row["id"]} if "id" in row else {}), **example}
+
+
+# === Answers ===
+
+
+def _answers(work: Job, model: Task, batch: list[dict]) -> list[dict]:
+    columns = {key: [example[key] for example in batch] for key in batch[0] if key != "id"}
+    return [
+        {**({"id": example["id"]} if "id" in example else {}), **answer}
+        for example, answer in zip(batch, work.answer(model, columns), strict=True)
+    ]
+
+
+def _finish(part: pathlib.Path, output: pathlib.Path) -> None:
+    """Puts the answers in their final form and place."""
+    if output.suffix == ".jsonl":
+        os.replace(part, output)
+        return
+    with open(part, encoding="utf-8") as file:
+        answers = [json.loads(line) for line in file]
+    needed = ("words", "labels") if output.suffix == _CONLL else ("id", "answer")
+    if any(key not in answer for answer in answers for key in needed):
+        raise InputError(f"{output}: answers of this task on this file can only be .jsonl")
+    columns = ([answer[key] for answer in answers] for key in needed)
+    (write_columns if output.suffix == _CONLL else write_predictions)(output, *columns)
+    part.unlink()

@@ -1,0 +1,195 @@
+"""Every task of the README's table, trained from one encoder -> the table.
+
+Beside each result stands what a constant answer reaches and, with `--peers`, what transformers
+(PyTorch) reaches from the same weights with the same batches, schedule and optimizer.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+from kerasbert import files, zoo
+from kerasbert.data.squad import read_squad
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.jobs import job
+from kerasbert.recipes.training import say
+
+_HELD_OUT_ARTICLES = 5  # of SQuAD's file every so-and-so-manieth article
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskResultsOptions:
+    """Options of `task_results`."""
+
+    data: str = option(help="the directory of the tasks' files, see docs/tasks.md")
+    init: str = option(help="the encoder that all start from")
+    output: str = option(help="the directory of the runs; rows that are there are not done again")
+    rows: list[str] = option([], help="some rows only; may be repeated")
+    peers: bool = option(False, help="train the same with transformers, too (extra dev)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        task: a name in `kerasbert.recipes.jobs.JOBS`.
+        train: the file to train on.
+        validation: the file to measure on.
+        flags: further options of `finetune`.
+    """
+
+    task: str
+    train: str
+    validation: str
+    flags: dict
+
+
+ROWS = {
+    "SST-2": Row(
+        "text_classification",
+        "glue-sst2/train.tsv",
+        "glue-sst2/dev.tsv",
+        {"epochs": 1, "sequence_length": 64, "learning_rate": 1e-4},
+    ),
+    "RTE": Row(
+        "text_classification",
+        "glue-rte/train.tsv",
+        "glue-rte/dev.tsv",
+        {"epochs": 3, "sequence_length": 128, "learning_rate": 1e-4, "glue": "rte"},
+    ),
+    "STS-B": Row(
+        "regression",
+        "stsb/stsb-en-train.csv",
+        "stsb/stsb-en-dev.csv",
+        {
+            "epochs": 3,
+            "sequence_length": 64,
+            "learning_rate": 1e-4,
+            "column_names": "text,text_pair,label",
+        },
+    ),
+    "WNUT-17": Row(
+        "token_classification",
+        "wnut17/wnut17train.conll",
+        "wnut17/emerging.test.annotated",
+        {"epochs": 4, "sequence_length": 128, "learning_rate": 2e-4},
+    ),
+    "SQuAD 2 (split)": Row(
+        "question_answering",
+        "squad2-dev-split-elgeish/dev-v2.0.json",
+        "squad2-dev-split-elgeish/dev-v2.0.json",
+        {"epochs": 2, "sequence_length": 256, "learning_rate": 2e-4, "batch_size": 16},
+    ),
+    "ChnSentiCorp": Row(
+        "text_classification",
+        "chnsenticorp/train.tsv",
+        "chnsenticorp/dev.tsv",
+        {"epochs": 1, "sequence_length": 128, "learning_rate": 1e-4},
+    ),
+}
+
+
+def task_results(options: TaskResultsOptions) -> dict:
+    """Trains what is not there yet; prints the table."""
+    if unknown := set(options.rows) - set(ROWS):
+        raise InputError(f"--rows: no row {min(unknown)!r}; there are {', '.join(ROWS)}")
+    output = pathlib.Path(options.output)
+    found = {}
+    for name in options.rows or ROWS:
+        directory = output / name.replace(" ", "_")
+        path = directory / "result.json"
+        if not path.exists():
+            result = _train(ROWS[name], options, directory)
+            files.write_json(path, result)
+        found[name] = files.read_json(path)
+        if options.peers and "peer" not in found[name]:
+            found[name]["peer"] = _peer(ROWS[name], options, directory)
+            files.write_json(path, found[name])
+        say(json.dumps({name: found[name]}))
+    if squad := found.get("SQuAD 2 (split)"):
+        found |= _xquad(pathlib.Path(options.data), squad["model"])
+    for line in _table(found):
+        say(line)
+    return {"output": str(output), "rows": found}
+
+
+def _options(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> FinetuneOptions:
+    train, validation = (pathlib.Path(options.data) / file for file in (row.train, row.validation))
+    if row.task == "question_answering":
+        train, validation = _split(train, output)
+    return FinetuneOptions(
+        **{"batch_size": 32, **row.flags},
+        task=row.task,
+        init=options.init,
+        train=str(train),
+        validation=str(validation),
+        output=str(output / "run"),
+    )
+
+
+def _train(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
+    output.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    result = finetune(_options(row, options, output))
+    result["seconds"] = round(time.monotonic() - start)
+    return result
+
+
+def _peer(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
+    from kerasbert.recipes import transformers_peer
+
+    return transformers_peer.train(_options(row, options, output), output / "peer")
+
+
+def _split(path: pathlib.Path, output: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Cuts a SQuAD file, of which only one half is published with answers, by articles."""
+    articles = files.read_json(path)["data"]
+    parts = {"train": [], "held_out": []}
+    for place, article in enumerate(articles):
+        parts["train" if place % _HELD_OUT_ARTICLES else "held_out"].append(article)
+    paths = []
+    for name, part in parts.items():
+        paths.append(output / f"{name}.json")
+        files.write_json(paths[-1], {"data": part})
+    return tuple(paths)
+
+
+def _xquad(data: pathlib.Path, model: str) -> dict:
+    """What the model of SQuAD 2 makes of XQuAD, which it has not seen and always has an answer."""
+    answerer = zoo.load(model)
+    answerer.no_answer_threshold = None
+    found = {}
+    for language in ("en", "de", "zh"):
+        path = data / "xquad" / f"xquad.{language}.json"
+        if path.exists():
+            examples = read_squad(path)
+            scores = answerer.score(examples.texts, examples.labels)
+            baseline = job("question_answering").baseline(examples, examples)
+            found[f"XQuAD {language}"] = {
+                "task": "question_answering",
+                "f1": scores["f1"],
+                "scores": scores,
+                "baseline": baseline,
+            }
+    return found
+
+
+def _table(found: dict) -> list[str]:
+    lines = ["| data | task | metric | constant answer | kerasbert | transformers |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, result in found.items():
+        metric = job(result["task"]).metric
+        values = (result["baseline"], result["scores"], result.get("peer", {}))
+        shown = " | ".join(_shown(of.get(metric)) for of in values)
+        lines.append(f"| {name} | {result['task']} | {metric} | {shown} |")
+    return lines
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if abs(value) > 1 else f"{100 * value:.1f}"

@@ -1,0 +1,272 @@
+"""Every `--task` of finetune.py, evaluate.py and predict.py on small files."""
+
+import json
+
+import pytest
+
+from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM
+from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
+from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.jobs import JOBS
+from kerasbert.recipes.predict import PredictOptions, predict
+
+
+def table(header, *rows):
+    return "\n".join(["\t".join(header), *("\t".join(row) for row in rows)]) + "\n"
+
+
+def questions():
+    contexts = ("the cat sees a dog", "a good bird likes it")
+    qas = [
+        {"id": "q0", "question": "who sees", "answers": [{"text": "cat", "answer_start": 4}]},
+        {"id": "q1", "question": "what is good", "answers": []},
+    ]
+    paragraphs = [{"context": c, "qas": [q]} for c, q in zip(contexts, qas, strict=True)]
+    return json.dumps({"data": [{"title": "", "paragraphs": paragraphs}]})
+
+
+#: By task: file name and content, what to predict on, and the keys of an answer.
+FILES = {
+    "text_classification": (
+        "t.tsv",
+        table(("text", "label"), ("a good cat", "good"), ("a bad dog", "bad"), ("the cat", "good")),
+        ("in.txt", "a cat\nthe dog\n"),
+        {"label", "scores"},
+    ),
+    "multi_label": (
+        "t.tsv",
+        table(("text", "label"), ("a good cat", "good,cat"), ("a dog", "dog"), ("it", "")),
+        ("in.txt", "a cat\nthe dog\n"),
+        {"predicted", "scores"},
+    ),
+    "regression": (
+        "t.tsv",
+        table(
+            ("sentence1", "sentence2", "label"),
+            ("a cat", "the cat", "1.5"),
+            ("a dog", "it", "0"),
+            ("it", "it", "3"),
+        ),
+        ("in.tsv", table(("sentence1", "sentence2"), ("a", "b"), ("a", "a"))),
+        {"value"},
+    ),
+    "token_classification": (
+        "t.conll",
+        "the O\ncat B-pet\n\na O\ngood O\ndog B-pet\n\n",
+        ("in.txt", "the cat\na dog likes it\n"),
+        {"words", "labels", "scores"},
+    ),
+    "question_answering": (
+        "t.json",
+        questions(),
+        ("in.json", questions()),
+        {"id", "answer", "score", "start", "end"},
+    ),
+    "multiple_choice": (
+        "t.jsonl",
+        '{"text": "a cat", "choices": ["sees", "dog", "it"], "label": 0}\n'
+        '{"text": "the dog", "choices": ["bad", "good"], "label": 1}\n',
+        ("in.jsonl", '{"text": "a cat", "choices": ["sees", "dog"]}\n' * 2),
+        {"answer", "score"},
+    ),
+    "embedding": (
+        "t.tsv",
+        table(
+            ("text", "text_pair", "score"),
+            ("a cat", "the cat", "5"),
+            ("a", "dog", "1"),
+            ("x", "y", "0"),
+        ),
+        ("in.txt", "a cat\nthe dog\n"),
+        {"embedding"},
+    ),
+    "masked_lm": (
+        "t.txt",
+        "the cat sees a good dog\na bad bird likes it and the dog likes it\n",
+        ("in.txt", "the [MASK] sees\na [MASK] [MASK]\n"),
+        {"masks"},
+    ),
+}
+FLAGS = {"multi_label": {"label_separator": ","}, "embedding": {"highest_score": 5.0}}
+
+
+@pytest.fixture(scope="module")
+def init(tokenizer, tmp_path_factory):
+    path = tmp_path_factory.mktemp("init") / "model"
+    config = BackboneConfig(
+        vocabulary_size=tokenizer.vocabulary_size,
+        num_layers=1,
+        hidden_dim=8,
+        num_heads=2,
+        intermediate_dim=12,
+        max_sequence_length=24,
+        pooler=True,
+    )
+    MaskedLM(Backbone(config), tokenizer=tokenizer).save_to_preset(path)
+    return path
+
+
+def write(directory, name, content):
+    path = directory / name
+    path.write_text(content, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module", params=JOBS)
+def trained(request, init, tmp_path_factory):
+    name, directory = request.param, tmp_path_factory.mktemp(request.param)
+    file, content, *_ = FILES[name]
+    data = write(directory, file, content)
+    options = FinetuneOptions(
+        task=name,
+        init=str(init),
+        train=data,
+        validation=data,
+        epochs=2,
+        batch_size=2,
+        output=str(directory / "run"),
+        **FLAGS.get(name, {}),
+    )
+    return name, directory, data, finetune(options)
+
+
+def test_every_job_has_its_files():
+    assert FILES.keys() == JOBS.keys()
+
+
+def test_trains_scores_and_answers(trained):
+    name, directory, data, result = trained
+    work = JOBS[name]
+    assert result[work.metric] == result["scores"][work.metric]
+    assert result["baseline"].keys() <= result["scores"].keys()
+
+    again = evaluate(EvaluateOptions(model=result["model"], data=data, **FLAGS.get(name, {})))
+    for score, value in result["scores"].items():
+        assert again[score] == pytest.approx(value, abs=1e-5, nan_ok=True), score
+
+    _, _, (file, content), keys = FILES[name]
+    output = directory / "out.jsonl"
+    said = predict(
+        PredictOptions(
+            model=result["model"],
+            input=write(directory, file, content),
+            output=str(output),
+            batch_size=1,
+        )
+    )
+    answers = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (len(answers), said["examples"], said["found_done"]) == (2, 2, 0)
+    assert all(answer.keys() == keys for answer in answers)
+
+
+# === Options that only some tasks have ===
+
+
+def labelled(init, directory, **changes):
+    file, content, *_ = FILES["text_classification"]
+    facts = {
+        "init": str(init),
+        "train": write(directory, file, content),
+        "batch_size": 2,
+        "epochs": 1,
+        "output": str(directory / "run"),
+    }
+    return FinetuneOptions(**{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "ner"}, "--task must be one of text_classification, .*, found 'ner'"),
+        ({"class_weight": ["good"]}, "--class_weight must be CLASS=WEIGHT, found 'good'"),
+        ({"class_weight": ["nice=2"]}, "'nice' is none of the classes"),
+        ({"task": "masked_lm", "class_weight": ["a=1"]}, "--class_weight: masked_lm has no such"),
+        ({"task": "masked_lm", "long_text": "mean"}, "--long_text: masked_lm has no such thing"),
+        ({"patience": 1}, "--patience needs --monitor"),
+        ({"ema": 1.5}, "--ema must be between 0 and 1"),
+        ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
+        ({"steps_per_execution": 3}, "--steps_per_execution=3 must divide"),
+        ({"monitor": "val_f1"}, "there is no metric 'val_f1' to monitor"),
+    ],
+)
+def test_bad_options(init, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        finetune(labelled(init, tmp_path, **changes))
+
+
+def test_everything_at_once(init, tmp_path):
+    options = labelled(
+        init,
+        tmp_path,
+        validation=str(tmp_path / "t.tsv"),
+        epochs=6,
+        class_weight=["good=2"],
+        label_smoothing=0.1,
+        long_text="mean",
+        freeze_layers=1,
+        layer_decay=0.5,
+        ema=0.5,
+        accumulation_steps=2,
+        steps_per_execution=2,
+        gradient_checkpointing=True,
+        monitor="val_accuracy",
+        patience=1,
+        validation_every=2,
+    )
+    result = finetune(options)
+    reports = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    best = max(reports, key=lambda report: report["val_accuracy"])
+    assert result["steps"] == best["step"]
+    assert result["accuracy"] == best["val_accuracy"]
+    assert len(reports) == reports.index(best) + 2  # one without a better result was enough
+    assert 0 < result["real_tokens"] <= 1
+    assert not (tmp_path / "run/best").exists()
+    assert list((tmp_path / "run/tensorboard").iterdir())
+
+
+def test_dry_run_writes_nothing(init, tmp_path):
+    result = finetune(labelled(init, tmp_path, dry_run=True))
+    assert result["steps"] == 2
+    assert result["seconds_a_step"] > 0
+    assert not (tmp_path / "run").exists()
+
+
+# === Predictions ===
+
+
+def test_prediction_goes_on_where_it_was_cut_off(trained, tmp_path):
+    name, _, _, result = trained
+    if name != "text_classification":
+        pytest.skip("one task is enough")
+    source = write(tmp_path, "in.txt", "a cat\nthe dog\nit\n")
+    options = {"model": result["model"], "input": source, "batch_size": 1}
+    predict(PredictOptions(**options, output=str(tmp_path / "whole.jsonl")))
+    lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "cut.jsonl.part").write_text(lines[0] + lines[1][:5])
+    said = predict(PredictOptions(**options, output=str(tmp_path / "cut.jsonl")))
+    assert said["found_done"] == 1
+    assert (tmp_path / "cut.jsonl").read_text() == "".join(lines)
+    with pytest.raises(InputError, match=r"cut\.jsonl exists already"):
+        predict(PredictOptions(**options, output=str(tmp_path / "cut.jsonl")))
+
+
+def test_official_formats(trained, tmp_path):
+    name, _, data, result = trained
+    suffixes = {
+        "question_answering": ("json", "squad2"),
+        "token_classification": ("conll", "seqeval"),
+    }
+    if name not in suffixes:
+        pytest.skip("there is no official format")
+    suffix, metric = suffixes[name]
+    output = tmp_path / f"out.{suffix}"
+    source = (
+        data if suffix == "json" else write(tmp_path, "in.conll", "the\ncat\n\na\ngood\ndog\n\n")
+    )
+    predict(PredictOptions(model=result["model"], input=source, output=str(output)))
+    found = evaluate(EvaluateOptions(predictions=str(output), data=data, metric=metric))
+    ours = result["scores"]
+    for score in ("f1",) if suffix == "json" else ("f1", "accuracy"):
+        assert found[score] == pytest.approx(ours[score])
+    with pytest.raises(InputError, match="--metric must be one of squad1, squad2, seqeval"):
+        evaluate(EvaluateOptions(predictions=str(output), data=data, metric="bleu"))
