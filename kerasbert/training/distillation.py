@@ -7,6 +7,7 @@ DistilBERT (Sanh et al. 2019); TinyBERT (Jiao et al. 2020); MobileBERT (Sun et a
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -151,7 +152,15 @@ def distil(
             student.compile()
 
 
-def student_from(teacher, num_layers: int):
+def student_from(
+    teacher,
+    num_layers: int,
+    *,
+    dtype=None,
+    sequence_length: int | None = None,
+    head: Mapping[str, Any] | None = None,
+    **facts: Any,
+):
     """A shallower copy of an encoder or a task, with evenly spaced layers of the teacher.
 
     DistilBERT, §3 ("Student initialization"); of 12 layers 6 are 0, 2, 4, 7, 9 and 11, those that
@@ -161,6 +170,11 @@ def student_from(teacher, num_layers: int):
     Args:
         teacher: a `Backbone` or a task.
         num_layers: how many the copy has; from 1 to the teacher's.
+        dtype: a Keras dtype policy for computing; None: the teacher's.
+        sequence_length: of a task; None: the teacher's.
+        head: arguments of a task that are not the teacher's, such as `{"dropout": 0.0}`.
+        **facts: facts of `BackboneConfig` that are not the teacher's and that no weight depends
+            on, such as `dropout=0.0`.
 
     Returns:
         What `teacher` is, smaller.
@@ -175,17 +189,22 @@ def student_from(teacher, num_layers: int):
         raise InputError(
             f"num_layers must be in [{least}, {config.num_layers}], found {num_layers}"
         )
-    small = dataclasses.replace(config, num_layers=num_layers)
-    policy = backbone.embeddings.dtype_policy
+    small = dataclasses.replace(config, num_layers=num_layers, **facts)
+    policy = dtype or backbone.embeddings.dtype_policy
     student = type(backbone)(small, dtype=policy, name=backbone.name)
     if teacher is not backbone:
-        facts = {**teacher.head_config(), "sequence_length": teacher.sequence_length}
-        student = type(teacher)(student, tokenizer=teacher.tokenizer, name=teacher.name, **facts)
-    prefixes = _origins(config, num_layers)
+        student = type(teacher)(
+            student,
+            tokenizer=teacher.tokenizer,
+            sequence_length=sequence_length or teacher.sequence_length,
+            name=teacher.name,
+            **{**teacher.head_config(), **(head or {})},
+        )
+    layers = _origins(config, num_layers)
     weights = {variable.path: variable for variable in teacher.weights}
     for variable in student.weights:
         top, _, rest = variable.path.partition("/")
-        variable.assign(weights[f"{prefixes.get(top, top)}/{rest}"])
+        variable.assign(weights[f"{layers.get(top, top)}/{rest}"])
     return student
 
 
