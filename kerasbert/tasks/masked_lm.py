@@ -39,6 +39,7 @@ class MaskedLM(Task):
 
     head_facts = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
+    outputs_for = keys.MASK_POSITIONS
 
     def __init__(
         self,

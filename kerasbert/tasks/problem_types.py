@@ -22,6 +22,9 @@ class ProblemType(abc.ABC):
         threshold: the score from which on a class is predicted, where several may be.
     """
 
+    #: See `Task.outputs_are`.
+    outputs_are: str
+
     def __init__(self, classes: Sequence[str], threshold: float):
         self.classes = list(classes)
         self.threshold = threshold
@@ -73,6 +76,8 @@ class ProblemType(abc.ABC):
 class SingleLabel(ProblemType):
     """One of the classes: a softmax."""
 
+    outputs_are = "classes"
+
     def loss(self, label_smoothing):
         if label_smoothing:
             return SmoothedCrossentropy(label_smoothing)
@@ -123,6 +128,8 @@ class SingleLabel(ProblemType):
 
 class MultiLabel(ProblemType):
     """Any number of the classes: a sigmoid each."""
+
+    outputs_are = "labels"
 
     def loss(self, label_smoothing):
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
@@ -187,6 +194,8 @@ class MultiLabel(ProblemType):
 
 class Regression(ProblemType):
     """Numbers: the outputs as they are."""
+
+    outputs_are = "numbers"
 
     def loss(self, label_smoothing):
         if label_smoothing:

@@ -70,6 +70,8 @@ class QuestionAnswerer(Task):
         name: the model's name.
     """
 
+    outputs_are = "tokens"
+
     def __init__(
         self,
         backbone: Backbone,

@@ -24,6 +24,8 @@ class ReplacedTokenDetector(Task):
         name: the model's name.
     """
 
+    outputs_are = None
+
     def __init__(
         self,
         backbone: Backbone,

@@ -67,6 +67,13 @@ class Task(ExactModel):
     #: Other tasks whose head, or a part of it, this task can take over.
     heads_from: tuple[str, ...] = ()
 
+    #: What the last axis of the outputs is: "classes", logits of a softmax; "tokens", the same over
+    #: a text's tokens; "labels", logits of sigmoids; "numbers"; a "vector"; None: nothing of those.
+    outputs_are: str | None = "classes"
+
+    #: The feature that has a place for each output; None: there is one output for the whole text.
+    outputs_for: str | None = None
+
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Whether the head stands on the pooled output of such a backbone."""

@@ -153,6 +153,11 @@ class TextClassifier(Task):
             )
         self.pair = False
 
+    @property
+    def outputs_are(self) -> str:
+        """By `problem_type`."""
+        return self.problem.outputs_are
+
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Unless the family's classifiers have a layer of their own."""

@@ -63,6 +63,8 @@ class TextEmbedder(Task):
         name: the model's name.
     """
 
+    outputs_are = "vector"
+
     def __init__(
         self,
         backbone: Backbone,

@@ -48,6 +48,7 @@ class TokenClassifier(Task):
     """
 
     head_facts = ("classes",)
+    outputs_for = keys.PADDING_MASK
 
     def __init__(
         self,

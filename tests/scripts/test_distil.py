@@ -1,0 +1,107 @@
+"""`distil.py`, from a teacher to a smaller student."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from test_resume import checkpoints, end, start, wait_for_checkpoint
+from test_scripts import assert_refused, run
+
+from kerasbert import InputError, TextClassifier, load
+from kerasbert.recipes.distil import DistilOptions, _student, distil
+from kerasbert.recipes.jobs import job_of
+
+
+@pytest.fixture(scope="module")
+def files(tokenizer, tiny_backbone, tmp_path_factory):
+    """A teacher and two files of examples."""
+    root = tmp_path_factory.mktemp("distil")
+    backbone = tiny_backbone(tokenizer, num_layers=2)
+    teacher = TextClassifier(
+        backbone, ["good", "bad"], tokenizer=tokenizer, sequence_length=12, pair=False
+    )
+    teacher.save_to_preset(root / "teacher")
+    for name, things in (("one", ("cat", "dog")), ("two", ("bird", "fish"))):
+        rows = [f"a {word} {thing}\t{word}" for word in ("good", "bad") for thing in things]
+        (root / f"{name}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    return root
+
+
+def flags(files, **more):
+    one, two = str(files / "one.tsv"), str(files / "two.tsv")
+    given = {"teacher": str(files / "teacher"), "train": [one, two], "validation": two}
+    return {**given, "batch_size": 4, "epochs": 2, **more}
+
+
+def test_distil(files):
+    output = files / "run"
+    result = distil(
+        DistilOptions(**flags(files, student_layers=1, hidden="mse", output=str(output)))
+    )
+    student, teacher = load(result["model"]), load(files / "teacher")
+    assert (student.classes, student.sequence_length) == (["good", "bad"], 12)
+    assert student.backbone.config.num_layers == 1
+    assert result["parameters"] == student.count_params() < result["teacher_parameters"]
+    assert result["train_examples"] == 8
+    assert result["steps"] == 4
+    texts = ["a good bird", "a good fish", "a bad bird", "a bad fish"]
+    labels = ["good", "good", "bad", "bad"]
+    for task, scores in ((student, "scores"), (teacher, "teacher_scores")):
+        for name, value in task.score(texts, labels).items():
+            assert result[scores][name] == pytest.approx(value), name
+    assert result["accuracy"] == result["scores"]["accuracy"]
+    reports = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    assert {"hidden_1_loss", "soft_logits_loss", "val_accuracy"} <= reports[-1].keys()
+    assert not (output / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "give either --student, a model, or --student_layers"),
+        ({"student_layers": 1, "student": "bert_tiny"}, "give either --student"),
+        ({"student_layers": 3}, r"num_layers must be in \[1, 2\], found 3"),
+        ({"student_layers": 1, "alpha": 2.0}, "alpha must be in"),
+    ],
+)
+def test_refused(files, tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("student", ["bert_tiny", "teacher"])
+def test_student_to_start_at(files, student):
+    teacher = load(files / "teacher")
+    name = student if student == "bert_tiny" else str(files / student)
+    options = DistilOptions(**flags(files, student=name, dropout=0.25, output="unused"))
+    found = _student(teacher, job_of(teacher), options)
+    assert (found.classes, found.pair, found.sequence_length) == (["good", "bad"], False, 12)
+    config = found.backbone.config
+    assert (config.dropout, config.attention_dropout, found.dropout_rate) == (0.25, 0.25, 0.25)
+    assert config.vocabulary_size == teacher.tokenizer.vocabulary_size
+    texts = ["a good bird", "a bad fish"]
+    same = np.array_equal(found.predict(texts, verbose=0), teacher.predict(texts, verbose=0))
+    assert same == (student == "teacher")
+
+
+def test_stopped_run_goes_on(files):
+    output = files / "stopped"
+    one = files / "one.tsv"
+    words = {"teacher": files / "teacher", "student_layers": 1, "train": one, "output": output}
+    words |= {"epochs": 10, "batch_size": 2, "checkpoint_every_steps": 1, "learning_rate": 1e-4}
+    process = start("distil", **words)
+    wait_for_checkpoint(process, output)
+    process.send_signal(signal.SIGTERM)
+    stopped = end(process)
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert checkpoints(output)
+    child = end(start("distil", **words))
+    assert child.returncode == 0, child.stderr
+    assert "goes on from" in child.stderr
+    result = json.loads(child.stdout.splitlines()[-1])
+    assert result["steps"] == 20
+    assert os.path.isdir(result["model"])
+    assert_refused(run("distil", **words), "that run has ended")
