@@ -49,6 +49,15 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 @contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """While this lasts, what can't be written (a full disk, say) is an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
 def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[pathlib.Path]:
     """A directory that appears under its name only when the block has ended without an error.
 

@@ -94,6 +94,8 @@ def save(
         InputError: the directory exists already or can't be written, or the format has no place for
             something that the model has.
     """
+    import safetensors
+
     from kerasbert.checkpoints import equivalents, layouts
 
     module = _module(format)
@@ -101,8 +103,11 @@ def save(
     if format != "kerasbert":
         layout = layouts.layout_of(config["backbone"]["family"], format)
         config, weights = equivalents.adapt(config, weights, layout)
-    with files.new_directory(directory) as temporary:
-        return module.save(temporary, config, weights, tokenizer)
+    try:
+        with files.writing(directory), files.new_directory(directory) as temporary:
+            return module.save(temporary, config, weights, tokenizer)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{directory} can't be written: {error}") from None
 
 
 __all__ = [

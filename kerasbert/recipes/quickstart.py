@@ -89,8 +89,7 @@ class _Quickstart:
         return {
             "pretraining": pretrained["held_out"],
             "classification": {
-                name: classifier[name]
-                for name in ("accuracy", "baseline", "validation_examples")
+                name: classifier[name] for name in ("accuracy", "baseline", "validation_examples")
             },
             "classes": classifier["classes"],
             "guesses": guesses,

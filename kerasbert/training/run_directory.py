@@ -48,14 +48,12 @@ class RunDirectory:
             )
         if not write:
             return
-        try:
+        with files.writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
             kept = [report for report in self.reports() if report["step"] <= step]
             lines = "".join(json.dumps(report) + "\n" for report in kept)
             files.write_text(self.path / METRICS, lines)
-        except OSError as error:
-            raise InputError(f"{self.path} can't be written: {error.strerror}") from None
 
     @property
     def model(self) -> pathlib.Path:
@@ -74,7 +72,8 @@ class RunDirectory:
 
     def report(self, **values) -> None:
         """Appends one line to the metrics."""
-        with open(self.path / METRICS, "a", encoding="utf-8") as file:
+        path = self.path / METRICS
+        with files.writing(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def reports(self) -> list[dict]:
@@ -109,7 +108,8 @@ class ReportMetrics(keras.callbacks.Callback):
         metrics = {name: float(value) for name, value in logs.items() if name not in SEEN}
         self.run.report(step=step, seconds=seconds, **counts, **metrics)
         self._write_events(step, {**counts, **metrics})
-        curves.draw(self.run.reports(), self.run.curves, self.title)
+        with files.writing(self.run.curves):
+            curves.draw(self.run.reports(), self.run.curves, self.title)
 
     def _write_events(self, step: int, values: dict) -> None:
         import tensorflow as tf

@@ -149,6 +149,66 @@ def dropped(strategy, kind):
     return np.stack(strategy.experimental_local_results(strategy.run(run)))
 
 
+# === What Keras does by itself ===
+
+
+def outcome(function):
+    """What a function returns, or else the name of what it raises."""
+    try:
+        return function()
+    except Exception as error:
+        return type(error).__name__
+
+
+def plain_model(kind=keras.Model, dtype="float32", **optimizer):
+    inputs = keras.Input((2,), dtype=dtype)
+    outputs = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)(
+        keras.ops.cast(inputs, "float32")
+    )
+    model = kind(inputs, outputs)
+    model.compile(keras.optimizers.SGD(1.0, **optimizer), keras.losses.MeanSquaredError("sum"))
+    return model
+
+
+def plain_fit(strategy, kind=keras.Model, dtype="float32", **optimizer):
+    """Where one step of a linear model without loss scaling ends."""
+    with strategy.scope():
+        model = plain_model(kind, dtype, **optimizer)
+    rows = np.ones((4, 2), dtype), np.full((4, 1), 3.0, "float32")
+    data = sharded(tf.data.Dataset.from_tensor_slices(rows).batch(4))
+    model.fit(data, verbose=0)
+    return flat(model.trainable_variables)
+
+
+def scaled(strategy):
+    """A weight after a step of Keras's loss scaling; replica 1 alone has an infinite gradient."""
+    with strategy.scope():
+        variable = keras.Variable(np.ones(1, "float32"))
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0))
+        optimizer.build([variable])
+
+    @tf.function
+    def step():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        optimizer.apply([tf.where(replica == 1, [np.float32(np.inf)], [0.0])], [variable])
+
+    strategy.run(step)
+    return flat([variable])
+
+
+def defects(strategy):
+    """The facts that `kerasbert.training.global_batch` is there for."""
+    accumulation = {"gradient_accumulation_steps": 2}
+    return {
+        "bool_input": outcome(lambda: plain_fit(strategy, dtype="bool")),
+        "bool_input_here": outcome(lambda: plain_fit(strategy, ExactModel, dtype="bool")),
+        "accumulation": outcome(lambda: plain_fit(strategy, **accumulation)),
+        "clipped": plain_fit(strategy, global_clipnorm=1.0),
+        "clipped_here": plain_fit(strategy, ExactModel, global_clipnorm=1.0),
+        "loss_scale": scaled(strategy),
+    }
+
+
 def main(mode, out):
     if mode == "worker":
         strategy = make_strategy("multiworker")
@@ -167,6 +227,11 @@ def main(mode, out):
         found |= {f"{name}_{k}": v for k, v in pretrain(strategy, *run).items()}
     found["bad_gradient"], _ = bad_gradient(strategy)
     found["bad_float16"], found["loss_scale"] = bad_gradient(strategy, float16=True)
+    if mode == "2":
+        found |= {f"defect_{name}": value for name, value in defects(strategy).items()}
+    if mode == "worker":
+        found["defect_workers"] = outcome(lambda: plain_fit(strategy))
+        found["defect_workers_here"] = plain_fit(strategy, ExactModel)
     if mode in ("1", "2"):
         found["linear_exact"] = linear(strategy, ExactModel)
         found["linear_keras"] = linear(strategy, keras.Model)

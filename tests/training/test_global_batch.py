@@ -136,6 +136,50 @@ def test_a_bad_gradient_of_one_replica_halves_the_loss_scale(runs, mode):
     assert runs[mode]["loss_scale"].tolist() == [2.0**14]
 
 
+# === What Keras does by itself: when one of these fails, a way round can go ===
+
+
+def test_keras_takes_no_bool_input_on_several_replicas(runs):
+    assert str(runs["2"]["defect_bool_input"]) == "InvalidArgumentError"
+    assert runs["2"]["defect_bool_input_here"].dtype == "float32"
+
+
+def test_keras_does_not_accumulate_on_several_replicas(runs):
+    assert str(runs["2"]["defect_accumulation"]) in ("RuntimeError", "ValueError")
+
+
+def test_keras_clips_before_it_adds_up(runs):
+    norms = {
+        name: np.linalg.norm(runs["2"][f"defect_{name}"]) for name in ("clipped", "clipped_here")
+    }
+    assert norms["clipped_here"] == pytest.approx(1, abs=1e-5)
+    assert norms["clipped"] > 1.1
+
+
+def test_keras_looks_at_one_replica_when_it_scales_losses(runs):
+    assert not np.isfinite(runs["2"]["defect_loss_scale"]).all()
+
+
+def test_keras_does_not_fit_on_several_workers(runs):
+    for worker in ("worker0", "worker1"):
+        assert runs[worker]["defect_workers"].dtype.kind == "U"  # the name of an error
+        assert runs[worker]["defect_workers_here"].dtype == "float32"
+
+
+def test_keras_forgets_the_state_of_dropout(tmp_path):
+    def model():
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, keras.layers.Dropout(0.5, seed=1)(inputs))
+
+    first, second = model(), model()
+    for _ in range(3):
+        first(np.ones((1, 4)), training=True)
+    first.save_weights(tmp_path / "of.weights.h5")
+    second.load_weights(tmp_path / "of.weights.h5")
+    states = [one.layers[-1].seed_generator.state.numpy()[1] for one in (first, second)]
+    assert states == [3, 0]
+
+
 # === Dropout ===
 
 
