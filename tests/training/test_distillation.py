@@ -250,7 +250,7 @@ def test_learns_from_texts_alone(sentences, tmp_path):
         attention="mse",
         hidden_weight=0.1,
         optimizer=keras.optimizers.Adam(2e-2),
-        epochs=14,
+        epochs=30,
         batch_size=8,
         verbose=0,
     ).history
