@@ -25,6 +25,7 @@ from kerasbert import (
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training import Distiller, distil, student_from
 from kerasbert.training import distillation as d
+from kerasbert.training.distillation import losses
 
 PROGRAM = pathlib.Path(__file__).with_name("distillation_program.py")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -91,7 +92,7 @@ def logits():
 def test_soft_cross_entropy(logits):
     teacher, student = logits.astype("float64") / 2
     expected = -4 * np.sum(special.softmax(teacher, -1) * special.log_softmax(student, -1), -1)
-    np.testing.assert_allclose(d.soft_cross_entropy(*logits, 2.0), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses.soft_cross_entropy(*logits, 2.0), expected, rtol=1e-5)
 
 
 def test_soft_binary_cross_entropy(logits):
@@ -99,7 +100,7 @@ def test_soft_binary_cross_entropy(logits):
     soft = special.expit(teacher)
     right = soft * special.log_expit(student) + (1 - soft) * special.log_expit(-student)
     np.testing.assert_allclose(
-        d.soft_binary_cross_entropy(*logits, 3.0), -9 * right.mean(-1), rtol=1e-5
+        losses.soft_binary_cross_entropy(*logits, 3.0), -9 * right.mean(-1), rtol=1e-5
     )
 
 
@@ -108,9 +109,9 @@ def test_distances_of_vectors(logits):
     cosines = (
         np.sum(one * other, -1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(other, axis=-1)
     )
-    np.testing.assert_allclose(d.cosine_distance(*logits), 1 - cosines, atol=1e-6)
+    np.testing.assert_allclose(losses.cosine_distance(*logits), 1 - cosines, atol=1e-6)
     np.testing.assert_allclose(
-        d.squared_distance(*logits), np.sum((one - other) ** 2, -1), rtol=1e-5
+        losses.squared_distance(*logits), np.sum((one - other) ** 2, -1), rtol=1e-5
     )
 
 
@@ -119,10 +120,12 @@ def test_distances_of_attention():
     one, other = special.softmax(scores, -1)
     arguments = one.astype("float32"), other.astype("float32")
     np.testing.assert_allclose(
-        d.attention_distance(*arguments), np.sum((one - other) ** 2, -1).mean(-2), rtol=1e-5
+        losses.attention_distance(*arguments), np.sum((one - other) ** 2, -1).mean(-2), rtol=1e-5
     )
     np.testing.assert_allclose(
-        d.attention_divergence(*arguments), special.rel_entr(one, other).sum(-1).mean(-2), rtol=1e-4
+        losses.attention_divergence(*arguments),
+        special.rel_entr(one, other).sum(-1).mean(-2),
+        rtol=1e-4,
     )
 
 
@@ -158,7 +161,9 @@ def test_the_whole_loss(examples):
     theirs, own = seen(teacher), seen(student)
     log = special.log_softmax(own["outputs"].astype("float64"), -1)
     hard = np.mean(-log[np.arange(3), y] * weights)
-    soft = np.mean(weights * d.soft_cross_entropy(theirs["outputs"], own["outputs"], 3.0).numpy())
+    soft = np.mean(
+        weights * losses.soft_cross_entropy(theirs["outputs"], own["outputs"], 3.0).numpy()
+    )
     of_tokens = weights[:, np.newaxis] * x["padding_mask"]
     kernel, bias = (variable.numpy() for variable in model.projection.variables)
     expected = {"logits_loss": hard, "soft_logits_loss": soft}

@@ -1,0 +1,372 @@
+"""A student that is trained beside its teacher."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+from keras import ops
+
+from kerasbert import features as keys
+from kerasbert.errors import InputError
+from kerasbert.training.distillation import pairs
+from kerasbert.training.distillation.losses import ATTENTION, HIDDEN, SOFT
+from kerasbert.training.distillation.states import named, watcher
+from kerasbert.training.global_batch import ExactModel, FunctionLoss
+from kerasbert.training.strategies import sharded
+
+# Put before the names of features that only the teacher reads.
+_TEACHERS = "teacher_"
+_PADDING = -1e9
+
+
+class Distiller(ExactModel):
+    """A student that is trained beside its teacher; `compile` and `fit` are Keras's.
+
+    The loss is the sum of
+
+    - `1 - alpha` times the student's own loss on the labels, if `alpha` is below 1;
+    - `alpha` times the distance of both models' outputs: `soft_cross_entropy` of classes, of starts
+      and ends of answers and of masked tokens, `soft_binary_cross_entropy` of several labels, mean
+      squared error of numbers, `squared_distance` of embeddings;
+    - `hidden_weight` times the distance of hidden states, for every pair of layers. Where widths
+      differ, a linear layer projects the student's; it is trained too, and gone afterwards
+      (TinyBERT, eq. 8; one for all layers, as in its authors' code);
+    - `attention_weight` times the distance of attention probabilities, for every pair of layers.
+      Where the models differ in heads, the means over their heads are compared.
+
+    Each is a mean over examples or over the real tokens of the global batch, with their weights.
+    The teacher sees each batch without dropout; it is no part of this model's variables. The
+    metrics are the student's (`logits_accuracy`, say, if labels are looked at), every loss by its
+    name (`soft_logits_loss`, `hidden_1_loss`, `attention_1_loss`), and of classes the share in
+    which both models agree, `soft_logits_agreement`.
+
+    Teacher and student get the same features if they read text the same way. If they do not, each
+    reads the text itself, as long as there is one output for a whole text and no layer is compared.
+
+    Under `tf.distribute`, make it in the strategy's scope, as both models.
+
+    Args:
+        teacher: a trained task.
+        student: a task of the same class, whose outputs mean the same.
+        temperature: what logits are divided by.
+        alpha: the teacher's share in what outputs learn from, in [0, 1]; 1: no labels are needed.
+        hidden: how hidden states are compared: "mse" (TinyBERT, eq. 8) or "cosine" (DistilBERT,
+            §3); None: they are not.
+        attention: how attention is compared: "mse" (TinyBERT, eq. 7) or "kl" (MobileBERT, §3.3);
+            None: it is not.
+        layer_map: the teacher's layer for those of the student's that are compared; 0 the
+            embeddings, 1 the first layer's output, and so on; None: all, evenly spaced.
+        hidden_weight: see above.
+        attention_weight: see above.
+
+    Raises:
+        InputError: the two don't go together, or an argument that can't be.
+    """
+
+    def __init__(
+        self,
+        teacher,
+        student,
+        *,
+        temperature: float = 2.0,
+        alpha: float = 0.5,
+        hidden: str | None = None,
+        attention: str | None = None,
+        layer_map: Mapping[int, int] | None = None,
+        hidden_weight: float = 1.0,
+        attention_weight: float = 1.0,
+    ):
+        _check_numbers(temperature, alpha, hidden_weight, attention_weight)
+        pairs.check(teacher, student, hidden, attention)
+        states = bool(hidden or attention)
+        own_text = pairs.reads_own_text(teacher, student, states)
+        # A class whose base has been functional once can be nothing else in Keras.
+        super().__init__(student.input, student.output, name=f"distil_{student.name}")
+
+        # === Layers ===
+        self.student = student
+        widths = [task.backbone.config.hidden_dim for task in (teacher, student)]
+        self.projection = None
+        if hidden and widths[0] != widths[1]:
+            self.projection = keras.layers.Dense(widths[0], dtype="float32", name="projection")
+            self.projection.build((None, widths[1]))
+
+        # === Functions ===
+        layer_map = pairs.layer_map(teacher, student, layer_map)
+        # What is set past Keras is neither trained nor stored.
+        object.__setattr__(self, "teacher", teacher)
+        self._watch_teacher = watcher(teacher, layer_map.values(), hidden, attention)
+        self._watch_student = watcher(student, layer_map, hidden, attention)
+
+        # === Config ===
+        #: Whether the teacher makes its features of text itself; otherwise it gets the student's.
+        self.own_text = own_text
+        self.temperature = temperature
+        self.alpha = alpha
+        self.hidden = hidden
+        self.attention = attention
+        self.layer_map = layer_map
+        self.hidden_weight = hidden_weight
+        self.attention_weight = attention_weight
+        heads = {task.backbone.config.num_heads for task in (teacher, student)}
+        self._mean_of_heads = len(heads) > 1
+
+    # === What recipes ask of a task ===
+
+    @property
+    def backbone(self):
+        """The student's."""
+        return self.student.backbone
+
+    @property
+    def trainable_variables(self):
+        """The student's, and the projection's."""
+        return self.student.trainable_variables + self._projections()
+
+    @property
+    def trainable_weights(self):
+        """The student's, and the projection's."""
+        return self.student.trainable_weights + self._projections()
+
+    def _projections(self) -> list:
+        return self.projection.trainable_variables if self.projection else []
+
+    def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
+        """As in `Task`, of the student."""
+        return self.student.freeze(layers, names)
+
+    def save_to_preset(self, *args, **kwargs) -> dict[str, str]:
+        """Writes the student, as in `Task`; nothing else is worth keeping."""
+        return self.student.save_to_preset(*args, **kwargs)
+
+    # === Compile ===
+
+    def compile(self, optimizer=None, **kwargs):
+        """Compiles the student, and adds the teacher's losses to its own.
+
+        Args:
+            optimizer: Keras's; None: the student's default.
+            **kwargs: of the student's `compile`.
+        """
+        student = self.student
+        student.compile(optimizer, **kwargs)
+        own = named(student.loss)
+        losses, weights, metrics = {}, {}, {"metrics": {}, "weighted_metrics": {}}
+        if self.alpha < 1:
+            losses, weights = dict(own), dict.fromkeys(own, 1 - self.alpha)
+            metrics = {kind: named(_given(student, kind)) for kind in metrics}
+        soft = functools.partial(SOFT[student.outputs_are], temperature=self.temperature)
+        for name, loss in own.items():
+            losses[f"soft_{name}"] = FunctionLoss(soft, reduction=loss.reduction)
+            weights[f"soft_{name}"] = self.alpha
+            if student.outputs_are in ("classes", "tokens"):
+                agreement = keras.metrics.CategoricalAccuracy(name="agreement")
+                metrics["weighted_metrics"][f"soft_{name}"] = [agreement]
+        for layer in self.layer_map:
+            for name, (loss, weight) in self._layer_losses(layer).items():
+                losses[name] = FunctionLoss(loss, reduction="mean_with_sample_weight")
+                weights[name] = weight
+        super().compile(
+            student.optimizer,
+            losses,
+            loss_weights=weights,
+            accumulation_steps=student.accumulation_steps,
+            steps_per_execution=student.steps_per_execution,
+            jit_compile=student.jit_compile,
+            run_eagerly=student.run_eagerly,
+            **metrics,
+        )
+
+    def _layer_losses(self, layer: int) -> dict[str, tuple[Callable, float]]:
+        losses = {}
+        if self.hidden:
+            losses[f"hidden_{layer}"] = (HIDDEN[self.hidden], self.hidden_weight)
+        if self.attention and layer > 0:
+            losses[f"attention_{layer}"] = (ATTENTION[self.attention], self.attention_weight)
+        return losses
+
+    # === One batch ===
+
+    #: Features may be of several texts an example, and the teacher's may be among them.
+    input_spec = None
+
+    def call(self, features, training=None):
+        """What the student makes of features, by the names of the losses."""
+        own = {k: v for k, v in features.items() if not k.startswith(_TEACHERS)}
+        outputs, hidden, attention = self._watch_student(own, training)
+        if self.projection:
+            hidden = [self.projection(state) for state in hidden]
+        hard = outputs if self.alpha < 1 else {}
+        return {**hard, **self._compared(own, outputs, hidden, attention)}
+
+    def _compared(self, features: dict, outputs: dict, hidden: list, attention: list) -> dict:
+        """What teacher and student both have, by the names of the losses."""
+        if self.student.outputs_are == "tokens":
+            real = ops.cast(features[keys.PADDING_MASK], "bool")
+            outputs = {name: ops.where(real, row, _PADDING) for name, row in outputs.items()}
+        if self._mean_of_heads:
+            attention = [ops.mean(each, axis=-3, keepdims=True) for each in attention]
+        layers = [layer for layer in self.layer_map if layer > 0]
+        return {
+            **{f"soft_{name}": row for name, row in outputs.items()},
+            **{f"hidden_{i}": x for i, x in zip(self.layer_map, hidden, strict=bool(hidden))},
+            **{f"attention_{i}": x for i, x in zip(layers, attention, strict=bool(attention))},
+        }
+
+    def _with_targets(self, data) -> tuple:
+        """A batch with the teacher's part: `(features, targets, weights)`, by names of losses."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = keys.with_defaults(x)
+        if self.alpha < 1 and y is None:
+            raise InputError(
+                "there are no labels to learn from beside the teacher: alpha must be 1"
+            )
+        theirs = {
+            name.removeprefix(_TEACHERS): value
+            for name, value in x.items()
+            if name.startswith(_TEACHERS)
+        }
+        if self.own_text and not theirs and not pairs.same_tokens(self.teacher, self.student):
+            raise InputError(
+                "teacher and student have different tokenizers, so they need text, not features"
+            )
+        targets = self._compared(x, *self._watch_teacher(theirs or x, False))
+        soft = [name.removeprefix("soft_") for name in targets if name.startswith("soft_")]
+        given = sample_weight if isinstance(sample_weight, dict) else {}
+        given = {name: given.get(name, sample_weight) for name in soft}
+        weights = {}
+        for name, target in targets.items():
+            kind, _, of = name.partition("_")
+            if kind == "soft":
+                shape, mask = ops.shape(target)[:-1], self._places(x)
+                weights[name] = _weights(given[of], shape, mask)
+            else:
+                mask = x[keys.PADDING_MASK]
+                weights[name] = _weights(_of_examples(sample_weight), ops.shape(mask), mask)
+        if self.alpha < 1:
+            labels = named(y)
+            first = ops.shape(x[keys.TOKEN_IDS])[:1]
+            ones = ops.ones(first)
+            targets |= {name: labels[name] for name in soft}
+            weights |= {name: ones if given[name] is None else given[name] for name in soft}
+        return x, targets, weights
+
+    def _places(self, features: dict):
+        """Which of the places that outputs are for are real, or None."""
+        if self.student.outputs_for is None:
+            return None
+        return ops.cast(features[self.student.outputs_for] > 0, "float32")
+
+    def train_step(self, data):
+        """Keras's, with the teacher's part."""
+        return super().train_step(self._with_targets(data))
+
+    def test_step(self, data):
+        """Keras's, with the teacher's part."""
+        return super().test_step(self._with_targets(data))
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        super()._symbolic_build(data_batch=self._with_targets(data_batch))
+
+    # === Text ===
+
+    def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
+        """Keras's `fit`, on all that the student's `fit` takes.
+
+        Args:
+            x: features or text.
+            y: labels, or None.
+            batch_size: examples a step; None: 32.
+            sample_weight: weights, or None.
+            shuffle: whether every epoch has an order of its own; a dataset keeps its own.
+            **kwargs: Keras's; `validation_data` may be text too.
+        """
+        if keys.is_text(x):
+            size = batch_size or 32
+            if hasattr(x, "element_spec") or not shuffle:
+                x = self._examples(x, y, sample_weight, size)
+            else:
+                rows = self.student.rows(x, y, sample_weight)
+                kwargs.setdefault("steps_per_epoch", -(-len(rows) // size))
+                seed = int(keras.random.randint((), 0, 2**31 - 1))
+                x = sharded(self.training_batches(rows, batch_size=size, seed=seed))
+            y = sample_weight = batch_size = None
+        validation = kwargs.get("validation_data")
+        parts = validation if isinstance(validation, tuple | list) else (validation,)
+        if keys.is_text(parts[0]):
+            size = kwargs.pop("validation_batch_size", None)
+            kwargs["validation_data"] = self._examples(*parts, batch_size=size)
+        # Keras warns when it is told to shuffle a dataset.
+        shuffle = shuffle and not hasattr(x, "element_spec")
+        return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
+        """Keras's `evaluate`, of what is trained: losses and metrics, the teacher's among them."""
+        if keys.is_text(x):
+            x = self._examples(x, y, sample_weight, batch_size)
+            y = sample_weight = batch_size = None
+        return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
+
+    def training_batches(self, x, y=None, sample_weight=None, **kwargs):
+        """As in `Task`, with the teacher's features if it has its own."""
+        return self._batches("training_batches", x, y, sample_weight, **kwargs)
+
+    def _examples(self, x, y=None, sample_weight=None, batch_size=None):
+        if hasattr(x, "element_spec") and self.own_text:
+            raise InputError(
+                "teacher and student read text each in its own way, for which it has to be lists "
+                "or arrays, no tf.data.Dataset"
+            )
+        return self._batches("_examples", x, y, sample_weight, batch_size=batch_size)
+
+    def _batches(self, method: str, *args, **kwargs):
+        batches = getattr(self.student, method)(*args, **kwargs)
+        if not self.own_text:
+            return batches
+        import tensorflow as tf
+
+        def join(own, theirs):
+            features, *rest = own if isinstance(own, tuple) else (own,)
+            theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+            named = {f"{_TEACHERS}{name}": value for name, value in theirs.items()}
+            return ({**features, **named}, *rest)
+
+        # Both are the same function of the same rows, so they come in the same order.
+        theirs = getattr(self.teacher, method)(*args, **kwargs)
+        return sharded(tf.data.Dataset.zip(batches, theirs).map(join))
+
+
+def _given(model: keras.Model, kind: str):
+    """The metrics that a model was compiled with."""
+    return (model._compile_metrics and getattr(model._compile_metrics, f"_user_{kind}")) or {}
+
+
+def _of_examples(sample_weight):
+    """Weights (batch,) of whole examples, or None: those of single tokens say nothing of layers."""
+    whole = not isinstance(sample_weight, dict | None) and len(sample_weight.shape) == 1
+    return sample_weight if whole else None
+
+
+def _weights(given, shape: tuple, mask):
+    """Weights of a shape: those that are given, and 0 where there is padding.
+
+    Args:
+        given: of the same shape, or of its first dimensions; None: ones.
+        shape: of the losses.
+        mask: 1 on what is real, of the same shape; otherwise it is about something else.
+    """
+    weights = ops.ones(shape) if given is None else ops.cast(given, "float32")
+    weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(shape) - len(weights.shape))))
+    if mask is not None and len(mask.shape) == len(shape):
+        weights = weights * ops.cast(mask, "float32")
+    return ops.broadcast_to(weights, shape)
+
+
+def _check_numbers(temperature, alpha, hidden_weight, attention_weight) -> None:
+    if not temperature > 0:
+        raise InputError(f"temperature must be over 0, found {temperature}")
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must be in [0, 1], found {alpha}")
+    for name, value in (("hidden_weight", hidden_weight), ("attention_weight", attention_weight)):
+        if not value >= 0:
+            raise InputError(f"{name} must be 0 or more, found {value}")

@@ -1,0 +1,104 @@
+"""Which teacher goes with which student, and how."""
+
+from collections.abc import Mapping
+
+from kerasbert.errors import InputError
+from kerasbert.training.distillation.losses import ATTENTION, HIDDEN, SOFT
+
+
+def check(teacher, student, hidden: str | None, attention: str | None) -> None:
+    """Raises `InputError` if the two, or how they are to be compared, don't go together."""
+    _check_kinds(hidden, attention)
+    _check_pair(teacher, student)
+    if attention == "kl" and student.backbone.config.attention_dropout:
+        raise InputError(
+            "attention='kl' compares probabilities, which dropout makes 0: give the student's "
+            "backbone attention_dropout=0.0"
+        )
+
+
+def _check_kinds(hidden: str | None, attention: str | None) -> None:
+    for name, value, known in (("hidden", hidden, HIDDEN), ("attention", attention, ATTENTION)):
+        if value is not None and value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
+
+
+def _check_pair(teacher, student) -> None:
+    kinds = [type(task).__name__ for task in (teacher, student)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"a {kinds[0]} can't teach a {kinds[1]}; both must be the same task")
+    if student.outputs_are not in SOFT:
+        raise InputError(f"a {kinds[1]} has nothing to learn from a teacher's outputs")
+    if teacher is student:
+        raise InputError("teacher and student are one and the same")
+    for fact in ("problem_type", "classes", "embedding_dim"):
+        found = [getattr(task, fact, None) for task in (teacher, student)]
+        if found[0] != found[1]:
+            raise InputError(
+                f"the teacher's {fact} is {_short(found[0])}, the student's {_short(found[1])}; "
+                "they must be the same"
+            )
+
+
+def _short(value) -> str:
+    if not isinstance(value, list):
+        return repr(value)
+    return f"{', '.join(value[:5])}{', ...' if len(value) > 5 else ''} ({len(value)})"
+
+
+def reads_own_text(teacher, student, states: bool) -> bool:
+    """Whether the teacher makes its features of text itself; otherwise it gets the student's."""
+    same = same_tokens(teacher, student)
+    if same and _reading(teacher) == _reading(student):
+        return False
+    by_token = student.outputs_for is not None or student.outputs_are == "tokens"
+    if not (by_token or states):
+        return True
+    why = (
+        f"a {type(student).__name__} answers for each token"
+        if by_token
+        else "hidden states and attention are compared token by token"
+    )
+    if not same:
+        raise InputError(f"{why}, so teacher and student need the same tokenizer")
+    if len(teacher.inputs[0].shape) != len(student.inputs[0].shape):
+        raise InputError(f"{why}, so teacher and student need the same long_text")
+    limit = teacher.backbone.config.max_sequence_length
+    if student.sequence_length > limit:
+        raise InputError(
+            f"{why}, and the teacher reads {limit} of them; give the student a sequence_length of "
+            f"{limit} or less"
+        )
+    return False
+
+
+def _reading(task) -> tuple:
+    """All but the tokenizer that decides what features a task makes of text."""
+    settings = ("long_text", "max_chunks", "chunk_overlap")
+    return task.sequence_length, *(getattr(task, setting, None) for setting in settings)
+
+
+def same_tokens(teacher, student) -> bool:
+    """Whether the same ids mean the same; without tokenizers, the number of ids tells."""
+    sizes = {task.backbone.config.vocabulary_size for task in (teacher, student)}
+    tokenizers = [task.tokenizer for task in (teacher, student)]
+    if len(sizes) > 1 or None in tokenizers:
+        return len(sizes) == 1
+    one, other = tokenizers
+    return one is other or (
+        one.get_config() == other.get_config() and one.assets() == other.assets()
+    )
+
+
+def layer_map(teacher, student, given: Mapping[int, int] | None) -> dict[int, int]:
+    """The teacher's layer for each of the student's."""
+    theirs, own = (len(task.backbone.config.layer_order) for task in (teacher, student))
+    if given is None:
+        return {layer: round(layer * theirs / own) for layer in range(own + 1)}
+    for layer, taught_by in given.items():
+        if not (0 <= layer <= own and 0 <= taught_by <= theirs):
+            raise InputError(
+                f"layer_map: the student has layers 0 to {own}, the teacher 0 to {theirs}, found "
+                f"{layer}: {taught_by}"
+            )
+    return dict(sorted(given.items()))

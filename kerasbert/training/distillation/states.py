@@ -1,0 +1,121 @@
+"""What goes on inside a task: its hidden states and attention, of the same layers."""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from kerasbert import features as keys
+
+
+def named(outputs) -> dict:
+    """A task's outputs, losses, labels or the like by name."""
+    return dict(outputs) if isinstance(outputs, dict) else {"logits": outputs}
+
+
+def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable:
+    """A function of features and whether it is training to what can be learned from.
+
+    It gives the task's outputs by name, hidden states `(*mask, width)` and attention probabilities
+    `(*mask[:-1], heads, tokens, tokens)` of the layers, float32; `mask` is the shape of the
+    features. Layer 0 has no attention.
+    """
+    if not (hidden or attention):
+        return lambda features, training: (named(task(features, training=training)), [], [])
+    model, layers = with_states(task), list(layers)
+    rank = len(task.inputs[0].shape)
+
+    def watch(features, training):
+        shape = ops.shape(features[keys.PADDING_MASK])
+        rows = {name: features[name] for name in model.input}
+        several = len(shape) > rank  # texts an example
+        if several:
+            rows = {name: ops.reshape(x, (-1, *ops.shape(x)[2:])) for name, x in rows.items()}
+        found = model(rows, training=training)
+
+        def shaped(x, *rest):
+            return ops.cast(ops.reshape(x, (*shape[:-1], *rest)), "float32")
+
+        outputs = named(found["outputs"])
+        if several:
+            outputs = {name: shaped(x, x.shape[-1]) for name, x in outputs.items()}
+        states, weights = found[keys.HIDDEN_STATES], found[keys.ATTENTION_WEIGHTS]
+        tokens = shape[-1]
+        return (
+            outputs,
+            [shaped(states[i], tokens, states[i].shape[-1]) for i in layers if hidden],
+            [
+                shaped(weights[i - 1], weights[i - 1].shape[1], tokens, tokens)
+                for i in layers
+                if attention and i > 0
+            ],
+        )
+
+    return watch
+
+
+def with_states(task) -> keras.Model:
+    """The same layers, weights and all, as a model that gives more.
+
+    Args:
+        task: a task; nothing about it changes.
+
+    Returns:
+        A functional model from the task's features to `outputs`, what the task gives, and its
+        encoder's `hidden_states` and `attention_weights` (see `Backbone`).
+    """
+    backbone = task.backbone
+    encoder = backbone if backbone.config.return_hidden_states else _encoder_with_states(backbone)
+    found = {}
+
+    def call(layer, *args, **kwargs):
+        if layer is not backbone:
+            return layer(*args, **kwargs)
+        found.update(encoder(*args, **kwargs))
+        return {name: found[name] for name in backbone.output}
+
+    again = _called_again(task, call)
+    more = {name: found[name] for name in (keys.HIDDEN_STATES, keys.ATTENTION_WEIGHTS)}
+    return keras.Model(again.input, {"outputs": again.output, **more})
+
+
+def _encoder_with_states(backbone) -> keras.Model:
+    # A layer of its own for each block: Keras expects all calls of a layer to give as many outputs.
+    blocks = {id(block): _WithWeights(block) for block in backbone.blocks}
+    states, attention = [], []
+
+    def call(layer, *args, **kwargs):
+        if id(layer) not in blocks:
+            return layer(*args, **kwargs)
+        if not states:
+            states.append(args[0])
+        x, weights = blocks[id(layer)](*args, **kwargs)
+        states.append(x)
+        attention.append(weights)
+        return x
+
+    again = _called_again(backbone, call)
+    more = {keys.HIDDEN_STATES: states, keys.ATTENTION_WEIGHTS: attention}
+    return keras.Model(again.input, {**again.output, **more})
+
+
+def _called_again(model: keras.Model, call: Callable) -> keras.Model:
+    """A functional model of the same layers, each called by `call(layer, *args, **kwargs)`."""
+    # A model that is not compiled, since Keras compiles clones of those that are.
+    plain = keras.Model(model.input, model.output)
+    return keras.models.clone_model(plain, clone_function=lambda layer: layer, call_function=call)
+
+
+class _WithWeights(keras.layers.Layer):
+    """A transformer block that gives its attention probabilities too."""
+
+    def __init__(self, block):
+        super().__init__(dtype=block.dtype_policy, name=f"{block.name}_with_weights")
+        self.block = block
+        self.built = True
+
+    def call(self, x, padding_mask=None, training=None):
+        return self.block(x, padding_mask, training=training, return_weights=True)
+
+    def compute_output_spec(self, x, padding_mask=None, training=None):
+        return self.block.compute_output_spec(x, padding_mask, return_weights=True)
