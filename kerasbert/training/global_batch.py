@@ -341,6 +341,13 @@ class ExactModel(keras.Model):
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
         return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
 
+    def _get_metrics_result_or_logs(self, logs):
+        # If logs hold more than metrics, Keras takes those of the last step, which are the mean of
+        # what the replicas have each, in place of the metrics of all of them together.
+        counts = {name: logs[name] for name in SEEN if name in logs}
+        others = {name: value for name, value in logs.items() if name not in counts}
+        return {**super()._get_metrics_result_or_logs(others), **counts}
+
     def _step_in_pieces(self, data) -> dict:
         import tensorflow as tf
 

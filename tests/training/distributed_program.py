@@ -84,6 +84,7 @@ def pretrain(strategy, optimizer, accumulation_steps):
         model = tiny_pretrainer()
         model.backbone.gradient_checkpointing = accumulation_steps > 1
         model.compile(optimizer(), accumulation_steps=accumulation_steps, layer_decay=0.9)
+    model.counts_examples = True
     before = flat(model.trainable_variables)
     data = examples()
     history = model.fit(dataset(data), epochs=10, steps_per_epoch=2, verbose=0).history
@@ -98,7 +99,8 @@ def pretrain(strategy, optimizer, accumulation_steps):
         "weights": replicas,
         "losses": history["loss"],
         "mlm_losses": history["mlm_logits_loss"],
-        "accuracies": history["mlm_logits_accuracy"],
+        "accuracies": history["nsp_logits_accuracy"],
+        "examples": history["examples"],
         "state": np.stack([state, trained_state(model)]),
         "skipped": int(model.optimizer.skipped_steps.numpy()),
     }

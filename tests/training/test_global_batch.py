@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from distributed_program import examples, tiny_pretrainer
+from distributed_program import BATCH, ROWS, examples, tiny_pretrainer
 
 from kerasbert import InputError
 from kerasbert.layers import Dropout
@@ -83,7 +83,9 @@ def test_weights_and_losses_are_those_of_one_device(runs, mode, optimizer, limit
     assert len(weights) == (int(mode) if mode.isdigit() else 1)
     for replica in weights:
         np.testing.assert_allclose(replica, one[f"{optimizer}_weights"][0], rtol=0, atol=limit)
-    for name in ("losses", "mlm_losses", "accuracies"):
+    assert 0.2 < one[f"{optimizer}_accuracies"].mean() < 1
+    assert one[f"{optimizer}_examples"][-1] == 20 * BATCH - (BATCH - ROWS % BATCH) * 4
+    for name in ("losses", "mlm_losses", "accuracies", "examples"):
         found, expected = (of[f"{optimizer}_{name}"] for of in (run, one))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
