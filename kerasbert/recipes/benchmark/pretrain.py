@@ -50,7 +50,9 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
                 for p in precisions
             ]
     if "transformers" in options.others:
-        sides += [Side("transformers", p, torch_sides.pretrain, (*arguments, p)) for p in precisions]
+        sides += [
+            Side("transformers", p, torch_sides.pretrain, (*arguments, p)) for p in precisions
+        ]
     tokens = options.batch_size * options.length
     forward = matmul.encoder_flops(config, [options.length] * options.batch_size)
     forward += matmul.masked_head_flops(config, options.batch_size * masked)
@@ -120,9 +122,7 @@ def kerashub(directory: str, dropout: float, precision: str, xla: bool):
     with np.load(pathlib.Path(directory) / _HEADS) as heads:
         for ours, theirs in _kerashub_heads(mlm_head, nsp_head).items():
             theirs.assign(heads[ours])
-    optimizer = keras.optimizers.AdamW(
-        _RATE, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0
-    )
+    optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer,

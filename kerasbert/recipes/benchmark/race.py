@@ -66,7 +66,7 @@ class Times:
 
 
 def fastest(sides: list[Side], rounds: int, logs: pathlib.Path) -> tuple[list[Side], dict]:
-    """Lets the sides of each team run alone, one after the other.
+    """Lets the sides of each team race among themselves.
 
     Returns:
         The fastest of each team, in order, and everybody's median seconds where a team has several.
@@ -75,7 +75,7 @@ def fastest(sides: list[Side], rounds: int, logs: pathlib.Path) -> tuple[list[Si
     heats = {}
     for team in teams.values():
         if len(team) > 1:
-            heats |= {s.name: race([s], rounds, logs)[s.name].median for s in team}
+            heats |= {name: one.median for name, one in race(team, rounds, logs).items()}
     best = [min(team, key=lambda side: heats.get(side.name, 0)) for team in teams.values()]
     return best, heats
 

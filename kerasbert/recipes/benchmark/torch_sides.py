@@ -25,9 +25,7 @@ def pretrain(directory: str, dropout: float, precision: str):
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    optimizer = torch.optim.AdamW(
-        model.parameters(), 1e-4, eps=1e-6, weight_decay=0.01, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, eps=1e-6, weight_decay=0.01, fused=True)
 
     def loss():
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
