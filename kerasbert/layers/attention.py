@@ -1,25 +1,15 @@
 """Multi-head self-attention."""
 
-import functools
 import math
 
 import keras
 from keras import ops
 
-from kerasbert.layers.dropout import Dropout, dropped
+from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import kernel_initializer
-from kerasbert.layers.islands import Island
 
 # Added to the scores of padding: far below any score, and finite in every float type.
 _MASKED_SCORE = -1e4
-
-
-@functools.cache
-def _softmax_dropped(threshold: int) -> Island:
-    def function(random_bytes, *scores):
-        return dropped(ops.softmax(sum(scores), axis=-1), threshold, random_bytes)
-
-    return Island(function)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -76,7 +66,10 @@ class SelfAttention(keras.layers.Layer):
             tokens, (batch, length, self.num_heads, hidden // self.num_heads)
         )
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        probabilities = self._probabilities(scores, padding_mask, training)
+        if padding_mask is not None:
+            padding = 1 - ops.cast(padding_mask, scores.dtype)
+            scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
+        probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, value)
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
         output = ops.reshape(self.output_dense(mixed), (batch, length, hidden))
@@ -99,17 +92,6 @@ class SelfAttention(keras.layers.Layer):
         projected = projected + ops.cast(ops.concatenate(biases, -1), tokens.dtype)
         projected = ops.reshape(projected, (batch, length, 3, heads, size))
         return ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
-
-    def _probabilities(self, scores, padding_mask, training):
-        """Softmax of the scores of what is no padding, less what is dropped."""
-        inputs = [scores]
-        if padding_mask is not None:
-            padding = 1 - ops.cast(padding_mask, scores.dtype)
-            inputs.append((_MASKED_SCORE * padding)[:, None, None, :])
-        if not training or not self.dropout.draws_bytes:
-            return self.dropout(ops.softmax(sum(inputs), axis=-1), training=training)
-        random = self.dropout.random_bytes(scores)
-        return _softmax_dropped(self.dropout.threshold)(random, *inputs)
 
     def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
         return output_spec(self, x, return_weights)

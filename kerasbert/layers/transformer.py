@@ -113,15 +113,17 @@ class TransformerBlock(keras.layers.Layer):
         return forward(x) if padding_mask is None else forward(x, padding_mask)
 
     def _forward(self, x, padding_mask=None, *, training):
+        shape = ops.shape(x)
         attended, weights = self.attention(x, padding_mask, training=training, return_weights=True)
+        # From here on no token sees another: (tokens, hidden).
+        x, attended = (ops.reshape(one, (-1, shape[-1])) for one in (x, attended))
         x = self._add_and_norm(self.attention_layer_norm, x, attended, training)
-        tokens = ops.reshape(x, (-1, ops.shape(x)[-1]))
         activate = (
             _activation(self.activation) if training else activation_function(self.activation)
         )
-        forward = self.output_dense(activate(self.intermediate(tokens)))
-        forward = ops.reshape(forward, ops.shape(x))
-        return self._add_and_norm(self.output_layer_norm, x, forward, training), weights
+        forward = self.output_dense(activate(self.intermediate(x)))
+        x = self._add_and_norm(self.output_layer_norm, x, forward, training)
+        return ops.reshape(x, shape), weights
 
     def _add_and_norm(self, norm, x, change, training):
         """The LayerNorm of `x` and a change of it, less what is dropped of the change."""
