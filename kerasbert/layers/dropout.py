@@ -45,14 +45,13 @@ class Dropout(keras.layers.Dropout):
         import tensorflow as tf
 
         seed = tf.cast(_ReplicaSeeds(self.seed_generator).next(), tf.int64)
-        size = (
-            tf.size(inputs) if inputs.shape.num_elements() is None else inputs.shape.num_elements()
-        )
+        known = inputs.shape.is_fully_defined()
+        shape = inputs.shape if known else tf.shape(inputs)
+        size = inputs.shape.num_elements() if known else tf.size(inputs)
         words = tf.random.stateless_uniform(
             [(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
         )
-        random = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
-        return tf.reshape(random, ops.shape(inputs))
+        return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
 
 
 def dropped(x, threshold: int, random_bytes):
