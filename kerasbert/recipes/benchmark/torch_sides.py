@@ -54,3 +54,85 @@ def stored_batch(directory: str) -> dict[str, np.ndarray]:
     """The features and labels of a step."""
     with np.load(pathlib.Path(directory) / BATCH) as batch:
         return dict(batch)
+
+
+def finetune(
+    directory: str,
+    texts: list[str],
+    labels: list[int],
+    batch_size: int,
+    length: int,
+    steps: int,
+    precision: str,
+):
+    """`BertForSequenceClassification`, padded to the longest text of the batch."""
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-5, weight_decay=0.01, fused=True)
+    random = np.random.default_rng(0)
+
+    def run():
+        for _ in range(steps):
+            chosen = random.choice(len(texts), batch_size, replace=False)
+            features = _features(tokenizer, [texts[i] for i in chosen], length)
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = model(**features, labels=torch.tensor([labels[i] for i in chosen])).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    model.train()
+    return run, None
+
+
+def serve(directory: str, texts: list[str], length: int, precision: str):
+    """`BertForSequenceClassification` behind its fast tokenizer."""
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    model.eval().to(getattr(torch, precision))
+
+    @torch.inference_mode()
+    def run():
+        return model(**_features(tokenizer, texts, length)).logits
+
+    return run, torch.softmax(run().float(), -1).tolist()
+
+
+def serve_onnx(directory: str, texts: list[str], length: int):
+    """The same in ONNX Runtime."""
+    import onnxruntime
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    features = _features(tokenizer, texts, length)
+    path = pathlib.Path(directory) / "model.onnx"
+    torch.onnx.export(
+        model.eval(),
+        (),
+        str(path),
+        kwargs=dict(features),
+        input_names=list(features),
+        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in features},
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run():
+        features = _features(tokenizer, texts, length)
+        return session.run(None, {name: column.numpy() for name, column in features.items()})[0]
+
+    return run, torch.softmax(torch.from_numpy(run()), -1).tolist()
+
+
+def _classifier(directory: str):
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    path = pathlib.Path(directory) / "transformers"
+    return AutoTokenizer.from_pretrained(path), BertForSequenceClassification.from_pretrained(path)
+
+
+def _features(tokenizer, texts: list[str], length: int):
+    return tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")
