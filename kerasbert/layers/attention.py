@@ -57,24 +57,41 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, x, padding_mask=None, training=None, return_weights=False):
         batch, length, hidden = ops.shape(x)
-        size = hidden // self.num_heads
         # Dense layers see (tokens, hidden): a true matrix product, which fuses with its bias.
         tokens = ops.reshape(x, (-1, hidden))
-
-        def heads(projected):
-            projected = ops.reshape(projected, (batch, length, self.num_heads, size))
-            return ops.transpose(projected, (0, 2, 1, 3))
-
-        query = heads(self.query(tokens)) * (1.0 / math.sqrt(size))
-        scores = ops.matmul(query, ops.transpose(heads(self.key(tokens)), (0, 1, 3, 2)))
+        # One product instead of three pays where it is differentiated; elsewhere the kernels would
+        # have to be put side by side at every call.
+        project = self._project_at_once if training else self._project
+        query, key, value = project(
+            tokens, (batch, length, self.num_heads, hidden // self.num_heads)
+        )
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
-        mixed = ops.matmul(probabilities, heads(self.value(tokens)))
+        mixed = ops.matmul(probabilities, value)
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
         output = ops.reshape(self.output_dense(mixed), (batch, length, hidden))
         return (output, probabilities) if return_weights else output
+
+    def _project(self, tokens, shape):
+        """Query, key and value, (batch, heads, sequence, size); the query is scaled."""
+        query, key, value = (
+            ops.transpose(ops.reshape(dense(tokens), shape), (0, 2, 1, 3))
+            for dense in (self.query, self.key, self.value)
+        )
+        return query * (1.0 / math.sqrt(shape[-1])), key, value
+
+    def _project_at_once(self, tokens, shape):
+        batch, length, heads, size = shape
+        scale = 1.0 / math.sqrt(size)
+        kernels = [self.query.kernel * scale, self.key.kernel, self.value.kernel]
+        biases = [self.query.bias * scale, self.key.bias, self.value.bias]
+        projected = ops.matmul(tokens, ops.cast(ops.concatenate(kernels, -1), tokens.dtype))
+        projected = projected + ops.cast(ops.concatenate(biases, -1), tokens.dtype)
+        projected = ops.reshape(projected, (batch, length, 3, heads, size))
+        return ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
 
     def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
         return output_spec(self, x, return_weights)

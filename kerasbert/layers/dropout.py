@@ -4,6 +4,7 @@ import contextvars
 from collections.abc import Callable
 
 import keras
+from keras import ops
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
 _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
@@ -11,18 +12,52 @@ _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("ne
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout; under `tf.distribute`, replicas draw different masks.
+    """Dropout; under `tf.distribute`, replicas draw different masks.
 
     Keras gives all of them the same seed, so that what is meant to be noise repeats itself in the
-    batch. On one device the masks are Keras's.
+    batch. On TensorFlow a mask takes one random byte an element instead of four, so the rate is
+    rounded to 256ths; the scale of what is kept goes by the rounded rate. Elsewhere masks are
+    Keras's.
     """
 
     def call(self, inputs, training=False):
         """Drops out in training only."""
         if not training or self.rate == 0:
             return inputs
+        if self.draws_bytes:
+            return dropped(inputs, self.threshold, self.random_bytes(inputs))
         seeds = _ReplicaSeeds(self.seed_generator)
         return keras.random.dropout(inputs, self.rate, self.noise_shape, seed=seeds)
+
+    @property
+    def threshold(self) -> int:
+        """Elements with a byte below it are dropped."""
+        return round(self.rate * 256)
+
+    @property
+    def draws_bytes(self) -> bool:
+        """Whether masks are made of `random_bytes`."""
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        return on_tensorflow and 0 < self.threshold < 256 and self.noise_shape is None
+
+    def random_bytes(self, inputs):
+        """The next uint8 tensor of the shape of `inputs`; on TensorFlow."""
+        import tensorflow as tf
+
+        seed = tf.cast(_ReplicaSeeds(self.seed_generator).next(), tf.int64)
+        known = inputs.shape.is_fully_defined()
+        shape = inputs.shape if known else tf.shape(inputs)
+        size = inputs.shape.num_elements() if known else tf.size(inputs)
+        words = tf.random.stateless_uniform(
+            [(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+        )
+        return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+
+
+def dropped(x, threshold: int, random_bytes):
+    """`x` without the elements whose byte is below the threshold; what is kept is scaled up."""
+    scale = ops.cast(256 / (256 - threshold), x.dtype)
+    return x * (ops.cast(random_bytes >= threshold, x.dtype) * scale)
 
 
 class _ReplicaSeeds(keras.random.SeedGenerator):

@@ -1,12 +1,30 @@
 """One layer of the encoder."""
 
+import functools
+
 import keras
 from keras import ops
 
 from kerasbert.layers.attention import SelfAttention, output_spec
-from kerasbert.layers.dropout import Dropout
+from kerasbert.layers.dropout import Dropout, dropped
 from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.layers.islands import Island
 from kerasbert.layers.recompute import recomputed
+
+
+@functools.cache
+def _activation(name: str) -> Island:
+    return Island(activation_function(name))
+
+
+@functools.cache
+def _add_and_norm(threshold: int, epsilon: float) -> Island:
+    def function(x, change, random_bytes, gamma, beta):
+        total = x + dropped(change, threshold, random_bytes)
+        normalized = ops.layer_normalization(total, gamma, beta, axis=-1, epsilon=epsilon)
+        return ops.cast(normalized, x.dtype)
+
+    return Island(function)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -49,6 +67,8 @@ class TransformerBlock(keras.layers.Layer):
         #: Whether training computes the inside again for the gradient, to save memory.
         self.gradient_checkpointing = False
 
+        activation_function(activation)  # there is one
+
         # === Layers ===
         policy = self.dtype_policy
         self.attention = SelfAttention(
@@ -59,7 +79,6 @@ class TransformerBlock(keras.layers.Layer):
         )
         self.intermediate = keras.layers.Dense(
             intermediate_dim,
-            activation=activation_function(activation),
             kernel_initializer=kernel_initializer(initializer_range),
             dtype=policy,
             name="intermediate",
@@ -94,11 +113,25 @@ class TransformerBlock(keras.layers.Layer):
         return forward(x) if padding_mask is None else forward(x, padding_mask)
 
     def _forward(self, x, padding_mask=None, *, training):
+        shape = ops.shape(x)
         attended, weights = self.attention(x, padding_mask, training=training, return_weights=True)
-        x = self.attention_layer_norm(x + self.dropout(attended, training=training))
-        tokens = ops.reshape(x, (-1, ops.shape(x)[-1]))
-        forward = ops.reshape(self.output_dense(self.intermediate(tokens)), ops.shape(x))
-        return self.output_layer_norm(x + self.dropout(forward, training=training)), weights
+        # From here on no token sees another: (tokens, hidden).
+        x, attended = (ops.reshape(one, (-1, shape[-1])) for one in (x, attended))
+        x = self._add_and_norm(self.attention_layer_norm, x, attended, training)
+        activate = (
+            _activation(self.activation) if training else activation_function(self.activation)
+        )
+        forward = self.output_dense(activate(self.intermediate(x)))
+        x = self._add_and_norm(self.output_layer_norm, x, forward, training)
+        return ops.reshape(x, shape), weights
+
+    def _add_and_norm(self, norm, x, change, training):
+        """The LayerNorm of `x` and a change of it, less what is dropped of the change."""
+        if not training or not self.dropout.draws_bytes:
+            return norm(x + self.dropout(change, training=training))
+        random = self.dropout.random_bytes(change)
+        function = _add_and_norm(self.dropout.threshold, self.layer_norm_epsilon)
+        return function(x, change, random, norm.gamma, norm.beta)
 
     def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
         return output_spec(self, x, return_weights)

@@ -209,20 +209,25 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     strategy = optimizer._distribution_strategy
     factors = [optimizer.rate_factors.get(v.path, 1.0) for v in variables]
     variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     if strategy.num_replicas_in_sync > 1:
-        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        gradients = tf.distribute.get_replica_context().all_reduce("SUM", dense)
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(_values(g))) for g in gradients])
+        gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
+    norm = tf.linalg.global_norm(gradients)
+    finite = tf.math.is_finite(norm)
     skipped = tf.cast(~finite, tf.int32)
     hopeless = skipped
     if optimizer.loss_scale:
         # A smaller factor may help.
         hopeless *= tf.cast(optimizer.loss_scale.factor <= 1.0, tf.int32)
-        gradients = [_divided(g, optimizer.loss_scale.factor) for g in gradients]
+        norm /= optimizer.loss_scale.factor
+        gradients = [gradient / optimizer.loss_scale.factor for gradient in gradients]
         optimizer.loss_scale.update(finite)
     optimizer.skipped_steps.assign_add(skipped)
     optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + hopeless) * skipped)
-    gradients = optimizer._clip_gradients(gradients)
+    if optimizer.global_clipnorm:
+        gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm, norm)
+    else:
+        gradients = optimizer._clip_gradients(gradients)
     averages = _averages(optimizer, variables)
 
     def update(strategy, gradients, finite, rate, momentum):
@@ -250,20 +255,6 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     tf.__internal__.distribute.interim.maybe_merge_call(
         update, strategy, gradients, finite, optimizer.learning_rate, momentum
     )
-
-
-def _divided(gradient, by):
-    import tensorflow as tf
-
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(gradient.values / by, gradient.indices, gradient.dense_shape)
-    return gradient / by
-
-
-def _values(gradient):
-    import tensorflow as tf
-
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _averages(optimizer, variables) -> list:

@@ -73,7 +73,7 @@ def adamw(
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
     ema: float | None = None,
-) -> keras.optimizers.AdamW:
+) -> "AdamW":
     """AdamW as BERT uses it (epsilon 1e-6, decay 0.01 but not on biases and LayerNorm, clipping).
 
     Args:
@@ -82,7 +82,7 @@ def adamw(
         clip_norm: limit of the gradients' global norm; None: no limit.
         ema: momentum of a moving average of the weights; None: there is none.
     """
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         learning_rate,
         weight_decay=weight_decay,
         epsilon=1e-6,
@@ -133,6 +133,33 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in zip(weights, before, strict=True):
             variable.assign(value)
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class AdamW(keras.optimizers.AdamW):
+    """Keras's AdamW; on TensorFlow it goes through a variable once where Keras does ten times."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable."""
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        dtype, place = variable.dtype, self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
+            lr=tf.cast(learning_rate, dtype),
+            beta1=tf.cast(self.beta_1, dtype),
+            beta2=tf.cast(self.beta_2, dtype),
+            epsilon=tf.cast(self.epsilon, dtype),
+            grad=tf.cast(gradient, dtype),
+        )
 
 
 @keras.saving.register_keras_serializable("kerasbert")

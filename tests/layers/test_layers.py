@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
+from kerasbert.layers.initializers import activation_function
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
 
@@ -321,6 +323,21 @@ def test_mlm_head_of_narrow_embeddings():
     assert tuple(head.dense.kernel.shape) == (8, 4)
 
 
+def test_one_product_of_training_equals_three():
+    layer = SelfAttention(2, dropout=0.0)
+    layer.build(X.shape)
+    for variable in layer.trainable_variables:
+        variable.assign(RANDOM.normal(size=variable.shape))
+    found = []
+    for training in (False, True):
+        with tf.GradientTape() as tape:
+            output = layer(X, MASK, training=training)
+            loss = tf.reduce_sum(output**2)
+        found.append([output, *tape.gradient(loss, [v.value for v in layer.trainable_variables])])
+    for three, one in zip(*found, strict=True):
+        np.testing.assert_allclose(one.numpy(), three.numpy(), rtol=1e-4, atol=1e-4)
+
+
 def test_bad_num_heads():
     with pytest.raises(ValueError, match="num_heads=3 does not divide the width 8"):
         SelfAttention(3)(X)
@@ -351,6 +368,5 @@ def test_dropout_works_in_training_only():
     ("activation", "minus_one"), [("gelu", -0.1586553), ("gelu_tanh", -0.1588081), ("relu", 0.0)]
 )
 def test_activations(activation, minus_one):
-    block = TransformerBlock(2, 12, activation=activation)
-    value = block.intermediate.activation(np.array([-1.0], "float32"))
+    value = activation_function(activation)(np.array([-1.0], "float32"))
     assert float(value[0]) == pytest.approx(minus_one, abs=1e-6)

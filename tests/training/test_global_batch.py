@@ -193,13 +193,10 @@ def test_dropout_differs_between_replicas(runs):
     assert (keras_masks == keras_masks[0]).all()
 
 
-def test_dropout_on_one_device_is_that_of_keras(runs):
-    np.testing.assert_array_equal(runs["1"]["dropped"], runs["1"]["dropped_keras"])
-    ours, theirs = Dropout(0.3, seed=5), keras.layers.Dropout(0.3, seed=5)
-    for _ in range(2):
-        values = [layer(np.ones((4, 8)), training=True) for layer in (ours, theirs)]
-        np.testing.assert_array_equal(*values)
-    assert (ours(np.ones((2, 2))) == np.ones((2, 2))).numpy().all()
+def test_dropout_on_one_device_is_that_without_a_strategy(runs):
+    expected = Dropout(0.5, seed=3)(np.ones((4, 16)), training=True)
+    np.testing.assert_array_equal(runs["1"]["dropped"][0], expected)
+    assert (Dropout(0.3)(np.ones((2, 2))) == np.ones((2, 2))).numpy().all()
 
 
 # === Optimizers ===

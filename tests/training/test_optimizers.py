@@ -84,6 +84,34 @@ def test_adamw_clips_the_global_norm(clip_norm, factor):
     np.testing.assert_allclose(moments, [0.3 * factor, 0.4 * factor], rtol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"clip_norm": None}, {"ema": 0.9}])
+def test_adamw_in_one_pass_equals_keras(options):
+    numbers = np.random.default_rng(0)
+    shapes = {"kernel": (3, 4), "bias": (4,), "embeddings": (7, 4)}
+    starts = {name: numbers.normal(size=shape) for name, shape in shapes.items()}
+    schedule = Warmup(0.01, steps=20, warmup_steps=3)
+    ours = adamw(schedule, weight_decay=0.1, **options)
+    theirs = keras.optimizers.AdamW.from_config(ours.get_config())
+    theirs.exclude_from_weight_decay(var_names=["bias"])
+    sides = [[keras.Variable(start, name=name) for name, start in starts.items()] for _ in "ab"]
+    for step in range(10):
+        gradients = [numbers.normal(size=shape).astype("float32") for shape in shapes.values()]
+        gradients[2][step % 7 :] = 0
+        for optimizer, variables in zip((ours, theirs), sides, strict=True):
+            optimizer.apply(gradients, variables)
+        for one, other in zip(*sides, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-6)
+    for one, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_adamw_config():
+    optimizer = adamw(0.2, weight_decay=0.3)
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert type(restored) is type(optimizer)
+    assert restored.get_config() == optimizer.get_config()
+
+
 def test_adamw_epsilon():
     assert adamw(0.1).epsilon == 1e-6
 

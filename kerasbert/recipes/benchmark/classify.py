@@ -1,0 +1,42 @@
+"""What fine-tuning and answering have in common: one classifier, stored for every side."""
+
+import pathlib
+
+from kerasbert import Backbone, BackboneConfig, TextClassifier
+from kerasbert.errors import InputError
+from kerasbert.text import WordPieceTokenizer
+
+
+def store_classifier(options, classes: list[str], directory: pathlib.Path) -> TextClassifier:
+    """Makes a classifier with new weights, and writes it in the formats of all peers."""
+    if not options.vocab:
+        raise InputError(f"--suite={options.suite} needs --vocab, a WordPiece vocabulary")
+    tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
+    config = BackboneConfig(
+        vocabulary_size=len(tokenizer.vocabulary),
+        num_layers=options.layers,
+        hidden_dim=options.hidden,
+        num_heads=max(1, options.hidden // 64),
+        intermediate_dim=4 * options.hidden,
+        max_sequence_length=max(512, options.length),
+        dropout=options.dropout,
+        attention_dropout=options.dropout,
+    )
+    model = TextClassifier(
+        Backbone(config), classes=classes, tokenizer=tokenizer, sequence_length=options.length
+    )
+    model.save_to_preset(directory / "kerasbert")
+    if {"transformers", "onnxruntime"} & set(options.others):
+        model.save_to_preset(directory / "transformers", format="hf")
+    if "kerashub" in options.others:
+        model.save_to_preset(directory / "kerashub", format="kerashub")
+    return model
+
+
+def kerashub_classifier(directory: str, **kwargs):
+    """KerasHub's classifier with its preprocessor."""
+    import keras_hub
+
+    return keras_hub.models.BertTextClassifier.from_preset(
+        str(pathlib.Path(directory) / "kerashub"), **kwargs
+    )

@@ -1,0 +1,89 @@
+"""Steps of fine-tuning a classifier on labelled texts, from strings to updated weights."""
+
+import pathlib
+
+import numpy as np
+
+from kerasbert import TextClassifier
+from kerasbert.data.examples import read_examples
+from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark import torch_sides
+from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
+from kerasbert.recipes.benchmark.race import Side
+from kerasbert.recipes.benchmark.work import Work
+
+_STEPS = 10
+_RATE = 5e-5
+
+
+def suite(options, directory: pathlib.Path) -> list[Work]:
+    """Batches in random order, tokenized as they are drawn; every peer pads as it does."""
+    if len(options.input) != 1:
+        raise InputError("--suite=finetune needs one --input, a file of labelled texts")
+    examples = read_examples(options.input[0])
+    model = store_classifier(options, examples.classes, directory)
+    texts, labels = list(examples.texts["text"]), list(map(examples.classes.index, examples.labels))
+    data = (str(directory), texts, labels, options.batch_size)
+    precisions = ("bfloat16", "float32")
+    sides = [Side("kerasbert", p, kerasbert, (*data, p)) for p in precisions]
+    if "kerashub" in options.others:
+        sides += [Side("kerashub", p, kerashub, (*data, options.length, p)) for p in precisions]
+    if "transformers" in options.others:
+        arguments = (*data, options.length, _STEPS)
+        sides += [
+            Side("transformers", p, torch_sides.finetune, (*arguments, p)) for p in precisions
+        ]
+    sample = np.random.default_rng(0).permutation(len(texts))[:1000]
+    mask = np.asarray(model.text_features([texts[i] for i in sample])["padding_mask"])
+    return [
+        Work(
+            title=f"{_STEPS} steps of {options.layers} x {options.hidden}, "
+            f"{options.batch_size} texts of {options.input[0]} each, dropout {options.dropout}",
+            sides=sides,
+            tokens=round(mask.sum(axis=1).mean() * options.batch_size * _STEPS),
+        )
+    ]
+
+
+# === The sides ===
+
+
+def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
+    """`TextClassifier` on its own batches."""
+    model = TextClassifier.from_preset(
+        pathlib.Path(directory) / "kerasbert", dtype=_policy(precision)
+    )
+    model.compile()
+    names = [model.classes[label] for label in labels]
+    return _steps(model, model.training_batches(texts, names, batch_size=batch_size))
+
+
+def kerashub(directory: str, texts, labels, batch_size: int, length: int, precision: str):
+    """`BertTextClassifier`, whose preprocessor pads to its length."""
+    import keras
+    import tensorflow as tf
+
+    model = kerashub_classifier(directory, dtype=_policy(precision))
+    model.preprocessor.sequence_length = length
+    optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, weighted_metrics=["accuracy"], jit_compile=False)
+    rows = tf.data.Dataset.from_tensor_slices((texts, labels)).shuffle(len(texts)).repeat()
+    batches = rows.batch(batch_size).map(model.preprocessor, num_parallel_calls=tf.data.AUTOTUNE)
+    return _steps(model, batches.prefetch(2))
+
+
+def _steps(model, batches):
+    model.make_train_function()
+    iterator = iter(batches)
+
+    def run():
+        for _ in range(_STEPS):
+            model.train_function(iterator)
+
+    return run, None
+
+
+def _policy(precision: str) -> str:
+    return "mixed_bfloat16" if precision == "bfloat16" else precision

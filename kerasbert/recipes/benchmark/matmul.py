@@ -1,0 +1,68 @@
+"""How fast the machine multiplies matrices, and how much multiplying an encoder needs."""
+
+from kerasbert.config import BackboneConfig
+from kerasbert.recipes.benchmark.race import Side
+
+# Shapes (rows, inner, columns) like those of encoders; the fastest on the machine is the ceiling.
+_SHAPES = ((4096, 768, 3072), (4096, 1024, 4096), (2048, 2048, 2048), (4096, 4096, 4096))
+
+
+def ceiling(precision: str) -> Side:
+    """Multiplies matrices of the fastest shape; answers with its floating-point operations."""
+    return Side(f"ceiling {precision}", "", _multiply, (precision,))
+
+
+def _multiply(precision: str):
+    import time
+
+    import tensorflow as tf
+
+    @tf.function
+    def product(a, b):
+        return tf.matmul(a, b)
+
+    def seconds(shape):
+        pair = matrices(shape)
+        product(*pair)
+        start = time.perf_counter()
+        for _ in range(5):
+            product(*pair)
+        return time.perf_counter() - start
+
+    def matrices(shape):
+        rows, inner, columns = shape
+        kinds = tf.random.normal((rows, inner)), tf.random.normal((inner, columns))
+        return [tf.cast(matrix, precision) for matrix in kinds]
+
+    def flops(shape):
+        rows, inner, columns = shape
+        return 2 * rows * inner * columns
+
+    best = max(_SHAPES, key=lambda shape: flops(shape) / seconds(shape))
+    pair = matrices(best)
+    repeats = max(1, round(1e11 / flops(best)))
+
+    def run():
+        for _ in range(repeats):
+            product(*pair)
+
+    return run, repeats * flops(best)
+
+
+def encoder_flops(config: BackboneConfig, lengths) -> int:
+    """Operations of one pass over sequences with so many real tokens each (Kaplan et al. 2020, §2).
+
+    Two for each product and sum: projections and feed-forward of every token, attention of every
+    token to every other of its sequence.
+    """
+    hidden = config.hidden_dim
+    dense = 8 * hidden**2 + 4 * hidden * config.intermediate_dim
+    per_layer = sum(length * dense + 4 * length**2 * hidden for length in lengths)
+    pooler = 2 * hidden**2 * len(lengths) if config.pooler else 0
+    return len(config.layer_order) * per_layer + pooler
+
+
+def masked_head_flops(config: BackboneConfig, predicted: int) -> int:
+    """Operations of one pass of the masked-language-model head."""
+    width = config.embedding_dim or config.hidden_dim
+    return predicted * 2 * (config.hidden_dim * width + width * config.vocabulary_size)

@@ -1,0 +1,171 @@
+"""One step of MLM + NSP on the same weights and the same batch."""
+
+import pathlib
+
+import numpy as np
+
+from kerasbert import Backbone, BackboneConfig
+from kerasbert import features as keys
+from kerasbert.recipes.benchmark import matmul, torch_sides
+from kerasbert.recipes.benchmark.race import Side
+from kerasbert.recipes.benchmark.work import Work
+from kerasbert.tasks import Pretrainer
+
+_VOCABULARY = 30_522
+_RATE = 1e-4
+_HEADS = "heads.npz"
+
+
+def suite(options, directory: pathlib.Path) -> list[Work]:
+    """Steps of a freshly made model on one batch without padding, as long documents give it."""
+    config = BackboneConfig(
+        vocabulary_size=_VOCABULARY,
+        num_layers=options.layers,
+        hidden_dim=options.hidden,
+        num_heads=max(1, options.hidden // 64),
+        intermediate_dim=4 * options.hidden,
+        max_sequence_length=max(512, options.length),
+        dropout=options.dropout,
+        attention_dropout=options.dropout,
+    )
+    model = Pretrainer(Backbone(config))
+    model.save_to_preset(directory / "kerasbert")
+    if "transformers" in options.others:
+        model.save_to_preset(directory / "transformers", format="hf")
+    if "kerashub" in options.others:
+        model.backbone.save_to_preset(directory / "kerashub", format="kerashub")
+        heads = {v.path: v.numpy() for v in model.weights if v.path.split("/")[0] in _HEAD_LAYERS}
+        np.savez(directory / _HEADS, **heads)
+    masked = round(0.15 * options.length)
+    np.savez(directory / torch_sides.BATCH, **_batch(options.batch_size, options.length, masked))
+
+    precisions = ("bfloat16", "float32")
+    arguments = (str(directory), options.dropout)
+    sides = [Side("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
+    sides += [matmul.ceiling(p) for p in precisions]
+    if "kerashub" in options.others:
+        for xla in (False, True):
+            sides += [
+                Side("kerashub", p + " XLA" * xla, kerashub, (*arguments, p, xla))
+                for p in precisions
+            ]
+    if "transformers" in options.others:
+        sides += [
+            Side("transformers", p, torch_sides.pretrain, (*arguments, p)) for p in precisions
+        ]
+    tokens = options.batch_size * options.length
+    forward = matmul.encoder_flops(config, [options.length] * options.batch_size)
+    forward += matmul.masked_head_flops(config, options.batch_size * masked)
+    return [
+        Work(
+            title=f"one step of {options.layers} x {options.hidden}, MLM + NSP, "
+            f"{options.batch_size} x {options.length}, dropout {options.dropout}",
+            sides=sides,
+            compare=_difference,
+            tokens=tokens,
+            flops=3 * forward,
+        )
+    ]
+
+
+def _batch(rows: int, length: int, masked: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    positions = [np.sort(random.permutation(np.arange(1, length))[:masked]) for _ in range(rows)]
+    return {
+        keys.TOKEN_IDS: random.integers(1000, _VOCABULARY, (rows, length), dtype="int32"),
+        keys.PADDING_MASK: np.ones((rows, length), "int32"),
+        keys.SEGMENT_IDS: np.tile(np.arange(length) >= length // 2, (rows, 1)).astype("int32"),
+        keys.MASK_POSITIONS: np.stack(positions).astype("int32"),
+        keys.MLM_LOGITS: random.integers(1000, _VOCABULARY, (rows, masked), dtype="int32"),
+        keys.NSP_LOGITS: random.integers(0, 2, rows, dtype="int32"),
+    }
+
+
+def _difference(ours: float, theirs: float) -> str:
+    return f"loss without dropout {theirs:.4f} (kerasbert {ours:.4f})"
+
+
+# === The sides ===
+
+
+def kerasbert(directory: str, dropout: float, precision: str):
+    """`Pretrainer.fit`."""
+    model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=_policy(precision))
+    model.compile()
+    return _keras_steps(model, directory)
+
+
+def kerashub(directory: str, dropout: float, precision: str, xla: bool):
+    """KerasHub's encoder and masked-language-model head, compiled as its tasks are."""
+    import keras
+    import keras_hub
+
+    policy = keras.dtype_policies.get(_policy(precision))
+    backbone = keras_hub.models.BertBackbone.from_preset(
+        str(pathlib.Path(directory) / "kerashub"), dtype=policy
+    )
+    mlm_head = keras_hub.layers.MaskedLMHead(
+        token_embedding=backbone.token_embedding,
+        intermediate_activation=lambda x: keras.activations.gelu(x, approximate=True),
+        layer_norm_epsilon=1e-12,
+        dtype=policy,
+        name="mlm_head",
+    )
+    nsp_head = keras.layers.Dense(2, dtype="float32", name="nsp_head")
+    positions = keras.Input((None,), dtype="int32", name=keys.MASK_POSITIONS)
+    encoded = backbone(backbone.input)
+    logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT], mask_positions=positions)
+    model = keras.Model(
+        {**backbone.input, keys.MASK_POSITIONS: positions},
+        {keys.MLM_LOGITS: logits, keys.NSP_LOGITS: nsp_head(encoded[keys.POOLED_OUTPUT])},
+    )
+    with np.load(pathlib.Path(directory) / _HEADS) as heads:
+        for ours, theirs in _kerashub_heads(mlm_head, nsp_head).items():
+            theirs.assign(heads[ours])
+    optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        loss={
+            name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)
+        },
+        weighted_metrics={
+            name: [keras.metrics.SparseCategoricalAccuracy()]
+            for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)
+        },
+        jit_compile=xla,
+    )
+    return _keras_steps(model, directory)
+
+
+_HEAD_LAYERS = ("mlm_head", "nsp_head")
+
+
+def _kerashub_heads(mlm_head, nsp_head) -> dict:
+    """KerasHub's variables by kerasbert's paths."""
+    theirs = {
+        "mlm_head/dense": mlm_head._intermediate_dense,
+        "mlm_head/layer_norm": mlm_head._intermediate_layer_norm,
+        "nsp_head": nsp_head,
+    }
+    found = {f"{path}/{v.name}": v for path, layer in theirs.items() for v in layer.weights}
+    return {**found, "mlm_head/bias": mlm_head._bias}
+
+
+def _keras_steps(model, directory: str):
+    """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
+    import tensorflow as tf
+
+    batch = torch_sides.stored_batch(directory)
+    y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
+    weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
+    example = tf.data.Dataset.from_tensors((batch, y, weights)).cache()
+    answer = model.evaluate(example, verbose=0, return_dict=True)["loss"]
+    model.make_train_function()
+    batches = iter(example.repeat())
+    return lambda: model.train_function(batches), answer
+
+
+def _policy(precision: str) -> str:
+    return "mixed_bfloat16" if precision == "bfloat16" else precision

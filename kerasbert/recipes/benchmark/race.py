@@ -1,0 +1,180 @@
+"""The same work done by several programs in turn, each in a process of its own.
+
+Machines are noisy: of two programs only the ratio within a round means something, and of a round
+only the median of many.
+"""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kerasbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One program that does the work.
+
+    Attributes:
+        team: whose it is; of each team only the fastest side runs in the race.
+        setting: how it is set, such as "bfloat16".
+        build: called in the side's process with `arguments`; returns a function that does the work
+            once, and an answer by which sides are compared, or None. Importable by name.
+        arguments: can be pickled.
+    """
+
+    team: str
+    setting: str
+    build: Callable[..., tuple[Callable[[], Any], Any]]
+    arguments: tuple = ()
+
+    @property
+    def name(self) -> str:
+        """Team and setting."""
+        return f"{self.team} {self.setting}".strip()
+
+
+@dataclasses.dataclass
+class Times:
+    """What a side did.
+
+    Attributes:
+        seconds: of each round.
+        peak_memory: the most bytes that the process had, libraries included.
+        answer: what `Side.build` said.
+    """
+
+    seconds: list[float]
+    peak_memory: int
+    answer: Any
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.seconds)
+
+    def ratios(self, other: "Times") -> list[float]:
+        """How many times as long the other side took, round by round."""
+        return [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
+
+
+def fastest(sides: list[Side], rounds: int, logs: pathlib.Path) -> tuple[list[Side], dict]:
+    """Lets the sides of each team race among themselves.
+
+    Returns:
+        The fastest of each team, in order, and everybody's median seconds where a team has several.
+    """
+    teams = {side.team: [s for s in sides if s.team == side.team] for side in sides}
+    heats = {}
+    for team in teams.values():
+        if len(team) > 1:
+            heats |= {name: one.median for name, one in race(team, rounds, logs).items()}
+    best = [min(team, key=lambda side: heats.get(side.name, 0)) for team in teams.values()]
+    return best, heats
+
+
+def race(sides: list[Side], rounds: int, logs: pathlib.Path) -> dict[str, Times]:
+    """Runs the sides in turn: A B C, A B C, ...
+
+    Args:
+        sides: their names differ.
+        rounds: turns that count, after one that does not.
+        logs: a directory for what the sides write to standard error.
+
+    Returns:
+        By the sides' names.
+
+    Raises:
+        InputError: a side stopped; the message says where its log is.
+    """
+    with contextlib.ExitStack() as stack:
+        runners = {s.name: stack.enter_context(_running(s, logs)) for s in sides}
+        times = {name: Times([], 0, runner.receive()) for name, runner in runners.items()}
+        for _ in range(rounds):
+            for name, runner in runners.items():
+                times[name].seconds.append(runner.run())
+        for name, runner in runners.items():
+            times[name].peak_memory = runner.stop()
+    return times
+
+
+@dataclasses.dataclass
+class _Runner:
+    """The parent's end of a side's process."""
+
+    side: Side
+    connection: Any
+    log: pathlib.Path
+
+    def receive(self):
+        try:
+            return self.connection.recv()
+        except EOFError:
+            raise InputError(f"{self.side.name} stopped; {self.log} says why") from None
+
+    def run(self) -> float:
+        self.connection.send(True)
+        return self.receive()
+
+    def stop(self) -> int:
+        self.connection.send(False)
+        return self.receive()
+
+
+@contextlib.contextmanager
+def _running(side: Side, logs: pathlib.Path) -> Iterator[_Runner]:
+    # A fresh process: nothing of TensorFlow or torch is in it before the side is built.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    log = logs / f"{side.name.replace(' ', '-')}.log"
+    process = context.Process(target=_serve, args=(theirs, side), daemon=True)
+    with _written_to(log):
+        process.start()
+    theirs.close()  # so that a process that stops is noticed
+    try:
+        yield _Runner(side, ours, log)
+    finally:
+        ours.close()
+        process.join(timeout=20)
+        if process.is_alive():
+            process.kill()
+
+
+@contextlib.contextmanager
+def _written_to(log: pathlib.Path) -> Iterator[None]:
+    """Processes that are started meanwhile write to a file, from their first import on."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def _serve(connection, side: Side) -> None:
+    run, answer = side.build(*side.arguments)
+    run()  # compiles
+    connection.send(answer)
+    with contextlib.suppress(EOFError):  # another side stopped
+        while connection.recv():
+            start = time.perf_counter()
+            run()
+            connection.send(time.perf_counter() - start)
+        connection.send(_peak_memory())
+
+
+def _peak_memory() -> int:
+    """The most bytes that this process has had; `getrusage` would count its parent's too."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

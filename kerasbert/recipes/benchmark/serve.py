@@ -1,0 +1,87 @@
+"""Raw strings to scores: an export beside other people's models behind their tokenizers."""
+
+import pathlib
+
+import numpy as np
+
+from kerasbert.recipes.benchmark import torch_sides
+from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
+from kerasbert.recipes.benchmark.race import Side
+from kerasbert.recipes.benchmark.work import Work
+
+
+def suite(options, directory: pathlib.Path) -> list[Work]:
+    """One text of 20 and of 100 words, and 32 of 5 to 100."""
+    model = store_classifier(options, ["no", "yes"], directory)
+    model.export(directory / "export", check=False)
+    random = np.random.default_rng(0)
+    words = [word for word in model.tokenizer.vocabulary if word.isascii() and word.isalpha()]
+
+    def texts(lengths):
+        return [" ".join(random.choice(words, length)) for length in lengths]
+
+    lengths = {
+        "1 text of 20 words": [20],
+        "1 text of 100 words": [100],
+        "32 texts of 5 to 100 words": random.integers(5, 101, 32),
+    }
+    where = str(directory)
+    works = []
+    for title, counts in lengths.items():
+        batch = texts(counts)
+        arguments = (where, batch, options.length)
+        sides = [Side("kerasbert", "", kerasbert, (where, batch))]
+        if "kerashub" in options.others:
+            sides.append(Side("kerashub", "float32", kerashub, arguments))
+        if "transformers" in options.others:
+            sides += [
+                Side("transformers", precision, torch_sides.serve, (*arguments, precision))
+                for precision in ("bfloat16", "float32")
+            ]
+        if "onnxruntime" in options.others:
+            sides.append(Side("onnxruntime", "float32", torch_sides.serve_onnx, arguments))
+        mask = np.asarray(model.text_features(batch)["padding_mask"])
+        works.append(
+            Work(
+                title=f"{title}, {options.layers} x {options.hidden}",
+                sides=sides,
+                compare=_difference,
+                tokens=int(mask.sum()),
+            )
+        )
+    return works
+
+
+def _difference(ours, theirs) -> str:
+    return f"scores differ by {np.abs(np.asarray(ours) - np.asarray(theirs)).max():.1e}"
+
+
+# === The sides ===
+
+
+def kerasbert(directory: str, texts: list[str]):
+    """The SavedModel, as a server runs it."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(pathlib.Path(directory) / "export"))
+    serve = model.signatures["serving_default"]
+    strings = tf.constant(texts)
+
+    def run():
+        return serve(text=strings)
+
+    return run, run()["scores"].numpy().tolist()
+
+
+def kerashub(directory: str, texts: list[str], length: int):
+    """`BertTextClassifier.predict_on_batch` after its preprocessor, padded to the longest text."""
+    import keras
+
+    model = kerashub_classifier(directory)
+    longest = max(len(ids) for ids in model.preprocessor.tokenizer(texts)) + 2
+    model.preprocessor.sequence_length = min(longest, length)
+
+    def run():
+        return model.predict_on_batch(model.preprocessor(texts))
+
+    return run, keras.ops.convert_to_numpy(keras.ops.softmax(run())).tolist()

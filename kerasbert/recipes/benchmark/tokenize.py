@@ -1,0 +1,83 @@
+"""Text to ids, beside Hugging Face's tokenizers; every line's ids are compared."""
+
+import itertools
+import pathlib
+import zlib
+
+from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark.race import Side
+from kerasbert.recipes.benchmark.work import Work
+
+_BATCH = 512
+
+
+def suite(options, directory: pathlib.Path) -> list[Work]:
+    """All lines of the given text, without special tokens."""
+    if not options.vocab or not options.input:
+        raise InputError("--suite=tokenize needs --vocab and --input")
+    arguments = (options.vocab, options.lowercase, options.input)
+    tokenizer = _reference(options.vocab, options.lowercase)
+    codes = tokenizer.encode_batch(_lines(options.input), add_special_tokens=False)
+    return [
+        Work(
+            title=f"tokenize {', '.join(options.input)} by {options.vocab}",
+            sides=[
+                Side("kerasbert", "", kerasbert, arguments),
+                Side("tokenizers", "", tokenizers, arguments),
+            ],
+            compare=_difference,
+            tokens=sum(len(code.ids) for code in codes),
+        )
+    ]
+
+
+def _lines(paths: list[str]) -> list[str]:
+    from kerasbert.data.documents import read_documents
+
+    return list(itertools.chain.from_iterable(read_documents(paths)))
+
+
+def _difference(ours: list[int], theirs: list[int]) -> str:
+    differing = sum(a != b for a, b in zip(ours, theirs, strict=True))
+    return f"{differing} of {len(ours)} lines differ"
+
+
+def _digests(lines) -> list[int]:
+    return [zlib.crc32(" ".join(map(str, ids)).encode()) for ids in lines]
+
+
+# === The sides ===
+
+
+def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
+    """`WordPieceTokenizer` in a `tf.data` pipeline."""
+    import tensorflow as tf
+
+    from kerasbert.text import WordPieceTokenizer
+
+    tokenizer = WordPieceTokenizer(vocab, lowercase=lowercase)
+    lines = tf.data.Dataset.from_tensor_slices(_lines(paths)).batch(_BATCH).cache()
+    batches = lines.map(tokenizer.tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    def run():
+        for _ in batches:
+            pass
+
+    return run, _digests(ids for batch in batches for ids in batch.to_list())
+
+
+def tokenizers(vocab: str, lowercase: bool, paths: list[str]):
+    """Hugging Face's, in Rust, on all cores."""
+    lines = _lines(paths)
+    tokenizer = _reference(vocab, lowercase)
+
+    def run():
+        return tokenizer.encode_batch(lines, add_special_tokens=False)
+
+    return run, _digests(code.ids for code in run())
+
+
+def _reference(vocab: str, lowercase: bool):
+    from tokenizers import BertWordPieceTokenizer
+
+    return BertWordPieceTokenizer(vocab, lowercase=lowercase, strip_accents=lowercase)

@@ -1,0 +1,138 @@
+"""The sides that run in torch.
+
+Nothing here imports TensorFlow: both bring an LLVM of their own, and a process can't hold two.
+"""
+
+import pathlib
+
+import numpy as np
+
+from kerasbert import features as keys
+
+BATCH = "batch.npz"
+
+
+def pretrain(directory: str, dropout: float, precision: str):
+    """`BertForPreTraining` in torch, with autocast for bfloat16 and the fused AdamW."""
+    import torch
+    from transformers import BertForPreTraining
+
+    batch = {name: torch.from_numpy(column) for name, column in stored_batch(directory).items()}
+    labels = torch.full_like(batch[keys.TOKEN_IDS], -100)
+    labels.scatter_(1, batch[keys.MASK_POSITIONS].long(), batch[keys.MLM_LOGITS])
+    model = BertForPreTraining.from_pretrained(
+        pathlib.Path(directory) / "transformers",
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, eps=1e-6, weight_decay=0.01, fused=True)
+
+    def loss():
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            return model(
+                input_ids=batch[keys.TOKEN_IDS].long(),
+                attention_mask=batch[keys.PADDING_MASK],
+                token_type_ids=batch[keys.SEGMENT_IDS].long(),
+                labels=labels.long(),
+                next_sentence_label=batch[keys.NSP_LOGITS].long(),
+            ).loss
+
+    def run():
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    model.eval()
+    with torch.no_grad():
+        answer = float(loss())
+    model.train()
+    return run, answer
+
+
+def stored_batch(directory: str) -> dict[str, np.ndarray]:
+    """The features and labels of a step."""
+    with np.load(pathlib.Path(directory) / BATCH) as batch:
+        return dict(batch)
+
+
+def finetune(
+    directory: str,
+    texts: list[str],
+    labels: list[int],
+    batch_size: int,
+    length: int,
+    steps: int,
+    precision: str,
+):
+    """`BertForSequenceClassification`, padded to the longest text of the batch."""
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-5, weight_decay=0.01, fused=True)
+    random = np.random.default_rng(0)
+
+    def run():
+        for _ in range(steps):
+            chosen = random.choice(len(texts), batch_size, replace=False)
+            features = _features(tokenizer, [texts[i] for i in chosen], length)
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = model(**features, labels=torch.tensor([labels[i] for i in chosen])).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    model.train()
+    return run, None
+
+
+def serve(directory: str, texts: list[str], length: int, precision: str):
+    """`BertForSequenceClassification` behind its fast tokenizer."""
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    model.eval().to(getattr(torch, precision))
+
+    @torch.inference_mode()
+    def run():
+        return model(**_features(tokenizer, texts, length)).logits
+
+    return run, torch.softmax(run().float(), -1).tolist()
+
+
+def serve_onnx(directory: str, texts: list[str], length: int):
+    """The same in ONNX Runtime."""
+    import onnxruntime
+    import torch
+
+    tokenizer, model = _classifier(directory)
+    features = _features(tokenizer, texts, length)
+    path = pathlib.Path(directory) / "model.onnx"
+    torch.onnx.export(
+        model.eval(),
+        (),
+        str(path),
+        kwargs=dict(features),
+        input_names=list(features),
+        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in features},
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run():
+        features = _features(tokenizer, texts, length)
+        return session.run(None, {name: column.numpy() for name, column in features.items()})[0]
+
+    return run, torch.softmax(torch.from_numpy(run()), -1).tolist()
+
+
+def _classifier(directory: str):
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    path = pathlib.Path(directory) / "transformers"
+    return AutoTokenizer.from_pretrained(path), BertForSequenceClassification.from_pretrained(path)
+
+
+def _features(tokenizer, texts: list[str], length: int):
+    return tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")

@@ -1,0 +1,27 @@
+"""What a suite of the benchmark consists of."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from kerasbert.recipes.benchmark.race import Side
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What every side does, and how to speak about it.
+
+    Attributes:
+        title: one line.
+        sides: the first team is the one that the others are compared with.
+        compare: takes the first team's answer and another's; says how they differ. None: sides
+            have no answer.
+        tokens: real tokens, padding left out, of doing it once; None: there are none to count.
+        flops: operations of matrix products in it, see `matmul`; None: not counted.
+    """
+
+    title: str
+    sides: list[Side]
+    compare: Callable[[Any, Any], str] | None = None
+    tokens: int | None = None
+    flops: float | None = None
