@@ -326,8 +326,9 @@ def test_mlm_head_of_narrow_embeddings():
 def test_one_product_of_training_equals_three():
     layer = SelfAttention(2, dropout=0.0)
     layer.build(X.shape)
+    numbers = np.random.default_rng(0)
     for variable in layer.trainable_variables:
-        variable.assign(RANDOM.normal(size=variable.shape))
+        variable.assign(numbers.normal(size=variable.shape))
     found = []
     for training in (False, True):
         with tf.GradientTape() as tape:
@@ -335,7 +336,8 @@ def test_one_product_of_training_equals_three():
             loss = tf.reduce_sum(output**2)
         found.append([output, *tape.gradient(loss, [v.value for v in layer.trainable_variables])])
     for three, one in zip(*found, strict=True):
-        np.testing.assert_allclose(one.numpy(), three.numpy(), rtol=1e-4, atol=1e-4)
+        # Gradients are sums of hundreds; that of the keys' bias is 0 but for rounding.
+        np.testing.assert_allclose(one.numpy(), three.numpy(), rtol=1e-4, atol=2e-3)
 
 
 def test_bad_num_heads():
