@@ -103,6 +103,7 @@ class Checkpoints:
         """
         path = self.directory / f"step-{step:010d}"
         arrays = {name: np.asarray(v.numpy()) for name, v in _state(model).items()}
+        arrays |= _metric_rows(model)
         self._last_time = time.monotonic()
         if not write:
             return path
@@ -196,34 +197,80 @@ class Checkpoints:
         Args:
             model: compiled and built.
             stored: what `newest` found.
-            metrics: whether their state too. Of several workers it is given to one, since a metric
-                is the sum over all.
+            metrics: whether their state too.
 
         Raises:
             InputError: the model has other variables; nothing is assigned then.
         """
         arrays = safetensors.numpy.load_file(stored.path / STATE)
         state = _state(model)
-        problems = [
-            f"{name} {tuple(variable.shape)}"
-            for name, variable in state.items()
-            if name not in arrays or arrays[name].shape != tuple(variable.shape)
-        ]
-        problems += sorted(arrays.keys() - state.keys())
+        of_metrics = _metrics(model)
+        shapes = {name: tuple(variable.shape) for name, variable in state.items()}
+        found = {
+            name: array.shape[1:] if name in of_metrics else array.shape
+            for name, array in arrays.items()
+        }
+        problems = [f"{name} {shape}" for name, shape in shapes.items() if found.get(name) != shape]
+        problems += sorted(found.keys() - shapes.keys() - of_metrics.keys())
+        problems += sorted(of_metrics.keys() - found.keys())
         if problems:
             raise InputError(f"{stored.path}: is of another model: {', '.join(problems[:8])}")
         for name, variable in state.items():
-            if metrics or not name.startswith("metrics/"):
-                variable.assign(arrays[name])
+            variable.assign(arrays[name])
+        if metrics:
+            _put_metric_rows(model, {name: arrays[name] for name in of_metrics})
+
+
+def _metric_rows(model: keras.Model) -> dict[str, np.ndarray]:
+    """What each replica has added up so far, (replicas, ...): their sum alone rounds otherwise."""
+    import tensorflow as tf
+
+    strategy, variables = model.distribute_strategy, _metrics(model)
+    if strategy.num_replicas_in_sync == 1:
+        return {name: np.asarray(v.numpy())[np.newaxis] for name, v in variables.items()}
+
+    @tf.function(autograph=False)
+    def read():
+        own = strategy.run(lambda: {n: v.value.read_value()[None] for n, v in variables.items()})
+        return {name: strategy.gather(value, axis=0) for name, value in own.items()}
+
+    return {name: rows.numpy() for name, rows in read().items()}
+
+
+def _put_metric_rows(model: keras.Model, rows: dict[str, np.ndarray]) -> None:
+    """Gives each replica its row back; of other numbers of replicas the first has the sum."""
+    import tensorflow as tf
+
+    strategy, variables = model.distribute_strategy, _metrics(model)
+    replicas = strategy.num_replicas_in_sync
+    for name, array in rows.items():
+        if len(array) != replicas:
+            rows[name] = np.zeros((replicas, *array.shape[1:]), array.dtype)
+            rows[name][0] = array.sum(axis=0)
+    if replicas == 1:
+        for name, variable in variables.items():
+            variable.assign(rows[name][0])
+        return
+
+    def put(rows):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for name, variable in variables.items():
+            variable.value.assign(rows[name][replica])
+
+    strategy.run(tf.function(put, autograph=False), args=(rows,))
 
 
 def _state(model: keras.Model) -> dict:
-    """Every variable that training changes, by a name that another process gives it too."""
-    groups = {
-        "model": model.variables,
-        "optimizer": model.optimizer.variables,
-        "metrics": model.metrics_variables,
-    }
+    """Every variable that training changes but those of metrics, by a name for every process."""
+    return _by_name({"model": model.variables, "optimizer": model.optimizer.variables})
+
+
+def _metrics(model: keras.Model) -> dict:
+    """The state of the metrics, by name."""
+    return _by_name({"metrics": model.metrics_variables})
+
+
+def _by_name(groups: dict) -> dict:
     # Keras numbers optimizers and seed generators through a whole process, so the numbers don't
     # count. Paths may repeat then, so the place counts too.
     return {

@@ -109,8 +109,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Goes on from a checkpoint; here, since `fit` has just reset the metrics."""
         if self.stored:
-            metrics = self.metrics and is_chief(self.model.distribute_strategy)
-            self.checkpoints.restore(self.model, self.stored, metrics=metrics)
+            self.checkpoints.restore(self.model, self.stored, metrics=self.metrics)
             self.stored = None
             self.skipped = int(self.model.optimizer.skipped_steps.numpy())
 
