@@ -1,7 +1,11 @@
 """How fast the machine multiplies matrices, and how much multiplying an encoder needs."""
 
-from kerasbert.config import BackboneConfig
+from typing import TYPE_CHECKING
+
 from kerasbert.recipes.benchmark.race import Side
+
+if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
+    from kerasbert.config import BackboneConfig
 
 # Shapes (rows, inner, columns) like those of encoders; the fastest on the machine is the ceiling.
 _SHAPES = ((4096, 768, 3072), (4096, 1024, 4096), (2048, 2048, 2048), (4096, 4096, 4096))
@@ -49,7 +53,7 @@ def _multiply(precision: str):
     return run, repeats * flops(best)
 
 
-def encoder_flops(config: BackboneConfig, lengths) -> int:
+def encoder_flops(config: "BackboneConfig", lengths) -> int:
     """Operations of one pass over sequences with so many real tokens each (Kaplan et al. 2020, §2).
 
     Two for each product and sum: projections and feed-forward of every token, attention of every
@@ -62,7 +66,7 @@ def encoder_flops(config: BackboneConfig, lengths) -> int:
     return len(config.layer_order) * per_layer + pooler
 
 
-def masked_head_flops(config: BackboneConfig, predicted: int) -> int:
+def masked_head_flops(config: "BackboneConfig", predicted: int) -> int:
     """Operations of one pass of the masked-language-model head."""
     width = config.embedding_dim or config.hidden_dim
     return predicted * 2 * (config.hidden_dim * width + width * config.vocabulary_size)

@@ -108,14 +108,15 @@ def serve_onnx(directory: str, texts: list[str], length: int):
 
     tokenizer, model = _classifier(directory)
     features = _features(tokenizer, texts, length)
+    # The exporter gives names away in the order of the model's arguments.
+    names = ["input_ids", "attention_mask", "token_type_ids"]
     path = pathlib.Path(directory) / "model.onnx"
     torch.onnx.export(
         model.eval(),
-        (),
+        tuple(features[name] for name in names),
         str(path),
-        kwargs=dict(features),
-        input_names=list(features),
-        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in features},
+        input_names=names,
+        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names},
         dynamo=False,
     )
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -1,0 +1,120 @@
+import json
+import time
+
+import numpy as np
+import pytest
+
+from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark import PEERS, BenchmarkOptions, benchmark, matmul, report
+from kerasbert.recipes.benchmark.race import Side, Times, fastest, race
+from kerasbert.recipes.benchmark.work import Work
+
+
+def sleeper(seconds, answer):
+    return lambda: time.sleep(seconds), answer
+
+
+def breaks():
+    raise RuntimeError("out of luck")
+
+
+def side(team, setting, seconds, answer=None):
+    return Side(team, setting, sleeper, (seconds, answer))
+
+
+def test_sides_run_in_turn_in_processes_of_their_own(tmp_path):
+    sides = [side("a", "", 0.05, 3), side("b", "", 0.2, [4])]
+    times = race(sides, 3, tmp_path)
+    assert [len(one.seconds) for one in times.values()] == [3, 3]
+    assert [one.answer for one in times.values()] == [3, [4]]
+    assert all(second >= 0.05 for second in times["a"].seconds)
+    assert np.median(times["a"].ratios(times["b"])) > 1.5
+    assert all(one.peak_memory > 1e6 for one in times.values())
+
+
+def test_the_fastest_setting_of_each_team_races(tmp_path):
+    sides = [side("a", "slow", 0.3), side("a", "quick", 0.01), side("b", "", 0.01)]
+    best, tried = fastest(sides, 2, tmp_path)
+    assert [one.name for one in best] == ["a quick", "b"]
+    assert tried.keys() == {"a slow", "a quick"}
+
+
+def test_a_side_that_stops_leaves_a_log(tmp_path):
+    with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
+        race([side("a", "", 0.01), Side("b", "x", breaks)], 1, tmp_path)
+    assert "out of luck" in (tmp_path / "b-x.log").read_text()
+
+
+def test_operations_of_an_encoder_are_those_of_its_kernels():
+    from kerasbert import BackboneConfig  # not in the processes of the sides
+
+    config = BackboneConfig(
+        vocabulary_size=50, num_layers=3, hidden_dim=8, num_heads=2, intermediate_dim=20
+    )
+    # Every kernel once for each token; scores and mixtures of 5 and 7 tokens with each other.
+    kernels = 3 * (4 * 8 * 8 + 2 * 8 * 20)
+    attention = 3 * 2 * (5**2 + 7**2) * 8
+    pooler = 2 * 8 * 8
+    assert matmul.encoder_flops(config, [5, 7]) == 2 * (12 * kernels + attention + pooler)
+    assert matmul.masked_head_flops(config, 4) == 2 * 4 * (8 * 8 + 8 * 50)
+
+
+def test_report(tmp_path):
+    times = {
+        "kerasbert bfloat16": Times([1.0, 2.0, 3.0], 10**9, 0.5),
+        "ceiling bfloat16": Times([0.5, 1.0, 1.0], 10**9, 4e9),
+        "kerashub bfloat16": Times([3.0, 3.0, 3.0], 2 * 10**9, 0.7),
+    }
+    work = Work(title="a step", sides=[], compare=lambda a, b: f"{b - a:.1f}", tokens=8, flops=8e9)
+    found = report.results(work, times)
+    ours, ceiling, theirs = found.values()
+    assert (ours.tokens_per_second, ours.gigaflops, ours.share_of_ceiling) == (4, 4, 0.5)
+    assert theirs.ratio == (1.5, 1.0, 3.0)
+    assert (ours.says, ceiling.says, theirs.says) == ("0.0", None, "0.2")
+    table = report.table("a step", found)
+    assert "| kerashub bfloat16 | 3000 (3000 to 3000) | 1.50 (1.00 to 3.00) |" in table
+    report.picture(["a step"], [found], tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"suite": "sleep"}, "--suite must be one of .*'sleep'"),
+        ({"suite": "pretrain", "peers": "kerashub,me"}, "--peers must be of .*'me'"),
+        ({"suite": "pretrain", "rounds": 0}, "--rounds must be 1 or more, found 0"),
+        ({"suite": "tokenize", "peers": "none"}, "needs --vocab and --input"),
+        ({"suite": "serve", "peers": "none"}, "needs --vocab"),
+        ({"suite": "finetune", "peers": "none"}, "needs one --input"),
+    ],
+)
+def test_bad_options(options, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        benchmark(BenchmarkOptions(output=str(tmp_path / "out"), **options))
+
+
+def test_a_missing_peer_is_named(monkeypatch):
+    monkeypatch.setitem(PEERS, "kerashub", ("no_such_package",))
+    with pytest.raises(InputError, match=r"kerashub needs no_such_package; pip install 'kerasbert"):
+        BenchmarkOptions(suite="pretrain").check()
+
+
+def test_tokenize(vocabulary, corpus_files, tmp_path):
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("\n".join(vocabulary) + "\n")
+    result = benchmark(
+        BenchmarkOptions(
+            suite="tokenize",
+            peers="none",
+            vocab=str(vocab),
+            input=[str(corpus_files[0])],
+            rounds=1,
+            output=str(tmp_path),
+        )
+    )
+    (found,) = result["results"].values()
+    assert found["tokenizers"]["says"].startswith("0 of ")
+    assert found["kerasbert"]["tokens_per_second"] > 0
+    written = json.loads((tmp_path / "tokenize.json").read_text())
+    assert written == json.loads(json.dumps({k: v for k, v in result.items() if k != "files"}))
+    assert {path.rsplit(".")[-1] for path in result["files"]} == {"json", "md", "png"}
