@@ -30,7 +30,9 @@ def spread(workers: int) -> dict | None:
 
 def _end_with_launcher() -> None:
     """Ends this process when the one that started it is gone, or two jobs would write to a run."""
-    sys.stdin.buffer.read()  # its end is the launcher's
+    # The end of standard input is the launcher's; `sys.stdin` would be locked when this one ends.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

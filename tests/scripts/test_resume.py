@@ -142,6 +142,15 @@ def children(pid):
     return sorted(found)
 
 
+def is_running(pid):
+    """Whether a process is there and has not ended; nobody may have asked for its status."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def is_second_worker(pid):
     entries = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     (cluster,) = (e.partition(b"=")[2] for e in entries if e.startswith(b"TF_CONFIG="))
@@ -183,3 +192,28 @@ def test_worker_that_dies(pretraining, tmp_path):
     assert f"goes on from {output / 'checkpoints' / kept[-1]}" in alone.stderr
     assert json.loads(alone.stdout.splitlines()[-1])["steps"] == 400
     assert [report["step"] for report in outcome(output)[1]] == [400]
+
+
+def test_stopped_workers(pretraining, tmp_path):
+    output = tmp_path / "run"
+    flags = {**pretraining, "steps": 4000, "output": output, "checkpoint_every_steps": 0}
+    job = start("pretrain", **flags, checkpoint_every_minutes=0.01, workers=2)
+    wait_for_checkpoint(job, output)
+    job.send_signal(signal.SIGTERM)
+    stopped = end(job)
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert (stopped.stdout, "Traceback" in stopped.stderr) == ("", False)
+    (last,) = (x for x in stopped.stderr.splitlines() if x.startswith("stopped by SIGTERM after"))
+    kept = int(last.split()[5].rstrip(","))
+    assert checkpoints(output)[-1] == f"step-{kept:010d}"
+    # A launcher that is killed takes its workers with it.
+    again = start("pretrain", **flags, workers=2)
+    while not (workers := children(again.pid)):
+        assert again.poll() is None
+        time.sleep(0.05)
+    again.kill()
+    again.communicate()
+    limit = time.monotonic() + ENOUGH
+    while any(map(is_running, workers)):
+        assert time.monotonic() < limit
+        time.sleep(0.1)
