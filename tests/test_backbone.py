@@ -319,7 +319,7 @@ def test_nothing_half_written(backbone, tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("kerasbert.files.write_json", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="model can't be written: disk full"):
         backbone.save_to_preset(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
