@@ -11,7 +11,7 @@ from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
-from kerasbert.tasks.chunks import chunk_features, chunk_inputs, fold_chunks
+from kerasbert.tasks.chunks import check_chunks, chunk_features, chunk_inputs, fold_chunks
 from kerasbert.tasks.problem_types import PROBLEM_TYPES
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
@@ -143,14 +143,7 @@ class TextClassifier(Task):
     def _check_chunks(self) -> None:
         if self.pair:
             raise InputError("long_text is for single texts; a pair is cut to sequence_length")
-        if self.max_chunks < 1:
-            raise InputError(f"max_chunks must be 1 or more, found {self.max_chunks}")
-        room = self.sequence_length - 2
-        if not 0 <= self.chunk_overlap < room:
-            raise InputError(
-                f"chunk_overlap must be 0 or more and under {room}, the tokens of a chunk, found "
-                f"{self.chunk_overlap}"
-            )
+        check_chunks(self.sequence_length, self.max_chunks, self.chunk_overlap)
         self.pair = False
 
     @property
