@@ -1,18 +1,19 @@
 """Several workers on one machine, to try `multiworker` out or to use every core."""
 
+import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 from kerasbert.errors import InputError, Interrupted
 
 _ADDRESS = "127.0.0.1"
-_LAUNCHED = "KERASBERT_LAUNCHED"
+_LAUNCHER = "KERASBERT_LAUNCHER"
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 def spread(workers: int) -> dict | None:
@@ -21,19 +22,23 @@ def spread(workers: int) -> dict | None:
     Returns:
         What `launch` does; None in a process that is to do the work itself.
     """
-    if os.environ.get(_LAUNCHED):
-        threading.Thread(target=_end_with_launcher, daemon=True).start()
+    if launcher := os.environ.get(_LAUNCHER):
+        _end_with(int(launcher))
     if workers == 1 or "TF_CONFIG" in os.environ:
         return None
     return launch(workers)
 
 
-def _end_with_launcher() -> None:
-    """Ends this process when the one that started it is gone, or two jobs would write to a run."""
-    # The end of standard input is the launcher's; `sys.stdin` would be locked when this one ends.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
+def _end_with(launcher: int) -> None:
+    """Ends this process when the one that started it is gone, or two jobs would write to a run.
+
+    The kernel does it, for no thread of ours can: TensorFlow keeps the interpreter's lock while it
+    waits for the other workers to come. Other systems than Linux have no such service.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher:
+            os._exit(1)  # it was gone before
 
 
 def launch(workers: int) -> dict:
@@ -95,8 +100,8 @@ def _start(cluster: dict) -> subprocess.Popen:
     first = cluster["task"]["index"] == 0
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(cluster), _LAUNCHED: "1"},
-        stdin=subprocess.PIPE,
+        env={**os.environ, "TF_CONFIG": json.dumps(cluster), _LAUNCHER: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if first else subprocess.DEVNULL,
         stderr=None if first else subprocess.DEVNULL,
         text=True,

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -206,14 +207,40 @@ def test_stopped_workers(pretraining, tmp_path):
     (last,) = (x for x in stopped.stderr.splitlines() if x.startswith("stopped by SIGTERM after"))
     kept = int(last.split()[5].rstrip(","))
     assert checkpoints(output)[-1] == f"step-{kept:010d}"
-    # A launcher that is killed takes its workers with it.
-    again = start("pretrain", **flags, workers=2)
-    while not (workers := children(again.pid)):
-        assert again.poll() is None
-        time.sleep(0.05)
-    again.kill()
-    again.communicate()
+
+
+WORKER = """
+import ctypes, os, pathlib, sys
+from kerasbert.training.launch import spread
+
+if spread(2) is None:
+    pathlib.Path(sys.argv[1], f"{os.getpid()}.waits").touch()
+    ctypes.PyDLL(None).pause()  # with the interpreter's lock, as TensorFlow does for its peers
+"""
+
+
+def test_killed_launcher(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(WORKER)
+    launcher = subprocess.Popen([sys.executable, program, tmp_path])
     limit = time.monotonic() + ENOUGH
+    while len(list(tmp_path.glob("*.waits"))) < 2:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    workers = children(launcher.pid)
+    assert len(workers) == 2
+    launcher.kill()
+    launcher.wait()
     while any(map(is_running, workers)):
         assert time.monotonic() < limit
         time.sleep(0.1)
+
+
+def test_launcher_that_was_killed_before(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(WORKER)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    environment = {**os.environ, "TF_CONFIG": "{}", "KERASBERT_LAUNCHER": str(gone.pid)}
+    worker = subprocess.run([sys.executable, program, tmp_path], env=environment, timeout=ENOUGH)
+    assert worker.returncode == 1
