@@ -397,11 +397,12 @@ def _words(text: bytes, vectors, begins: list, ends: list, *, pieces: str):
     """The words of one text, of as many tokens as there are vectors."""
     begins, ends = np.array(begins[: len(vectors)], int), np.array(ends[: len(vectors)], int)
     first = np.flatnonzero(np.diff(begins, prepend=-1))
-    words = [text[begins[i] : ends[i]].decode("utf-8", "replace") for i in first]
+    counts = np.diff(first, append=len(begins))
+    limits = zip(begins[first], ends[first + counts - 1], strict=True)
+    words = [text[begin:end].decode("utf-8", "replace") for begin, end in limits]
     if pieces == "first" or not words:
         return words, vectors[first]
-    counts = np.diff(first, append=len(begins))[:, np.newaxis]
-    return words, np.add.reduceat(vectors[: len(begins)], first) / counts
+    return words, np.add.reduceat(vectors[: len(begins)], first) / counts[:, np.newaxis]
 
 
 def _check(config, layers, combine, objective, temperature, long_text) -> None:

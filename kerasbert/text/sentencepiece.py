@@ -10,7 +10,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -118,31 +118,33 @@ class SentencePieceTokenizer(Tokenizer):
         """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`).
 
         A word is what BERT would split off (see `split_words`), whatever the model takes together:
-        a token that covers several belongs to the first. The (rare) tokens of a text without any
-        word have the whole text for their word.
+        a token that covers several starts with the first and ends with the last. The (rare) tokens
+        of a text without any word have the whole text for their word.
         """
         text = strings(text)
         # The op's offsets are in the prepared text, which may be longer or shorter than the
         # original. So the original is cut to segments, each is prepared on its own, and the sum of
         # their lengths tells which segment an offset is in.
-        ids, positions, _ = self._model.tokenize_with_offsets(self._prepare(text))
-        limits, starts = self._segments(text)
-        place = _at(starts, _count_at_most(limits, tf.cast(positions, tf.int64)))
+        ids, *limits = self._model.tokenize_with_offsets(self._prepare(text))
+        begin, limit = (tf.cast(x, tf.int64) for x in limits)
+        last = limit.with_values(tf.maximum(begin.values, limit.values - 1))  # character's place
+        segments = self._segments(text)
         _, words, ends = split_words(text, strip_accents=self.strip_accents)
-        word = _count_at_most(words, place) - 1
-        start, end = _at(words, word), _at(ends, word)
+
+        def word_of(segment):
+            return _count_at_most(words, _at(segments.original, segment)) - 1
+
+        first_word = word_of(_count_at_most(segments.ends, begin))
+        last_word = word_of(_count_at_most(segments.starts, last) - 1)
+        last_word = last_word.with_values(tf.maximum(first_word.values, last_word.values))
+        start, end = _at(words, first_word), _at(ends, last_word)
         lengths = tf.cast(tf.strings.length(text), tf.int64)
         whole = tf.gather(lengths, end.value_rowids())
         end = end.with_values(tf.where(end.values > 0, end.values, whole))
         return self._rearrange(ids), start, end
 
-    def _segments(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-        """Cuts the original into parts that can be prepared one by one, and leaves the spaces out.
-
-        Returns:
-            For each part where its prepared form ends in the prepared text, and where the part
-            itself starts in the original, in bytes: int64, ragged, (batch, parts).
-        """
+    def _segments(self, text: tf.Tensor) -> "_Segments":
+        """Cuts the original into parts that can be prepared one by one; spaces are left out."""
         kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if self.strip_accents else "")
         cut = f"[ {SPACE}{_BLANK}{kept}]"
         if self.replace_quotes:
@@ -152,13 +154,12 @@ class SentencePieceTokenizer(Tokenizer):
         prepared = self._prepare(parts.values)
         lengths = tf.cast(tf.strings.length(prepared), tf.int64)
         before = tf.cumsum(lengths, exclusive=True)
-        ends = before + lengths
         firsts = tf.gather(tf.pad(before, [[0, 1]]), parts.row_starts())
-        limits = ends - tf.gather(firsts, parts.value_rowids())
+        before -= tf.gather(firsts, parts.value_rowids())
         blank = tf.strings.regex_full_match(prepared, f"[ {SPACE}{_BLANK}]*")
         solid = parts.with_values(~blank)
-        limits = parts.with_values(limits)
-        return tf.ragged.boolean_mask(limits, solid), tf.ragged.boolean_mask(starts, solid)
+        found = (starts, parts.with_values(before), parts.with_values(before + lengths))
+        return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in found))
 
     def _prepare(self, text: tf.Tensor) -> tf.Tensor:
         """What is done to a text before the model's own normalization."""
@@ -219,6 +220,20 @@ class SentencePieceTokenizer(Tokenizer):
             return cls(data, special_tokens=special_tokens, **settings)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
+
+
+class _Segments(NamedTuple):
+    """Parts of original texts, in bytes: int64, ragged, (batch, parts).
+
+    Attributes:
+        original: where a part starts in the original text.
+        starts: where its prepared form starts in the prepared text.
+        ends: where that ends.
+    """
+
+    original: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    ends: tf.RaggedTensor
 
 
 def _read(path: str | os.PathLike) -> bytes:

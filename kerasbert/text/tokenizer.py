@@ -181,7 +181,8 @@ class Tokenizer(abc.ABC):
         Returns:
             Three ragged tensors of the same rows, (batch, tokens): the ids (int32, equal to
             `tokenize`'s), and start and end (int64, end exclusive) of the token's *word*, in bytes
-            of the original string. Tokens with the same start are pieces of one word.
+            of the original string. Tokens with the same start are pieces of one word. A token that
+            covers several words ends with the last.
             `bytes_to_characters` converts offsets.
         """
 
