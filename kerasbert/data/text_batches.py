@@ -9,6 +9,9 @@ import tensorflow as tf
 
 from kerasbert import features as keys
 
+# Batches whose rows are sorted by length together; four times so many are needed to do it at all.
+_SORTED_TOGETHER = 50
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
@@ -56,7 +59,7 @@ def batches(rows: Rows | tf.data.Dataset, *, batch_size: int, shuffle: bool = Fa
     Args:
         rows: what to batch. A `tf.data.Dataset` of text is batched already and brings its labels.
         batch_size: rows a batch; a dataset keeps its own.
-        shuffle: new order at every pass; a dataset keeps its own.
+        shuffle: a new order at every pass, as in `shuffled`; a dataset keeps its own.
 
     Returns:
         A `tf.data.Dataset` of tuples: a dict of columns, then labels and weights, or None for what
@@ -64,16 +67,27 @@ def batches(rows: Rows | tf.data.Dataset, *, batch_size: int, shuffle: bool = Fa
     """
     if isinstance(rows, tf.data.Dataset):
         return rows.map(_from_element)
-    dataset = tf.data.Dataset.from_tensor_slices(rows.columns)
-    if shuffle:
-        dataset = dataset.shuffle(len(rows), reshuffle_each_iteration=True)
-    return dataset.batch(batch_size).map(_example)
+    if not shuffle:
+        dataset = tf.data.Dataset.from_tensor_slices(rows.columns)
+        return dataset.batch(batch_size).map(_example)
+    order = _Order(rows, batch_size)
+
+    def one_pass(seed):
+        steps = tf.data.Dataset.range(order.steps)
+        return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(seed).repeat(), steps)
+
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
+    steps = seeds.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(order.steps))
+    return steps.map(lambda seed, step: order.batch(seed, tf.constant(0, tf.int64), step))
 
 
 def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
     """Returns a dataset without end of `(step, (x, y, sample_weight))`.
 
-    Every epoch has an order of its own; batch number `step` depends on (seed, step) alone.
+    Every epoch has an order of its own; batch number `step` depends on (seed, step) alone. Rows of
+    like length come together, so that little of a batch is padding: each epoch's shuffled rows are
+    cut into groups of some batches, and a group is sorted by length before it is cut into batches,
+    which come in a random order.
 
     Args:
         rows: what to batch.
@@ -81,24 +95,58 @@ def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
         seed: decides the orders.
         start: the first step.
     """
-    columns, count = rows.columns, len(rows)
-    steps_per_epoch = -(-count // batch_size)
+    order = _Order(rows, batch_size)
 
     def batch(step):
-        epoch, place = step // steps_per_epoch, step % steps_per_epoch
-        places = tf.range(place * batch_size, tf.minimum((place + 1) * batch_size, count))
-        seeds = tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)])
-        index = tf.raw_ops.RandomIndexShuffle(
-            index=places,
-            seed=tf.broadcast_to(seeds, tf.stack([tf.size(places), 3])),
-            max_index=tf.fill(tf.shape(places), tf.constant(count - 1, tf.int64)),
-            rounds=16,  # with 4, fewer than 1000 examples stay nearly in order
+        return step, order.batch(
+            tf.constant(seed, tf.int64), step // order.steps, step % order.steps
         )
-        found = tf.nest.map_structure(lambda column: tf.gather(column, index), columns)
-        return step, _example(found)
 
-    steps = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return convert(steps, batch)
+    return convert(tf.data.Dataset.range(start, np.iinfo(np.int64).max), batch)
+
+
+class _Order:
+    """The orders in which rows come; see `shuffled`."""
+
+    def __init__(self, rows: Rows, batch_size: int):
+        self._columns, self._count, self._batch_size = rows.columns, len(rows), batch_size
+        self.steps = -(-len(rows) // batch_size)  # of an epoch
+        self._group = max(1, min(_SORTED_TOGETHER, self.steps // 4))
+        self._lengths = sum(_row_lengths(column) for column in self._columns["x"].values())
+
+    def batch(self, seed, epoch, step) -> tuple:
+        """The batch of a step of an epoch: all int64 scalars."""
+        size, group = self._batch_size, step - step % self._group
+        rows = tf.range(group * size, tf.minimum((group + self._group) * size, self._count))
+        rows = _permute(rows, self._count, seed, epoch, tf.constant(0, tf.int64))
+        rows = tf.gather(rows, tf.argsort(tf.gather(self._lengths, rows), stable=True))
+        whole = tf.minimum(group + self._group, self._count // size) - group
+        place = step - group
+        if self._group > 1:  # a batch that is not whole stays the last
+            last = tf.maximum(whole - 1, 0)
+            drawn = _permute(tf.minimum(place, last)[tf.newaxis], last + 1, seed, epoch, group + 1)
+            place = tf.where(place < whole, drawn[0], place)
+        index = rows[place * size : (place + 1) * size]
+        return _example(
+            tf.nest.map_structure(lambda column: tf.gather(column, index), self._columns)
+        )
+
+
+def _permute(places, count, *seed):
+    """Where places of `range(count)` go in a permutation that three numbers decide; all int64."""
+    seeds = tf.broadcast_to(tf.stack(seed), tf.stack([tf.size(places), 3]))
+    largest = tf.fill(tf.shape(places), tf.cast(count - 1, tf.int64))
+    # With 4 rounds, fewer than 1000 examples stay nearly in order.
+    return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=largest, rounds=16)
+
+
+def _row_lengths(column):
+    """Bytes of strings, elements of lists: int64, (rows,); zeros of what has one length."""
+    if isinstance(column, tf.RaggedTensor):
+        return tf.cast(column.row_lengths(), tf.int64)
+    if column.dtype == tf.string and column.shape.rank == 1:
+        return tf.cast(tf.strings.length(column), tf.int64)
+    return tf.zeros(tf.shape(column)[:1], tf.int64)
 
 
 def _example(parts: dict) -> tuple:

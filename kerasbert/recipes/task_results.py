@@ -28,6 +28,7 @@ class TaskResultsOptions:
     init: str = option(help="the encoder that all start from")
     output: str = option(help="the directory of the runs; rows that are there are not done again")
     rows: list[str] = option([], help="some rows only; may be repeated")
+    precision: str = option("float32", help="of all trainings: float32 or bfloat16")
     peers: bool = option(False, help="train the same with transformers, too (extra dev)")
 
 
@@ -128,6 +129,7 @@ def _options(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> Fin
         train=str(train),
         validation=str(validation),
         output=str(output / "run"),
+        precision=options.precision,
     )
 
 

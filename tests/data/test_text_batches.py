@@ -134,11 +134,13 @@ def test_datasets_are_not_split():
 # === shuffled ===
 
 
-def orders(start=0, seed=0, steps=20):
-    """The labels of batches of 3 out of 10; every text must have kept its label."""
-    texts = [str(i) for i in range(10)]
+def orders(start=0, seed=0, steps=20, count=10):
+    """The labels of batches of 3; every text must have kept its label."""
+    texts = [str(i) for i in range(count)]
     found = []
-    dataset = shuffled(rows((texts, texts), list(range(10))), batch_size=3, seed=seed, start=start)
+    dataset = shuffled(
+        rows((texts, texts), list(range(count))), batch_size=3, seed=seed, start=start
+    )
     for number, (step, (text, y, weight)) in enumerate(dataset.take(steps)):
         assert int(step) == start + number
         assert weight is None
@@ -161,6 +163,33 @@ def test_shuffled_visits_every_example_once_an_epoch():
     assert [len(batch) for batch in found] == [3, 3, 3, 1] * 5
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in [*epochs, range(10)]}) == 6
+
+
+def test_shuffled_in_groups_from_anywhere():
+    assert orders(33, steps=107, count=100) == orders(steps=140, count=100)[33:]
+
+
+@pytest.mark.parametrize("shuffle_of_fit", [False, True])
+def test_rows_of_like_length_come_together(shuffle_of_fit):
+    lengths = np.random.default_rng(0).integers(1, 100, 1001)
+    texts = rows((["x" * n for n in lengths], ["é"] * 1001), np.arange(1001))
+    epochs = []
+    if shuffle_of_fit:
+        dataset = batches(texts, batch_size=4, shuffle=True)
+        assert dataset.cardinality() == 251
+        epochs = [[y.numpy() for _, y, _ in dataset] for _ in range(2)]
+    else:
+        found = [y.numpy() for _, (_, y, _) in shuffled(texts, batch_size=4, seed=0).take(502)]
+        epochs = [found[:251], found[251:]]
+    for epoch in epochs:
+        assert sorted(np.concatenate(epoch)) == list(range(1001))
+        assert [len(batch) for batch in epoch] == [4] * 250 + [1]
+        # Of four random ones the longest is 80 and the shortest 20 on average.
+        assert np.mean([np.ptp(lengths[batch]) for batch in epoch]) < 3
+        means = np.array([lengths[batch].mean() for batch in epoch])
+        assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.2  # in no order of their own
+    together = [{tuple(sorted(batch)) for batch in epoch} for epoch in epochs]
+    assert not together[0] & together[1]
 
 
 def test_shuffled_by_seed():
