@@ -2,19 +2,19 @@
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Sequence
 
 import keras
 
+from kerasbert import features as keys
 from kerasbert import zoo
 from kerasbert.backbone import Backbone, BackboneConfig
-from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError
 from kerasbert.options import option
-from kerasbert.recipes.jobs import DataOptions, Job, job_of
-from kerasbert.recipes.training import Run, TrainingOptions, dry_run
-from kerasbert.tasks import Task
+from kerasbert.recipes.epochs import EpochOptions, train_epochs
+from kerasbert.recipes.jobs import Job, job_of
+from kerasbert.recipes.raw_examples import raw_examples
+from kerasbert.tasks import Task, TokenClassifier
 from kerasbert.training.distillation import ATTENTION, HIDDEN, Distiller, student_from
 from kerasbert.training.launch import spread
 
@@ -23,7 +23,7 @@ _OF_THE_STUDENT = ("dropout", "layers", "combine", "tied", "activation", "layer_
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DistilOptions(TrainingOptions, DataOptions):
+class DistilOptions(EpochOptions):
     """Options of `distil`."""
 
     teacher: str = option(help="the model to learn from: RUN/model")
@@ -33,8 +33,10 @@ class DistilOptions(TrainingOptions, DataOptions):
     student_layers: int = option(
         0, help="instead: so many of the teacher's layers, evenly spaced, with their weights"
     )
-    train: list[str] = option(help="examples, as in finetune.py; may be repeated")
-    validation: str | None = option(None, help="examples that are not trained on")
+    train: list[str] = option(
+        help="examples, as in finetune.py, or with --alpha=1 without labels, as in predict.py; may "
+        "be repeated"
+    )
     temperature: float = option(2.0, help="what the logits of both are divided by")
     alpha: float = option(
         0.5, help="the teacher's share in what answers are learned from, the labels' is the rest"
@@ -47,17 +49,6 @@ class DistilOptions(TrainingOptions, DataOptions):
     )
     hidden_weight: float = option(1.0, help="how much they count, for each layer")
     attention_weight: float = option(1.0, help="how much it counts, for each layer")
-    epochs: int = option(3, help="times through the examples")
-    batch_size: int = option(32, help="examples (of long texts: windows) a step")
-    sequence_length: int | None = option(
-        None, help="tokens that the student reads at once; default: as the teacher"
-    )
-    learning_rate: float = option(5e-5, help="the peak, after the warm-up")
-    dropout: float | None = option(
-        None, help="everywhere in the student; default: as in the model it starts at"
-    )
-    validation_every: int = option(0, help="steps between two reports; 0: one after every epoch")
-    output: str = option(help="the run directory; the model is output/model")
 
 
 def distil(options: DistilOptions) -> dict:
@@ -66,8 +57,6 @@ def distil(options: DistilOptions) -> dict:
     The model appears under `output/model` when training has ended, whole or not at all.
     """
     options.check()
-    if options.epochs < 1 or options.batch_size < 1:
-        raise InputError("--epochs and --batch_size must be 1 or more")
     if bool(options.student) == bool(options.student_layers):
         raise InputError("give either --student, a model, or --student_layers, how many it has")
     if (result := spread(options.workers)) is not None:
@@ -88,49 +77,35 @@ def distil(options: DistilOptions) -> dict:
             hidden_weight=options.hidden_weight,
             attention_weight=options.attention_weight,
         )
-    train = [work.examples(path, options) for path in options.train]
     validation = work.examples(options.validation, options) if options.validation else None
-    if work.takes("classes"):
-        for examples in (*train, *([validation] if validation else [])):
-            examples.check_classes(teacher.classes)
-    rows = student.rows(*_joined(train))
-    steps_per_epoch = math.ceil(len(rows) / options.batch_size)
-    steps = options.epochs * steps_per_epoch
-    with strategy.scope():
-        options.compile(model, options.learning_rate, steps)
-
-    def batches(step):
-        return model.training_batches(
-            rows, batch_size=options.batch_size, seed=options.seed, start=step
-        )
-
-    if options.dry_run:
-        return dry_run(model, batches, steps)
-    run = Run(options, strategy)
-    run.train(
+    texts, labels = (
+        _without_labels(teacher, options)
+        if options.alpha == 1
+        else _labelled(teacher, work, options)
+    )
+    if validation and work.takes("classes"):
+        validation.check_classes(teacher.classes)
+    rows = student.rows(texts, labels)
+    result = train_epochs(
+        options,
+        strategy,
         model,
-        batches,
-        steps,
-        report_every=options.validation_every or steps_per_epoch,
-        validate=(lambda: work.scores(student, validation)) if validation else None,
+        rows,
+        work=work,
+        answers=student,
+        validation=validation,
         title=f"{options.teacher} taught on {', '.join(options.train)}",
         verb="distil",
     )
-    report = run.report()
-    result = {
-        **run.finish(model),
-        "train_examples": sum(map(len, train)),
+    result |= {
+        "train_examples": len(next(iter(texts.values()))),
         "parameters": student.count_params(),
         "teacher_parameters": teacher.count_params(),
         "new_weights": student.new_weights,
     }
-    if validation:
-        scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
+    if validation and not options.dry_run:
         with strategy.scope():
             teacher.compile()
-        result["validation_examples"] = len(validation)
-        result[work.metric] = scores.get(work.metric)
-        result["scores"] = scores
         result["teacher_scores"] = work.scores(teacher, validation)
     return result
 
@@ -164,18 +139,41 @@ def _student(teacher: Task, work: Job, options: DistilOptions) -> Task:
     )
 
 
-def _joined(files: Sequence[Examples]) -> tuple[dict, list | None]:
-    """The texts and labels of several files, one after the other."""
-    columns = list(files[0].texts)
-    for examples in files:
-        if list(examples.texts) != columns:
+def _labelled(teacher: Task, work: Job, options: DistilOptions) -> tuple[dict, list | None]:
+    """Texts and labels of the training files."""
+    found = [work.examples(path, options) for path in options.train]
+    if work.takes("classes"):
+        for examples in found:
+            examples.check_classes(teacher.classes)
+    texts = _joined([examples.texts for examples in found], options.train)
+    labels = [examples.labels for examples in found if examples.labels]
+    return texts, list(itertools.chain.from_iterable(labels)) or None
+
+
+def _without_labels(teacher: Task, options: DistilOptions) -> tuple[dict, None]:
+    """Texts of the training files, whatever else they have."""
+    found = []
+    for path in options.train:
+        examples = list(raw_examples(path, teacher, options.text_column))
+        if not examples:
+            raise InputError(f"{path}: has no examples")
+        columns = {key: [example[key] for example in examples] for key in examples[0]}
+        columns.pop("id", None)
+        if isinstance(teacher, TokenClassifier) and keys.TEXT in columns:
+            columns = {keys.WORDS: teacher.split(columns[keys.TEXT])}
+        found.append(columns)
+    return _joined(found, options.train), None
+
+
+def _joined(parts: Sequence[dict], sources: Sequence[str]) -> dict:
+    """The columns of several files, one after the other."""
+    columns = list(parts[0])
+    for part, source in zip(parts, sources, strict=True):
+        if list(part) != columns:
             raise InputError(
-                f"{examples.source}: has {', '.join(examples.texts)}, but {files[0].source} has "
-                f"{', '.join(columns)}"
+                f"{source}: has {', '.join(part)}, but {sources[0]} has {', '.join(columns)}"
             )
-    texts = {
-        column: list(itertools.chain.from_iterable(one.texts[column] for one in files))
+    return {
+        column: list(itertools.chain.from_iterable(part[column] for part in parts))
         for column in columns
     }
-    labels = [one.labels for one in files if one.labels]
-    return texts, list(itertools.chain.from_iterable(labels)) or None

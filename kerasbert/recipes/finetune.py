@@ -1,34 +1,25 @@
 """Pretrained model + examples of a task -> fine-tuned model."""
 
 import dataclasses
-import math
 
 import keras
 
 from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError
 from kerasbert.options import option
-from kerasbert.recipes.jobs import JOBS, DataOptions, Job, job
-from kerasbert.recipes.training import Run, TrainingOptions, dry_run
+from kerasbert.recipes.epochs import EpochOptions, train_epochs
+from kerasbert.recipes.jobs import JOBS, Job, job
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(TrainingOptions, DataOptions):
+class FinetuneOptions(EpochOptions):
     """Options of `finetune`."""
 
     task: str = option("text_classification", help=f"one of {', '.join(JOBS)}")
     init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
     train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD's JSON")
-    validation: str | None = option(None, help="examples that are not trained on")
-    epochs: int = option(3, help="times through the examples")
-    batch_size: int = option(32, help="examples (of long texts: windows) a step")
-    sequence_length: int | None = option(
-        None, help="tokens that are read at once; default: as in pretraining"
-    )
-    learning_rate: float = option(5e-5, help="the peak, after the warm-up")
-    dropout: float | None = option(None, help="everywhere; default: as in the model")
     label_smoothing: float = option(0.0, help="share of a label that is spread over all classes")
     class_weight: list[str] = option(
         [], help="CLASS=WEIGHT of a class that counts more or less than 1; may be repeated"
@@ -36,8 +27,6 @@ class FinetuneOptions(TrainingOptions, DataOptions):
     long_text: str | None = option(
         None, help="read texts of any length in chunks, pooled by mean, max or attention"
     )
-    validation_every: int = option(0, help="steps between two reports; 0: one after every epoch")
-    output: str = option(help="the run directory; the model is output/model")
 
 
 def finetune(options: FinetuneOptions) -> dict:
@@ -47,8 +36,6 @@ def finetune(options: FinetuneOptions) -> dict:
     """
     options.check()
     work = job(options.task)
-    if options.epochs < 1 or options.batch_size < 1:
-        raise InputError("--epochs and --batch_size must be 1 or more")
     if (result := spread(options.workers)) is not None:
         return result
     strategy = options.make_strategy()
@@ -60,39 +47,24 @@ def finetune(options: FinetuneOptions) -> dict:
     with strategy.scope():
         model = build(work, train, options)
     rows = model.rows(train.texts, train.labels or None, _weights(model, train, options))
-    steps_per_epoch = math.ceil(len(rows) / options.batch_size)
-    steps = options.epochs * steps_per_epoch
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
-    with strategy.scope():
-        options.compile(model, options.learning_rate, steps, **smoothing)
-
-    def batches(step):
-        return model.training_batches(
-            rows, batch_size=options.batch_size, seed=options.seed, start=step
-        )
-
-    if options.dry_run:
-        return dry_run(model, batches, steps)
-    run = Run(options, strategy)
-    run.train(
+    result = train_epochs(
+        options,
+        strategy,
         model,
-        batches,
-        steps,
-        report_every=options.validation_every or steps_per_epoch,
-        validate=(lambda: work.scores(model, validation)) if validation else None,
+        rows,
+        work=work,
+        answers=model,
+        validation=validation,
         title=f"{options.task} on {options.train}",
         verb="finetune",
+        **smoothing,
     )
-    report = run.report()
-    result = {"task": options.task, **run.finish(model), "train_examples": len(train)}
+    result = {"task": options.task, **result, "train_examples": len(train)}
     if work.takes("classes"):
         result["classes"] = list(model.classes)
     result["new_weights"] = model.new_weights
     if validation:
-        scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
-        result["validation_examples"] = len(validation)
-        result[work.metric] = scores.get(work.metric)
-        result["scores"] = scores
         result["baseline"] = work.baseline(train, validation)
     return result
 

@@ -5,21 +5,16 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterator
 
-from kerasbert import features as keys
 from kerasbert import zoo
-from kerasbert.data.columns import read_columns, write_columns
-from kerasbert.data.examples import find_column, iterate_table
-from kerasbert.data.problems import Problems
-from kerasbert.data.squad import read_squad, write_predictions
+from kerasbert.data.columns import write_columns
+from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError
 from kerasbert.options import option
 from kerasbert.recipes.jobs import Job, job_of
-from kerasbert.tasks import Task, TextClassifier
+from kerasbert.recipes.raw_examples import CONLL, raw_examples
+from kerasbert.tasks import Task
 from kerasbert.training.progress import Bar
-
-_CONLL = ".conll"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +41,11 @@ def predict(options: PredictOptions) -> dict:
     output = pathlib.Path(options.output)
     if output.exists():
         raise InputError(f"{output} exists already; choose another --output or remove it")
-    if output.suffix not in (".jsonl", ".json", _CONLL):
-        raise InputError(f"--output must end in .jsonl, .json or {_CONLL}, found {output.name}")
+    if output.suffix not in (".jsonl", ".json", CONLL):
+        raise InputError(f"--output must end in .jsonl, .json or {CONLL}, found {output.name}")
     part = output.with_name(f"{output.name}.part")
     done = _whole_lines(part)
-    examples = itertools.islice(_examples(model, options), done, None)
+    examples = itertools.islice(raw_examples(options.input, model, options.text_column), done, None)
     bar = Bar("predict", None, "example")
     bar.update(done)
     try:
@@ -82,47 +77,6 @@ def _whole_lines(path: pathlib.Path) -> int:
     return count
 
 
-# === Examples ===
-
-
-def _examples(model: Task, options: PredictOptions) -> Iterator[dict]:
-    """Raw values of every example by their keys, and `id` where there is one."""
-    path = pathlib.Path(options.input)
-    if path.suffix == ".json":
-        questions = read_squad(path, with_answers=False)
-        return _rows({"id": questions.ids, **questions.texts})
-    if path.suffix == _CONLL:
-        return _rows(read_columns(path, label_column=None).texts)
-    return _from_table(path, _wanted(model), options.text_column)
-
-
-def _rows(columns: dict) -> Iterator[dict]:
-    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-
-
-def _wanted(model: Task) -> tuple[str, ...]:
-    if isinstance(model, TextClassifier):
-        return (keys.TEXT, keys.TEXT_PAIR) if model.pair else (keys.TEXT,)
-    return {
-        "QuestionAnswerer": (keys.QUESTION, keys.CONTEXT),
-        "MultipleChoice": (keys.TEXT, keys.CHOICES),
-    }.get(type(model).__name__, (keys.TEXT,))
-
-
-def _from_table(path: pathlib.Path, wanted: tuple, text_column: str | None) -> Iterator[dict]:
-    for line, row in iterate_table(path, problems=Problems(path, strict=True)):
-        there = list(row)
-        if wanted == (keys.TEXT,) and keys.WORDS in there:
-            columns = {keys.WORDS: keys.WORDS}
-        else:
-            names = {keys.TEXT: text_column}
-            columns = {key: find_column(key, there, names.get(key), path) for key in wanted}
-        example = {key: row[column] for key, column in columns.items()}
-        if missing := [key for key, value in example.items() if value is None]:
-            raise InputError(f"{path}:{line}: has no {missing[0]!r}")
-        yield {**({"id": row["id"]} if "id" in row else {}), **example}
-
-
 # === Answers ===
 
 
@@ -141,9 +95,9 @@ def _finish(part: pathlib.Path, output: pathlib.Path) -> None:
         return
     with open(part, encoding="utf-8") as file:
         answers = [json.loads(line) for line in file]
-    needed = ("words", "labels") if output.suffix == _CONLL else ("id", "answer")
+    needed = ("words", "labels") if output.suffix == CONLL else ("id", "answer")
     if any(key not in answer for answer in answers for key in needed):
         raise InputError(f"{output}: answers of this task on this file can only be .jsonl")
     columns = ([answer[key] for answer in answers] for key in needed)
-    (write_columns if output.suffix == _CONLL else write_predictions)(output, *columns)
+    (write_columns if output.suffix == CONLL else write_predictions)(output, *columns)
     part.unlink()

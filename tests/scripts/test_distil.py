@@ -72,6 +72,21 @@ def test_refused(files, tmp_path, more, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_distil_without_labels(files, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"a {a} {b}\n" for a in ("good", "bad") for b in ("cat", "dog")))
+    more = {"train": [str(texts), str(files / "one.tsv")], "student_layers": 1}
+    with pytest.raises(InputError, match=r"texts\.txt"):
+        distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+    assert not (tmp_path / "run").exists()
+    more |= {"alpha": 1.0, "epochs": 5, "learning_rate": 1e-3}
+    result = distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+    assert (result["train_examples"], result["steps"]) == (8, 10)
+    reports = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    first, *_, last = (json.loads(report)["loss"] for report in reports)
+    assert last < first
+
+
 @pytest.mark.parametrize("student", ["bert_tiny", "teacher"])
 def test_student_to_start_at(files, student):
     teacher = load(files / "teacher")
