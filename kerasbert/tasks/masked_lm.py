@@ -117,7 +117,7 @@ class MaskedLM(Task):
             optimizer=optimizer or adamw(1e-4),
             loss=loss or cross_entropy("masked_token"),
             weighted_metrics=weighted_metrics or [accuracy()],
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     # === Text ===

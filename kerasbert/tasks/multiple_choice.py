@@ -101,7 +101,7 @@ class MultipleChoice(Task):
             optimizer=optimizer or adamw(2e-5),  # BERT, §4.4
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     # === Text ===

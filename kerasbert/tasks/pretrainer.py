@@ -71,7 +71,7 @@ class Pretrainer(MaskedLM):
             optimizer=optimizer or adamw(1e-4),
             loss=loss or {name: cross_entropy(name) for name in outputs},
             weighted_metrics=weighted_metrics or {name: [accuracy()] for name in outputs},
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:

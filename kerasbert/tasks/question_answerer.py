@@ -145,7 +145,7 @@ class QuestionAnswerer(Task):
             optimizer=optimizer or adamw(5e-5),
             loss=loss or each(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
             metrics=metrics or each(keras.metrics.SparseCategoricalAccuracy, name="accuracy"),
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     # === Learning ===

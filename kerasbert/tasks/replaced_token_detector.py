@@ -70,7 +70,7 @@ class ReplacedTokenDetector(Task):
             loss=loss or TokenCrossentropy(),
             weighted_metrics=weighted_metrics
             or [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     def serving_signature(self):

@@ -17,7 +17,7 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.training.global_batch import ExactModel
+from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
 class Task(ExactModel):
@@ -139,6 +139,8 @@ class Task(ExactModel):
                 `layerwise_lr_decay`); None: all at the same.
             **kwargs: as in `ExactModel.compile`.
         """
+        if layer_decay is not None and not ON_TENSORFLOW:
+            raise InputError("layer_decay needs the TensorFlow backend")
         super().compile(*args, **kwargs)
         self.optimizer.rate_factors = {}
         if layer_decay is not None:

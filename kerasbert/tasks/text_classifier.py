@@ -199,7 +199,7 @@ class TextClassifier(Task):
             optimizer=optimizer or adamw(5e-5),
             loss=loss or self.problem.loss(label_smoothing),
             metrics=metrics or self.problem.metrics(),
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     def fit(self, *args, class_weight: Mapping[str | int, float] | None = None, **kwargs):

@@ -201,7 +201,7 @@ class TextEmbedder(Task):
             optimizer=optimizer or adamw(2e-5),
             loss=loss or (InBatchNegatives(self.temperature) if contrastive else CosineError()),
             metrics=metrics,
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:

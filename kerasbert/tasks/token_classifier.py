@@ -110,7 +110,7 @@ class TokenClassifier(Task):
             optimizer=optimizer or adamw(5e-5),
             loss=loss or cross_entropy("token_class"),
             weighted_metrics=weighted_metrics or [accuracy()],
-            **{"jit_compile": False, **kwargs},
+            **kwargs,
         )
 
     # === Training ===

@@ -16,6 +16,7 @@ import keras
 from kerasbert import features as keys
 from kerasbert.errors import InputError
 
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 #: What a run counts: rows, real tokens, and places for tokens, padding included.
 SEEN = ("examples", "tokens", "positions")
 
@@ -274,42 +275,8 @@ def _decay(optimizer, variable, rate) -> None:
         variable.assign_sub(variable * decay * tf.cast(rate, variable.dtype))
 
 
-class ExactModel(keras.Model):
-    """A Keras model whose `compile` and `fit` are exact under every strategy."""
-
-    def compile(self, optimizer="rmsprop", loss=None, *, accumulation_steps: int = 1, **kwargs):
-        """Keras's `compile`.
-
-        Args:
-            optimizer: as in Keras.
-            loss: as in Keras.
-            accumulation_steps: how many pieces a batch is cut into; one is computed after the
-                other, their gradients are added up, and the optimizer takes one step, so that a
-                batch needs no more memory than a piece.
-            **kwargs: as in Keras.
-        """
-        if keras.backend.backend() == "tensorflow":
-            float16 = any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
-            optimizer = exact_updates(keras.optimizers.get(optimizer), float16=float16)
-            loss = global_mean(loss)
-            kwargs["auto_scale_loss"] = False
-        if accumulation_steps < 1:
-            raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
-        self.accumulation_steps = accumulation_steps
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
-
-    #: Whether training counts what it sees and logs it, under the names of `SEEN`.
-    counts_examples = False
-
-    def get_compile_config(self) -> dict:
-        """Keras's, and `accumulation_steps`."""
-        config = super().get_compile_config()  # None if it was not compiled
-        return config and {**config, "accumulation_steps": self.accumulation_steps}
-
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as before `save`, when Keras loads a whole model."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+class _ExactSteps(keras.Model):
+    """The steps of an `ExactModel` on TensorFlow."""
 
     # === One step ===
 
@@ -430,6 +397,52 @@ class ExactModel(keras.Model):
             return logs
 
         return function
+
+
+class ExactModel(_ExactSteps if ON_TENSORFLOW else keras.Model):
+    """A Keras model whose `compile` and `fit` are exact under every strategy.
+
+    On another backend than TensorFlow, where there is no strategy, its steps are Keras's.
+    """
+
+    #: Whether training counts what it sees and logs it, under the names of `SEEN`.
+    counts_examples = False
+
+    def compile(self, optimizer="rmsprop", loss=None, *, accumulation_steps: int = 1, **kwargs):
+        """Keras's `compile`.
+
+        Args:
+            optimizer: as in Keras.
+            loss: as in Keras.
+            accumulation_steps: how many pieces a batch is cut into; one is computed after the
+                other, their gradients are added up, and the optimizer takes one step, so that a
+                batch needs no more memory than a piece.
+            **kwargs: as in Keras, but that nothing is compiled by XLA unless it is asked for.
+
+        Raises:
+            InputError: a number of steps that can't be, or not on this backend.
+        """
+        if accumulation_steps < 1:
+            raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
+        if ON_TENSORFLOW:
+            float16 = any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
+            optimizer = exact_updates(keras.optimizers.get(optimizer), float16=float16)
+            loss = global_mean(loss)
+            kwargs = {"jit_compile": False, **kwargs, "auto_scale_loss": False}
+        elif accumulation_steps > 1:
+            raise InputError("accumulation_steps needs the TensorFlow backend")
+        self.accumulation_steps = accumulation_steps
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def get_compile_config(self) -> dict:
+        """Keras's, and `accumulation_steps`."""
+        config = super().get_compile_config()  # None if it was not compiled
+        return config and {**config, "accumulation_steps": self.accumulation_steps}
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as before `save`, when Keras loads a whole model."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
 
 @dataclasses.dataclass

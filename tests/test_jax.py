@@ -1,0 +1,58 @@
+"""Layers, backbone, heads and steps on JAX: what they give on TensorFlow, without TensorFlow."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+PROGRAM = pathlib.Path(__file__).with_name("backends_program.py")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the program finds on each backend."""
+    pytest.importorskip("jax")
+    directory = tmp_path_factory.mktemp("backends")
+    processes = {
+        backend: subprocess.Popen(
+            [sys.executable, PROGRAM, directory / f"{backend}.npz"],
+            env={**os.environ, "KERAS_BACKEND": backend},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for backend in ("tensorflow", "jax")
+    }
+    for process in processes.values():
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    return {name: dict(np.load(directory / f"{name}.npz")) for name in processes}
+
+
+def test_tensorflow_is_not_imported(found):
+    assert found["tensorflow"]["tensorflow"]
+    assert not found["jax"]["tensorflow"]
+
+
+@pytest.mark.parametrize(
+    ("part", "count", "atol"), [("output", 9, 1e-5), ("loss", 7, 1e-5), ("gradient", 120, 1e-5)]
+)
+def test_same_as_on_tensorflow(found, part, count, atol):
+    ours, theirs = (
+        {name: value for name, value in one.items() if name.split("/")[1:2] == [part]}
+        for one in (found["jax"], found["tensorflow"])
+    )
+    assert ours.keys() == theirs.keys()
+    assert len(ours) >= count
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], atol=atol, err_msg=name)
+    if part == "gradient":
+        assert sum(np.abs(value).max() > 1e-3 for value in ours.values()) > count / 2
+
+
+def test_same_training(found):
+    for name, value in found["jax"].items():
+        if "/adamw/" in name and "key/bias" not in name:  # whose gradient is rounding
+            np.testing.assert_allclose(value, found["tensorflow"][name], atol=2e-5, err_msg=name)
