@@ -1,0 +1,168 @@
+"""What the files beside a vocabulary say about a tokenizer."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from kerasbert import files
+from kerasbert.checkpoints.tokenizer_files.fast import Fast, unsupported, well_formed
+from kerasbert.checkpoints.tokenizer_files.names import (
+    ADDED,
+    CONFIG,
+    FAST,
+    GENERIC,
+    ROLES,
+    SETTINGS,
+    SPECIAL,
+)
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES
+from kerasbert.text import SpecialTokens
+
+# Classes whose tokenization is one of ours, and the family that has the facts; others
+# (BertJapaneseTokenizer, ...) are not. A model may have another family's: multilingual MiniLM is
+# a BERT with the tokenizer of XLM-R.
+_CLASSES = {
+    "BertTokenizer": "bert",
+    "DistilBertTokenizer": "distilbert",
+    "ElectraTokenizer": "electra",
+    "ErnieTokenizer": "ernie",
+    "RobertaTokenizer": "roberta",
+    "XLMRobertaTokenizer": "xlm_roberta",
+    "AlbertTokenizer": "albert",
+}
+# What settings may say that ours always do.
+_ALWAYS = {
+    "tokenize_chinese_chars": (True,),
+    "do_basic_tokenize": (True,),
+    "never_split": (None, []),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What the files beside the vocabulary say.
+
+    Attributes:
+        directory: where they are.
+        settings: the content of tokenizer_config.json.
+        fast: tokenizer.json, or None.
+        special: by our name of a special token: how it is spelled, and the file that says so.
+        added: id and spelling of the tokens that were added to the vocabulary, or marked in it.
+    """
+
+    directory: pathlib.Path
+    settings: Mapping
+    fast: Fast | None
+    special: Mapping[str, tuple[str, pathlib.Path]]
+    added: Sequence[tuple[int, str]]
+
+    @classmethod
+    def read(cls, directory: pathlib.Path) -> "Said":
+        """Reads the files; raises `InputError` if one is malformed."""
+
+        def optional(name):
+            return files.read_json(directory / name) if (directory / name).exists() else {}
+
+        settings = dict(optional(SETTINGS))
+        settings.setdefault("tokenizer_class", optional(CONFIG).get("tokenizer_class"))
+        fast = Fast.read(directory / FAST) if (directory / FAST).exists() else None
+        special = {}
+        for name, content in ((SPECIAL, optional(SPECIAL)), (SETTINGS, settings)):
+            for ours, theirs in ROLES.items():
+                if content.get(theirs) is not None:
+                    path = directory / name
+                    special[ours] = _text(content[theirs], path, theirs), path
+        added = set(fast.added if fast else ())
+        with well_formed(directory / ADDED):
+            added |= {(int(id), token) for token, id in optional(ADDED).items()}
+        with well_formed(directory / SETTINGS):
+            decoder = settings.get("added_tokens_decoder", {})
+            added |= {(int(id), token["content"]) for id, token in decoder.items()}
+        return cls(directory, settings, fast, special, sorted(added))
+
+    def check(self) -> None:
+        """Refuses what kerasbert's tokenizers don't do."""
+        source = self.directory / SETTINGS
+        name = self.settings["tokenizer_class"]
+        if name and name not in GENERIC and _plain(name) not in _CLASSES:
+            if not source.exists() or "tokenizer_class" not in files.read_json(source):
+                source = self.directory / CONFIG
+            raise InputError(f"{source}: tokenizer_class={name!r} is none that kerasbert knows")
+        for key, values in _ALWAYS.items():
+            if key in self.settings and self.settings[key] not in values:
+                raise unsupported(source, key, self.settings[key], values[0])
+
+    @property
+    def generic(self) -> bool:
+        """Whether tokenizer.json says it all, and transformers ignores other settings."""
+        return self.settings["tokenizer_class"] in GENERIC and self.fast is not None
+
+    def defaults(self, family: Mapping) -> Mapping:
+        """The facts of the tokenizer's class, where the files name one, else the family's."""
+        family_name = _CLASSES.get(_plain(self.settings["tokenizer_class"] or ""))
+        return FAMILIES[family_name].tokenizer if family_name else family
+
+    def setting(self, key: str, steps: Sequence[Mapping], otherwise, step_key: str | None = None):
+        """A setting as tokenizer_config.json says it, else as the first of `steps` does."""
+        if key in self.settings and not self.generic:
+            return self.settings[key]
+        return steps[0].get(step_key or key, otherwise) if steps else otherwise
+
+    def tokens(self, usual: SpecialTokens, pieces: Sequence[str], source) -> SpecialTokens:
+        """The special tokens as the files spell them, else as the family does."""
+        pieces = frozenset(pieces)
+        for ours, (token, path) in self.special.items():
+            if token not in pieces:
+                raise InputError(f"{path}: {ROLES[ours]}={token!r} is not in {source}")
+        tokens = dataclasses.replace(usual, **{role: at[0] for role, at in self.special.items()})
+        for role, token in dataclasses.asdict(tokens).items():
+            if token not in pieces:
+                raise InputError(
+                    f"{source}: lacks the special token {token}, and no file beside it names "
+                    f"another {ROLES[role]}"
+                )
+        return tokens
+
+    def pieces(self, ids: Mapping[str, int], source) -> list[str]:
+        """The pieces of a vocabulary and the added tokens, in the order of their ids."""
+        by_id = dict(zip(ids.values(), ids, strict=True))
+        for id, token in self.added:
+            if by_id.setdefault(id, token) != token:
+                raise InputError(
+                    f"{self.directory}: the added token {token!r} has the id {id}, but that is "
+                    f"{by_id[id]!r} in {source}"
+                )
+            if ids.get(token, id) != id:
+                raise InputError(
+                    f"{self.directory}: the added token {token!r} has the id {id}, but {ids[token]}"
+                    f" in {source}"
+                )
+        hole = next((id for id in range(len(by_id)) if id not in by_id), None)
+        if hole is not None:
+            last = max(by_id)
+            raise InputError(
+                f"{source}: no piece has the id {hole}, though {by_id[last]!r} has the id {last}"
+            )
+        return [by_id[id] for id in range(len(by_id))]
+
+    def check_same_pieces(self, vocabulary: Sequence[str]) -> None:
+        """Refuses two vocabularies in one directory."""
+        for piece, id in self.fast.ids().items() if self.fast else ():
+            if id >= len(vocabulary) or vocabulary[id] != piece:
+                found = repr(vocabulary[id]) if id < len(vocabulary) else "nothing"
+                raise InputError(
+                    f"{self.fast.path}: has {piece!r} with the id {id}, where the vocabulary "
+                    f"beside it has {found}; remove the one that is not the model's"
+                )
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("Fast")
+
+
+def _text(token, path: pathlib.Path, key: str) -> str:
+    text = token.get("content") if isinstance(token, Mapping) else token
+    if not isinstance(text, str):
+        raise InputError(f"{path}: {key}={token!r} is no token")
+    return text

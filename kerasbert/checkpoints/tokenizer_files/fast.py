@@ -1,0 +1,157 @@
+"""tokenizer.json, the file of Hugging Face's `tokenizers`."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from kerasbert import files
+from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
+from kerasbert.errors import InputError
+from kerasbert.text.normalization import MAX_WORD_CHARACTERS
+
+
+@dataclasses.dataclass(frozen=True)
+class Fast:
+    """A tokenizer.json that does what one of our tokenizers does.
+
+    Attributes:
+        path: the file.
+        model: its `model`.
+        kind: "WordPiece", "BPE" or "Unigram".
+        added: id and spelling of the added tokens.
+        plain: those of them that are not special.
+        normalizer: the steps before the model.
+        pre_tokenizer: the steps by which a text is cut into words.
+    """
+
+    path: pathlib.Path
+    model: Mapping
+    kind: str
+    added: Sequence[tuple[int, str]]
+    plain: Sequence[str]
+    normalizer: Sequence[Mapping]
+    pre_tokenizer: Sequence[Mapping]
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> "Fast":
+        """Reads the file; raises `InputError` if it does what our tokenizers don't."""
+        content = files.read_json(path)
+        with well_formed(path):
+            model, added = content["model"], content.get("added_tokens") or ()
+            fast = cls(
+                path,
+                model,
+                model.get("type") or _guess_kind(model),
+                [(token["id"], token["content"]) for token in added],
+                [token["content"] for token in added if not token.get("special")],
+                _steps(content.get("normalizer"), "normalizers"),
+                _steps(content.get("pre_tokenizer"), "pretokenizers"),
+            )
+            if fast.kind not in _FAST_CHECKS:
+                raise InputError(
+                    f"{path}: model.type={fast.kind!r} is none of {', '.join(_FAST_CHECKS)}"
+                )
+            _FAST_CHECKS[fast.kind](fast)
+        return fast
+
+    def ids(self) -> dict[str, int]:
+        """The pieces of the model, with their ids."""
+        if self.kind == "Unigram":
+            return {piece: id for id, (piece, _) in enumerate(self.model["vocab"])}
+        return {piece or TRIMMED: id for piece, id in self.model["vocab"].items()}
+
+    def step(self, type: str) -> Mapping | None:
+        """The first step of the normalizer with this type."""
+        return next((step for step in self.normalizer if step["type"] == type), None)
+
+    def only(self, section: str, content: Mapping, key: str, *values) -> None:
+        """Refuses a value that is none of `values`; the first is what a missing key means."""
+        if content.get(key, values[0]) not in values:
+            raise unsupported(self.path, f"{section}.{key}", content[key], values[0])
+
+
+def unsupported(source, key: str, value, only) -> InputError:
+    """The error to raise for a value that is not `only`."""
+    return InputError(f"{source}: {key}={value!r} is not supported; only {only!r} is")
+
+
+@contextlib.contextmanager
+def well_formed(path: pathlib.Path) -> Iterator[None]:
+    """Makes what goes wrong in looking at a file's content an `InputError` about the file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: is not what Hugging Face tokenizers writes ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _guess_kind(model: Mapping) -> str | None:
+    # Files of old versions don't name it.
+    if isinstance(model["vocab"], list):
+        return "Unigram"
+    if "merges" in model:
+        return "BPE"
+    return "WordPiece" if "max_input_chars_per_word" in model else None
+
+
+def _steps(section: Mapping | None, plural: str) -> list[Mapping]:
+    if section is None:
+        return []
+    return section[plural] if section["type"] == "Sequence" else [section]
+
+
+def _check_types(fast: Fast, section: str, types: Sequence[str]) -> None:
+    steps = fast.normalizer if section == "normalizer" else fast.pre_tokenizer
+    if [step["type"] for step in steps] != types:
+        found = [step["type"] for step in steps]
+        raise unsupported(fast.path, section, found, list(types))
+
+
+def _check_wordpiece(fast: Fast) -> None:
+    fast.only("model", fast.model, "continuing_subword_prefix", "##")
+    fast.only("model", fast.model, "max_input_chars_per_word", MAX_WORD_CHARACTERS)
+    _check_types(fast, "normalizer", ["BertNormalizer"])
+    _check_types(fast, "pre_tokenizer", ["BertPreTokenizer"])
+    for key in ("clean_text", "handle_chinese_chars"):
+        fast.only("normalizer", fast.normalizer[0], key, True)
+
+
+def _check_bytepair(fast: Fast) -> None:
+    _check_types(fast, "normalizer", [])
+    _check_types(fast, "pre_tokenizer", ["ByteLevel"])
+    fast.only("pre_tokenizer", fast.pre_tokenizer[0], "use_regex", True)
+    for key in ("continuing_subword_prefix", "end_of_word_suffix"):
+        fast.only("model", fast.model, key, None, "")
+    for key in ("byte_fallback", "ignore_merges"):
+        fast.only("model", fast.model, key, False)
+
+
+# What changes nothing, since the model drops superfluous spaces anyway, and what our tokenizers do.
+_SPACES = {"Regex": " {2,}"}
+_UNIGRAM_STEPS = ("NFKD", "StripAccents", "Lowercase", "Precompiled", "Strip")
+
+
+def _check_unigram(fast: Fast) -> None:
+    fast.only("model", fast.model, "byte_fallback", False)
+    for step in fast.normalizer:
+        if step["type"] == "Replace":
+            fast.only("normalizer.Replace", step, "pattern", *QUOTE_PATTERNS, _SPACES)
+        elif step["type"] not in _UNIGRAM_STEPS:
+            raise unsupported(fast.path, "normalizer", step["type"], list(_UNIGRAM_STEPS))
+    for step in fast.pre_tokenizer:
+        if step["type"] == "Metaspace":
+            fast.only("pre_tokenizer.Metaspace", step, "add_prefix_space", True)
+            fast.only("pre_tokenizer.Metaspace", step, "prepend_scheme", "always", "first")
+        elif step["type"] != "WhitespaceSplit":
+            raise unsupported(fast.path, "pre_tokenizer", step["type"], "Metaspace")
+
+
+_FAST_CHECKS = {
+    "WordPiece": _check_wordpiece,
+    "BPE": _check_bytepair,
+    "Unigram": _check_unigram,
+}

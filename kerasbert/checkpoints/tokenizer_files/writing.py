@@ -1,0 +1,182 @@
+"""From a tokenizer to the files that transformers makes the same of."""
+
+import base64
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+
+from kerasbert import files
+from kerasbert.checkpoints.tokenizer_files.names import (
+    FAST,
+    GENERIC,
+    MERGES,
+    PIECES,
+    QUOTE_PATTERNS,
+    ROLES,
+    SETTINGS,
+    SPECIAL,
+    VOCABULARY,
+)
+from kerasbert.errors import InputError
+from kerasbert.text import BytePairTokenizer, SentencePieceTokenizer, Tokenizer, WordPieceTokenizer
+from kerasbert.text.packing import PACKINGS
+from kerasbert.text.sentencepiece import lower_number_commas, model_parts
+
+
+def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) -> None:
+    """Writes the files that transformers makes the same tokenizer of.
+
+    Args:
+        directory: where to.
+        tokenizer: the tokenizer.
+        max_length: how many tokens the model takes.
+
+    Raises:
+        InputError: transformers has no such tokenizer.
+    """
+    if (tokenizer.kind, tokenizer.packing) not in _WRITTEN:
+        raise InputError(
+            f"transformers has no {tokenizer.kind} tokenizer with the packing {tokenizer.packing!r}"
+        )
+    name, assets = _WRITTEN[tokenizer.kind, tokenizer.packing]
+    for theirs, data in zip(assets, tokenizer.assets().values(), strict=True):
+        (directory / theirs).write_bytes(data)
+    if tokenizer.kind == SentencePieceTokenizer.kind:
+        # transformers 5 would take pieces such as "(" out of a text before all else, and put a
+        # space after them; and of raw models it does not avoid ALBERT's numbers with commas.
+        content = json.dumps(_sentencepiece_json(tokenizer), ensure_ascii=False)
+        (directory / FAST).write_text(content, encoding="utf-8")
+        if not _class_does(name, tokenizer):
+            name = GENERIC[0]
+    special = {theirs: getattr(tokenizer.special_tokens, ours) for ours, theirs in ROLES.items()}
+    if tokenizer.packing == "roberta":
+        special |= {"bos_token": special["cls_token"], "eos_token": special["sep_token"]}
+    mask = _added_token(tokenizer.special_tokens.mask, tokenizer)
+    files.write_json(directory / SPECIAL, {**special, "mask_token": mask})
+    told = {"tokenizer_class": name, "model_max_length": max_length or 512}
+    files.write_json(directory / SETTINGS, {**told, **_written_settings(tokenizer), **special})
+
+
+# By kind and packing: transformers' class and its names of our assets.
+_WRITTEN = {
+    ("wordpiece", "bert"): ("BertTokenizer", (VOCABULARY,)),
+    ("bytepair", "roberta"): ("RobertaTokenizer", (PIECES, MERGES)),
+    ("sentencepiece", "bert"): ("AlbertTokenizer", ("spiece.model",)),
+    ("sentencepiece", "roberta"): ("XLMRobertaTokenizer", ("sentencepiece.bpe.model",)),
+}
+
+
+def _class_does(name: str, tokenizer: Tokenizer) -> bool:
+    """Whether transformers' class, which makes its own steps, does what the tokenizer does."""
+    settings = tokenizer.settings()
+    if name == "AlbertTokenizer":
+        return settings["replace_quotes"]
+    changes = ("lowercase", "strip_accents", "replace_quotes")
+    return settings["layout"] == "fairseq" and not any(settings[key] for key in changes)
+
+
+def _written_settings(tokenizer: Tokenizer) -> dict:
+    settings = tokenizer.settings()
+    if tokenizer.kind == WordPieceTokenizer.kind:
+        return {
+            "do_lower_case": settings["lowercase"],
+            "strip_accents": settings["strip_accents"],
+            "tokenize_chinese_chars": True,
+        }
+    if tokenizer.kind == BytePairTokenizer.kind:
+        return {"add_prefix_space": settings["add_prefix_space"]}
+    if tokenizer.packing == "roberta":
+        return {}
+    return {
+        "do_lower_case": settings["lowercase"],
+        "keep_accents": not settings["strip_accents"],
+    }
+
+
+def _added_token(token: str, tokenizer: Tokenizer) -> dict:
+    takes_space = tokenizer.mask_takes_space and token == tokenizer.special_tokens.mask
+    return {
+        "content": token,
+        "single_word": False,
+        "lstrip": takes_space,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
+    """The content of tokenizer.json."""
+    (data,) = tokenizer.assets().values()
+    parts = model_parts(data, "the SentencePiece model")
+    scores = dict(zip(parts["pieces"], parts["scores"], strict=True))
+    if tokenizer.avoid_number_commas:
+        scores = lower_number_commas(scores)
+    special = dataclasses.astuple(tokenizer.special_tokens)
+    ids = {token: tokenizer.token_to_id(token) for token in special}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": ids[token], **_added_token(token, tokenizer)}
+            for token in sorted(set(special), key=ids.get)
+        ],
+        "normalizer": _normalizer_json(tokenizer.settings(), parts["charsmap"]),
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace],
+        },
+        "post_processor": _template_json(tokenizer),
+        "decoder": metaspace,
+        "model": {
+            "type": "Unigram",
+            "unk_id": tokenizer.unknown_id,
+            "vocab": [[piece, scores.get(piece, 0.0)] for piece in tokenizer.vocabulary],
+            "byte_fallback": False,
+        },
+    }
+
+
+def _normalizer_json(settings: Mapping, charsmap: bytes) -> dict | None:
+    steps = []
+    if settings["replace_quotes"]:
+        steps += [{"type": "Replace", "pattern": p, "content": '"'} for p in QUOTE_PATTERNS]
+    if settings["strip_accents"]:
+        steps += [{"type": "NFKD"}, {"type": "StripAccents"}]
+    if settings["lowercase"]:
+        steps.append({"type": "Lowercase"})
+    if charsmap:
+        encoded = base64.b64encode(charsmap).decode()
+        steps.append({"type": "Precompiled", "precompiled_charsmap": encoded})
+    if len(steps) < 2:
+        return steps[0] if steps else None
+    return {"type": "Sequence", "normalizers": steps}
+
+
+def _template_json(tokenizer: Tokenizer) -> dict:
+    """How one text and two are put together; the same as in `kerasbert.text.packing`."""
+    separators, has_segments = PACKINGS[tokenizer.packing]
+    second = int(has_segments)
+    cls, sep = tokenizer.special_tokens.cls, tokenizer.special_tokens.sep
+
+    def token(name, segment=0):
+        return {"SpecialToken": {"id": name, "type_id": segment}}
+
+    def text(name, segment=0):
+        return {"Sequence": {"id": name, "type_id": segment}}
+
+    return {
+        "type": "TemplateProcessing",
+        "single": [token(cls), text("A"), token(sep)],
+        "pair": [
+            *(token(cls), text("A"), *[token(sep)] * separators),
+            *(text("B", second), token(sep, second)),
+        ],
+        "special_tokens": {
+            name: {"id": name, "ids": [tokenizer.token_to_id(name)], "tokens": [name]}
+            for name in (cls, sep)
+        },
+    }
