@@ -105,6 +105,18 @@ def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
     return convert(tf.data.Dataset.range(start, np.iinfo(np.int64).max), batch)
 
 
+def longest_first(rows: Rows) -> tuple[Rows, np.ndarray]:
+    """Rows in the order of their length, so that little of a batch is padding.
+
+    Returns:
+        The rows, and where each of the given ones is among them.
+    """
+    columns = rows.columns
+    order = tf.argsort(_lengths(columns["x"]), direction="DESCENDING", stable=True)
+    columns = tf.nest.map_structure(lambda column: tf.gather(column, order), columns)
+    return Rows(*_example(columns)), np.argsort(order.numpy())
+
+
 class _Order:
     """The orders in which rows come; see `shuffled`."""
 
@@ -112,7 +124,7 @@ class _Order:
         self._columns, self._count, self._batch_size = rows.columns, len(rows), batch_size
         self.steps = -(-len(rows) // batch_size)  # of an epoch
         self._group = max(1, min(_SORTED_TOGETHER, self.steps // 4))
-        self._lengths = sum(_row_lengths(column) for column in self._columns["x"].values())
+        self._lengths = _lengths(self._columns["x"])
 
     def batch(self, seed, epoch, step) -> tuple:
         """The batch of a step of an epoch: all int64 scalars."""
@@ -140,8 +152,13 @@ def _permute(places, count, *seed):
     return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=largest, rounds=16)
 
 
-def _row_lengths(column):
-    """Bytes of strings, elements of lists: int64, (rows,); zeros of what has one length."""
+def _lengths(columns: dict) -> tf.Tensor:
+    """How long rows are, int64, (rows,)."""
+    return tf.add_n([_row_lengths(column) for column in columns.values()])
+
+
+def _row_lengths(column) -> tf.Tensor:
+    """Bytes of strings, elements of lists; zeros of what has one length."""
     if isinstance(column, tf.RaggedTensor):
         return tf.cast(column.row_lengths(), tf.int64)
     if column.dtype == tf.string and column.shape.rank == 1:

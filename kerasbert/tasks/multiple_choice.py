@@ -158,12 +158,13 @@ class MultipleChoice(Task):
             For each text the choice and its probability among the text's choices; ("", 0.0) where
             there is none.
         """
+        if not len(texts):
+            return []
         x = {keys.TEXT: texts, keys.CHOICES: _dense([list(own) for own in choices])}
-        found = []
-        for logits in self.forward(self._prediction_batches(x, batch_size)):
-            scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-            scores /= scores.sum(axis=1, keepdims=True)
-            found += zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
+        logits = self._outputs_of(x, batch_size)
+        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores /= scores.sum(axis=1, keepdims=True)
+        found = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
         return [
             (own[best], float(score)) if any(own) else ("", 0.0)
             for own, (best, score) in zip(choices, found, strict=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import keras
+import numpy as np
 
 from kerasbert import checkpoints
 from kerasbert import features as keys
@@ -294,18 +295,31 @@ class Task(ExactModel):
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
-        if keys.is_text(x):
-            x = self._prediction_batches(x, batch_size or 32)
-            batch_size = None
-        return super().predict(x, batch_size, verbose, **kwargs)
+        if not keys.is_text(x):
+            return super().predict(x, batch_size, verbose, **kwargs)
+        if hasattr(x, "element_spec"):
+            return super().predict(self._prediction_batches(x), None, verbose, **kwargs)
+        from kerasbert.data import text_batches
 
-    def _prediction_batches(self, x, batch_size: int):
+        rows, places = text_batches.longest_first(text_batches.rows(x))
+        batches = self._prediction_batches(rows, batch_size or 32)
+        outputs = super().predict(batches, None, verbose, **kwargs)
+        return keras.tree.map_structure(lambda output: output[places], outputs)
+
+    def _prediction_batches(self, rows, batch_size: int = 32):
         """Batches of features of text, in its order."""
         from kerasbert.data import text_batches
 
-        rows = x if hasattr(x, "element_spec") else text_batches.rows(x)
         batches = text_batches.batches(rows, batch_size=batch_size)
         return text_batches.convert(batches, lambda row, *_: self.text_features(**row))
+
+    def _outputs_of(self, x, batch_size: int):
+        """The outputs of at least one text, not a dataset, as NumPy; see `forward`."""
+        from kerasbert.data import text_batches
+
+        rows, places = text_batches.longest_first(text_batches.rows(x))
+        found = list(self.forward(self._prediction_batches(rows, batch_size)))
+        return np.concatenate(found)[places]
 
     def forward(self, batches) -> Iterator:
         """The outputs of batches of features as NumPy, one after the other.
@@ -328,11 +342,17 @@ class Task(ExactModel):
     def _examples(
         self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
     ):
-        """Batches of examples; with `anew`, what is random in them changes from epoch to epoch."""
+        """Batches of examples.
+
+        With `anew` they are for training: what is random in them changes from epoch to epoch.
+        Otherwise their order doesn't matter, and is by length.
+        """
         from kerasbert.data import text_batches
         from kerasbert.training.strategies import sharded
 
         rows = x if hasattr(x, "element_spec") else self.rows(x, y, sample_weight)
+        if not anew and isinstance(rows, text_batches.Rows):
+            rows, _ = text_batches.longest_first(rows)
         batches = text_batches.batches(rows, batch_size=batch_size or 32, shuffle=shuffle)
         examples = text_batches.convert(
             text_batches.with_random_numbers(batches, anew),

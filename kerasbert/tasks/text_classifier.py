@@ -276,8 +276,7 @@ class TextClassifier(Task):
         Returns:
             By `problem_type` what `kerasbert.metrics.classification` gives.
         """
-        logits = np.concatenate(list(self.forward(self._prediction_batches(x, batch_size))))
-        return self.problem.score(self._targets(y), logits)
+        return self.problem.score(self._targets(y), self._outputs_of(x, batch_size))
 
     # === Export ===
 

@@ -299,9 +299,9 @@ class TextEmbedder(Task):
         return found[0] if len(found) == 1 else np.stack(found, axis=1)
 
     def _embed(self, texts, batch_size: int) -> np.ndarray:
-        batches = self._prediction_batches(np.asarray(texts, object), batch_size)
-        none = np.zeros((0, self.embedding_dim), "float32")
-        return np.concatenate([none, *self.forward(batches)])
+        if not len(texts):
+            return np.zeros((0, self.embedding_dim), "float32")
+        return self._outputs_of(np.asarray(texts, object), batch_size)
 
     def word_vectors(
         self, texts: Sequence[str], *, pieces: str = "mean", batch_size: int = 32

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.text_batches import batches, rows, shuffled, split
+from kerasbert.data.text_batches import batches, longest_first, rows, shuffled, split
 
 TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
 SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
@@ -129,6 +129,17 @@ def test_datasets_are_not_split():
     dataset = tf.data.Dataset.from_tensors(TEXTS)
     with pytest.raises(ValueError, match="validation_split"):
         split(dataset, None, None, 0.2)
+
+
+def test_longest_first():
+    ids = tf.ragged.constant([[1], [1, 2, 3], [], [4, 5, 6]])
+    given = rows({"text": ["bb", "a", "ééé", "ccc"], "ids": ids}, [0, 1, 2, 3])
+    found, places = longest_first(given)
+    assert found.y.numpy().tolist() == [2, 3, 1, 0]  # 6 + 0, 3 + 3, 1 + 3, 2 + 1
+    assert found.x["text"].numpy()[0].decode() == "ééé"
+    assert found.x["ids"].to_list() == [[], [4, 5, 6], [1, 2, 3], [1]]
+    assert found.y.numpy()[places].tolist() == [0, 1, 2, 3]
+    assert found.sample_weight is None
 
 
 # === shuffled ===
