@@ -229,32 +229,45 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm, norm)
     else:
         gradients = optimizer._clip_gradients(gradients)
-    averages = _averages(optimizer, variables)
-
-    def update(strategy, gradients, finite, rate, momentum):
-        def one(variable, gradient, average, factor, finite, rate, momentum):
-            rate *= factor
-
-            def step():
-                _decay(optimizer, variable, rate)
-                optimizer.update_step(gradient, variable, rate)
-                if average is not None:
-                    average.assign(momentum * average + (1 - momentum) * variable)
-                return True
-
-            return tf.cond(finite, step, lambda: False)
-
-        places = zip(variables, gradients, averages, factors, strict=True)
-        for variable, *own in places:
-            arguments = (*own, finite, rate, momentum)
-            strategy.extended.update(variable, one, args=arguments, group=False)
-
     # Averages begin as 0, so the first step that is not skipped sets them.
     done = optimizer.iterations - tf.cast(optimizer.skipped_steps, optimizer.iterations.dtype)
     first = tf.cast(done == 0, tf.float32)
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
+    rate = optimizer.learning_rate
+
+    def step(variable, gradient, average, factor, rate, momentum):
+        rate *= factor
+        _decay(optimizer, variable, rate)
+        optimizer.update_step(gradient, variable, rate)
+        if average is not None:
+            average.assign(momentum * average + (1 - momentum) * variable)
+
+    def unless_skipped(finite, steps):
+        """One condition for all: one for each would take most of the time of making the graph."""
+
+        def take():
+            for arguments in steps:
+                step(*arguments)
+            return True
+
+        return tf.cond(finite, take, lambda: False)
+
+    places = list(zip(variables, gradients, _averages(optimizer, variables), factors, strict=True))
+    if not tf.distribute.has_strategy():
+        unless_skipped(finite, [(*place, rate, momentum) for place in places])
+        return
+
+    def update(strategy, places, finite, rate, momentum):
+        def one(variable, *arguments):
+            finite, *arguments = arguments
+            return unless_skipped(finite, [(variable, *arguments)])
+
+        for variable, *own in places:
+            arguments = (finite, *own, rate, momentum)
+            strategy.extended.update(variable, one, args=arguments, group=False)
+
     tf.__internal__.distribute.interim.maybe_merge_call(
-        update, strategy, gradients, finite, optimizer.learning_rate, momentum
+        update, strategy, places, finite, rate, momentum
     )
 
 
@@ -357,6 +370,16 @@ class _ExactSteps(keras.Model):
     def _divide_by(self, weights: list | None, pieces: int) -> None:
         for index, (_, loss, _, _) in enumerate(self._compile_loss._flat_losses):
             loss.is_part_of(weights and weights[index], pieces)
+
+    def make_train_function(self, force=False):
+        """Keras's, after all variables are there: otherwise the graph has to be made twice."""
+        with self.distribute_strategy.scope():
+            if self.optimizer is not None and not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+            loss = self._compile_loss
+            if loss is not None and not loss.built and _are_alike(loss._user_loss, self.output):
+                loss.build(self.output, self.output)
+        return super().make_train_function(force)
 
     # === What Keras does wrongly under a strategy ===
 
@@ -474,6 +497,11 @@ class _Batch:
         return _Batch(
             *tf.nest.map_structure(lambda part: None if part is None else part[first:end], parts)
         )
+
+
+def _are_alike(one, other) -> bool:
+    """Whether both are dicts with the same keys."""
+    return isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()
 
 
 def _at(path: tuple, structure):

@@ -51,7 +51,7 @@ def train(
     step = stored.step if stored else 0
     if stored:
         checkpoints.say(f"goes on from {stored.path}")
-        _build(model, batches(0))
+    _build(model, batches(0))  # so that what is stored has the same names in every run
     model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
     keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
