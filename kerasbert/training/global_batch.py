@@ -242,30 +242,19 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         if average is not None:
             average.assign(momentum * average + (1 - momentum) * variable)
 
-    def unless_skipped(finite, steps):
-        """One condition for all: one for each would take most of the time of making the graph."""
-
+    def update(strategy, places, finite, rate, momentum):
         def take():
-            for arguments in steps:
-                step(*arguments)
+            for variable, *own in places:
+                arguments = (*own, rate, momentum)
+                strategy.extended.update(variable, step, args=arguments, group=False)
             return True
 
-        return tf.cond(finite, take, lambda: False)
+        # One condition for all: one for each would take most of the time of making the graph. All
+        # replicas have seen the same gradients.
+        tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
 
-    places = list(zip(variables, gradients, _averages(optimizer, variables), factors, strict=True))
-    if not tf.distribute.has_strategy():
-        unless_skipped(finite, [(*place, rate, momentum) for place in places])
-        return
-
-    def update(strategy, places, finite, rate, momentum):
-        def one(variable, *arguments):
-            finite, *arguments = arguments
-            return unless_skipped(finite, [(variable, *arguments)])
-
-        for variable, *own in places:
-            arguments = (finite, *own, rate, momentum)
-            strategy.extended.update(variable, one, args=arguments, group=False)
-
+    averages = _averages(optimizer, variables)
+    places = list(zip(variables, gradients, averages, factors, strict=True))
     tf.__internal__.distribute.interim.maybe_merge_call(
         update, strategy, places, finite, rate, momentum
     )
