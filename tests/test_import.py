@@ -22,15 +22,22 @@ def test_zoo_gives_no_python_warning():
     assert not [line for line in child.stderr.splitlines() if "Warning" in line]
 
 
-@pytest.mark.parametrize("name", kerasbert.__all__)
-def test_public_names_resolve(name):
-    assert getattr(kerasbert, name) is not None
-    assert name in dir(kerasbert)
+PACKAGES = (kerasbert, kerasbert.data, kerasbert.training)
 
 
-@pytest.mark.parametrize("name", ["data", "layers", "serving", "tasks", "text", "zoo"])
+@pytest.mark.parametrize(("package", "name"), [(p, name) for p in PACKAGES for name in p.__all__])
+def test_public_names_resolve(package, name):
+    assert getattr(package, name).__name__ == name
+    assert name in dir(package)
+
+
+ROOMS = ["data", "layers", "metrics", "serving", "tasks", "text", "training", "zoo"]
+
+
+@pytest.mark.parametrize("name", ROOMS)
 def test_rooms_resolve(name):
     assert getattr(kerasbert, name).__name__ == f"kerasbert.{name}"
+    assert name in dir(kerasbert)
 
 
 def test_unknown_name():

@@ -1,1 +1,19 @@
 """Files and datasets -> batches."""
+
+from kerasbert import lazy
+
+__getattr__, __dir__, __all__ = lazy.attributes(
+    __name__,
+    {
+        "Corpus": "corpus",
+        "Examples": "examples",
+        "PretrainingBatches": "pretraining",
+        "prepare_corpus": "prepare",
+        "read_choices": "choices",
+        "read_columns": "columns",
+        "read_examples": "examples",
+        "read_pairs": "pairs",
+        "read_squad": "squad",
+        "read_texts": "examples",
+    },
+)

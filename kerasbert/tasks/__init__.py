@@ -3,7 +3,7 @@
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.multiple_choice import MultipleChoice
 from kerasbert.tasks.pretrainer import Pretrainer
-from kerasbert.tasks.question_answerer import QuestionAnswerer
+from kerasbert.tasks.question_answerer import Answer, QuestionAnswerer
 from kerasbert.tasks.replaced_token_detector import ReplacedTokenDetector
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier import TextClassifier
@@ -11,6 +11,7 @@ from kerasbert.tasks.text_embedder import TextEmbedder
 from kerasbert.tasks.token_classifier import TokenClassifier
 
 __all__ = [
+    "Answer",
     "MaskedLM",
     "MultipleChoice",
     "Pretrainer",

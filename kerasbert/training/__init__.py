@@ -1,9 +1,22 @@
 """Optimizers, schedules, distillation, and what a training run writes down."""
 
+from kerasbert import lazy
 
-def __getattr__(name: str):
-    if name not in ("Distiller", "distil", "student_from"):
-        raise AttributeError(f"module 'kerasbert.training' has no attribute {name!r}")
-    from kerasbert.training import distillation
-
-    return getattr(distillation, name)
+__getattr__, __dir__, __all__ = lazy.attributes(
+    __name__,
+    {
+        "AdamW": "optimizers",
+        "Checkpoints": "checkpoints",
+        "Distiller": "distillation",
+        "ExactModel": "global_batch",
+        "LAMB": "optimizers",
+        "Warmup": "optimizers",
+        "adamw": "optimizers",
+        "averaged_weights": "optimizers",
+        "distil": "distillation",
+        "lamb": "optimizers",
+        "make_strategy": "strategies",
+        "student_from": "distillation",
+        "train": "loop",
+    },
+)
