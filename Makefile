@@ -8,7 +8,7 @@ quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -57,13 +57,13 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
     return (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
 
 
-def load_task(directory: str | os.PathLike, *tasks: type[Task]) -> Task:
+def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> Task:
     """As `load`, for a directory that must hold one of `tasks`.
 
     Raises:
         InputError: it holds something else.
     """
-    model = load(directory)
+    model = load(directory, **overrides)
     if not isinstance(model, tasks):
         wanted = " or a ".join(task.__name__ for task in tasks)
         raise InputError(f"{directory}: holds a {type(model).__name__}, not a {wanted}")

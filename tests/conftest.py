@@ -45,7 +45,12 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run the tests marked full, too")
 
 
+# What takes minutes comes first, so that no process is left alone with it at the end.
+_SLOW = ("test_readme", "test_resume", "test_global_batch", "test_distil", "test_jobs", "test_jax")
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.path.stem not in _SLOW)
     left_out = [item for item in items if item.get_closest_marker("full")]
     if left_out and not config.getoption("--full"):
         config.hook.pytest_deselected(items=left_out)

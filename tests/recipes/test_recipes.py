@@ -228,6 +228,28 @@ def test_export_and_query(tuned, tmp_path):
         export(ExportOptions(**facts))
 
 
+def test_export_in_bfloat16(tuned, tmp_path):
+    model = str(tuned[0] / "model")
+    for precision in ("float32", "bfloat16"):
+        output = str(tmp_path / precision / "1")
+        export(ExportOptions(model=model, output=output, precision=precision))  # and checks it
+    found = [
+        query(QueryOptions(saved_model=str(tmp_path / precision), text=["a cat", "bad dog"]))
+        for precision in ("float32", "bfloat16")
+    ]
+    for exact, rounded in zip(*(one["answers"] for one in found), strict=True):
+        assert rounded["scores"] == pytest.approx(exact["scores"], abs=0.02)
+        assert rounded["scores"] != exact["scores"]
+    sizes = [
+        (tmp_path / precision / "1/variables/variables.data-00000-of-00001").stat().st_size
+        for precision in ("float32", "bfloat16")
+    ]
+    parameters = load(model).count_params()
+    assert sizes[0] - sizes[1] > 1.9 * parameters
+    with pytest.raises(InputError, match="--precision must be float32 or bfloat16, found 'int8'"):
+        export(ExportOptions(model=model, output=str(tmp_path / "x"), precision="int8"))
+
+
 def test_export_of_what_is_no_task(tmp_path):
     Backbone(BackboneConfig(**SMALL)).save_to_preset(tmp_path / "model")
     with pytest.raises(InputError, match="holds a Backbone, not a Task"):

@@ -4,16 +4,20 @@ import pathlib
 
 import numpy as np
 
+from kerasbert import TextClassifier
 from kerasbert.recipes.benchmark import torch_sides
 from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
+from kerasbert.recipes.export import PRECISIONS
 
 
 def suite(options, directory: pathlib.Path) -> list[Work]:
     """One text of 20 and of 100 words, and 32 of 5 to 100."""
     model = store_classifier(options, ["no", "yes"], directory)
-    model.export(directory / "export", check=False)
+    for precision in PRECISIONS:
+        exported = TextClassifier.from_preset(directory / "kerasbert", dtype=precision)
+        exported.export(directory / f"export_{precision}", check=False)
     random = np.random.default_rng(0)
     words = [word for word in model.tokenizer.vocabulary if word.isascii() and word.isalpha()]
 
@@ -30,7 +34,10 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     for title, counts in lengths.items():
         batch = texts(counts)
         arguments = (where, batch, options.length)
-        sides = [Side("kerasbert", "", kerasbert, (where, batch))]
+        sides = [
+            Side("kerasbert", precision, kerasbert, (where, batch, precision))
+            for precision in reversed(PRECISIONS)
+        ]
         if "kerashub" in options.others:
             sides.append(Side("kerashub", "float32", kerashub, arguments))
         if "transformers" in options.others:
@@ -59,11 +66,11 @@ def _difference(ours, theirs) -> str:
 # === The sides ===
 
 
-def kerasbert(directory: str, texts: list[str]):
+def kerasbert(directory: str, texts: list[str], precision: str):
     """The SavedModel, as a server runs it."""
     import tensorflow as tf
 
-    model = tf.saved_model.load(str(pathlib.Path(directory) / "export"))
+    model = tf.saved_model.load(str(pathlib.Path(directory) / f"export_{precision}"))
     serve = model.signatures["serving_default"]
     strings = tf.constant(texts)
 
