@@ -112,7 +112,14 @@ def write(directory, name, content):
     return str(path)
 
 
-@pytest.fixture(scope="module", params=JOBS)
+# What another one does, too: a text classifier's training, another metric.
+_ALIKE = ("regression", "multi_label")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=pytest.mark.full if n in _ALIKE else []) for n in JOBS],
+)
 def trained(request, init, tmp_path_factory):
     name, directory = request.param, tmp_path_factory.mktemp(request.param)
     file, content, *_ = FILES[name]

@@ -102,6 +102,7 @@ def test_student_to_start_at(files, student):
     assert same == (student == "teacher")
 
 
+@pytest.mark.full  # the loop is that of finetune, which test_resume stops
 def test_stopped_run_goes_on(files):
     output = files / "stopped"
     one = files / "one.tsv"

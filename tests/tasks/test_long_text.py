@@ -89,6 +89,11 @@ def test_a_short_text_is_the_packers_row(kind, make_tokenizer):
     assert (among["padding_mask"][1].numpy() == 1).all()
 
 
+def most_are_full(names, *others):
+    """All but the others are marked full."""
+    return [pytest.param(n, marks=[] if n in others else pytest.mark.full) for n in names]
+
+
 # === Pooling ===
 
 
@@ -165,9 +170,7 @@ def foreign_ops(directory):
     return {node.op for node in nodes if not hasattr(tf.raw_ops, node.op)} - names
 
 
-@pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=[] if how == "mean" else pytest.mark.full) for how in POOLINGS]
-)
+@pytest.mark.parametrize("how", most_are_full(POOLINGS, "mean"))
 def test_learns_what_only_a_later_chunk_says(make, how):
     filler = "the river and the road " * 4
     texts = [filler + word for word in ("cat good", "good dog", "cat bad", "bad dog")] * 8
@@ -180,7 +183,7 @@ def test_learns_what_only_a_later_chunk_says(make, how):
     assert plain.score(texts, names)["accuracy"] == 0.5  # it is cut off before the word
 
 
-@pytest.mark.parametrize("how", POOLINGS)
+@pytest.mark.parametrize("how", most_are_full(POOLINGS, "attention"))
 def test_every_way_to_keep_it(make, how, tmp_path):
     task = make(how, max_chunks=3, chunk_overlap=2)
     texts = [*SHORT, LONG]
@@ -212,7 +215,7 @@ def test_a_plain_classifier_becomes_one_of_long_texts(make, tmp_path):
         task.save_to_preset(tmp_path / "hf", format="hf")
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", most_are_full(families.FAMILIES, "roberta", "albert"))
 def test_families(family, make_tokenizer, tmp_path):
     presets = families.FAMILIES[family].presets.values()
     facts = min(presets, key=lambda facts: facts["hidden_dim"] * facts["num_layers"])

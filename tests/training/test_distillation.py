@@ -371,7 +371,13 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.full if n in ("several labels", "numbers") else [])
+        for n in TASKS
+    ],
+)
 def test_every_task(sentences, name):
     make, examples = TASKS[name]
     model = Distiller(make(big()), make(backbone()), hidden="mse", attention="kl")
