@@ -76,7 +76,8 @@ def batches(rows: Rows | tf.data.Dataset, *, batch_size: int, shuffle: bool = Fa
         steps = tf.data.Dataset.range(order.steps)
         return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(seed).repeat(), steps)
 
-    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
+    # Of several workers all must see the same order.
+    seeds = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=True).take(1)
     steps = seeds.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(order.steps))
     return steps.map(lambda seed, step: order.batch(seed, tf.constant(0, tf.int64), step))
 
