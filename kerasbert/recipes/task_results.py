@@ -9,14 +9,17 @@ import json
 import pathlib
 import time
 
+from kerasbert import features as keys
 from kerasbert import files, zoo
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
+from kerasbert.metrics import squad
 from kerasbert.options import option
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.jobs import job
 from kerasbert.recipes.training import say
 
+_SQUAD = "SQuAD 2 (split)"
 _HELD_OUT_ARTICLES = 5  # of SQuAD's file every so-and-so-manieth article
 
 
@@ -79,7 +82,7 @@ ROWS = {
         "wnut17/emerging.test.annotated",
         {"epochs": 4, "sequence_length": 128, "learning_rate": 2e-4},
     ),
-    "SQuAD 2 (split)": Row(
+    _SQUAD: Row(
         "question_answering",
         "squad2-dev-split-elgeish/dev-v2.0.json",
         "squad2-dev-split-elgeish/dev-v2.0.json",
@@ -111,8 +114,9 @@ def task_results(options: TaskResultsOptions) -> dict:
             found[name]["peer"] = _peer(ROWS[name], options, directory)
             files.write_json(path, found[name])
         say(json.dumps({name: found[name]}))
-    if squad := found.get("SQuAD 2 (split)"):
-        found |= _xquad(pathlib.Path(options.data), squad["model"])
+    if result := found.get(_SQUAD):
+        trained_on = output / _SQUAD.replace(" ", "_") / "train.json"
+        found |= _xquad(pathlib.Path(options.data), result, trained_on)
     for line in _table(found):
         say(line)
     return {"output": str(output), "rows": found}
@@ -160,23 +164,30 @@ def _split(path: pathlib.Path, output: pathlib.Path) -> tuple[pathlib.Path, path
     return tuple(paths)
 
 
-def _xquad(data: pathlib.Path, model: str) -> dict:
-    """What the model of SQuAD 2 makes of XQuAD, which it has not seen and always has an answer."""
-    answerer = zoo.load(model)
+def _xquad(data: pathlib.Path, result: dict, trained_on: pathlib.Path) -> dict:
+    """What the model of SQuAD 2 makes of XQuAD, which always has an answer.
+
+    Its English contexts are SQuAD's; what the model has been trained on is left out in every
+    language, by the questions' ids, which they share.
+    """
+    answerer = zoo.load(result["model"])
     answerer.no_answer_threshold = None
+    paths = {language: data / "xquad" / f"xquad.{language}.json" for language in ("en", "de", "zh")}
+    known = set(read_squad(trained_on).texts[keys.CONTEXT])
+    english = read_squad(paths["en"])
+    asked = zip(english.ids, english.texts[keys.CONTEXT], strict=True)
+    seen = {id for id, context in asked if context in known}
     found = {}
-    for language in ("en", "de", "zh"):
-        path = data / "xquad" / f"xquad.{language}.json"
-        if path.exists():
-            examples = read_squad(path)
-            scores = answerer.score(examples.texts, examples.labels)
-            baseline = job("question_answering").baseline(examples, examples)
-            found[f"XQuAD {language}"] = {
-                "task": "question_answering",
-                "f1": scores["f1"],
-                "scores": scores,
-                "baseline": baseline,
-            }
+    for language, path in paths.items():
+        all_of = read_squad(path)
+        new = [i for i, id in enumerate(all_of.ids) if id not in seen]
+        texts = {name: [column[i] for i in new] for name, column in all_of.texts.items()}
+        right = [all_of.labels[i] for i in new]
+        found[f"XQuAD {language}, {len(new)} questions"] = {
+            "task": "question_answering",
+            "scores": answerer.score(texts, right),
+            "baseline": squad.evaluate_v1([label["text"] for label in right], [""] * len(new)),
+        }
     return found
 
 
