@@ -76,7 +76,7 @@ class MaskedLM(Task):
         super().__init__(
             backbone,
             {**inputs, keys.MASK_POSITIONS: positions},
-            self._outputs_of(backbone, encoded, logits),
+            self._model_outputs(backbone, encoded, logits),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
             name=name,
@@ -93,7 +93,7 @@ class MaskedLM(Task):
         }
 
     @staticmethod
-    def _outputs_of(backbone: Backbone, encoded: dict, logits):
+    def _model_outputs(backbone: Backbone, encoded: dict, logits):
         """The model's outputs, from the encoder's and the logits of the masked tokens."""
         return logits
 

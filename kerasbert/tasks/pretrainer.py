@@ -42,7 +42,7 @@ class Pretrainer(MaskedLM):
         return True
 
     @staticmethod
-    def _outputs_of(backbone: Backbone, encoded: dict, logits) -> dict:
+    def _model_outputs(backbone: Backbone, encoded: dict, logits) -> dict:
         nsp_head = keras.layers.Dense(
             2,
             kernel_initializer=kernel_initializer(backbone.config.initializer_range),
