@@ -2,7 +2,7 @@
 
 from kerasbert.text.bytepair import BytePairTokenizer
 from kerasbert.text.offsets import bytes_to_characters
-from kerasbert.text.packing import TextPacker, first_tokens, pack, truncate_pair
+from kerasbert.text.packing import TextPacker, pack, truncate_pair
 from kerasbert.text.registry import (
     TOKENIZERS,
     load_tokenizer,
@@ -23,7 +23,6 @@ __all__ = [
     "Tokenizer",
     "WordPieceTokenizer",
     "bytes_to_characters",
-    "first_tokens",
     "load_tokenizer",
     "load_vocabulary",
     "pack",

@@ -13,35 +13,24 @@ from kerasbert.text.tokenizer import Tokenizer
 PACKINGS = {"bert": (1, True), "roberta": (2, False)}
 
 
-def truncate_pair(a: tf.RaggedTensor, b: tf.RaggedTensor, budget: int):
-    """Shortens two texts together to at most `budget` tokens, the longer one first.
+def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int):
+    """How much of two texts is kept when they may have `budget` tokens together.
 
     The result of `_truncate_seq_pair` in google-research/bert (`run_classifier.py`), which drops
-    one token at a time from the end of the longer text, from `b` when they are equal, in closed
-    form.
+    one token at a time from the end of the longer text, from the second when they are equal, in
+    closed form.
 
     Args:
-        a: ragged ids, (batch, tokens).
-        b: ragged ids, (batch, tokens).
+        length_a: tokens of the first texts, (batch,), int64.
+        length_b: tokens of the second texts, (batch,), int64.
         budget: tokens that both may have together.
 
     Returns:
-        `a` and `b`, shortened.
+        The first tokens to keep of each, (batch,) and (batch,), int64.
     """
-    length_a, length_b = a.row_lengths(), b.row_lengths()
-    limit = tf.constant(budget, length_a.dtype)
-    keep_a = tf.minimum(length_a, tf.maximum(limit - length_b, (limit + 1) // 2))
-    keep_b = tf.minimum(length_b, tf.maximum(limit - length_a, limit // 2))
-    return first_tokens(a, keep_a), first_tokens(b, keep_b)
-
-
-def first_tokens(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first `lengths[i]` values of each row of a ragged tensor."""
-    position = tf.range(tf.size(rows.flat_values, rows.row_splits.dtype)) - tf.gather(
-        rows.row_starts(), rows.value_rowids()
-    )
-    keep = position < tf.gather(lengths, rows.value_rowids())
-    return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(rows.flat_values, keep), lengths)
+    keep_a = tf.minimum(length_a, tf.maximum(budget - length_b, (budget + 1) // 2))
+    keep_b = tf.minimum(length_b, tf.maximum(budget - length_a, budget // 2))
+    return keep_a, keep_b
 
 
 def pack(
@@ -70,32 +59,36 @@ def pack(
     Returns:
         `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
     """
-    rows = a.nrows()
     separators, has_segments = PACKINGS[packing]
     special = 2 if b is None else 2 + separators
     if sequence_length <= special:
         raise ValueError(f"sequence_length must be over {special}, found {sequence_length}")
 
-    def column(id):
-        return tf.fill(tf.stack([rows, 1]), tf.constant(id, a.dtype))
-
-    if b is None:
-        a = first_tokens(a, tf.minimum(a.row_lengths(), sequence_length - special))
-        first = tokens = tf.concat([column(cls_id), a, column(sep_id)], axis=1)
-    else:
-        a, b = truncate_pair(a, b, sequence_length - special)
-        first = tf.concat([column(cls_id), a, *[column(sep_id)] * separators], axis=1)
-        tokens = tf.concat([first, b, column(sep_id)], axis=1)
-
+    texts = [text for text in (a, b) if text is not None]
+    lengths = [tf.cast(text.row_lengths(), tf.int64) for text in texts]
+    room = sequence_length - special
+    kept = [tf.minimum(lengths[0], room)] if b is None else truncate_pair(*lengths, room)
     width = tf.constant(sequence_length, tf.int64)
     if pad_to_longest:  # of no rows: as wide as an empty text
-        width = tf.reduce_max(tf.concat([tokens.row_lengths(), [special]], axis=0))
-    token_ids = tokens.to_tensor(default_value=pad_id, shape=tf.stack([-1, width]))
-    place = tf.range(tf.shape(token_ids, tokens.row_splits.dtype)[1])[tf.newaxis]
-    real = place < tokens.row_lengths()[:, tf.newaxis]
-    second = has_segments & real & (place >= first.row_lengths()[:, tf.newaxis])
+        width = special + tf.maximum(tf.reduce_max(tf.add_n(kept)), 0)
+
+    # All that can stand in a row is in one list; `index` says which of it stands where.
+    special_ids = tf.constant([pad_id, sep_id, cls_id], a.dtype)
+    values = tf.concat([special_ids, *(text.flat_values for text in texts)], axis=0)
+    place = tf.range(width)[tf.newaxis]
+    index = tf.where(place == 0, tf.constant(2, tf.int64), tf.constant(1, tf.int64))
+    begins, origin, end = [], 3, 1 - separators
+    for text, length in zip(texts, kept, strict=True):
+        begin = end + separators
+        end = begin + length[:, tf.newaxis]
+        source = origin + tf.cast(text.row_starts(), tf.int64)[:, tf.newaxis] + place - begin
+        index = tf.where((begin <= place) & (place < end), source, index)
+        origin += tf.size(text.flat_values, tf.int64)
+        begins.append(begin)
+    real = place <= end
+    second = real & (place >= begins[-1]) & (has_segments and b is not None)
     return {
-        keys.TOKEN_IDS: token_ids,
+        keys.TOKEN_IDS: tf.gather(values, tf.where(real, index, tf.constant(0, tf.int64))),
         keys.PADDING_MASK: tf.cast(real, tf.int32),
         keys.SEGMENT_IDS: tf.cast(second, tf.int32),
     }
