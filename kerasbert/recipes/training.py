@@ -27,7 +27,7 @@ _NOT_OF_THE_RUN = (
     "keep_checkpoints",
     "dry_run",
 )
-_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _DRY_STEPS = 5
 
 
@@ -93,11 +93,11 @@ class TrainingOptions:
     @property
     def dtype(self) -> str:
         """The Keras dtype policy of `precision`."""
-        return _PRECISIONS[self.precision]
+        return POLICIES[self.precision]
 
     def check(self) -> None:
         """Raises `InputError` for a value that can't be."""
-        for name, known in (("optimizer", OPTIMIZERS), ("precision", _PRECISIONS)):
+        for name, known in (("optimizer", OPTIMIZERS), ("precision", POLICIES)):
             if getattr(self, name) not in known:
                 found = getattr(self, name)
                 raise InputError(f"--{name} must be one of {', '.join(known)}, found {found!r}")

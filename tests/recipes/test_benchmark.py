@@ -112,8 +112,9 @@ def test_tokenize(vocabulary, corpus_files, tmp_path):
             output=str(tmp_path),
         )
     )
-    (found,) = result["results"].values()
+    found, prepared = result["results"].values()
     assert found["tokenizers"]["says"].startswith("0 of ")
+    assert prepared["kerasbert tokenizer"]["tokens_per_second"] > 0
     assert found["kerasbert"]["tokens_per_second"] > 0
     written = json.loads((tmp_path / "tokenize.json").read_text())
     assert written == json.loads(json.dumps({k: v for k, v in result.items() if k != "files"}))

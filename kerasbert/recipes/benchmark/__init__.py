@@ -7,9 +7,13 @@ import json
 import pathlib
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
 from kerasbert.options import option
+
+if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
+    from kerasbert.config import BackboneConfig
 
 # Each a module here, whose `suite` says what is to be done.
 SUITES = {
@@ -43,13 +47,30 @@ class BenchmarkOptions:
     vocab: str | None = option(None, help="a WordPiece vocabulary; all suites with text need it")
     lowercase: bool = option(True, help="whether it is of lower-cased text")
     input: list[str] = option(
-        [], help="tokenize: text, as in build_vocab.py; finetune: labelled texts"
+        [],
+        help="tokenize, and pretrain on documents instead of one batch: text, as in "
+        "build_vocab.py; finetune: labelled texts",
     )
 
     @property
     def others(self) -> list[str]:
         """The peers."""
         return [name for name in self.peers.split(",") if name not in ("", "none")]
+
+    def encoder(self, vocabulary_size: int) -> "BackboneConfig":
+        """What every side trains or asks."""
+        from kerasbert.config import BackboneConfig
+
+        return BackboneConfig(
+            vocabulary_size=vocabulary_size,
+            num_layers=self.layers,
+            hidden_dim=self.hidden,
+            num_heads=max(1, self.hidden // 64),
+            intermediate_dim=4 * self.hidden,
+            max_sequence_length=max(512, self.length),
+            dropout=self.dropout,
+            attention_dropout=self.dropout,
+        )
 
     def check(self) -> None:
         """Raises `InputError` for a value that can't be, or a peer that is not installed."""

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from kerasbert import Backbone, BackboneConfig, TextClassifier
+from kerasbert import Backbone, TextClassifier
 from kerasbert.errors import InputError
 from kerasbert.text import WordPieceTokenizer
 
@@ -12,18 +12,11 @@ def store_classifier(options, classes: list[str], directory: pathlib.Path) -> Te
     if not options.vocab:
         raise InputError(f"--suite={options.suite} needs --vocab, a WordPiece vocabulary")
     tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
-    config = BackboneConfig(
-        vocabulary_size=len(tokenizer.vocabulary),
-        num_layers=options.layers,
-        hidden_dim=options.hidden,
-        num_heads=max(1, options.hidden // 64),
-        intermediate_dim=4 * options.hidden,
-        max_sequence_length=max(512, options.length),
-        dropout=options.dropout,
-        attention_dropout=options.dropout,
-    )
     model = TextClassifier(
-        Backbone(config), classes=classes, tokenizer=tokenizer, sequence_length=options.length
+        Backbone(options.encoder(tokenizer.vocabulary_size)),
+        classes=classes,
+        tokenizer=tokenizer,
+        sequence_length=options.length,
     )
     model.save_to_preset(directory / "kerasbert")
     if {"transformers", "onnxruntime"} & set(options.others):

@@ -11,6 +11,7 @@ from kerasbert.recipes.benchmark import torch_sides
 from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
+from kerasbert.recipes.training import POLICIES
 
 _STEPS = 10
 _RATE = 5e-5
@@ -51,7 +52,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
 def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
     """`TextClassifier` on its own batches."""
     model = TextClassifier.from_preset(
-        pathlib.Path(directory) / "kerasbert", dtype=_policy(precision)
+        pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision]
     )
     model.compile()
     names = [model.classes[label] for label in labels]
@@ -63,7 +64,7 @@ def kerashub(directory: str, texts, labels, batch_size: int, length: int, precis
     import keras
     import tensorflow as tf
 
-    model = kerashub_classifier(directory, dtype=_policy(precision))
+    model = kerashub_classifier(directory, dtype=POLICIES[precision])
     model.preprocessor.sequence_length = length
     optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -83,7 +84,3 @@ def _steps(model, batches):
             model.train_function(iterator)
 
     return run, None
-
-
-def _policy(precision: str) -> str:
-    return "mixed_bfloat16" if precision == "bfloat16" else precision

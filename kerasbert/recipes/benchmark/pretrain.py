@@ -4,11 +4,12 @@ import pathlib
 
 import numpy as np
 
-from kerasbert import Backbone, BackboneConfig
+from kerasbert import Backbone
 from kerasbert import features as keys
-from kerasbert.recipes.benchmark import matmul, torch_sides
+from kerasbert.recipes.benchmark import matmul, pretrain_documents, torch_sides
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
+from kerasbert.recipes.training import POLICIES
 from kerasbert.tasks import Pretrainer
 
 _VOCABULARY = 30_522
@@ -18,16 +19,9 @@ _HEADS = "heads.npz"
 
 def suite(options, directory: pathlib.Path) -> list[Work]:
     """Steps of a freshly made model on one batch without padding, as long documents give it."""
-    config = BackboneConfig(
-        vocabulary_size=_VOCABULARY,
-        num_layers=options.layers,
-        hidden_dim=options.hidden,
-        num_heads=max(1, options.hidden // 64),
-        intermediate_dim=4 * options.hidden,
-        max_sequence_length=max(512, options.length),
-        dropout=options.dropout,
-        attention_dropout=options.dropout,
-    )
+    if options.input:
+        return pretrain_documents.suite(options, directory)
+    config = options.encoder(_VOCABULARY)
     model = Pretrainer(Backbone(config))
     model.save_to_preset(directory / "kerasbert")
     if "transformers" in options.others:
@@ -90,7 +84,7 @@ def _difference(ours: float, theirs: float) -> str:
 
 def kerasbert(directory: str, dropout: float, precision: str):
     """`Pretrainer.fit`."""
-    model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=_policy(precision))
+    model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision])
     model.compile()
     return _keras_steps(model, directory)
 
@@ -100,7 +94,7 @@ def kerashub(directory: str, dropout: float, precision: str, xla: bool):
     import keras
     import keras_hub
 
-    policy = keras.dtype_policies.get(_policy(precision))
+    policy = keras.dtype_policies.get(POLICIES[precision])
     backbone = keras_hub.models.BertBackbone.from_preset(
         str(pathlib.Path(directory) / "kerashub"), dtype=policy
     )
@@ -165,7 +159,3 @@ def _keras_steps(model, directory: str):
     model.make_train_function()
     batches = iter(example.repeat())
     return lambda: model.train_function(batches), answer
-
-
-def _policy(precision: str) -> str:
-    return "mixed_bfloat16" if precision == "bfloat16" else precision

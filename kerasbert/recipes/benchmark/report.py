@@ -44,16 +44,21 @@ def results(work: Work, times: dict[str, Times]) -> dict[str, Result]:
     }
     ours = next(iter(times.values()))
 
+    def tokens(one: Times) -> float | None:
+        return work.tokens(one.answer) if callable(work.tokens) else work.tokens
+
     def result(name: str, one: Times) -> Result:
         flops = one.answer if name.startswith(CEILING) else work.flops
         ceiling = next((rate for kind, rate in ceilings.items() if kind in name.split()), None)
+        done = None if name.startswith(CEILING) else tokens(one)
+        per_token = tokens(ours) / done if done else 1
         says = None
         if work.compare and not name.startswith(CEILING):
             says = work.compare(ours.answer, one.answer)
         return Result(
             seconds=_middle(one.seconds),
-            ratio=_middle(ours.ratios(one)),
-            tokens_per_second=work.tokens and work.tokens / one.median,
+            ratio=_middle([ratio * per_token for ratio in ours.ratios(one)]),
+            tokens_per_second=done and done / one.median,
             gigaflops=flops and flops / one.median / 1e9,
             share_of_ceiling=flops and ceiling and flops / one.median / ceiling,
             peak_memory=one.peak_memory,

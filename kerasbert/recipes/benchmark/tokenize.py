@@ -1,9 +1,12 @@
-"""Text to ids, beside Hugging Face's tokenizers; every line's ids are compared."""
+"""Text to ids, beside Hugging Face's tokenizers, and text to a corpus; all ids are compared."""
 
 import itertools
+import os
 import pathlib
+import shutil
 import zlib
 
+from kerasbert.data.documents import find_files, read_documents
 from kerasbert.errors import InputError
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
@@ -12,12 +15,14 @@ _BATCH = 512
 
 
 def suite(options, directory: pathlib.Path) -> list[Work]:
-    """All lines of the given text, without special tokens."""
+    """All lines of the given text, without special tokens; then the corpus that training reads."""
     if not options.vocab or not options.input:
         raise InputError("--suite=tokenize needs --vocab and --input")
     arguments = (options.vocab, options.lowercase, options.input)
     tokenizer = _reference(options.vocab, options.lowercase)
     codes = tokenizer.encode_batch(_lines(options.input), add_special_tokens=False)
+    tokens = sum(len(code.ids) for code in codes)
+    megabytes = sum(map(os.path.getsize, find_files(options.input))) / 1e6
     return [
         Work(
             title=f"tokenize {', '.join(options.input)} by {options.vocab}",
@@ -26,14 +31,20 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
                 Side("tokenizers", "", tokenizers, arguments),
             ],
             compare=_difference,
-            tokens=sum(len(code.ids) for code in codes),
-        )
+            tokens=tokens,
+        ),
+        Work(
+            title=f"{megabytes:.0f} MB to a corpus, beside tokenizing alone",
+            sides=[
+                Side("kerasbert prepare_corpus", "", prepare, (str(directory), *arguments)),
+                Side("kerasbert tokenizer", "", kerasbert, arguments),
+            ],
+            tokens=tokens,
+        ),
     ]
 
 
 def _lines(paths: list[str]) -> list[str]:
-    from kerasbert.data.documents import read_documents
-
     return list(itertools.chain.from_iterable(read_documents(paths)))
 
 
@@ -64,6 +75,21 @@ def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
             pass
 
     return run, _digests(ids for batch in batches for ids in batch.to_list())
+
+
+def prepare(directory: str, vocab: str, lowercase: bool, paths: list[str]):
+    """`prepare_corpus`: reads files, tokenizes, writes shards."""
+    from kerasbert.data.prepare import prepare_corpus
+    from kerasbert.text import WordPieceTokenizer
+
+    tokenizer = WordPieceTokenizer(vocab, lowercase=lowercase)
+    path = pathlib.Path(directory) / "corpus"
+
+    def run():
+        shutil.rmtree(path, ignore_errors=True)
+        prepare_corpus(paths, tokenizer, path)
+
+    return run, None
 
 
 def tokenizers(vocab: str, lowercase: bool, paths: list[str]):

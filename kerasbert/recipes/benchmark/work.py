@@ -16,12 +16,14 @@ class Work:
         sides: the first team is the one that the others are compared with.
         compare: takes the first team's answer and another's; says how they differ. None: sides
             have no answer.
-        tokens: real tokens, padding left out, of doing it once; None: there are none to count.
+        tokens: real tokens, padding left out, of doing it once; a function: of a side's answer,
+            where sides differ, whose times are then compared token by token. None: there are none
+            to count.
         flops: operations of matrix products in it, see `matmul`; None: not counted.
     """
 
     title: str
     sides: list[Side]
     compare: Callable[[Any, Any], str] | None = None
-    tokens: int | None = None
+    tokens: int | Callable[[Any], float] | None = None
     flops: float | None = None

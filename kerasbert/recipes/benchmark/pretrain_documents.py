@@ -1,0 +1,107 @@
+"""Steps of masked-language-model training from documents, drawn and masked as they are needed."""
+
+import pathlib
+
+import numpy as np
+
+from kerasbert import Backbone
+from kerasbert import features as keys
+from kerasbert.data.corpus import Corpus
+from kerasbert.data.documents import read_documents
+from kerasbert.data.prepare import prepare_corpus
+from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark.race import Side
+from kerasbert.recipes.benchmark.work import Work
+from kerasbert.recipes.training import POLICIES
+from kerasbert.tasks import Pretrainer
+from kerasbert.text import WordPieceTokenizer
+
+_CORPUS = "corpus"
+_COUNTED = 50  # batches whose real tokens are counted
+
+
+def suite(options, directory: pathlib.Path) -> list[Work]:
+    """Documents as they are; each side cuts them into rows as its own preprocessor does."""
+    if not options.vocab:
+        raise InputError("--suite=pretrain with --input needs --vocab, a WordPiece vocabulary")
+    if set(options.others) - {"kerashub"}:
+        raise InputError("--suite=pretrain with --input knows --peers=kerashub or none")
+    tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
+    prepare_corpus(options.input, tokenizer, directory / _CORPUS)
+    model = Pretrainer(Backbone(options.encoder(tokenizer.vocabulary_size)), tokenizer=tokenizer)
+    model.save_to_preset(directory / "kerasbert")
+    arguments = (str(directory), options.batch_size, options.length)
+    precisions = ("bfloat16", "float32")
+    sides = [Side("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
+    if "kerashub" in options.others:
+        model.backbone.save_to_preset(directory / "kerashub", format="kerashub")
+        text = (options.vocab, options.lowercase, options.input)
+        sides += [Side("kerashub", p, kerashub, (*arguments, *text, p)) for p in precisions]
+    return [
+        Work(
+            title=f"one step of {options.layers} x {options.hidden} on documents, "
+            f"{options.batch_size} x {options.length}, dropout {options.dropout}",
+            sides=sides,
+            compare=_real,
+            tokens=lambda answer: answer * options.batch_size * options.length,
+        )
+    ]
+
+
+def _real(ours: float, theirs: float) -> str:
+    return f"{theirs:.1%} of positions are real tokens (kerasbert {ours:.1%})"
+
+
+# === The sides ===
+
+
+def kerasbert(directory: str, batch_size: int, length: int, precision: str):
+    """`Pretrainer`, MLM + NSP, on its own batches."""
+    path = pathlib.Path(directory)
+    model = Pretrainer.from_preset(path / "kerasbert", dtype=POLICIES[precision])
+    model.compile()
+    batches = PretrainingBatches(Corpus(path / _CORPUS), batch_size, length)
+    return _steps(model, batches.dataset())
+
+
+def kerashub(
+    directory: str,
+    batch_size: int,
+    length: int,
+    vocab: str,
+    lowercase: bool,
+    inputs: list[str],
+    precision: str,
+):
+    """`BertMaskedLM`, MLM alone, on documents that its preprocessor cuts off at `length`."""
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    backbone = keras_hub.models.BertBackbone.from_preset(
+        str(pathlib.Path(directory) / "kerashub"),
+        dtype=keras.dtype_policies.get(POLICIES[precision]),
+    )
+    preprocessor = keras_hub.models.BertMaskedLMPreprocessor(
+        keras_hub.tokenizers.BertTokenizer(vocab, lowercase=lowercase),
+        sequence_length=length,
+        mask_selection_length=round(0.15 * length),
+    )
+    model = keras_hub.models.BertMaskedLM(backbone, preprocessor)
+    optimizer = keras.optimizers.AdamW(1e-4, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, jit_compile=False)
+    documents = ["\n".join(sentences) for sentences in read_documents(inputs)]
+    rows = tf.data.Dataset.from_tensor_slices(documents).shuffle(len(documents)).repeat()
+    batches = rows.batch(batch_size).map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE)
+    return _steps(model, batches.prefetch(4))
+
+
+def _steps(model, batches):
+    """Steps of a compiled Keras model, and the share of positions that are real tokens."""
+    masks = (features[keys.PADDING_MASK] for features, *_ in batches.take(_COUNTED))
+    real = float(np.mean([np.mean(mask) for mask in masks]))
+    model.make_train_function()
+    iterator = iter(batches)
+    return lambda: model.train_function(iterator), real
