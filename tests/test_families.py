@@ -173,6 +173,7 @@ def test_every_task_has_its_use():
     assert USES.keys() == TASKS.keys()
 
 
+@pytest.mark.eager
 def test_one_step_moves_every_weight(task):
     before = {variable.path: variable.numpy() for variable in task.trainable_variables}
     task.compile(run_eagerly=True)  # to trace a step takes longer than to take it
@@ -287,6 +288,7 @@ def test_names_of_a_new_family_are_its_own(toybert, tokenizer, tmp_path):
 # === Pretraining with every tokenizer ===
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("family", TOKENIZATIONS)
 def test_pretraining_from_a_corpus(family, tokenizer_of, corpus_files, tmp_path):
     tokenizer = tokenizer_of(family)

@@ -10,6 +10,8 @@ from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.jobs import JOBS
 from kerasbert.recipes.predict import PredictOptions, predict
 
+pytestmark = pytest.mark.eager
+
 
 def table(header, *rows):
     return "\n".join(["\t".join(header), *("\t".join(row) for row in rows)]) + "\n"
@@ -201,6 +203,7 @@ def test_bad_options(init, tmp_path, changes, message):
         finetune(labelled(init, tmp_path, **changes))
 
 
+@pytest.mark.graph
 def test_everything_at_once(init, tmp_path):
     options = labelled(
         init,

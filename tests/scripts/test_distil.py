@@ -13,6 +13,8 @@ from kerasbert import InputError, TextClassifier, load
 from kerasbert.recipes.distil import DistilOptions, _student, distil
 from kerasbert.recipes.jobs import job_of
 
+pytestmark = pytest.mark.eager
+
 
 @pytest.fixture(scope="module")
 def files(tokenizer, tiny_backbone, tmp_path_factory):

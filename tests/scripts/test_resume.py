@@ -195,6 +195,7 @@ def test_worker_that_dies(pretraining, tmp_path):
     assert [report["step"] for report in outcome(output)[1]] == [400]
 
 
+@pytest.mark.full  # each half is tested above and below
 def test_stopped_workers(pretraining, tmp_path):
     output = tmp_path / "run"
     flags = {**pretraining, "steps": 4000, "output": output, "checkpoint_every_steps": 0}

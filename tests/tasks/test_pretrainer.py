@@ -8,6 +8,8 @@ from kerasbert.data.corpus import Corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.training.optimizers import adamw
 
+pytestmark = pytest.mark.eager
+
 LENGTH, MASKED = 16, 3  # 15 % of 16, rounded up
 BLANKS = ["the [MASK] sees a [MASK] dog", "no blank", "[MASK]"]
 
@@ -60,6 +62,7 @@ def test_loss_is_the_weighted_mean(pretrainer, batches):
     assert metrics == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.graph
 def test_learns(pretrainer, batches):
     pretrainer.compile(adamw(1e-2))
     before = pretrainer.evaluate(batches.dataset(1000, 5), verbose=0)[0]
@@ -68,6 +71,7 @@ def test_learns(pretrainer, batches):
     assert after < before - 0.3
 
 
+@pytest.mark.graph
 def test_fit_on_strings(pretrainer, texts):
     pretrainer.compile()
     history = pretrainer.fit(texts, epochs=2, batch_size=8, verbose=0).history

@@ -8,6 +8,8 @@ import tensorflow as tf
 from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, load
 from kerasbert.training.optimizers import adamw
 
+pytestmark = pytest.mark.eager
+
 GOOD = ["a good cat", "the good old dog sees it", "good", "they like a good big red book"]
 BAD = ["a bad cat", "the bad old dog sees it", "bad", "they like a bad big red book"]
 TEXTS, NAMES, INTS = GOOD + BAD, ["good"] * 4 + ["bad"] * 4, [1] * 4 + [0] * 4
@@ -187,6 +189,7 @@ def test_class_weight_and_sample_weight(classifier):
     assert weighted == pytest.approx(good, 1e-4)
 
 
+@pytest.mark.graph
 def test_validation(classifier):
     classifier.compile(keras.optimizers.SGD(0.0))
     split = classifier.fit(TEXTS, NAMES, validation_split=0.25, verbose=0).history
@@ -207,6 +210,7 @@ def test_batches_are_as_long_as_their_longest_text(classifier):
     np.testing.assert_allclose(alone[0], among[0], atol=1e-5)
 
 
+@pytest.mark.graph
 def test_learns_one_word(classifier):
     classifier.compile(adamw(1e-2))
     classifier.fit(TEXTS * 8, NAMES * 8, batch_size=8, epochs=4, verbose=0)
@@ -243,6 +247,7 @@ def test_without_tokenizer(tokenizer):
 # === Directories and files ===
 
 
+@pytest.mark.graph
 def test_round_trip(classifier, tmp_path):
     expected = classifier.predict(TEXTS, verbose=0)
     classifier.save_to_preset(tmp_path / "model")

@@ -534,6 +534,7 @@ print(json.dumps([x.to_list() for x in found]))
 """
 
 
+@pytest.mark.full  # test_families.py exports a task with this tokenizer
 def test_export_to_a_fresh_process(tokenizer, tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def answer(text):

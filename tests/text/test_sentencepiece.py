@@ -627,6 +627,7 @@ for i, value in enumerate(tf.saved_model.load(sys.argv[1] + "/model").split(text
 """
 
 
+@pytest.mark.full  # test_families.py exports a task with this tokenizer
 def test_saved_model_in_a_fresh_process(albert, multilingual, tmp_path):
     ours = SentencePieceTokenizer(albert, **ALBERT)
 

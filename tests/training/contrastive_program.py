@@ -16,6 +16,8 @@ WORDS, LENGTH, TEXTS, BATCH, ROWS = 20, 6, 3, 4, 13  # the last batch has one ro
 
 
 def main(devices, out):
+    # The graphs are small and run a few times: rewriting them takes longer.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     strategy = make_strategy("mirrored", devices) if devices > 1 else make_strategy("none")
     keras.utils.set_random_seed(0)
     config = BackboneConfig(

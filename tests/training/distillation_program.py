@@ -61,6 +61,8 @@ def distil(strategy, accumulation_steps):
 
 
 def main(devices, out):
+    # The graphs are small and run a few times: rewriting them takes longer.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     strategy = make_strategy("mirrored", devices) if devices > 1 else make_strategy("none")
     found = {"replicas": strategy.num_replicas_in_sync}
     for pieces in (1, 2):

@@ -212,6 +212,8 @@ def defects(strategy):
 
 
 def main(mode, out):
+    # The graphs are small and run a few times: rewriting them takes longer.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if mode == "worker":
         strategy = make_strategy("multiworker")
     elif mode == "1":

@@ -23,7 +23,7 @@ from kerasbert.training.global_batch import (
 from kerasbert.training.optimizers import adamw
 
 PROGRAM = pathlib.Path(__file__).with_name("distributed_program.py")
-SHARED_OUT = ["2", "4", "worker0", "worker1"]
+SHARED_OUT = ["2", pytest.param("4", marks=pytest.mark.full), "worker0", "worker1"]
 
 
 def _start(mode, out, **variables):
@@ -54,12 +54,13 @@ def _start_workers(directory):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, request):
     """What `distributed_program.py` found with 1, 2 and 4 replicas and as two workers."""
+    modes = ("1", "2", "4") if request.config.getoption("--full") else ("1", "2")
     directory = tmp_path_factory.mktemp("runs")
     processes = _start_workers(directory)
     try:
-        processes |= {mode: _start(mode, directory / mode) for mode in ("1", "2", "4")}
+        processes |= {mode: _start(mode, directory / mode) for mode in modes}
         for name, process in processes.items():
             status = process.wait(timeout=200)
             assert status == 0, (directory / f"{name}.log").read_text()[-3000:]
