@@ -1,5 +1,6 @@
 """Raw strings to scores: an export beside other people's models behind their tokenizers."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -67,7 +68,8 @@ def _difference(ours, theirs) -> str:
 
 
 def kerasbert(directory: str, texts: list[str], precision: str):
-    """The SavedModel, as a server runs it."""
+    """The SavedModel, as a server runs it, which the README tells that weights stay."""
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"
     import tensorflow as tf
 
     model = tf.saved_model.load(str(pathlib.Path(directory) / f"export_{precision}"))
