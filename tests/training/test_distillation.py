@@ -535,6 +535,7 @@ def runs(tmp_path_factory):
     return {devices: dict(np.load(directory / f"{devices}.npz")) for devices in processes}
 
 
+@pytest.mark.full  # the step is that of any model, which test_global_batch.py spreads
 @pytest.mark.parametrize(("devices", "pieces"), [(2, 1), (1, 2), (2, 2)])
 def test_replicas_and_pieces_do_what_one_device_does(runs, devices, pieces):
     run, one = (
