@@ -15,12 +15,15 @@ from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import squad
 from kerasbert.options import option
+from kerasbert.recipes import transformers_peer
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.jobs import job
 from kerasbert.recipes.training import say
+from kerasbert.tasks import QuestionAnswerer
 
 _SQUAD = "SQuAD 2 (split)"
-_HELD_OUT_ARTICLES = 5  # of SQuAD's file every so-and-so-manieth article
+_HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file
+_PEER = "peer"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,8 +118,13 @@ def task_results(options: TaskResultsOptions) -> dict:
             files.write_json(path, found[name])
         say(json.dumps({name: found[name]}))
     if result := found.get(_SQUAD):
-        trained_on = output / _SQUAD.replace(" ", "_") / "train.json"
-        found |= _xquad(pathlib.Path(options.data), result, trained_on)
+        directory = output / _SQUAD.replace(" ", "_")
+        answerers = {"scores": zoo.load(result["model"])}
+        if "peer" in result:
+            length = answerers["scores"].sequence_length
+            trained = transformers_peer.trained(directory / _PEER)
+            answerers["peer"] = QuestionAnswerer.from_preset(trained, sequence_length=length)
+        found |= _xquad(pathlib.Path(options.data), answerers, directory / "train.json")
     for line in _table(found):
         say(line)
     return {"output": str(output), "rows": found}
@@ -146,9 +154,7 @@ def _train(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
 
 
 def _peer(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
-    from kerasbert.recipes import transformers_peer
-
-    return transformers_peer.train(_options(row, options, output), output / "peer")
+    return transformers_peer.train(_options(row, options, output), output / _PEER)
 
 
 def _split(path: pathlib.Path, output: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
@@ -164,14 +170,14 @@ def _split(path: pathlib.Path, output: pathlib.Path) -> tuple[pathlib.Path, path
     return tuple(paths)
 
 
-def _xquad(data: pathlib.Path, result: dict, trained_on: pathlib.Path) -> dict:
-    """What the model of SQuAD 2 makes of XQuAD, which always has an answer.
+def _xquad(data: pathlib.Path, answerers: dict, trained_on: pathlib.Path) -> dict:
+    """What models trained on SQuAD 2 make of XQuAD, which always has an answer.
 
-    Its English contexts are SQuAD's; what the model has been trained on is left out in every
+    Its English contexts are SQuAD's; what the models have been trained on is left out in every
     language, by the questions' ids, which they share.
     """
-    answerer = zoo.load(result["model"])
-    answerer.no_answer_threshold = None
+    for answerer in answerers.values():
+        answerer.no_answer_threshold = None
     paths = {language: data / "xquad" / f"xquad.{language}.json" for language in ("en", "de", "zh")}
     known = set(read_squad(trained_on).texts[keys.CONTEXT])
     english = read_squad(paths["en"])
@@ -185,7 +191,7 @@ def _xquad(data: pathlib.Path, result: dict, trained_on: pathlib.Path) -> dict:
         right = [all_of.labels[i] for i in new]
         found[f"XQuAD {language}, {len(new)} questions"] = {
             "task": "question_answering",
-            "scores": answerer.score(texts, right),
+            **{name: answerer.score(texts, right) for name, answerer in answerers.items()},
             "baseline": squad.evaluate_v1([label["text"] for label in right], [""] * len(new)),
         }
     return found

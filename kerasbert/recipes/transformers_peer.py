@@ -26,6 +26,11 @@ MODELS = {
 }
 
 
+def trained(output: pathlib.Path) -> pathlib.Path:
+    """Where `train` puts transformers' model, with the tokenizer it began with."""
+    return output / "trained"
+
+
 def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
     """Trains with transformers; returns the scores, and the seconds of training.
 
@@ -42,7 +47,7 @@ def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
     )
     ours = build(work, examples, options)
     output.mkdir(parents=True, exist_ok=True)
-    start, trained = output / "start", output / "trained"
+    start = output / "start"
     if not start.exists():
         ours.save_to_preset(start, format="hf")
     rows = ours.rows(examples.texts, examples.labels)
@@ -55,7 +60,7 @@ def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
     settings = {
         "model": MODELS[options.task],
         "start": str(start),
-        "trained": str(trained),
+        "trained": str(trained(output)),
         "batches": str(output / "batches.pickle"),
         "rates": [float(rate(step)) for step in range(steps)],
         "precision": options.precision,
@@ -69,8 +74,8 @@ def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
     if ended.returncode:
         raise InputError("--peers: transformers' training has failed; it needs the extra dev")
     for file in ("vocab.txt", "tokenizer_config.json"):
-        (trained / file).write_bytes((start / file).read_bytes())
+        (trained(output) / file).write_bytes((start / file).read_bytes())
     facts = {name: value for name, value in ours.head_config().items() if work.takes(name)}
-    theirs = type(ours).from_preset(trained, sequence_length=ours.sequence_length, **facts)
+    theirs = type(ours).from_preset(trained(output), sequence_length=ours.sequence_length, **facts)
     theirs.compile()
     return {**work.scores(theirs, validation), **files.read_json(output / "seconds.json")}

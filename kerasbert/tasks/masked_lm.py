@@ -10,6 +10,7 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
+from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -275,15 +276,3 @@ class MaskedLM(Task):
         weights = np.exp(logits - logits.max())
         best = np.argsort(-logits)[:top_k]
         return [(self.tokenizer.id_to_token(i), float(weights[i] / weights.sum())) for i in best]
-
-
-def cross_entropy(name: str) -> keras.losses.Loss:
-    """Cross-entropy on logits, the mean over what has weight."""
-    return keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="mean_with_sample_weight", name=name
-    )
-
-
-def accuracy() -> keras.metrics.Metric:
-    """The share of right guesses."""
-    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")

@@ -6,7 +6,8 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.initializers import kernel_initializer
-from kerasbert.tasks.masked_lm import MaskedLM, accuracy, cross_entropy
+from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 

@@ -10,7 +10,7 @@ from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
-from kerasbert.tasks.masked_lm import accuracy, cross_entropy
+from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier import class_names
 from kerasbert.training.optimizers import adamw

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert.layers import islands
+from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(3, 4, 50)).astype("float32")
+LABELS = RANDOM.integers(0, 50, (3, 4))
+WEIGHTS = RANDOM.integers(0, 3, (3, 4)).astype("float32")
+
+
+def loss_and_gradient(loss):
+    logits = tf.constant(LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = loss(LABELS, logits, WEIGHTS)
+    return value, tape.gradient(value, logits)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_loss_is_that_of_keras(compiled, monkeypatch):
+    seen = []
+    monkeypatch.setattr(islands, "_can_compile", lambda x: seen.append(x) or compiled)
+    plain = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight"
+    )
+    for ours, expected in zip(
+        loss_and_gradient(cross_entropy("of")), loss_and_gradient(plain), strict=True
+    ):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
+    assert len(seen) == 1
+
+
+def test_loss_can_be_saved():
+    loss = cross_entropy("of")
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(again) is type(loss)
+    assert again.get_config() == loss.get_config()
+    assert float(again(LABELS, LOGITS)) == float(loss(LABELS, LOGITS))
+
+
+def test_accuracy_is_that_of_keras():
+    logits = np.round(LOGITS)  # many are equal
+    labels = np.argmax(logits, axis=-1)
+    labels[0] = LABELS[0]
+    ours, plain = accuracy(), keras.metrics.SparseCategoricalAccuracy()
+    ours = keras.metrics.deserialize(keras.metrics.serialize(ours))
+    for metric in (ours, plain):
+        metric.update_state(labels, logits, WEIGHTS)
+    assert 0.3 < float(plain.result()) < 1
+    assert float(ours.result()) == float(plain.result())
