@@ -83,7 +83,7 @@ def kerasbert(directory: str, texts: list[str], precision: str):
 
 
 def kerashub(directory: str, texts: list[str], length: int):
-    """`BertTextClassifier.predict_on_batch` after its preprocessor, padded to the longest text."""
+    """`BertTextClassifier.predict_on_batch`, whose preprocessor pads to the longest text."""
     import keras
 
     model = kerashub_classifier(directory)
@@ -91,6 +91,6 @@ def kerashub(directory: str, texts: list[str], length: int):
     model.preprocessor.sequence_length = min(longest, length)
 
     def run():
-        return model.predict_on_batch(model.preprocessor(texts))
+        return model.predict_on_batch(texts)
 
     return run, keras.ops.convert_to_numpy(keras.ops.softmax(run())).tolist()
