@@ -110,7 +110,7 @@ class MLMHead(keras.layers.Layer):
         tokens = ops.take(ops.reshape(x, (-1, hidden)), places, axis=0)
         tokens = self.layer_norm(self.dense(tokens))
         table = self.token_embedding.embeddings if self.tied else self.table
-        logits = ops.matmul(tokens, ops.transpose(ops.cast(table, self.compute_dtype)))
+        logits = _times_transposed(tokens, ops.cast(table, self.compute_dtype))
         logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (batch, ops.shape(mask_positions)[1], -1))
 
@@ -135,3 +135,13 @@ class MLMHead(keras.layers.Layer):
     def from_config(cls, config):
         embedding = keras.saving.deserialize_keras_object(config["token_embedding"])
         return cls(**{**config, "token_embedding": embedding})
+
+
+def _times_transposed(x, table):
+    """(places, hidden) times (vocabulary, hidden) -> (places, vocabulary)."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.matmul(x, ops.transpose(table))
+    import tensorflow as tf
+
+    # Its gradient needs no transposing back, as that of a transposed table would.
+    return tf.matmul(x, table, transpose_b=True)
