@@ -77,6 +77,17 @@ def test_report(tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_sides_with_other_tokens_are_compared_token_by_token():
+    times = {
+        "kerasbert": Times([2.0, 2.0], 1, 0.5),  # half of the positions are real
+        "kerashub": Times([4.0, 8.0], 1, 0.25),
+    }
+    work = Work(title="documents", sides=[], tokens=lambda share: 80 * share)
+    ours, theirs = report.results(work, times).values()
+    assert (ours.tokens_per_second, theirs.tokens_per_second) == (20, 20 / 6)
+    assert (ours.ratio, theirs.ratio) == ((1, 1, 1), (6, 4, 8))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -86,6 +97,7 @@ def test_report(tmp_path):
         ({"suite": "tokenize", "peers": "none"}, "needs --vocab and --input"),
         ({"suite": "serve", "peers": "none"}, "needs --vocab"),
         ({"suite": "finetune", "peers": "none"}, "needs one --input"),
+        ({"suite": "pretrain", "peers": "none", "input": ["x"]}, "with --input needs --vocab"),
     ],
 )
 def test_bad_options(options, message, tmp_path):
