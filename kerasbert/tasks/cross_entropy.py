@@ -18,8 +18,8 @@ _cross_entropy = Island(_from_logits)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class CrossEntropy(keras.losses.SparseCategoricalCrossentropy):
-    """Keras's loss with `from_logits=True`, compiled into one pass where that pays (`Island`).
+class CrossEntropy(keras.losses.Loss):
+    """Keras's sparse cross-entropy of logits, compiled into one pass where that pays (`Island`).
 
     Labels: int, (...). Logits: float, (..., classes). A label that is no class makes the loss NaN
     where it is compiled; elsewhere TensorFlow raises.
@@ -47,7 +47,7 @@ def is_right(y_true, y_pred):
 
 def cross_entropy(name: str) -> keras.losses.Loss:
     """Cross-entropy on logits, the mean over what has weight."""
-    return CrossEntropy(from_logits=True, reduction="mean_with_sample_weight", name=name)
+    return CrossEntropy(reduction="mean_with_sample_weight", name=name)
 
 
 def accuracy() -> keras.metrics.Metric:
