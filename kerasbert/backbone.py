@@ -1,15 +1,19 @@
 """The one body that every family shares."""
 
 import dataclasses
+import functools
 import os
 from typing import Any, Self
 
 import keras
+from keras import ops
 
 from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
+from kerasbert.layers.padding import RealTokens, skips_padding
+from kerasbert.layers.places import tokens_at
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -22,6 +26,10 @@ class Backbone(keras.Model):
     `config.return_hidden_states` also `hidden_states`, a list of the embeddings and every pass's
     output (batch, sequence, hidden), and `attention_weights`, a list of every layer's
     probabilities (batch, heads, sequence, sequence).
+
+    Who looks at few tokens calls `backbone(features, places=...)`, int32 (batch, places), the
+    first of each row 0, the token that the pooler takes: `sequence_output` is (batch, places,
+    hidden) then, and the last layer computes nothing else.
 
     Args:
         config: the facts.
@@ -64,32 +72,36 @@ class Backbone(keras.Model):
 
         # === Functional model ===
         inputs = feature_inputs()
-        mask = inputs[keys.PADDING_MASK]
-        states = [embeddings(inputs[keys.TOKEN_IDS], inputs[keys.SEGMENT_IDS], mask)]
-        attention_weights = []
-        for index in config.layer_order:
-            if config.return_hidden_states:
-                x, weights = blocks[index](states[-1], mask, return_weights=True)
-                attention_weights.append(weights)
-            else:
-                x = blocks[index](states[-1], mask)
-            states.append(x)
-        outputs = {keys.SEQUENCE_OUTPUT: states[-1]}
-        if pooler:
-            outputs[keys.POOLED_OUTPUT] = pooler(states[-1])
-        if config.return_hidden_states:
-            outputs[keys.HIDDEN_STATES] = states
-            outputs[keys.ATTENTION_WEIGHTS] = attention_weights
-        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        encode = functools.partial(_encode, config, embeddings, blocks, pooler)
+        super().__init__(inputs=inputs, outputs=encode(inputs), name=name)
 
         # === Config ===
         self.config = config
         self.embeddings = embeddings
         self.blocks = blocks
+        self._encode = encode
 
     def __call__(self, inputs, *args, **kwargs):
         """Runs the encoder; features that may be absent are filled in."""
         return super().__call__(keys.with_defaults(inputs), *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None, places=None):
+        """Runs the encoder; see the class."""
+        if skips_padding() and not training and not self.config.return_hidden_states:
+            real = RealTokens(inputs[keys.PADDING_MASK])
+            return self._encode(inputs, places, real)
+        if places is None:
+            return super().call(inputs, training=training, mask=mask)
+        return self._encode(inputs, places, training=training)
+
+    def compute_output_spec(self, inputs, training=None, mask=None, places=None):
+        """Shapes and dtypes of what `call` gives."""
+        specs = super().compute_output_spec(inputs, training=training, mask=mask)
+        if places is not None:
+            shape = (*places.shape, self.config.hidden_dim)
+            dtype = specs[keys.SEQUENCE_OUTPUT].dtype
+            specs[keys.SEQUENCE_OUTPUT] = keras.KerasTensor(shape, dtype)
+        return specs
 
     @property
     def token_embedding(self) -> keras.layers.Embedding:
@@ -167,6 +179,43 @@ class Backbone(keras.Model):
         """
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         return checkpoints.save(directory, config, self.weights, tokenizer, format=format)
+
+
+def _encode(
+    config, embeddings, blocks, pooler, features, places=None, real=None, training=None
+) -> dict:
+    """What the encoder gives; with `real`, a `RealTokens`, its blocks see nothing else."""
+    mask = features[keys.PADDING_MASK]
+    ids, segments = features[keys.TOKEN_IDS], features[keys.SEGMENT_IDS]
+    x = embeddings(ids, segments, mask, training=training)
+    x = x if real is None else real.flat(x)
+    options = {"training": training} if real is None else {"real": real, "training": training}
+    states, attention_weights = [x], []
+    for number, index in enumerate(config.layer_order, start=1):
+        if config.return_hidden_states:
+            x, weights = blocks[index](x, mask, **options, return_weights=True)
+            attention_weights.append(weights)
+        elif places is not None and number == len(config.layer_order):
+            x = blocks[index](x, mask, places, **options)
+        else:
+            x = blocks[index](x, mask, **options)
+        states.append(x)
+    if places is None and real is not None:
+        x = real.padded(x)
+    if places is not None and config.return_hidden_states:
+        x = tokens_at(x, places)
+    outputs = {keys.SEQUENCE_OUTPUT: x}
+    if pooler:
+        outputs[keys.POOLED_OUTPUT] = pooler(x)
+    if config.return_hidden_states:
+        outputs[keys.HIDDEN_STATES] = states
+        outputs[keys.ATTENTION_WEIGHTS] = attention_weights
+    return outputs
+
+
+def first_place(features: dict):
+    """The place of the first token in every row, int32 (batch, 1)."""
+    return ops.zeros_like(features[keys.TOKEN_IDS][:, :1])
 
 
 def feature_inputs() -> dict[str, keras.KerasTensor]:

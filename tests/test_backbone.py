@@ -7,6 +7,9 @@ import pytest
 
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints, load
 from kerasbert.families import PRESETS
+from kerasbert.layers.padding import skips_padding, without_padding
+
+SMALL = {"num_layers": 2, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 16}
 
 # Counted in transformers' models of the same sizes.
 PARAMETERS = {
@@ -412,3 +415,74 @@ def test_unknown_task(saved):
 def test_an_architecture_is_no_directory():
     with pytest.raises(InputError, match="names an architecture, which has no weights"):
         Backbone.from_preset("bert_tiny")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"return_hidden_states": True},
+        {"num_layers": 1, "pooler": False},
+        {"num_groups": 1, "family": "albert"},
+    ],
+    ids=str,
+)
+def test_only_some_places_are_those_of_all(facts):
+    backbone = Backbone(BackboneConfig(vocabulary_size=30, **{**SMALL, **facts}))
+    ids = np.random.default_rng(0).integers(0, 30, (3, 7))
+    features = {"token_ids": ids, "padding_mask": np.arange(7) < [[7], [3], [1]]}
+    places = np.array([[0, 6, 2], [0, 1, 1], [0, 0, 0]], "int32")
+    everywhere = backbone(features)
+    there = backbone(features, places=places)
+    expected = np.take_along_axis(
+        keras.ops.convert_to_numpy(everywhere.pop("sequence_output")), places[..., None], axis=1
+    )
+    np.testing.assert_allclose(there.pop("sequence_output"), expected, atol=1e-5)
+    assert everywhere.keys() == there.keys()
+    for name, value in everywhere.items():
+        pairs = (
+            zip(value, there[name], strict=True)
+            if isinstance(value, list)
+            else [(value, there[name])]
+        )
+        for full, less in pairs:
+            np.testing.assert_allclose(less, full, atol=1e-5)
+    inputs = {name: keras.Input((None,), dtype="int32") for name in features}
+    symbolic = backbone(inputs, places=keras.Input((4,), dtype="int32"))
+    assert symbolic["sequence_output"].shape == (None, 4, 8)
+
+
+def test_without_padding_is_what_real_tokens_get_with_it():
+    backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
+    ids = np.random.default_rng(0).integers(0, 30, (5, 7))
+    # A row may have a hole, or no real token at all, of which no more is asked than to be finite.
+    mask = np.array([[1] * 7, [1] + [0] * 6, [1, 1, 0, 0, 0, 1, 0], [1] * 3 + [0] * 4, [0] * 7])
+    features = {"token_ids": ids, "padding_mask": mask}
+    places = np.array([[0, 6], [0, 0], [0, 5], [0, 2], [0, 0]], "int32")
+    padded = backbone(features)
+    with without_padding():
+        bare, there = backbone(features), backbone(features, places=places)
+        in_training = backbone(features, training=True)
+    real = mask == 1
+    expected, found = padded["sequence_output"].numpy(), bare["sequence_output"].numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found[real], expected[real], atol=1e-5)
+    np.testing.assert_array_equal(found[3, 3:], np.repeat(found[3, :1], 4, axis=0))
+    for one in (bare, there):
+        np.testing.assert_allclose(one["pooled_output"][:4], padded["pooled_output"][:4], atol=1e-5)
+        assert np.isfinite(one["pooled_output"]).all()
+    picked = np.take_along_axis(expected, places[..., None], axis=1)
+    np.testing.assert_allclose(there["sequence_output"][:4], picked[:4], atol=1e-5)
+    # Dropout was at work, on padding too.
+    assert (
+        np.abs(in_training["sequence_output"][3, 3] - in_training["sequence_output"][3, 0]).max()
+        > 0
+    )
+    assert not skips_padding()
+
+
+def test_without_padding_of_no_rows():
+    backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
+    with without_padding():
+        found = backbone({"token_ids": np.zeros((0, 2), "int32")})
+    assert found["sequence_output"].shape == (0, 2, 8)

@@ -17,8 +17,11 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, §3.2.2), with projections.
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 where
-    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With
-    `return_weights=True` also the attention probabilities, (batch, heads, sequence, sequence).
+    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With `asking`,
+    float (batch, places, hidden), those vectors attend to the tokens of `x`, and the output is
+    theirs, (batch, places, hidden). With `real`, a `RealTokens` of the mask, `x` is (tokens,
+    hidden), and so is the output without `asking`. With `return_weights=True` also the attention
+    probabilities, (batch, heads, sequence or places, sequence).
 
     Args:
         num_heads: must divide the width of `x`.
@@ -55,46 +58,59 @@ class SelfAttention(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x, padding_mask=None, training=None, return_weights=False):
-        batch, length, hidden = ops.shape(x)
-        # Dense layers see (tokens, hidden): a true matrix product, which fuses with its bias.
-        tokens = ops.reshape(x, (-1, hidden))
+    def call(
+        self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
+    ):
         # One product instead of three pays where it is differentiated; elsewhere the kernels would
         # have to be put side by side at every call.
         project = self._project_at_once if training else self._project
-        query, key, value = project(
-            tokens, (batch, length, self.num_heads, hidden // self.num_heads)
-        )
+        if asking is None:
+            query, key, value = project(x, real, self.query, self.key, self.value)
+        else:
+            (query,) = project(asking, None, self.query)
+            key, value = project(x, real, self.key, self.value)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
-        mixed = ops.matmul(probabilities, value)
-        mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
-        output = ops.reshape(self.output_dense(mixed), (batch, length, hidden))
+        mixed = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
+        mixed = ops.reshape(mixed, (-1, x.shape[-1]))
+        if asking is None and real is not None:
+            mixed = real.flat(mixed)
+        output = ops.reshape(self.output_dense(mixed), ops.shape(x if asking is None else asking))
         return (output, probabilities) if return_weights else output
 
-    def _project(self, tokens, shape):
-        """Query, key and value, (batch, heads, sequence, size); the query is scaled."""
-        query, key, value = (
-            ops.transpose(ops.reshape(dense(tokens), shape), (0, 2, 1, 3))
-            for dense in (self.query, self.key, self.value)
-        )
-        return query * (1.0 / math.sqrt(shape[-1])), key, value
+    def _project(self, x, real, *layers):
+        """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
+        projected = []
+        for layer in layers:
+            rows = _rows(layer(_tokens(x)), x, real)
+            batch, length, hidden = ops.shape(rows)
+            size = hidden // self.num_heads
+            heads = ops.reshape(rows, (batch, length, self.num_heads, size))
+            heads = ops.transpose(heads, (0, 2, 1, 3))
+            projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
+        return projected
 
-    def _project_at_once(self, tokens, shape):
-        batch, length, heads, size = shape
-        scale = 1.0 / math.sqrt(size)
-        kernels = [self.query.kernel * scale, self.key.kernel, self.value.kernel]
-        biases = [self.query.bias * scale, self.key.bias, self.value.bias]
+    def _project_at_once(self, x, real, *layers):
+        """The same by a single product."""
+        size = x.shape[-1] // self.num_heads
+        scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
+        kernels = [one.kernel * scale for one, scale in zip(layers, scales, strict=True)]
+        biases = [one.bias * scale for one, scale in zip(layers, scales, strict=True)]
+        tokens = _tokens(x)
         projected = ops.matmul(tokens, ops.cast(ops.concatenate(kernels, -1), tokens.dtype))
         projected = projected + ops.cast(ops.concatenate(biases, -1), tokens.dtype)
-        projected = ops.reshape(projected, (batch, length, 3, heads, size))
-        return ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
+        rows = _rows(projected, x, real)
+        shape = (*ops.shape(rows)[:2], len(layers), self.num_heads, size)
+        projected = ops.transpose(ops.reshape(rows, shape), (2, 0, 3, 1, 4))
+        return ops.unstack(projected, len(layers), axis=0)
 
-    def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
-        return output_spec(self, x, return_weights)
+    def compute_output_spec(
+        self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
+    ):
+        return output_spec(self, x, x if asking is None else asking, return_weights)
 
     def get_config(self):
         return {
@@ -105,9 +121,23 @@ class SelfAttention(keras.layers.Layer):
         }
 
 
-def output_spec(layer, x, return_weights: bool):
-    """What a layer with `num_heads` gives that maps `x` to its own shape, perhaps with weights."""
-    output = keras.KerasTensor(x.shape, dtype=layer.compute_dtype)
-    batch, length, _ = x.shape
-    shape = (batch, layer.num_heads, length, length)
+def _tokens(x):
+    """(tokens, hidden), of which a dense layer is one matrix product that fuses with its bias."""
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
+def _rows(projected, x, real):
+    """What was made of the tokens of `x`, (tokens, width) -> (batch, sequence, width)."""
+    if real is not None:
+        return real.padded(projected)
+    return ops.reshape(projected, (*ops.shape(x)[:-1], projected.shape[-1]))
+
+
+def output_spec(layer, x, asking, return_weights: bool):
+    """What a layer with `num_heads` gives that maps `asking` to its own shape, by looking at `x`.
+
+    Both (batch, any, hidden).
+    """
+    output = keras.KerasTensor(asking.shape, dtype=layer.compute_dtype)
+    shape = (x.shape[0], layer.num_heads, asking.shape[1], x.shape[1])
     return (output, keras.KerasTensor(shape, layer.compute_dtype)) if return_weights else output

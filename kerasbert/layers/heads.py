@@ -43,14 +43,12 @@ class Pooler(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class MLMHead(keras.layers.Layer):
-    """Predicts the tokens at given positions, with a token table as its output matrix.
+    """Predicts tokens from the vectors in their places, with a token table as its output matrix.
 
     Dense, activation, LayerNorm, then a product with the token embeddings and a bias
-    (google-research/bert, `run_pretraining.get_masked_lm_output`). Only the given positions are
-    computed.
+    (google-research/bert, `run_pretraining.get_masked_lm_output`).
 
-    Call: `(x, mask_positions)`, float (batch, sequence, hidden) and int (batch, masked)
-    -> float32 logits (batch, masked, vocabulary).
+    Call: float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary).
 
     Args:
         token_embedding: the `keras.layers.Embedding` whose table is shared, not copied; it must
@@ -77,7 +75,7 @@ class MLMHead(keras.layers.Layer):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
 
-    def build(self, x_shape, mask_positions_shape=None):
+    def build(self, x_shape):
         hidden = x_shape[-1]
         self.dense = keras.layers.Dense(
             self.token_embedding.output_dim,
@@ -102,24 +100,19 @@ class MLMHead(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, x, mask_positions):
-        batch, length, hidden = ops.shape(x)
-        # A flat gather: its gradient is one scatter, where that of take_along_axis is not.
-        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
-        places = ops.reshape(rows + ops.cast(mask_positions, "int32"), (-1,))
-        tokens = ops.take(ops.reshape(x, (-1, hidden)), places, axis=0)
-        tokens = self.layer_norm(self.dense(tokens))
+    def call(self, x):
+        batch, masked, hidden = ops.shape(x)
+        tokens = self.layer_norm(self.dense(ops.reshape(x, (-1, hidden))))
         table = self.token_embedding.embeddings if self.tied else self.table
         logits = _times_transposed(tokens, ops.cast(table, self.compute_dtype))
         logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
-        return ops.reshape(logits, (batch, ops.shape(mask_positions)[1], -1))
+        return ops.reshape(logits, (batch, masked, self.token_embedding.input_dim))
 
-    def compute_output_shape(self, x_shape, mask_positions_shape):
-        return (*mask_positions_shape, self.token_embedding.input_dim)
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], self.token_embedding.input_dim)
 
-    def compute_output_spec(self, x, mask_positions):
-        shape = self.compute_output_shape(x.shape, mask_positions.shape)
-        return keras.KerasTensor(shape, dtype="float32")
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), dtype="float32")
 
     def get_config(self):
         return {

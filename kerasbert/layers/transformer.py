@@ -9,6 +9,7 @@ from kerasbert.layers.attention import SelfAttention, output_spec
 from kerasbert.layers.dropout import Dropout, dropped
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.islands import Island
+from kerasbert.layers.places import tokens_at
 from kerasbert.layers.recompute import recomputed
 
 
@@ -34,8 +35,11 @@ class TransformerBlock(keras.layers.Layer):
     BERT §3; google-research/bert, `modeling.transformer_model` ("post-LN").
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence)
-    -> (batch, sequence, hidden). With `return_weights=True` also the attention probabilities,
-    (batch, heads, sequence, sequence).
+    -> (batch, sequence, hidden). With `places`, int (batch, places), the output is that of the
+    tokens there, (batch, places, hidden), and what only the others would need is not computed. With
+    `real`, a `RealTokens` of the mask, `x` is (tokens, hidden), and so is the output without
+    `places`. With `return_weights=True` also the attention probabilities, (batch, heads, sequence
+    or places, sequence).
 
     Args:
         num_heads: attention heads.
@@ -103,18 +107,30 @@ class TransformerBlock(keras.layers.Layer):
         self.output_layer_norm.build(x_shape)
         self.built = True
 
-    def call(self, x, padding_mask=None, training=None, return_weights=False):
-        def forward(x, *padding_mask):
-            x, weights = self._forward(x, *padding_mask, training=training)
+    def call(
+        self, x, padding_mask=None, places=None, real=None, training=None, return_weights=False
+    ):
+        given = {"padding_mask": padding_mask, "places": places}
+        given = {name: value for name, value in given.items() if value is not None}
+
+        def forward(x, *values):
+            named = dict(zip(given, values, strict=True))
+            x, weights = self._forward(x, **named, real=real, training=training)
             return (x, weights) if return_weights else x
 
         if training and self.gradient_checkpointing:
             forward = recomputed(forward)
-        return forward(x) if padding_mask is None else forward(x, padding_mask)
+        return forward(x, *given.values())
 
-    def _forward(self, x, padding_mask=None, *, training):
+    def _forward(self, x, padding_mask=None, places=None, *, real, training):
+        asking = None
+        if places is not None:
+            asking = tokens_at(x, places) if real is None else real.at(x, places)
+        attended, weights = self.attention(
+            x, padding_mask, asking, real=real, training=training, return_weights=True
+        )
+        x = x if asking is None else asking
         shape = ops.shape(x)
-        attended, weights = self.attention(x, padding_mask, training=training, return_weights=True)
         # From here on no token sees another: (tokens, hidden).
         x, attended = (ops.reshape(one, (-1, shape[-1])) for one in (x, attended))
         x = self._add_and_norm(self.attention_layer_norm, x, attended, training)
@@ -133,8 +149,11 @@ class TransformerBlock(keras.layers.Layer):
         function = _add_and_norm(self.dropout.threshold, self.layer_norm_epsilon)
         return function(x, change, random, norm.gamma, norm.beta)
 
-    def compute_output_spec(self, x, padding_mask=None, training=None, return_weights=False):
-        return output_spec(self, x, return_weights)
+    def compute_output_spec(
+        self, x, padding_mask=None, places=None, real=None, training=None, return_weights=False
+    ):
+        asking = x if places is None else keras.KerasTensor((*places.shape, x.shape[-1]))
+        return output_spec(self, x, asking, return_weights)
 
     def get_config(self):
         return {

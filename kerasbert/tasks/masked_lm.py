@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kerasbert import features as keys
-from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.backbone import Backbone, feature_inputs, first_place
 from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
@@ -72,8 +72,9 @@ class MaskedLM(Task):
         # === Functional model ===
         positions = keras.Input((None,), dtype="int32", name=keys.MASK_POSITIONS)
         inputs = feature_inputs()
-        encoded = backbone(inputs)
-        logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT], positions)
+        places = keras.ops.concatenate([first_place(inputs), positions], axis=1)
+        encoded = backbone(inputs, places=places)
+        logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT][:, 1:])
         super().__init__(
             backbone,
             {**inputs, keys.MASK_POSITIONS: positions},

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kerasbert import features as keys
-from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.backbone import Backbone, BackboneConfig, first_place
 from kerasbert.errors import InputError
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
@@ -68,7 +68,8 @@ class MultipleChoice(Task):
 
         # === Functional model ===
         inputs = chunk_inputs()
-        encoded = backbone(fold_chunks(inputs))
+        rows = fold_chunks(inputs)
+        encoded = backbone(rows, places=first_place(rows))
         x = hidden(encoded[keys.SEQUENCE_OUTPUT][:, 0]) if hidden else encoded[keys.POOLED_OUTPUT]
         scores = ChoiceScores(dtype="float32", name="choice_scores")
         super().__init__(

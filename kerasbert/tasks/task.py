@@ -18,6 +18,7 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
+from kerasbert.layers.padding import without_padding
 from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
@@ -334,7 +335,8 @@ class Task(ExactModel):
 
         if self._forward is None:
             self._forward = tf.function(
-                lambda features: self(features, training=False), reduce_retracing=True
+                without_padding()(lambda features: self(features, training=False)),
+                reduce_retracing=True,
             )
         for features in batches:
             yield tf.nest.map_structure(lambda output: output.numpy(), self._forward(features))
@@ -521,12 +523,12 @@ class Task(ExactModel):
         }
         saved_model.write(
             path,
-            function,
+            without_padding()(function),
             inputs,
             self.variables,
             metadata,
             resources=self.tokenizer.resources,
-            signatures={"tokens": (tokens, self._of_tokens)},
+            signatures={"tokens": (tokens, without_padding()(self._of_tokens))},
             check=check,
             overwrite=overwrite,
         )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kerasbert import features as keys
-from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
+from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
@@ -111,7 +111,8 @@ class TextClassifier(Task):
 
         # === Functional model ===
         inputs = chunk_inputs() if long_text else feature_inputs()
-        encoded = backbone(fold_chunks(inputs) if long_text else inputs)
+        rows = fold_chunks(inputs) if long_text else inputs
+        encoded = backbone(rows, places=first_place(rows))
         if hidden:
             x = hidden(drop(encoded[keys.SEQUENCE_OUTPUT][:, 0]))
         else:

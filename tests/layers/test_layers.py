@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
 from kerasbert.layers.initializers import activation_function
+from kerasbert.layers.places import TokensAt, tokens_at
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
 
@@ -47,18 +48,16 @@ def pooler_model(**kwargs):
 def mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
-    x = embedding(inputs[0])
-    return keras.Model(inputs, MLMHead(embedding, name="head", **kwargs)(x, inputs[1])), [
-        IDS,
-        POSITIONS,
-    ]
+    x = TokensAt(**kwargs)(embedding(inputs[0]), inputs[1])
+    return keras.Model(inputs, MLMHead(embedding, name="head", **kwargs)(x)), [IDS, POSITIONS]
 
 
 def untied_mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
     head = MLMHead(embedding, tied=False, name="head", **kwargs)
-    return keras.Model(inputs, head(embedding(inputs[0]), inputs[1])), [IDS, POSITIONS]
+    x = TokensAt(**kwargs)(embedding(inputs[0]), inputs[1])
+    return keras.Model(inputs, head(x)), [IDS, POSITIONS]
 
 
 MODELS = {
@@ -291,11 +290,11 @@ def test_mlm_head_is_tied_and_stays_tied(tmp_path):
         # table + dense + layer norm + bias
         assert tied.count_params() == 20 * 8 + (8 * 8 + 8) + 2 * 8 + 20
         table, head = tied.get_layer("tokens").embeddings, tied.get_layer("head")
-        before = head(X, POSITIONS).numpy()
+        before = head(X).numpy()
         new = table.numpy()
         new[7, 0] += 1.0
         table.assign(new)
-        changed = np.abs(head(X, POSITIONS).numpy() - before).max(axis=(0, 1)) > 1e-6
+        changed = np.abs(head(X).numpy() - before).max(axis=(0, 1)) > 1e-6
         np.testing.assert_array_equal(np.flatnonzero(changed), [7])
 
 
@@ -305,13 +304,13 @@ def test_untied_mlm_head(tmp_path):
     for untied in (model, keras.models.load_model(tmp_path / "model.keras")):
         assert untied.count_params() == 2 * (20 * 8) + (8 * 8 + 8) + 2 * 8 + 20
         head = untied.get_layer("head")
-        before = head(X, POSITIONS).numpy()
+        before = head(X).numpy()
         untied.get_layer("tokens").embeddings.assign(np.zeros((20, 8)))
-        np.testing.assert_array_equal(head(X, POSITIONS).numpy(), before)
+        np.testing.assert_array_equal(head(X).numpy(), before)
         new = head.table.numpy()
         new[7, 0] += 1.0
         head.table.assign(new)
-        changed = np.abs(head(X, POSITIONS).numpy() - before).max(axis=(0, 1)) > 1e-6
+        changed = np.abs(head(X).numpy() - before).max(axis=(0, 1)) > 1e-6
         np.testing.assert_array_equal(np.flatnonzero(changed), [7])
 
 
@@ -319,7 +318,7 @@ def test_mlm_head_of_narrow_embeddings():
     embedding = keras.layers.Embedding(20, 4)
     embedding.build()
     head = MLMHead(embedding)
-    assert tuple(head(X, POSITIONS).shape) == (4, 2, 20)
+    assert tuple(head(X).shape) == (4, 6, 20)
     assert tuple(head.dense.kernel.shape) == (8, 4)
 
 
@@ -338,6 +337,43 @@ def test_one_product_of_training_equals_three():
     for three, one in zip(*found, strict=True):
         # Gradients are sums of hundreds; that of the keys' bias is 0 but for rounding.
         np.testing.assert_allclose(one.numpy(), three.numpy(), rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("mask", [MASK, None], ids=["padded", "without mask"])
+def test_only_some_places_equals_all(mask, checkpointing):
+    block = TransformerBlock(2, 12, dropout=0.0, attention_dropout=0.0)
+    block.build(X.shape)
+    block.gradient_checkpointing = checkpointing
+    numbers = np.random.default_rng(0)
+    for variable in block.trainable_variables:
+        variable.assign(numbers.normal(size=variable.shape))
+    for training in (False, True):
+        found = []
+        for places in (None, POSITIONS):
+            x = tf.constant(X)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = block(x, mask, places, training=training)
+                output = tokens_at(output, POSITIONS) if places is None else output
+                loss = tf.reduce_sum(output**3)
+            watched = [x, *(variable.value for variable in block.trainable_variables)]
+            found.append([output, *tape.gradient(loss, watched)])
+        assert tuple(found[1][0].shape) == (4, 2, 8)
+        for everywhere, there in zip(*found, strict=True):
+            np.testing.assert_allclose(there.numpy(), everywhere.numpy(), rtol=1e-4, atol=2e-3)
+
+
+def test_weights_of_some_places():
+    block = TransformerBlock(2, 12)
+    output, weights = block(X, MASK, return_weights=True)
+    there, weights_there = block(X, MASK, POSITIONS, return_weights=True)
+    np.testing.assert_allclose(there, tokens_at(output, POSITIONS), atol=1e-5)
+    for head in range(2):
+        expected = tokens_at(weights[:, head], POSITIONS)
+        np.testing.assert_allclose(weights_there[:, head], expected, atol=1e-6)
+    symbolic = block(keras.Input((None, 8)), None, keras.Input((None,)), return_weights=True)
+    assert [x.shape for x in symbolic] == [(None, None, 8), (None, 2, None, None)]
 
 
 def test_bad_num_heads():

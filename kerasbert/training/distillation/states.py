@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kerasbert import features as keys
+from kerasbert.layers.places import TokensAt
 
 
 def named(outputs) -> dict:
@@ -71,8 +72,12 @@ def with_states(task) -> keras.Model:
     def call(layer, *args, **kwargs):
         if layer is not backbone:
             return layer(*args, **kwargs)
+        places = kwargs.pop("places", None)
         found.update(encoder(*args, **kwargs))
-        return {name: found[name] for name in backbone.output}
+        outputs = {name: found[name] for name in backbone.output}
+        if places is not None:
+            outputs[keys.SEQUENCE_OUTPUT] = TokensAt()(outputs[keys.SEQUENCE_OUTPUT], places)
+        return outputs
 
     again = _called_again(task, call)
     more = {name: found[name] for name in (keys.HIDDEN_STATES, keys.ATTENTION_WEIGHTS)}
