@@ -12,7 +12,8 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
-from kerasbert.layers.padding import RealTokens, skips_padding
+from kerasbert.layers.inference import is_only_inference
+from kerasbert.layers.padding import RealTokens
 from kerasbert.layers.places import tokens_at
 
 
@@ -87,7 +88,7 @@ class Backbone(keras.Model):
 
     def call(self, inputs, training=None, mask=None, places=None):
         """Runs the encoder; see the class."""
-        if skips_padding() and not training and not self.config.return_hidden_states:
+        if is_only_inference() and not training and not self.config.return_hidden_states:
             real = RealTokens(inputs[keys.PADDING_MASK])
             return self._encode(inputs, places, real)
         if places is None:

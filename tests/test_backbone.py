@@ -7,7 +7,7 @@ import pytest
 
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints, load
 from kerasbert.families import PRESETS
-from kerasbert.layers.padding import skips_padding, without_padding
+from kerasbert.layers.inference import is_only_inference, only_inference
 
 SMALL = {"num_layers": 2, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 16}
 
@@ -460,7 +460,7 @@ def test_without_padding_is_what_real_tokens_get_with_it():
     features = {"token_ids": ids, "padding_mask": mask}
     places = np.array([[0, 6], [0, 0], [0, 5], [0, 2], [0, 0]], "int32")
     padded = backbone(features)
-    with without_padding():
+    with only_inference():
         bare, there = backbone(features), backbone(features, places=places)
         in_training = backbone(features, training=True)
     real = mask == 1
@@ -478,11 +478,11 @@ def test_without_padding_is_what_real_tokens_get_with_it():
         np.abs(in_training["sequence_output"][3, 3] - in_training["sequence_output"][3, 0]).max()
         > 0
     )
-    assert not skips_padding()
+    assert not is_only_inference()
 
 
 def test_without_padding_of_no_rows():
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
-    with without_padding():
+    with only_inference():
         found = backbone({"token_ids": np.zeros((0, 2), "int32")})
     assert found["sequence_output"].shape == (0, 2, 8)

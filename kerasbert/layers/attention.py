@@ -61,39 +61,43 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
     ):
-        # One product instead of three pays where it is differentiated; elsewhere the kernels would
-        # have to be put side by side at every call.
-        project = self._project_at_once if training else self._project
         if asking is None:
-            query, key, value = project(x, real, self.query, self.key, self.value)
+            projected = self._project(x, real, training, self.query, self.key, self.value)
+            query, key, value = projected
         else:
-            (query,) = project(asking, None, self.query)
-            key, value = project(x, real, self.key, self.value)
+            (query,) = self._project(asking, None, training, self.query)
+            key, value = self._project(x, real, training, self.key, self.value)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
-        mixed = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
-        mixed = ops.reshape(mixed, (-1, x.shape[-1]))
+        mixed = ops.matmul(probabilities, value)
         if asking is None and real is not None:
-            mixed = real.flat(mixed)
+            mixed = real.flat_heads(mixed)
+        else:
+            mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, x.shape[-1]))
         output = ops.reshape(self.output_dense(mixed), ops.shape(x if asking is None else asking))
         return (output, probabilities) if return_weights else output
 
-    def _project(self, x, real, *layers):
+    def _project(self, x, real, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
-        projected = []
+        if training:
+            # One product instead of three pays where it is differentiated; elsewhere the kernels
+            # would have to be put side by side at every call.
+            return self._project_at_once(x, *layers)
+        projected, size = [], x.shape[-1] // self.num_heads
         for layer in layers:
-            rows = _rows(layer(_tokens(x)), x, real)
-            batch, length, hidden = ops.shape(rows)
-            size = hidden // self.num_heads
-            heads = ops.reshape(rows, (batch, length, self.num_heads, size))
-            heads = ops.transpose(heads, (0, 2, 1, 3))
+            heads = layer(_tokens(x))
+            if real is None:
+                heads = ops.reshape(heads, (*ops.shape(x)[:-1], self.num_heads, size))
+                heads = ops.transpose(heads, (0, 2, 1, 3))
+            else:
+                heads = real.heads(heads, self.num_heads)
             projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
         return projected
 
-    def _project_at_once(self, x, real, *layers):
+    def _project_at_once(self, x, *layers):
         """The same by a single product."""
         size = x.shape[-1] // self.num_heads
         scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
@@ -102,9 +106,8 @@ class SelfAttention(keras.layers.Layer):
         tokens = _tokens(x)
         projected = ops.matmul(tokens, ops.cast(ops.concatenate(kernels, -1), tokens.dtype))
         projected = projected + ops.cast(ops.concatenate(biases, -1), tokens.dtype)
-        rows = _rows(projected, x, real)
-        shape = (*ops.shape(rows)[:2], len(layers), self.num_heads, size)
-        projected = ops.transpose(ops.reshape(rows, shape), (2, 0, 3, 1, 4))
+        shape = (*ops.shape(x)[:-1], len(layers), self.num_heads, size)
+        projected = ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4))
         return ops.unstack(projected, len(layers), axis=0)
 
     def compute_output_spec(
@@ -124,13 +127,6 @@ class SelfAttention(keras.layers.Layer):
 def _tokens(x):
     """(tokens, hidden), of which a dense layer is one matrix product that fuses with its bias."""
     return ops.reshape(x, (-1, x.shape[-1]))
-
-
-def _rows(projected, x, real):
-    """What was made of the tokens of `x`, (tokens, width) -> (batch, sequence, width)."""
-    if real is not None:
-        return real.padded(projected)
-    return ops.reshape(projected, (*ops.shape(x)[:-1], projected.shape[-1]))
 
 
 def output_spec(layer, x, asking, return_weights: bool):

@@ -5,6 +5,7 @@ from keras import ops
 
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.layers.normalization import LayerNorm
 
 POSITIONS = ("learned", "learned_offset", "sinusoidal")
 
@@ -86,9 +87,7 @@ class Embeddings(keras.layers.Layer):
             self.position_embedding = table(
                 max_sequence_length + self._first_position, "position_embedding"
             )
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_epsilon, dtype=policy, name="layer_norm"
-        )
+        self.layer_norm = LayerNorm(epsilon=layer_norm_epsilon, dtype=policy, name="layer_norm")
         self.dropout = Dropout(dropout, dtype=policy, name="dropout")
         self.projection = embedding_dim and keras.layers.Dense(
             hidden_dim, kernel_initializer=initializer, dtype=policy, name="projection"

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.layers.normalization import LayerNorm
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -85,7 +86,7 @@ class MLMHead(keras.layers.Layer):
             name="dense",
         )
         self.dense.build((None, hidden))
-        self.layer_norm = keras.layers.LayerNormalization(
+        self.layer_norm = LayerNorm(
             epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
         )
         self.layer_norm.build((None, self.token_embedding.output_dim))

@@ -1,32 +1,4 @@
-"""Encoders that compute nothing for padding (Zhai et al. 2023, ByteTransformer, §IV)."""
-
-import contextlib
-import contextvars
-from collections.abc import Iterator
-
-import keras
-
-_skipping = contextvars.ContextVar("skipping", default=False)
-
-
-@contextlib.contextmanager
-def without_padding() -> Iterator[None]:
-    """While this lasts, encoders that do not train compute real tokens only.
-
-    For functions of texts of any length, as they are traced; not for those that XLA compiles, which
-    has to know how many tokens are real. What such an encoder gives for padding is that of the
-    row's first token. Only on TensorFlow; elsewhere nothing changes.
-    """
-    token = _skipping.set(keras.backend.backend() == "tensorflow")
-    try:
-        yield
-    finally:
-        _skipping.reset(token)
-
-
-def skips_padding() -> bool:
-    """Whether `without_padding` lasts."""
-    return _skipping.get()
+"""Encoders that compute nothing for padding (Zhai et al. 2023, ByteTransformer, §III-C)."""
 
 
 class RealTokens:
@@ -45,16 +17,16 @@ class RealTokens:
         real = tf.cast(padding_mask, tf.bool) | first
         count = tf.cumsum(tf.reshape(tf.cast(real, tf.int32), [-1]), exclusive=True)
         count = tf.reshape(count, tf.shape(real))
-        #: Of each real token its place among all, (tokens,).
-        self._places = tf.where(tf.reshape(real, [-1]))[:, 0]
+        #: Of each real token its row and its place there, (tokens, 2).
+        self._places = tf.where(real)
         #: Of each place its row in (tokens, hidden), (batch, sequence).
         self._rows = tf.where(real, count, count[:, :1])
 
     def flat(self, x):
-        """(batch, sequence, hidden) or (batch * sequence, hidden) -> (tokens, hidden)."""
+        """(batch, sequence, hidden) -> (tokens, hidden)."""
         import tensorflow as tf
 
-        return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), self._places)
+        return tf.gather_nd(x, self._places)
 
     def padded(self, x):
         """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
@@ -67,3 +39,24 @@ class RealTokens:
         import tensorflow as tf
 
         return tf.gather(x, tf.gather(self._rows, places, batch_dims=1))
+
+    # One gather each, where a transposition would be a second pass.
+
+    def heads(self, x, num_heads: int):
+        """(tokens, heads * size) -> (batch, heads, sequence, size), as `padded`."""
+        import tensorflow as tf
+
+        head = tf.range(num_heads)[tf.newaxis, :, tf.newaxis]
+        rows = self._rows[:, tf.newaxis, :] * num_heads + head
+        return tf.gather(tf.reshape(x, [-1, x.shape[-1] // num_heads]), rows)
+
+    def flat_heads(self, x):
+        """(batch, heads, sequence, size) -> (tokens, heads * size)."""
+        import tensorflow as tf
+
+        num_heads, size = x.shape[1], x.shape[3]
+        row, place = tf.split(self._places, 2, axis=1)
+        head = tf.range(num_heads, dtype=row.dtype)[tf.newaxis]
+        rows = (row * num_heads + head) * tf.shape(x, row.dtype)[2] + place
+        x = tf.gather(tf.reshape(x, [-1, size]), rows)
+        return tf.reshape(x, [-1, num_heads * size])

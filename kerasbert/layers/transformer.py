@@ -9,6 +9,7 @@ from kerasbert.layers.attention import SelfAttention, output_spec
 from kerasbert.layers.dropout import Dropout, dropped
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.islands import Island
+from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.places import tokens_at
 from kerasbert.layers.recompute import recomputed
 
@@ -78,7 +79,7 @@ class TransformerBlock(keras.layers.Layer):
         self.attention = SelfAttention(
             num_heads, attention_dropout, initializer_range, dtype=policy, name="attention"
         )
-        self.attention_layer_norm = keras.layers.LayerNormalization(
+        self.attention_layer_norm = LayerNorm(
             epsilon=layer_norm_epsilon, dtype=policy, name="attention_layer_norm"
         )
         self.intermediate = keras.layers.Dense(
@@ -87,7 +88,7 @@ class TransformerBlock(keras.layers.Layer):
             dtype=policy,
             name="intermediate",
         )
-        self.output_layer_norm = keras.layers.LayerNormalization(
+        self.output_layer_norm = LayerNorm(
             epsilon=layer_norm_epsilon, dtype=policy, name="output_layer_norm"
         )
         self.dropout = Dropout(dropout, dtype=policy, name="dropout")
@@ -137,7 +138,12 @@ class TransformerBlock(keras.layers.Layer):
         activate = (
             _activation(self.activation) if training else activation_function(self.activation)
         )
-        forward = self.output_dense(activate(self.intermediate(x)))
+        inside = self.intermediate(x)
+        # TensorFlow makes one operation of a product and its activation if it meets them in this
+        # order, and that is by name.
+        with keras.name_scope("intermediate_activation"):
+            inside = activate(inside)
+        forward = self.output_dense(inside)
         x = self._add_and_norm(self.output_layer_norm, x, forward, training)
         return ops.reshape(x, shape), weights
 

@@ -18,7 +18,7 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.layers.padding import without_padding
+from kerasbert.layers.inference import only_inference
 from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
@@ -335,7 +335,7 @@ class Task(ExactModel):
 
         if self._forward is None:
             self._forward = tf.function(
-                without_padding()(lambda features: self(features, training=False)),
+                only_inference()(lambda features: self(features, training=False)),
                 reduce_retracing=True,
             )
         for features in batches:
@@ -523,12 +523,12 @@ class Task(ExactModel):
         }
         saved_model.write(
             path,
-            without_padding()(function),
+            only_inference()(function),
             inputs,
             self.variables,
             metadata,
             resources=self.tokenizer.resources,
-            signatures={"tokens": (tokens, without_padding()(self._of_tokens))},
+            signatures={"tokens": (tokens, only_inference()(self._of_tokens))},
             check=check,
             overwrite=overwrite,
         )

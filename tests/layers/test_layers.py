@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
 from kerasbert.layers.initializers import activation_function
-from kerasbert.layers.places import TokensAt, tokens_at
+from kerasbert.layers.places import tokens_at
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
 
@@ -45,10 +45,14 @@ def pooler_model(**kwargs):
     return keras.Model(inputs, Pooler(**kwargs)(inputs)), X
 
 
+def at_places(x, places):
+    return keras.ops.take_along_axis(x, keras.ops.expand_dims(places, -1), axis=1)
+
+
 def mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
-    x = TokensAt(**kwargs)(embedding(inputs[0]), inputs[1])
+    x = at_places(embedding(inputs[0]), inputs[1])
     return keras.Model(inputs, MLMHead(embedding, name="head", **kwargs)(x)), [IDS, POSITIONS]
 
 
@@ -56,7 +60,7 @@ def untied_mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
     head = MLMHead(embedding, tied=False, name="head", **kwargs)
-    x = TokensAt(**kwargs)(embedding(inputs[0]), inputs[1])
+    x = at_places(embedding(inputs[0]), inputs[1])
     return keras.Model(inputs, head(x)), [IDS, POSITIONS]
 
 

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from kerasbert import features as keys
-from kerasbert.layers.places import TokensAt
 
 
 def named(outputs) -> dict:
@@ -76,7 +75,8 @@ def with_states(task) -> keras.Model:
         found.update(encoder(*args, **kwargs))
         outputs = {name: found[name] for name in backbone.output}
         if places is not None:
-            outputs[keys.SEQUENCE_OUTPUT] = TokensAt()(outputs[keys.SEQUENCE_OUTPUT], places)
+            x, places = outputs[keys.SEQUENCE_OUTPUT], ops.expand_dims(places, -1)
+            outputs[keys.SEQUENCE_OUTPUT] = ops.take_along_axis(x, places, axis=1)
         return outputs
 
     again = _called_again(task, call)

@@ -1,0 +1,100 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import Backbone, BackboneConfig
+from kerasbert.layers.inference import is_only_inference, only_inference
+from kerasbert.layers.normalization import LayerNorm
+from kerasbert.layers.padding import RealTokens
+
+RANDOM = np.random.default_rng(0)
+MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]], "int32")
+
+
+def test_lasts_as_long_as_it_does():
+    assert not is_only_inference()
+    with only_inference():
+        assert is_only_inference()
+    assert not is_only_inference()
+
+
+def test_real_tokens_and_back():
+    x = RANDOM.normal(size=(4, 4, 6)).astype("float32")
+    real = RealTokens(tf.constant(MASK))
+    rows = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (3, 0), (3, 2), (3, 3)]
+    flat = np.stack([x[place] for place in rows])
+    np.testing.assert_array_equal(real.flat(x), flat)
+    expected = np.where(((MASK == 1) | (np.arange(4) == 0))[..., None], x, x[:, :1])
+    np.testing.assert_array_equal(real.padded(flat), expected)
+    heads = expected.reshape(4, 4, 2, 3).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(real.heads(tf.constant(flat), 2), heads)
+    np.testing.assert_array_equal(real.flat_heads(tf.constant(heads)), flat)
+    places = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
+    picked = np.take_along_axis(expected, places[..., None], axis=1)
+    np.testing.assert_array_equal(real.at(tf.constant(flat), tf.constant(places)), picked)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (3, 4, 8), (0, 8)])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_layer_norm_is_keras(shape, dtype):
+    layer = LayerNorm(epsilon=1e-12, dtype=dtype)
+    layer.build(shape)
+    for variable in layer.weights:
+        variable.assign(RANDOM.normal(size=variable.shape))
+    x = RANDOM.normal(2.0, 3.0, size=shape).astype("float32")
+    expected = layer(x)
+    with only_inference():
+        found = layer(x)
+    assert found.dtype == expected.dtype
+    tolerance = {"atol": 1e-5} if dtype == "float32" else {"atol": 0.05, "rtol": 0.02}
+    np.testing.assert_allclose(
+        *(keras.ops.convert_to_numpy(keras.ops.cast(one, "float32")) for one in (found, expected)),
+        **tolerance,
+    )
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_one_operation_each(activation, dtype, tmp_path):
+    """What oneDNN has one operation for is one, in a SavedModel as a server runs it."""
+    facts = BackboneConfig(
+        vocabulary_size=30,
+        num_layers=2,
+        hidden_dim=16,
+        num_heads=2,
+        intermediate_dim=32,
+        activation=activation,
+    )
+    backbone = Backbone(facts, dtype=dtype)
+    module = tf.Module()
+    module.weights = [variable.value for variable in backbone.weights]
+    ids = tf.TensorSpec([None, None], tf.int32, name="ids")
+
+    @only_inference()
+    def answer(ids):
+        x = backbone({"token_ids": ids})["sequence_output"]
+        return {"x": tf.cast(x, tf.float32)}
+
+    module.answer = tf.function(answer, input_signature=[ids], autograph=False)
+    tf.saved_model.save(module, str(tmp_path), signatures=module.answer)
+    run, nodes = tf.compat.v1.RunMetadata(), []
+    config = tf.compat.v1.ConfigProto()  # graphs are rewritten, as in a server
+    with tf.compat.v1.Session(graph=tf.Graph(), config=config) as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path))
+        signature = meta.signature_def["serving_default"]
+        session.run(
+            signature.outputs["x"].name,
+            {signature.inputs["ids"].name: np.ones((2, 5))},
+            options=tf.compat.v1.RunOptions(output_partition_graphs=True),
+            run_metadata=run,
+        )
+        nodes = run.partition_graphs[0].node
+    if not any("Mkl" in node.op for node in nodes):
+        pytest.skip("TensorFlow has no oneDNN here")
+    fused = [list(node.attr["fused_ops"].list.s) for node in nodes if "FusedMatMul" in node.op]
+    gelu = b"GeluApproximate" if activation == "gelu_tanh" else b"GeluExact"
+    assert fused.count([b"BiasAdd", gelu]) == 2
+    assert fused.count([b"BiasAdd", b"Add"]) == 2
+    assert sum(node.op == "_MklLayerNorm" for node in nodes) == 5
+    assert not any("Transpose" in node.op or node.op in ("Erf", "Erfc", "Tanh") for node in nodes)
