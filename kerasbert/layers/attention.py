@@ -1,11 +1,13 @@
 """Multi-head self-attention."""
 
+import functools
 import math
 
 import keras
 from keras import ops
 
 from kerasbert.layers.dropout import Dropout
+from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
 
 # Added to the scores of padding: far below any score, and finite in every float type.
@@ -82,33 +84,50 @@ class SelfAttention(keras.layers.Layer):
 
     def _project(self, x, real, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
-        if training:
-            # One product instead of three pays where it is differentiated; elsewhere the kernels
-            # would have to be put side by side at every call.
-            return self._project_at_once(x, *layers)
-        projected, size = [], x.shape[-1] // self.num_heads
+        # One product for all layers pays where it is differentiated, or where kernels are put side
+        # by side once; elsewhere that would be done at every call.
+        if training or frozen_weights():
+            return self._project_at_once(x, real, *layers)
+        size = x.shape[-1] // self.num_heads
+        projected = []
         for layer in layers:
             heads = layer(_tokens(x))
             if real is None:
                 heads = ops.reshape(heads, (*ops.shape(x)[:-1], self.num_heads, size))
                 heads = ops.transpose(heads, (0, 2, 1, 3))
             else:
-                heads = real.heads(heads, self.num_heads)
+                heads = real.heads(heads, self.num_heads, size)
             projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
         return projected
 
-    def _project_at_once(self, x, *layers):
+    def _project_at_once(self, x, real, *layers):
         """The same by a single product."""
-        size = x.shape[-1] // self.num_heads
-        scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
-        kernels = [one.kernel * scale for one, scale in zip(layers, scales, strict=True)]
-        biases = [one.bias * scale for one, scale in zip(layers, scales, strict=True)]
+        heads, size = self.num_heads, x.shape[-1] // self.num_heads
         tokens = _tokens(x)
-        projected = ops.matmul(tokens, ops.cast(ops.concatenate(kernels, -1), tokens.dtype))
-        projected = projected + ops.cast(ops.concatenate(biases, -1), tokens.dtype)
-        shape = (*ops.shape(x)[:-1], len(layers), self.num_heads, size)
+        kernel, bias = self._side_by_side(layers, size, tokens.dtype)
+        projected = ops.matmul(tokens, kernel) + bias
+        if real is not None:
+            return [real.heads(projected, heads, size, i * heads) for i in range(len(layers))]
+        shape = (*ops.shape(x)[:-1], len(layers), heads, size)
         projected = ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4))
         return ops.unstack(projected, len(layers), axis=0)
+
+    def _side_by_side(self, layers, size: int, dtype) -> list:
+        """The layers' kernels as one, and their biases; the query's are scaled."""
+        scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
+
+        def together(name):
+            scaled = [getattr(one, name) * s for one, s in zip(layers, scales, strict=True)]
+            return ops.cast(ops.concatenate(scaled, axis=-1), dtype)
+
+        frozen = frozen_weights()
+        if frozen is None:
+            return [together("kernel"), together("bias")]
+        key = (id(self), *map(id, layers))
+        return [
+            ops.convert_to_tensor(frozen.once((*key, name), functools.partial(together, name)))
+            for name in ("kernel", "bias")
+        ]
 
     def compute_output_spec(
         self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False

@@ -42,13 +42,20 @@ class RealTokens:
 
     # One gather each, where a transposition would be a second pass.
 
-    def heads(self, x, num_heads: int):
-        """(tokens, heads * size) -> (batch, heads, sequence, size), as `padded`."""
+    def heads(self, x, num_heads: int, size: int, first: int = 0):
+        """(tokens, any heads * size) -> (batch, heads, sequence, size), as `padded`.
+
+        Args:
+            x: float, (tokens, any heads * size).
+            num_heads: so many of them,
+            size: of this size,
+            first: from this one on.
+        """
         import tensorflow as tf
 
-        head = tf.range(num_heads)[tf.newaxis, :, tf.newaxis]
-        rows = self._rows[:, tf.newaxis, :] * num_heads + head
-        return tf.gather(tf.reshape(x, [-1, x.shape[-1] // num_heads]), rows)
+        head = tf.range(first, first + num_heads)[tf.newaxis, :, tf.newaxis]
+        rows = self._rows[:, tf.newaxis, :] * (x.shape[-1] // size) + head
+        return tf.gather(tf.reshape(x, [-1, size]), rows)
 
     def flat_heads(self, x):
         """(batch, heads, sequence, size) -> (tokens, heads * size)."""

@@ -21,7 +21,6 @@ def write(
     path: str | os.PathLike,
     function: Callable[..., dict],
     inputs: Sequence[str],
-    variables: Sequence,
     metadata: dict,
     *,
     resources: Sequence = (),
@@ -36,7 +35,6 @@ def write(
         function: string tensors, by the names in `inputs`, to a dict of tensors whose first
             dimension is the batch.
         inputs: names of the inputs, raw keys of `kerasbert.features`; their shapes are as there.
-        variables: Keras variables that `function` reads.
         resources: what `function` uses that is no variable, such as a tokenizer's model.
         signatures: further ones by name: the specs of their tensors by name, and the function of
             them.
@@ -51,15 +49,16 @@ def write(
     shapes = {name: [None, None] if name in keys.LISTS else [None] for name in inputs}
     specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
     module = tf.Module()
-    module.weights = [variable.value for variable in variables]
     module.resources = list(resources)
     module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
     concrete = {
         name: tf.function(one, autograph=False).get_concrete_function(**tensors)
         for name, (tensors, one) in signatures.items()
     }
+    concrete["serving_default"] = module.serve.get_concrete_function()
+    # What no graph reads is not stored.
+    module.weights = [variable for one in concrete.values() for variable in one.variables]
     with files.new_directory(path, overwrite=overwrite) as directory:
-        concrete["serving_default"] = module.serve
         tf.saved_model.save(module, str(directory), signatures=concrete)
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)

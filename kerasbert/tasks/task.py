@@ -18,7 +18,7 @@ from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.layers.inference import only_inference
+from kerasbert.layers.inference import FrozenWeights, only_inference
 from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
@@ -510,6 +510,7 @@ class Task(ExactModel):
         if self.tokenizer is None:
             raise InputError(f"{self.name} has no tokenizer, so it can't be exported to take text")
         inputs, function = self.serving_signature()
+        answering = only_inference(FrozenWeights())
         tokens = {
             name: tf.TensorSpec(shape, tf.int32, name=name)
             for name, shape in self._token_inputs().items()
@@ -523,12 +524,11 @@ class Task(ExactModel):
         }
         saved_model.write(
             path,
-            only_inference()(function),
+            answering(function),
             inputs,
-            self.variables,
             metadata,
             resources=self.tokenizer.resources,
-            signatures={"tokens": (tokens, only_inference()(self._of_tokens))},
+            signatures={"tokens": (tokens, answering(self._of_tokens))},
             check=check,
             overwrite=overwrite,
         )

@@ -37,12 +37,24 @@ def plain_path() -> None:
     """Everything that has a fast way goes Keras's way, until the process ends."""
     import keras
 
-    from kerasbert.layers import attention, dropout, islands
+    from kerasbert.layers import attention, dropout, islands, transformer
+    from kerasbert.layers.places import tokens_at
     from kerasbert.training import optimizers
+
+    at_once = attention.SelfAttention._project
+    only_there = transformer.TransformerBlock._forward
+
+    def project(self, x, real, training, *layers):
+        return at_once(self, x, real, False, *layers)
+
+    def forward(self, x, padding_mask=None, places=None, **kwargs):
+        x, weights = only_there(self, x, padding_mask, **kwargs)
+        return (x if places is None else tokens_at(x, places)), weights
 
     for where, name, plain in (
         (islands, "_can_compile", lambda inputs: False),
-        (attention.SelfAttention, "_project_at_once", attention.SelfAttention._project),
+        (attention.SelfAttention, "_project", project),
+        (transformer.TransformerBlock, "_forward", forward),
         (dropout.Dropout, "draws_bytes", False),
         (optimizers.AdamW, "update_step", keras.optimizers.AdamW.update_step),
     ):

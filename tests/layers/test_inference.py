@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig
-from kerasbert.layers.inference import is_only_inference, only_inference
+from kerasbert.layers.inference import FrozenWeights, is_only_inference, only_inference
 from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.padding import RealTokens
 
@@ -28,7 +28,7 @@ def test_real_tokens_and_back():
     expected = np.where(((MASK == 1) | (np.arange(4) == 0))[..., None], x, x[:, :1])
     np.testing.assert_array_equal(real.padded(flat), expected)
     heads = expected.reshape(4, 4, 2, 3).transpose(0, 2, 1, 3)
-    np.testing.assert_array_equal(real.heads(tf.constant(flat), 2), heads)
+    np.testing.assert_array_equal(real.heads(tf.constant(flat), 2, 3), heads)
     np.testing.assert_array_equal(real.flat_heads(tf.constant(heads)), flat)
     places = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
     picked = np.take_along_axis(expected, places[..., None], axis=1)
@@ -98,3 +98,26 @@ def test_one_operation_each(activation, dtype, tmp_path):
     assert fused.count([b"BiasAdd", b"Add"]) == 2
     assert sum(node.op == "_MklLayerNorm" for node in nodes) == 5
     assert not any("Transpose" in node.op or node.op in ("Erf", "Erfc", "Tanh") for node in nodes)
+
+
+def test_frozen_weights_are_made_once():
+    config = BackboneConfig(
+        vocabulary_size=30, num_layers=2, hidden_dim=16, num_heads=2, intermediate_dim=32
+    )
+    backbone = Backbone(config)
+    for variable in backbone.weights:
+        variable.assign(RANDOM.normal(size=variable.shape))
+    features = {"token_ids": RANDOM.integers(0, 30, (4, 4)), "padding_mask": MASK}
+    expected = backbone(features)["pooled_output"]
+    frozen = FrozenWeights()
+    answer = only_inference(frozen)(lambda **kw: backbone(features, **kw)["pooled_output"])
+    np.testing.assert_allclose(answer()[:2], expected[:2], atol=1e-4)
+    # In the last layer the first token alone asks: a product for it, and one for keys and values.
+    np.testing.assert_allclose(
+        answer(places=np.zeros((4, 1), "int32"))[:2], expected[:2], atol=1e-4
+    )
+    assert len(frozen.variables) == 2 * 2 + 2 * 2
+    before = answer().numpy()
+    backbone.blocks[0].attention.query.kernel.assign(np.zeros((16, 16)))
+    np.testing.assert_array_equal(answer(), before)
+    assert np.abs(backbone(features)["pooled_output"] - before)[:2].max() > 1e-4

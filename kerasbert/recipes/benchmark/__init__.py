@@ -102,10 +102,10 @@ def benchmark(options: BenchmarkOptions) -> dict:
     titles, found, heats = [], [], {}
     with tempfile.TemporaryDirectory() as directory:
         for work in suite(options, pathlib.Path(directory)):
-            sides, tried = fastest(work.sides, min(3, options.rounds), logs)
+            sides, tried = fastest(work.sides, min(3, options.rounds), logs, work.calls)
             titles.append(work.title)
             heats |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
-            found.append(report.results(work, race(sides, options.rounds, logs)))
+            found.append(report.results(work, race(sides, options.rounds, logs, work.calls)))
             print(report.table(work.title, found[-1]), file=sys.stderr)
     path = output / options.suite
     written = {

@@ -65,7 +65,9 @@ class Times:
         return [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
 
 
-def fastest(sides: list[Side], rounds: int, logs: pathlib.Path) -> tuple[list[Side], dict]:
+def fastest(
+    sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1
+) -> tuple[list[Side], dict]:
     """Lets the sides of each team race among themselves.
 
     Returns:
@@ -75,18 +77,19 @@ def fastest(sides: list[Side], rounds: int, logs: pathlib.Path) -> tuple[list[Si
     heats = {}
     for team in teams.values():
         if len(team) > 1:
-            heats |= {name: one.median for name, one in race(team, rounds, logs).items()}
+            heats |= {name: one.median for name, one in race(team, rounds, logs, calls).items()}
     best = [min(team, key=lambda side: heats.get(side.name, 0)) for team in teams.values()]
     return best, heats
 
 
-def race(sides: list[Side], rounds: int, logs: pathlib.Path) -> dict[str, Times]:
+def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> dict[str, Times]:
     """Runs the sides in turn: A B C, A B C, ...
 
     Args:
         sides: their names differ.
         rounds: turns that count, after one that does not.
         logs: a directory for what the sides write to standard error.
+        calls: times that a side does the work at its turn; their median counts.
 
     Returns:
         By the sides' names.
@@ -99,7 +102,7 @@ def race(sides: list[Side], rounds: int, logs: pathlib.Path) -> dict[str, Times]
         times = {name: Times([], 0, runner.receive()) for name, runner in runners.items()}
         for _ in range(rounds):
             for name, runner in runners.items():
-                times[name].seconds.append(runner.run())
+                times[name].seconds.append(runner.run(calls))
         for name, runner in runners.items():
             times[name].peak_memory = runner.stop()
     return times
@@ -119,12 +122,12 @@ class _Runner:
         except EOFError:
             raise InputError(f"{self.side.name} stopped; {self.log} says why") from None
 
-    def run(self) -> float:
-        self.connection.send(True)
+    def run(self, calls: int) -> float:
+        self.connection.send(calls)
         return self.receive()
 
     def stop(self) -> int:
-        self.connection.send(False)
+        self.connection.send(0)
         return self.receive()
 
 
@@ -166,11 +169,15 @@ def _serve(connection, side: Side) -> None:
     run()  # compiles
     connection.send(answer)
     with contextlib.suppress(EOFError):  # another side stopped
-        while connection.recv():
-            start = time.perf_counter()
-            run()
-            connection.send(time.perf_counter() - start)
+        while calls := connection.recv():
+            connection.send(statistics.median(_seconds(run) for _ in range(calls)))
         connection.send(_peak_memory())
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def _peak_memory() -> int:

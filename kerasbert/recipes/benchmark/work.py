@@ -20,6 +20,8 @@ class Work:
             where sides differ, whose times are then compared token by token. None: there are none
             to count.
         flops: operations of matrix products in it, see `matmul`; None: not counted.
+        calls: how many times a side does it at its turn, whose time is the median: more than one
+            for what is over before another program's threads have come to rest.
     """
 
     title: str
@@ -27,3 +29,4 @@ class Work:
     compare: Callable[[Any, Any], str] | None = None
     tokens: int | Callable[[Any], float] | None = None
     flops: float | None = None
+    calls: int = 1
