@@ -32,9 +32,9 @@ _frozen_weights = contextvars.ContextVar("frozen_weights", default=None)
 def only_inference(frozen: FrozenWeights | None = None) -> Iterator[None]:
     """While this lasts, layers that do not train take the form that answers fastest.
 
-    Encoders compute real tokens only (see `RealTokens`), LayerNorm is one operation. For functions
-    of texts of any length, as they are traced; not for those that XLA compiles, which has to know
-    how many tokens are real. On TensorFlow; elsewhere nothing changes.
+    Encoders compute real tokens only (see `RealTokens`). For functions of texts of any length, as
+    they are traced; not for those that XLA compiles, which has to know how many tokens are real.
+    On TensorFlow; elsewhere nothing changes.
 
     Args:
         frozen: for graphs whose weights never change; takes what is computed of them.

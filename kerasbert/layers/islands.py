@@ -16,16 +16,20 @@ _WORTH_COMPILING = 2**16
 class Island:
     """A function of tensors to a tensor that XLA compiles, and the function of its gradient.
 
-    The gradient computes the function's inside again instead of keeping it. Where XLA would have to
+    The gradient computes the function's inside again instead of keeping it, or what it needs of
+    that from the output. Where XLA would have to
     compile anew for every batch (shapes that are not known when the graph is built), or where there
     is no TensorFlow, or several replicas, the function runs as it is written.
 
     Args:
         function: written with `keras.ops`; its result has one dtype and shape for given inputs.
+        gradient: of (the output's gradient, the output, *inputs) to the gradient of the first
+            input, the only one that has one; in float32. None: derived from the function.
     """
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable, gradient: Callable | None = None):
         self.function = function
+        self.gradient = gradient
         self._compiled = None
 
     def __call__(self, *inputs):
@@ -36,7 +40,7 @@ class Island:
     def compiled(self) -> Callable:
         """The function, compiled whatever its inputs are like."""
         if self._compiled is None:
-            self._compiled = _compiled(self.function)
+            self._compiled = _compiled(self.function, self.gradient)
         return self._compiled
 
 
@@ -52,26 +56,33 @@ def _can_compile(inputs) -> bool:
     )
 
 
-def _compiled(function: Callable) -> Callable:
+def _compiled(function: Callable, gradient: Callable | None) -> Callable:
     import tensorflow as tf
 
     # What lies inside never reaches the memory, so float32 costs nothing there.
-    def in_float32(*inputs):
-        wide = [tf.cast(x, tf.float32) if x.dtype.is_floating else x for x in inputs]
-        return tf.cast(function(*wide), inputs[0].dtype)
+    def wide(tensors):
+        return [tf.cast(x, tf.float32) if x.dtype.is_floating else x for x in tensors]
 
-    forward = tf.function(in_float32, jit_compile=True, autograph=False)
+    def forward(*inputs):
+        return tf.cast(function(*wide(inputs)), inputs[0].dtype)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def backward(upstream, *inputs):
+    def again(upstream, output, *inputs):
         with tf.GradientTape() as tape:
             tape.watch([x for x in inputs if x.dtype.is_floating])
-            output = in_float32(*inputs)
+            output = forward(*inputs)
         return tape.gradient(output, inputs, upstream)
+
+    def given(*tensors):
+        first, *rest = tensors[2:]
+        return [tf.cast(gradient(*wide(tensors)), first.dtype), *(None for _ in rest)]
+
+    forward_island = tf.function(forward, jit_compile=True, autograph=False)
+    backward = tf.function(given if gradient else again, jit_compile=True, autograph=False)
 
     @tf.custom_gradient
     def call(*inputs):
-        return forward(*inputs), lambda upstream: backward(upstream, *inputs)
+        output = forward_island(*inputs)
+        return output, lambda upstream: backward(upstream, output, *inputs)
 
     # What a caller gives may be variables, for which `custom_gradient` has other rules.
     return lambda *inputs: call(*map(tf.convert_to_tensor, inputs))

@@ -9,7 +9,7 @@ from kerasbert.layers.attention import SelfAttention, output_spec
 from kerasbert.layers.dropout import Dropout, dropped
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.islands import Island
-from kerasbert.layers.normalization import LayerNorm
+from kerasbert.layers.normalization import LayerNorm, layer_norm
 from kerasbert.layers.places import tokens_at
 from kerasbert.layers.recompute import recomputed
 
@@ -23,8 +23,7 @@ def _activation(name: str) -> Island:
 def _add_and_norm(threshold: int, epsilon: float) -> Island:
     def function(x, change, random_bytes, gamma, beta):
         total = x + dropped(change, threshold, random_bytes)
-        normalized = ops.layer_normalization(total, gamma, beta, axis=-1, epsilon=epsilon)
-        return ops.cast(normalized, x.dtype)
+        return layer_norm(total, gamma, beta, epsilon)
 
     return Island(function)
 

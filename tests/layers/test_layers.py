@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
 from kerasbert.layers.initializers import activation_function
+from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.places import tokens_at
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
@@ -378,6 +379,32 @@ def test_weights_of_some_places():
         np.testing.assert_allclose(weights_there[:, head], expected, atol=1e-6)
     symbolic = block(keras.Input((None, 8)), None, keras.Input((None,)), return_weights=True)
     assert [x.shape for x in symbolic] == [(None, None, 8), (None, 2, None, None)]
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (3, 4, 8), (0, 8)])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_layer_norm_is_keras(shape, dtype):
+    ours, theirs = (
+        norm(epsilon=1e-12, dtype=dtype) for norm in (LayerNorm, keras.layers.LayerNormalization)
+    )
+    for layer in (ours, theirs):
+        layer.build(shape)
+        layer.gamma.assign(np.linspace(-1, 2, 8))
+        layer.beta.assign(np.linspace(1, -3, 8))
+    x = tf.constant(np.random.default_rng(0).normal(2.0, 3.0, size=shape), "float32")
+    found = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x)
+            loss = tf.reduce_sum(tf.cast(output, "float32") ** 2)
+        variables = [variable.value for variable in layer.weights]
+        found.append([output, *tape.gradient(loss, [x, *variables])])
+    assert found[0][0].dtype == found[1][0].dtype == layer.compute_dtype
+    tolerance = 1e-4 if dtype == "float32" else 0.02
+    ours, theirs = ([tf.cast(value, "float32") for value in one] for one in found)
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, rtol=tolerance, atol=tolerance)
 
 
 def test_bad_num_heads():
