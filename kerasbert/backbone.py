@@ -13,8 +13,7 @@ from kerasbert import features as keys
 from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
 from kerasbert.layers.inference import is_only_inference
-from kerasbert.layers.padding import RealTokens
-from kerasbert.layers.places import tokens_at
+from kerasbert.layers.tokens import RealTokens, tokens_at
 
 
 @keras.saving.register_keras_serializable("kerasbert")

@@ -9,9 +9,18 @@ from keras import ops
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.layers.islands import Island
 
 # Added to the scores of padding: far below any score, and finite in every float type.
 _MASKED_SCORE = -1e4
+
+
+def _softmax_gradient(upstream, probabilities, scores):
+    mean = ops.sum(upstream * probabilities, axis=-1, keepdims=True)
+    return probabilities * (upstream - mean)
+
+
+_softmax = Island(functools.partial(ops.softmax, axis=-1), _softmax_gradient, only_gradient=True)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -73,7 +82,8 @@ class SelfAttention(keras.layers.Layer):
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
-        probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
+        softmax = _softmax if training else _softmax.function
+        probabilities = self.dropout(softmax(scores), training=training)
         mixed = ops.matmul(probabilities, value)
         if asking is None and real is not None:
             mixed = real.flat_heads(mixed)

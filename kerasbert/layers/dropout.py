@@ -1,10 +1,13 @@
 """Dropout that draws another mask on every replica."""
 
 import contextvars
+import functools
 from collections.abc import Callable
 
 import keras
 from keras import ops
+
+from kerasbert.layers.islands import Island
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
 _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
@@ -25,7 +28,7 @@ class Dropout(keras.layers.Dropout):
         if not training or self.rate == 0:
             return inputs
         if self.draws_bytes:
-            return dropped(inputs, self.threshold, self.random_bytes(inputs))
+            return _dropped(self.threshold)(inputs, self.random_bytes(inputs))
         seeds = _ReplicaSeeds(self.seed_generator)
         return keras.random.dropout(inputs, self.rate, self.noise_shape, seed=seeds)
 
@@ -58,6 +61,11 @@ def dropped(x, threshold: int, random_bytes):
     """`x` without the elements whose byte is below the threshold; what is kept is scaled up."""
     scale = ops.cast(256 / (256 - threshold), x.dtype)
     return x * (ops.cast(random_bytes >= threshold, x.dtype) * scale)
+
+
+@functools.cache
+def _dropped(threshold: int) -> Island:
+    return Island(lambda x, random_bytes: dropped(x, threshold, random_bytes))
 
 
 class _ReplicaSeeds(keras.random.SeedGenerator):

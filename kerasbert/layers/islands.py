@@ -5,6 +5,7 @@ and keeps what lies between for the gradient. XLA makes one loop of it; its matr
 slower than oneDNN's, so those stay outside, and only islands between them are compiled.
 """
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -25,11 +26,19 @@ class Island:
         function: written with `keras.ops`; its result has one dtype and shape for given inputs.
         gradient: of (the output's gradient, the output, *inputs) to the gradient of the first
             input, the only one that has one; in float32. None: derived from the function.
+        only_gradient: leave the function itself to TensorFlow, which has one operation for it.
     """
 
-    def __init__(self, function: Callable, gradient: Callable | None = None):
+    def __init__(
+        self,
+        function: Callable,
+        gradient: Callable | None = None,
+        *,
+        only_gradient: bool = False,
+    ):
         self.function = function
         self.gradient = gradient
+        self.only_gradient = only_gradient
         self._compiled = None
 
     def __call__(self, *inputs):
@@ -40,7 +49,7 @@ class Island:
     def compiled(self) -> Callable:
         """The function, compiled whatever its inputs are like."""
         if self._compiled is None:
-            self._compiled = _compiled(self.function, self.gradient)
+            self._compiled = _compiled(self.function, self.gradient, self.only_gradient)
         return self._compiled
 
 
@@ -56,7 +65,7 @@ def _can_compile(inputs) -> bool:
     )
 
 
-def _compiled(function: Callable, gradient: Callable | None) -> Callable:
+def _compiled(function: Callable, gradient: Callable | None, only_gradient: bool) -> Callable:
     import tensorflow as tf
 
     # What lies inside never reaches the memory, so float32 costs nothing there.
@@ -76,12 +85,13 @@ def _compiled(function: Callable, gradient: Callable | None) -> Callable:
         first, *rest = tensors[2:]
         return [tf.cast(gradient(*wide(tensors)), first.dtype), *(None for _ in rest)]
 
-    forward_island = tf.function(forward, jit_compile=True, autograph=False)
-    backward = tf.function(given if gradient else again, jit_compile=True, autograph=False)
+    compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+    run = function if only_gradient else compiled(forward)
+    backward = compiled(given if gradient else again)
 
     @tf.custom_gradient
     def call(*inputs):
-        output = forward_island(*inputs)
+        output = run(*inputs)
         return output, lambda upstream: backward(upstream, output, *inputs)
 
     # What a caller gives may be variables, for which `custom_gradient` has other rules.

@@ -10,8 +10,8 @@ from kerasbert.layers.dropout import Dropout, dropped
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.islands import Island
 from kerasbert.layers.normalization import LayerNorm, layer_norm
-from kerasbert.layers.places import tokens_at
 from kerasbert.layers.recompute import recomputed
+from kerasbert.layers.tokens import tokens_at
 
 
 @functools.cache

@@ -38,7 +38,7 @@ def plain_path() -> None:
     import keras
 
     from kerasbert.layers import attention, dropout, islands, transformer
-    from kerasbert.layers.places import tokens_at
+    from kerasbert.layers.tokens import tokens_at
     from kerasbert.training import optimizers
 
     at_once = attention.SelfAttention._project

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig
 from kerasbert.layers.inference import FrozenWeights, is_only_inference, only_inference
-from kerasbert.layers.padding import RealTokens
+from kerasbert.layers.tokens import RealTokens
 
 RANDOM = np.random.default_rng(0)
 MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]], "int32")

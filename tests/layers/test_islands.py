@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.layers import TransformerBlock, islands
+from kerasbert.layers.attention import _softmax
+from kerasbert.layers.dropout import _dropped
 from kerasbert.layers.initializers import ACTIVATIONS
 from kerasbert.layers.islands import Island
 from kerasbert.layers.transformer import _activation, _add_and_norm
@@ -14,6 +16,8 @@ BYTES = RANDOM.integers(0, 256, X.shape, dtype="uint8")
 GAMMA, BETA = RANDOM.normal(size=(2, 12)).astype("float32")
 ISLANDS = {
     **{name: (_activation(name), [X]) for name in ACTIVATIONS},
+    "dropout": (_dropped(26), [X, BYTES]),
+    "softmax": (_softmax, [X]),
     "add and norm": (_add_and_norm(26, 1e-12), [X, X[::-1], BYTES, GAMMA, BETA]),
 }
 

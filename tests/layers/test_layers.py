@@ -6,7 +6,7 @@ import tensorflow as tf
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
 from kerasbert.layers.initializers import activation_function
 from kerasbert.layers.normalization import LayerNorm
-from kerasbert.layers.places import tokens_at
+from kerasbert.layers.tokens import tokens_at
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
 

@@ -24,12 +24,3 @@ def store_classifier(options, classes: list[str], directory: pathlib.Path) -> Te
     if "kerashub" in options.others:
         model.save_to_preset(directory / "kerashub", format="kerashub")
     return model
-
-
-def kerashub_classifier(directory: str, **kwargs):
-    """KerasHub's classifier with its preprocessor."""
-    import keras_hub
-
-    return keras_hub.models.BertTextClassifier.from_preset(
-        str(pathlib.Path(directory) / "kerashub"), **kwargs
-    )

@@ -7,8 +7,9 @@ import numpy as np
 from kerasbert import TextClassifier
 from kerasbert.data.examples import read_examples
 from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark import torch_sides
-from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
+from kerasbert.recipes.benchmark.classify import store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.training import POLICIES
@@ -64,12 +65,10 @@ def kerashub(directory: str, texts, labels, batch_size: int, length: int, precis
     import keras
     import tensorflow as tf
 
-    model = kerashub_classifier(directory, dtype=POLICIES[precision])
+    model = their.classifier(directory, dtype=POLICIES[precision])
     model.preprocessor.sequence_length = length
-    optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, weighted_metrics=["accuracy"], jit_compile=False)
+    model.compile(their.adamw(_RATE), loss, weighted_metrics=["accuracy"], jit_compile=False)
     rows = tf.data.Dataset.from_tensor_slices((texts, labels)).shuffle(len(texts)).repeat()
     batches = rows.batch(batch_size).map(model.preprocessor, num_parallel_calls=tf.data.AUTOTUNE)
     return _steps(model, batches.prefetch(2))

@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasbert import Backbone
 from kerasbert import features as keys
+from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark import matmul, pretrain_documents, torch_sides
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
@@ -116,10 +117,8 @@ def kerashub(directory: str, dropout: float, precision: str, xla: bool):
     with np.load(pathlib.Path(directory) / _HEADS) as heads:
         for ours, theirs in _kerashub_heads(mlm_head, nsp_head).items():
             theirs.assign(heads[ours])
-    optimizer = keras.optimizers.AdamW(_RATE, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
-        optimizer,
+        their.adamw(_RATE),
         loss={
             name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)

@@ -11,6 +11,7 @@ from kerasbert.data.documents import read_documents
 from kerasbert.data.prepare import prepare_corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.training import POLICIES
@@ -89,9 +90,7 @@ def kerashub(
         mask_selection_length=round(0.15 * length),
     )
     model = keras_hub.models.BertMaskedLM(backbone, preprocessor)
-    optimizer = keras.optimizers.AdamW(1e-4, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, jit_compile=False)
+    model.compile(their.adamw(1e-4), jit_compile=False)
     documents = ["\n".join(sentences) for sentences in read_documents(inputs)]
     rows = tf.data.Dataset.from_tensor_slices(documents).shuffle(len(documents)).repeat()
     batches = rows.batch(batch_size).map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE)

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 
 from kerasbert import TextClassifier
+from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark import torch_sides
-from kerasbert.recipes.benchmark.classify import kerashub_classifier, store_classifier
+from kerasbert.recipes.benchmark.classify import store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.export import PRECISIONS
@@ -89,7 +90,7 @@ def kerashub(directory: str, texts: list[str], length: int):
     """`BertTextClassifier.predict_on_batch`, whose preprocessor pads to the longest text."""
     import keras
 
-    model = kerashub_classifier(directory)
+    model = their.classifier(directory)
     longest = max(len(ids) for ids in model.preprocessor.tokenizer(texts)) + 2
     model.preprocessor.sequence_length = min(longest, length)
 

@@ -1,10 +1,25 @@
-"""Encoders that compute nothing for padding (Zhai et al. 2023, ByteTransformer, §III-C)."""
+"""Some of a batch's tokens: those that are read, those that are no padding."""
+
+from keras import ops
+
+
+def tokens_at(x, places):
+    """The vectors of `x`, (batch, sequence, hidden), at `places`, int (batch, places).
+
+    Returns:
+        (batch, places, hidden).
+    """
+    batch, length, hidden = ops.shape(x)
+    # A flat gather: its gradient is one scatter, where that of take_along_axis is not.
+    rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
+    return ops.take(ops.reshape(x, (-1, hidden)), rows + ops.cast(places, "int32"), axis=0)
 
 
 class RealTokens:
     """The real tokens of a batch, one after the other, and the way back. On TensorFlow.
 
-    The first token of a row counts as real.
+    For encoders that compute nothing for padding (the zero-padding algorithm of ByteTransformer,
+    Zhai et al. 2023). The first token of a row counts as real.
 
     Args:
         padding_mask: int (batch, sequence), 1 on real tokens.
