@@ -96,8 +96,9 @@ class SelfAttention(keras.layers.Layer):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
         # One product for all layers pays where it is differentiated, or where kernels are put side
         # by side once; elsewhere that would be done at every call.
-        if training or frozen_weights():
-            return self._project_at_once(x, real, *layers)
+        frozen = None if training else frozen_weights()
+        if training or frozen:
+            return self._project_at_once(x, real, frozen, *layers)
         size = x.shape[-1] // self.num_heads
         projected = []
         for layer in layers:
@@ -110,11 +111,11 @@ class SelfAttention(keras.layers.Layer):
             projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
         return projected
 
-    def _project_at_once(self, x, real, *layers):
+    def _project_at_once(self, x, real, frozen, *layers):
         """The same by a single product."""
         heads, size = self.num_heads, x.shape[-1] // self.num_heads
         tokens = _tokens(x)
-        kernel, bias = self._side_by_side(layers, size, tokens.dtype)
+        kernel, bias = self._side_by_side(layers, size, tokens.dtype, frozen)
         projected = ops.matmul(tokens, kernel) + bias
         if real is not None:
             return [real.heads(projected, heads, size, i * heads) for i in range(len(layers))]
@@ -122,7 +123,7 @@ class SelfAttention(keras.layers.Layer):
         projected = ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4))
         return ops.unstack(projected, len(layers), axis=0)
 
-    def _side_by_side(self, layers, size: int, dtype) -> list:
+    def _side_by_side(self, layers, size: int, dtype, frozen) -> list:
         """The layers' kernels as one, and their biases; the query's are scaled."""
         scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
 
@@ -130,7 +131,6 @@ class SelfAttention(keras.layers.Layer):
             scaled = [getattr(one, name) * s for one, s in zip(layers, scales, strict=True)]
             return ops.cast(ops.concatenate(scaled, axis=-1), dtype)
 
-        frozen = frozen_weights()
         if frozen is None:
             return [together("kernel"), together("bias")]
         key = (id(self), *map(id, layers))
