@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 PROGRAM = pathlib.Path(__file__).with_name("backends_program.py")
+# JAX compiles hundreds of operations, each for a single use.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def found(tmp_path_factory):
     processes = {
         backend: subprocess.Popen(
             [sys.executable, PROGRAM, directory / f"{backend}.npz"],
-            env={**os.environ, "KERAS_BACKEND": backend},
+            env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICKLY},
             stderr=subprocess.PIPE,
             text=True,
         )
