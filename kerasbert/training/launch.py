@@ -14,6 +14,7 @@ from kerasbert.errors import InputError, Interrupted
 _ADDRESS = "127.0.0.1"
 _LAUNCHER = "KERASBERT_LAUNCHER"
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+_SECONDS_TO_END = 3  # that a launcher has to end the others when a worker dies
 
 
 def spread(workers: int) -> dict | None:
@@ -24,6 +25,7 @@ def spread(workers: int) -> dict | None:
     """
     if launcher := os.environ.get(_LAUNCHER):
         _end_with(int(launcher))
+        _report_late()
     if workers == 1 or "TF_CONFIG" in os.environ:
         return None
     return launch(workers)
@@ -39,6 +41,21 @@ def _end_with(launcher: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != launcher:
             os._exit(1)  # it was gone before
+
+
+def _report_late() -> None:
+    """Waits before an error is shown: the launcher may know better what it comes from.
+
+    When another worker dies, this one fails because of that. The launcher ends it then, and says in
+    a line what happened.
+    """
+    report = sys.excepthook
+
+    def late(*error):
+        time.sleep(_SECONDS_TO_END)
+        report(*error)
+
+    sys.excepthook = late
 
 
 def launch(workers: int) -> dict:

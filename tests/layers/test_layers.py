@@ -382,7 +382,7 @@ def test_weights_of_some_places():
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (3, 4, 8), (0, 8)])
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
 def test_layer_norm_is_keras(shape, dtype):
     ours, theirs = (
         norm(epsilon=1e-12, dtype=dtype) for norm in (LayerNorm, keras.layers.LayerNormalization)
@@ -392,17 +392,18 @@ def test_layer_norm_is_keras(shape, dtype):
         layer.gamma.assign(np.linspace(-1, 2, 8))
         layer.beta.assign(np.linspace(1, -3, 8))
     x = tf.constant(np.random.default_rng(0).normal(2.0, 3.0, size=shape), "float32")
+    x = tf.cast(x, layer.variable_dtype)
     found = []
     for layer in (ours, theirs):
         with tf.GradientTape() as tape:
             tape.watch(x)
             output = layer(x)
-            loss = tf.reduce_sum(tf.cast(output, "float32") ** 2)
+            loss = tf.reduce_sum(tf.cast(output, layer.variable_dtype) ** 2)
         variables = [variable.value for variable in layer.weights]
         found.append([output, *tape.gradient(loss, [x, *variables])])
     assert found[0][0].dtype == found[1][0].dtype == layer.compute_dtype
-    tolerance = 1e-4 if dtype == "float32" else 0.02
-    ours, theirs = ([tf.cast(value, "float32") for value in one] for one in found)
+    tolerance = {"float32": 1e-4, "float64": 1e-12, "mixed_bfloat16": 0.02}[dtype]
+    ours, theirs = ([tf.cast(value, "float64") for value in one] for one in found)
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(our, their, rtol=tolerance, atol=tolerance)
 

@@ -245,3 +245,25 @@ def test_launcher_that_was_killed_before(tmp_path):
     environment = {**os.environ, "TF_CONFIG": "{}", "KERASBERT_LAUNCHER": str(gone.pid)}
     worker = subprocess.run([sys.executable, program, tmp_path], env=environment, timeout=ENOUGH)
     assert worker.returncode == 1
+
+
+FIRST_FAILS_BECAUSE_SECOND_DIES = """
+import json, os, signal, time
+from kerasbert.training.launch import spread
+
+if spread(2) is None:
+    if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 1:
+        time.sleep(0.5)  # a process does not end at once
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise RuntimeError("connection reset")
+"""
+
+
+def test_the_worker_that_died_is_named(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(FIRST_FAILS_BECAUSE_SECOND_DIES)
+    job = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=ENOUGH, check=False
+    )
+    assert "worker 1 of 2 ended with SIGKILL" in job.stderr
+    assert "connection reset" not in job.stderr
