@@ -41,11 +41,11 @@ def plain_path() -> None:
     from kerasbert.layers.tokens import tokens_at
     from kerasbert.training import optimizers
 
-    at_once = attention.SelfAttention._project
+    as_it_pays = attention.SelfAttention._project
     only_there = transformer.TransformerBlock._forward
 
     def project(self, x, real, training, *layers):
-        return at_once(self, x, real, False, *layers)
+        return as_it_pays(self, x, real, False, *layers)
 
     def forward(self, x, padding_mask=None, places=None, **kwargs):
         x, weights = only_there(self, x, padding_mask, **kwargs)

@@ -6,6 +6,13 @@ from kerasbert import Backbone, BackboneConfig
 from kerasbert.layers.inference import FrozenWeights, is_only_inference, only_inference
 from kerasbert.layers.tokens import RealTokens
 
+SMALL = {
+    "vocabulary_size": 30,
+    "num_layers": 2,
+    "hidden_dim": 16,
+    "num_heads": 2,
+    "intermediate_dim": 32,
+}
 RANDOM = np.random.default_rng(0)
 MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]], "int32")
 
@@ -37,15 +44,7 @@ def test_real_tokens_and_back():
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_one_operation_each(activation, dtype, tmp_path):
     """What oneDNN has one operation for is one, in a SavedModel as a server runs it."""
-    facts = BackboneConfig(
-        vocabulary_size=30,
-        num_layers=2,
-        hidden_dim=16,
-        num_heads=2,
-        intermediate_dim=32,
-        activation=activation,
-    )
-    backbone = Backbone(facts, dtype=dtype)
+    backbone = Backbone(BackboneConfig(**SMALL, activation=activation), dtype=dtype)
     module = tf.Module()
     module.weights = [variable.value for variable in backbone.weights]
     ids = tf.TensorSpec([None, None], tf.int32, name="ids")
@@ -57,7 +56,7 @@ def test_one_operation_each(activation, dtype, tmp_path):
 
     module.answer = tf.function(answer, input_signature=[ids], autograph=False)
     tf.saved_model.save(module, str(tmp_path), signatures=module.answer)
-    run, nodes = tf.compat.v1.RunMetadata(), []
+    run = tf.compat.v1.RunMetadata()
     config = tf.compat.v1.ConfigProto()  # graphs are rewritten, as in a server
     with tf.compat.v1.Session(graph=tf.Graph(), config=config) as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path))
@@ -68,7 +67,7 @@ def test_one_operation_each(activation, dtype, tmp_path):
             options=tf.compat.v1.RunOptions(output_partition_graphs=True),
             run_metadata=run,
         )
-        nodes = run.partition_graphs[0].node
+    nodes = run.partition_graphs[0].node
     if not any("Mkl" in node.op for node in nodes):
         pytest.skip("TensorFlow has no oneDNN here")
     fused = [list(node.attr["fused_ops"].list.s) for node in nodes if "FusedMatMul" in node.op]
@@ -79,10 +78,7 @@ def test_one_operation_each(activation, dtype, tmp_path):
 
 
 def test_frozen_weights_are_made_once():
-    config = BackboneConfig(
-        vocabulary_size=30, num_layers=2, hidden_dim=16, num_heads=2, intermediate_dim=32
-    )
-    backbone = Backbone(config)
+    backbone = Backbone(BackboneConfig(**SMALL))
     for variable in backbone.weights:
         variable.assign(RANDOM.normal(size=variable.shape))
     features = {"token_ids": RANDOM.integers(0, 30, (4, 4)), "padding_mask": MASK}
