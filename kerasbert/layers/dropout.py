@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from kerasbert.layers.islands import Island
+from kerasbert.layers.islands import Island, can_compile
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
 _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
@@ -51,10 +51,29 @@ class Dropout(keras.layers.Dropout):
         known = inputs.shape.is_fully_defined()
         shape = inputs.shape if known else tf.shape(inputs)
         size = inputs.shape.num_elements() if known else tf.size(inputs)
-        words = tf.random.stateless_uniform(
-            [(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
-        )
+        draw = _compiled_random_words if can_compile(inputs) else _random_words
+        words = draw((size + 3) // 4, seed)
         return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+
+
+def _random_words(count, seed):
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform(
+        [count], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    )
+
+
+def _compiled_random_words(count: int, seed):
+    """The same words: XLA draws several at once."""
+    return _random_words_function(count)(seed)
+
+
+@functools.cache
+def _random_words_function(count: int) -> Callable:
+    import tensorflow as tf
+
+    return tf.function(functools.partial(_random_words, count), jit_compile=True, autograph=False)
 
 
 def dropped(x, threshold: int, random_bytes):

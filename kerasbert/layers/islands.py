@@ -20,13 +20,14 @@ class Island:
     The gradient computes the function's inside again instead of keeping it, or what it needs of
     that from the output. Where XLA would have to
     compile anew for every batch (shapes that are not known when the graph is built), or where there
-    is no TensorFlow, or several replicas, the function runs as it is written.
+    is no TensorFlow, or several replicas, it is not compiled.
 
     Args:
         function: written with `keras.ops`; its result has one dtype and shape for given inputs.
         gradient: of (the output's gradient, the output, *inputs) to the gradient of the first
             input, the only one that has one; in float32. None: derived from the function.
         only_gradient: leave the function itself to TensorFlow, which has one operation for it.
+        plain: gives the same and runs where nothing is compiled; None: the function.
     """
 
     def __init__(
@@ -35,15 +36,17 @@ class Island:
         gradient: Callable | None = None,
         *,
         only_gradient: bool = False,
+        plain: Callable | None = None,
     ):
         self.function = function
+        self.plain = plain or function
         self.gradient = gradient
         self.only_gradient = only_gradient
         self._compiled = None
 
     def __call__(self, *inputs):
         """What the function gives."""
-        return self.compiled(*inputs) if _can_compile(inputs) else self.function(*inputs)
+        return self.compiled(*inputs) if can_compile(*inputs) else self.plain(*inputs)
 
     @property
     def compiled(self) -> Callable:
@@ -53,7 +56,8 @@ class Island:
         return self._compiled
 
 
-def _can_compile(inputs) -> bool:
+def can_compile(*inputs) -> bool:
+    """Whether XLA may compile what is done to such tensors, and whether it pays."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

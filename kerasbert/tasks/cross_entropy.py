@@ -10,19 +10,30 @@ from keras import ops
 from kerasbert.layers.islands import Island
 
 
-def _from_logits(logits, labels):
+def _plain(logits, labels):
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def _from_logits(logits, labels):
+    # Keras's, compiled, goes through the logits once more to find those of the labels.
+    highest = ops.max(logits, axis=-1, keepdims=True)
+    total = ops.log(ops.sum(ops.exp(logits - highest), axis=-1)) + highest[..., 0]
+    is_class = ops.logical_and(labels >= 0, labels < logits.shape[-1])
+    return ops.where(is_class, total - _at_labels(logits, labels)[..., 0], float("nan"))
+
+
+def _at_labels(logits, labels):
+    return ops.take_along_axis(logits, ops.expand_dims(labels, -1), axis=-1)
 
 
 def _gradient(upstream, loss, logits, labels):
     # The logarithm of the softmax's denominator is known from the loss: one pass, not three.
-    label_logits = ops.take_along_axis(logits, ops.expand_dims(labels, -1), axis=-1)
-    probabilities = ops.exp(logits - label_logits - ops.expand_dims(loss, -1))
+    probabilities = ops.exp(logits - _at_labels(logits, labels) - ops.expand_dims(loss, -1))
     wrong = probabilities - ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return ops.expand_dims(upstream, -1) * wrong
 
 
-_cross_entropy = Island(_from_logits, _gradient)
+_cross_entropy = Island(_from_logits, _gradient, plain=_plain)
 
 
 @keras.saving.register_keras_serializable("kerasbert")

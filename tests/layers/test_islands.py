@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kerasbert.layers import TransformerBlock, islands
 from kerasbert.layers.attention import _softmax
-from kerasbert.layers.dropout import _dropped
+from kerasbert.layers.dropout import _compiled_random_words, _dropped, _random_words
 from kerasbert.layers.initializers import ACTIVATIONS
 from kerasbert.layers.islands import Island
 from kerasbert.layers.transformer import _activation, _add_and_norm
@@ -83,13 +83,13 @@ def test_not_compiled_for_several_replicas():
     if len(devices) < 2:
         pytest.skip("one logical CPU in this process")
     with tf.distribute.MirroredStrategy([d.name for d in devices[:2]]).scope():
-        assert not islands._can_compile([tf.ones((256, 256))])
+        assert not islands.can_compile(tf.ones((256, 256)))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_training_a_block_with_and_without_islands(checkpointing, monkeypatch):
     def losses(compile_all):
-        monkeypatch.setattr(islands, "_can_compile", lambda inputs: compile_all)
+        monkeypatch.setattr(islands, "can_compile", lambda *inputs: compile_all)
         keras.utils.set_random_seed(1)
         block = TransformerBlock(2, 24, dropout=0.2, attention_dropout=0.2)
         block.gradient_checkpointing = checkpointing
@@ -102,3 +102,11 @@ def test_training_a_block_with_and_without_islands(checkpointing, monkeypatch):
     plain, compiled = losses(False), losses(True)
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
     assert len(set(map(float, plain))) == 4
+
+
+@pytest.mark.parametrize("size", [1, 6, 1000])
+def test_compiled_random_words_are_those_of_tensorflow(size):
+    seed = tf.constant([3, 2**40], "int64")
+    words = _compiled_random_words(size, seed)
+    np.testing.assert_array_equal(words, _random_words(size, seed))
+    assert words.shape == (size,)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.layers import islands
-from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.cross_entropy import CrossEntropy, accuracy, cross_entropy
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(3, 4, 50)).astype("float32")
@@ -23,7 +23,7 @@ def loss_and_gradient(loss):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_loss_is_that_of_keras(compiled, monkeypatch):
     seen = []
-    monkeypatch.setattr(islands, "_can_compile", lambda x: seen.append(x) or compiled)
+    monkeypatch.setattr(islands, "can_compile", lambda *x: seen.append(x) or compiled)
     plain = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )
@@ -32,6 +32,19 @@ def test_loss_is_that_of_keras(compiled, monkeypatch):
     ):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
     assert len(seen) == 1
+
+
+def test_compiled_loss_of_what_is_no_class(monkeypatch):
+    monkeypatch.setattr(islands, "can_compile", lambda *x: True)
+    losses = CrossEntropy(reduction="none")([0, 50, -1, 49], LOGITS[0])
+    np.testing.assert_array_equal(np.isnan(losses), [False, True, True, False])
+
+
+def test_compiled_loss_of_large_logits(monkeypatch):
+    monkeypatch.setattr(islands, "can_compile", lambda *x: True)
+    logits = np.float32([[1e4, 0.0, -1e4], [1e4, 1e4, 1e4]])
+    losses = CrossEntropy(reduction="none")([1, 2], logits)
+    np.testing.assert_allclose(losses, [1e4, np.log(3)], rtol=1e-4)
 
 
 def test_loss_can_be_saved():
