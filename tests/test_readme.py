@@ -48,6 +48,7 @@ def results(user_directory):
         words = shlex.split(re.sub(r"--steps \d+", "--steps 3", line))
         done = run([sys.executable, *words[1:]], user_directory)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert "WARNING" not in done.stderr, f"{line}\n{done.stderr}"
         found[pathlib.Path(words[1]).stem] = json.loads(done.stdout.splitlines()[-1])
     return found
 

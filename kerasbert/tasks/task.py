@@ -337,6 +337,7 @@ class Task(ExactModel):
             self._forward = tf.function(
                 only_inference()(lambda features: self(features, training=False)),
                 reduce_retracing=True,
+                autograph=False,  # it warns of a lambda that is decorated
             )
         for features in batches:
             yield tf.nest.map_structure(lambda output: output.numpy(), self._forward(features))

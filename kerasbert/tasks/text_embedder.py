@@ -345,7 +345,11 @@ class TextEmbedder(Task):
         import tensorflow as tf
 
         model = keras.Model(self.input, self._token_vectors)
-        return tf.function(lambda features: model(features, training=False), reduce_retracing=True)
+        return tf.function(
+            lambda features: model(features, training=False),
+            reduce_retracing=True,
+            autograph=False,
+        )
 
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32

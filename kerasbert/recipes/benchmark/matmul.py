@@ -21,7 +21,7 @@ def _multiply(precision: str):
 
     import tensorflow as tf
 
-    @tf.function
+    @tf.function(autograph=False)
     def product(a, b):
         return tf.matmul(a, b)
 
