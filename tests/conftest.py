@@ -8,6 +8,7 @@ import pathlib
 import random
 import string
 
+import programs
 import pytest
 
 from kerasbert import Backbone, BackboneConfig
@@ -46,6 +47,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    programs.fresh = config.getoption("--full")
     # Rewriting each of thousands of small graphs takes a fifth of the time. With --full, and in
     # whatever runs in a process of its own, graphs are what users have.
     if not config.getoption("--full"):

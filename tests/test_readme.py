@@ -4,9 +4,8 @@ import json
 import pathlib
 import re
 import shlex
-import subprocess
-import sys
 
+import programs
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -35,10 +34,6 @@ def user_directory(tmp_path_factory):
     return directory
 
 
-def run(command, directory):
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def results(user_directory):
     """The JSON that every program of the README ends with, by the program's name."""
@@ -46,7 +41,7 @@ def results(user_directory):
     found = {}
     for line in block.splitlines():
         words = shlex.split(re.sub(r"--steps \d+", "--steps 3", line))
-        done = run([sys.executable, *words[1:]], user_directory)
+        done = programs.run(words[1:], cwd=user_directory)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert "WARNING" not in done.stderr, f"{line}\n{done.stderr}"
         found[pathlib.Path(words[1]).stem] = json.loads(done.stdout.splitlines()[-1])
@@ -66,7 +61,8 @@ def test_python(results, user_directory):
     quickstart = user_directory / "runs/quickstart/pretrain"
     quickstart.mkdir(parents=True)
     (quickstart / "model").symlink_to(user_directory / results["pretrain"]["model"])
-    done = run([sys.executable, "-c", "\n".join(blocks("python"))], user_directory)
+    (user_directory / "program.py").write_text("\n".join(blocks("python")))
+    done = programs.run(["program.py"], cwd=user_directory)
     assert done.returncode == 0, done.stderr
     assert (user_directory / "saved_models/opinions/1/saved_model.pb").exists()
     assert (user_directory / "runs/tagger/model.safetensors").exists()

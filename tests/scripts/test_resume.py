@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import programs
 import pytest
+from programs import end
 from test_scripts import assert_refused, command
 
 from kerasbert import Pretrainer
@@ -39,19 +41,7 @@ def pretraining(init, corpus_dir):
 
 
 def start(name, **flags):
-    words = command(name, **flags)
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def end(process):
-    """What `subprocess.run` returns, of a process that was started before."""
-    try:
-        out, err = process.communicate(timeout=ENOUGH)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return programs.start(command(name, **flags))
 
 
 def checkpoints(output):
@@ -78,7 +68,7 @@ def outcome(output):
 
 def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path):
     training = {**pretraining, "steps": 30, "validation_every": 15}
-    words = command("pretrain", **training, validation_corpus=training["corpus"])[1:]
+    words = command("pretrain", **training, validation_corpus=training["corpus"])
     result = kill_harness(
         KillHarnessOptions(command=" ".join(words), output=str(tmp_path / "runs"), kills=1)
     )

@@ -1,10 +1,9 @@
 import json
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
+import programs
 import pytest
 
 from kerasbert.recipes.pretrain import PretrainOptions
@@ -14,13 +13,11 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 def command(name, *arguments, **flags):
     given = [f"--{flag}={value}" for flag, value in flags.items()]
-    return [sys.executable, str(SCRIPTS / f"{name}.py"), *arguments, *given]
+    return [str(SCRIPTS / f"{name}.py"), *arguments, *given]
 
 
 def run(name, *arguments, **flags):
-    return subprocess.run(
-        command(name, *arguments, **flags), capture_output=True, text=True, timeout=150
-    )
+    return programs.run(command(name, *arguments, **flags))
 
 
 def result(name, **flags):
@@ -117,10 +114,8 @@ def test_help_names_every_flag():
 def test_killed_run_leaves_no_model(chain):
     output = chain["root"] / "killed"
     flags = {"corpus": chain["paths"]["corpus"], "output": output, "steps": 100_000}
-    child = subprocess.Popen(
-        command("pretrain", **flags, batch_size=4, sequence_length=16, validation_every=5),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    child = programs.start(
+        command("pretrain", **flags, batch_size=4, sequence_length=16, validation_every=5)
     )
     try:
         metrics, end = output / "metrics.jsonl", time.monotonic() + 100

@@ -1,11 +1,10 @@
 import os
 import pathlib
 import random
-import subprocess
-import sys
 
 import keras
 import numpy as np
+import programs
 import pytest
 from scipy import special
 
@@ -523,15 +522,13 @@ def runs(tmp_path_factory):
     """What `distillation_program.py` found with 1 and 2 replicas."""
     directory = tmp_path_factory.mktemp("runs")
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTEROP_THREADS": "2"}
-    processes = {}
-    for devices in (1, 2):
-        command = [sys.executable, str(PROGRAM), str(devices), str(directory / f"{devices}.npz")]
-        processes[devices] = subprocess.Popen(
-            command, env=environment, stderr=subprocess.PIPE, text=True
-        )
+    processes = {
+        devices: programs.start([PROGRAM, devices, directory / f"{devices}.npz"], env=environment)
+        for devices in (1, 2)
+    }
     for process in processes.values():
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors[-3000:]
+        ended = programs.end(process, timeout=200)
+        assert ended.returncode == 0, ended.stderr[-3000:]
     return {devices: dict(np.load(directory / f"{devices}.npz")) for devices in processes}
 
 

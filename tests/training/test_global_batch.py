@@ -2,11 +2,10 @@ import json
 import os
 import pathlib
 import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
+import programs
 import pytest
 import tensorflow as tf
 from distributed_program import BATCH, ROWS, examples, tiny_pretrainer
@@ -31,9 +30,7 @@ def _start(mode, out, **variables):
     # One thread each: there are five processes.
     threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTER", "INTRA")}
     environment |= {"CUDA_VISIBLE_DEVICES": "-1", **threads, **variables}
-    with open(f"{out}.log", "w") as log:
-        command = [sys.executable, str(PROGRAM), mode, f"{out}.npz"]
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    return programs.start([PROGRAM, mode, f"{out}.npz"], env=environment)
 
 
 def _start_workers(directory):
@@ -61,9 +58,9 @@ def runs(tmp_path_factory, request):
     processes = _start_workers(directory)
     try:
         processes |= {mode: _start(mode, directory / mode) for mode in modes}
-        for name, process in processes.items():
-            status = process.wait(timeout=200)
-            assert status == 0, (directory / f"{name}.log").read_text()[-3000:]
+        for process in processes.values():
+            ended = programs.end(process, timeout=200)
+            assert ended.returncode == 0, ended.stderr[-3000:]
     finally:
         for process in processes.values():
             process.kill()
