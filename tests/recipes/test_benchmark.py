@@ -1,4 +1,5 @@
 import json
+import os
 import time
 
 import numpy as np
@@ -30,6 +31,20 @@ def test_sides_run_in_turn_in_processes_of_their_own(tmp_path):
     assert all(second >= 0.05 for second in times["a"].seconds)
     assert np.median(times["a"].ratios(times["b"])) > 1.5
     assert all(one.peak_memory > 1e6 for one in times.values())
+
+
+def asks_for(variable):
+    return lambda: None, os.environ.get(variable)
+
+
+def test_sides_have_their_own_environment(tmp_path):
+    variable = "KERASBERT_TEST"
+    sides = [
+        Side("a", "", asks_for, (variable,), environment={variable: "yes"}),
+        Side("b", "", asks_for, (variable,)),
+    ]
+    times = race(sides, 1, tmp_path)
+    assert [one.answer for one in times.values()] == ["yes", None]
 
 
 def test_the_fastest_setting_of_each_team_races(tmp_path):
@@ -94,6 +109,9 @@ def test_sides_with_other_tokens_are_compared_token_by_token():
         ({"suite": "sleep"}, "--suite must be one of .*'sleep'"),
         ({"suite": "pretrain", "peers": "kerashub,me"}, "--peers must be of .*'me'"),
         ({"suite": "pretrain", "rounds": 0}, "--rounds must be 1 or more, found 0"),
+        ({"suite": "pretrain", "precision": "int8"}, "--precision must be .*'int8'"),
+        ({"suite": "pretrain", "backend": "torch"}, "--backend must be .*'torch'"),
+        ({"suite": "serve", "peers": "none", "backend": "jax"}, "--backend is for"),
         ({"suite": "tokenize", "peers": "none"}, "needs --vocab and --input"),
         ({"suite": "serve", "peers": "none"}, "needs --vocab"),
         ({"suite": "finetune", "peers": "none"}, "needs one --input"),

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -29,6 +30,8 @@ PEERS = {
     "transformers": ("torch", "transformers"),
     "onnxruntime": ("onnx", "onnxruntime", "torch", "transformers"),
 }
+_PRECISIONS = ("bfloat16", "float32")
+_BACKENDS = ("tensorflow", "jax")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,12 @@ class BenchmarkOptions:
     hidden: int = option(512, help="width of the encoder")
     dropout: float = option(0.1, help="in training")
     batch_size: int = option(32, help="sequences at a time")
+    precision: str | None = option(
+        None, help="of training: bfloat16 or float32; default: what is faster, of each side"
+    )
+    backend: str = option(
+        "tensorflow", help="pretrain: Keras's backend for kerasbert and KerasHub; or jax"
+    )
     length: int = option(128, help="tokens of each sequence, or the most that a text may have")
     vocab: str | None = option(None, help="a WordPiece vocabulary; all suites with text need it")
     lowercase: bool = option(True, help="whether it is of lower-cased text")
@@ -56,6 +65,11 @@ class BenchmarkOptions:
     def others(self) -> list[str]:
         """The peers."""
         return [name for name in self.peers.split(",") if name not in ("", "none")]
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that sides may train in."""
+        return (self.precision,) if self.precision else _PRECISIONS
 
     def encoder(self, vocabulary_size: int) -> "BackboneConfig":
         """What every side trains or asks."""
@@ -85,16 +99,30 @@ class BenchmarkOptions:
                     f"--peers={peer} needs {' and '.join(missing)}; "
                     "pip install 'kerasbert[dev]' brings all peers"
                 )
+        if self.precision not in (None, *_PRECISIONS):
+            known = " or ".join(_PRECISIONS)
+            raise InputError(f"--precision must be {known}, found {self.precision!r}")
+        if self.backend not in _BACKENDS:
+            known = " or ".join(_BACKENDS)
+            raise InputError(f"--backend must be {known}, found {self.backend!r}")
+        if importlib.util.find_spec(self.backend) is None:
+            raise InputError(
+                f"--backend={self.backend} needs the package; pip install {self.backend}, "
+                f"with a GPU '{self.backend}[cuda12]'"
+            )
+        if self.backend != "tensorflow" and (self.suite != "pretrain" or self.input):
+            raise InputError("--backend is for --suite=pretrain without --input")
         if self.rounds < 1:
             raise InputError(f"--rounds must be 1 or more, found {self.rounds}")
 
 
 def benchmark(options: BenchmarkOptions) -> dict:
     """Measures one suite; returns the figures of every side and where they are written."""
-    from kerasbert.recipes.benchmark import report
+    from kerasbert.recipes.benchmark import device, report
     from kerasbert.recipes.benchmark.race import fastest, race
 
     options.check()
+    os.environ.update(device.SHARED)
     output = pathlib.Path(options.output)
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     model = store_classifier(options, examples.classes, directory)
     texts, labels = list(examples.texts["text"]), list(map(examples.classes.index, examples.labels))
     data = (str(directory), texts, labels, options.batch_size)
-    precisions = ("bfloat16", "float32")
+    precisions = options.precisions
     sides = [Side("kerasbert", p, kerasbert, (*data, p)) for p in precisions]
     if "kerashub" in options.others:
         sides += [Side("kerashub", p, kerashub, (*data, options.length, p)) for p in precisions]
@@ -80,6 +80,7 @@ def _steps(model, batches):
 
     def run():
         for _ in range(_STEPS):
-            model.train_function(iterator)
+            logs = model.train_function(iterator)
+        return float(logs["loss"])
 
     return run, None

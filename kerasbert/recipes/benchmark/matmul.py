@@ -1,5 +1,6 @@
 """How fast the machine multiplies matrices, and how much multiplying an encoder needs."""
 
+import functools
 from typing import TYPE_CHECKING
 
 from kerasbert.recipes.benchmark.race import Side
@@ -9,6 +10,8 @@ if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
 
 # Shapes (rows, inner, columns) like those of encoders; the fastest on the machine is the ceiling.
 _SHAPES = ((4096, 768, 3072), (4096, 1024, 4096), (2048, 2048, 2048), (4096, 4096, 4096))
+_SHAPES_ON_GPU = (*_SHAPES, (8192, 8192, 8192))
+_SECONDS = 0.25  # that a run takes
 
 
 def ceiling(precision: str) -> Side:
@@ -26,31 +29,31 @@ def _multiply(precision: str):
         return tf.matmul(a, b)
 
     def seconds(shape):
-        pair = matrices(shape)
-        product(*pair)
+        multiply(shape, 1)
         start = time.perf_counter()
-        for _ in range(5):
-            product(*pair)
-        return time.perf_counter() - start
+        multiply(shape, 5)
+        return (time.perf_counter() - start) / 5
 
+    @functools.cache
     def matrices(shape):
         rows, inner, columns = shape
         kinds = tf.random.normal((rows, inner)), tf.random.normal((inner, columns))
         return [tf.cast(matrix, precision) for matrix in kinds]
 
+    def multiply(shape, times):
+        for _ in range(times):
+            product(*matrices(shape))
+        tf.test.experimental.sync_devices()  # a GPU works on after a call
+
     def flops(shape):
         rows, inner, columns = shape
         return 2 * rows * inner * columns
 
-    best = max(_SHAPES, key=lambda shape: flops(shape) / seconds(shape))
-    pair = matrices(best)
-    repeats = max(1, round(1e11 / flops(best)))
-
-    def run():
-        for _ in range(repeats):
-            product(*pair)
-
-    return run, repeats * flops(best)
+    shapes = _SHAPES_ON_GPU if tf.config.list_physical_devices("GPU") else _SHAPES
+    took = {shape: seconds(shape) for shape in shapes}
+    best = max(shapes, key=lambda shape: flops(shape) / took[shape])
+    repeats = max(1, round(_SECONDS / took[best]))
+    return functools.partial(multiply, best, repeats), repeats * flops(best)
 
 
 def encoder_flops(config: "BackboneConfig", lengths) -> int:

@@ -1,5 +1,6 @@
 """One step of MLM + NSP on the same weights and the same batch."""
 
+import functools
 import pathlib
 
 import numpy as np
@@ -8,6 +9,7 @@ from kerasbert import Backbone
 from kerasbert import features as keys
 from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark import matmul, pretrain_documents, torch_sides
+from kerasbert.recipes.benchmark.device import gpu_name
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.training import POLICIES
@@ -34,16 +36,12 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     masked = round(0.15 * options.length)
     np.savez(directory / torch_sides.BATCH, **_batch(options.batch_size, options.length, masked))
 
-    precisions = ("bfloat16", "float32")
+    precisions, on_gpu = options.precisions, gpu_name() is not None
     arguments = (str(directory), options.dropout)
-    sides = [Side("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
+    sides = _keras_sides("kerasbert", kerasbert, options, arguments, try_xla=on_gpu)
     sides += [matmul.ceiling(p) for p in precisions]
     if "kerashub" in options.others:
-        for xla in (False, True):
-            sides += [
-                Side("kerashub", p + " XLA" * xla, kerashub, (*arguments, p, xla))
-                for p in precisions
-            ]
+        sides += _keras_sides("kerashub", kerashub, options, arguments, try_xla=True)
     if "transformers" in options.others:
         sides += [
             Side("transformers", p, torch_sides.pretrain, (*arguments, p)) for p in precisions
@@ -54,12 +52,29 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     return [
         Work(
             title=f"one step of {options.layers} x {options.hidden}, MLM + NSP, "
-            f"{options.batch_size} x {options.length}, dropout {options.dropout}",
+            f"{options.batch_size} x {options.length}, dropout {options.dropout}"
+            + (f", {options.backend}" if options.backend != "tensorflow" else ""),
             sides=sides,
             compare=_difference,
             tokens=tokens,
             flops=3 * forward,
         )
+    ]
+
+
+def _keras_sides(team: str, build, options, arguments: tuple, *, try_xla: bool) -> list[Side]:
+    """A team's settings; on JAX everything is compiled by XLA."""
+    settings = (False, True) if try_xla and options.backend == "tensorflow" else (False,)
+    return [
+        Side(
+            team,
+            precision + " XLA" * xla,
+            build,
+            (*arguments, precision, xla),
+            environment={"KERAS_BACKEND": options.backend},
+        )
+        for xla in settings
+        for precision in options.precisions
     ]
 
 
@@ -83,10 +98,10 @@ def _difference(ours: float, theirs: float) -> str:
 # === The sides ===
 
 
-def kerasbert(directory: str, dropout: float, precision: str):
+def kerasbert(directory: str, dropout: float, precision: str, xla: bool):
     """`Pretrainer.fit`."""
     model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision])
-    model.compile()
+    model.compile(**_compiled(xla))
     return _keras_steps(model, directory)
 
 
@@ -127,7 +142,7 @@ def kerashub(directory: str, dropout: float, precision: str, xla: bool):
             name: [keras.metrics.SparseCategoricalAccuracy()]
             for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)
         },
-        jit_compile=xla,
+        **_compiled(xla),
     )
     return _keras_steps(model, directory)
 
@@ -146,15 +161,31 @@ def _kerashub_heads(mlm_head, nsp_head) -> dict:
     return {**found, "mlm_head/bias": mlm_head._bias}
 
 
+def _compiled(xla: bool) -> dict:
+    """How Keras compiles a step; on JAX it always does."""
+    return {"jit_compile": xla} if _on_tensorflow() else {}
+
+
+def _on_tensorflow() -> bool:
+    import keras
+
+    return keras.backend.backend() == "tensorflow"
+
+
 def _keras_steps(model, directory: str):
     """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
-    import tensorflow as tf
-
     batch = torch_sides.stored_batch(directory)
     y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
+    if not _on_tensorflow():
+        answer = model.test_on_batch(batch, y, weights, return_dict=True)["loss"]
+        step = functools.partial(model.train_on_batch, batch, y, weights, return_dict=True)
+        return lambda: float(step()["loss"]), float(answer)
+    import tensorflow as tf
+
     example = tf.data.Dataset.from_tensors((batch, y, weights)).cache()
     answer = model.evaluate(example, verbose=0, return_dict=True)["loss"]
     model.make_train_function()
     batches = iter(example.repeat())
-    return lambda: model.train_function(batches), answer
+    # A GPU is still at work until somebody asks for what it computes.
+    return lambda: float(model.train_function(batches)["loss"]), answer

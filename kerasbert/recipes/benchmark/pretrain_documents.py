@@ -33,7 +33,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     model = Pretrainer(Backbone(options.encoder(tokenizer.vocabulary_size)), tokenizer=tokenizer)
     model.save_to_preset(directory / "kerasbert")
     arguments = (str(directory), options.batch_size, options.length)
-    precisions = ("bfloat16", "float32")
+    precisions = options.precisions
     sides = [Side("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
     if "kerashub" in options.others:
         model.backbone.save_to_preset(directory / "kerashub", format="kerashub")
@@ -103,4 +103,4 @@ def _steps(model, batches):
     real = float(np.mean([np.mean(mask) for mask in masks]))
     model.make_train_function()
     iterator = iter(batches)
-    return lambda: model.train_function(iterator), real
+    return lambda: float(model.train_function(iterator)["loss"]), real

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kerasbert.errors import InputError
+from kerasbert.recipes.benchmark.device import peak_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Side:
         build: called in the side's process with `arguments`; returns a function that does the work
             once, and an answer by which sides are compared, or None. Importable by name.
         arguments: can be pickled.
+        environment: variables of the side's process.
     """
 
     team: str
     setting: str
     build: Callable[..., tuple[Callable[[], Any], Any]]
     arguments: tuple = ()
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class Times:
 
     Attributes:
         seconds: of each round.
-        peak_memory: the most bytes that the process had, libraries included.
+        peak_memory: the most bytes that the process had, libraries included; on a GPU, there.
         answer: what `Side.build` said.
     """
 
@@ -138,7 +141,7 @@ def _running(side: Side, logs: pathlib.Path) -> Iterator[_Runner]:
     ours, theirs = context.Pipe()
     log = logs / f"{side.name.replace(' ', '-')}.log"
     process = context.Process(target=_serve, args=(theirs, side), daemon=True)
-    with _written_to(log):
+    with _written_to(log), _environment(side.environment):
         process.start()
     theirs.close()  # so that a process that stops is noticed
     try:
@@ -164,6 +167,18 @@ def _written_to(log: pathlib.Path) -> Iterator[None]:
         os.close(terminal)
 
 
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile have these variables."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _serve(connection, side: Side) -> None:
     run, answer = side.build(*side.arguments)
     run()  # compiles
@@ -171,17 +186,10 @@ def _serve(connection, side: Side) -> None:
     with contextlib.suppress(EOFError):  # another side stopped
         while calls := connection.recv():
             connection.send(statistics.median(_seconds(run) for _ in range(calls)))
-        connection.send(_peak_memory())
+        connection.send(peak_memory())
 
 
 def _seconds(run: Callable[[], Any]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def _peak_memory() -> int:
-    """The most bytes that this process has had; `getrusage` would count its parent's too."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024

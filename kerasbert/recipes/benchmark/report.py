@@ -5,6 +5,7 @@ import pathlib
 import platform
 import statistics
 
+from kerasbert.recipes.benchmark.device import gpu_name
 from kerasbert.recipes.benchmark.race import Times
 from kerasbert.recipes.benchmark.work import Work
 
@@ -77,7 +78,7 @@ def machine() -> dict:
     import importlib.metadata
     import os
 
-    packages = ("tensorflow", "keras", "keras-hub", "torch", "transformers", "onnxruntime")
+    packages = ("tensorflow", "jax", "keras", "keras-hub", "torch", "transformers", "onnxruntime")
     found = {}
     for package in packages:
         try:
@@ -87,6 +88,7 @@ def machine() -> dict:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "gpu": gpu_name(),
         "python": platform.python_version(),
         **found,
     }

@@ -13,22 +13,25 @@ BATCH = "batch.npz"
 
 
 def pretrain(directory: str, dropout: float, precision: str):
-    """`BertForPreTraining` in torch, with autocast for bfloat16 and the fused AdamW."""
+    """`BertForPreTraining` in torch: autocast for bfloat16, its fused attention and AdamW."""
     import torch
     from transformers import BertForPreTraining
 
-    batch = {name: torch.from_numpy(column) for name, column in stored_batch(directory).items()}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    stored = stored_batch(directory)
+    batch = {name: torch.from_numpy(column).to(device) for name, column in stored.items()}
     labels = torch.full_like(batch[keys.TOKEN_IDS], -100)
     labels.scatter_(1, batch[keys.MASK_POSITIONS].long(), batch[keys.MLM_LOGITS])
     model = BertForPreTraining.from_pretrained(
         pathlib.Path(directory) / "transformers",
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
-    )
+        attn_implementation="sdpa",
+    ).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, eps=1e-6, weight_decay=0.01, fused=True)
 
     def loss():
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             return model(
                 input_ids=batch[keys.TOKEN_IDS].long(),
                 attention_mask=batch[keys.PADDING_MASK],
@@ -42,6 +45,8 @@ def pretrain(directory: str, dropout: float, precision: str):
         loss().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     model.eval()
     with torch.no_grad():

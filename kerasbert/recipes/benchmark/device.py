@@ -1,0 +1,44 @@
+"""What a side computes on, whichever library it computes with."""
+
+import pathlib
+import sys
+
+#: Variables with which no process takes a GPU's whole memory for itself.
+SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+def gpu_name() -> str | None:
+    """What the first GPU is called; None: there is none."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else None
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had, on its GPU if it computes on one."""
+    on_gpu = _peak_memory_on_gpu()
+    return _peak_memory_of_process() if on_gpu is None else on_gpu
+
+
+def _peak_memory_on_gpu() -> int | None:
+    if "keras" not in sys.modules:
+        torch = sys.modules.get("torch")
+        return torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else None
+    if sys.modules["keras"].backend.backend() == "jax":
+        import jax
+
+        device = jax.local_devices()[0]
+        return device.memory_stats()["peak_bytes_in_use"] if device.platform == "gpu" else None
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+
+
+def _peak_memory_of_process() -> int:
+    # `getrusage` would count the parent's too.
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
