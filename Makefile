@@ -1,6 +1,8 @@
 # Two commands: `make quickstart` does the whole job on this machine, `make test` checks the project.
 PYTHON ?= python3
 BIN := .venv/bin
+# Python compiles the modules that are imported, which are few of those that are installed.
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: quickstart test lint format clean
 
@@ -19,16 +21,18 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.venv/.runtime: pyproject.toml constraints.txt
+.venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: kerasbert needs Python 3.11, 3.12 or 3.13; run make PYTHON=/path/to/it" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+
+.venv/.runtime: pyproject.toml constraints.txt | .venv/bin/pip
+	$(INSTALL) --editable .
 	@touch $@
 
-.venv/.test: .venv/.runtime
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
-	@touch $@
+.venv/.test: pyproject.toml constraints.txt | .venv/bin/pip
+	$(INSTALL) --editable '.[test]'
+	@touch .venv/.runtime $@
 
 clean:
 	rm -rf .venv runs build *.egg-info
