@@ -69,6 +69,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
     keras.utils.set_random_seed(0)
     began = time.perf_counter()
     train, held_out = (read_examples(path) for path in (given.train, given.validation))
+    classes = train.classes
     model = keras_hub.models.BertTextClassifier.from_preset(
         str(directory / START), dtype=POLICIES[PRECISION]
     )
@@ -82,7 +83,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
     )
 
     def rows(examples):
-        labels = [train.classes.index(label) for label in examples.labels]
+        labels = [classes.index(label) for label in examples.labels]
         return tf.data.Dataset.from_tensor_slices((list(examples.texts["text"]), labels))
 
     preprocess, model.preprocessor = model.preprocessor, None  # `fit` would do it once more
@@ -90,7 +91,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
     def batches(dataset):
         return dataset.batch(BATCH).map(preprocess, tf.data.AUTOTUNE).prefetch(2)
 
-    model.fit(batches(rows(train).shuffle(len(train.labels), seed=0)), epochs=1, verbose=0)
+    model.fit(batches(rows(train).shuffle(len(train.labels), seed=0)), epochs=1)
     scores = model.evaluate(batches(rows(held_out)), return_dict=True, verbose=0)
     write(directory / "kerashub.json", scores["accuracy"], began)
 
