@@ -82,7 +82,8 @@ class Embeddings(keras.layers.Layer):
         if positions == "sinusoidal":
             from keras_hub.layers import SinePositionEncoding
 
-            self.position_embedding = SinePositionEncoding(dtype=policy)
+            # In half precision, positions beyond some hundred would be the same number.
+            self.position_embedding = SinePositionEncoding(dtype="float32")
         else:
             self.position_embedding = table(
                 max_sequence_length + self._first_position, "position_embedding"
@@ -126,7 +127,7 @@ class Embeddings(keras.layers.Layer):
 
     def _positions(self, x, length, padding_mask):
         if self.positions == "sinusoidal":
-            return self.position_embedding(x)
+            return ops.cast(self.position_embedding(x), self.compute_dtype)
         if self.positions == "learned" or padding_mask is None:
             rows = ops.arange(length, dtype="int32") + self._first_position
         else:

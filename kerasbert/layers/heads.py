@@ -91,7 +91,10 @@ class MLMHead(keras.layers.Layer):
         )
         self.layer_norm.build((None, self.token_embedding.output_dim))
         self.bias = self.add_weight(
-            shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias"
+            shape=(self.token_embedding.input_dim,),
+            initializer="zeros",
+            autocast=False,  # it is added in float32
+            name="bias",
         )
         if not self.tied:
             self.table = self.add_weight(

@@ -66,6 +66,8 @@ def can_compile(*inputs) -> bool:
         all(x.shape.is_fully_defined() for x in inputs)
         and max(x.shape.num_elements() for x in inputs) >= _WORTH_COMPILING
         and tf.distribute.get_strategy().num_replicas_in_sync == 1
+        # Compiled functions compute in float32.
+        and not any(keras.backend.standardize_dtype(x.dtype) == "float64" for x in inputs)
     )
 
 

@@ -7,7 +7,7 @@ from kerasbert.errors import InputError
 
 #: Ways to make one vector of those of a text's tokens.
 TOKEN_POOLINGS = ("mean", "cls", "max")
-_LOWEST = -1e9
+_LOWEST = -6e4  # below what vectors hold, and finite in every float type
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -37,7 +37,7 @@ class PoolTokens(keras.layers.Layer):
             return vectors[:, 0]
         real = ops.cast(padding_mask, vectors.dtype)[:, :, None]
         if self.how == "max":
-            return ops.max(vectors + (1 - real) * _LOWEST, axis=1)
+            return ops.max(ops.where(real > 0, vectors, _LOWEST), axis=1)
         return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
 
     def compute_output_shape(self, vectors_shape, padding_mask_shape):

@@ -33,6 +33,12 @@ def _gradient(upstream, loss, logits, labels):
     return ops.expand_dims(upstream, -1) * wrong
 
 
+def _labels(y_true, y_pred):
+    """One for each row of logits, int32; a last axis of one, as Keras takes it, goes."""
+    y_true = ops.cast(y_true, "int32")
+    return ops.squeeze(y_true, -1) if len(y_true.shape) == len(y_pred.shape) else y_true
+
+
 _cross_entropy = Island(_from_logits, _gradient, plain=_plain)
 
 
@@ -40,13 +46,13 @@ _cross_entropy = Island(_from_logits, _gradient, plain=_plain)
 class CrossEntropy(keras.losses.Loss):
     """Keras's sparse cross-entropy of logits, compiled into one pass where that pays (`Island`).
 
-    Labels: int, (...). Logits: float, (..., classes). A label that is no class makes the loss NaN
-    where it is compiled; elsewhere TensorFlow raises.
+    Labels: int, (...) or (..., 1). Logits: float, (..., classes). A label that is no class makes
+    the loss NaN where it is compiled; elsewhere TensorFlow raises.
     """
 
     def call(self, y_true, y_pred):
         """The loss of every place."""
-        return _cross_entropy(y_pred, ops.cast(y_true, "int32"))
+        return _cross_entropy(y_pred, _labels(y_true, y_pred))
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -61,7 +67,7 @@ def is_right(y_true, y_pred):
         guesses = tf.argmax(y_pred, axis=-1, output_type="int32")
     else:
         guesses = ops.argmax(y_pred, axis=-1)
-    return ops.cast(ops.equal(ops.cast(y_true, "int32"), guesses), keras.config.floatx())
+    return ops.cast(ops.equal(_labels(y_true, y_pred), guesses), keras.config.floatx())
 
 
 def cross_entropy(name: str) -> keras.losses.Loss:

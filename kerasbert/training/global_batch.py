@@ -75,18 +75,31 @@ class GlobalMean(keras.losses.Loss):
         import tensorflow as tf
 
         losses = self.loss.call(tf.convert_to_tensor(y_true), y_pred)
-        weights = tf.ones_like(losses)
-        if sample_weight is not None:
-            weights = tf.cast(sample_weight, losses.dtype)
-            for _ in range(losses.shape.rank - weights.shape.rank):
-                weights = weights[..., tf.newaxis]
-            weights = tf.broadcast_to(weights, tf.shape(losses))
-        total = tf.reduce_sum(losses * weights)
+        weights = _weights(tf.shape(losses), losses, sample_weight)
+        return tf.reduce_sum(losses * weights), self._divisor(weights)
+
+    def divisor(self, y_true, y_pred, sample_weight=None):
+        """The second of `sums`, for which no output is computed."""
+        import tensorflow as tf
+
+        y_true = tf.convert_to_tensor(y_true)
+        call = tf.function(self.loss.call, autograph=False)
+        specs = map(tf.TensorSpec.from_tensor, (y_true, y_pred))
+        losses = call.get_concrete_function(*specs).structured_outputs
+        if y_true.shape.rank is None or y_true.shape.rank < losses.shape.rank:
+            return self.sums(y_true, y_pred, sample_weight)[1]
+        shape = tf.shape(y_true)[: losses.shape.rank]
+        return self._divisor(_weights(shape, losses, sample_weight))
+
+    def _divisor(self, weights):
+        import tensorflow as tf
+
         if self.reduction == "sum":
-            return total, tf.ones_like(total) / tf.distribute.get_strategy().num_replicas_in_sync
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            return tf.ones([], weights.dtype) / replicas
         if self.reduction == "mean_with_sample_weight":
-            return total, tf.reduce_sum(weights)
-        return total, tf.cast(tf.size(losses), total.dtype)
+            return tf.reduce_sum(weights)
+        return tf.cast(tf.size(weights), weights.dtype)
 
     def get_config(self):
         """The loss that is wrapped."""
@@ -96,6 +109,20 @@ class GlobalMean(keras.losses.Loss):
     def from_config(cls, config):
         """The inverse of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
+
+
+def _weights(shape, losses, sample_weight):
+    """The weight of each loss, of such a shape; `losses` may be a `tf.TensorSpec`."""
+    import tensorflow as tf
+
+    if sample_weight is None:
+        return tf.ones(shape, losses.dtype)
+    weights = tf.cast(sample_weight, losses.dtype)
+    if weights.shape.rank > losses.shape.rank:
+        weights = tf.squeeze(weights, -1)
+    for _ in range(losses.shape.rank - weights.shape.rank):
+        weights = weights[..., tf.newaxis]
+    return tf.broadcast_to(weights, shape)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -346,12 +373,12 @@ class _ExactSteps(keras.Model):
         """What each loss of the whole batch, of all replicas, is to be divided by."""
         import tensorflow as tf
 
-        # Of the outputs only the shapes matter, so that TensorFlow leaves computing them out.
+        # Only of what kind the outputs are matters, so TensorFlow leaves computing them out.
         outputs = self(batch.x, training=False)
         if not self._compile_loss.built:
             self._compile_loss.build(batch.y, outputs)
         weights = [
-            loss.sums(*(_at(path, part) for part in (batch.y, outputs, batch.sample_weight)))[1]
+            loss.divisor(*(_at(path, part) for part in (batch.y, outputs, batch.sample_weight)))
             for path, loss, _, _ in self._compile_loss._flat_losses
         ]
         return tf.distribute.get_replica_context().all_reduce("SUM", weights)
@@ -392,6 +419,8 @@ class _ExactSteps(keras.Model):
         strategy = self.distribute_strategy
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return super()._make_function(step_function)
+        if self.jit_compile or self.run_eagerly:
+            raise InputError("several workers can't take jit_compile or run_eagerly; leave it out")
 
         @tf.function(autograph=False)
         def one_step(iterator):

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 from keras import ops
@@ -82,15 +82,14 @@ def adamw(
         clip_norm: limit of the gradients' global norm; None: no limit.
         ema: momentum of a moving average of the weights; None: there is none.
     """
-    optimizer = AdamW(
+    return AdamW(
         learning_rate,
         weight_decay=weight_decay,
         epsilon=1e-6,
         global_clipnorm=clip_norm,
+        not_decayed=NOT_DECAYED,
         **_averaging(ema),
     )
-    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
-    return optimizer
 
 
 def lamb(
@@ -101,11 +100,13 @@ def lamb(
     ema: float | None = None,
 ) -> "LAMB":
     """LAMB for large batches; arguments as in `adamw`."""
-    optimizer = LAMB(
-        learning_rate, lamb_decay=weight_decay, global_clipnorm=clip_norm, **_averaging(ema)
+    return LAMB(
+        learning_rate,
+        lamb_decay=weight_decay,
+        global_clipnorm=clip_norm,
+        not_decayed=NOT_DECAYED,
+        **_averaging(ema),
     )
-    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
-    return optimizer
 
 
 OPTIMIZERS = {"adamw": adamw, "lamb": lamb}
@@ -135,9 +136,29 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
+class _NotDecayed:
+    """An optimizer that keeps what weight decay leaves alone in its config, as Keras does not."""
+
+    def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.not_decayed = list(not_decayed)
+        if self.not_decayed:
+            self.exclude_from_weight_decay(var_names=self.not_decayed)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "not_decayed": self.not_decayed}
+
+
 @keras.saving.register_keras_serializable("kerasbert")
-class AdamW(keras.optimizers.AdamW):
-    """Keras's AdamW; on TensorFlow it goes through a variable once where Keras does ten times."""
+class AdamW(_NotDecayed, keras.optimizers.AdamW):
+    """Keras's AdamW; on TensorFlow it goes through a variable once where Keras does ten times.
+
+    Args:
+        *args: as in Keras.
+        not_decayed: ends of the paths of variables that are not decayed.
+        **kwargs: as in Keras.
+    """
 
     def update_step(self, gradient, variable, learning_rate):
         """Changes one variable."""
@@ -163,12 +184,12 @@ class AdamW(keras.optimizers.AdamW):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class LAMB(keras.optimizers.Optimizer):
+class LAMB(_NotDecayed, keras.optimizers.Optimizer):
     """LAMB (You et al. 2020, algorithm 2), with bias correction.
 
     Unlike Keras's own, the decay is part of the update whose norm the trust ratio looks at, and
-    variables that are not decayed (see `exclude_from_weight_decay`: biases, LayerNorm) have no
-    trust ratio either, as in the authors' code.
+    variables that are not decayed (biases, LayerNorm) have no trust ratio either, as in the
+    authors' code.
 
     Args:
         learning_rate: a number or a schedule.
@@ -176,7 +197,7 @@ class LAMB(keras.optimizers.Optimizer):
         beta_1: decay of the first moment.
         beta_2: decay of the second moment.
         epsilon: added to the root of the second moment.
-        **kwargs: of Keras's optimizers.
+        **kwargs: of Keras's optimizers, and `not_decayed` as in `AdamW`.
     """
 
     def __init__(

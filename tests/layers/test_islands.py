@@ -73,6 +73,10 @@ def test_large_known_shapes_are_compiled():
     assert compiled_calls((256, 256), (256, 256))
 
 
+def test_float64_is_not():
+    assert not islands.can_compile(tf.ones((256, 256), "float64"))
+
+
 @pytest.mark.parametrize(("shape", "spec"), [((256, 256), (None, 256)), ((16, 16), (16, 16))])
 def test_unknown_and_small_shapes_are_not(shape, spec):
     assert not compiled_calls(shape, spec)

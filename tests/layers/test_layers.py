@@ -4,8 +4,10 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.layers import Embeddings, MLMHead, Pooler, SelfAttention, TransformerBlock
+from kerasbert.layers.chunks import PoolChunks
 from kerasbert.layers.initializers import activation_function
 from kerasbert.layers.normalization import LayerNorm
+from kerasbert.layers.pooling import PoolTokens
 from kerasbert.layers.tokens import tokens_at
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
@@ -189,6 +191,48 @@ def test_sinusoidal_positions_are_those_of_vaswani():
     mean, deviation = expected.mean(-1, keepdims=True), expected.std(-1, keepdims=True)
     seen = layer(IDS, SEGMENTS).numpy()[0] * deviation + mean
     np.testing.assert_allclose(seen, expected, atol=1e-5)
+
+
+def test_sinusoidal_positions_in_half_precision():
+    exact, half = (
+        Embeddings(20, 8, 512, positions="sinusoidal", dtype=dtype)
+        for dtype in ("float32", "mixed_bfloat16")
+    )
+    x = np.zeros((1, 512, 8), "float32")
+    found = half._positions(x, 512, None)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    np.testing.assert_allclose(
+        keras.ops.cast(found, "float32"), exact._positions(x, 512, None), atol=4e-3
+    )
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float32"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda dtype: PoolTokens("max", dtype=dtype)]
+    + [lambda dtype, how=how: PoolChunks(how, dtype=dtype) for how in ("max", "attention")],
+)
+def test_pooling_looks_at_what_is_real(make, dtype):
+    layer = make(dtype)
+    vectors = np.float32([[[1, -2], [-3, -4], [100, 100]]])
+    mask = np.int32([[1, 1, 0]])
+    if isinstance(layer, PoolChunks):
+        pooled = layer(vectors.reshape(3, 2), mask[:, :, None])
+        alone = layer(vectors.reshape(3, 2)[:2], mask[:, :2, None])
+    else:
+        pooled, alone = layer(vectors, mask), layer(vectors[:, :2], mask[:, :2])
+    assert np.isfinite(pooled).all()
+    np.testing.assert_array_equal(pooled, alone)
+
+
+def test_bias_of_the_vocabulary_is_not_rounded():
+    embedding = keras.layers.Embedding(5, 4, dtype="mixed_bfloat16")
+    embedding.build(None)
+    head = MLMHead(embedding, dtype="mixed_bfloat16")
+    head.build((None, None, 4))
+    head.bias.assign([0, 0, 0, 0, 1.003])
+    embedding.embeddings.assign(np.zeros((5, 4)))
+    assert float(head(np.ones((1, 1, 4)))[0, 0, 4]) == np.float32(1.003)
 
 
 def random_embeddings(**kwargs):

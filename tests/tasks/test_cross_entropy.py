@@ -65,3 +65,14 @@ def test_accuracy_is_that_of_keras():
         metric.update_state(labels, logits, WEIGHTS)
     assert 0.3 < float(plain.result()) < 1
     assert float(ours.result()) == float(plain.result())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_labels_may_have_a_last_axis(compiled, monkeypatch):
+    monkeypatch.setattr(islands, "can_compile", lambda *x: compiled)
+    labels, logits = LABELS[0], LOGITS[0]
+    loss = cross_entropy("of")
+    assert float(loss(labels[:, None], logits)) == float(loss(labels, logits))
+    metric = accuracy()
+    metric.update_state(np.argmax(logits, axis=-1)[:, None], logits)
+    assert float(metric.result()) == 1

@@ -197,6 +197,33 @@ def test_dropout_on_one_device_is_that_without_a_strategy(runs):
     assert (Dropout(0.3)(np.ones((2, 2))) == np.ones((2, 2))).numpy().all()
 
 
+@pytest.mark.parametrize("reduction", ["mean_with_sample_weight", "sum_over_batch_size"])
+def test_weight_of_a_batch_is_known_without_its_outputs(reduction):
+    loss = GlobalMean(
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+    )
+    specs = tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None, 2, 5])
+    function = tf.function(lambda y, x: loss.divisor(y, x, [1.0, 2.0, 3.0]))
+    graph = function.get_concrete_function(*specs)
+    y, x = tf.zeros([3, 2], tf.int32), tf.zeros([3, 2, 5])
+    assert graph(y, x) == loss.sums(y, x, [1.0, 2.0, 3.0])[1]
+    needed, left = set(), [graph.outputs[0].op]
+    while left:
+        op = left.pop()
+        if op not in needed:
+            needed.add(op)
+            left += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
+    assert graph.graph.inputs[1].op not in needed
+
+
+def test_weights_may_have_a_last_axis():
+    loss = GlobalMean(keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
+    data = np.float32([[0], [1]]), np.float32([[1], [3]])
+    flat, column = np.float32([1, 3]), np.float32([[1], [3]])
+    for kind in (loss.sums, loss.loss):
+        np.testing.assert_allclose(kind(*data, column), kind(*data, flat))
+
+
 # === Optimizers ===
 
 

@@ -17,23 +17,22 @@ def gpu_name() -> str | None:
 
 def peak_memory() -> int:
     """The most bytes that this process has had, on its GPU if it computes on one."""
-    on_gpu = _peak_memory_on_gpu()
-    return _peak_memory_of_process() if on_gpu is None else on_gpu
+    return _peak_memory_on_gpu() or _peak_memory_of_process()
 
 
-def _peak_memory_on_gpu() -> int | None:
+def _peak_memory_on_gpu() -> int:
     if "keras" not in sys.modules:
         torch = sys.modules.get("torch")
-        return torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else None
+        return torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
     if sys.modules["keras"].backend.backend() == "jax":
         import jax
 
         device = jax.local_devices()[0]
-        return device.memory_stats()["peak_bytes_in_use"] if device.platform == "gpu" else None
+        return device.memory_stats()["peak_bytes_in_use"] if device.platform == "gpu" else 0
     import tensorflow as tf
 
     if not tf.config.list_physical_devices("GPU"):
-        return None
+        return 0
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 

@@ -101,8 +101,10 @@ def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> 
         InputError: a side stopped; the message says where its log is.
     """
     with contextlib.ExitStack() as stack:
-        runners = {s.name: stack.enter_context(_running(s, logs)) for s in sides}
-        times = {name: Times([], 0, runner.receive()) for name, runner in runners.items()}
+        runners, times = {}, {}
+        for side in sides:  # one after the other, since some look for their fastest kernels first
+            runners[side.name] = stack.enter_context(_running(side, logs))
+            times[side.name] = Times([], 0, runners[side.name].receive())
         for _ in range(rounds):
             for name, runner in runners.items():
                 times[name].seconds.append(runner.run(calls))

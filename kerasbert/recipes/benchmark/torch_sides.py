@@ -17,7 +17,7 @@ def pretrain(directory: str, dropout: float, precision: str):
     import torch
     from transformers import BertForPreTraining
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     stored = stored_batch(directory)
     batch = {name: torch.from_numpy(column).to(device) for name, column in stored.items()}
     labels = torch.full_like(batch[keys.TOKEN_IDS], -100)
@@ -73,20 +73,23 @@ def finetune(
     """`BertForSequenceClassification`, padded to the longest text of the batch."""
     import torch
 
-    tokenizer, model = _classifier(directory)
+    device = _device()
+    tokenizer, model = _classifier(directory, device)
     optimizer = torch.optim.AdamW(model.parameters(), 5e-5, weight_decay=0.01, fused=True)
     random = np.random.default_rng(0)
 
     def run():
         for _ in range(steps):
             chosen = random.choice(len(texts), batch_size, replace=False)
-            features = _features(tokenizer, [texts[i] for i in chosen], length)
+            features = _features(tokenizer, [texts[i] for i in chosen], length).to(device)
+            right = torch.tensor([labels[i] for i in chosen], device=device)
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-                loss = model(**features, labels=torch.tensor([labels[i] for i in chosen])).loss
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = model(**features, labels=right).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+        return float(loss)
 
     model.train()
     return run, None
@@ -96,12 +99,13 @@ def serve(directory: str, texts: list[str], length: int, precision: str):
     """`BertForSequenceClassification` behind its fast tokenizer."""
     import torch
 
-    tokenizer, model = _classifier(directory)
+    device = _device()
+    tokenizer, model = _classifier(directory, device)
     model.eval().to(getattr(torch, precision))
 
     @torch.inference_mode()
     def run():
-        return model(**_features(tokenizer, texts, length)).logits
+        return model(**_features(tokenizer, texts, length).to(device)).logits.cpu()
 
     return run, torch.softmax(run().float(), -1).tolist()
 
@@ -111,7 +115,7 @@ def serve_onnx(directory: str, texts: list[str], length: int):
     import onnxruntime
     import torch
 
-    tokenizer, model = _classifier(directory)
+    tokenizer, model = _classifier(directory, "cpu")
     features = _features(tokenizer, texts, length)
     # The exporter gives names away in the order of the model's arguments.
     names = ["input_ids", "attention_mask", "token_type_ids"]
@@ -124,7 +128,11 @@ def serve_onnx(directory: str, texts: list[str], length: int):
         dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names},
         dynamo=False,
     )
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    known = onnxruntime.get_available_providers()
+    providers = [f"{name}ExecutionProvider" for name in ("CUDA", "CPU")]
+    session = onnxruntime.InferenceSession(
+        str(path), providers=[provider for provider in providers if provider in known]
+    )
 
     def run():
         features = _features(tokenizer, texts, length)
@@ -133,11 +141,22 @@ def serve_onnx(directory: str, texts: list[str], length: int):
     return run, torch.softmax(torch.from_numpy(run()), -1).tolist()
 
 
-def _classifier(directory: str):
+def _device() -> str:
+    """Where torch computes, with float32 products as TensorFlow has them there."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.set_float32_matmul_precision("high")
+    return "cuda"
+
+
+def _classifier(directory: str, device: str):
     from transformers import AutoTokenizer, BertForSequenceClassification
 
     path = pathlib.Path(directory) / "transformers"
-    return AutoTokenizer.from_pretrained(path), BertForSequenceClassification.from_pretrained(path)
+    model = BertForSequenceClassification.from_pretrained(path).to(device)
+    return AutoTokenizer.from_pretrained(path), model
 
 
 def _features(tokenizer, texts: list[str], length: int):
