@@ -217,8 +217,15 @@ def test_export(family, name, tokenizer_of, tmp_path):
     assert_same_rows(answer_rows(live), SavedModelClient(tmp_path)(**texts))
 
 
+_IN_A_FRESH_PROCESS = list(zip(TOKENIZATIONS, reversed(TASKS), strict=False))
+
+
 @pytest.mark.parametrize(
-    ("family", "name"), list(zip(TOKENIZATIONS, reversed(TASKS), strict=False))
+    ("family", "name"),
+    [
+        *_IN_A_FRESH_PROCESS[:2],
+        *(pytest.param(*pair, marks=pytest.mark.full) for pair in _IN_A_FRESH_PROCESS[2:]),
+    ],
 )
 def test_export_answers_in_a_fresh_process(family, name, tokenizer_of, tmp_path):
     build(family, name, tokenizer_of(family)).export(tmp_path / "1")

@@ -129,6 +129,7 @@ def test_a_missing_peer_is_named(monkeypatch):
         BenchmarkOptions(suite="pretrain").check()
 
 
+@pytest.mark.full  # five processes; a race and a report are tested above
 def test_tokenize(vocabulary, corpus_files, tmp_path):
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("\n".join(vocabulary) + "\n")
