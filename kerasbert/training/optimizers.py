@@ -156,7 +156,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
 
     Args:
         *args: as in Keras.
-        not_decayed: ends of the paths of variables that are not decayed.
+        not_decayed: what the paths of variables that are not decayed contain.
         **kwargs: as in Keras.
     """
 
