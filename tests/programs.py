@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
+
 #: Whether a program gets a new process.
 fresh = False
 
@@ -48,6 +50,30 @@ def end(process, timeout=150) -> subprocess.CompletedProcess:
 def run(words, *, cwd=None, env=None, timeout=150) -> subprocess.CompletedProcess:
     """Starts a program and waits."""
     return end(start(words, cwd=cwd, env=env), timeout)
+
+
+def arrays(program, directory, runs: dict, timeout=200) -> dict:
+    """What the runs of a program find, which are started at once; all end if one fails.
+
+    Args:
+        program: takes a mode, and the path of the .npz file that it writes.
+        directory: for those files.
+        runs: by name, the mode and environment variables.
+    """
+    own = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"} | {"CUDA_VISIBLE_DEVICES": "-1"}
+    files = {name: directory / f"{name}.npz" for name in runs}
+    processes = []
+    try:
+        for name, (mode, variables) in runs.items():
+            processes.append(start([program, mode, files[name]], env={**own, **variables}))
+        for process in processes:
+            ended = end(process, timeout)
+            assert ended.returncode == 0, ended.stderr[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return {name: dict(np.load(file)) for name, file in files.items()}
 
 
 class _Copy:

@@ -5,10 +5,10 @@ from keras import ops
 
 from kerasbert.errors import InputError
 from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.layers.pooling import LOWEST
 
 #: Ways to make one vector of those of a text's chunks.
 POOLINGS = ("mean", "max", "attention")
-_LOWEST = -6e4  # below what vectors hold, and finite in every float type
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -59,11 +59,11 @@ class PoolChunks(keras.layers.Layer):
         vectors = ops.reshape(vectors, (batch, chunks, vectors.shape[-1]))
         real = ops.cast(padding_mask[:, :, :1], vectors.dtype)
         if self.how == "max":
-            return _max(ops.where(real > 0, vectors, _LOWEST))[:, 0]
+            return _max(ops.where(real > 0, vectors, LOWEST))[:, 0]
         if self.how == "mean":
             return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
         scores = ops.sum(vectors * self.query, axis=-1, keepdims=True)
-        scores = ops.where(real > 0, scores, _LOWEST)
+        scores = ops.where(real > 0, scores, LOWEST)
         # A softmax; Keras's warns where texts are of one chunk.
         shares = ops.exp(scores - _max(scores))
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
@@ -81,4 +81,4 @@ class PoolChunks(keras.layers.Layer):
 
 def _max(x):
     """Over the chunks, (batch, 1, ...); also of no texts, where Keras wants to know what it is."""
-    return ops.max(x, axis=1, keepdims=True, initial=_LOWEST)
+    return ops.max(x, axis=1, keepdims=True, initial=LOWEST)

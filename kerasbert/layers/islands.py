@@ -18,9 +18,9 @@ class Island:
     """A function of tensors to a tensor that XLA compiles, and the function of its gradient.
 
     The gradient computes the function's inside again instead of keeping it, or what it needs of
-    that from the output. Where XLA would have to
-    compile anew for every batch (shapes that are not known when the graph is built), or where there
-    is no TensorFlow, or several replicas, it is not compiled.
+    that from the output. Where XLA would have to compile anew for every batch (shapes that are not
+    known when the graph is built), or where there is no TensorFlow, or several replicas, it is not
+    compiled.
 
     Args:
         function: written with `keras.ops`; its result has one dtype and shape for given inputs.

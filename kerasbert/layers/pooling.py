@@ -7,7 +7,8 @@ from kerasbert.errors import InputError
 
 #: Ways to make one vector of those of a text's tokens.
 TOKEN_POOLINGS = ("mean", "cls", "max")
-_LOWEST = -6e4  # below what vectors hold, and finite in every float type
+#: Below what vectors hold, and finite in every float type.
+LOWEST = -6e4
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -37,7 +38,7 @@ class PoolTokens(keras.layers.Layer):
             return vectors[:, 0]
         real = ops.cast(padding_mask, vectors.dtype)[:, :, None]
         if self.how == "max":
-            return ops.max(ops.where(real > 0, vectors, _LOWEST), axis=1)
+            return ops.max(ops.where(real > 0, vectors, LOWEST), axis=1)
         return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
 
     def compute_output_shape(self, vectors_shape, padding_mask_shape):

@@ -10,7 +10,6 @@ import time
 
 import programs
 import pytest
-from programs import end
 from test_scripts import assert_refused, command
 
 from kerasbert import Pretrainer
@@ -42,6 +41,10 @@ def pretraining(init, corpus_dir):
 
 def start(name, **flags):
     return programs.start(command(name, **flags))
+
+
+def end(process):
+    return programs.end(process, ENOUGH)
 
 
 def checkpoints(output):

@@ -1,4 +1,3 @@
-import os
 import pathlib
 import random
 
@@ -520,16 +519,9 @@ def test_no_labels(sentences):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """What `distillation_program.py` found with 1 and 2 replicas."""
-    directory = tmp_path_factory.mktemp("runs")
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTEROP_THREADS": "2"}
-    processes = {
-        devices: programs.start([PROGRAM, devices, directory / f"{devices}.npz"], env=environment)
-        for devices in (1, 2)
-    }
-    for process in processes.values():
-        ended = programs.end(process, timeout=200)
-        assert ended.returncode == 0, ended.stderr[-3000:]
-    return {devices: dict(np.load(directory / f"{devices}.npz")) for devices in processes}
+    threads = {"TF_NUM_INTEROP_THREADS": "2"}
+    runs = {devices: (devices, threads) for devices in (1, 2)}
+    return programs.arrays(PROGRAM, tmp_path_factory.mktemp("runs"), runs)
 
 
 @pytest.mark.full  # the step is that of any model, which test_global_batch.py spreads

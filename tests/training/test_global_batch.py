@@ -1,7 +1,5 @@
 import json
-import os
 import pathlib
-import socket
 
 import keras
 import numpy as np
@@ -19,53 +17,25 @@ from kerasbert.training.global_batch import (
     exact_updates,
     global_mean,
 )
+from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw
 
 PROGRAM = pathlib.Path(__file__).with_name("distributed_program.py")
 SHARED_OUT = ["2", pytest.param("4", marks=pytest.mark.full), "worker0", "worker1"]
 
 
-def _start(mode, out, **variables):
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
-    # One thread each: there are five processes.
-    threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTER", "INTRA")}
-    environment |= {"CUDA_VISIBLE_DEVICES": "-1", **threads, **variables}
-    return programs.start([PROGRAM, mode, f"{out}.npz"], env=environment)
-
-
-def _start_workers(directory):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return {
-        f"worker{index}": _start(
-            "worker",
-            directory / f"worker{index}",
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index in range(2)
-    }
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, request):
     """What `distributed_program.py` found with 1, 2 and 4 replicas and as two workers."""
     modes = ("1", "2", "4") if request.config.getoption("--full") else ("1", "2")
-    directory = tmp_path_factory.mktemp("runs")
-    processes = _start_workers(directory)
-    try:
-        processes |= {mode: _start(mode, directory / mode) for mode in modes}
-        for process in processes.values():
-            ended = programs.end(process, timeout=200)
-            assert ended.returncode == 0, ended.stderr[-3000:]
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.wait()
-    return {name: dict(np.load(directory / f"{name}.npz")) for name in processes}
+    # One thread each: there are five processes.
+    threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTER", "INTRA")}
+    workers = {
+        f"worker{index}": ("worker", {**threads, "TF_CONFIG": json.dumps(cluster)})
+        for index, cluster in enumerate(clusters(2))
+    }
+    alone = {mode: (mode, threads) for mode in modes}
+    return programs.arrays(PROGRAM, tmp_path_factory.mktemp("runs"), {**workers, **alone})
 
 
 # === N replicas do what one device does ===

@@ -14,6 +14,7 @@ from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.training import POLICIES
 from kerasbert.tasks import Pretrainer
+from kerasbert.training.global_batch import ON_TENSORFLOW
 
 _VOCABULARY = 30_522
 _RATE = 1e-4
@@ -163,13 +164,7 @@ def _kerashub_heads(mlm_head, nsp_head) -> dict:
 
 def _compiled(xla: bool) -> dict:
     """How Keras compiles a step; on JAX it always does."""
-    return {"jit_compile": xla} if _on_tensorflow() else {}
-
-
-def _on_tensorflow() -> bool:
-    import keras
-
-    return keras.backend.backend() == "tensorflow"
+    return {"jit_compile": xla} if ON_TENSORFLOW else {}
 
 
 def _keras_steps(model, directory: str):
@@ -177,7 +172,7 @@ def _keras_steps(model, directory: str):
     batch = torch_sides.stored_batch(directory)
     y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
-    if not _on_tensorflow():
+    if not ON_TENSORFLOW:
         answer = model.test_on_batch(batch, y, weights, return_dict=True)["loss"]
         step = functools.partial(model.train_on_batch, batch, y, weights, return_dict=True)
         return lambda: float(step()["loss"]), float(answer)
