@@ -79,16 +79,17 @@ class GlobalMean(keras.losses.Loss):
         return tf.reduce_sum(losses * weights), self._divisor(weights)
 
     def divisor(self, y_true, y_pred, sample_weight=None):
-        """The second of `sums`, for which no output is computed."""
+        """The second of `sums`; where each loss has a label, no output is computed for it."""
         import tensorflow as tf
 
         y_true = tf.convert_to_tensor(y_true)
         call = tf.function(self.loss.call, autograph=False)
         specs = map(tf.TensorSpec.from_tensor, (y_true, y_pred))
         losses = call.get_concrete_function(*specs).structured_outputs
-        if y_true.shape.rank is None or y_true.shape.rank < losses.shape.rank:
-            return self.sums(y_true, y_pred, sample_weight)[1]
-        shape = tf.shape(y_true)[: losses.shape.rank]
+        rank = losses.shape.rank
+        if y_true.shape.rank is None or y_true.shape[1:rank] != losses.shape[1:]:
+            return self.sums(y_true, y_pred, sample_weight)[1]  # labels that are not one for each
+        shape = tf.shape(y_true)[:rank]
         return self._divisor(_weights(shape, losses, sample_weight))
 
     def _divisor(self, weights):
