@@ -11,7 +11,6 @@ from kerasbert.text import vocabulary as vocabularies
 from kerasbert.text.normalization import (
     MAX_WORD_CHARACTERS,
     normalize,
-    replace_long_words,
     split_words,
 )
 from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer, strings
@@ -69,9 +68,13 @@ class WordPieceTokenizer(Tokenizer):
 
     def tokenize(self, text) -> tf.RaggedTensor:
         """Tokenizes strings (see `Tokenizer.tokenize`)."""
-        text = strings(text)
-        text = normalize(text, lowercase=self.lowercase, strip_accents=self._strip_accents)
-        return self._wordpiece.tokenize(replace_long_words(text, self._unknown_word))
+        text = normalize(
+            strings(text),
+            lowercase=self.lowercase,
+            strip_accents=self._strip_accents,
+            unknown_word=self._unknown_word,
+        )
+        return self._wordpiece.tokenize(text)
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`)."""

@@ -7,8 +7,8 @@ from kerasbert.text.normalization import normalize, replace_long_words, split_wo
 
 
 def run(text, lowercase, strip_accents):
-    result = normalize(tf.constant([text]), lowercase=lowercase, strip_accents=strip_accents)
-    return result.numpy()[0].decode()
+    settings = {"lowercase": lowercase, "strip_accents": strip_accents, "unknown_word": "?"}
+    return normalize(tf.constant([text]), **settings).numpy()[0].decode()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,16 @@ def test_against_unicodedata(first, last):
 @pytest.mark.parametrize("shape", [[], [0], [2, 2]])
 def test_shapes(shape):
     text = tf.fill(shape, "ÀB")
-    assert normalize(text, lowercase=True, strip_accents=True).shape == shape
+    found = normalize(text, lowercase=True, strip_accents=True, unknown_word="?")
+    assert found.shape == shape
+
+
+def test_plain_rows_stay_between_others():
+    long = "b" * 101
+    texts = ["À B", "A-B ~!", "", "a\tB", f"A{long[1:]} C", f"{long} À", f"C {long}", "ÅB", "Z9"]
+    expected = ["a b", "a-b ~!", "", "a b", "? c", "? a", "c ?", "ab", "z9"]
+    found = normalize(tf.constant(texts), lowercase=True, strip_accents=True, unknown_word="?")
+    assert [one.decode().strip() for one in found.numpy()] == expected
 
 
 @pytest.mark.parametrize("letter", ["a", "ß", "あ", "😀"])
