@@ -8,6 +8,7 @@ import pathlib
 import random
 import string
 
+import hypothesis
 import programs
 import pytest
 
@@ -47,10 +48,20 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    programs.fresh = config.getoption("--full")
+    full = config.getoption("--full")
+    programs.fresh = full
+    hypothesis.settings.register_profile(
+        "project",
+        max_examples=100 if full else 20,
+        derandomize=not full,
+        deadline=None,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    )
+    hypothesis.settings.load_profile("project")
     # Rewriting each of thousands of small graphs takes a fifth of the time. With --full, and in
     # whatever runs in a process of its own, graphs are what users have.
-    if not config.getoption("--full"):
+    if not full:
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -71,8 +71,9 @@ def arrays(program, directory, runs: dict, timeout=200) -> dict:
             assert ended.returncode == 0, ended.stderr[-3000:]
     finally:
         for process in processes:
-            process.kill()
-            process.wait()
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
     return {name: dict(np.load(file)) for name, file in files.items()}
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import programs
 import pytest
 
 PROGRAM = pathlib.Path(__file__).with_name("backends_program.py")
@@ -18,19 +19,15 @@ def found(tmp_path_factory):
     """What the program finds on each backend."""
     pytest.importorskip("jax")
     directory = tmp_path_factory.mktemp("backends")
-    processes = {
-        backend: subprocess.Popen(
-            [sys.executable, PROGRAM, directory / f"{backend}.npz"],
-            env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICKLY},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for backend in ("tensorflow", "jax")
-    }
-    for process in processes.values():
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    return {name: dict(np.load(directory / f"{name}.npz")) for name in processes}
+    files = {backend: directory / f"{backend}.npz" for backend in ("tensorflow", "jax")}
+    variables = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICKLY}
+    command = [sys.executable, PROGRAM, files["jax"]]  # a copy would have imported TensorFlow
+    on_jax = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+    on_tensorflow = programs.run([PROGRAM, files["tensorflow"]])
+    _, said = on_jax.communicate(timeout=300)
+    assert on_tensorflow.returncode == 0, on_tensorflow.stderr
+    assert on_jax.returncode == 0, said
+    return {name: dict(np.load(path)) for name, path in files.items()}
 
 
 def test_tensorflow_is_not_imported(found):

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasbert import InputError
@@ -235,7 +235,6 @@ VALUES = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=[
 WORDS = VALUES.filter(lambda word: word.strip() and not word.startswith(("-DOCSTART-", "\ufeff")))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.tuples(WORDS, WORDS), min_size=1), min_size=1))
 def test_round_trip(tmp_path_factory, sentences):
     path = tmp_path_factory.mktemp("columns") / "data.tsv"

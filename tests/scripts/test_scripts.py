@@ -125,5 +125,5 @@ def test_killed_run_leaves_no_model(chain):
             time.sleep(0.1)
     finally:
         child.kill()
-        assert child.wait() == -signal.SIGKILL
+        assert programs.end(child).returncode == -signal.SIGKILL
     assert not (output / "model").exists()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasbert import InputError, MultipleChoice, load
@@ -147,7 +147,6 @@ def test_export_without_choices(exported):
 strings = st.one_of(st.text(), st.binary())
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(strings, st.lists(strings, max_size=3)), min_size=1, max_size=3))
 def test_any_strings(exported, rows):
     _, client = exported

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 from sklearn import metrics
@@ -414,11 +414,6 @@ def test_export_of_numbers(exported, make):
 
 
 @pytest.mark.parametrize("problem_type", PROBLEMS)
-@settings(
-    max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 @given(texts=st.lists(st.text(max_size=60) | st.binary(max_size=30), max_size=4))
 def test_any_strings(exported, problem_type, texts):
     task, client = exported[problem_type]

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -293,7 +293,6 @@ def check(context, answers):
         assert 0 <= answer.score <= 1 + 1e-5
 
 
-@settings(deadline=None, max_examples=40, database=None, derandomize=True)
 @given(st.text(max_size=60), st.text(max_size=150))
 def test_any_strings(task, client, question, context):
     (answers,) = task.answer([question], [context], n_best=5)
@@ -303,7 +302,6 @@ def test_any_strings(task, client, question, context):
     assert row["score"] == pytest.approx(answers[0].score, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=20, database=None, derandomize=True)
 @given(st.binary(max_size=60))
 def test_any_bytes(client, context):
     (row,) = client(question=[QUESTION], context=[context])

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -334,7 +334,6 @@ def test_export(embedder, client):
     assert [dim.size for dim in output.tensor_shape.dim] == [-1, 16]
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.one_of(st.text(), st.binary()), min_size=1, max_size=4))
 def test_any_strings(embedder, client, texts):
     found = np.array([answer["embedding"] for answer in client(text=texts)])

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -212,7 +212,6 @@ def context(place, begin, end):
     return min(place - begin, end - 1 - place)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=4), st.integers(1, 9), st.data())
 def test_every_token_is_decided_where_it_has_most_context(lengths, size, data):
     stride = data.draw(st.integers(1, size))
@@ -419,7 +418,6 @@ def test_a_megabyte(client, text):
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_any_text(task, client, texts):
     words = task.split(texts)
@@ -431,7 +429,6 @@ def test_any_text(task, client, texts):
         assert row["scores"][:count] == pytest.approx([score for _, score in tags], abs=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(TEXTS | st.binary(max_size=5), max_size=40), min_size=1, max_size=4))
 def test_any_words(task, sentences):
     words = {"words": sentences}

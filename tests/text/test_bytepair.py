@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
@@ -141,7 +141,6 @@ ALPHABET = st.one_of(
 
 
 def test_random_text(pair):
-    @settings(deadline=None, max_examples=200, database=None)
     @given(st.lists(st.text(ALPHABET, max_size=60), max_size=5))
     def check(texts):
         pair.check(texts)
@@ -276,7 +275,6 @@ def test_random_bytes(tokenizer):
     signature = [tf.TensorSpec([None], tf.string)]
     tokenize = tf.function(tokenizer.tokenize_with_offsets, signature, autograph=False)
 
-    @settings(deadline=None, max_examples=50, database=None, derandomize=True)
     @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
     def check(data):
         ids, starts, ends = tokenize(tf.constant(data))

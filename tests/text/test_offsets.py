@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
@@ -86,7 +86,6 @@ def test_inside_a_graph(tokenizer):
         assert ends.to_list() == bytes_to_characters(text, eager[2]).to_list()
 
 
-@settings(deadline=None, max_examples=50, database=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1))
 def test_bytes_to_characters(texts):
     offsets = [[len(text[:i].encode()) for i in range(len(text) + 1)] for text in texts]

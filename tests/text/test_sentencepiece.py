@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -195,7 +195,6 @@ def test_random_text(albert, options):
     ours = SentencePieceTokenizer(albert, **options)
     library = Library(albert, prepare=bool(options))
 
-    @settings(deadline=None, max_examples=50, database=None)
     @given(st.lists(st.text(ALPHABET, max_size=60), min_size=1, max_size=5))
     def check(texts):
         library.check(texts, ids_of(ours, texts), ties=len(texts))

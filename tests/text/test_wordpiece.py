@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
@@ -146,7 +146,6 @@ def no_special_token(text):  # the reference takes them out before it splits
 
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_random_text(pairs, lowercase):
-    @settings(deadline=None, max_examples=50, database=None)
     @given(
         st.lists(st.text(ALPHABET, max_size=60).filter(no_special_token), min_size=1, max_size=5)
     )
@@ -207,7 +206,6 @@ def test_invalid_utf8(pairs, lowercase):
 
 
 def test_random_bytes(tokenizer):
-    @settings(deadline=None, max_examples=50, database=None, derandomize=True)
     @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
     def check(data):
         decoded = [one.decode("utf-8", "replace") for one in data]

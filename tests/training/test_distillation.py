@@ -516,16 +516,20 @@ def test_no_labels(sentences):
 # === Several devices ===
 
 
+# The step is that of any model, which test_global_batch.py spreads over devices.
+SHARED_OUT = [(1, 2), *(pytest.param(2, n, marks=pytest.mark.full) for n in (1, 2))]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, request):
     """What `distillation_program.py` found with 1 and 2 replicas."""
     threads = {"TF_NUM_INTEROP_THREADS": "2"}
-    runs = {devices: (devices, threads) for devices in (1, 2)}
+    devices = (1, 2) if request.config.getoption("--full") else (1,)
+    runs = {number: (number, threads) for number in devices}
     return programs.arrays(PROGRAM, tmp_path_factory.mktemp("runs"), runs)
 
 
-@pytest.mark.full  # the step is that of any model, which test_global_batch.py spreads
-@pytest.mark.parametrize(("devices", "pieces"), [(2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("devices", "pieces"), SHARED_OUT)
 def test_replicas_and_pieces_do_what_one_device_does(runs, devices, pieces):
     run, one = (
         {k.removeprefix(prefix): v for k, v in runs[number].items() if k.startswith(prefix)}
