@@ -128,12 +128,15 @@ class Embeddings(keras.layers.Layer):
     def _positions(self, x, length, padding_mask):
         if self.positions == "sinusoidal":
             return ops.cast(self.position_embedding(x), self.compute_dtype)
+        # A slice that is longer than the table is an error on every device; a GPU's gather would
+        # give zeros.
+        rows = length + self._first_position
+        table = ops.convert_to_tensor(self.position_embedding.embeddings, self.compute_dtype)
+        table = ops.slice(table, (0, 0), (rows, self.width))
         if self.positions == "learned" or padding_mask is None:
-            rows = ops.arange(length, dtype="int32") + self._first_position
-        else:
-            real = ops.cast(padding_mask, "int32")
-            rows = ops.cumsum(real, axis=1) * real + self.padding_id
-        return self.position_embedding(rows)
+            return table[self._first_position :]
+        real = ops.cast(padding_mask, "int32")
+        return ops.take(table, ops.cumsum(real, axis=1) * real + self.padding_id, axis=0)
 
     def _segments(self, segment_ids):
         # A product with a one-hot matrix, since the gradient of a gather from two rows by

@@ -472,6 +472,16 @@ def test_too_long_sequence():
         Embeddings(20, 8, max_sequence_length=4)(IDS, SEGMENTS)
 
 
+@pytest.mark.parametrize("positions", ["learned", "learned_offset"])
+def test_too_long_sequence_of_unknown_length(positions):
+    layer = Embeddings(20, 8, max_sequence_length=4, positions=positions)
+    run = tf.function(layer, [tf.TensorSpec([None, None], tf.int32)] * 3, autograph=False)
+    mask = np.ones_like(IDS)
+    assert run(IDS[:, :4], SEGMENTS[:, :4], mask[:, :4]).shape == (4, 4, 8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected size\[0\] in \[0, "):
+        run(IDS, SEGMENTS, mask)  # by an operation that is as strict on a GPU
+
+
 def test_dropout_works_in_training_only():
     model, x = block_model(dropout=0.5)
     np.testing.assert_array_equal(model(x).numpy(), model(x).numpy())
