@@ -44,9 +44,13 @@ _COMMON_BOUNDARIES = r" !-/:-@\[-`{-~\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\
 #: BERT gives up on words longer than this many characters and calls them unknown.
 MAX_WORD_CHARACTERS = 100
 
-# Printable ASCII without a word that may be too long.
-_LETTERS = f"[0-9A-Za-z]{{0,{MAX_WORD_CHARACTERS}}}"
-_PLAIN = rf"(?:{_LETTERS}[ !-/:-@\[-`{{-~])*{_LETTERS}"
+# Ordinary English or Chinese text, of which no character changes but for A to Z, and no word may be
+# too long: ASCII, dashes and quotation marks, ideographs and the punctuation between them.
+_LETTERS = (
+    r"[0-9A-Za-z\x{2010}-\x{2027}\x{3001}-\x{3029}\x{ff01}-\x{ff20}]"
+    f"{{0,{MAX_WORD_CHARACTERS}}}"
+)
+_PLAIN = rf"(?:{_LETTERS}[ !-/:-@\[-`{{-~\x{{4e00}}-\x{{9fff}}])*{_LETTERS}"
 
 
 def normalize(
@@ -64,8 +68,7 @@ def normalize(
         A string tensor of the same shape, with spaces as the only white space.
     """
     rows = tf.reshape(text, [-1])
-    # In two thirds of English text nothing but the case changes, and to tell them from the others
-    # takes less time than to clean them.
+    # To tell what need not be cleaned takes less time than to clean it.
     plain = tf.cast(tf.strings.regex_full_match(rows, _PLAIN), tf.int32)
     places = tf.dynamic_partition(tf.range(tf.size(rows)), plain, 2)
     others, plain_rows = tf.dynamic_partition(rows, plain, 2)

@@ -1,9 +1,16 @@
 import unicodedata
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.text.normalization import normalize, replace_long_words, split_words
+from kerasbert.text.normalization import (
+    _PLAIN,
+    _clean,
+    normalize,
+    replace_long_words,
+    split_words,
+)
 
 
 def run(text, lowercase, strip_accents):
@@ -54,6 +61,16 @@ def test_shapes(shape):
     text = tf.fill(shape, "ÀB")
     found = normalize(text, lowercase=True, strip_accents=True, unknown_word="?")
     assert found.shape == shape
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_no_plain_character_needs_cleaning(lowercase):
+    every = tf.constant([chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000])
+    plain = tf.boolean_mask(every, tf.strings.regex_full_match(every, _PLAIN))
+    assert len(plain) > 21_000
+    as_it_is = tf.strings.lower(plain) if lowercase else plain
+    cleaned = _clean(plain, lowercase=lowercase, strip_accents=lowercase)
+    np.testing.assert_array_equal(cleaned.numpy(), as_it_is.numpy())
 
 
 def test_plain_rows_stay_between_others():
