@@ -15,6 +15,7 @@ import keras
 
 from kerasbert import features as keys
 from kerasbert.errors import InputError
+from kerasbert.training.optimizers import updates
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 #: What a run counts: rows, real tokens, and places for tokens, padding included.
@@ -258,8 +259,7 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     else:
         gradients = optimizer._clip_gradients(gradients)
     # Averages begin as 0, so the first step that is not skipped sets them.
-    done = optimizer.iterations - tf.cast(optimizer.skipped_steps, optimizer.iterations.dtype)
-    first = tf.cast(done == 0, tf.float32)
+    first = tf.cast(updates(optimizer) == 0, tf.float32)
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
     rate = optimizer.learning_rate
 

@@ -116,12 +116,17 @@ def _averaging(momentum: float | None) -> dict:
     return {} if momentum is None else {"use_ema": True, "ema_momentum": momentum}
 
 
+def updates(optimizer: keras.optimizers.Optimizer):
+    """How often an optimizer has changed the weights: in all steps but those that were skipped."""
+    skipped = getattr(optimizer, "skipped_steps", 0)  # see `exact_updates`
+    return optimizer.iterations - ops.cast(skipped, optimizer.iterations.dtype)
+
+
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """While this lasts, a model's weights are their moving averages, if its optimizer has them."""
     optimizer = model.optimizer
-    steps = int(optimizer.iterations.numpy()) - int(optimizer.skipped_steps.numpy())
-    if not optimizer.use_ema or steps == 0:
+    if not optimizer.use_ema or int(updates(optimizer)) == 0:
         yield
         return
     averages = optimizer._model_variables_moving_average
@@ -168,7 +173,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
         import tensorflow as tf
 
         dtype, place = variable.dtype, self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, dtype)
+        step = tf.cast(updates(self) + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[place].value.handle,
@@ -228,7 +233,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         """Changes one variable."""
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = ops.cast(updates(self) + 1, variable.dtype)
         place = self._get_variable_index(variable)
         first, second = self._first[place], self._second[place]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))

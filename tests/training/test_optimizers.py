@@ -6,7 +6,8 @@ import pytest
 
 from kerasbert import InputError
 from kerasbert.layers import TransformerBlock
-from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb
+from kerasbert.training.global_batch import exact_updates
+from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb, updates
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,23 @@ def test_adamw_config():
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
     assert type(restored) is type(optimizer)
     assert restored.get_config() == optimizer.get_config()
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_skipped_steps_are_not_corrected_for(make):
+    """A gradient that is not finite leaves an optimizer as if there had been no such step."""
+    gradient = np.array([1.0, 3.0], "float32")
+    found = []
+    for gradients in ([gradient], [gradient * np.inf, gradient]):
+        variable = keras.Variable(np.ones(2), name="kernel")
+        optimizer = exact_updates(make(0.1))
+        optimizer.build([variable])
+        for one in gradients:
+            optimizer.apply([one], [variable])
+        found.append(variable.numpy())
+    assert int(updates(optimizer)) == 1
+    assert abs(found[0] - 1).max() > 0.01
+    np.testing.assert_array_equal(*found)
 
 
 def test_adamw_epsilon():
