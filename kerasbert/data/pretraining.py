@@ -8,6 +8,7 @@ import tensorflow as tf
 from kerasbert import features as keys
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.masking import Masking
+from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
 from kerasbert.text.packing import TextPacker
 
@@ -179,9 +180,7 @@ class PretrainingBatches:
     def dataset(self, start: int = 0, steps: int | None = None) -> tf.data.Dataset:
         """Batches from number `start` on: `steps` of them, or without end."""
         end = np.iinfo(np.int64).max if steps is None else start + steps
-        numbers = tf.data.Dataset.range(start, end)
-        batches = numbers.map(self._draw_and_mask, num_parallel_calls=2, deterministic=True)
-        return batches.prefetch(4)
+        return convert(tf.data.Dataset.range(start, end), self._draw_and_mask)
 
     def _batch(self, step: tf.Tensor) -> tuple[dict, dict, dict]:
         step_seed = tf.stack([tf.constant(self.seed, tf.int64), step])

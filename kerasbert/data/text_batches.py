@@ -180,7 +180,12 @@ def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset
 def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
     """Maps batches in parallel and ahead of time; what `function` raises comes through as it is."""
     function = tf.autograph.experimental.do_not_convert(function)
-    return batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    # There is little to tune, and an iterator's end often waits until the tuner wakes up: as long
+    # again as the iterator has run.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def split(x, y, sample_weight, fraction: float):

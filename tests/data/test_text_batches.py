@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.text_batches import batches, longest_first, rows, shuffled, split
+from kerasbert.data.text_batches import batches, convert, longest_first, rows, shuffled, split
+from kerasbert.training.strategies import sharded
 
 TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
 SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
@@ -206,3 +207,13 @@ def test_rows_of_like_length_come_together(shuffle_of_fit):
 def test_shuffled_by_seed():
     firsts = {tuple(map(tuple, orders(seed=seed, steps=4))) for seed in range(5)}
     assert len(firsts) == 5
+
+
+def test_an_iterator_ends_at_once():
+    """TensorFlow's tuner, when it is on, keeps an iterator of a second for another one."""
+    texts = rows(["a"] * 10)
+    for made in (batches(texts, batch_size=3), batches(texts, batch_size=3, shuffle=True)):
+        converted = convert(made, lambda x, y, sample_weight: x)
+        assert len(list(converted)) == 4
+        for dataset in (converted, sharded(converted), sharded(converted.cache())):
+            assert dataset.options().autotune.enabled is False

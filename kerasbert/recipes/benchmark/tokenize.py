@@ -64,11 +64,12 @@ def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
     """`WordPieceTokenizer` in a `tf.data` pipeline."""
     import tensorflow as tf
 
+    from kerasbert.data.text_batches import convert
     from kerasbert.text import WordPieceTokenizer
 
     tokenizer = WordPieceTokenizer(vocab, lowercase=lowercase)
     lines = tf.data.Dataset.from_tensor_slices(_lines(paths)).batch(_BATCH).cache()
-    batches = lines.map(tokenizer.tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    batches = convert(lines, tokenizer.tokenize)
 
     def run():
         for _ in batches:
