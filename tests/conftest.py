@@ -52,7 +52,7 @@ def pytest_configure(config):
     programs.fresh = full
     hypothesis.settings.register_profile(
         "project",
-        max_examples=100 if full else 20,
+        max_examples=200 if full else 20,
         derandomize=not full,
         deadline=None,
         database=None,

@@ -20,11 +20,17 @@ def found(tmp_path_factory):
     pytest.importorskip("jax")
     directory = tmp_path_factory.mktemp("backends")
     files = {backend: directory / f"{backend}.npz" for backend in ("tensorflow", "jax")}
-    variables = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICKLY}
+    variables = {**os.environ, "XLA_FLAGS": QUICKLY}
     command = [sys.executable, PROGRAM, files["jax"]]  # a copy would have imported TensorFlow
-    on_jax = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
-    on_tensorflow = programs.run([PROGRAM, files["tensorflow"]])
-    _, said = on_jax.communicate(timeout=300)
+    with subprocess.Popen(
+        command, env={**variables, "KERAS_BACKEND": "jax"}, stderr=subprocess.PIPE, text=True
+    ) as on_jax:
+        on_tensorflow = programs.run(
+            [PROGRAM, files["tensorflow"]],
+            env={**variables, "KERAS_BACKEND": "tensorflow"},
+            timeout=300,
+        )
+        _, said = on_jax.communicate(timeout=300)
     assert on_tensorflow.returncode == 0, on_tensorflow.stderr
     assert on_jax.returncode == 0, said
     return {name: dict(np.load(path)) for name, path in files.items()}

@@ -47,10 +47,10 @@ MAX_WORD_CHARACTERS = 100
 # Ordinary English or Chinese text, of which no character changes but for A to Z, and no word may be
 # too long: ASCII, dashes and quotation marks, ideographs and the punctuation between them.
 _LETTERS = (
-    r"[0-9A-Za-z\x{2010}-\x{2027}\x{3001}-\x{3029}\x{ff01}-\x{ff20}]"
+    r"[0-9A-Za-z\x{2010}-\x{2027}\x{3003}-\x{3029}\x{ff01}-\x{ff0b}\x{ff0d}-\x{ff20}]"
     f"{{0,{MAX_WORD_CHARACTERS}}}"
 )
-_PLAIN = rf"(?:{_LETTERS}[ !-/:-@\[-`{{-~\x{{4e00}}-\x{{9fff}}])*{_LETTERS}"
+_PLAIN = f"(?:{_LETTERS}[{_COMMON_BOUNDARIES}])*{_LETTERS}"
 
 
 def normalize(
