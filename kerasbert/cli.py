@@ -3,53 +3,74 @@
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import json
 import os
+import shutil
 import sys
 import tempfile
+import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from absl import flags
+
+from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted
 
+_HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
+_NAMES_WIDTH = 30  # of the column of `--help` that names the flags
+_WIDEST = 100
 
-def run(recipe: str) -> None:
+
+def run(recipe: str, options_class: type[declared.Options]) -> None:
     """Runs a program: flags in, the recipe's result as JSON on the last line of stdout.
 
-    The exit status is 0; 1 after one line on standard error if the input was bad; 128 and the
-    signal's number if a signal stopped it.
+    Flags are read and checked before the recipe is imported, and TensorFlow with it. The exit
+    status is 0; 1 after one line on standard error if the input was bad; 128 and the signal's
+    number if a signal stopped it.
 
     Args:
         recipe: the name of a module in `kerasbert.recipes` with a function of the same name, whose
-            parameter `options` is annotated with a dataclass of options.
+            only argument are the options.
+        options_class: the dataclass of the options; a module that imports nothing heavy has it.
     """
-    from absl import app
-
-    with _quiet_tensorflow():
-        function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
-    options_class = typing.get_type_hints(function)["options"]
-    _define_flags(options_class)
-    app.run(lambda argv: _main(argv, options_class, function), flags_parser=_parse)
+    if any(word in _HELP for word in sys.argv[1:]):
+        print(_help(options_class))
+        sys.exit(0)
+    try:
+        options = _parse(sys.argv, options_class)
+        with _quiet_imports():
+            function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
+        result = function(options)
+    except (InputError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except Interrupted as interruption:
+        sys.stderr.write(f"{interruption}\n")
+        sys.exit(128 + interruption.signal)
+    print(json.dumps(result, ensure_ascii=False))
 
 
 @contextlib.contextmanager
-def _quiet_tensorflow() -> Iterator[None]:
+def _quiet_imports() -> Iterator[None]:
     """Keeps what TensorFlow's libraries print while they are loaded off the terminal.
 
     No setting does (tensorflow issue 100442), so the file descriptor is turned away, and what was
     written is shown only if loading fails.
     """
+    from absl import logging
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # looks for accelerators, with notes of its own
             yield
+            if "tensorflow" in sys.modules:  # looks for accelerators, with notes of its own
+                sys.modules["tensorflow"].config.list_physical_devices()
         except BaseException:
             written.seek(0)
             os.write(terminal, written.read())
@@ -58,77 +79,109 @@ def _quiet_tensorflow() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
-
-
-def _define_flags(options_class: type) -> None:
-    """Defines an absl flag for every field."""
-    from absl import flags
-
-    kinds = typing.get_type_hints(options_class)
-    for field in dataclasses.fields(options_class):
-        _define(flags, field, kinds[field.name])
-
-
-def _define(flags, field: dataclasses.Field, kind) -> None:
-    arguments = field.name, _default(field), field.metadata["help"]
-    if typing.get_origin(kind) is types.UnionType:  # X | None
-        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
-    if kind is bool:
-        flags.DEFINE_bool(*arguments)
-    elif kind is int:
-        flags.DEFINE_integer(*arguments)
-    elif kind is float:
-        flags.DEFINE_float(*arguments)
-    elif kind is str:
-        flags.DEFINE_string(*arguments)
-    elif kind == list[str]:
-        flags.DEFINE_multi_string(*arguments)
-    else:
-        raise TypeError(f"no flag for {field.name}: {kind}")
-
-
-def _is_required(field: dataclasses.Field) -> bool:
-    return field.default is field.default_factory is dataclasses.MISSING
-
-
-def _default(field: dataclasses.Field):
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None if field.default is dataclasses.MISSING else field.default
-
-
-def _parse(argv: list[str]) -> list[str]:
-    from absl import flags
-
-    if any(word in ("--help", "-help", "-h", "--helpshort") for word in argv[1:]):
-        program = (sys.modules["__main__"].__doc__ or "").strip()
-        print(f"{program}\n{flags.FLAGS.module_help(__name__)}")
-        sys.exit(0)
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}; --help lists the flags\n")
-        sys.exit(1)
-
-
-def _main(argv: list[str], options_class: type, function: Callable) -> None:
-    from absl import flags, logging
-
     logging.set_verbosity(logging.WARNING)  # what TensorFlow says while it exports is no news
+
+
+# === Flags -> options ===
+
+
+def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.Options:
+    """The options that a command line gives.
+
+    Raises:
+        InputError: it has an unknown flag, a value of another kind, or lacks a required flag.
+    """
+    values = flags.FlagValues()
+    fields = dataclasses.fields(options_class)
+    kinds = typing.get_type_hints(options_class)
+    for field in fields:
+        _define(values, field, kinds[field.name])
     try:
-        if len(argv) > 1:
-            raise InputError(f"unexpected argument {argv[1]!r}; every option is a --flag")
-        fields = dataclasses.fields(options_class)
-        values = {field.name: flags.FLAGS[field.name].value for field in fields}
-        missing = [f.name for f in fields if _is_required(f) and values[f.name] is None]
-        if missing:
-            named = " and ".join(f"--{name}" for name in missing)
-            raise InputError(f"{named} must be given; --help lists the flags")
-        result = function(options_class(**values))
-    except (InputError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
-    except Interrupted as interruption:
-        sys.stderr.write(f"{interruption}\n")
-        sys.exit(128 + interruption.signal)
-    print(json.dumps(result, ensure_ascii=False))
+        rest = values(argv)
+    except flags.Error as error:
+        message = " ".join(str(error).split())
+        raise InputError(f"{message}; --help lists the flags") from None
+    if len(rest) > 1:
+        raise InputError(f"unexpected argument {rest[1]!r}; every option is a --flag")
+    given = {field.name: values[field.name].value for field in fields}
+    missing = [f.name for f in fields if declared.is_required(f) and given[f.name] is None]
+    if missing:
+        named = " and ".join(f"--{name}" for name in missing)
+        raise InputError(f"{named} must be given; --help lists the flags")
+    return options_class(**given)
+
+
+def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
+    define = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        list[str]: flags.DEFINE_multi_string,
+    }[_without_none(kind)]
+    define(field.name, declared.default(field), field.metadata["help"], flag_values=values)
+
+
+def _without_none(kind):
+    """The X of `X | None`."""
+    if typing.get_origin(kind) is types.UnionType:
+        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
+    return kind
+
+
+# === Help ===
+
+
+def _help(options_class: type[declared.Options]) -> str:
+    """What the program is for, an example, and its flags in groups, required ones first."""
+    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    kinds = typing.get_type_hints(options_class)
+    fields = _sorted_for_help(options_class)
+    required = [f"--{f.name} {_kind(kinds[f.name])}" for f in fields if declared.is_required(f)]
+    program = os.path.relpath(sys.argv[0])
+    usage = " ".join(["usage: python", program, *required, "[options]"])
+    lines = [
+        *textwrap.wrap(usage, width, subsequent_indent="    ", break_on_hyphens=False),
+        "",
+        (sys.modules["__main__"].__doc__ or "").strip(),
+    ]
+    groups = {}
+    for field in fields:
+        groups.setdefault(field.metadata["group"], []).append(field)
+    for name, members in groups.items():
+        lines += ["", f"{name or 'options'}:"]
+        for field in members:
+            lines += _described(field, kinds[field.name], width)
+    return "\n".join(lines)
+
+
+def _sorted_for_help(options_class: type[declared.Options]) -> list[dataclasses.Field]:
+    """The required ones first, then a program's own before those that it shares with others."""
+    owners = {}
+    for place, cls in enumerate(options_class.__mro__):
+        for name in inspect.get_annotations(cls):
+            owners.setdefault(name, place)
+    fields = dataclasses.fields(options_class)
+    return sorted(fields, key=lambda f: (not declared.is_required(f), owners[f.name]))
+
+
+def _described(field: dataclasses.Field, kind, width: int) -> list[str]:
+    name = f"  --[no]{field.name}" if kind is bool else f"  --{field.name} {_kind(kind)}"
+    parts = [field.metadata["help"]]
+    choices = list(field.metadata["choices"])
+    if not all(choice in parts[0] for choice in choices):
+        parts[0] += f"; one of {', '.join(choices)}"
+    if declared.is_required(field):
+        parts.append("(required)")
+    elif (default := declared.default(field)) not in (None, []):
+        shown = str(default).lower() if kind is bool else default
+        parts.append(f"(default: {shown})")
+    text = textwrap.wrap(" ".join(parts), max(20, width - _NAMES_WIDTH), break_on_hyphens=False)
+    indented = [" " * _NAMES_WIDTH + line for line in text]
+    if len(name) < _NAMES_WIDTH:
+        return [name.ljust(_NAMES_WIDTH) + text[0], *indented[1:]]
+    return [name, *indented]
+
+
+def _kind(kind) -> str:
+    return {int: "INTEGER", float: "NUMBER"}.get(_without_none(kind), "TEXT")

@@ -1,13 +1,100 @@
-"""How the options of a program are declared: as a dataclass whose fields carry their help."""
+"""How the options of a program are declared: as a dataclass whose fields carry help and limits."""
 
 import dataclasses
+import math
+from collections.abc import Iterable
+
+from kerasbert.errors import InputError
 
 
-def option(default=dataclasses.MISSING, *, help: str):
-    """A field of an options dataclass, with the text that `--help` shows.
+def option(
+    default=dataclasses.MISSING,
+    *,
+    help: str,
+    group: str = "",
+    choices: Iterable[str] = (),
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+):
+    """A field of an options dataclass, with what `--help` shows and `Options` wants of it.
 
-    Without a default the option is required.
+    Args:
+        default: what it is if it is not given. Without a default the option is required.
+        help: what it is for.
+        group: the heading that `--help` lists it under; "": the main options.
+        choices: all values that it may have.
+        least: the smallest value that it may have.
+        most: the largest value that it may have.
+        above: it must be more than this.
+        below: it must be less than this.
     """
+    metadata = {
+        "help": help,
+        "group": group,
+        "choices": choices,
+        "least": least,
+        "most": most,
+        "above": above,
+        "below": below,
+    }
     if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default), metadata={"help": help})
-    return dataclasses.field(default=default, metadata={"help": help})
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of a program, all of them fields made by `option`.
+
+    Subclasses add in `__post_init__` what holds between several options.
+
+    Raises:
+        InputError: a value that can't be.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and (wanted := _wanted(field, value)):
+                raise InputError(f"--{field.name} must be {wanted}, found {value!r}")
+
+
+def is_required(field: dataclasses.Field) -> bool:
+    """Whether an option must be given."""
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def default(field: dataclasses.Field):
+    """What an option is if it is not given; None also if it must be."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _wanted(field: dataclasses.Field, value) -> str | None:
+    """What a value should have been; None: it is right."""
+    rules = field.metadata
+    if rules["choices"] and value not in rules["choices"]:
+        return f"one of {', '.join(rules['choices'])}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    least, most, above, below = (rules[name] for name in ("least", "most", "above", "below"))
+    right = (
+        (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+    if right:
+        return None
+    if least is not None and most is not None:
+        return f"between {least} and {most}"
+    limits = [
+        least is not None and f"{least} or more",
+        most is not None and f"{most} or less",
+        above is not None and f"more than {above}",
+        below is not None and f"less than {below}",
+    ]
+    return " and ".join(limit for limit in limits if limit)

@@ -1,6 +1,11 @@
-"""Measures training, fine-tuning, tokenizing and answering beside other people's programs."""
+"""Measures training, fine-tuning, tokenizing and answering beside other people's programs.
+
+Example:
+  python scripts/benchmark.py --suite pretrain --peers kerashub,transformers --layers 4 --hidden 512
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.benchmark import BenchmarkOptions
 
 if __name__ == "__main__":
-    cli.run("benchmark")
+    cli.run("benchmark", BenchmarkOptions)

@@ -1,6 +1,12 @@
-"""Trains a small model to answer as a big one does."""
+"""Trains a small model to answer as a big one does.
+
+Example:
+  python scripts/distil.py --teacher runs/mine/finetune/model --student_layers 1 \\
+    --train train.tsv --validation dev.tsv --output runs/mine/small
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import DistilOptions
 
 if __name__ == "__main__":
-    cli.run("distil")
+    cli.run("distil", DistilOptions)

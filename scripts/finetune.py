@@ -1,6 +1,12 @@
-"""Trains a pretrained model on examples of a task."""
+"""Trains a pretrained model on examples of a task.
+
+Example:
+  python scripts/finetune.py --init runs/mine/pretrain/model --train train.tsv \\
+    --validation dev.tsv --epochs 3 --output runs/mine/finetune
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import FinetuneOptions
 
 if __name__ == "__main__":
-    cli.run("finetune")
+    cli.run("finetune", FinetuneOptions)

@@ -1,6 +1,12 @@
-"""Kills a training run again and again; compares its end with that of one left alone."""
+"""Kills a training run again and again; compares its end with that of one left alone.
+
+Example:
+  python scripts/kill_harness.py --output runs/killed --kills 20 --command \\
+    'scripts/pretrain.py --corpus runs/mine/corpus --steps 200 --checkpoint_every_steps 5'
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import KillHarnessOptions
 
 if __name__ == "__main__":
-    cli.run("kill_harness")
+    cli.run("kill_harness", KillHarnessOptions)

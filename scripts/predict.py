@@ -1,6 +1,12 @@
-"""Answers every example of a file with a model."""
+"""Answers every example of a file with a model.
+
+Example:
+  python scripts/predict.py --model runs/mine/finetune/model --input dev.tsv \\
+    --output runs/mine/answers.jsonl
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import PredictOptions
 
 if __name__ == "__main__":
-    cli.run("predict")
+    cli.run("predict", PredictOptions)

@@ -1,6 +1,12 @@
-"""Tokenizes text once into shards that pretrain.py draws from."""
+"""Tokenizes text once into shards that pretrain.py draws from.
+
+Example:
+  python scripts/prepare_corpus.py --input 'text/*.txt' --vocab runs/mine/vocab.txt \\
+    --output runs/mine/corpus
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import PrepareCorpusOptions
 
 if __name__ == "__main__":
-    cli.run("prepare_corpus")
+    cli.run("prepare_corpus", PrepareCorpusOptions)

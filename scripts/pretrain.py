@@ -1,6 +1,12 @@
-"""Pretrains a model from scratch with MLM + NSP."""
+"""Pretrains a model from scratch with MLM + NSP.
+
+Example:
+  python scripts/pretrain.py --corpus runs/mine/corpus --preset bert_tiny --steps 10000 \\
+    --learning_rate 1e-3 --output runs/mine/pretrain
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import PretrainOptions
 
 if __name__ == "__main__":
-    cli.run("pretrain")
+    cli.run("pretrain", PretrainOptions)

@@ -1,6 +1,11 @@
-"""Asks an exported SavedModel, in this process, without model code."""
+"""Asks an exported SavedModel, in this process, without model code.
+
+Example:
+  python scripts/query.py --saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import QueryOptions
 
 if __name__ == "__main__":
-    cli.run("query")
+    cli.run("query", QueryOptions)

@@ -1,6 +1,12 @@
-"""Fine-tunes every task of the README's table from one encoder, and prints the table."""
+"""Fine-tunes every task of the README's table from one encoder, and prints the table.
+
+Example:
+  python scripts/task_results.py --data data --init runs/mine/pretrain/model \\
+    --output runs/results --precision bfloat16
+"""
 
 from kerasbert import cli
+from kerasbert.recipes.options import TaskResultsOptions
 
 if __name__ == "__main__":
-    cli.run("task_results")
+    cli.run("task_results", TaskResultsOptions)

@@ -13,7 +13,7 @@ import numpy as np
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.options import option
+from kerasbert.recipes.options import BenchmarkScalingOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import clusters
@@ -22,19 +22,6 @@ from kerasbert.training.strategies import make_strategy, sharded
 
 _WARM_UP = 3
 _MASKED_SHARE = 0.15
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkScalingOptions:
-    """Options of `benchmark_scaling`."""
-
-    preset: str = option("bert_small", help="the architecture")
-    batch_size: int = option(8, help="examples a step of each worker")
-    sequence_length: int = option(128, help="tokens an example")
-    vocabulary_size: int = option(8_000, help="pieces")
-    steps: int = option(8, help="steps that are timed")
-    repeats: int = option(3, help="how often each number of workers is timed, in turns")
-    workers: int = option(2, help="the most workers; needs as many cores")
 
 
 def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:

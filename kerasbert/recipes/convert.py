@@ -1,33 +1,8 @@
 """A model in one format -> the same in another."""
 
-import dataclasses
-
 from kerasbert import checkpoints, zoo
 from kerasbert.backbone import Backbone
-from kerasbert.options import option
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertOptions:
-    """Options of `convert`."""
-
-    input: str = option(
-        help="a model directory of Google, Hugging Face, KerasHub or kerasbert; "
-        "hf://organization/name; or the name of a KerasHub preset"
-    )
-    output: str = option(help="the directory to write; must not exist")
-    format: str = option("kerasbert", help="kerasbert, hf, google or kerashub")
-    activation: str | None = option(
-        None,
-        help="write it with another activation: gelu_tanh where a format knows no other GELU "
-        "(google; kerashub's BERT), which changes the outputs a little",
-    )
-    vocabulary_size: int | None = option(
-        None, help="resize the token embeddings: old rows stay, new ones start at random"
-    )
-    max_sequence_length: int | None = option(
-        None, help="resize the positions: more of them repeat the old ones from the first on"
-    )
+from kerasbert.recipes.options import ConvertOptions
 
 
 def convert(options: ConvertOptions) -> dict:

@@ -10,45 +10,17 @@ from kerasbert import features as keys
 from kerasbert import zoo
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.epochs import EpochOptions, train_epochs
+from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job_of
+from kerasbert.recipes.options import DistilOptions
 from kerasbert.recipes.raw_examples import raw_examples
+from kerasbert.recipes.training import strategy_of
 from kerasbert.tasks import Task, TokenClassifier
-from kerasbert.training.distillation import ATTENTION, HIDDEN, Distiller, student_from
+from kerasbert.training.distillation import Distiller, student_from
 from kerasbert.training.launch import spread
 
 # What a head's own weights are like; all else about it is the teacher's.
 _OF_THE_STUDENT = ("dropout", "layers", "combine", "tied", "activation", "layer_norm_epsilon")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DistilOptions(EpochOptions):
-    """Options of `distil`."""
-
-    teacher: str = option(help="the model to learn from: RUN/model")
-    student: str | None = option(
-        None, help="the model to train: an architecture such as bert_tiny, or any model to start at"
-    )
-    student_layers: int = option(
-        0, help="instead: so many of the teacher's layers, evenly spaced, with their weights"
-    )
-    train: list[str] = option(
-        help="examples, as in finetune.py, or with --alpha=1 without labels, as in predict.py; may "
-        "be repeated"
-    )
-    temperature: float = option(2.0, help="what the logits of both are divided by")
-    alpha: float = option(
-        0.5, help="the teacher's share in what answers are learned from, the labels' is the rest"
-    )
-    hidden: str | None = option(
-        None, help=f"also learn hidden states, compared by {' or '.join(HIDDEN)}"
-    )
-    attention: str | None = option(
-        None, help=f"also learn attention, compared by {' or '.join(ATTENTION)}"
-    )
-    hidden_weight: float = option(1.0, help="how much they count, for each layer")
-    attention_weight: float = option(1.0, help="how much it counts, for each layer")
 
 
 def distil(options: DistilOptions) -> dict:
@@ -56,12 +28,9 @@ def distil(options: DistilOptions) -> dict:
 
     The model appears under `output/model` when training has ended, whole or not at all.
     """
-    options.check()
-    if bool(options.student) == bool(options.student_layers):
-        raise InputError("give either --student, a model, or --student_layers, how many it has")
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = options.make_strategy()
+    strategy = strategy_of(options)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         teacher = zoo.load_task(options.teacher, Task)

@@ -1,37 +1,13 @@
 """Epochs over the examples of files: what `finetune` and `distil` have in common."""
 
-import dataclasses
 import math
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
-from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.jobs import DataOptions, Job
-from kerasbert.recipes.training import Run, TrainingOptions, dry_run
+from kerasbert.recipes.jobs import Job
+from kerasbert.recipes.options import EpochOptions
+from kerasbert.recipes.training import Run, compile_for, dry_run
 from kerasbert.tasks import Task
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EpochOptions(TrainingOptions, DataOptions):
-    """Options of every program that trains on examples."""
-
-    validation: str | None = option(None, help="examples that are not trained on")
-    epochs: int = option(3, help="times through the examples")
-    batch_size: int = option(32, help="examples (of long texts: windows) a step")
-    sequence_length: int | None = option(
-        None, help="tokens that are read at once; default: as in the model to start from"
-    )
-    learning_rate: float = option(5e-5, help="the peak, after the warm-up")
-    dropout: float | None = option(None, help="everywhere; default: as in the model to start from")
-    validation_every: int = option(0, help="steps between two reports; 0: one after every epoch")
-    output: str = option(help="the run directory; the model is output/model")
-
-    def check(self) -> None:
-        """Raises `InputError` for a value that can't be."""
-        super().check()
-        if self.epochs < 1 or self.batch_size < 1:
-            raise InputError("--epochs and --batch_size must be 1 or more")
 
 
 def train_epochs(
@@ -59,7 +35,7 @@ def train_epochs(
         validation: what it is scored on, or None.
         title: of the curves.
         verb: what the bar says.
-        **compile_arguments: see `TrainingOptions.compile`.
+        **compile_arguments: see `compile_for`.
 
     Returns:
         What there is to say of the run: `Run.finish`, and the scores if there is `validation`; or,
@@ -68,7 +44,7 @@ def train_epochs(
     steps_per_epoch = math.ceil(len(rows) / options.batch_size)
     steps = options.epochs * steps_per_epoch
     with strategy.scope():
-        options.compile(model, options.learning_rate, steps, **compile_arguments)
+        compile_for(options, model, steps, **compile_arguments)
 
     def batches(step):
         return model.training_batches(

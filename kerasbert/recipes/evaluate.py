@@ -1,7 +1,5 @@
 """Model + data, or predictions + data -> metrics."""
 
-import dataclasses
-
 from kerasbert import zoo
 from kerasbert.data.columns import read_columns
 from kerasbert.data.corpus import Corpus
@@ -9,40 +7,14 @@ from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.data.squad import read_predictions, read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import entities, squad
-from kerasbert.options import option
-from kerasbert.recipes.jobs import DataOptions, job_of
+from kerasbert.recipes.jobs import job_of
+from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.tasks import Pretrainer, Task
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(DataOptions):
-    """Options of `evaluate`."""
-
-    model: str | None = option(None, help="the model directory, such as RUN/model")
-    predictions: str | None = option(
-        None, help="instead: answers in the format of --metric's official script"
-    )
-    no_answer: str | None = option(
-        None, help="with --predictions: SQuAD 2.0's probabilities that there is no answer"
-    )
-    metric: str | None = option(None, help="with --predictions: squad1, squad2 or seqeval")
-    data: str = option(
-        help="examples of the model's task, as in finetune.py; a corpus directory for a pretrained "
-        "model"
-    )
-    batch_size: int = option(64, help="examples at a time")
-    batches: int = option(32, help="batches of a corpus that are looked at")
-    seed: int = option(1, help="decides the masks and pairs that are drawn from a corpus")
 
 
 def evaluate(options: EvaluateOptions) -> dict:
     """Measures a model, or somebody's predictions, on data."""
-    if (options.model is None) == (options.predictions is None):
-        raise InputError("give --model, or --predictions with --metric")
     if options.predictions:
-        if options.metric not in _METRICS:
-            known = ", ".join(_METRICS)
-            raise InputError(f"--metric must be one of {known}, found {options.metric!r}")
         return {"data": options.data, **_METRICS[options.metric](options)}
     model = zoo.load_task(options.model, Task)
     model.compile()

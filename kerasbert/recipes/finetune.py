@@ -1,32 +1,15 @@
 """Pretrained model + examples of a task -> fine-tuned model."""
 
-import dataclasses
-
 import keras
 
 from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.epochs import EpochOptions, train_epochs
-from kerasbert.recipes.jobs import JOBS, Job, job
+from kerasbert.recipes.epochs import train_epochs
+from kerasbert.recipes.jobs import Job, job
+from kerasbert.recipes.options import FinetuneOptions
+from kerasbert.recipes.training import strategy_of
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(EpochOptions):
-    """Options of `finetune`."""
-
-    task: str = option("text_classification", help=f"one of {', '.join(JOBS)}")
-    init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
-    train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD's JSON")
-    label_smoothing: float = option(0.0, help="share of a label that is spread over all classes")
-    class_weight: list[str] = option(
-        [], help="CLASS=WEIGHT of a class that counts more or less than 1; may be repeated"
-    )
-    long_text: str | None = option(
-        None, help="read texts of any length in chunks, pooled by mean, max or attention"
-    )
 
 
 def finetune(options: FinetuneOptions) -> dict:
@@ -34,11 +17,10 @@ def finetune(options: FinetuneOptions) -> dict:
 
     The model appears under `output/model` when training has ended, whole or not at all.
     """
-    options.check()
     work = job(options.task)
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = options.make_strategy()
+    strategy = strategy_of(options)
     train = work.examples(options.train, options)
     validation = work.examples(options.validation, options) if options.validation else None
     if validation and work.takes("classes"):

@@ -1,6 +1,5 @@
 """A command of training, killed at random moments -> is its end bitwise that of an unharmed run?"""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -13,24 +12,11 @@ import time
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.options import option
+from kerasbert.recipes.options import KillHarnessOptions
 
 # Of a report, what a clock decides.
 _TIMES = ("seconds",)
 _SHARE_AT_START = 0.2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KillHarnessOptions:
-    """Options of `kill_harness`."""
-
-    command: str = option(
-        help="the training program and its flags but --output, such as 'scripts/pretrain.py "
-        "--corpus C --steps 200 --checkpoint_every_steps 5'"
-    )
-    output: str = option(help="a directory for both runs; must not exist")
-    kills: int = option(20, help="how often the run is killed at the least")
-    seed: int = option(0, help="decides when")
 
 
 def kill_harness(options: KillHarnessOptions) -> dict:

@@ -1,6 +1,5 @@
 """Model + file -> file of answers."""
 
-import dataclasses
 import itertools
 import json
 import os
@@ -10,28 +9,11 @@ from kerasbert import zoo
 from kerasbert.data.columns import write_columns
 from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError
-from kerasbert.options import option
 from kerasbert.recipes.jobs import Job, job_of
+from kerasbert.recipes.options import PredictOptions
 from kerasbert.recipes.raw_examples import CONLL, raw_examples
 from kerasbert.tasks import Task
 from kerasbert.training.progress import Bar
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """Options of `predict`."""
-
-    model: str = option(help="the model directory, such as RUN/model")
-    input: str = option(
-        help="texts: .txt (one a line), .tsv, .csv, .jsonl with the task's columns (text, "
-        "text_pair, words, question, context, choices); SQuAD's .json; words in columns, .conll"
-    )
-    output: str = option(
-        help=".jsonl, an object for every example; or as official scripts read it: .json of "
-        "answers, .conll of tags"
-    )
-    text_column: str | None = option(None, help="default: text, sentence, text_a or sentence1")
-    batch_size: int = option(64, help="examples at a time")
 
 
 def predict(options: PredictOptions) -> dict:

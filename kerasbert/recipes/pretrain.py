@@ -1,7 +1,5 @@
 """Corpus -> pretrained model."""
 
-import dataclasses
-
 import keras
 import numpy as np
 
@@ -10,36 +8,11 @@ from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.training import Run, TrainingOptions, dry_run
+from kerasbert.recipes.options import PretrainOptions
+from kerasbert.recipes.training import Run, compile_for, dry_run, strategy_of
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainOptions(TrainingOptions):
-    """Options of `pretrain`."""
-
-    corpus: str = option(help="the corpus directory that prepare_corpus.py wrote")
-    validation_corpus: str | None = option(
-        None, help="another corpus, of the same vocabulary, never trained on"
-    )
-    preset: str = option("bert_tiny", help="the architecture, such as bert_tiny or bert_base")
-    init: str | None = option(
-        None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
-    )
-    steps: int = option(10_000, help="training steps")
-    batch_size: int = option(64, help="examples a step, over all devices")
-    sequence_length: int = option(128, help="tokens an example")
-    learning_rate: float = option(1e-3, help="the peak, after the warm-up")
-    dropout: float = option(0.1, help="everywhere in the encoder; 0 suits short runs")
-    objective: str = option("nsp", help="nsp (next sentence) or sop (sentence order)")
-    mask_rate: float = option(0.15, help="share of the tokens that are predicted")
-    whole_word: bool = option(False, help="mask all pieces of a word together")
-    output: str = option(help="the run directory; the model is output/model")
-    validation_every: int = option(500, help="steps between two lines of metrics.jsonl")
-    validation_batches: int = option(32, help="batches of the validation corpus that are looked at")
 
 
 def pretrain(options: PretrainOptions) -> dict:
@@ -48,10 +21,9 @@ def pretrain(options: PretrainOptions) -> dict:
     The model appears under `output/model` when training has ended, whole or not at all. A run that
     was cut off goes on from its last checkpoint when it is started again.
     """
-    _check(options)
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = options.make_strategy()
+    strategy = strategy_of(options)
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
@@ -81,13 +53,6 @@ def pretrain(options: PretrainOptions) -> dict:
     if validation and report:
         result["held_out"] = _held_out(report, corpus, validation, options)
     return result
-
-
-def _check(options: PretrainOptions) -> None:
-    options.check()
-    for name in ("steps", "batch_size", "validation_every", "validation_batches"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} must be 1 or more, found {getattr(options, name)}")
 
 
 def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = None):
@@ -127,7 +92,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         model = Pretrainer(
             Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
         )
-    options.compile(model, options.learning_rate, options.steps)
+    compile_for(options, model, options.steps)
     return model
 
 

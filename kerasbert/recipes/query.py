@@ -1,21 +1,8 @@
 """SavedModel + strings -> answers."""
 
-import dataclasses
-
 from kerasbert.errors import InputError
-from kerasbert.options import option
+from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class QueryOptions:
-    """Options of `query`."""
-
-    saved_model: str = option(help="an export: its version directory, or the one above")
-    text: list[str] = option(help="a text, or a question; may be repeated")
-    text_pair: list[str] = option(
-        [], help="its second text, or the question's context; as often as text"
-    )
 
 
 def query(options: QueryOptions) -> dict:

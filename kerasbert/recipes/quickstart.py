@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import hashlib
 import json
 import pathlib
@@ -13,13 +12,20 @@ from collections.abc import Iterator
 from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.options import option
 from kerasbert.recipes import python_docs
-from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
-from kerasbert.recipes.export import ExportOptions, export
-from kerasbert.recipes.finetune import FinetuneOptions, finetune
-from kerasbert.recipes.prepare_corpus import PrepareCorpusOptions, prepare_corpus
-from kerasbert.recipes.pretrain import PretrainOptions, pretrain
+from kerasbert.recipes.build_vocab import build_vocab
+from kerasbert.recipes.export import export
+from kerasbert.recipes.finetune import finetune
+from kerasbert.recipes.options import (
+    BuildVocabOptions,
+    ExportOptions,
+    FinetuneOptions,
+    PrepareCorpusOptions,
+    PretrainOptions,
+    QuickstartOptions,
+)
+from kerasbert.recipes.prepare_corpus import prepare_corpus
+from kerasbert.recipes.pretrain import pretrain
 from kerasbert.serving.client import ask_fresh_process
 from kerasbert.tasks import Pretrainer
 
@@ -40,21 +46,6 @@ _QUESTIONS = (
     "Returns the eigenvalues of a square array along the last axis.",
 )
 _MARKER = "quickstart.json"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class QuickstartOptions:
-    """Options of `quickstart`."""
-
-    output: str = option("runs/quickstart", help="where all files go; an earlier run is replaced")
-    saved_model: str = option("saved_models/quickstart/1", help="where the export goes")
-    vocab_size: int = option(6_000, help="pieces of the vocabulary")
-    preset: str = option("bert_tiny", help="the architecture")
-    steps: int = option(2_200, help="pretraining steps")
-    batch_size: int = option(32, help="examples a pretraining step")
-    sequence_length: int = option(64, help="tokens an example")
-    epochs: int = option(2, help="epochs of fine-tuning")
-    seed: int = option(0, help="decides everything that is drawn at random")
 
 
 def quickstart(options: QuickstartOptions) -> dict:

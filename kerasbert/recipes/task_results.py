@@ -14,28 +14,16 @@ from kerasbert import files, zoo
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import squad
-from kerasbert.options import option
 from kerasbert.recipes import transformers_peer
-from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.jobs import job
+from kerasbert.recipes.options import FinetuneOptions, TaskResultsOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import QuestionAnswerer
 
 _SQUAD = "SQuAD 2 (split)"
 _HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file
 _PEER = "peer"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskResultsOptions:
-    """Options of `task_results`."""
-
-    data: str = option(help="the directory of the tasks' files, see docs/tasks.md")
-    init: str = option(help="the encoder that all start from")
-    output: str = option(help="the directory of the runs; rows that are there are not done again")
-    rows: list[str] = option([], help="some rows only; may be repeated")
-    precision: str = option("float32", help="of all trainings: float32 or bfloat16")
-    peers: bool = option(False, help="train the same with transformers, too (extra dev)")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the recipes that train have in common: options, optimizer, where they compute and keep."""
+"""What the recipes that train have in common: optimizer, where they compute and keep."""
 
 import dataclasses
 import math
@@ -7,153 +7,46 @@ import sys
 import time
 
 from kerasbert.errors import InputError
-from kerasbert.options import option
+from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
-from kerasbert.training.optimizers import DECAYS, OPTIMIZERS, Warmup, averaged_weights
+from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
 from kerasbert.training.progress import TrainingBar
 from kerasbert.training.run_directory import ReportMetrics, RunDirectory
 from kerasbert.training.strategies import is_chief, make_strategy, sharded
 
-#: Options that may differ between a run and the one that goes on from its checkpoints.
-_NOT_OF_THE_RUN = (
-    "output",
-    "strategy",
-    "num_virtual_devices",
-    "workers",
-    "checkpoint_every_steps",
-    "checkpoint_every_minutes",
-    "keep_checkpoints",
-    "dry_run",
-)
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _DRY_STEPS = 5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """Options of every program that trains."""
+def strategy_of(options: TrainingOptions):
+    """Where a run computes."""
+    if options.deterministic:
+        import tensorflow as tf
 
-    optimizer: str = option("adamw", help=f"{' or '.join(OPTIMIZERS)}")
-    warmup: float = option(0.1, help="share of the steps in which the learning rate rises")
-    decay: str = option("linear", help=f"how the learning rate falls then: {', '.join(DECAYS)}")
-    weight_decay: float = option(0.01, help="of all but biases and LayerNorm")
-    clip_norm: float = option(1.0, help="limit of the gradient's norm over the global batch")
-    layer_decay: float | None = option(
-        None,
-        help="every layer learns at so many times the rate of the one above; default: all alike",
-    )
-    freeze_layers: int = option(0, help="embeddings and so many layers from the bottom stay")
-    freeze: list[str] = option(
-        [],
-        help="weights that stay, by the beginning of their path, such as layer_0; may be repeated",
-    )
-    ema: float | None = option(
-        None, help="validate and save a moving average of the weights, of this momentum"
-    )
-    accumulation_steps: int = option(
-        1, help="cut a batch into so many pieces, computed one after the other, to save memory"
-    )
-    gradient_checkpointing: bool = option(
-        False, help="compute activations again for the gradient, to save memory"
-    )
-    precision: str = option(
-        "float32",
-        help="of computing, not of weights: float32, bfloat16, or float16 (scales the loss)",
-    )
-    steps_per_execution: int = option(1, help="steps between two looks at what happens")
-    deterministic: bool = option(
-        False, help="repeatable to the bit on GPUs too, but slower; on a CPU it is so anyway"
-    )
-    monitor: str | None = option(
-        None, help="keep the model with the best such metric (val_accuracy, say), not the last"
-    )
-    patience: int = option(
-        0, help="with --monitor: stop after so many reports without a better one"
-    )
-    dry_run: bool = option(
-        False, help="write nothing: show the model, a batch and how long the run would take"
-    )
-    seed: int = option(0, help="decides new weights, order and everything drawn at random")
-    strategy: str = option(
-        "none", help="none (one device), mirrored (all GPUs), multiworker (TF_CONFIG) or tpu"
-    )
-    num_virtual_devices: int = option(0, help="cut the CPU into so many, to try mirrored out")
-    workers: int = option(1, help="so many multiworker processes on this machine")
-    checkpoint_every_steps: int = option(0, help="0: not because of steps")
-    checkpoint_every_minutes: float = option(10.0, help="0: not because of time")
-    keep_checkpoints: int = option(3, help="how many of the newest stay")
+        tf.config.experimental.enable_op_determinism()
+    return make_strategy(options.strategy, options.num_virtual_devices)
 
-    @property
-    def settings(self) -> dict:
-        """The options that a run must be gone on with."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_OF_THE_RUN}
 
-    @property
-    def dtype(self) -> str:
-        """The Keras dtype policy of `precision`."""
-        return POLICIES[self.precision]
-
-    def check(self) -> None:
-        """Raises `InputError` for a value that can't be."""
-        for name, known in (("optimizer", OPTIMIZERS), ("precision", POLICIES)):
-            if getattr(self, name) not in known:
-                found = getattr(self, name)
-                raise InputError(f"--{name} must be one of {', '.join(known)}, found {found!r}")
-        if self.decay not in DECAYS:
-            raise InputError(f"--decay must be one of {', '.join(DECAYS)}, found {self.decay!r}")
-        if not 0 <= self.warmup <= 1:
-            raise InputError(f"--warmup must be between 0 and 1, found {self.warmup}")
-        at_least = {"workers": 1, "accumulation_steps": 1, "steps_per_execution": 1}
-        at_least |= dict.fromkeys(("num_virtual_devices", "patience", "freeze_layers"), 0)
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(f"--{name} must be {least} or more, found {getattr(self, name)}")
-        for name in ("ema", "layer_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
-                raise InputError(f"--{name} must be between 0 and 1, found {value}")
-        if self.patience and not self.monitor:
-            raise InputError("--patience needs --monitor, the metric to be patient with")
-
-    def make_strategy(self):
-        """Where the run computes."""
-        if self.deterministic:
-            import tensorflow as tf
-
-            tf.config.experimental.enable_op_determinism()
-        return make_strategy(self.strategy, self.num_virtual_devices)
-
-    def compile(self, model, learning_rate: float, steps: int, **kwargs) -> None:
-        """Compiles a task for a run of so many steps; in the scope of its strategy."""
-        model.freeze(self.freeze_layers, self.freeze)
-        model.backbone.gradient_checkpointing = self.gradient_checkpointing
-        schedule = Warmup(learning_rate, steps, round(self.warmup * steps), self.decay)
-        optimizer = OPTIMIZERS[self.optimizer](
-            schedule,
-            weight_decay=self.weight_decay,
-            clip_norm=self.clip_norm or None,
-            ema=self.ema,
-        )
-        model.compile(
-            optimizer,
-            layer_decay=self.layer_decay,
-            accumulation_steps=self.accumulation_steps,
-            steps_per_execution=self.steps_per_execution,
-            **kwargs,
-        )
-
-    def make_checkpoints(self, directory) -> Checkpoints:
-        """The checkpoints of a run directory."""
-        return Checkpoints(
-            directory,
-            self.checkpoint_every_steps,
-            self.checkpoint_every_minutes,
-            self.keep_checkpoints,
-            settings=self.settings,
-            say=say,
-        )
+def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
+    """Compiles a task for a run of so many steps; in the scope of its strategy."""
+    model.freeze(options.freeze_layers, options.freeze)
+    model.backbone.gradient_checkpointing = options.gradient_checkpointing
+    warmup = round(options.warmup * steps)
+    schedule = Warmup(options.learning_rate, steps, warmup, options.decay)
+    optimizer = OPTIMIZERS[options.optimizer](
+        schedule,
+        weight_decay=options.weight_decay,
+        clip_norm=options.clip_norm or None,
+        ema=options.ema,
+    )
+    model.compile(
+        optimizer,
+        layer_decay=options.layer_decay,
+        accumulation_steps=options.accumulation_steps,
+        steps_per_execution=options.steps_per_execution,
+        **kwargs,
+    )
 
 
 def say(line: str) -> None:
@@ -175,7 +68,14 @@ class Run:
     def __init__(self, options: TrainingOptions, strategy):
         self.is_chief = is_chief(strategy)
         path = pathlib.Path(options.output)
-        self.checkpoints = options.make_checkpoints(path / "checkpoints")
+        self.checkpoints = Checkpoints(
+            path / "checkpoints",
+            options.checkpoint_every_steps,
+            options.checkpoint_every_minutes,
+            options.keep_checkpoints,
+            settings=options.settings,
+            say=say,
+        )
         self.stored = None if (path / "model").exists() else self.checkpoints.newest()
         self.directory = RunDirectory(
             path,

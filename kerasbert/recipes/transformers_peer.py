@@ -14,8 +14,9 @@ import sys
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.recipes import transformers_trainer
-from kerasbert.recipes.finetune import FinetuneOptions, build
+from kerasbert.recipes.finetune import build
 from kerasbert.recipes.jobs import job
+from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.training.optimizers import Warmup
 
 MODELS = {

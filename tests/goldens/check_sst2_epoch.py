@@ -63,7 +63,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
 
     from kerasbert.data.examples import read_examples
     from kerasbert.recipes.benchmark import kerashub as their
-    from kerasbert.recipes.training import POLICIES
+    from kerasbert.recipes.options import POLICIES
     from kerasbert.training.optimizers import Warmup
 
     keras.utils.set_random_seed(0)

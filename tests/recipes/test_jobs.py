@@ -192,7 +192,7 @@ def labelled(init, directory, **changes):
         ({"task": "masked_lm", "class_weight": ["a=1"]}, "--class_weight: masked_lm has no such"),
         ({"task": "masked_lm", "long_text": "mean"}, "--long_text: masked_lm has no such thing"),
         ({"patience": 1}, "--patience needs --monitor"),
-        ({"ema": 1.5}, "--ema must be between 0 and 1"),
+        ({"ema": 1.5}, "--ema must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
         ({"steps_per_execution": 3}, "--steps_per_execution=3 must divide"),
         ({"monitor": "val_f1"}, "there is no metric 'val_f1' to monitor"),

@@ -65,7 +65,7 @@ def test_distil(files):
         ({}, "give either --student, a model, or --student_layers"),
         ({"student_layers": 1, "student": "bert_tiny"}, "give either --student"),
         ({"student_layers": 3}, r"num_layers must be in \[1, 2\], found 3"),
-        ({"student_layers": 1, "alpha": 2.0}, "alpha must be in"),
+        ({"student_layers": 1, "alpha": 2.0}, "--alpha must be between 0 and 1"),
     ],
 )
 def test_refused(files, tmp_path, more, message):

@@ -6,8 +6,6 @@ import time
 import programs
 import pytest
 
-from kerasbert.recipes.pretrain import PretrainOptions
-
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
@@ -95,19 +93,6 @@ def test_missing_file(tmp_path):
 def test_finished_run(chain):
     child = run("pretrain", corpus=chain["paths"]["corpus"], output=chain["paths"]["run"])
     assert_refused(child, "that run has ended")
-
-
-def test_unknown_flag():
-    assert_refused(run("pretrain", colour="red"), "Unknown command line flag 'colour'")
-
-
-def test_help_names_every_flag():
-    child = run("pretrain", "--help")
-    assert (child.returncode, child.stderr) == (0, "")
-    shown = " ".join(child.stdout.split())
-    for name, field in PretrainOptions.__dataclass_fields__.items():
-        assert f"--{name}:" in shown or f"--[no]{name}:" in shown
-        assert " ".join(field.metadata["help"].split()) in shown
 
 
 @pytest.mark.full

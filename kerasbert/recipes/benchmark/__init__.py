@@ -11,7 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
-from kerasbert.options import option
+from kerasbert.options import Options, option
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
     from kerasbert.config import BackboneConfig
@@ -35,7 +35,7 @@ _BACKENDS = ("tensorflow", "jax")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions:
+class BenchmarkOptions(Options):
     """Options of `benchmark`."""
 
     suite: str = option(help=f"one of {', '.join(SUITES)}")

@@ -12,7 +12,7 @@ from kerasbert.recipes.benchmark import torch_sides
 from kerasbert.recipes.benchmark.classify import store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
-from kerasbert.recipes.training import POLICIES
+from kerasbert.recipes.options import POLICIES
 
 _STEPS = 10
 _RATE = 5e-5

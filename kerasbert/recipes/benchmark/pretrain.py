@@ -12,7 +12,7 @@ from kerasbert.recipes.benchmark import matmul, pretrain_documents, torch_sides
 from kerasbert.recipes.benchmark.device import gpu_name
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
-from kerasbert.recipes.training import POLICIES
+from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.global_batch import ON_TENSORFLOW
 

@@ -14,7 +14,7 @@ from kerasbert.errors import InputError
 from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
-from kerasbert.recipes.training import POLICIES
+from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
 from kerasbert.text import WordPieceTokenizer
 

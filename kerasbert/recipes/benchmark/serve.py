@@ -11,7 +11,7 @@ from kerasbert.recipes.benchmark import torch_sides
 from kerasbert.recipes.benchmark.classify import store_classifier
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
-from kerasbert.recipes.export import PRECISIONS
+from kerasbert.recipes.options import EXPORT_PRECISIONS
 
 _CALLS = 15  # of a text alone; a round's figure is their median
 
@@ -19,7 +19,7 @@ _CALLS = 15  # of a text alone; a round's figure is their median
 def suite(options, directory: pathlib.Path) -> list[Work]:
     """One text of 20 and of 100 words, and 32 of 5 to 100."""
     model = store_classifier(options, ["no", "yes"], directory)
-    for precision in PRECISIONS:
+    for precision in EXPORT_PRECISIONS:
         exported = TextClassifier.from_preset(directory / "kerasbert", dtype=precision)
         exported.export(directory / f"export_{precision}", check=False)
     random = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
         arguments = (where, batch, options.length)
         sides = [
             Side("kerasbert", precision, kerasbert, (where, batch, precision))
-            for precision in reversed(PRECISIONS)
+            for precision in reversed(EXPORT_PRECISIONS)
         ]
         if "kerashub" in options.others:
             sides.append(Side("kerashub", "float32", kerashub, arguments))
