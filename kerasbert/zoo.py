@@ -40,6 +40,9 @@ def list_presets() -> list[str]:
 def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task | Backbone:
     """Loads whatever is in a directory, as what it was saved as.
 
+    Nothing of what it returns is new: a head that is not whole, or that `overrides` would replace,
+    is refused.
+
     Args:
         directory: as in `Backbone.from_preset`.
         **overrides: passed to the class's `from_preset`.
@@ -54,7 +57,13 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
             f"{preset.directory}: holds a {name}, which is no task of its own here; load what you "
             f"need of it with the from_preset of Backbone or {', '.join(TASKS)}"
         )
-    return (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
+    model = (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
+    if new := getattr(model, "new_weights", ()):
+        raise InputError(
+            f"{preset.source}: holds no {', '.join(new)} of such a {name}; {name}.from_preset "
+            "makes them new, Backbone.from_preset loads the encoder alone"
+        )
+    return model
 
 
 def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> Task:

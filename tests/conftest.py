@@ -124,8 +124,8 @@ def tiny_backbone():
 
     def make(tokenizer, **change):
         random.seed(0)  # Keras draws the seeds of its initializers from it
-        size = tokenizer.vocabulary_size
-        return Backbone(BackboneConfig(vocabulary_size=size, **{**facts, **change}))
+        size = {"vocabulary_size": tokenizer.vocabulary_size}
+        return Backbone(BackboneConfig(**{**size, **facts, **change}))
 
     return make
 

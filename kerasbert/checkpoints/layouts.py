@@ -63,9 +63,17 @@ def _by_name(names: Mapping[str, str]):
 
 
 def _read_labels(value, config):
-    if value is None:
-        return [f"LABEL_{i}" for i in range(int(config.get("_num_labels") or 2))]
-    return [value[key] for key in sorted(value, key=int)]
+    if value is None:  # files of 2019 have the number, under one name or the other
+        count = config.get("num_labels") or config.get("_num_labels") or 2
+        return [f"LABEL_{i}" for i in range(int(count))]
+    by_index = {int(key): label for key, label in value.items()}
+    if sorted(by_index) != list(range(len(by_index))):
+        raise InputError(f"must name the classes 0 to {len(by_index) - 1}")
+    # transformers writes what a dataset has for a label: integers, say.
+    labels = [by_index[index] for index in range(len(by_index))]
+    if not all(isinstance(label, str | int | float) for label in labels):
+        raise InputError("a label must be a string or a number")
+    return [str(label) for label in labels]
 
 
 def _read_problem_type(value, config):

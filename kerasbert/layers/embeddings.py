@@ -15,7 +15,8 @@ class Embeddings(keras.layers.Layer):
     """Sums token, position and segment embeddings, normalizes, drops out (BERT, §3, figure 2).
 
     Call: `(token_ids, segment_ids, padding_mask)`, int32, all (batch, sequence) -> (batch,
-    sequence, hidden). Only "learned_offset" positions look at `padding_mask`; absent means ones.
+    sequence, hidden). Absent segment ids mean zeros, and so do all where the table has one row.
+    Only "learned_offset" positions look at `padding_mask`; absent means ones.
 
     Args:
         vocabulary_size: rows of the token table.
@@ -118,7 +119,7 @@ class Embeddings(keras.layers.Layer):
             )
         x = self.token_embedding(token_ids)
         x = x + self._positions(x, length, padding_mask)
-        if self.segment_embedding and segment_ids is not None:
+        if self.segment_embedding:
             x = x + self._segments(segment_ids)
         if self.task_type_embedding:
             x = x + self.task_type_embedding(ops.full((1, 1), self.task_type, dtype="int32"))
@@ -139,10 +140,13 @@ class Embeddings(keras.layers.Layer):
         return ops.take(table, ops.cumsum(real, axis=1) * real + self.padding_id, axis=0)
 
     def _segments(self, segment_ids):
+        table = ops.cast(self.segment_embedding.embeddings, self.compute_dtype)
+        if segment_ids is None or self.num_segments == 1:
+            return table[:1]  # both texts of a pair are in the only segment there is
         # A product with a one-hot matrix, since the gradient of a gather from two rows by
         # thousands of tokens is slow everywhere (google-research/bert, `embedding_postprocessor`).
         one_hot = ops.one_hot(segment_ids, self.num_segments, dtype=self.compute_dtype)
-        return ops.matmul(one_hot, ops.cast(self.segment_embedding.embeddings, self.compute_dtype))
+        return ops.matmul(one_hot, table)
 
     def compute_output_shape(
         self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None

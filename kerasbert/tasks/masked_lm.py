@@ -202,7 +202,9 @@ class MaskedLM(Task):
             most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
             features[keys.MASK_POSITIONS] = features[keys.MASK_POSITIONS][:, :most]
             logits = self._mlm_logits(self(features, training=False))
-            scores, ids = tf.math.top_k(tf.nn.softmax(logits), _SERVED_GUESSES)
+            # The table may have rows that no piece belongs to.
+            scores = tf.nn.softmax(logits)[..., : self.tokenizer.vocabulary_size]
+            scores, ids = tf.math.top_k(scores, _SERVED_GUESSES)
             tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
             used = tf.sequence_mask(masks, most)
             return {
@@ -275,5 +277,6 @@ class MaskedLM(Task):
 
     def _guesses(self, logits: np.ndarray, top_k: int) -> list[tuple[str, float]]:
         weights = np.exp(logits - logits.max())
-        best = np.argsort(-logits)[:top_k]
+        # The table may have rows that no piece belongs to.
+        best = np.argsort(-logits[: self.tokenizer.vocabulary_size])[:top_k]
         return [(self.tokenizer.id_to_token(i), float(weights[i] / weights.sum())) for i in best]

@@ -209,7 +209,12 @@ class Regression(ProblemType):
         import tensorflow as tf
 
         y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
-        return tf.reshape(tf.cast(y, tf.float32), [-1, len(self.classes)])
+        y = tf.cast(y, tf.float32)
+        y = y[:, tf.newaxis] if y.shape.rank == 1 else y
+        found, count = tf.shape(y)[-1], len(self.classes)
+        message = f"a regression of {count} ({', '.join(self.classes)}) needs as many numbers each:"
+        with tf.control_dependencies([tf.debugging.Assert(found == count, [message, found])]):
+            return tf.reshape(y, [-1, count])
 
     def scores(self, logits):
         return logits

@@ -445,7 +445,8 @@ class Task(ExactModel):
 
     def _load_weights(self, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
         config = self.head_config()
-        same_head = all(config[fact] == stored[fact] for fact in self.head_facts if fact in stored)
+        facts = [fact for fact in self.head_facts if fact in stored]
+        same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in facts)
         encoder = {id(variable) for variable in self.backbone.weights}
         pooler = [v for v in self.backbone.weights if v.path.startswith("pooler/")]
         head = [v for v in self.weights if id(v) not in encoder]
@@ -555,6 +556,11 @@ class Task(ExactModel):
         return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
 
 
+def _as_text(fact):
+    """A fact of a head to compare: class names are strings, whatever a file spells them as."""
+    return [str(name) for name in fact] if isinstance(fact, list | tuple) else fact
+
+
 def _is_under(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name.rstrip('/')}/")
 
@@ -576,7 +582,8 @@ def _without_none(example: tuple) -> tuple:
 
 def _check_tokenizer(tokenizer, config: BackboneConfig) -> None:
     size = tokenizer.vocabulary_size
-    if size != config.vocabulary_size:
+    # Fewer are legal: some tables are filled up to a round number.
+    if size > config.vocabulary_size:
         raise InputError(
             f"the tokenizer has {size} pieces, the backbone {config.vocabulary_size} token "
             f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
 from kerasbert.errors import InputError
@@ -156,6 +157,23 @@ class TextClassifier(Task):
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Unless the family's classifiers have a layer of their own."""
         return config.classifier_activation is None
+
+    @classmethod
+    def from_preset(cls, directory, *, problem_type: str | None = None, **rest):
+        """As in `Task`; of a head for another `problem_type` nothing is kept, `classes` neither."""
+        preset = checkpoints.load(directory)
+        stored = cls._stored_head(preset).get("problem_type", problem_type)
+        if problem_type is not None:
+            rest["problem_type"] = problem_type
+            if problem_type != stored:
+                rest = {"classes": None, "threshold": 0.5, **rest}
+        return super().from_preset(preset, **rest)
+
+    @classmethod
+    def _stored_head(cls, preset: checkpoints.Preset) -> dict:
+        stored = super()._stored_head(preset)
+        # Other formats don't say it, and know one kind only.
+        return stored and {"problem_type": "single_label_classification", **stored}
 
     def head_config(self) -> dict:
         """What the classes mean, pair or not, dropout, how long texts are read."""

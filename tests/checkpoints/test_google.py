@@ -707,10 +707,13 @@ def test_genuine_with_another_vocabulary(genuine, tmp_path):
     directory = shutil.copytree(genuine, tmp_path / "model", copy_function=shutil.copyfile)
     directory.chmod(0o755)
     pieces = (directory / "vocab.txt").read_text().splitlines()
-    (directory / "vocab.txt").write_text("\n".join(pieces[:14]) + "\n")
-    message = "14 pieces, the backbone 15 token embeddings; .*{'vocabulary_size': 14}.* resizes"
+    (directory / "vocab.txt").write_text("\n".join([*pieces, "more"]) + "\n")
+    message = "16 pieces, the backbone 15 token embeddings; .*{'vocabulary_size': 16}.* resizes"
     with pytest.raises(InputError, match=message):
         kerasbert.Pretrainer.from_preset(directory)
+    (directory / "vocab.txt").write_text("\n".join(pieces[:14]) + "\n")
+    whole = kerasbert.Pretrainer.from_preset(directory)  # a row too many does no harm
+    assert (whole.tokenizer.vocabulary_size, whole.backbone.config.vocabulary_size) == (14, 15)
     task = kerasbert.Pretrainer.from_preset(directory, backbone={"vocabulary_size": 14})
     assert task.new_weights == []
     table = read(genuine)["bert/embeddings/word_embeddings"]

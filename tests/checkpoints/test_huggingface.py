@@ -3,13 +3,14 @@
 import json
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import kerasbert
-from kerasbert import Backbone
+from kerasbert import Backbone, InputError
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
 # The end of a directory's name -> the task.
@@ -37,6 +38,23 @@ ENCODERS = [name for name in NAMES if not task_of(name) and name != "bert_next_s
 
 def golden(name):
     return dict(np.load(GOLDENS / name / "inputs_outputs.npz"))
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """From the name of a golden directory and new settings to a copy of it."""
+
+    def copy(name, **changes):
+        directory = tmp_path / "edited"
+        shutil.copytree(GOLDENS / name, directory, copy_function=shutil.copyfile)
+        path = directory / "config.json"
+        stored = json.loads(path.read_text())
+        kept = {key: value for key, value in changes.items() if value is not None}
+        stored = {key: value for key, value in stored.items() if key not in changes} | kept
+        path.write_text(json.dumps(stored))
+        return directory
+
+    return copy
 
 
 def features(values):
@@ -114,6 +132,69 @@ def test_label_names_come_along():
         stored = json.loads((GOLDENS / name / "config.json").read_text())["id2label"]
         task = kerasbert.load(GOLDENS / name)
         assert task.classes == [stored[str(i)] for i in range(count)]
+
+
+# What transformers takes for the names of the three classes of the golden classifier.
+LABELS = {
+    "numbers": ({"id2label": {"0": 0, "1": 1, "2": 2}}, ["0", "1", "2"]),
+    "other numbers": ({"id2label": {"2": 0.5, "0": -1, "1": True}}, ["-1", "True", "0.5"]),
+    "none": ({"id2label": None, "num_labels": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+    "older": ({"id2label": None, "_num_labels": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_of_every_kind_keep_their_head(name, edited, tmp_path):
+    changes, classes = LABELS[name]
+    task = kerasbert.load(edited("bert_sequence_classification", **changes))
+    values = golden("bert_sequence_classification")
+    for format in (None, "kerasbert", "hf"):
+        if format:
+            task.save_to_preset(tmp_path / format, format=format)
+            task = kerasbert.load(tmp_path / format)
+        assert task.classes == classes
+        assert_close(logits_of(task, values), values["logits"])
+
+
+def test_labels_that_are_numbers_in_kerasbert(tmp_path):
+    kerasbert.load(GOLDENS / "bert_token_classification").save_to_preset(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    stored = json.loads(path.read_text())
+    stored["head"]["classes"] = list(range(5))
+    path.write_text(json.dumps(stored))
+    values = golden("bert_token_classification")
+    assert_close(logits_of(kerasbert.load(path.parent), values), values["logits"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"1": "a", "2": "b", "3": "c"}, "id2label=.*: must name the classes 0 to 2"),
+        ({"0": "a", "1": "b", "2": None}, "id2label=.*: a label must be a string or a number"),
+        (["a", "b", "c"], "id2label="),
+    ],
+)
+def test_labels_that_name_no_classes(labels, message, edited):
+    with pytest.raises(InputError, match=message):
+        kerasbert.load(edited("bert_sequence_classification", id2label=labels))
+
+
+@pytest.mark.parametrize("name", ["bert_sequence_classification", "roberta_masked_lm"])
+def test_load_invents_no_head(name, edited):
+    directory = edited(name)
+    path = directory / "model.safetensors"
+    encoder = {k: v for k, v in safetensors.numpy.load_file(path).items() if "bert" in k}
+    safetensors.numpy.save_file(encoder, path)
+    with pytest.raises(InputError, match=rf"{path}: holds no .*/kernel, .*from_preset makes"):
+        kerasbert.load(directory)
+    assert getattr(kerasbert, task_of(name)).from_preset(directory).new_weights
+
+
+def test_load_replaces_no_head():
+    directory = GOLDENS / "bert_sequence_classification"
+    for change in ({"classes": ["a", "b", "c"]}, {"problem_type": "multi_label_classification"}):
+        with pytest.raises(InputError, match="holds no classifier/kernel, classifier/bias of such"):
+            kerasbert.load(directory, **change)
 
 
 # === Round trips ===

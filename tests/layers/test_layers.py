@@ -267,6 +267,19 @@ def test_no_segments():
     np.testing.assert_allclose(layer(IDS).numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("segments", [SEGMENTS, np.zeros_like(SEGMENTS), None])
+def test_one_segment_is_everywhere(segments):
+    layer, tables = random_embeddings(num_segments=1)
+    x = tables["token_embedding"][IDS] + tables["segment_embedding"][0]
+    expected = normalized(x + tables["position_embedding"][:6])
+    np.testing.assert_allclose(layer(IDS, segments).numpy(), expected, atol=1e-5)
+
+
+def test_no_segment_ids_are_zeros():
+    layer, _ = random_embeddings()
+    np.testing.assert_array_equal(layer(IDS).numpy(), layer(IDS, np.zeros_like(IDS)).numpy())
+
+
 @pytest.mark.parametrize("task_type", [0, 2])
 def test_task_types(task_type):
     layer, tables = random_embeddings(num_segments=0, num_task_types=3, task_type=task_type)

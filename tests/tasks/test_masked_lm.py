@@ -121,6 +121,25 @@ def test_masks_of_other_tokenizers(make_tokenizer, tiny_backbone, settings, answ
 # === One's own text ===
 
 
+def test_rows_that_no_piece_belongs_to(tokenizer, tiny_backbone, answer, tmp_path):
+    size = tokenizer.vocabulary_size
+    task = MaskedLM(tiny_backbone(tokenizer, vocabulary_size=size + 6), tokenizer=tokenizer)
+    bias = np.zeros(size + 6, "float32")
+    bias[size:] = 9  # the model prefers the rows without a piece
+    next(v for v in task.weights if v.path == "mlm_head/bias").assign(bias)
+    for format in ("kerasbert", "hf"):
+        task.save_to_preset(tmp_path / format, format=format)
+        task = load(tmp_path / format)
+        ((((best, _),),),) = task.fill_mask(["the [MASK]"], top_k=1)
+        assert best in tokenizer.vocabulary
+    (row,) = answer(task, text=["the [MASK]"])
+    (found,) = task.fill_mask(["the [MASK]"], top_k=len(row["tokens"][0]))[0]
+    assert row["tokens"][0] == [piece for piece, _ in found]
+    np.testing.assert_allclose(row["scores"][0], [score for _, score in found], atol=1e-6)
+    assert sum(row["scores"][0]) < 0.1  # the rest is of those rows, as in transformers
+    assert np.isfinite(task.score(TEXTS)["loss"])
+
+
 def test_score_is_of_all_hidden_tokens(task):
     task.compile()
     texts = [*TEXTS, "the bad old river", ""]

@@ -328,11 +328,48 @@ def test_round_trip(make, problem_type, format, tmp_path):
     np.testing.assert_allclose(logits_of(loaded), expected, atol=1e-5)
 
 
-def test_another_problem_type_makes_a_new_head(make, tmp_path):
-    make(SINGLE).save_to_preset(tmp_path / "model")
-    loaded = TextClassifier.from_preset(tmp_path / "model", problem_type=MULTI)
-    assert loaded.classes == ["bad", "good"]
+@pytest.mark.parametrize("before", PROBLEMS)
+@pytest.mark.parametrize("after", PROBLEMS)
+def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
+    threshold = {"threshold": 0.3} if before == MULTI else {}
+    make(before, ["bad", "good", "so so"], **threshold).save_to_preset(tmp_path / "model")
+    if before == after:
+        assert TextClassifier.from_preset(tmp_path / "model", problem_type=after).new_weights == []
+        return
+    if after != REGRESSION:  # what the outputs of another kind are called is no name of classes
+        with pytest.raises(InputError, match="TextClassifier needs classes: their names"):
+            TextClassifier.from_preset(tmp_path / "model", problem_type=after)
+    classes = {} if after == REGRESSION else {"classes": CLASSES[after]}
+    loaded = TextClassifier.from_preset(tmp_path / "model", problem_type=after, **classes)
+    assert loaded.classes == (CLASSES[after] or ["value"])
+    assert loaded.threshold == 0.5
     assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
+    loaded.compile()
+    loss = loaded.evaluate(TEXTS, LABELS[after], verbose=0)[0]
+    assert loss == pytest.approx(LOSSES[after](logits_of(loaded)).mean(), rel=1e-4)
+
+
+def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
+    make(SINGLE, dropout=0.1).save_to_preset(tmp_path / "model", format="google")
+    loaded = TextClassifier.from_preset(
+        tmp_path / "model", problem_type=REGRESSION, classes=["0", "1"]
+    )
+    assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_as_many_numbers_as_the_regression_has(make, count):
+    names = [str(i) for i in range(count)]
+    task = make(REGRESSION, names)
+    task.compile()
+    # Six examples with a number each: two, three or one with as many as there are names.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"a regression of {count} .* needs"):
+        task.fit(TEXTS, NUMBERS, batch_size=6, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"a regression of {count} .* needs"):
+        task.score(TEXTS, NUMBERS)
+    rows = np.arange(6.0 * count).reshape(6, count)
+    found = task.evaluate(TEXTS, rows, verbose=0)[0]
+    assert found == pytest.approx(np.mean((logits_of(task) - rows) ** 2), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,18 @@ def test_predict_on_pairs(pair_classifier, make):
     assert pair_classifier.pair is True
 
 
+def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbone, answer):
+    # As RoBERTa's weights have it, with a tokenizer that tells the two texts apart.
+    backbone = tiny_backbone(tokenizer, num_segments=1)
+    task = TextClassifier(backbone, classes=2, tokenizer=tokenizer, pair=True)
+    features = numpy_features(task, TEXTS, PAIRS)
+    assert features["segment_ids"].any()
+    expected = task({**features, "segment_ids": np.zeros_like(features["segment_ids"])}).numpy()
+    np.testing.assert_allclose(task.predict((TEXTS, PAIRS), verbose=0), expected, atol=1e-5)
+    found = [row["label"] for row in answer(task, text=TEXTS, text_pair=PAIRS)]
+    assert found == [str(i) for i in expected.argmax(-1)]
+
+
 def test_pairs_refuse_single(pair_classifier):
     pair_classifier.predict((TEXTS, PAIRS), verbose=0)
     with pytest.raises(InputError, match="takes pairs of texts"):
@@ -234,7 +246,9 @@ def test_bad_sequence_length(tokenizer, length):
 def test_tokenizer_of_another_size(tokenizer, vocabulary):
     backbone = make_backbone(tokenizer)
     with pytest.raises(InputError, match=r"the tokenizer has .* pieces, the backbone"):
-        TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)(vocabulary[:-1]))
+        TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)([*vocabulary, "more"]))
+    fewer = TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)(vocabulary[:-1]))
+    assert fewer.predict(TEXTS, verbose=0).shape == (8, 2)
 
 
 def test_without_tokenizer(tokenizer):
