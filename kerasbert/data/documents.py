@@ -16,7 +16,6 @@ from kerasbert.errors import InputError
 
 _logger = logging.getLogger(__name__)
 _DOC = re.compile(r"<doc\b[^>]*>")
-_REPORTED_LINES = 10  # invalid lines named one by one; the rest is counted
 
 
 @dataclasses.dataclass
@@ -27,11 +26,13 @@ class Report:
         documents: documents with text.
         empty: documents without any, left out.
         invalid_utf8: lines whose bytes are not UTF-8; the bad bytes became U+FFFD.
+        named_lines: how many of those are named in the log; the rest is only counted.
     """
 
     documents: int = 0
     empty: int = 0
     invalid_utf8: int = 0
+    named_lines: int = 10
 
 
 def find_files(inputs: Iterable[str]) -> list[str]:
@@ -112,7 +113,7 @@ def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
                 except UnicodeDecodeError as error:
                     line = data.decode("utf-8", "replace")
                     report.invalid_utf8 += 1
-                    if report.invalid_utf8 <= _REPORTED_LINES:
+                    if report.invalid_utf8 <= report.named_lines:
                         _logger.warning("%s:%d: %s; replaced", path, number, error.reason)
                 yield number, line
     except (OSError, EOFError, zlib.error) as error:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,28 @@ import tensorflow as tf
 from kerasbert import features as keys
 from kerasbert.errors import InputError
 from kerasbert.text.tokenizer import Tokenizer
+
+# Thai, Lao, Burmese, Khmer, kana and the CJK blocks: written without spaces between words.
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+def _warn_of_unknown_words(tokenizer: Tokenizer, counts: np.ndarray | None) -> None:
+    """Warns if the words of much of a text, or of a vocabulary, are not known."""
+    wordless = np.array([bool(_WITHOUT_SPACES.search(piece)) for piece in tokenizer.vocabulary])
+    if counts is None:
+        share, limit, of = wordless.mean(), 0.25, "the vocabulary"
+    else:
+        share, limit, of = counts[wordless].sum() / max(counts.sum(), 1), 0.1, "the text's tokens"
+    if share > limit:
+        warnings.warn(
+            f"whole_word has no effect on text that is written without spaces, {share:.0%} of {of} "
+            "(Chinese, say): where its words end is not known, so single characters are masked, "
+            "or a whole run of text counts as one word",
+            stacklevel=2,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +55,26 @@ class Masking:
     whole_word: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, rate: float = 0.15, whole_word: bool = False):
-        """The masking that fits a tokenizer."""
+    def of(
+        cls,
+        tokenizer: Tokenizer,
+        rate: float = 0.15,
+        whole_word: bool = False,
+        counts: np.ndarray | None = None,
+    ):
+        """The masking that fits a tokenizer.
+
+        Args:
+            tokenizer: of the text.
+            rate: see above.
+            whole_word: likewise. Warns if many pieces are Chinese, Japanese or Thai, where no
+                spaces show what a word is.
+            counts: how often each id occurs in the text, (vocabulary,), if that is known.
+        """
         if not 0 < rate < 1:
             raise InputError(f"mask_rate must be between 0 and 1, found {rate}")
+        if whole_word:
+            _warn_of_unknown_words(tokenizer, counts)
         special = np.zeros(tokenizer.vocabulary_size, bool)
         special[tokenizer.special_token_ids] = True
         return cls(tokenizer.mask_id, special, tokenizer.continues_word, rate, whole_word)

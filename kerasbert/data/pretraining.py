@@ -161,7 +161,8 @@ class PretrainingBatches:
         self.seed = seed
         self.objective = objective
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
-        self.masking = Masking.of(corpus.tokenizer, mask_rate, whole_word)
+        counts = corpus.token_counts() if whole_word else None
+        self.masking = Masking.of(corpus.tokenizer, mask_rate, whole_word, counts)
         self._room = self.packer.pair_room
         self.windows = max(1, corpus.num_tokens // self._room)
         self._draw_and_mask = tf.function(

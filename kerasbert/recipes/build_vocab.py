@@ -2,31 +2,63 @@
 
 import itertools
 import pathlib
+from collections.abc import Iterator
+
+import numpy as np
 
 from kerasbert.data.documents import Report, read_documents
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import BuildVocabOptions
+from kerasbert.recipes.training import say
+from kerasbert.text import WordPieceTokenizer
 from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabulary_sha256
 
 
 def build_vocab(options: BuildVocabOptions) -> dict:
-    """Trains a WordPiece vocabulary and writes it; returns its size and hash."""
+    """Trains a WordPiece vocabulary and writes it; returns its size, hash and coverage."""
     if pathlib.Path(options.output).exists():
         raise InputError(f"{options.output} exists already; choose another --output or remove it")
     report = Report()
-    documents = read_documents(options.input, report)
     vocabulary = train_vocabulary(
-        itertools.chain.from_iterable(documents),
+        _texts(options, report),
         options.vocab_size,
         lowercase=options.lowercase,
         min_frequency=options.min_frequency,
         alphabet_size=options.alphabet_size,
     )
     save_vocabulary(vocabulary, options.output)
+    unknown = _unknown_share(
+        WordPieceTokenizer(vocabulary, lowercase=options.lowercase),
+        _texts(options, Report(named_lines=0)),
+    )
+    warn_of_unknown(options.output, unknown)
     return {
         "vocabulary": options.output,
         "size": len(vocabulary),
+        "unknown_share": round(unknown, 6),
         "sha256": vocabulary_sha256(vocabulary),
         "documents": report.documents,
         "invalid_utf8_lines": report.invalid_utf8,
     }
+
+
+def _texts(options: BuildVocabOptions, report: Report) -> Iterator[str]:
+    return itertools.chain.from_iterable(read_documents(options.input, report))
+
+
+def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float:
+    """The share of the texts' tokens that are [UNK]."""
+    unknown = total = 0
+    while batch := list(itertools.islice(texts, 1024)):
+        ids = tokenizer.tokenize(batch).flat_values.numpy()
+        unknown, total = unknown + np.sum(ids == tokenizer.unknown_id), total + len(ids)
+    return float(unknown / total) if total else 0.0
+
+
+def warn_of_unknown(source: str, share: float) -> None:
+    """Says so if more than 1 % of the tokens that text became are [UNK]."""
+    if share > 0.01:
+        say(
+            f"{source}: {share:.1%} of the tokens are [UNK], which stands for every word with a "
+            "character that the vocabulary lacks; a vocabulary that fits the text has fewer"
+        )

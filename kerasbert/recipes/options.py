@@ -57,13 +57,19 @@ class BuildVocabOptions(Options):
         "documents, JSON lines with 'text', WikiExtractor output, also .gz; may be repeated"
     )
     vocab_size: int = option(
-        30_000, help="pieces at the most, the five special tokens included", least=6
+        30_000,
+        help="pieces at the most, the five special tokens included",
+        least=10,
+        most=1_000_000,
     )
     output: str = option(help="the vocabulary file to write")
     lowercase: bool = option(True, help="lower-case the text and drop accents")
     min_frequency: int = option(2, help="how often pieces must meet to be joined", least=1)
     alphabet_size: int | None = option(
-        None, help="different characters kept, the most frequent; default: vocab_size / 4", least=1
+        None,
+        help="different characters kept, the most frequent; default: as many as make up 99.99 % of "
+        "the text, in three quarters of the vocabulary at the most",
+        least=1,
     )
 
 

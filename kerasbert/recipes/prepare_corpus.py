@@ -2,6 +2,8 @@
 
 from kerasbert import zoo
 from kerasbert.data import prepare
+from kerasbert.data.corpus import Corpus
+from kerasbert.recipes.build_vocab import warn_of_unknown
 from kerasbert.recipes.options import PrepareCorpusOptions
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training.progress import Bar
@@ -21,9 +23,13 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
             tokens_per_shard=options.tokens_per_shard,
             progress=bar.update,
         )
+    counts = Corpus(options.output).token_counts()
+    unknown = float(counts[tokenizer.unknown_id] / counts.sum())
+    warn_of_unknown(options.output, unknown)
     shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
     return {
         "corpus": options.output,
         **{name: manifest[name] for name in shown},
+        "unknown_share": round(unknown, 6),
         "shards": len(manifest["shards"]),
     }

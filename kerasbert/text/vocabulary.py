@@ -4,10 +4,13 @@ A vocabulary is a UTF-8 text file with one piece a line; a piece's id is its lin
 Pieces that continue a word start with `##`.
 """
 
+import collections
 import dataclasses
 import hashlib
+import itertools
 import os
 import pathlib
+import sys
 from collections.abc import Iterable, Sequence
 
 from kerasbert.errors import InputError
@@ -112,6 +115,10 @@ def train_vocabulary(
 ) -> list[str]:
     """Trains a WordPiece vocabulary with Hugging Face `tokenizers`.
 
+    A word with a character that has no piece is [UNK] as a whole, so characters come first: the
+    most frequent ones that make up 99.99 % of the text, as long as they leave a quarter of the
+    vocabulary to longer pieces. If the text has too few of those, other characters get the rest.
+
     The trainer breaks ties between equally frequent pairs by the order of a hash table, so two
     runs on the same text may differ in their rarest pieces.
 
@@ -121,29 +128,108 @@ def train_vocabulary(
         lowercase: train on lower-cased text, for a tokenizer that lower-cases.
         strip_accents: as in `WordPieceTokenizer`; None does as `lowercase` says.
         min_frequency: how often a pair of pieces must be seen to be joined.
-        alphabet_size: how many different characters are kept, the most frequent ones; None: a
-            quarter of the vocabulary.
+        alphabet_size: how many different characters are kept, the most frequent ones; None: as
+            described above.
 
     Returns:
         The pieces, the special tokens first ([PAD] is 0).
 
     Raises:
-        InputError: no text, or a size that does not hold the special tokens and an alphabet.
+        InputError: no text; a size that no vocabulary has; without `alphabet_size`, one that has
+            no place for a tenth of the text's characters.
     """
     from tokenizers import BertWordPieceTokenizer
 
-    if vocabulary_size < 2 * len(_SPECIAL):
-        raise InputError(f"a vocabulary of {vocabulary_size} pieces is too small to be of use")
+    if not 2 * len(_SPECIAL) <= vocabulary_size <= _LARGEST:
+        raise InputError(
+            f"a vocabulary must have {2 * len(_SPECIAL)} to {_LARGEST:,} pieces, "
+            f"found {vocabulary_size:,}"
+        )
+    if alphabet_size is not None and not 1 <= alphabet_size <= vocabulary_size - len(_SPECIAL):
+        raise InputError(
+            f"an alphabet of {alphabet_size:,} characters does not fit a vocabulary of "
+            f"{vocabulary_size:,} pieces, {len(_SPECIAL)} of which are special tokens"
+        )
+    counts: collections.Counter[str] = collections.Counter()
+
+    def counted():
+        for text in texts:
+            counts.update(text)
+            yield text
+
     trainer = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=strip_accents)
     trainer.train_from_iterator(
-        texts,
-        vocab_size=vocabulary_size,
+        counted(),
+        # Which characters are rare is known only now, so there are pieces to spare.
+        vocab_size=vocabulary_size + _SPARE,
         min_frequency=min_frequency,
-        limit_alphabet=alphabet_size or vocabulary_size // 4,
+        limit_alphabet=sys.maxunicode,
         special_tokens=list(_SPECIAL),
         show_progress=False,
     )
-    pieces = trainer.get_vocab()
-    if len(pieces) <= len(_SPECIAL):
+    ids = trainer.get_vocab()
+    if len(ids) <= len(_SPECIAL):
         raise InputError("there is no text to train a vocabulary on")
-    return sorted(pieces, key=pieces.get)
+    pieces = sorted(ids.keys() - set(_SPECIAL), key=ids.get)
+    frequencies: collections.Counter[str] = collections.Counter()
+    for character, count in counts.items():
+        for normalized in trainer.normalize(character).replace(" ", ""):
+            frequencies[normalized] += count
+    room = vocabulary_size - len(_SPECIAL)
+    return [*_SPECIAL, *_chosen(pieces, frequencies, room, alphabet_size)]
+
+
+# Larger than any model's; the trainer takes memory for all pieces before it starts.
+_LARGEST = 1_000_000
+_SPARE = 100_000
+# Of the text's characters, and of the vocabulary's pieces.
+_COVERED = 0.9999
+_FOR_CHARACTERS = 0.75
+_LEAST_COVERED = 0.9
+
+
+def _chosen(
+    pieces: Sequence[str], frequencies: collections.Counter, room: int, alphabet_size: int | None
+) -> list[str]:
+    """The `room` pieces, at the most, that the vocabulary gets, in the order that they have.
+
+    Args:
+        pieces: all characters, alone and as continuations, then longer ones by falling frequency.
+        frequencies: of the characters.
+        room: how many pieces.
+        alphabet_size: see `train_vocabulary`.
+    """
+    forms = collections.defaultdict(list)  # of a character: alone, and as a continuation
+    for piece in pieces:
+        if len(character := _without_prefix(piece)) == 1:
+            forms[character].append(piece)
+    ranked = [character for character, _ in frequencies.most_common() if character in forms]
+    total = sum(frequencies[character] for character in ranked)
+    kept, used, covered = set(), 0, 0
+    limit = room * _FOR_CHARACTERS if alphabet_size is None else room
+    for character in ranked[:alphabet_size]:
+        used += len(forms[character])
+        if used > limit or (alphabet_size is None and covered >= _COVERED * total):
+            break
+        kept.add(character)
+        covered += frequencies[character]
+    if alphabet_size is None and covered < _LEAST_COVERED * total:
+        raise InputError(
+            f"{room + len(_SPECIAL):,} pieces have no place for {len(ranked) - len(kept):,} of the "
+            f"text's {len(ranked):,} characters, {1 - covered / total:.0%} of the text; take a "
+            "larger vocabulary (alphabet_size says how many characters to keep all the same)"
+        )
+    chosen = {piece for character in kept for piece in forms[character]}
+    longer = (
+        p for p in pieces if len(_without_prefix(p)) > 1 and kept.issuperset(_without_prefix(p))
+    )
+    chosen.update(itertools.islice(longer, room - len(chosen)))
+    if alphabet_size is None:
+        for character in ranked:
+            if len(chosen) + len(forms[character]) <= room:
+                chosen.update(forms[character])
+    return [piece for piece in pieces if piece in chosen]
+
+
+def _without_prefix(piece: str) -> str:
+    return piece.removeprefix("##") if len(piece) > 2 else piece

@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
+from kerasbert.text import WordPieceTokenizer
 
 SPECIAL = 5
 SEED = (3, 4)
@@ -142,3 +145,18 @@ def test_whole_word_skips_words_over_the_budget(tokenizer):
     masked, _, weights = Masking.of(tokenizer, whole_word=True)(features, tf.constant([1, 2]))
     assert weights.numpy().sum(axis=1).tolist() == [1.0] * 8
     assert masked["mask_positions"].numpy()[:, 0].tolist() == [22] * 8
+
+
+def test_whole_words_that_are_not_known():
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    mixed = WordPieceTokenizer([*special, *"中国", *(f"word{i}" for i in range(20))])
+    with pytest.warns(UserWarning, match="written without spaces, 44% of the vocabulary"):
+        Masking.of(WordPieceTokenizer([*special, *"中国人の"]), whole_word=True)
+    counts = np.zeros(mixed.vocabulary_size, int)
+    counts[mixed.token_to_id("中")], counts[mixed.token_to_id("word1")] = 1, 3
+    with pytest.warns(UserWarning, match="25% of the text's tokens"):
+        Masking.of(mixed, whole_word=True, counts=counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Masking.of(mixed, whole_word=True)
+        Masking.of(mixed, counts=counts)

@@ -266,12 +266,25 @@ def test_build_vocab_and_prepare_corpus(corpus_files, tmp_path):
     vocabulary, corpus = tmp_path / "vocab.txt", tmp_path / "corpus"
     built = build_vocab(BuildVocabOptions(input=inputs, vocab_size=150, output=str(vocabulary)))
     assert built["size"] == len(vocabulary.read_text(encoding="utf-8").splitlines()) <= 150
+    assert built["unknown_share"] == 0
     with pytest.raises(InputError, match=r"vocab\.txt exists already"):
         build_vocab(BuildVocabOptions(input=inputs, output=str(vocabulary)))
     facts = {"input": inputs, "vocab": str(vocabulary), "output": str(corpus)}
     assert prepare_corpus(PrepareCorpusOptions(**facts))["documents"] == built["documents"]
     with pytest.raises(InputError, match="corpus exists already"):
         prepare_corpus(PrepareCorpusOptions(**facts))
+
+
+def test_unknown_tokens_are_told(tmp_path, capsys):
+    text, vocabulary = tmp_path / "text.txt", tmp_path / "vocab.txt"
+    text.write_text("cat dog\n" * 9 + "cat d\u00f8g\n")
+    facts = {"input": [str(text)], "output": str(vocabulary)}
+    built = build_vocab(BuildVocabOptions(**facts, vocab_size=20, alphabet_size=6))
+    assert built["unknown_share"] == 0.05
+    assert "vocab.txt: 5.0% of the tokens are [UNK]" in capsys.readouterr().err
+    facts |= {"vocab": str(vocabulary), "output": str(tmp_path / "corpus")}
+    assert prepare_corpus(PrepareCorpusOptions(**facts))["unknown_share"] == 0.05
+    assert "corpus: 5.0% of the tokens are [UNK]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

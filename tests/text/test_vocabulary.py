@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_bad_vocabularies_are_not_saved(tmp_path, vocabulary):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", [40, 80])
+@pytest.mark.parametrize("size", [100, 200])
 def test_train(corpus_files, size):
     lines = [line for path in corpus_files for line in path.read_text().splitlines()]
     pieces = train_vocabulary(lines, size)
@@ -93,15 +94,62 @@ def test_train_joins_what_is_frequent():
     assert {"über", "brücke"} < set(pieces)
 
 
+def single(pieces):
+    return {piece.removeprefix("##") for piece in pieces[5:] if len(piece.removeprefix("##")) == 1}
+
+
+CHINESE = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+
+
 def test_alphabet_is_bounded():
-    texts = ["the cat " * 20 + "".join(map(chr, range(0x4E00, 0x4F00)))]
-    single = [piece for piece in train_vocabulary(texts, 40)[5:] if len(piece) == 1]
-    assert len(single) <= 10
-    assert {"t", "h", "e", "c", "a"} <= set(single)
+    texts = ["the cat " * 20 + CHINESE]
+    pieces = train_vocabulary(texts, 40, alphabet_size=10)
+    assert single(pieces) >= {"t", "h", "e", "c", "a"}
+    assert len(single(pieces)) == 10
+    with pytest.raises(InputError, match="an alphabet of 36 characters does not fit a vocabulary"):
+        train_vocabulary(texts, 40, alphabet_size=36)
+
+
+def test_characters_get_what_longer_pieces_leave():
+    # A quarter of 400 pieces, as this was once, has no place for two thirds of the characters.
+    pieces = train_vocabulary(["the cat " * 20 + CHINESE], 400)
+    assert single(pieces) == {*CHINESE, *"thecat"}
+    assert {"the", "cat"} <= set(pieces)
+    assert len(pieces) < 400
+    assert set(train_vocabulary(["the cat " * 20 + CHINESE], 100_000)) == set(pieces)
+
+
+def test_rare_characters_are_left_out_of_a_full_vocabulary():
+    words = ["".join(pair) for pair in itertools.permutations("abcdefghij", 2)]
+    texts = [" ".join(words)] * 400 + ["xa bć"]
+    pieces = train_vocabulary(texts, 5 + 20 + 50, strip_accents=False)
+    assert single(pieces) == set("abcdefghij")
+    assert len(pieces) == 75
+    assert single(train_vocabulary(texts, 200, strip_accents=False)) == set("abcdefghijćx")
+
+
+def test_rare_characters_are_only_trained_on_with_their_neighbours():
+    # An alphabet that is cut before the training joins "a" and "b" here, which never meet.
+    pieces = train_vocabulary(["a\u0107b " * 5 + "cd " * 100_000], 30, alphabet_size=4)
+    assert {"a", "##b", "cd"} <= set(pieces)
+    assert "ab" not in pieces
+
+
+def test_sizes_that_lose_the_text_are_refused():
+    with pytest.raises(
+        InputError, match=r"100 pieces have no place for 229 of the text's 300 .* 76"
+    ):
+        train_vocabulary([CHINESE], 100)
 
 
 @pytest.mark.parametrize(
-    ("texts", "size", "message"), [([], 100, "no text"), ([""], 100, "no text"), (["a"], 5, "5")]
+    ("texts", "size", "message"),
+    [
+        ([], 100, "no text"),
+        ([""], 100, "no text"),
+        (["a"], 5, "5"),
+        (["a"], 10**9, "10 to 1,000,000 pieces, found 1,000,000,000"),
+    ],
 )
 def test_nothing_to_train_on(texts, size, message):
     with pytest.raises(InputError, match=message):
