@@ -192,7 +192,7 @@ def test_load_invents_no_head(name, edited):
 
 def test_load_replaces_no_head():
     directory = GOLDENS / "bert_sequence_classification"
-    for change in ({"classes": ["a", "b", "c"]}, {"problem_type": "multi_label_classification"}):
+    for change in ({"classes": ["a", "b", "c"]}, {"problem_type": "regression"}):
         with pytest.raises(InputError, match="holds no classifier/kernel, classifier/bias of such"):
             kerasbert.load(directory, **change)
 
