@@ -69,6 +69,8 @@ def train(
                 verbose=0,
             )
             step = keeper.end
+    if keeper.stored:  # all steps were behind it, so that `fit` has not come to restore it
+        checkpoints.restore(model, keeper.stored, metrics=False)
 
 
 def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
