@@ -16,7 +16,7 @@ _KNOWN = {
     keys.TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
     keys.TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
     keys.TEXT_NEGATIVE: ("text_negative", "negative", "hard_neg"),
-    SCORE: ("score", "similarity_score"),
+    SCORE: ("score", "similarity_score", "label"),
 }
 
 
@@ -25,7 +25,7 @@ def read_pairs(
     *,
     columns: dict[str, str] | None = None,
     column_names: Sequence[str] | None = None,
-    highest_score: float = 1.0,
+    highest_score: float | None = None,
     strict: bool = False,
 ) -> Examples:
     """Reads what `TextEmbedder` learns from.
@@ -36,7 +36,8 @@ def read_pairs(
             that have none of the usual names.
         column_names: the columns of a file whose first line is a pair already, such as ("text",
             "text_pair", "score").
-        highest_score: what scores are divided by; STS has 5.
+        highest_score: what scores are divided by, which must be there then; STS has 5. None: 1, and
+            a score beyond it is an error.
         strict: raise at the first pair that would be left out: one with an empty text, or a score
             that is no number from -1 to 1 when it has been divided.
 
@@ -45,11 +46,24 @@ def read_pairs(
         scores.
 
     Raises:
-        InputError: the file can't be read, or has no two columns of texts; no pair is left.
+        InputError: the file can't be read, or has no two columns of texts; no pair is left; see
+            `highest_score`.
     """
     problems = Problems(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
     found = _find_columns(path, list(rows[0][1]), columns or {})
+    if highest_score is not None and highest_score <= 0:
+        raise InputError(f"the highest score must be over 0, found {highest_score}")
+    if highest_score is not None and SCORE not in found:
+        raise InputError(
+            f"{path}: has no column of scores for the highest score of {highest_score:g}, such as "
+            f"{' or '.join(_KNOWN[SCORE])}; it has {', '.join(rows[0][1])} "
+            "(--label_column names another)"
+        )
+    if highest_score is None:
+        highest_score = 1.0
+        for line, row in rows if SCORE in found else ():
+            _check_score(path, line, row.get(found[SCORE]))
     lines, values = [], {key: [] for key in found}
     for line, row in rows:
         texts = {key: row.get(column) for key, column in found.items() if key != SCORE}
@@ -60,7 +74,9 @@ def read_pairs(
         if empty:
             problems.note(line, f"empty {empty[0]}")
         elif SCORE in found and score is None:
-            problems.note(line, f"the score is no number from -{highest_score} to {highest_score}")
+            problems.note(
+                line, f"the score is no number from -{highest_score:g} to {highest_score:g}"
+            )
         else:
             lines.append(line)
             for key, text in texts.items():
@@ -92,8 +108,22 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
 
 def _score(value, highest: float) -> float | None:
     """A score, divided; None if it is none."""
+    score = _number(value) / highest
+    return score if abs(score) <= 1 else None
+
+
+def _check_score(path, line: int, value) -> None:
+    """Raises `InputError` for a score of another scale: what is beyond 1 would be left out."""
+    if math.isfinite(score := _number(value)) and abs(score) > 1:
+        raise InputError(
+            f"{path}:{line}: the score {score:g} is beyond 1; say what the highest score is "
+            "(--highest_score)"
+        )
+
+
+def _number(value) -> float:
+    """NaN if it is none."""
     try:
-        score = float(value) / highest
+        return float(value)
     except (TypeError, ValueError):
-        return None
-    return score if math.isfinite(score) and abs(score) <= 1 else None
+        return math.nan

@@ -48,6 +48,20 @@ def test_given_columns(tmp_path):
         read_pairs(path, columns={"label": "q"})
 
 
+def test_label_is_a_score(tmp_path):
+    path = tmp_path / "sts.csv"
+    path.write_text("a,b,5.0\na,c,1.0\n")
+    names = ("text", "text_pair", "label")
+    assert read_pairs(path, column_names=names, highest_score=5).labels == [1.0, 0.2]
+    # Without the scale most of the data would be left out, and the rest would mean something else.
+    with pytest.raises(InputError, match=r"sts\.csv:1: the score 5 is beyond 1; .*--highest_score"):
+        read_pairs(path, column_names=names)
+    with pytest.raises(InputError, match="no column of scores for the highest score of 5, such as"):
+        read_pairs(path, column_names=("text", "text_pair", "stars"), highest_score=5)
+    with pytest.raises(InputError, match="the highest score must be over 0, found 0"):
+        read_pairs(path, column_names=names, highest_score=0)
+
+
 def test_nothing_left(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("text\ttext_pair\n \tb\n")
