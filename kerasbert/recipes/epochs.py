@@ -9,6 +9,8 @@ from kerasbert.recipes.options import EpochOptions
 from kerasbert.recipes.training import Run, compile_for, dry_run
 from kerasbert.tasks import Task
 
+_THRESHOLD = "val_no_answer_threshold"
+
 
 def train_epochs(
     options: EpochOptions,
@@ -59,15 +61,19 @@ def train_epochs(
         batches,
         steps,
         report_every=options.validation_every or steps_per_epoch,
-        validate=(lambda: work.scores(answers, validation)) if validation else None,
+        validate=(lambda: work.validate(answers, validation)) if validation else None,
         title=title,
         verb=verb,
     )
     report = run.report()
+    if _THRESHOLD in report:  # a run that went on after its last report has it from nowhere else
+        answers.no_answer_threshold = report[_THRESHOLD]
     result = run.finish(model)
     if validation:
         scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
         result["validation_examples"] = len(validation)
         result[work.metric] = scores.get(work.metric)
         result["scores"] = scores
+        if _THRESHOLD in report:
+            result["threshold_tuned_on"] = options.validation
     return result

@@ -7,7 +7,7 @@ from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.data.squad import read_predictions, read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import entities, squad
-from kerasbert.recipes.jobs import job_of
+from kerasbert.recipes.jobs import has_threshold, job_of
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.tasks import Pretrainer, Task
 
@@ -27,9 +27,16 @@ def _task(model: Task, options: EvaluateOptions) -> dict:
     examples = work.examples(options.data, options)
     if work.takes("classes"):
         examples.check_classes(model.classes)
-    scores = work.scores(model, examples)
-    baseline = work.baseline(examples, examples)
-    return {"examples": len(examples), **scores, "baseline": baseline}
+    said = {"baseline": work.baseline(examples, examples)}
+    if options.tune_threshold:
+        if not has_threshold(model, examples):
+            raise InputError(
+                f"--tune_threshold: {options.data} has no questions without an answer, from which "
+                "a threshold could be found"
+            )
+        said["threshold_tuned_on"] = options.data
+    scores = (work.validate if options.tune_threshold else work.scores)(model, examples)
+    return {"examples": len(examples), **scores, **said}
 
 
 def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:

@@ -5,9 +5,9 @@ import keras
 from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
-from kerasbert.recipes.jobs import Job, job
+from kerasbert.recipes.jobs import Job, job, some_unanswerable
 from kerasbert.recipes.options import FinetuneOptions
-from kerasbert.recipes.training import strategy_of
+from kerasbert.recipes.training import say, strategy_of
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread
 
@@ -25,6 +25,7 @@ def finetune(options: FinetuneOptions) -> dict:
     validation = work.examples(options.validation, options) if options.validation else None
     if validation and work.takes("classes"):
         validation.check_classes(train.classes)
+    _check(train, validation)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(work, train, options)
@@ -45,10 +46,23 @@ def finetune(options: FinetuneOptions) -> dict:
     result = {"task": options.task, **result, "train_examples": len(train)}
     if work.takes("classes"):
         result["classes"] = list(model.classes)
+    if work.takes("objective"):
+        result["objective"] = model.objective
     result["new_weights"] = model.new_weights
     if validation:
         result["baseline"] = work.baseline(train, validation)
     return result
+
+
+def _check(train: Examples, validation: Examples | None) -> None:
+    """Raises `InputError` for validation data of another kind; says what they will not give."""
+    if validation and train.labels and not validation.labels:
+        raise InputError(f"{validation.source}: has no scores, but {train.source} has")
+    if some_unanswerable(train) and not (validation and some_unanswerable(validation)):
+        say(
+            f"{train.source} has questions without an answer, but --validation has none: nothing "
+            'tells from which probability on there is "no answer", so the model will answer always'
+        )
 
 
 def build(work: Job, train: Examples, options: FinetuneOptions) -> Task:

@@ -67,15 +67,53 @@ class Job:
         return argument in inspect.signature(self.task.__init__).parameters
 
     def scores(self, model: Task, examples: Examples) -> dict[str, float]:
-        """Keras's metrics of compiled models, and the task's official ones over all examples."""
+        """Keras's metrics of compiled models, and the task's official ones over all examples.
+
+        The model is scored as it is. One that may find no answer does so by the threshold that is
+        stored with it, `no_answer_threshold`, which is among the scores then.
+        """
         labels = examples.labels or None
         found = {}
-        if isinstance(model, QuestionAnswerer):  # as long as the threshold is not set, it may be
-            if not all(label["text"] for label in labels):
-                return model.tune_threshold(examples.texts, labels)
-        else:
+        if _has_loss(model, examples):
             found = model.evaluate(examples.texts, labels, verbose=0, return_dict=True)
-        return {**found, **model.score(examples.texts, labels)}
+        found |= model.score(examples.texts, labels)
+        if has_threshold(model, examples):
+            found["no_answer_threshold"] = model.no_answer_threshold
+            if model.no_answer_threshold is None:
+                say(
+                    f'{model.name} has no threshold for "no answer", so that it answers every '
+                    f"question of {examples.source}; fine-tuning with --validation stores one"
+                )
+        return found
+
+    def validate(self, model: Task, examples: Examples) -> dict[str, float]:
+        """The scores on validation data, from which the model takes its threshold if it has one.
+
+        They are therefore the best that any threshold gives on these data: what a test set is
+        scored with is `scores`.
+        """
+        if not has_threshold(model, examples):
+            return self.scores(model, examples)
+        found = model.tune_threshold(examples.texts, examples.labels)
+        return {**found, "no_answer_threshold": model.no_answer_threshold}
+
+
+def has_threshold(model: Task, examples: Examples) -> bool:
+    """Whether a threshold decides if these questions are answered: some have no answer."""
+    return isinstance(model, QuestionAnswerer) and some_unanswerable(examples)
+
+
+def some_unanswerable(examples: Examples) -> bool:
+    """Whether there are questions without an answer among these."""
+    labels = examples.labels or ()
+    return any(isinstance(label, dict) and not label["text"] for label in labels)
+
+
+def _has_loss(model: Task, examples: Examples) -> bool:
+    """Whether the model could learn from such examples, so that there is a loss to report."""
+    if isinstance(model, TextEmbedder):
+        return (model.objective == "similarity") == bool(examples.labels)
+    return not isinstance(model, QuestionAnswerer)
 
 
 # === Texts with labels ===
@@ -192,6 +230,11 @@ def _read_questions(path: str, options: DataOptions) -> Examples:
     return read_squad(path, strict=options.strict)
 
 
+def _without_threshold(train: Examples) -> dict:
+    """A threshold belongs to the weights that it was tuned for; validation finds the new one."""
+    return {"no_answer_threshold": None}
+
+
 def _no_answer(train: Examples, validation: Examples) -> dict:
     right = [label["text"] for label in validation.labels]
     nothing = [""] * len(validation)
@@ -242,7 +285,14 @@ def _read_pairs(path: str, options: DataOptions) -> Examples:
 
 
 def _pairing(train: Examples) -> dict:
-    return {"objective": "similarity" if train.labels else "contrastive"}
+    if train.labels:
+        say(f"{train.source}: pairs with scores, which cosines learn (objective similarity)")
+        return {"objective": "similarity"}
+    say(
+        f"{train.source}: pairs without scores, which find each other among all pairs of a batch "
+        "(objective contrastive)"
+    )
+    return {"objective": "contrastive"}
 
 
 def _embed(model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
@@ -278,7 +328,7 @@ JOBS = {
         "f1",
     ),
     "question_answering": Job(
-        QuestionAnswerer, _read_questions, _nothing, _no_answer, _answer, "f1"
+        QuestionAnswerer, _read_questions, _without_threshold, _no_answer, _answer, "f1"
     ),
     "multiple_choice": Job(
         MultipleChoice, _read_choices, _nothing, _majority_place, _choose, "accuracy"

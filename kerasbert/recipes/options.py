@@ -271,8 +271,11 @@ class DataOptions(Options):
         help="what stands between several labels; default: they are a list in JSON",
         group=_DATA,
     )
-    highest_score: float = option(
-        1.0, help="of pairs for embedding: STS has 5", above=0, group=_DATA
+    highest_score: float | None = option(
+        None,
+        help="of pairs for embedding, what their scores are divided by: STS has 5; default: 1",
+        above=0,
+        group=_DATA,
     )
     glue: str | None = option(None, help="the file is of this GLUE task, such as sst2", group=_DATA)
     strict: bool = option(
@@ -379,6 +382,11 @@ class EvaluateOptions(DataOptions):
     data: str = option(
         help="examples of the model's task, as in finetune.py; a corpus directory for a pretrained "
         "model"
+    )
+    tune_threshold: bool = option(
+        False,
+        help='say "no answer" from the probability on that is best on --data itself, not from the '
+        "one that is stored with the model: what a threshold could reach at most",
     )
     batch_size: int = option(64, help="examples at a time", least=1)
     batches: int = option(32, help="batches of a corpus that are looked at", least=1)

@@ -21,8 +21,9 @@ from kerasbert.recipes.options import FinetuneOptions, TaskResultsOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import QuestionAnswerer
 
-_SQUAD = "SQuAD 2 (split)"
-_HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file
+_SQUAD = "SQuAD 2 test part"
+_HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file, by turns for tuning and for testing
+_SQUAD_PARTS = ("train", "validation", "test")
 _PEER = "peer"
 
 
@@ -101,18 +102,19 @@ def task_results(options: TaskResultsOptions) -> dict:
             result = _train(ROWS[name], options, directory)
             files.write_json(path, result)
         found[name] = files.read_json(path)
-        if options.peers and "peer" not in found[name]:
-            found[name]["peer"] = _peer(ROWS[name], options, directory)
+        if options.peers and _PEER not in found[name]:
+            found[name][_PEER] = _peer(ROWS[name], options, directory)
             files.write_json(path, found[name])
         say(json.dumps({name: found[name]}))
     if result := found.get(_SQUAD):
         directory = output / _SQUAD.replace(" ", "_")
         answerers = {"scores": zoo.load(result["model"])}
-        if "peer" in result:
+        if _PEER in result:
             length = answerers["scores"].sequence_length
             trained = transformers_peer.trained(directory / _PEER)
-            answerers["peer"] = QuestionAnswerer.from_preset(trained, sequence_length=length)
-        found |= _xquad(pathlib.Path(options.data), answerers, directory / "train.json")
+            answerers[_PEER] = QuestionAnswerer.from_preset(trained, sequence_length=length)
+        train, *_ = _squad_parts(directory)
+        found |= _xquad(pathlib.Path(options.data), answerers, train)
     for line in _table(found):
         say(line)
     return {"output": str(output), "rows": found}
@@ -121,7 +123,8 @@ def task_results(options: TaskResultsOptions) -> dict:
 def _options(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> FinetuneOptions:
     train, validation = (pathlib.Path(options.data) / file for file in (row.train, row.validation))
     if row.task == "question_answering":
-        train, validation = _split(train, output)
+        _split(train, output)
+        train, validation, _ = _squad_parts(output)
     return FinetuneOptions(
         **{"batch_size": 32, **row.flags},
         task=row.task,
@@ -136,26 +139,40 @@ def _options(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> Fin
 def _train(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
     output.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    result = finetune(_options(row, options, output))
+    run = _options(row, options, output)
+    result = finetune(run)
+    if row.task == "question_answering":
+        *_, test = _squad_parts(output)
+        work = job(row.task)
+        examples = work.examples(str(test), run)
+        result["validation_scores"] = result["scores"]
+        result["scores"] = work.scores(zoo.load(result["model"]), examples)
+        result["baseline"] = work.baseline(examples, examples)
     result["seconds"] = round(time.monotonic() - start)
     return result
 
 
 def _peer(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
-    return transformers_peer.train(_options(row, options, output), output / _PEER)
+    test = _squad_parts(output)[-1] if row.task == "question_answering" else None
+    return transformers_peer.train(_options(row, options, output), output / _PEER, test)
 
 
-def _split(path: pathlib.Path, output: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Cuts a SQuAD file, of which only one half is published with answers, by articles."""
+def _split(path: pathlib.Path, output: pathlib.Path) -> None:
+    """Cuts a SQuAD file, of which only one half is published with answers, by articles.
+
+    What is tested on is neither trained on nor used to tune the threshold for "no answer".
+    """
     articles = files.read_json(path)["data"]
-    parts = {"train": [], "held_out": []}
-    for place, article in enumerate(articles):
-        parts["train" if place % _HELD_OUT_ARTICLES else "held_out"].append(article)
-    paths = []
-    for name, part in parts.items():
-        paths.append(output / f"{name}.json")
-        files.write_json(paths[-1], {"data": part})
-    return tuple(paths)
+    held_out = articles[::_HELD_OUT_ARTICLES]
+    train = [article for i, article in enumerate(articles) if i % _HELD_OUT_ARTICLES]
+    parts = (train, held_out[::2], held_out[1::2])
+    for path, part in zip(_squad_parts(output), parts, strict=True):
+        files.write_json(path, {"data": part})
+
+
+def _squad_parts(output: pathlib.Path) -> list[pathlib.Path]:
+    """The files that `_split` writes: to train on, to tune the threshold on, to test on."""
+    return [output / f"{name}.json" for name in _SQUAD_PARTS]
 
 
 def _xquad(data: pathlib.Path, answerers: dict, trained_on: pathlib.Path) -> dict:
@@ -190,7 +207,7 @@ def _table(found: dict) -> list[str]:
     lines.append("|---|---|---|---|---|---|")
     for name, result in found.items():
         metric = job(result["task"]).metric
-        values = (result["baseline"], result["scores"], result.get("peer", {}))
+        values = (result["baseline"], result["scores"], result.get(_PEER, {}))
         shown = " | ".join(_shown(of.get(metric)) for of in values)
         lines.append(f"| {name} | {result['task']} | {metric} | {shown} |")
     return lines

@@ -32,12 +32,15 @@ def trained(output: pathlib.Path) -> pathlib.Path:
     return output / "trained"
 
 
-def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
+def train(
+    options: FinetuneOptions, output: pathlib.Path, test: pathlib.Path | None = None
+) -> dict[str, float]:
     """Trains with transformers; returns the scores, and the seconds of training.
 
     Args:
         options: of the run to repeat.
         output: where the batches and transformers' models go.
+        test: what is scored, with the threshold that `options.validation` gives; None: that.
 
     Raises:
         InputError: the training has failed, as without torch or transformers.
@@ -79,4 +82,7 @@ def train(options: FinetuneOptions, output: pathlib.Path) -> dict[str, float]:
     facts = {name: value for name, value in ours.head_config().items() if work.takes(name)}
     theirs = type(ours).from_preset(trained(output), sequence_length=ours.sequence_length, **facts)
     theirs.compile()
-    return {**work.scores(theirs, validation), **files.read_json(output / "seconds.json")}
+    scores = work.validate(theirs, validation)
+    if test is not None:
+        scores = work.scores(theirs, work.examples(str(test), options))
+    return {**scores, **files.read_json(output / "seconds.json")}

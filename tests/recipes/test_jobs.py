@@ -1,14 +1,17 @@
 """Every `--task` of finetune.py, evaluate.py and predict.py on small files."""
 
 import json
+import pathlib
 
 import pytest
 
-from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM
+from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM, load
+from kerasbert.data import read_squad
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.jobs import JOBS
 from kerasbert.recipes.predict import PredictOptions, predict
+from kerasbert.recipes.training import Run
 
 pytestmark = pytest.mark.eager
 
@@ -18,7 +21,8 @@ def table(header, *rows):
 
 
 def questions():
-    contexts = ("the cat sees a dog", "a good bird likes it")
+    # No articles: an answer of nothing else counts as none.
+    contexts = ("one cat sees two dog", "good bird likes it")
     qas = [
         {"id": "q0", "question": "who sees", "answers": [{"text": "cat", "answer_start": 4}]},
         {"id": "q1", "question": "what is good", "answers": []},
@@ -126,17 +130,13 @@ def trained(request, init, tmp_path_factory):
     name, directory = request.param, tmp_path_factory.mktemp(request.param)
     file, content, *_ = FILES[name]
     data = write(directory, file, content)
-    options = FinetuneOptions(
-        task=name,
-        init=str(init),
-        train=data,
-        validation=data,
-        epochs=2,
-        batch_size=2,
-        output=str(directory / "run"),
-        **FLAGS.get(name, {}),
-    )
-    return name, directory, data, finetune(options)
+    return name, directory, data, finetune(finetuning(name, init, data, directory / "run"))
+
+
+def finetuning(name, init, data, output, **changes):
+    facts = {"task": name, "init": str(init), "train": data, "validation": data, "epochs": 2}
+    facts |= {"batch_size": 2, "output": str(output), **FLAGS.get(name, {})}
+    return FinetuneOptions(**{**facts, **changes})
 
 
 def test_every_job_has_its_files():
@@ -166,6 +166,101 @@ def test_trains_scores_and_answers(trained):
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     assert (len(answers), said["examples"], said["found_done"]) == (2, 2, 0)
     assert all(answer.keys() == keys for answer in answers)
+
+
+def test_scores_of_pairs_are_not_ignored(init, tmp_path, capsys):
+    pairs = (("a cat", "the cat"), ("a", "dog"), ("x", "y"))
+    rows = [(*pair, score) for pair, score in zip(pairs, ("5.0", "1.0", "0.0"), strict=True)]
+    scored = write(tmp_path, "sts.tsv", table(("text", "text_pair", "label"), *rows))
+    plain = write(tmp_path, "pairs.tsv", table(("text", "text_pair"), *pairs))
+
+    def options(train, **changes):
+        facts = {"epochs": 1, "highest_score": None, "validation": scored, **changes}
+        output = tmp_path / f"run-{'-'.join(changes)}"
+        return finetuning("embedding", init, train, output, **facts)
+
+    result = finetune(options(scored, highest_score=5.0))
+    assert (result["objective"], result["spearman"]) == ("similarity", result["scores"]["spearman"])
+    assert "scores, which cosines learn (objective similarity)" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"pairs\.tsv: has no column of scores for the highest"):
+        finetune(options(plain, highest_score=5.0))
+    rows[0] = (*pairs[0], "0.5")
+    small = write(tmp_path, "small.tsv", table(("text", "text_pair", "label"), *rows))
+    with pytest.raises(InputError, match=r"pairs\.tsv: has no scores, but .*small\.tsv has"):
+        finetune(options(small, validation=plain))
+    # What is trained without scores can be scored with them, as SimCSE is.
+    result = finetune(options(plain, validation=small))
+    assert (result["objective"], "loss" in result["scores"]) == ("contrastive", False)
+    assert {"pearson", "spearman"} <= result["scores"].keys()
+
+
+# === The threshold for "no answer" ===
+
+
+of_questions = pytest.mark.parametrize("trained", ["question_answering"], indirect=True)
+
+
+@of_questions
+def test_validation_gives_the_threshold(trained):
+    _, _, data, result = trained
+    model = load(result["model"])
+    assert model.no_answer_threshold == result["scores"]["no_answer_threshold"]
+    assert result["threshold_tuned_on"] == data
+    assert result["f1"] == result["scores"]["best_f1"]
+
+
+@of_questions
+def test_what_is_scored_does_not_choose_the_threshold(trained, tmp_path, capsys):
+    """The one that always answers gets what it deserves; what could be reached is another thing."""
+    _, _, data, result = trained
+    model, model_data = load(result["model"]), read_squad(data)
+    for stored in (1.0, None):
+        model.no_answer_threshold = stored
+        model.save_to_preset(path := tmp_path / str(stored))
+        found = evaluate(EvaluateOptions(model=str(path), data=data))
+        assert found["no_answer_threshold"] == stored
+        assert found["NoAns_f1"] == 0 < found["best_f1"]
+        assert found["f1"] == model.score(model_data.texts, model_data.labels)["f1"] <= 50
+        assert "threshold_tuned_on" not in found
+        assert ("answers every question" in capsys.readouterr().err) == (stored is None)
+        tuned = evaluate(EvaluateOptions(model=str(path), data=data, tune_threshold=True))
+        assert tuned["f1"] == found["best_f1"] >= 50
+        assert tuned["threshold_tuned_on"] == data
+        assert load(path).no_answer_threshold == stored
+
+
+@of_questions
+def test_nothing_to_tune(trained, tmp_path, capsys):
+    _, _, data, result = trained
+    text = json.loads(questions())
+    del text["data"][0]["paragraphs"][1]
+    answerable = write(tmp_path, "answerable.json", json.dumps(text))
+    with pytest.raises(InputError, match=r"--tune_threshold: .* has no questions without"):
+        evaluate(EvaluateOptions(model=result["model"], data=answerable, tune_threshold=True))
+    # A threshold that was tuned for other weights is not kept.
+    changes = {"validation": answerable, "epochs": 1}
+    again = finetune(
+        finetuning("question_answering", result["model"], data, tmp_path / "run", **changes)
+    )
+    assert load(again["model"]).no_answer_threshold is None
+    assert "the model will answer always" in capsys.readouterr().err
+
+
+@of_questions
+def test_run_that_was_killed_at_its_end(trained, init, tmp_path, monkeypatch):
+    _, _, data, result = trained
+    options = finetuning(
+        "question_answering", init, data, tmp_path / "run", checkpoint_every_steps=1
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            finetune(options)
+    again = finetune(options)
+    for file in ("config.json", "model.safetensors"):
+        expected = pathlib.Path(result["model"], file).read_bytes()
+        assert pathlib.Path(again["model"], file).read_bytes() == expected, file
+    assert again["scores"] == result["scores"]
 
 
 # === Options that only some tasks have ===
