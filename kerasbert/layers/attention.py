@@ -6,6 +6,7 @@ import math
 import keras
 from keras import ops
 
+from kerasbert.layers import paths
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
@@ -72,6 +73,8 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
     ):
+        if self._fuses(x, asking, real, training, return_weights):
+            return self._fused(x, padding_mask)
         if asking is None:
             projected = self._project(x, real, training, self.query, self.key, self.value)
             query, key, value = projected
@@ -91,6 +94,29 @@ class SelfAttention(keras.layers.Layer):
             mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, x.shape[-1]))
         output = ops.reshape(self.output_dense(mixed), ops.shape(x if asking is None else asking))
         return (output, probabilities) if return_weights else output
+
+    def _fuses(self, x, asking, real, training, return_weights) -> bool:
+        """Whether one operation computes scores, softmax and their product with the values."""
+        dropped = training and self.dropout.rate
+        return (
+            paths.fuses_attention() and asking is real is None and not (dropped or return_weights)
+        )
+
+    def _fused(self, x, padding_mask):
+        batch, length, hidden = ops.shape(x)
+        shape = (batch, length, self.num_heads, hidden // self.num_heads)
+        query, key, value = (
+            ops.reshape(layer(_tokens(x)), shape) for layer in (self.query, self.key, self.value)
+        )
+        mask = None
+        if padding_mask is not None:
+            mask = ops.cast(padding_mask, "bool")[:, None, None, :]
+            # cuDNN wants a score's mask for every pair of tokens.
+            mask = ops.broadcast_to(mask, (batch, 1, length, length))
+        mixed = ops.dot_product_attention(
+            query, key, value, mask=mask, flash_attention=paths.flash_attention(query)
+        )
+        return ops.reshape(self.output_dense(ops.reshape(mixed, (-1, hidden))), ops.shape(x))
 
     def _project(self, x, real, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""

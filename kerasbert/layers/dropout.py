@@ -18,9 +18,8 @@ class Dropout(keras.layers.Dropout):
     """Dropout; under `tf.distribute`, replicas draw different masks.
 
     Keras gives all of them the same seed, so that what is meant to be noise repeats itself in the
-    batch. On TensorFlow a mask takes one random byte an element instead of four, so the rate is
-    rounded to 256ths; the scale of what is kept goes by the rounded rate. Elsewhere masks are
-    Keras's.
+    batch. A mask takes one random byte an element instead of four, so the rate is rounded to
+    256ths; the scale of what is kept goes by the rounded rate.
     """
 
     def call(self, inputs, training=False):
@@ -40,20 +39,30 @@ class Dropout(keras.layers.Dropout):
     @property
     def draws_bytes(self) -> bool:
         """Whether masks are made of `random_bytes`."""
-        on_tensorflow = keras.backend.backend() == "tensorflow"
-        return on_tensorflow and 0 < self.threshold < 256 and self.noise_shape is None
+        return 0 < self.threshold < 256 and self.noise_shape is None
 
     def random_bytes(self, inputs):
-        """The next uint8 tensor of the shape of `inputs`; on TensorFlow."""
+        """The next uint8 tensor of the shape of `inputs`."""
+        seed = _ReplicaSeeds(self.seed_generator).next()
+        if keras.backend.backend() == "jax":
+            return _random_bytes_on_jax(seed, inputs.shape)
         import tensorflow as tf
 
-        seed = tf.cast(_ReplicaSeeds(self.seed_generator).next(), tf.int64)
+        seed = tf.cast(seed, tf.int64)
         known = inputs.shape.is_fully_defined()
         shape = inputs.shape if known else tf.shape(inputs)
         size = inputs.shape.num_elements() if known else tf.size(inputs)
         draw = _compiled_random_words if can_compile(inputs) else _random_words
         words = draw((size + 3) // 4, seed)
         return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+
+
+def _random_bytes_on_jax(seed, shape):
+    import jax
+
+    # XLA's own generator (Philox on GPUs): threefry, JAX's default, takes longer than the layer.
+    key = jax.random.wrap_key_data(jax.numpy.concatenate([seed, seed]), impl="rbg")
+    return jax.random.bits(key, shape, "uint8")
 
 
 def _random_words(count, seed):

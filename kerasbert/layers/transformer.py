@@ -115,20 +115,22 @@ class TransformerBlock(keras.layers.Layer):
 
         def forward(x, *values):
             named = dict(zip(given, values, strict=True))
-            x, weights = self._forward(x, **named, real=real, training=training)
-            return (x, weights) if return_weights else x
+            return self._forward(
+                x, **named, real=real, training=training, return_weights=return_weights
+            )
 
         if training and self.gradient_checkpointing:
             forward = recomputed(forward)
         return forward(x, *given.values())
 
-    def _forward(self, x, padding_mask=None, places=None, *, real, training):
+    def _forward(self, x, padding_mask=None, places=None, *, real, training, return_weights):
         asking = None
         if places is not None:
             asking = tokens_at(x, places) if real is None else real.at(x, places)
-        attended, weights = self.attention(
-            x, padding_mask, asking, real=real, training=training, return_weights=True
+        attended = self.attention(
+            x, padding_mask, asking, real=real, training=training, return_weights=return_weights
         )
+        attended, *weights = attended if return_weights else (attended,)
         x = x if asking is None else asking
         shape = ops.shape(x)
         # From here on no token sees another: (tokens, hidden).
@@ -144,7 +146,8 @@ class TransformerBlock(keras.layers.Layer):
             inside = activate(inside)
         forward = self.output_dense(inside)
         x = self._add_and_norm(self.output_layer_norm, x, forward, training)
-        return ops.reshape(x, shape), weights
+        x = ops.reshape(x, shape)
+        return (x, *weights) if return_weights else x
 
     def _add_and_norm(self, norm, x, change, training):
         """The LayerNorm of `x` and a change of it, less what is dropped of the change."""

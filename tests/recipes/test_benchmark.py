@@ -54,10 +54,15 @@ def test_the_fastest_setting_of_each_team_races(tmp_path):
     assert tried.keys() == {"a slow", "a quick"}
 
 
-def test_a_side_that_stops_leaves_a_log(tmp_path):
-    with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
-        race([side("a", "", 0.01), Side("b", "x", breaks)], 1, tmp_path)
+def test_a_side_that_stops_leaves_a_log_and_the_others_go_on(tmp_path, capsys):
+    broken = Side("b", "x", breaks)
+    best, _ = fastest([side("a", "", 0.01), broken, Side("b", "y", breaks)], 1, tmp_path)
+    assert [one.name for one in best] == ["a"]
+    assert race([side("a", "", 0.01), broken], 1, tmp_path).keys() == {"a"}
+    assert "b x stopped" in capsys.readouterr().err
     assert "out of luck" in (tmp_path / "b-x.log").read_text()
+    with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
+        race([broken], 1, tmp_path)
 
 
 def test_operations_of_an_encoder_are_those_of_its_kernels():

@@ -122,7 +122,7 @@ def benchmark(options: BenchmarkOptions) -> dict:
     from kerasbert.recipes.benchmark.race import fastest, race
 
     options.check()
-    os.environ.update(device.SHARED)
+    os.environ.update(device.SHARED, KERAS_BACKEND=options.backend)
     output = pathlib.Path(options.output)
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)

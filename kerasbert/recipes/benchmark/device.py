@@ -1,5 +1,6 @@
 """What a side computes on, whichever library it computes with."""
 
+import os
 import pathlib
 import sys
 
@@ -8,7 +9,12 @@ SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": 
 
 
 def gpu_name() -> str | None:
-    """What the first GPU is called; None: there is none."""
+    """What the first GPU is called; None: Keras's backend sees none."""
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        import jax
+
+        device = jax.local_devices()[0]
+        return device.device_kind if device.platform == "gpu" else None
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,8 +1,11 @@
 """How fast the machine multiplies matrices, and how much multiplying an encoder needs."""
 
 import functools
+import os
+import time
 from typing import TYPE_CHECKING
 
+from kerasbert.recipes.benchmark.device import gpu_name
 from kerasbert.recipes.benchmark.race import Side
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
@@ -14,19 +17,14 @@ _SHAPES_ON_GPU = (*_SHAPES, (8192, 8192, 8192))
 _SECONDS = 0.25  # that a run takes
 
 
-def ceiling(precision: str) -> Side:
+def ceiling(precision: str, backend: str = "tensorflow") -> Side:
     """Multiplies matrices of the fastest shape; answers with its floating-point operations."""
-    return Side(f"ceiling {precision}", "", _multiply, (precision,))
+    environment = {"KERAS_BACKEND": backend}
+    return Side(f"ceiling {precision}", "", _multiply, (precision,), environment)
 
 
 def _multiply(precision: str):
-    import time
-
-    import tensorflow as tf
-
-    @tf.function(autograph=False)
-    def product(a, b):
-        return tf.matmul(a, b)
+    product, wait = _on_jax() if os.environ["KERAS_BACKEND"] == "jax" else _on_tensorflow()
 
     def seconds(shape):
         multiply(shape, 1)
@@ -36,24 +34,39 @@ def _multiply(precision: str):
 
     @functools.cache
     def matrices(shape):
+        from keras import ops, random
+
         rows, inner, columns = shape
-        kinds = tf.random.normal((rows, inner)), tf.random.normal((inner, columns))
-        return [tf.cast(matrix, precision) for matrix in kinds]
+        kinds = random.normal((rows, inner)), random.normal((inner, columns))
+        return [ops.cast(matrix, precision) for matrix in kinds]
 
     def multiply(shape, times):
         for _ in range(times):
-            product(*matrices(shape))
-        tf.test.experimental.sync_devices()  # a GPU works on after a call
+            found = product(*matrices(shape))
+        wait(found)  # a GPU works on after a call
 
     def flops(shape):
         rows, inner, columns = shape
         return 2 * rows * inner * columns
 
-    shapes = _SHAPES_ON_GPU if tf.config.list_physical_devices("GPU") else _SHAPES
+    shapes = _SHAPES_ON_GPU if gpu_name() else _SHAPES
     took = {shape: seconds(shape) for shape in shapes}
     best = max(shapes, key=lambda shape: flops(shape) / took[shape])
     repeats = max(1, round(_SECONDS / took[best]))
     return functools.partial(multiply, best, repeats), repeats * flops(best)
+
+
+def _on_tensorflow():
+    import tensorflow as tf
+
+    product = tf.function(lambda a, b: tf.matmul(a, b), autograph=False)
+    return product, lambda _: tf.test.experimental.sync_devices()
+
+
+def _on_jax():
+    import jax
+
+    return jax.jit(jax.numpy.matmul), jax.block_until_ready
 
 
 def encoder_flops(config: "BackboneConfig", lengths) -> int:

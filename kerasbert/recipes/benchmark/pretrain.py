@@ -1,6 +1,5 @@
 """One step of MLM + NSP on the same weights and the same batch."""
 
-import functools
 import pathlib
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from kerasbert import Backbone
 from kerasbert import features as keys
 from kerasbert.recipes.benchmark import kerashub as their
-from kerasbert.recipes.benchmark import matmul, pretrain_documents, torch_sides
+from kerasbert.recipes.benchmark import matmul, torch_sides
 from kerasbert.recipes.benchmark.device import gpu_name
 from kerasbert.recipes.benchmark.race import Side
 from kerasbert.recipes.benchmark.work import Work
@@ -18,12 +17,15 @@ from kerasbert.training.global_batch import ON_TENSORFLOW
 
 _VOCABULARY = 30_522
 _RATE = 1e-4
+_STEPS_ON_GPU = 10
 _HEADS = "heads.npz"
 
 
 def suite(options, directory: pathlib.Path) -> list[Work]:
     """Steps of a freshly made model on one batch without padding, as long documents give it."""
     if options.input:
+        from kerasbert.recipes.benchmark import pretrain_documents  # with text comes TensorFlow
+
         return pretrain_documents.suite(options, directory)
     config = options.encoder(_VOCABULARY)
     model = Pretrainer(Backbone(config))
@@ -38,27 +40,29 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     np.savez(directory / torch_sides.BATCH, **_batch(options.batch_size, options.length, masked))
 
     precisions, on_gpu = options.precisions, gpu_name() is not None
-    arguments = (str(directory), options.dropout)
+    # A GPU works on while the host prepares the next step.
+    steps = _STEPS_ON_GPU if on_gpu else 1
+    arguments = (str(directory), options.dropout, steps)
     sides = _keras_sides("kerasbert", kerasbert, options, arguments, try_xla=on_gpu)
-    sides += [matmul.ceiling(p) for p in precisions]
+    sides += [matmul.ceiling(p, options.backend) for p in precisions]
     if "kerashub" in options.others:
         sides += _keras_sides("kerashub", kerashub, options, arguments, try_xla=True)
     if "transformers" in options.others:
         sides += [
-            Side("transformers", p, torch_sides.pretrain, (*arguments, p)) for p in precisions
+            Side("transformers", p, torch_sides.pretrain, (*arguments, p, on_gpu))
+            for p in precisions
         ]
-    tokens = options.batch_size * options.length
     forward = matmul.encoder_flops(config, [options.length] * options.batch_size)
     forward += matmul.masked_head_flops(config, options.batch_size * masked)
     return [
         Work(
-            title=f"one step of {options.layers} x {options.hidden}, MLM + NSP, "
-            f"{options.batch_size} x {options.length}, dropout {options.dropout}"
+            title=f"{steps} step{'s' * (steps > 1)} of {options.layers} x {options.hidden}, "
+            f"MLM + NSP, {options.batch_size} x {options.length}, dropout {options.dropout}"
             + (f", {options.backend}" if options.backend != "tensorflow" else ""),
             sides=sides,
             compare=_difference,
-            tokens=tokens,
-            flops=3 * forward,
+            tokens=steps * options.batch_size * options.length,
+            flops=steps * 3 * forward,
         )
     ]
 
@@ -99,14 +103,14 @@ def _difference(ours: float, theirs: float) -> str:
 # === The sides ===
 
 
-def kerasbert(directory: str, dropout: float, precision: str, xla: bool):
+def kerasbert(directory: str, dropout: float, steps: int, precision: str, xla: bool):
     """`Pretrainer.fit`."""
     model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision])
     model.compile(**_compiled(xla))
-    return _keras_steps(model, directory)
+    return _keras_steps(model, directory, steps)
 
 
-def kerashub(directory: str, dropout: float, precision: str, xla: bool):
+def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bool):
     """KerasHub's encoder and masked-language-model head, compiled as its tasks are."""
     import keras
     import keras_hub
@@ -145,7 +149,7 @@ def kerashub(directory: str, dropout: float, precision: str, xla: bool):
         },
         **_compiled(xla),
     )
-    return _keras_steps(model, directory)
+    return _keras_steps(model, directory, steps)
 
 
 _HEAD_LAYERS = ("mlm_head", "nsp_head")
@@ -167,20 +171,30 @@ def _compiled(xla: bool) -> dict:
     return {"jit_compile": xla} if ON_TENSORFLOW else {}
 
 
-def _keras_steps(model, directory: str):
+def _keras_steps(model, directory: str, steps: int):
     """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
     batch = torch_sides.stored_batch(directory)
     y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
     if not ON_TENSORFLOW:
         answer = model.test_on_batch(batch, y, weights, return_dict=True)["loss"]
-        step = functools.partial(model.train_on_batch, batch, y, weights, return_dict=True)
-        return lambda: float(step()["loss"]), float(answer)
+        example = batch, y, weights
+
+        def fit():
+            batches = (example for _ in range(steps + 1))  # Keras looks at one first
+            model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
+
+        return fit, float(answer)
     import tensorflow as tf
 
     example = tf.data.Dataset.from_tensors((batch, y, weights)).cache()
     answer = model.evaluate(example, verbose=0, return_dict=True)["loss"]
     model.make_train_function()
-    batches = iter(example.repeat())
-    # A GPU is still at work until somebody asks for what it computes.
-    return lambda: float(model.train_function(batches)["loss"]), answer
+    batches = iter(example.repeat().prefetch(2))
+
+    def train():
+        for _ in range(steps):
+            logs = model.train_function(batches)
+        return float(logs["loss"])  # a GPU is still at work until somebody asks for a result
+
+    return train, answer

@@ -80,9 +80,12 @@ def fastest(
     heats = {}
     for team in teams.values():
         if len(team) > 1:
-            heats |= {name: one.median for name, one in race(team, rounds, logs, calls).items()}
-    best = [min(team, key=lambda side: heats.get(side.name, 0)) for team in teams.values()]
-    return best, heats
+            with contextlib.suppress(InputError):  # all have stopped
+                found = race(team, rounds, logs, calls)
+                heats |= {name: one.median for name, one in found.items()}
+    # Of a team whose sides all stopped none is left.
+    left = [[s for s in team if len(team) == 1 or s.name in heats] for team in teams.values()]
+    return [min(team, key=lambda side: heats.get(side.name, 0)) for team in left if team], heats
 
 
 def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> dict[str, Times]:
@@ -95,16 +98,25 @@ def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> 
         calls: times that a side does the work at its turn; their median counts.
 
     Returns:
-        By the sides' names.
+        By the sides' names; without those that stopped before the first turn, of which standard
+        error says so.
 
     Raises:
-        InputError: a side stopped; the message says where its log is.
+        InputError: a side stopped later, or all of them; the message says where its log is.
     """
     with contextlib.ExitStack() as stack:
-        runners, times = {}, {}
+        runners, times, stopped = {}, {}, None
         for side in sides:  # one after the other, since some look for their fastest kernels first
-            runners[side.name] = stack.enter_context(_running(side, logs))
-            times[side.name] = Times([], 0, runners[side.name].receive())
+            runner = stack.enter_context(_running(side, logs))
+            try:
+                times[side.name] = Times([], 0, runner.receive())
+            except InputError as error:  # the others go on
+                stopped = error
+                print(error, file=sys.stderr)
+            else:
+                runners[side.name] = runner
+        if not runners:
+            raise stopped
         for _ in range(rounds):
             for name, runner in runners.items():
                 times[name].seconds.append(runner.run(calls))

@@ -12,16 +12,18 @@ from kerasbert import features as keys
 BATCH = "batch.npz"
 
 
-def pretrain(directory: str, dropout: float, precision: str):
-    """`BertForPreTraining` in torch: autocast for bfloat16, its fused attention and AdamW."""
+def pretrain(directory: str, dropout: float, steps: int, precision: str, compiled: bool):
+    """`BertForPreTraining` in torch: autocast for bfloat16, its fused attention and AdamW.
+
+    Only masked tokens go through the head, as in kerasbert; the model's own loss takes all.
+    """
     import torch
     from transformers import BertForPreTraining
 
     device = _device()
     stored = stored_batch(directory)
     batch = {name: torch.from_numpy(column).to(device) for name, column in stored.items()}
-    labels = torch.full_like(batch[keys.TOKEN_IDS], -100)
-    labels.scatter_(1, batch[keys.MASK_POSITIONS].long(), batch[keys.MLM_LOGITS])
+    batch = {name: column.long() for name, column in batch.items()}
     model = BertForPreTraining.from_pretrained(
         pathlib.Path(directory) / "transformers",
         hidden_dropout_prob=dropout,
@@ -29,22 +31,29 @@ def pretrain(directory: str, dropout: float, precision: str):
         attn_implementation="sdpa",
     ).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, eps=1e-6, weight_decay=0.01, fused=True)
+    entropy = torch.nn.functional.cross_entropy
 
     def loss():
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            return model(
-                input_ids=batch[keys.TOKEN_IDS].long(),
+            encoded = model.bert(
+                input_ids=batch[keys.TOKEN_IDS],
                 attention_mask=batch[keys.PADDING_MASK],
-                token_type_ids=batch[keys.SEGMENT_IDS].long(),
-                labels=labels.long(),
-                next_sentence_label=batch[keys.NSP_LOGITS].long(),
-            ).loss
+                token_type_ids=batch[keys.SEGMENT_IDS],
+            )
+            hidden = encoded.last_hidden_state
+            places = batch[keys.MASK_POSITIONS].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+            tokens, pairs = model.cls(hidden.gather(1, places), encoded.pooler_output)
+        masked = entropy(tokens.float().flatten(0, 1), batch[keys.MLM_LOGITS].flatten())
+        return masked + entropy(pairs.float(), batch[keys.NSP_LOGITS])
+
+    training_loss = torch.compile(loss) if compiled else loss
 
     def run():
-        optimizer.zero_grad(set_to_none=True)
-        loss().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            training_loss().backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
         if device == "cuda":
             torch.cuda.synchronize()
 
