@@ -34,6 +34,8 @@ def _format_of(directory: pathlib.Path) -> ModuleType:
     for format in FORMATS:
         if _module(format).detect(directory):
             return _module(format)
+    if (directory / "model").is_dir():
+        raise InputError(f"{directory}: is a run; its model is {directory / 'model'}")
     raise InputError(
         f"{directory}: holds no model that kerasbert knows: no config.json of kerasbert, Hugging "
         "Face or KerasHub, and no bert_config.json"

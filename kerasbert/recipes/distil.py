@@ -14,7 +14,7 @@ from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job_of
 from kerasbert.recipes.options import DistilOptions
 from kerasbert.recipes.raw_examples import raw_examples
-from kerasbert.recipes.training import strategy_of
+from kerasbert.recipes.training import begin
 from kerasbert.tasks import Task, TokenClassifier
 from kerasbert.training.distillation import Distiller, student_from
 from kerasbert.training.launch import spread
@@ -30,7 +30,7 @@ def distil(options: DistilOptions) -> dict:
     """
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = strategy_of(options)
+    strategy = begin(options)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         teacher = zoo.load_task(options.teacher, Task)
@@ -60,6 +60,7 @@ def distil(options: DistilOptions) -> dict:
         strategy,
         model,
         rows,
+        examples=len(next(iter(texts.values()))),
         work=work,
         answers=student,
         validation=validation,

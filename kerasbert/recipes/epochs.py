@@ -2,11 +2,12 @@
 
 import math
 
+from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
 from kerasbert.recipes.jobs import Job
 from kerasbert.recipes.options import EpochOptions
-from kerasbert.recipes.training import Run, compile_for, dry_run
+from kerasbert.recipes.training import Run, announce, compile_for, dry_run
 from kerasbert.tasks import Task
 
 _THRESHOLD = "val_no_answer_threshold"
@@ -18,6 +19,7 @@ def train_epochs(
     model,
     rows: Rows,
     *,
+    examples: int,
     work: Job,
     answers: Task,
     validation: Examples | None,
@@ -32,6 +34,7 @@ def train_epochs(
         strategy: where it computes.
         model: what is trained, made in the scope of `strategy`.
         rows: of the training examples.
+        examples: how many they are.
         work: what `answers` does.
         answers: the task that is scored; `model`, or a part of it.
         validation: what it is scored on, or None.
@@ -53,6 +56,7 @@ def train_epochs(
             rows, batch_size=options.batch_size, seed=options.seed, start=step
         )
 
+    announce(options, strategy, verb, _described(answers, rows, examples), steps)
     if options.dry_run:
         return dry_run(model, batches, steps)
     run = Run(options, strategy)
@@ -77,3 +81,14 @@ def train_epochs(
         if _THRESHOLD in report:
             result["threshold_tuned_on"] = options.validation
     return result
+
+
+def _described(task: Task, rows: Rows, examples: int) -> str:
+    """How many examples there are, and how many of them are too long to be read as a whole."""
+    count = f"{examples:,} example{'s' * (examples != 1)}"
+    if len(rows) != examples:
+        count += f" in {len(rows):,} windows"
+    if keys.TEXT not in rows.x:
+        return count
+    truncated = task.count_truncated(rows)
+    return f"{count}, {truncated:,} of them cut (sequence_length is {task.sequence_length})"

@@ -1,12 +1,20 @@
 """Model -> SavedModel."""
 
+import pathlib
+
 from kerasbert import zoo
 from kerasbert.recipes.options import ExportOptions
+from kerasbert.recipes.training import say
 from kerasbert.tasks import Task
 
 
 def export(options: ExportOptions) -> dict:
     """Exports a model that takes raw strings; returns where it is."""
+    if not pathlib.Path(options.output).name.isdigit():
+        say(
+            f"{options.output}: TensorFlow Serving looks for versions, directories with a number; "
+            f"--output {options.output.rstrip('/')}/1 would be one"
+        )
     model = zoo.load_task(options.model, Task, dtype=options.precision)
     model.export(options.output, check=options.check, overwrite=options.overwrite)
     inputs, _ = model.serving_signature()

@@ -7,7 +7,7 @@ from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job, some_unanswerable
 from kerasbert.recipes.options import FinetuneOptions
-from kerasbert.recipes.training import say, strategy_of
+from kerasbert.recipes.training import begin, say
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread
 
@@ -20,7 +20,7 @@ def finetune(options: FinetuneOptions) -> dict:
     work = job(options.task)
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = strategy_of(options)
+    strategy = begin(options)
     train = work.examples(options.train, options)
     validation = work.examples(options.validation, options) if options.validation else None
     if validation and work.takes("classes"):
@@ -36,6 +36,7 @@ def finetune(options: FinetuneOptions) -> dict:
         strategy,
         model,
         rows,
+        examples=len(train),
         work=work,
         answers=model,
         validation=validation,

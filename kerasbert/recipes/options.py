@@ -214,6 +214,10 @@ class TrainingOptions(Options):
         if self.patience and not self.monitor:
             raise InputError("--patience needs --monitor, the metric to be patient with")
 
+    def _monitors_what_is_there(self, validation: str | None, flag: str) -> None:
+        if self.monitor and self.monitor.startswith("val_") and not validation:
+            raise InputError(f"--monitor={self.monitor} needs {flag}, what it is measured on")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainOptions(TrainingOptions):
@@ -223,7 +227,9 @@ class PretrainOptions(TrainingOptions):
     validation_corpus: str | None = option(
         None, help="another corpus, of the same vocabulary, never trained on"
     )
-    preset: str = option("bert_tiny", help="the architecture, such as bert_tiny or bert_base")
+    preset: str | None = option(
+        None, help="the architecture, such as bert_base; default: bert_tiny"
+    )
     init: str | None = option(
         None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
     )
@@ -244,6 +250,19 @@ class PretrainOptions(TrainingOptions):
     validation_batches: int = option(
         32, help="batches of the validation corpus that are looked at", least=1
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.init and self.preset:
+            raise InputError(
+                f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
+            )
+        self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    @property
+    def start(self) -> str:
+        """The model or the architecture that training starts from."""
+        return self.init or self.preset or "bert_tiny"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -301,6 +320,10 @@ class EpochOptions(TrainingOptions, DataOptions):
         0, help="steps between two reports; 0: one after every epoch", least=0
     )
     output: str = option(help="the run directory; the model is output/model")
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._monitors_what_is_there(self.validation, "--validation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import PretrainOptions
-from kerasbert.recipes.training import Run, compile_for, dry_run, strategy_of
+from kerasbert.recipes.training import Run, announce, begin, compile_for, dry_run
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
@@ -23,7 +23,7 @@ def pretrain(options: PretrainOptions) -> dict:
     """
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = strategy_of(options)
+    strategy = begin(options)
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
@@ -31,6 +31,9 @@ def pretrain(options: PretrainOptions) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(corpus, options)
+    epochs = options.steps / batches.steps_per_epoch
+    data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs:,.1f} epochs"
+    announce(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps)
     run = Run(options, strategy)
@@ -42,7 +45,7 @@ def pretrain(options: PretrainOptions) -> dict:
         options.steps,
         report_every=options.validation_every,
         validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
-        title=f"{options.init or options.preset} on {corpus.directory.name}",
+        title=f"{options.start} on {corpus.directory.name}",
         verb="pretrain",
     )
     report = run.report()
@@ -88,7 +91,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
     else:
         facts = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
         facts["padding_id"] = corpus.tokenizer.pad_id
-        config = BackboneConfig.from_preset(options.preset, **facts)
+        config = BackboneConfig.from_preset(options.start, **facts)
         model = Pretrainer(
             Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
         )

@@ -13,14 +13,20 @@ from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
 from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
 from kerasbert.training.progress import TrainingBar
-from kerasbert.training.run_directory import ReportMetrics, RunDirectory
-from kerasbert.training.strategies import is_chief, make_strategy, sharded
+from kerasbert.training.run_directory import ReportMetrics, RunDirectory, refuse_finished
+from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
 
 _DRY_STEPS = 5
 
 
-def strategy_of(options: TrainingOptions):
-    """Where a run computes."""
+def begin(options: TrainingOptions):
+    """Returns where a run computes.
+
+    Raises:
+        InputError: the output holds a finished run, or there are no such devices.
+    """
+    if not options.dry_run:
+        refuse_finished(pathlib.Path(options.output))
     if options.deterministic:
         import tensorflow as tf
 
@@ -47,6 +53,23 @@ def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
         steps_per_execution=options.steps_per_execution,
         **kwargs,
     )
+
+
+def announce(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
+    """The line that a run begins with: where it computes, on what, and how long.
+
+    Args:
+        options: of the run.
+        strategy: where it computes.
+        verb: the program.
+        data: what is trained on.
+        steps: of the whole run.
+    """
+    if is_chief(strategy):
+        say(
+            f"{verb}: {describe(strategy)}, {options.precision}; {data}; "
+            f"{steps:,} step{'s' * (steps > 1)} of {options.batch_size:,}"
+        )
 
 
 def say(line: str) -> None:
@@ -85,6 +108,7 @@ class Run:
         )
         monitors = self.is_chief and options.monitor
         self.best = Best(self.directory, options.monitor, options.patience) if monitors else None
+        self.monitor = options.monitor
         self.steps_per_execution = options.steps_per_execution
 
     def train(
@@ -117,6 +141,7 @@ class Run:
                 validate=validate,
                 callbacks=callbacks,
                 best=self.best,
+                monitor=self.monitor,
             )
         finally:
             if bar:

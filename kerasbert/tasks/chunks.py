@@ -40,6 +40,11 @@ def check_chunks(sequence_length: int, max_chunks: int, overlap: int) -> None:
         )
 
 
+def chunk_room(packer, *, max_chunks: int, overlap: int = 0) -> int:
+    """Tokens of a text that `chunk_features` looks at."""
+    return packer.text_room + (max_chunks - 1) * (packer.text_room - overlap)
+
+
 def chunk_features(packer, text, *, max_chunks: int, overlap: int = 0) -> dict:
     """Features of texts in chunks; in the graph.
 

@@ -125,6 +125,14 @@ class MultipleChoice(Task):
         features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
         return {**features, keys.PADDING_MASK: features[keys.PADDING_MASK] * real}
 
+    def _truncated(self, row: dict):
+        import tensorflow as tf
+
+        text, choices = self.tokenizer.tokenize(row[keys.TEXT]), _dense(row[keys.CHOICES])
+        of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
+        longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
+        return text.row_lengths() + longest > self.packer.pair_room
+
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features, and the indices of the right choices."""
         import tensorflow as tf

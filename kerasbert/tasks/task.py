@@ -212,9 +212,38 @@ class Task(ExactModel):
             raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
         return TextPacker(self.tokenizer, self.sequence_length)
 
+    @property
+    def text_room(self) -> int:
+        """Tokens of one text that are read, special tokens not counted."""
+        return self.packer.text_room
+
     def text_features(self, text, text_pair=None) -> dict:
         """Features of a batch of strings, for prediction; in the graph."""
         return self.packer(text, text_pair)
+
+    def count_truncated(self, rows) -> int:
+        """How many rows have more text than is read of them.
+
+        Args:
+            rows: what `rows` gives; windows have no more than is read.
+        """
+        import tensorflow as tf
+
+        from kerasbert.data import text_batches
+
+        if keys.TEXT not in rows.x:
+            return 0
+        batches = text_batches.convert(
+            text_batches.batches(rows, batch_size=1024),
+            lambda row, *_: tf.math.count_nonzero(self._truncated(row)),
+        )
+        return sum(int(count) for count in batches.as_numpy_iterator())
+
+    def _truncated(self, row: dict):
+        """Which rows of text have more tokens than are read, bool (batch,); in the graph."""
+        texts = [row[key] for key in (keys.TEXT, keys.TEXT_PAIR) if key in row]
+        room = self.text_room if len(texts) == 1 else self.packer.pair_room
+        return sum(self.tokenizer.tokenize(text).row_lengths() for text in texts) > room
 
     def fit(
         self,

@@ -12,7 +12,13 @@ from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_p
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
-from kerasbert.tasks.chunks import check_chunks, chunk_features, chunk_inputs, fold_chunks
+from kerasbert.tasks.chunks import (
+    check_chunks,
+    chunk_features,
+    chunk_inputs,
+    chunk_room,
+    fold_chunks,
+)
 from kerasbert.tasks.problem_types import PROBLEM_TYPES
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
@@ -254,6 +260,13 @@ class TextClassifier(Task):
         return self.problem.targets(text_batches.Rows({"y": y}).columns["x"]["y"]).numpy()
 
     # === Text ===
+
+    @property
+    def text_room(self) -> int:
+        """Tokens of one text that are read, special tokens not counted."""
+        if not self.long_text:
+            return super().text_room
+        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
     def text_features(self, text, text_pair=None) -> dict:
         """Features of a batch of strings; in the graph."""

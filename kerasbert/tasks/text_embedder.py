@@ -12,7 +12,13 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.layers import PoolChunks, PoolTokens
-from kerasbert.tasks.chunks import check_chunks, chunk_features, chunk_inputs, fold_chunks
+from kerasbert.tasks.chunks import (
+    check_chunks,
+    chunk_features,
+    chunk_inputs,
+    chunk_room,
+    fold_chunks,
+)
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
@@ -262,6 +268,19 @@ class TextEmbedder(Task):
         return {name: found[name] for name in ("pearson", "spearman")}
 
     # === Text ===
+
+    @property
+    def text_room(self) -> int:
+        """Tokens of one text that are read, special tokens not counted."""
+        if not self.long_text:
+            return super().text_room
+        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
+
+    def _truncated(self, row: dict):
+        import tensorflow as tf
+
+        lengths = [self.tokenizer.tokenize(row[key]).row_lengths() for key in _TEXTS if key in row]
+        return tf.reduce_max(tf.stack(lengths), axis=0) > self.text_room
 
     def text_features(self, text, text_pair=None) -> dict:
         """Features of single texts, (batch, sequence); in the graph.

@@ -28,6 +28,7 @@ def train(
     validate: Callable[[], dict[str, float]] | None,
     callbacks: list[keras.callbacks.Callback],
     best: Best | None = None,
+    monitor: str | None = None,
 ) -> None:
     """Trains a compiled model with Keras's `fit`, in stretches that each end with a report.
 
@@ -43,15 +44,19 @@ def train(
             any; all workers call it.
         callbacks: Keras callbacks.
         best: keeps the best model and says when to stop early; of several workers the first one's.
+        monitor: the metric that `best` looks at, known to all workers.
 
     Raises:
         Interrupted: SIGTERM or SIGINT came; the state is kept.
-        InputError: the checkpoint is of another model, or gradients stopped being finite.
+        InputError: there is no such metric to monitor, the checkpoint is of another model, or
+            gradients stopped being finite.
     """
     step = stored.step if stored else 0
     if stored:
         checkpoints.say(f"goes on from {stored.path}")
     _build(model, batches(0))  # so that what is stored has the same names in every run
+    if monitor and not stored:
+        _check_monitor(model, monitor, validate)
     model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
     keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
@@ -77,6 +82,23 @@ def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes at the first batch."""
     with model.distribute_strategy.scope():
         model._symbolic_build(data_batch=next(iter(dataset.take(1))))
+
+
+def _check_monitor(
+    model: keras.Model, monitor: str, validate: Callable[[], dict[str, float]] | None
+) -> None:
+    """Raises `InputError` for a metric that no report will have, before the first step."""
+    known = set(model.get_metrics_result())
+    if monitor in known:
+        return
+    # What a task measures is known once it has been measured; it takes what every report takes.
+    found = validate() if validate else {}
+    known |= {f"val_{name}" for name in found}
+    if monitor not in known:
+        raise InputError(
+            f"--monitor: there will be no metric {monitor!r}; there will be "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 class _Validate(keras.callbacks.Callback):

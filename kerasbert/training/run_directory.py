@@ -41,11 +41,7 @@ class RunDirectory:
         self, path: str | os.PathLike, settings: dict, step: int = 0, *, write: bool = True
     ):
         self.path = pathlib.Path(path)
-        if self.model.exists():
-            raise InputError(
-                f"{self.model} exists already: that run has ended; "
-                "choose another --output or remove it"
-            )
+        refuse_finished(self.path)
         if not write:
             return
         with files.writing(self.path):
@@ -83,6 +79,15 @@ class RunDirectory:
         with open(self.path / METRICS, encoding="utf-8") as file:
             # A process that was killed may have left half a line.
             return [json.loads(line) for line in file if line.endswith("\n")]
+
+
+def refuse_finished(path: pathlib.Path) -> None:
+    """Raises `InputError` if the run in a directory has ended."""
+    if (path / MODEL).exists():
+        raise InputError(
+            f"{path / MODEL} exists already: that run has ended; "
+            "choose another --output or remove it"
+        )
 
 
 class ReportMetrics(keras.callbacks.Callback):

@@ -48,8 +48,14 @@ def _cut_cpu(count: int) -> None:
 
 
 def _mirrored() -> tf.distribute.Strategy:
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    return tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices(kind)])
+    for kind in ("GPU", "CPU"):
+        devices = tf.config.list_logical_devices(kind)
+        if (kind == "GPU" and devices) or len(devices) > 1:
+            return tf.distribute.MirroredStrategy([device.name for device in devices])
+    raise InputError(
+        "strategy mirrored found no GPU; without a strategy the CPU computes, and "
+        "--num_virtual_devices=2 cuts it into devices to try mirrored out"
+    )
 
 
 def _multi_worker() -> tf.distribute.Strategy:
@@ -75,6 +81,22 @@ def _tpu() -> tf.distribute.Strategy:
     except (ValueError, tf.errors.OpError) as error:
         raise InputError(f"no TPU is found ({str(error).splitlines()[0]})") from None
     return tf.distribute.TPUStrategy(resolver)
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """The devices that a strategy computes on, such as "2 GPUs (NVIDIA H100)"."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return f"{strategy.num_replicas_in_sync} TPU cores"
+    gpus = tf.config.list_physical_devices("GPU")
+    count = strategy.num_replicas_in_sync
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
+        return f"{count} GPU{'s' * (count > 1)} ({name})"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpu = f"CPU ({cores} core{'s' * (cores > 1)})"
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return f"{count} workers, {cpu}"
+    return cpu if count == 1 else f"{cpu}, cut into {count} devices"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

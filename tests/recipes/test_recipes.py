@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import json
+import re
 
 import keras
 import pytest
@@ -150,6 +151,12 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"objective": "rtd"}, "--objective must be one of nsp, sop, found 'rtd'"),
         ({"mask_rate": 1.0}, "--mask_rate must be more than 0 and less than 1"),
         ({"dropout": 1.0}, "--dropout must be 0 or more and less than 1"),
+        (
+            {"init": "somewhere"},
+            "has an architecture already; leave --preset=small out",
+        ),
+        ({"monitor": "val_loss"}, "--monitor=val_loss needs --validation_corpus"),
+        ({"strategy": "mirrored"}, "strategy mirrored found no GPU; without a strategy the CPU"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -173,6 +180,37 @@ def test_finetune(tuned):
     assert (model.classes, model.pair, model.sequence_length) == (["bad", "good"], False, 16)
     (report,) = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     assert report["step"] == 3
+
+
+def finetuning(run, task_file, output, **changes):
+    facts = {"init": str(run[0] / "model"), "train": str(task_file), "output": str(output)}
+    return FinetuneOptions(**{**facts, "epochs": 1, "batch_size": 2, **changes})
+
+
+def test_a_run_begins_with_one_line(run, task_file, tmp_path, capsys):
+    options = finetuning(run, task_file, tmp_path / "run", sequence_length=4, dry_run=True)
+    finetune(options)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(
+        r"finetune: .+, float32; 5 examples, 4 of them cut \(sequence_length is 4\); 3 steps of 2",
+        line,
+    )
+
+
+def test_a_metric_that_is_not_there_is_named_before_the_first_step(run, task_file, tmp_path):
+    options = finetuning(
+        run, task_file, tmp_path / "run", validation=str(task_file), monitor="val_acc"
+    )
+    with pytest.raises(InputError, match=r"no metric 'val_acc'; there will be .*val_accuracy"):
+        finetune(options)
+    assert (tmp_path / "run/metrics.jsonl").read_text() == ""
+    with pytest.raises(InputError, match="--monitor=val_f1 needs --validation, what"):
+        finetuning(run, task_file, tmp_path / "run", monitor="val_f1")
+
+
+def test_a_run_is_no_model_but_has_one(run, task_file, tmp_path):
+    with pytest.raises(InputError, match=r"is a run; its model is .*pretrain/model"):
+        finetune(finetuning(run, task_file, tmp_path / "run", init=str(run[0])))
 
 
 def test_evaluate_classifier(tuned, task_file):
@@ -222,9 +260,16 @@ def test_unknown_label_in_evaluation(tuned, tmp_path):
         evaluate(EvaluateOptions(model=str(tuned[0] / "model"), data=str(path)))
 
 
-def test_export_and_query(tuned, tmp_path):
+def test_an_export_without_a_version_says_so(tuned, tmp_path, capsys):
+    model, output = str(tuned[0] / "model"), str(tmp_path / "name")
+    export(ExportOptions(model=model, output=output, check=False))
+    assert f"--output {output}/1 would be one" in capsys.readouterr().err
+
+
+def test_export_and_query(tuned, tmp_path, capsys):
     facts = {"model": str(tuned[0] / "model"), "output": str(tmp_path / "1"), "check": False}
     assert export(ExportOptions(**facts))["inputs"] == ["text"]
+    assert capsys.readouterr().err == ""
     answers = query(QueryOptions(saved_model=str(tmp_path), text=["a cat", "x"]))["answers"]
     assert [answer["label"] in ("bad", "good") for answer in answers] == [True, True]
     with pytest.raises(InputError, match="exists already"):

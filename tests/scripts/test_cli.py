@@ -66,7 +66,7 @@ def test_help_comes_at_once_and_names_every_flag():
     headings = [line for line in lines if re.match(r"\S.*:$", line)]
     assert headings[:3] == ["Example:", "options:", "how it learns:"]
     assert "(required)" in shown
-    assert "bert_base (default: bert_tiny)" in shown
+    assert "training steps (default: 10000)" in shown
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

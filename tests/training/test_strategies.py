@@ -1,22 +1,38 @@
 import json
+import re
 import types
 
 import pytest
 import tensorflow as tf
 
 from kerasbert import InputError
-from kerasbert.training.strategies import STRATEGIES, is_chief, make_strategy
+from kerasbert.training.strategies import STRATEGIES, describe, is_chief, make_strategy
 
 
 def test_none_is_the_default_strategy():
     assert make_strategy("none") is tf.distribute.get_strategy()
 
 
-def test_mirrored_takes_every_device():
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+GPUS = len(tf.config.list_physical_devices("GPU"))
+
+
+@pytest.mark.skipif(not GPUS, reason="there is no GPU")
+def test_mirrored_takes_every_gpu():
     strategy = make_strategy("mirrored")
     assert isinstance(strategy, tf.distribute.MirroredStrategy)
-    assert strategy.num_replicas_in_sync == len(tf.config.list_logical_devices(kind))
+    assert strategy.num_replicas_in_sync == GPUS
+    assert describe(strategy).startswith(f"{GPUS} GPU")
+
+
+@pytest.mark.skipif(GPUS > 0, reason="there is a GPU")
+def test_mirrored_is_not_for_one_cpu():
+    with pytest.raises(InputError, match=r"mirrored found no GPU; .*--num_virtual_devices=2"):
+        make_strategy("mirrored")
+
+
+def test_devices_are_described():
+    one = make_strategy("none")
+    assert re.match(r"CPU \(\d+ cores?\)$|1 GPU \(.+\)$", describe(one))
 
 
 def test_virtual_devices_come_too_late_once_tensorflow_has_computed():
@@ -87,4 +103,3 @@ def test_is_chief(kind, index, chief):
 
 def test_one_process_is_chief():
     assert is_chief(make_strategy("none"))
-    assert is_chief(make_strategy("mirrored"))

@@ -1,0 +1,67 @@
+"""Texts that are longer than what is read of them are counted, whatever the task."""
+
+import numpy as np
+import pytest
+
+from kerasbert import MultipleChoice, TextClassifier, TextEmbedder, TokenClassifier
+from kerasbert import features as keys
+
+pytestmark = pytest.mark.eager
+
+TEXTS = [" ".join(["cat"] * length) for length in (0, 1, 5, 6, 7, 14)]
+PAIRS = [" ".join(["dog"] * length) for length in (3, 5, 1, 0, 2, 0)]
+
+
+def tokens(task, length, *columns):
+    """Real tokens of each row that are read at such a length."""
+    task.sequence_length = length
+    features = task.text_features(*columns)
+    mask = np.asarray(features[keys.PADDING_MASK])
+    return mask.reshape(len(columns[0]), -1).sum(axis=1)
+
+
+def assert_counted(task, x, *columns):
+    cut, whole = (tokens(task, length, *columns) for length in (8, 24))
+    expected = np.count_nonzero(cut < whole)
+    task.sequence_length = 8
+    assert 0 < expected < len(columns[0])
+    assert task.count_truncated(task.rows(x)) == expected
+
+
+def test_one_text(tokenizer, tiny_backbone):
+    task = TextClassifier(tiny_backbone(tokenizer), classes=2, tokenizer=tokenizer)
+    assert_counted(task, TEXTS, TEXTS)
+
+
+def test_pairs(tokenizer, tiny_backbone):
+    task = TextClassifier(tiny_backbone(tokenizer), classes=2, tokenizer=tokenizer, pair=True)
+    assert_counted(task, (TEXTS, PAIRS), TEXTS, PAIRS)
+
+
+def test_chunks(tokenizer, tiny_backbone):
+    facts = {"long_text": "mean", "max_chunks": 2, "chunk_overlap": 1, "sequence_length": 8}
+    task = TextClassifier(tiny_backbone(tokenizer), classes=2, tokenizer=tokenizer, **facts)
+    # Of 6 tokens each the second chunk repeats one.
+    texts = [" ".join(["cat"] * length) for length in (10, 11, 12, 30)]
+    assert task.count_truncated(task.rows(texts)) == 2
+
+
+def test_texts_that_belong_together_are_read_alone(tokenizer, tiny_backbone):
+    task = TextEmbedder(tiny_backbone(tokenizer), tokenizer=tokenizer, sequence_length=8)
+    assert task.count_truncated(task.rows((TEXTS, PAIRS))) == 2
+    assert task.count_truncated(task.rows((PAIRS, TEXTS))) == 2
+
+
+def test_choices(tokenizer, tiny_backbone):
+    task = MultipleChoice(tiny_backbone(tokenizer), tokenizer=tokenizer, sequence_length=8)
+    rows = task.rows(
+        {"text": ["cat dog"] * 3, "choices": [["a", "a b c"], ["a", "it is a b"], [""]]}
+    )
+    assert task.count_truncated(rows) == 1
+
+
+def test_windows_are_never_too_long(tokenizer, tiny_backbone):
+    task = TokenClassifier(
+        tiny_backbone(tokenizer), classes=["O", "B"], tokenizer=tokenizer, sequence_length=8
+    )
+    assert task.count_truncated(task.rows([["cat"] * 20], [["O"] * 20])) == 0
