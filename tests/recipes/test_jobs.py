@@ -290,7 +290,7 @@ def labelled(init, directory, **changes):
         ({"ema": 1.5}, "--ema must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
         ({"steps_per_execution": 3}, "--steps_per_execution=3 must divide"),
-        ({"monitor": "val_f1"}, "--monitor: there will be no metric 'val_f1'"),
+        ({"monitor": "val_f1"}, "--monitor=val_f1 needs --validation"),
     ],
 )
 def test_bad_options(init, tmp_path, changes, message):
