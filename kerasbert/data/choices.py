@@ -58,7 +58,7 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
             choices.append([json_lines.without_surrogates(choice) for choice in own])
             labels.append(right)
     if not lines:
-        raise InputError(f"{path}: no example is left: {'; '.join(problems.lines)}")
+        raise InputError(f"{path}: no example is left: {problems.summary()}")
     found = {keys.TEXT: texts, keys.CHOICES: choices}
     return Examples(found, labels, str(path), lines, problems)
 

@@ -1,6 +1,7 @@
 """Labelled texts from TSV, CSV, JSON lines and TensorFlow Datasets."""
 
 import collections
+import copy
 import csv
 import dataclasses
 import json
@@ -9,6 +10,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
 
 from kerasbert import features as keys
 from kerasbert.data import glue as glue_tasks
@@ -58,14 +60,47 @@ class Examples:
         numbers = all(re.fullmatch(r"-?\d+", name) for name in found)
         return sorted(found, key=int if numbers else None)
 
-    def check_classes(self, classes: Sequence[str]) -> None:
-        """Raises `InputError`, naming file and line, for a label that is none of `classes`."""
-        for line, label in zip(self.lines, self.labels, strict=True):
-            for name in _names(label):
-                if name not in classes:
-                    raise InputError(
-                        f"{self.source}:{line}: label {name!r} is none of {', '.join(classes)}"
-                    )
+    @property
+    def left_out(self) -> int:
+        """How many examples were left out."""
+        return self.problems.left_out
+
+    def of_classes(self, classes: Sequence[str]) -> Self:
+        """The examples all of whose labels are among some classes.
+
+        The others are left out, and noted in `problems`.
+
+        Args:
+            classes: the names of all classes, in the order that `classes` has then.
+
+        Raises:
+            InputError: nothing is left; or the first label that is none of them, if `problems` are
+                strict.
+        """
+        kept, known, problems = [], set(classes), copy.deepcopy(self.problems)
+        for place, (line, label) in enumerate(zip(self.lines, self.labels, strict=True)):
+            if unknown := [name for name in _names(label) if name not in known]:
+                problems.note(line, f"label {unknown[0]!r} is none of {_listed(classes)}")
+            else:
+                kept.append(place)
+        if not kept:
+            raise InputError(f"{self.source}: no example is left: {problems.summary()}")
+        return dataclasses.replace(
+            self,
+            texts={key: [column[i] for i in kept] for key, column in self.texts.items()},
+            labels=[self.labels[i] for i in kept],
+            lines=[self.lines[i] for i in kept],
+            problems=problems,
+            known_classes=tuple(classes),
+        )
+
+
+_LISTED = 10  # classes that are named in a message
+
+
+def _listed(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - _LISTED} more" if len(classes) > _LISTED else ""
+    return ", ".join(classes[:_LISTED]) + more
 
 
 def _names(label: str | list[str] | float) -> list[str]:
@@ -99,7 +134,7 @@ def read_table(
     problems = problems or Problems(path, strict=True)
     rows = list(iterate_table(path, column_names=column_names, problems=problems))
     if not rows:
-        noted = "; ".join(problems.lines)
+        noted = problems.summary()
         raise InputError(f"{path}: has no examples" + (f" ({noted})" if noted else ""))
     return rows
 
@@ -188,7 +223,7 @@ def read_examples(
         for name, value in found.items():
             values[name].append(value)
     if not lines:
-        raise InputError(f"{source}: no example is left: {'; '.join(problems.lines)}")
+        raise InputError(f"{source}: no example is left: {problems.summary()}")
     labels = values.pop("label")
     return Examples(values, labels, str(source), lines, problems, format.classes)
 
@@ -218,7 +253,7 @@ def read_texts(
             continue
         lines.append(line)
     if not texts:
-        raise InputError(f"{path}: no text is left: {'; '.join(problems.lines)}")
+        raise InputError(f"{path}: no text is left: {problems.summary()}")
     return Examples({keys.TEXT: texts}, [], str(path), lines, problems)
 
 

@@ -84,7 +84,7 @@ def read_pairs(
             if SCORE in found:
                 values[SCORE].append(score)
     if not lines:
-        raise InputError(f"{path}: no pair is left: {'; '.join(problems.lines)}")
+        raise InputError(f"{path}: no pair is left: {problems.summary()}")
     scores = values.pop(SCORE, None)
     return Examples(values, scores, str(path), lines, problems)
 

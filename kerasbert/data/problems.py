@@ -6,6 +6,7 @@ from collections.abc import Callable
 from kerasbert.errors import InputError
 
 _SHOWN = 5  # lines that are named
+_KINDS = 10  # problems that are named
 
 
 class Problems:
@@ -42,10 +43,22 @@ class Problems:
             raise InputError(f"{self.source}:{place}: {what}")
         (self.mended if mended else self.lines).setdefault(what, []).append(line)
 
+    @property
+    def left_out(self) -> int:
+        """How many examples are left out."""
+        return sum(map(len, self.lines.values()))
+
     def report(self, say: Callable[[str], None]) -> None:
         """Says what was left out and what was mended, a line for each kind."""
         for done, problems in (("left out", self.lines), ("mended", self.mended)):
-            for what, lines in problems.items():
+            for what, lines in list(problems.items())[:_KINDS]:
                 more = ", ..." if len(lines) > _SHOWN else ""
                 shown = ", ".join(map(str, lines[:_SHOWN])) + more
                 say(f"{self.source}: {len(lines)} {done}: {what} ({self.unit} {shown})")
+            if rest := sum(map(len, list(problems.values())[_KINDS:])):
+                say(f"{self.source}: {rest} more {done} for other reasons")
+
+    def summary(self) -> str:
+        """Why nothing is left, for an error: the first few reasons."""
+        more = "; ..." if len(self.lines) > _SHOWN else ""
+        return "; ".join(list(self.lines)[:_SHOWN]) + more

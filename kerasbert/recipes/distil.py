@@ -46,14 +46,14 @@ def distil(options: DistilOptions) -> dict:
             hidden_weight=options.hidden_weight,
             attention_weight=options.attention_weight,
         )
-    validation = work.examples(options.validation, options) if options.validation else None
+    validation = None
+    if options.validation:
+        validation = work.examples(options.validation, options, _classes(teacher))
     texts, labels = (
         _without_labels(teacher, options)
         if options.alpha == 1
         else _labelled(teacher, work, options)
     )
-    if validation and work.takes("classes"):
-        validation.check_classes(teacher.classes)
     rows = student.rows(texts, labels)
     result = train_epochs(
         options,
@@ -109,12 +109,13 @@ def _student(teacher: Task, work: Job, options: DistilOptions) -> Task:
     )
 
 
+def _classes(teacher: Task) -> list[str] | None:
+    return getattr(teacher, "classes", None)
+
+
 def _labelled(teacher: Task, work: Job, options: DistilOptions) -> tuple[dict, list | None]:
     """Texts and labels of the training files."""
-    found = [work.examples(path, options) for path in options.train]
-    if work.takes("classes"):
-        for examples in found:
-            examples.check_classes(teacher.classes)
+    found = [work.examples(path, options, _classes(teacher)) for path in options.train]
     texts = _joined([examples.texts for examples in found], options.train)
     labels = [examples.labels for examples in found if examples.labels]
     return texts, list(itertools.chain.from_iterable(labels)) or None

@@ -76,6 +76,7 @@ def train_epochs(
     if validation:
         scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
         result["validation_examples"] = len(validation)
+        result["validation_left_out"] = validation.left_out
         result[work.metric] = scores.get(work.metric)
         result["scores"] = scores
         if _THRESHOLD in report:

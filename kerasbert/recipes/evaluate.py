@@ -24,9 +24,7 @@ def evaluate(options: EvaluateOptions) -> dict:
 
 def _task(model: Task, options: EvaluateOptions) -> dict:
     work = job_of(model)
-    examples = work.examples(options.data, options)
-    if work.takes("classes"):
-        examples.check_classes(model.classes)
+    examples = work.examples(options.data, options, getattr(model, "classes", None))
     said = {"baseline": work.baseline(examples, examples)}
     if options.tune_threshold:
         if not has_threshold(model, examples):
@@ -36,7 +34,8 @@ def _task(model: Task, options: EvaluateOptions) -> dict:
             )
         said["threshold_tuned_on"] = options.data
     scores = (work.validate if options.tune_threshold else work.scores)(model, examples)
-    return {"examples": len(examples), **scores, **said}
+    counts = {"examples": len(examples), "left_out": examples.left_out}
+    return {**counts, **scores, **said}
 
 
 def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:

@@ -21,10 +21,11 @@ def finetune(options: FinetuneOptions) -> dict:
     if (result := spread(options.workers)) is not None:
         return result
     strategy = begin(options)
-    train = work.examples(options.train, options)
-    validation = work.examples(options.validation, options) if options.validation else None
-    if validation and work.takes("classes"):
-        validation.check_classes(train.classes)
+    train = work.examples(options.train, options, _classes(work, options))
+    validation = None
+    if options.validation:
+        classes = train.classes if work.has_classes else None
+        validation = work.examples(options.validation, options, classes)
     _check(train, validation)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
@@ -45,7 +46,8 @@ def finetune(options: FinetuneOptions) -> dict:
         **smoothing,
     )
     result = {"task": options.task, **result, "train_examples": len(train)}
-    if work.takes("classes"):
+    result["train_left_out"] = train.left_out
+    if work.has_classes:
         result["classes"] = list(model.classes)
     if work.takes("objective"):
         result["objective"] = model.objective
@@ -64,6 +66,18 @@ def _check(train: Examples, validation: Examples | None) -> None:
             f"{train.source} has questions without an answer, but --validation has none: nothing "
             'tells from which probability on there is "no answer", so the model will answer always'
         )
+
+
+def _classes(work: Job, options: FinetuneOptions) -> list[str] | None:
+    """The classes of `--classes`, if it is given."""
+    if options.classes is None:
+        return None
+    if not work.has_classes:
+        raise InputError(f"--classes: {options.task} has no such thing")
+    classes = [name.strip() for name in options.classes.split(",")]
+    if len(set(classes)) < len(classes) or not all(classes):
+        raise InputError(f"--classes must be different names, found {options.classes!r}")
+    return classes
 
 
 def build(work: Job, train: Examples, options: FinetuneOptions) -> Task:

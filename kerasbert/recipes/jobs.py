@@ -56,11 +56,26 @@ class Job:
     metric: str
     problem_type: str | None = None
 
-    def examples(self, path: str, options: DataOptions) -> Examples:
-        """Reads a file, and says what was left out."""
+    def examples(
+        self, path: str, options: DataOptions, classes: Sequence[str] | None = None
+    ) -> Examples:
+        """Reads a file, and says what was left out.
+
+        Args:
+            path: the file.
+            options: what it holds.
+            classes: of a task that has some: examples with other labels are left out.
+        """
         examples = self.read(path, options)
+        if classes and self.has_classes:
+            examples = examples.of_classes(classes)
         examples.problems.report(say)
         return examples
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether labels are names of classes."""
+        return self.takes("classes") and self.problem_type != "regression"
 
     def takes(self, argument: str) -> bool:
         """Whether the model's constructor has an argument of this name."""

@@ -333,6 +333,11 @@ class FinetuneOptions(EpochOptions):
     task: str = option("text_classification", help="what is learnt", choices=TASKS)
     init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
     train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD's JSON")
+    classes: str | None = option(
+        None,
+        help="the classes in their order, between commas; examples with other labels are left out; "
+        "default: all labels of --train",
+    )
     label_smoothing: float = option(
         0.0, help="share of a label that is spread over all classes", least=0, below=1
     )

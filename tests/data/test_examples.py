@@ -118,15 +118,35 @@ def test_classes(tmp_path, labels, classes):
     text = "text\tlabel\n" + "".join(f"x\t{label}\n" for label in labels)
     examples = read_examples(write(tmp_path, "a.tsv", text))
     assert examples.classes == classes
-    examples.check_classes(classes)
-    with pytest.raises(InputError, match=rf"a.tsv:2: label '{labels[0]}' is none of q, r"):
-        examples.check_classes(["q", "r"])
 
 
-def test_check_classes_names_the_line(tmp_path):
+def test_of_classes(tmp_path):
     path = write(tmp_path, "a.tsv", "text\tlabel\na\t0\n\nb\t1\nc\t2\n")
-    with pytest.raises(InputError, match=r"a.tsv:5: label '2' is none of 0, 1"):
-        read_examples(path).check_classes(["0", "1"])
+    examples = read_examples(path)
+    found = examples.of_classes(["2", "3", "0"])
+    assert (found.texts, found.labels) == ({"text": ["a", "c"]}, ["0", "2"])
+    assert (found.lines, found.classes, found.left_out) == ([2, 5], ["2", "3", "0"], 1)
+    said = []
+    found.problems.report(said.append)
+    assert said == [f"{path}: 1 left out: label '1' is none of 2, 3, 0 (line 4)"]
+    with pytest.raises(InputError, match=r"a.tsv: no example is left: label '0' is none of q"):
+        examples.of_classes(["q"])
+    assert examples.left_out == 0
+    many = [f"class{i}" for i in range(30)]
+    with pytest.raises(InputError, match=r"a.tsv:2: .* class8, class9 and 20 more$"):
+        read_examples(path, strict=True).of_classes(many)
+
+
+def test_many_kinds_of_problems_are_told_in_few_lines(tmp_path):
+    rows = "".join(f"a\tx{i}\n" for i in range(100))
+    path = write(tmp_path, "a.tsv", "text\tlabel\nb\t1\n" + rows)
+    said = []
+    read_examples(path, problem_type="regression").problems.report(said.append)
+    assert said[-1] == f"{path}: 90 more left out for other reasons"
+    assert len(said) == 11
+    path = write(tmp_path, "a.tsv", "text\tlabel\n" + rows)
+    with pytest.raises(InputError, match=r"no example is left: .*'x4' is no number; \.\.\.$"):
+        read_examples(path, problem_type="regression")
 
 
 def test_glue(shared):
@@ -239,8 +259,7 @@ def test_several_labels(tmp_path, name, text, separator):
     assert examples.labels == [["x", "y"], [], ["y"]]
     assert examples.classes == ["x", "y"]
     assert examples.problems.lines == {}
-    with pytest.raises(InputError, match=r"label 'x' is none of y, z"):
-        examples.check_classes(["y", "z"])
+    assert examples.of_classes(["y", "z"]).labels == [[], ["y"]]
 
 
 def test_unknown_problem_type(tmp_path):

@@ -285,6 +285,8 @@ def labelled(init, directory, **changes):
         ({"class_weight": ["good"]}, "--class_weight must be CLASS=WEIGHT, found 'good'"),
         ({"class_weight": ["nice=2"]}, "'nice' is none of the classes"),
         ({"task": "masked_lm", "class_weight": ["a=1"]}, "--class_weight: masked_lm has no such"),
+        ({"classes": "good,,bad"}, "--classes must be different names, found 'good,,bad'"),
+        ({"task": "regression", "classes": "a,b"}, "--classes: regression has no such thing"),
         ({"task": "masked_lm", "long_text": "mean"}, "--long_text: masked_lm has no such thing"),
         ({"patience": 1}, "--patience needs --monitor"),
         ({"ema": 1.5}, "--ema must be more than 0 and less than 1"),
@@ -296,6 +298,27 @@ def labelled(init, directory, **changes):
 def test_bad_options(init, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         finetune(labelled(init, tmp_path, **changes))
+
+
+def test_classes_that_only_validation_has(init, tmp_path, capsys):
+    header, rows = ("text", "label"), [("a good cat", "good"), ("it", "fair"), ("a dog", "bad")]
+    validation = write(tmp_path, "v.tsv", table(header, *rows))
+    result = finetune(labelled(init, tmp_path, validation=validation))
+    assert (result["classes"], result["validation_left_out"]) == (["bad", "good"], 1)
+    assert result["validation_examples"] == 2
+    assert (
+        "v.tsv: 1 left out: label 'fair' is none of bad, good (line 3)" in capsys.readouterr().err
+    )
+    found = evaluate(EvaluateOptions(model=result["model"], data=validation))
+    assert (found["examples"], found["left_out"]) == (2, 1)
+    assert found["accuracy"] == result["accuracy"]
+    with pytest.raises(InputError, match=r"v\.tsv:3: label 'fair' is none of bad, good"):
+        evaluate(EvaluateOptions(model=result["model"], data=validation, strict=True))
+
+    changes = {"validation": validation, "output": str(tmp_path / "three")}
+    result = finetune(labelled(init, tmp_path, classes="good, fair,bad", **changes))
+    assert (result["classes"], result["validation_left_out"]) == (["good", "fair", "bad"], 0)
+    assert result["validation_examples"] == 3
 
 
 @pytest.mark.graph

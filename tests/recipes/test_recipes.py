@@ -255,9 +255,12 @@ def test_bad_examples(run, tmp_path, content, message):
 
 def test_unknown_label_in_evaluation(tuned, tmp_path):
     path = tmp_path / "data.csv"
-    path.write_text("text,label\na,good\nb,fair\n")
+    path.write_text("text,label\na,good\nb,fair\nc,bad\n")
+    facts = {"model": str(tuned[0] / "model"), "data": str(path)}
+    result = evaluate(EvaluateOptions(**facts))
+    assert (result["examples"], result["left_out"]) == (2, 1)
     with pytest.raises(InputError, match=r"data\.csv:3: label 'fair' is none of bad, good"):
-        evaluate(EvaluateOptions(model=str(tuned[0] / "model"), data=str(path)))
+        evaluate(EvaluateOptions(**facts, strict=True))
 
 
 def test_an_export_without_a_version_says_so(tuned, tmp_path, capsys):
