@@ -130,6 +130,31 @@ def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Seque
     files.write_json(path, dict(zip(ids, values, strict=True)))
 
 
+def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[str]]]:
+    """Reads what the official scripts compare predictions with.
+
+    Nothing is left out: they look at neither contexts nor the places of answers.
+
+    Args:
+        path: a file in the format of SQuAD.
+
+    Returns:
+        The id of every question, and the texts of all its right answers, none if it has no answer.
+
+    Raises:
+        InputError: the file is missing, no JSON or not in this format (naming the place); it has no
+            questions.
+    """
+    ids, right = [], []
+    for place, _, record in _questions(path):
+        answers = enumerate(_field(place, record, "answers", list))
+        ids.append(_field(place, record, "id", str))
+        right.append([_field(f"{place}.answers[{i}]", one, "text", str) for i, one in answers])
+    if not ids:
+        raise InputError(f"{path}: has no questions")
+    return ids, right
+
+
 def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = str) -> list:
     """Reads what `write_predictions` wrote, or anybody.
 
@@ -139,16 +164,17 @@ def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = s
         kind: `str` for answers, `float` for no-answer probabilities.
 
     Returns:
-        A value for each of `ids`.
+        A value for each of `ids`, None where the file has none.
 
     Raises:
-        InputError: the file is missing or malformed, or lacks one of `ids`.
+        InputError: the file is missing or malformed, or has none of `ids`.
     """
     values = files.read_json(path)
-    for id in ids:
-        if id not in values:
-            raise InputError(f"{path}: has no prediction for the question {id!r}")
-        if not isinstance(values[id], str if kind is str else int | float):
+    found = {id: values[id] for id in ids if id in values}
+    if not found:
+        raise InputError(f"{path}: has a prediction for none of the {len(ids)} questions")
+    for id, value in found.items():
+        if not isinstance(value, str if kind is str else int | float):
             wanted = "a string" if kind is str else "a number"
-            raise InputError(f"{path}: expected {wanted} under {id!r}, found {values[id]!r}")
-    return [kind(values[id]) for id in ids]
+            raise InputError(f"{path}: expected {wanted} under {id!r}, found {value!r}")
+    return [kind(found[id]) if id in found else None for id in ids]

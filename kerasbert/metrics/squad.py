@@ -48,12 +48,14 @@ def _f1_v1(answer: str, prediction: str) -> float:
     return f1(answer, prediction, of_nothing=0.0)
 
 
-def evaluate_v1(answers: Sequence[Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
+def evaluate_v1(
+    answers: Sequence[Sequence[str]], predictions: Sequence[str | None]
+) -> dict[str, float]:
     """What `evaluate-v1.1.py` prints.
 
     Args:
         answers: the right answers of each question, one or more; the one that fits best counts.
-        predictions: one for each question.
+        predictions: one for each question; None, of which there is none, scores 0.
 
     Returns:
         `exact_match` and `f1`, in percent.
@@ -74,7 +76,7 @@ def evaluate_v1(answers: Sequence[Sequence[str]], predictions: Sequence[str]) ->
 
 def evaluate_v2(
     answers: Sequence[Sequence[str]],
-    predictions: Sequence[str],
+    predictions: Sequence[str | None],
     no_answer: Sequence[float] | None = None,
     threshold: float = 1.0,
 ) -> dict[str, float]:
@@ -82,7 +84,8 @@ def evaluate_v2(
 
     Args:
         answers: the right answers of each question; none, if it can't be answered.
-        predictions: one for each question; "" says that there is no answer.
+        predictions: one for each question; "" says that there is no answer. None, of which there is
+            none, scores 0 as in SQuAD 1.1 (the script, which means to pass over it, breaks off).
         no_answer: how likely it is that there is none (the script's `--na-prob-file`).
         threshold: where `no_answer` is above, the prediction is "" whatever it says.
 
@@ -102,7 +105,7 @@ def evaluate_v2(
     raw = {"exact": _best(exact_match, right, predictions), "f1": _best(f1, right, predictions)}
     scores = raw
     if no_answer is not None:
-        above = np.asarray(no_answer) > threshold
+        above = (np.asarray(no_answer) > threshold) & _given(predictions)
         scores = {name: np.where(above, ~answerable, score) for name, score in raw.items()}
     result = {}
     for prefix, chosen in {
@@ -124,7 +127,7 @@ def evaluate_v2(
 
 def best_threshold(
     scores: Sequence[float],
-    predictions: Sequence[str],
+    predictions: Sequence[str | None],
     no_answer: Sequence[float],
     answerable: Sequence[bool],
 ) -> tuple[float, float]:
@@ -132,7 +135,7 @@ def best_threshold(
 
     Args:
         scores: exact match or F1 of each prediction, 0 to 1.
-        predictions: what was answered, "" for nothing.
+        predictions: what was answered, "" for nothing; None, where nobody was asked, scores 0.
         no_answer: how likely it is that there is no answer; not negative.
         answerable: whether there is one.
 
@@ -144,16 +147,26 @@ def best_threshold(
     # To answer one question more brings its score if it has an answer, and else costs a point.
     gains = np.where(answerable, scores, -answered.astype(float))
     order = np.argsort(no_answer, kind="stable")
-    totals = np.cumsum([np.sum(~np.asarray(answerable)), *gains[order]])
+    of_nothing = np.sum(~np.asarray(answerable) & _given(predictions))
+    totals = np.cumsum([of_nothing, *gains[order]])
     best = int(np.argmax(totals))
     at = float(np.asarray(no_answer)[order[best - 1]]) if best else 0.0
     return 100 * float(totals[best]) / len(totals[1:]), at
 
 
-def _best(metric: Callable, answers: Sequence, predictions: Sequence[str]) -> np.ndarray:
-    """The metric of each prediction against the answer that fits it best."""
+def _best(metric: Callable, answers: Sequence, predictions: Sequence[str | None]) -> np.ndarray:
+    """The metric of each prediction against the answer that fits it best; 0 where there is none."""
     pairs = zip(answers, predictions, strict=True)
-    return np.array([max(metric(answer, found) for answer in right) for right, found in pairs])
+    return np.array(
+        [
+            0.0 if found is None else max(metric(answer, found) for answer in right)
+            for right, found in pairs
+        ]
+    )
+
+
+def _given(predictions: Sequence[str | None]) -> np.ndarray:
+    return np.array([prediction is not None for prediction in predictions])
 
 
 def _check(answers: Sequence, predictions: Sequence) -> None:

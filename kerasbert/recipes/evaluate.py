@@ -1,14 +1,17 @@
 """Model + data, or predictions + data -> metrics."""
 
+from collections.abc import Sequence
+
 from kerasbert import zoo
 from kerasbert.data.columns import read_columns
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.pretraining import PretrainingBatches
-from kerasbert.data.squad import read_predictions, read_squad
+from kerasbert.data.squad import read_predictions, read_right_answers
 from kerasbert.errors import InputError
 from kerasbert.metrics import entities, squad
 from kerasbert.recipes.jobs import has_threshold, job_of
 from kerasbert.recipes.options import EvaluateOptions
+from kerasbert.recipes.training import say
 from kerasbert.tasks import Pretrainer, Task
 
 
@@ -58,19 +61,39 @@ def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
 
 
 def _squad1(options: EvaluateOptions) -> dict:
-    questions = read_squad(options.data, strict=options.strict)
-    right = [label["text"] for label in questions.labels]
+    ids, right = read_right_answers(options.data)
     if not all(right):
         raise InputError(f"{options.data}: has questions without an answer; --metric=squad2")
-    return squad.evaluate_v1(right, read_predictions(options.predictions, questions.ids))
+    answers = _predicted(options, ids)
+    return {**squad.evaluate_v1(right, answers), "missing": answers.count(None)}
 
 
 def _squad2(options: EvaluateOptions) -> dict:
-    questions = read_squad(options.data, strict=options.strict)
-    right = [label["text"] for label in questions.labels]
-    answers = read_predictions(options.predictions, questions.ids)
-    no_answer = options.no_answer and read_predictions(options.no_answer, questions.ids, float)
-    return squad.evaluate_v2(right, answers, no_answer)
+    ids, right = read_right_answers(options.data)
+    answers = _predicted(options, ids)
+    no_answer = None
+    if options.no_answer:
+        no_answer = read_predictions(options.no_answer, ids, float)
+        for id, answer, probability in zip(ids, answers, no_answer, strict=True):
+            if answer is not None and probability is None:
+                raise InputError(f"{options.no_answer}: has no probability for question {id!r}")
+        no_answer = [probability or 0.0 for probability in no_answer]
+    return {**squad.evaluate_v2(right, answers, no_answer), "missing": answers.count(None)}
+
+
+def _predicted(options: EvaluateOptions, ids: Sequence[str]) -> list[str | None]:
+    """Answers by the questions' ids; None where there is none, which is said, or refused."""
+    answers = read_predictions(options.predictions, ids)
+    missing = [id for id, answer in zip(ids, answers, strict=True) if answer is None]
+    if missing:
+        said = (
+            f"{options.predictions}: has no prediction for {len(missing)} of {len(ids)} questions, "
+            f"such as {missing[0]!r}"
+        )
+        if options.strict:
+            raise InputError(said)
+        say(f"{said}; they score 0")
+    return answers
 
 
 def _seqeval(options: EvaluateOptions) -> dict:

@@ -3,7 +3,12 @@ import json
 import pytest
 
 from kerasbert import InputError
-from kerasbert.data.squad import read_predictions, read_squad, write_predictions
+from kerasbert.data.squad import (
+    read_predictions,
+    read_right_answers,
+    read_squad,
+    write_predictions,
+)
 
 
 def question(id, *answers, text="who?", **others):
@@ -136,6 +141,19 @@ def test_real_files(shared, parts, questions, unanswerable):
     assert sum(not label["text"] for label in examples.labels) == unanswerable
 
 
+def test_right_answers_are_all_there_are(file):
+    """The official scripts look at no place and no context, and leave no question out."""
+    write(
+        file,
+        (" ", question("blank", ("cat", 7)), question("blank")),
+        ("a", question("more", ("x", 0), ("", 0))),
+    )
+    assert read_right_answers(file) == (["blank", "blank", "more"], [["cat"], [], ["x", ""]])
+    write(file)
+    with pytest.raises(InputError, match="has no questions"):
+        read_right_answers(file)
+
+
 def test_predictions(tmp_path):
     path = tmp_path / "predictions.json"
     write_predictions(path, ["1", "2"], ["中国", ""])
@@ -143,7 +161,8 @@ def test_predictions(tmp_path):
     assert read_predictions(path, ["2", "1"]) == ["", "中国"]
     write_predictions(path, ["1", "2"], [0.25, 1])
     assert read_predictions(path, ["1", "2"], float) == [0.25, 1.0]
-    with pytest.raises(InputError, match="no prediction for the question '3'"):
-        read_predictions(path, ["3"])
+    assert read_predictions(path, ["1", "3"], float) == [0.25, None]
+    with pytest.raises(InputError, match="has a prediction for none of the 2 questions"):
+        read_predictions(path, ["3", "4"])
     with pytest.raises(InputError, match="expected a string under '1', found 0"):
         read_predictions(path, ["1"])

@@ -91,6 +91,13 @@ def test_best_may_be_to_say_nothing():
     assert (result["best_exact"], result["best_exact_thresh"]) == (50, 0)
 
 
+def test_missing_predictions_score_nothing():
+    assert squad.evaluate_v1([["x"], ["y"]], ["x", None]) == {"exact_match": 50, "f1": 50}
+    found = squad.evaluate_v2([["x"], ["y"], []], ["x", None, None], [0.1, 0.0, 0.9], 0.5)
+    assert (found["f1"], found["HasAns_f1"], found["NoAns_f1"]) == (pytest.approx(100 / 3), 50, 0)
+    assert (found["total"], found["best_f1"]) == (3, pytest.approx(100 / 3))
+
+
 def test_only_answerable_questions():
     assert "NoAns_total" not in squad.evaluate_v2([["x"]], ["x"])
     assert "HasAns_total" not in squad.evaluate_v2([[]], ["x"])

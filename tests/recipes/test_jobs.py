@@ -394,7 +394,31 @@ def test_official_formats(trained, tmp_path):
     predict(PredictOptions(model=result["model"], input=source, output=str(output)))
     found = evaluate(EvaluateOptions(predictions=str(output), data=data, metric=metric))
     ours = result["scores"]
+    assert found.get("missing", 0) == 0
     for score in ("f1",) if suffix == "json" else ("f1", "accuracy"):
         assert found[score] == pytest.approx(ours[score])
     with pytest.raises(InputError, match="--metric must be one of squad1, squad2, seqeval"):
         evaluate(EvaluateOptions(predictions=str(output), data=data, metric="bleu"))
+
+
+def test_incomplete_predictions(tmp_path, capsys):
+    """As the official script has it: what nobody answered scores 0."""
+    data = write(tmp_path, "dev.json", questions())
+    flags = {"data": data, "predictions": write(tmp_path, "found.json", '{"q0": "cat"}')}
+    found = evaluate(EvaluateOptions(**flags, metric="squad2"))
+    assert (found["f1"], found["missing"], found["total"]) == (50, 1, 2)
+    said = "found.json: has no prediction for 1 of 2 questions, such as 'q1'"
+    assert f"{said}; they score 0" in capsys.readouterr().err
+    with pytest.raises(InputError, match=said):
+        evaluate(EvaluateOptions(**flags, metric="squad2", strict=True))
+    probabilities = write(tmp_path, "no_answer.json", '{"q1": 0.5}')
+    with pytest.raises(InputError, match=r"no_answer\.json: has no probability for question 'q0'"):
+        evaluate(EvaluateOptions(**flags, metric="squad2", no_answer=probabilities))
+
+    answerable = json.loads(questions())
+    answerable["data"][0]["paragraphs"][1]["qas"][0]["answers"] = [
+        {"text": "it", "answer_start": 0}
+    ]
+    flags["data"] = write(tmp_path, "v1.json", json.dumps(answerable))
+    found = evaluate(EvaluateOptions(**flags, metric="squad1"))
+    assert found == {"data": flags["data"], "exact_match": 50, "f1": 50, "missing": 1}
