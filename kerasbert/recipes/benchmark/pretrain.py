@@ -17,7 +17,7 @@ from kerasbert.training.global_batch import ON_TENSORFLOW
 
 _VOCABULARY = 30_522
 _RATE = 1e-4
-_STEPS_ON_GPU = 10
+_STEPS_ON_GPU = 30
 _HEADS = "heads.npz"
 
 

@@ -1,0 +1,176 @@
+"""On a GPU: what a CPU gives. `pytest -m gpu --full` on a machine with one; left out elsewhere."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import Backbone, BackboneConfig, Pretrainer, TextClassifier
+
+pytestmark = pytest.mark.gpu
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROWS, LENGTH, VOCABULARY = 8, 32, 500
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    if not tf.config.list_physical_devices("GPU"):
+        pytest.skip("TensorFlow sees no GPU")
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    keras.utils.set_random_seed(0)
+    return "GPU:0"
+
+
+def batch():
+    random = np.random.default_rng(0)
+    lengths = random.integers(10, LENGTH + 1, (ROWS, 1))
+    real = (np.arange(LENGTH) < lengths).astype("int32")
+    features = {
+        "token_ids": random.integers(5, VOCABULARY, real.shape) * real,
+        "padding_mask": real,
+        "segment_ids": (np.arange(LENGTH) > lengths // 2) * real,
+        "mask_positions": np.sort(random.integers(1, 10, (ROWS, 4)), axis=1),
+    }
+    labels = {
+        "mlm_logits": random.integers(5, VOCABULARY, (ROWS, 4)),
+        "nsp_logits": random.integers(0, 2, ROWS),
+    }
+    return features, labels, {name: np.ones(y.shape, "float32") for name, y in labels.items()}
+
+
+def pretrainer(dtype="float32", dropout=0.0) -> Pretrainer:
+    config = BackboneConfig(
+        vocabulary_size=VOCABULARY,
+        num_layers=2,
+        hidden_dim=128,
+        num_heads=2,
+        intermediate_dim=256,
+        max_sequence_length=64,
+        dropout=dropout,
+        attention_dropout=dropout,
+        initializer_range=0.05,
+    )
+    return Pretrainer(Backbone(config, dtype=dtype))
+
+
+def trained(steps=3, *, weights=None, strategy=None, dtype="float32", dropout=0.0, **compiled):
+    """The losses of some steps of SGD, and the weights after them."""
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        model = pretrainer(dtype, dropout)
+        if weights is not None:
+            model.set_weights(weights)
+        before = model.get_weights()
+        model.compile(keras.optimizers.SGD(0.1), **compiled)
+    data = tf.data.Dataset.from_tensors(batch()).repeat(steps)
+    losses = [model.fit(data.take(1), verbose=0).history["loss"][0] for _ in range(steps)]
+    return losses, before, model.get_weights()
+
+
+def test_losses_and_gradients_are_those_of_a_cpu(gpu):
+    found = {}
+    weights = pretrainer().get_weights()
+    for device in ("CPU:0", gpu):
+        with tf.device(device):
+            found[device] = trained(weights=weights)
+    np.testing.assert_allclose(found[gpu][0], found["CPU:0"][0], rtol=1e-4)
+    for before, ours, theirs in zip(weights, found[gpu][2], found["CPU:0"][2], strict=True):
+        if before.dtype == np.float32:  # seeds are counted, not learnt
+            np.testing.assert_allclose(ours - before, theirs - before, atol=1e-4)
+
+
+@pytest.mark.parametrize("setting", ["xla", "mirrored", "bfloat16", "float16"])
+def test_settings_give_the_same(setting):
+    plain, weights, after = trained()
+    options = {
+        "xla": {"jit_compile": True},
+        "mirrored": {"strategy": tf.distribute.MirroredStrategy(["GPU:0"])},
+    }.get(setting, {"dtype": f"mixed_{setting}"})
+    losses, _, other = trained(weights=weights, **options)
+    exact = setting in ("xla", "mirrored")
+    np.testing.assert_allclose(losses, plain, rtol=1e-5 if exact else 1e-2)
+    assert losses[-1] < losses[0]
+    if exact:
+        for ours, theirs in zip(other, after, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_dropout_differs_from_step_to_step():
+    losses, *_ = trained(steps=4, dropout=0.2, jit_compile=True)
+    assert len(set(losses)) == 4
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bits(corpus_dir, tmp_path):
+    words = [sys.executable, ROOT / "scripts" / "pretrain.py", "--corpus", corpus_dir]
+    words += [
+        "--preset",
+        "bert_tiny",
+        "--batch_size",
+        "8",
+        "--sequence_length",
+        "32",
+        "--steps",
+        "60",
+        "--seed",
+        "1",
+    ]
+    words += ["--deterministic", "--report_every_steps", "20", "--checkpoint_every_steps", "4"]
+
+    def start(directory):
+        command = [*map(str, words), "--output", str(directory)]
+        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+    def end(directory, process):
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        return (directory / "model" / "model.safetensors").read_bytes()
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    killed = start(cut)
+    while killed.poll() is None and not list(cut.glob("checkpoints/step-*")):
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    assert end(cut, start(cut)) == end(whole, start(whole))
+
+
+def test_an_export_answers_as_the_model(tokenizer, texts, tmp_path):
+    config = BackboneConfig(
+        vocabulary_size=tokenizer.vocabulary_size,
+        num_layers=2,
+        hidden_dim=64,
+        num_heads=2,
+        intermediate_dim=128,
+        max_sequence_length=32,
+        initializer_range=0.2,
+    )
+    model = TextClassifier(Backbone(config), classes=["a", "b"], tokenizer=tokenizer)
+    model.export(tmp_path / "1")
+    signature = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
+    scores = signature(text=tf.constant(texts))["scores"].numpy()
+    np.testing.assert_allclose(scores, keras.ops.softmax(model.predict(texts)), atol=1e-5)
+
+
+def test_jax_gives_what_it_gives_on_a_cpu(tmp_path):
+    jax = pytest.importorskip("jax")
+    if not any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("JAX sees no GPU")
+    found = {}
+    for platform in ("cpu", "cuda"):
+        file = tmp_path / f"{platform}.npz"
+        variables = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": platform}
+        variables["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+        command = [sys.executable, ROOT / "tests" / "backends_program.py", file]
+        subprocess.run(command, check=True, env={**os.environ, **variables}, cwd=ROOT)
+        found[platform] = dict(np.load(file))
+    for name, value in found["cpu"].items():
+        # The gradient of the key's bias is rounding, which AdamW makes large.
+        if not ("/adamw/" in name and "key/bias" in name):
+            np.testing.assert_allclose(found["cuda"][name], value, atol=1e-4, err_msg=name)
