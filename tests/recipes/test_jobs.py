@@ -176,7 +176,7 @@ def test_scores_of_pairs_are_not_ignored(init, tmp_path, capsys):
 
     def options(train, **changes):
         facts = {"epochs": 1, "highest_score": None, "validation": scored, **changes}
-        output = tmp_path / f"run-{'-'.join(changes)}"
+        output = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         return finetuning("embedding", init, train, output, **facts)
 
     result = finetune(options(scored, highest_score=5.0))
