@@ -108,23 +108,21 @@ def test_dropout_differs_from_step_to_step():
 
 
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(corpus_dir, tmp_path):
-    words = [sys.executable, ROOT / "scripts" / "pretrain.py", "--corpus", corpus_dir]
-    words += [
-        "--preset",
-        "bert_tiny",
-        "--batch_size",
-        "8",
-        "--sequence_length",
-        "32",
-        "--steps",
-        "60",
-        "--seed",
-        "1",
-    ]
-    words += ["--deterministic", "--report_every_steps", "20", "--checkpoint_every_steps", "4"]
+    flags = {
+        "corpus": corpus_dir,
+        "preset": "bert_tiny",
+        "batch_size": 8,
+        "sequence_length": 32,
+        "steps": 60,
+        "seed": 1,
+        "deterministic": True,
+        "checkpoint_every_steps": 4,
+    }
+    program = [sys.executable, str(ROOT / "scripts" / "pretrain.py")]
+    program += [f"--{name}={value}" for name, value in flags.items()]
 
     def start(directory):
-        command = [*map(str, words), "--output", str(directory)]
+        command = [*program, f"--output={directory}"]
         return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
     def end(directory, process):
