@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import ml_dtypes  # noqa: F401 - without it NumPy, and so safetensors, knows no bfloat16
 import numpy as np
@@ -21,6 +22,7 @@ from kerasbert.families import FAMILIES, Layout
 FORMAT = "hf"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TORCH_WEIGHTS = "pytorch_model.bin"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 _NAMING = layouts.Naming(layouts.parts(".", "weight", "weight", "bias", "weight"), transposed=True)
 # Buffers that older versions stored; they hold nothing that was learned.
 _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
@@ -28,18 +30,28 @@ _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
 
 def detect(directory: pathlib.Path) -> bool:
     """Whether the directory has this format."""
-    path = directory / CONFIG
+    path = sentence_transformers.transformer(directory) / CONFIG
     return path.exists() and "model_type" in files.read_json(path)
 
 
 def load_config(directory: pathlib.Path) -> dict:
     """Reads everything but the weights."""
-    return _read_config(directory)[0]
+    return _read_config(directory).config
 
 
-def _read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
-    source = str(directory / CONFIG)
-    theirs = files.read_json(directory / CONFIG)
+class _Read(NamedTuple):
+    """What a directory says beside the weights, and of which class of transformers they are."""
+
+    config: dict
+    layout: Layout
+    task: str | None
+    head: dict
+
+
+def _read_config(directory: pathlib.Path) -> _Read:
+    where = sentence_transformers.transformer(directory)
+    source = str(where / CONFIG)
+    theirs = files.read_json(where / CONFIG)
     family, layout = _family(theirs, source)
     layouts.check_only(layout, theirs, source)
     facts = layouts.read_settings(layout.settings, theirs, layout.defaults, source)
@@ -52,9 +64,19 @@ def _read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
         **layout.head_constants.get(task, {}),
     }
     config = {"task": task, "backbone": backbone, "head": head}
-    if sentence_transformers.detect(directory):
+    if length := _length(where, backbone["max_sequence_length"]):
+        config["sequence_length"] = length
+    if sentence_transformers.detect(directory) and sentence_transformers.embeds(directory):
         config |= {"task": "TextEmbedder", **sentence_transformers.read(directory)}
-    return {**config, "tokenizer": FAMILIES[family].tokenizer}, layout
+    return _Read({**config, "tokenizer": FAMILIES[family].tokenizer}, layout, task, head)
+
+
+def _length(directory: pathlib.Path, most: int) -> int | None:
+    """The tokens that the tokenizer lets through, if they are fewer than the positions."""
+    path = directory / TOKENIZER_CONFIG
+    length = files.read_json(path).get("model_max_length") if path.exists() else None
+    # Where nobody has said it, it is an astronomical number.
+    return length if type(length) is int and length < most else None
 
 
 def _family(theirs: Mapping, source: str) -> tuple[str, Layout]:
@@ -82,9 +104,9 @@ def load(directory: pathlib.Path) -> Preset:
     Raises:
         InputError: a setting or a weight that kerasbert has nothing for, a damaged or missing file.
     """
-    config, layout = _read_config(directory)
-    task, facts, head = config["task"], config["backbone"], config["head"]
-    tensors, source = read_tensors(directory)
+    config, layout, task, head = _read_config(directory)
+    facts = config["backbone"]
+    tensors, source = read_tensors(sentence_transformers.transformer(directory))
     tensors = {_plain_name(name, layout.prefix): array for name, array in tensors.items()}
     rows = (*layout.encoder, *layout.heads.get(task, ()))
     links = layouts.links(rows, _NAMING, facts)
@@ -93,7 +115,24 @@ def load(directory: pathlib.Path) -> Preset:
     _check_left_over(source, left_over, tensors, task, layout)
     _tie(source, weights, head, names)
     facts["pooler"] = any(path.startswith("pooler/") for path in weights)
-    return Preset(directory, source, FORMAT, config, weights, names, tuple(left_over))
+    return Preset(
+        directory,
+        source,
+        FORMAT,
+        config,
+        weights,
+        names,
+        tuple(left_over),
+        tuple(_unread(directory)),
+    )
+
+
+def _unread(directory: pathlib.Path) -> list[str]:
+    """The names of what is said beside the model and kerasbert has no place for."""
+    path = sentence_transformers.transformer(directory) / TOKENIZER_CONFIG
+    said = files.read_json(path) if path.exists() else {}
+    sides = ["padding_side"] if said.get("padding_side", "right") != "right" else []
+    return [*sides, *sentence_transformers.unread(directory)]
 
 
 def _plain_name(name: str, prefix: str) -> str:
@@ -170,14 +209,35 @@ def has_tokenizer(directory: pathlib.Path) -> bool:
     """Whether there is one."""
     from kerasbert.checkpoints import tokenizer_files
 
-    return tokenizer_files.exist(directory)
+    return tokenizer_files.exist(sentence_transformers.transformer(directory))
 
 
 def load_tokenizer(directory: pathlib.Path):
     """The tokenizer of the directory's files."""
     from kerasbert.checkpoints import tokenizer_files
 
-    return tokenizer_files.load(directory, load_config(directory)["tokenizer"])
+    settings = load_config(directory)["tokenizer"]
+    tokenizer = tokenizer_files.load(sentence_transformers.transformer(directory), settings)
+    if not sentence_transformers.lower_cases(directory):
+        return tokenizer
+    try:
+        return _lower_casing(tokenizer)
+    except InputError as error:
+        raise InputError(f"{directory}: do_lower_case=true: {error}") from None
+
+
+def _lower_casing(tokenizer):
+    """The same tokenizer, with all text lower-cased before; accents stay as they were."""
+    from kerasbert import text
+
+    config = tokenizer.get_config()
+    if "lowercase" not in config:
+        raise InputError(f"kerasbert's {type(tokenizer).__name__} has no such thing")
+    if config["lowercase"]:
+        return tokenizer
+    if config.get("strip_accents") is None:
+        config["strip_accents"] = False
+    return text.tokenizer_from_config({**config, "lowercase": True}, tokenizer.assets())
 
 
 # === Writing ===

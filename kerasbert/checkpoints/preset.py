@@ -35,6 +35,7 @@ class Preset:
         weights: arrays by variable path.
         names: what the file calls them, by variable path.
         left_over: names in the file that were not used, such as an optimizer's slots.
+        unread: names of settings that kerasbert has no place for.
     """
 
     directory: pathlib.Path
@@ -44,6 +45,7 @@ class Preset:
     weights: dict[str, np.ndarray]
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     left_over: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict:

@@ -1,8 +1,10 @@
 """What sentence-transformers keeps beside a transformers model: how it makes embeddings of it.
 
-modules.json                  the modules, one after the other
-1_Pooling/config.json         how tokens are pooled
-sentence_bert_config.json     how many tokens a text may have
+modules.json                        the modules, one after the other, and their folders
+0_Transformer/                      the transformers model, where it has a folder of its own
+1_Pooling/config.json               how tokens are pooled
+sentence_bert_config.json           how many tokens a text may have; whether it is lower-cased
+config_sentence_transformers.json   the prompts that stand before texts
 """
 
 import pathlib
@@ -11,8 +13,13 @@ from collections.abc import Mapping
 from kerasbert import files
 from kerasbert.errors import InputError
 
-MODULES, LENGTH = "modules.json", "sentence_bert_config.json"
-POOLING = pathlib.Path("1_Pooling") / "config.json"
+MODULES, LENGTH, PROMPTS = (
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
+POOLING = "1_Pooling"
+# How pooling is called here and in files of before 2026.
 _MODES = {
     "mean": "pooling_mode_mean_tokens",
     "cls": "pooling_mode_cls_token",
@@ -22,12 +29,65 @@ _PREFIX = "sentence_transformers.models."
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether a model's directory says how embeddings are made."""
+    """Whether a directory says how embeddings are made, or a pair is scored, with its model."""
     return (directory / MODULES).exists()
 
 
+def transformer(directory: pathlib.Path) -> pathlib.Path:
+    """Where the transformers model is: the directory itself or, in older ones, a folder of it.
+
+    Raises:
+        InputError: a damaged file, or a folder of another place.
+    """
+    if not detect(directory):
+        return directory
+    folder = _folder(directory, _modules(directory)[0])
+    return folder if (folder / "config.json").exists() else directory
+
+
+def _modules(directory: pathlib.Path) -> list[dict]:
+    modules = files.read_json(directory / MODULES, list)
+    if not modules or not all(isinstance(module, dict) for module in modules):
+        raise InputError(f"{directory / MODULES}: is no list of modules")
+    return modules
+
+
+def _folder(directory: pathlib.Path, module: Mapping) -> pathlib.Path:
+    path = pathlib.PurePath(str(module.get("path") or ""))
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{directory / MODULES}: names {path}, which is of another place")
+    return directory / path
+
+
+def _kind(module: Mapping) -> str:
+    return str(module.get("type")).rsplit(".", 1)[-1]
+
+
+def _said(directory: pathlib.Path) -> dict:
+    """What is said of the transformers model; the file is named after the family in older ones."""
+    where = transformer(directory)
+    found = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
+    return next((files.read_json(path) for path in found if path.exists()), {})
+
+
+def _prompts(directory: pathlib.Path) -> dict:
+    path = directory / PROMPTS
+    return files.read_json(path) if path.exists() else {}
+
+
+def embeds(directory: pathlib.Path) -> bool:
+    """Whether the model makes embeddings; a cross-encoder, such as a reranker, does not."""
+    classifies = _said(directory).get("transformer_task") == "sequence-classification"
+    return not classifies and _prompts(directory).get("model_type") != "CrossEncoder"
+
+
+def lower_cases(directory: pathlib.Path) -> bool:
+    """Whether texts are lower-cased before the model's own tokenizer."""
+    return detect(directory) and bool(_said(directory).get("do_lower_case"))
+
+
 def read(directory: pathlib.Path) -> dict:
-    """The arguments of a `TextEmbedder`: `head`, and `sequence_length` if it is said.
+    """What makes a `TextEmbedder`: `head`, and `sequence_length` if it is said.
 
     What it has no name for becomes the name of a pooling that it refuses, so that others can still
     load the encoder.
@@ -35,20 +95,57 @@ def read(directory: pathlib.Path) -> dict:
     Raises:
         InputError: a damaged or missing file.
     """
-    modules = files.read_json(directory / MODULES, list)
-    if not all(isinstance(module, dict) for module in modules):
-        raise InputError(f"{directory / MODULES}: is no list of modules")
-    kinds = [str(module.get("type")).rsplit(".", 1)[-1] for module in modules]
-    modes = files.read_json(directory / POOLING)
-    on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
-    named = {theirs: ours for ours, theirs in _MODES.items()}
-    others = [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]
-    pooling = ", ".join([*(named.get(mode, mode) for mode in on), *others])
-    found = {"head": {"pooling": pooling, "normalize": "Normalize" in kinds}}
-    if (directory / LENGTH).exists():
-        length = files.read_json(directory / LENGTH).get("max_seq_length")
-        found |= {"sequence_length": length} if length else {}
+    said, prompts = _said(directory), _prompts(directory)
+    texts = prompts.get("prompts") or {}
+    prompt = texts.get(prompts.get("default_prompt_name")) or ""
+    if not isinstance(prompt, str):
+        raise InputError(f"{directory / PROMPTS}: the prompt {prompt!r} is no text")
+    modules = _modules(directory)
+    kinds = [_kind(module) for module in modules]
+    pooling = [
+        how
+        for module, kind in zip(modules, kinds, strict=True)
+        for how in _pooling(_folder(directory, module), kind, bool(prompt))
+    ]
+    if not any(kind.endswith("Pooling") for kind in kinds):
+        pooling.append("no Pooling")
+    if said.get("transformer_task", "feature-extraction") != "feature-extraction":
+        pooling.append(said["transformer_task"])
+    head = {
+        "pooling": ", ".join(pooling),
+        "normalize": "Normalize" in kinds,
+        "prompt": prompt,
+    }
+    length = said.get("max_seq_length")
+    return {"head": head, **({"sequence_length": length} if length else {})}
+
+
+def unread(directory: pathlib.Path) -> list[str]:
+    """The names of what is said and kerasbert has no place for."""
+    said = _prompts(directory)
+    texts = said.get("prompts") or {}
+    default = texts.get(said.get("default_prompt_name"))
+    found = [f"prompts.{name}" for name, text in texts.items() if text not in ("", default)]
+    if said.get("similarity_fn_name") not in (None, "cosine"):
+        found.append("similarity_fn_name")
     return found
+
+
+def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
+    """What a module does that a pooling has to do, by name."""
+    if kind in ("Transformer", "Normalize"):
+        return []
+    if kind != "Pooling":
+        return [kind]
+    modes = files.read_json(folder / "config.json")
+    named = {theirs: ours for ours, theirs in _MODES.items()}
+    found = modes.get("pooling_mode")
+    if found is None:
+        on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
+        found = [named.get(key, key) for key in on]
+    found = [found] if isinstance(found, str) else [str(mode) for mode in found]
+    without = prompted and not modes.get("include_prompt", True)
+    return [*found, "include_prompt=false"] if without else found
 
 
 def write(directory: pathlib.Path, config: Mapping) -> None:
@@ -67,7 +164,7 @@ def write(directory: pathlib.Path, config: Mapping) -> None:
             "sentence-transformers has no place for other layers than the last nor for long_text; "
             "save as 'kerasbert'"
         )
-    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
+    modules = [("Transformer", ""), ("Pooling", POOLING), ("Normalize", "2_Normalize")]
     entries = [
         {"idx": i, "name": str(i), "path": path, "type": _PREFIX + kind}
         for i, (kind, path) in enumerate(modules[: 3 if head["normalize"] else 2])
@@ -76,7 +173,10 @@ def write(directory: pathlib.Path, config: Mapping) -> None:
         (directory / entry["path"]).mkdir()
     modes = {theirs: ours == head["pooling"] for ours, theirs in _MODES.items()}
     width = {"word_embedding_dimension": config["backbone"]["hidden_dim"]}
-    files.write_json(directory / POOLING, {**width, **modes})
+    files.write_json(directory / POOLING / "config.json", {**width, **modes})
     length = {"max_seq_length": config["sequence_length"], "do_lower_case": False}
     files.write_json(directory / LENGTH, length)
     files.write_json(directory / MODULES, entries)
+    if head["prompt"]:
+        told = {"prompts": {"default": head["prompt"]}, "default_prompt_name": "default"}
+        files.write_json(directory / PROMPTS, told)

@@ -12,6 +12,7 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.layers import PoolChunks, PoolTokens
+from kerasbert.layers.pooling import TOKEN_POOLINGS
 from kerasbert.tasks.chunks import (
     check_chunks,
     chunk_features,
@@ -53,6 +54,8 @@ class TextEmbedder(Task):
         pooling: "mean" of the tokens' vectors, "cls", the first one, or "max"; see
             `kerasbert.layers.PoolTokens`.
         normalize: whether embeddings have length 1.
+        prompt: what is put before every text, such as "query: "; in training and exports, too, but
+            not for `word_vectors`.
         layers: which hidden states: 0 the embeddings, 1 the first layer's output, and so on; -1 the
             last. Others than the last need a backbone with `return_hidden_states`, which
             `from_preset` sees to.
@@ -77,6 +80,7 @@ class TextEmbedder(Task):
         *,
         pooling: str = "mean",
         normalize: bool = True,
+        prompt: str = "",
         layers: int | Sequence[int] = (-1,),
         combine: str = "sum",
         objective: str = "contrastive",
@@ -123,6 +127,7 @@ class TextEmbedder(Task):
         # === Config ===
         self.pooling = pooling
         self.normalize = normalize
+        self.prompt = prompt
         self.embedding_dim = x.shape[-1]
         self.hidden_layers = layers
         self.combine = combine
@@ -141,11 +146,17 @@ class TextEmbedder(Task):
     def from_preset(cls, directory, *, layers=None, backbone=None, **rest):
         """As in `Task`, with a backbone that gives the layers that are asked for.
 
-        Of a sentence-transformers directory, pooling, normalization and length are taken from it.
+        Of a sentence-transformers directory, pooling, normalization, length and the prompt that is
+        the default are taken from it.
         """
         preset = checkpoints.load(directory)
-        stored = cls._stored_head(preset).get("layers", (-1,))
-        layers = stored if layers is None else layers
+        stored = cls._stored_head(preset)
+        if "pooling" not in rest and stored.get("pooling", "mean") not in TOKEN_POOLINGS:
+            raise InputError(
+                f"{preset.directory}: pools by {stored['pooling']}, which kerasbert does not do; "
+                f"pooling= takes its encoder with another ({', '.join(TOKEN_POOLINGS)})"
+            )
+        layers = stored.get("layers", (-1,)) if layers is None else layers
         last = layers == -1 or tuple(np.atleast_1d(layers)) == (-1,)
         facts = {} if last else {"return_hidden_states": True}
         return super().from_preset(
@@ -157,6 +168,7 @@ class TextEmbedder(Task):
         return {
             "pooling": self.pooling,
             "normalize": self.normalize,
+            "prompt": self.prompt,
             "layers": list(self.hidden_layers),
             "combine": self.combine,
             "objective": self.objective,
@@ -291,6 +303,8 @@ class TextEmbedder(Task):
 
         if text_pair is not None:
             raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
+        if self.prompt:
+            text = tf.strings.join([self.prompt, text])
         if self.long_text:
             features = chunk_features(
                 self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap

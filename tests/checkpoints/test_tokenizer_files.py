@@ -313,6 +313,7 @@ REFUSED = [
     ("bert_uncased", SETTINGS, {"tokenize_chinese_chars": False}, "tokenize_chinese_chars=False"),
     ("bert_uncased", SETTINGS, {"do_basic_tokenize": False}, "do_basic_tokenize=False"),
     ("bert_uncased", SETTINGS, {"never_split": ["the"]}, r"never_split=\['the'\]"),
+    ("bert_uncased", SETTINGS, {"truncation_side": "left"}, "truncation_side='left'"),
     ("bert_uncased", SETTINGS, {"pad_token": 3}, "pad_token=3 is no token"),
     ("bert_uncased", FAST, {"model__type": "WordLevel"}, "model.type='WordLevel'"),
     ("bert_uncased", FAST, {"model__continuing_subword_prefix": "@"}, "subword_prefix='@'"),

@@ -36,6 +36,7 @@ _ALWAYS = {
     "tokenize_chinese_chars": (True,),
     "do_basic_tokenize": (True,),
     "never_split": (None, []),
+    "truncation_side": ("right",),
 }
 
 

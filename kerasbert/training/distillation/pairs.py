@@ -74,7 +74,7 @@ def reads_own_text(teacher, student, states: bool) -> bool:
 
 def _reading(task) -> tuple:
     """All but the tokenizer that decides what features a task makes of text."""
-    settings = ("long_text", "max_chunks", "chunk_overlap")
+    settings = ("long_text", "max_chunks", "chunk_overlap", "prompt")
     return task.sequence_length, *(getattr(task, setting, None) for setting in settings)
 
 
