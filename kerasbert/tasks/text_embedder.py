@@ -291,8 +291,14 @@ class TextEmbedder(Task):
     def _truncated(self, row: dict):
         import tensorflow as tf
 
-        lengths = [self.tokenizer.tokenize(row[key]).row_lengths() for key in _TEXTS if key in row]
+        texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
+        lengths = [self.tokenizer.tokenize(text).row_lengths() for text in texts]
         return tf.reduce_max(tf.stack(lengths), axis=0) > self.text_room
+
+    def _prompted(self, text):
+        import tensorflow as tf
+
+        return tf.strings.join([self.prompt, text]) if self.prompt else text
 
     def text_features(self, text, text_pair=None) -> dict:
         """Features of single texts, (batch, sequence); in the graph.
@@ -303,8 +309,7 @@ class TextEmbedder(Task):
 
         if text_pair is not None:
             raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
-        if self.prompt:
-            text = tf.strings.join([self.prompt, text])
+        text = self._prompted(text)
         if self.long_text:
             features = chunk_features(
                 self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
