@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
-import json
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 
 from absl import flags
 
+from kerasbert import files
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted
 
@@ -50,7 +50,7 @@ def run(recipe: str, options_class: type[declared.Options]) -> None:
     except Interrupted as interruption:
         sys.stderr.write(f"{interruption}\n")
         sys.exit(128 + interruption.signal)
-    print(json.dumps(result, ensure_ascii=False))
+    print(files.to_json(result))
 
 
 @contextlib.contextmanager

@@ -3,12 +3,16 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 
 from kerasbert.errors import InputError
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -33,6 +37,21 @@ def read_json(path: str | os.PathLike, kind: type = dict):
         wanted = {dict: "object", list: "array"}[kind]
         raise InputError(f"{path}: expected a JSON {wanted}, found {type(value).__name__}")
     return value
+
+
+def to_json(value) -> str:
+    """JSON on one line; NaN and infinities, for which JSON has no numbers, are null."""
+    # What is no Unicode (a file's name, say) stays escaped, so that UTF-8 can hold the line.
+    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: str | os.PathLike, value: dict) -> None:

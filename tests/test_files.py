@@ -1,4 +1,6 @@
 import hashlib
+import json
+import math
 
 import pytest
 
@@ -23,6 +25,14 @@ def test_json_round_trip(tmp_path):
     assert files.read_json(path) == {"word": "Brücke中", "list": [1, None, 2.5]}
     assert "Brücke中" in path.read_text(encoding="utf-8")
     assert names(tmp_path) == ["a.json"]
+
+
+def test_json_has_no_nan():
+    value = {"pearson": math.nan, "all": [1.5, (-math.inf, "中")], "\udcff.tsv": "\ud800"}
+    line = files.to_json(value)
+    line.encode("utf-8")
+    read = json.loads(line, parse_constant=pytest.fail)
+    assert read == {"pearson": None, "all": [1.5, [None, "中"]], "\udcff.tsv": "\ud800"}
 
 
 def test_what_is_not_json_leaves_the_old_file(tmp_path):

@@ -277,9 +277,10 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> s
 
 def _no_column(column: str | None, name: str, there: Sequence[str], source) -> InputError:
     asked = f"column {column!r}" if column else f"{name} column known by its name"
+    has_option = name in (*_COLUMNS, "label")
     return InputError(
-        f"{source}: has no {asked}; it has {', '.join(map(str, there))} "
-        f"(--{name}_column names another)"
+        f"{source}: has no {asked}; it has {', '.join(map(str, there))}"
+        + (f" (--{name}_column names another)" if has_option else "")
     )
 
 
@@ -315,6 +316,11 @@ class _Format:
         for name, column in found.items():
             if column not in there:
                 raise _no_column(column, name, there, source)
+        if found[keys.TEXT] == found.get(keys.TEXT_PAIR):
+            raise InputError(
+                f"{source}: text and text_pair are both in column {found[keys.TEXT]!r}; "
+                "--text_column and --text_pair_column name two"
+            )
         return found
 
 
@@ -433,11 +439,16 @@ def _rows(
     names: Sequence[str] | None,
     problems: Problems,
 ) -> Iterator:
-    """Rows as dicts by the names given, or else those in the first line."""
-    header = names or next(lines, (0, []))[1]
+    """Rows as dicts by the names given, or else those in the first line.
+
+    A blank line is a row if there is one column, the empty text, and else none.
+    """
+    header = names or next((row for _, row in lines if row != [""]), [])
     if repeated := [name for name, count in collections.Counter(header).items() if count > 1]:
         raise InputError(f"{path}:1: has more than one column {repeated[0]!r}")
     for number, row in lines:
+        if row == [""] and len(header) > 1:
+            continue
         if len(row) == len(header):
             yield number, dict(zip(header, row, strict=True))
         else:
@@ -447,7 +458,7 @@ def _rows(
 def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
-        rows = ((reader.line_num, row) for row in reader if row)
+        rows = ((reader.line_num, row or [""]) for row in reader)
         try:
             yield from _rows(path, rows, names, problems)
         except csv.Error as error:
@@ -457,7 +468,7 @@ def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
 def _tsv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
     with open(path, encoding="utf-8-sig", newline="\n") as file:
         lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1))
-        rows = ((number, line.split("\t")) for number, line in lines if line)
+        rows = ((number, line.split("\t")) for number, line in lines)
         yield from _rows(path, rows, names, problems)
 
 

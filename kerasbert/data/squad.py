@@ -44,7 +44,8 @@ def read_squad(
     Args:
         path: the JSON file.
         strict: raise at the first question that would be counted.
-        with_answers: False reads questions only, whatever `answers` says; `labels` is empty.
+        with_answers: False reads questions only, whatever `answers` says, and all of them, to be
+            answered; `labels` is empty.
 
     Raises:
         InputError: the file is missing, no JSON or not in this format (naming the place); no
@@ -55,7 +56,7 @@ def read_squad(
     for number, (place, context, record) in enumerate(_questions(path), start=1):
         question = _field(place, record, "question", str)
         id = _field(place, record, "id", str)
-        wrong = _what_is_wrong(question, context, id in seen)
+        wrong = _what_is_wrong(question, context, id in seen) if with_answers else None
         seen.add(id)
         if wrong is None and with_answers:
             answers, wrong, moved = _answers(place, context, record)

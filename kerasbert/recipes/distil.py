@@ -9,12 +9,13 @@ import keras
 from kerasbert import features as keys
 from kerasbert import zoo
 from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job_of
 from kerasbert.recipes.options import DistilOptions
-from kerasbert.recipes.raw_examples import raw_examples
-from kerasbert.recipes.training import begin
+from kerasbert.recipes.raw_examples import ID, ROW, raw_examples
+from kerasbert.recipes.training import begin, say
 from kerasbert.tasks import Task, TokenClassifier
 from kerasbert.training.distillation import Distiller, student_from
 from kerasbert.training.launch import spread
@@ -122,14 +123,20 @@ def _labelled(teacher: Task, work: Job, options: DistilOptions) -> tuple[dict, l
 
 
 def _without_labels(teacher: Task, options: DistilOptions) -> tuple[dict, None]:
-    """Texts of the training files, whatever else they have."""
+    """Texts of the training files, whatever else they have; empty ones are left out and counted."""
     found = []
     for path in options.train:
-        examples = list(raw_examples(path, teacher, options.text_column))
+        problems, examples = Problems(path, strict=options.strict, unit="row"), []
+        for example in raw_examples(path, teacher, options):
+            row, _ = example.pop(ROW), example.pop(ID, None)
+            if empty := [key for key, text in example.items() if not "".join(text).strip()]:
+                problems.note(row, f"empty {empty[0]}")
+            else:
+                examples.append(example)
+        problems.report(say)
         if not examples:
             raise InputError(f"{path}: has no examples")
         columns = {key: [example[key] for example in examples] for key in examples[0]}
-        columns.pop("id", None)
         if isinstance(teacher, TokenClassifier) and keys.TEXT in columns:
             columns = {keys.WORDS: teacher.split(columns[keys.TEXT])}
         found.append(columns)

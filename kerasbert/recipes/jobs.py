@@ -320,9 +320,12 @@ def _read_texts(path: str, options: DataOptions) -> Examples:
 
 
 def _fill(model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
+    texts = list(columns[keys.TEXT])
+    asked = [model.tokenizer.special_tokens.mask in text for text in texts]
+    found = iter(model.fill_mask(list(itertools.compress(texts, asked))) if any(asked) else ())
     return [
         {"masks": [[{"token": t, "score": round(s, 4)} for t, s in mask] for mask in masks]}
-        for masks in model.fill_mask(list(columns[keys.TEXT]))
+        for masks in (next(found) if has_masks else [] for has_masks in asked)
     ]
 
 

@@ -266,8 +266,8 @@ class PretrainOptions(TrainingOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataOptions(Options):
-    """Options of every program that reads examples."""
+class ColumnOptions(Options):
+    """Where the texts of a file are."""
 
     text_column: str | None = option(
         None, help="default: text, sentence, text_a or sentence1", group=_DATA
@@ -275,14 +275,21 @@ class DataOptions(Options):
     text_pair_column: str | None = option(
         None, help="default: text_pair, text_b or sentence2, if there is one", group=_DATA
     )
-    label_column: str | None = option(
-        None,
-        help="default: label; of columns of words the number of the column, default the last",
-        group=_DATA,
-    )
     column_names: str | None = option(
         None,
         help="the columns, between commas, of a .tsv or .csv whose first line is an example",
+        group=_DATA,
+    )
+    glue: str | None = option(None, help="the file is of this GLUE task, such as sst2", group=_DATA)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions(ColumnOptions):
+    """Options of every program that reads examples with labels."""
+
+    label_column: str | None = option(
+        None,
+        help="default: label; of columns of words the number of the column, default the last",
         group=_DATA,
     )
     label_separator: str | None = option(
@@ -296,7 +303,6 @@ class DataOptions(Options):
         above=0,
         group=_DATA,
     )
-    glue: str | None = option(None, help="the file is of this GLUE task, such as sst2", group=_DATA)
     strict: bool = option(
         False, help="stop at the first example that would be left out", group=_DATA
     )
@@ -429,7 +435,7 @@ class EvaluateOptions(DataOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions(Options):
+class PredictOptions(ColumnOptions):
     """Options of `predict`."""
 
     model: str = option(help="the model directory, such as RUN/model")
@@ -438,10 +444,10 @@ class PredictOptions(Options):
         "text_pair, words, question, context, choices); SQuAD's .json; words in columns, .conll"
     )
     output: str = option(
-        help=".jsonl, an object for every example; or as official scripts read it: .json of "
-        "answers, .conll of tags"
+        help=".jsonl or .csv, an answer for every row of the input, with its number (row) and its "
+        "id if it has one; or as official scripts read it: .json of answers, .conll of tags"
     )
-    text_column: str | None = option(None, help="default: text, sentence, text_a or sentence1")
+    with_text: bool = option(False, help="write the texts beside their answers")
     batch_size: int = option(64, help="examples at a time", least=1)
 
 

@@ -1,52 +1,187 @@
 """Model + file -> file of answers."""
 
+import contextlib
+import csv
+import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import pathlib
+import re
+import signal
+from collections.abc import Iterator
 
-from kerasbert import zoo
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert import files, zoo
 from kerasbert.data.columns import write_columns
 from kerasbert.data.squad import write_predictions
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, Interrupted
 from kerasbert.recipes.jobs import Job, job_of
-from kerasbert.recipes.options import PredictOptions
-from kerasbert.recipes.raw_examples import CONLL, raw_examples
-from kerasbert.tasks import Task
+from kerasbert.recipes.options import ColumnOptions, PredictOptions
+from kerasbert.recipes.raw_examples import CONLL, ID, ROW, raw_examples
+from kerasbert.tasks import QuestionAnswerer, Task, TokenClassifier
 from kerasbert.training.progress import Bar
+
+_CSV, _JSON, _JSON_LINES = ".csv", ".json", ".jsonl"
 
 
 def predict(options: PredictOptions) -> dict:
-    """Answers all examples of a file, in their order; goes on where it was cut off."""
-    model = zoo.load_task(options.model, Task)
-    work = job_of(model)
+    """Answers all examples of a file, in their order; goes on where it was cut off.
+
+    The answers so far are in a file beside the output, whose name ends in `.part`. Its first line
+    says what they were made of: only the same input, model and options go on with them. Nothing is
+    left of a run whose input or options are wrong.
+    """
     output = pathlib.Path(options.output)
     if output.exists():
         raise InputError(f"{output} exists already; choose another --output or remove it")
-    if output.suffix not in (".jsonl", ".json", CONLL):
-        raise InputError(f"--output must end in .jsonl, .json or {CONLL}, found {output.name}")
+    if output.suffix not in (_CSV, _JSON, _JSON_LINES, CONLL):
+        known = f"{_JSON_LINES}, {_CSV}, {_JSON} or {CONLL}"
+        raise InputError(f"--output must end in {known}, found {output.name}")
+    model = zoo.load_task(options.model, Task)
+    work = job_of(model)
+    total = _looked_through(raw_examples(options.input, model, options), model, options)
     part = output.with_name(f"{output.name}.part")
-    done = _whole_lines(part)
-    examples = itertools.islice(raw_examples(options.input, model, options.text_column), done, None)
-    bar = Bar("predict", None, "example")
-    bar.update(done)
-    try:
-        with open(part, "a", encoding="utf-8") as file:
-            while batch := list(itertools.islice(examples, options.batch_size)):
-                for line in _answers(work, model, batch):
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                file.flush()
-                bar.update(len(batch))
-    except OSError as error:
-        raise InputError(f"{part} can't be written: {error.strerror}") from None
-    finally:
-        bar.close()
-    _finish(part, output)
-    return {"output": str(output), "examples": bar.n, "found_done": done}
+    done = _begun(part, _made_of(model, options))
+    with _kept_if_cut_off(part):
+        examples = itertools.islice(raw_examples(options.input, model, options), done, None)
+        with contextlib.closing(Bar("predict", total, "example")) as bar:
+            bar.update(done)
+            with open(part, "a", encoding="utf-8") as file:
+                while batch := list(itertools.islice(examples, options.batch_size)):
+                    for line in _answers(work, model, batch, options.with_text):
+                        file.write(files.to_json(line) + "\n")
+                    file.flush()
+                    bar.update(len(batch))
+        _finish(part, output)
+    return {"output": str(output), "examples": total, "found_done": done}
+
+
+def _looked_through(examples: Iterator[dict], model: Task, options: PredictOptions) -> int:
+    """How many examples there are; before the first is answered, all are read.
+
+    Raises:
+        InputError: one that can't be answered, or whose answer the output's format can't hold.
+    """
+    suffix = pathlib.Path(options.output).suffix
+    kinds = {_JSON: QuestionAnswerer, CONLL: TokenClassifier}
+    if not isinstance(model, kinds.get(suffix, Task)):
+        raise InputError(f"--output: {suffix} is for a {kinds[suffix].__name__}; use {_JSON_LINES}")
+    count, ids = 0, set()
+    for example in examples:
+        count += 1
+        fault = None
+        if suffix == _JSON:
+            fault = _fault_of_id(example, ids)
+        elif suffix == CONLL:
+            fault = _fault_of_words(example.get(keys.WORDS, example.get(keys.TEXT)))
+        if fault:
+            row = example[ROW]
+            raise InputError(f"{options.input}: row {row} {fault}; --output {_JSON_LINES} can")
+    if not count:
+        raise InputError(f"{options.input}: has no examples")
+    return count
+
+
+def _fault_of_id(example: dict, ids: set) -> str | None:
+    """Why SQuAD's format can't hold the answer, which stands under the question's id there."""
+    id = example.get(ID)
+    if not isinstance(id, str) or id in ids:
+        return f"has {'the id of another' if id in ids else 'no id'}, so {_JSON} can't hold it"
+    ids.add(id)
+    return None
+
+
+def _fault_of_words(words: list[str] | str) -> str | None:
+    """Why columns can't hold the answer."""
+    if not words or not "".join(words).strip():
+        return f"has no words, which {CONLL} can't hold"
+    if isinstance(words, list):
+        for word in words:
+            if not word.strip() or re.search(r"[\t\r\n]", word):
+                return f"has the word {word!r}, which {CONLL} can't hold"
+    return None
+
+
+def _answers(work: Job, model: Task, batch: list[dict], with_text: bool) -> Iterator[dict]:
+    names = [key for key in batch[0] if key not in (ROW, ID)]
+    found = work.answer(model, {name: [example[name] for example in batch] for name in names})
+    for example, answer in zip(batch, found, strict=True):
+        shown = {k: v for k, v in example.items() if with_text or k in (ROW, ID)}
+        yield {**shown, **answer}
+
+
+# === Going on ===
+
+
+def _made_of(model: Task, options: PredictOptions) -> dict:
+    """What decides the answers."""
+    columns = [field.name for field in dataclasses.fields(ColumnOptions)]
+    return {
+        "input": options.input,
+        "input_sha256": files.sha256(options.input),
+        "model": options.model,
+        "model_sha256": _sha256_of(model),
+        "options": {name: getattr(options, name) for name in (*columns, "with_text")},
+    }
+
+
+def _sha256_of(model: Task) -> str:
+    """The SHA-256 of all that a model's answers depend on, wherever it was loaded from."""
+    facts = {
+        "task": type(model).__name__,
+        "head": model.head_config(),
+        "sequence_length": model.sequence_length,
+        "backbone": dataclasses.asdict(model.backbone.config),
+        "tokenizer": model.tokenizer.get_config(),
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for name, content in sorted(model.tokenizer.assets().items()):
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    for variable in model.weights:
+        array = np.asarray(variable)
+        digest.update(f"{variable.path} {array.shape} {array.dtype} ".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _begun(part: pathlib.Path, made_of: dict) -> int:
+    """How many answers an earlier run has left; half a line at the end is cut off.
+
+    Raises:
+        InputError: they are of a run with other settings.
+    """
+    lines = _whole_lines(part)
+    if not lines:
+        with files.writing(part):
+            part.write_text(files.to_json(made_of) + "\n", encoding="utf-8")
+        return 0
+    with open(part, encoding="utf-8") as file:
+        stored = json.loads(file.readline())
+    if made_of.keys() != stored.keys():
+        raise InputError(f"{part}: does not say what its answers were made of; remove it")
+    if different := list(_differences(stored, made_of)):
+        raise InputError(
+            f"{part}: holds {lines - 1} answers of another run ({'; '.join(different)}); go on "
+            "with that, or remove it"
+        )
+    return lines - 1
+
+
+def _differences(stored: dict, made_of: dict) -> Iterator[str]:
+    for name in ("input", "model"):
+        if stored[f"{name}_sha256"] != made_of[f"{name}_sha256"]:
+            same = stored[name] == made_of[name]
+            yield f"{stored[name]} has changed" if same else f"--{name} was {stored[name]}"
+    for name, value in made_of["options"].items():
+        if value != (before := stored["options"].get(name)):
+            yield f"--{name} was {before!r}, now it is {value!r}"
 
 
 def _whole_lines(path: pathlib.Path) -> int:
-    """How many lines an earlier run has written; half a line at the end is cut off."""
+    """How many lines there are; half a line at the end is cut off."""
     if not path.exists():
         return 0
     with open(path, "r+b") as file:
@@ -59,27 +194,69 @@ def _whole_lines(path: pathlib.Path) -> int:
     return count
 
 
-# === Answers ===
+@contextlib.contextmanager
+def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
+    """Leaves the answers so far only where the same command can go on with them."""
+    try:
+        yield
+    except OSError as error:  # a full disk, say
+        raise InputError(f"{part} can't be written: {error.strerror or error}") from None
+    except KeyboardInterrupt:
+        said = f"stopped; what is done is kept in {part}, and the same command goes on from there"
+        raise Interrupted(said, signal.SIGINT) from None
+    except InputError:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        if part.exists() and _whole_lines(part) <= 1:
+            part.unlink()
 
 
-def _answers(work: Job, model: Task, batch: list[dict]) -> list[dict]:
-    columns = {key: [example[key] for example in batch] for key in batch[0] if key != "id"}
-    return [
-        {**({"id": example["id"]} if "id" in example else {}), **answer}
-        for example, answer in zip(batch, work.answer(model, columns), strict=True)
-    ]
+# === The output ===
 
 
 def _finish(part: pathlib.Path, output: pathlib.Path) -> None:
     """Puts the answers in their final form and place."""
-    if output.suffix == ".jsonl":
-        os.replace(part, output)
-        return
-    with open(part, encoding="utf-8") as file:
-        answers = [json.loads(line) for line in file]
-    needed = ("words", "labels") if output.suffix == CONLL else ("id", "answer")
-    if any(key not in answer for answer in answers for key in needed):
-        raise InputError(f"{output}: answers of this task on this file can only be .jsonl")
-    columns = ([answer[key] for answer in answers] for key in needed)
-    (write_columns if output.suffix == CONLL else write_predictions)(output, *columns)
+    if output.suffix == _JSON:
+        ids, answers = zip(*((one[ID], one["answer"]) for one in _read(part)), strict=True)
+        write_predictions(output, ids, answers)
+    elif output.suffix == CONLL:
+        words, labels = zip(*((one["words"], one["labels"]) for one in _read(part)), strict=True)
+        write_columns(output, words, labels)
+    else:
+        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w", encoding="utf-8", newline="") as file:
+                (_write_csv if output.suffix == _CSV else _write_json_lines)(file, part)
+            os.replace(temporary, output)
+        finally:
+            temporary.unlink(missing_ok=True)
     part.unlink()
+
+
+def _read(part: pathlib.Path) -> Iterator[dict]:
+    with open(part, encoding="utf-8") as file:
+        yield from map(json.loads, itertools.islice(file, 1, None))
+
+
+def _write_json_lines(file, part: pathlib.Path) -> None:
+    with open(part, encoding="utf-8") as lines:
+        file.writelines(itertools.islice(lines, 1, None))
+
+
+def _write_csv(file, part: pathlib.Path) -> None:
+    names = dict.fromkeys(name for answer in _read(part) for name in _flat(answer))
+    writer = csv.DictWriter(file, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_flat, _read(part)))
+
+
+def _flat(answer: dict) -> dict:
+    """An answer as cells: a number of a dict has a column of its own, a list is JSON."""
+    cells = {}
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            cells |= {f"{name}.{part}": number for part, number in value.items()}
+        else:
+            cells[name] = files.to_json(value) if isinstance(value, list) else value
+    return cells

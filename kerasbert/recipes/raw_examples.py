@@ -1,66 +1,161 @@
 """Examples without labels, as `predict` answers them and `distil` may learn from them."""
 
+import math
 import os
 import pathlib
+import reprlib
 from collections.abc import Iterator
 
 from kerasbert import features as keys
+from kerasbert.data import glue
 from kerasbert.data.columns import read_columns
 from kerasbert.data.examples import find_column, iterate_table
+from kerasbert.data.json_lines import without_surrogates
 from kerasbert.data.problems import Problems
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
-from kerasbert.tasks import Task, TextClassifier
+from kerasbert.recipes.options import ColumnOptions
+from kerasbert.tasks import MultipleChoice, QuestionAnswerer, Task, TextClassifier, TokenClassifier
 
 #: The ending of files of words in columns.
 CONLL = ".conll"
+#: Keys of an example beside those of `kerasbert.features`: its number, from 1, and its name.
+ROW, ID = "row", "id"
+# What the words of a sentence are under in JSON lines.
+_WORDS = (keys.WORDS, "tokens")
 
 
-def raw_examples(
-    path: str | os.PathLike, model: Task, text_column: str | None = None
-) -> Iterator[dict]:
-    """Raw values of every example of a file by their keys, and `id` where there is one.
+def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -> Iterator[dict]:
+    """Raw values of every example of a file by their keys, `row` and, where there is one, `id`.
+
+    No example is left out, not even an empty one: `row` counts them from 1.
 
     Args:
         path: .txt (one text a line), .tsv, .csv or .jsonl with the columns that the model wants;
             SQuAD's .json; words in columns, .conll.
         model: what is to read them.
-        text_column: the name of the text's column, if it is none of the usual ones.
+        options: where its texts are, if the columns have none of the usual names.
 
     Raises:
         InputError: a file that can't be read, or has not what the model wants.
     """
     path = pathlib.Path(path)
     if path.suffix == ".json":
+        _check_model(path, model, QuestionAnswerer)
         questions = read_squad(path, with_answers=False)
-        return _rows({"id": questions.ids, **questions.texts})
-    if path.suffix == CONLL:
-        return _rows(read_columns(path, label_column=None).texts)
-    return _from_table(path, _wanted(model), text_column)
+        examples = _examples({ID: questions.ids, **questions.texts})
+    elif path.suffix == CONLL:
+        _check_model(path, model, TokenClassifier)
+        examples = _examples(read_columns(path, label_column=None, strict=True).texts)
+    else:
+        examples = _from_table(path, model, options)
+    return ({ROW: row, **example} for row, example in enumerate(examples, start=1))
 
 
-def _rows(columns: dict) -> Iterator[dict]:
+def _check_model(path: pathlib.Path, model: Task, wanted: type[Task]) -> None:
+    if not isinstance(model, wanted):
+        raise InputError(
+            f"{path}: {path.suffix} files are for a {wanted.__name__}, not for a "
+            f"{type(model).__name__}, which reads .txt, .tsv, .csv and .jsonl"
+        )
+
+
+def _examples(columns: dict) -> Iterator[dict]:
     return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
+# === Tables ===
+
+
+def _from_table(path: pathlib.Path, model: Task, options: ColumnOptions) -> Iterator[dict]:
+    named, column_names = _named_columns(path, options)
+    first = None
+    for line, row in iterate_table(
+        path, column_names=column_names, problems=Problems(path, strict=True)
+    ):
+        columns = _columns(path, list(row), model, named)
+        first = first or columns
+        if columns.keys() != first.keys():
+            raise InputError(
+                f"{path}:{line}: has {', '.join(columns)}, but rows before it {', '.join(first)}"
+            )
+        place = f"{path}:{line}"
+        example = {key: _value(place, key, row[column]) for key, column in columns.items()}
+        yield {**({ID: _name(row[ID])} if ID in row else {}), **example}
+
+
+def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, list[str] | None]:
+    """The columns of texts by their keys, None where nobody names them; and all columns' names.
+
+    A GLUE task knows them. Only its files with labels may lack a first line of names.
+    """
+    named = {keys.TEXT: options.text_column, keys.TEXT_PAIR: options.text_pair_column}
+    column_names = options.column_names.split(",") if options.column_names else None
+    if options.glue:
+        task = glue.task(options.glue)
+        of_task = dict(zip(named, task.columns, strict=False))
+        if column_names is None and not _names_column(path, of_task[keys.TEXT]):
+            column_names = task.column_names
+        named = {key: named[key] or of_task[key] for key in named}
+    return named, column_names
+
+
+def _names_column(path: pathlib.Path, column: str) -> bool:
+    """Whether the first line of a TSV file names a column."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return column in file.readline().rstrip("\r\n").split("\t")
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def _columns(path: pathlib.Path, there: list[str], model: Task, named: dict) -> dict[str, str]:
+    """The columns of what the model reads, by their keys."""
+    words = next((name for name in _WORDS if name in there), None)
+    if isinstance(model, TokenClassifier) and words:
+        return {keys.WORDS: words}
+    found = {key: find_column(key, there, named.get(key), path) for key in _wanted(model)}
+    if len(set(found.values())) < len(found):
+        raise InputError(
+            f"{path}: {' and '.join(found)} are both in column {found[keys.TEXT]!r}; "
+            "--text_column and --text_pair_column name two"
+        )
+    return found
+
+
 def _wanted(model: Task) -> tuple[str, ...]:
-    if isinstance(model, TextClassifier):
-        return (keys.TEXT, keys.TEXT_PAIR) if model.pair else (keys.TEXT,)
-    return {
-        "QuestionAnswerer": (keys.QUESTION, keys.CONTEXT),
-        "MultipleChoice": (keys.TEXT, keys.CHOICES),
-    }.get(type(model).__name__, (keys.TEXT,))
+    if isinstance(model, QuestionAnswerer):
+        return keys.QUESTION, keys.CONTEXT
+    if isinstance(model, MultipleChoice):
+        return keys.TEXT, keys.CHOICES
+    if isinstance(model, TextClassifier) and model.pair:
+        return keys.TEXT, keys.TEXT_PAIR
+    return (keys.TEXT,)
 
 
-def _from_table(path: pathlib.Path, wanted: tuple, text_column: str | None) -> Iterator[dict]:
-    for line, row in iterate_table(path, problems=Problems(path, strict=True)):
-        there = list(row)
-        if wanted == (keys.TEXT,) and keys.WORDS in there:
-            columns = {keys.WORDS: keys.WORDS}
-        else:
-            names = {keys.TEXT: text_column}
-            columns = {key: find_column(key, there, names.get(key), path) for key in wanted}
-        example = {key: row[column] for key, column in columns.items()}
-        if missing := [key for key, value in example.items() if value is None]:
-            raise InputError(f"{path}:{line}: has no {missing[0]!r}")
-        yield {**({"id": row["id"]} if "id" in row else {}), **example}
+# === Values ===
+
+
+def _value(place: str, key: str, value) -> str | list[str]:
+    """A text, or a list of them for `words` and `choices`; numbers are texts, too."""
+    if key not in keys.LISTS:
+        if (text := _text(value)) is None:
+            raise InputError(f"{place}: {key} must be a text, found {reprlib.repr(value)}")
+        return text
+    texts = [_text(one) for one in value] if isinstance(value, list) else [None]
+    if None in texts:
+        raise InputError(f"{place}: {key} must be a list of texts, found {reprlib.repr(value)}")
+    return texts
+
+
+def _text(value) -> str | None:
+    """A string as UTF-8 can hold it; None of what is neither string nor number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return without_surrogates(str(value))
+
+
+def _name(value):
+    return without_surrogates(value) if isinstance(value, str) else value

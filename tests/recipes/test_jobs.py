@@ -165,7 +165,7 @@ def test_trains_scores_and_answers(trained):
     )
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     assert (len(answers), said["examples"], said["found_done"]) == (2, 2, 0)
-    assert all(answer.keys() == keys for answer in answers)
+    assert all(answer.keys() == {"row", *keys} for answer in answers)
 
 
 def test_scores_of_pairs_are_not_ignored(init, tmp_path, capsys):
@@ -360,22 +360,6 @@ def test_dry_run_writes_nothing(init, tmp_path):
 
 
 # === Predictions ===
-
-
-def test_prediction_goes_on_where_it_was_cut_off(trained, tmp_path):
-    name, _, _, result = trained
-    if name != "text_classification":
-        pytest.skip("one task is enough")
-    source = write(tmp_path, "in.txt", "a cat\nthe dog\nit\n")
-    options = {"model": result["model"], "input": source, "batch_size": 1}
-    predict(PredictOptions(**options, output=str(tmp_path / "whole.jsonl")))
-    lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "cut.jsonl.part").write_text(lines[0] + lines[1][:5])
-    said = predict(PredictOptions(**options, output=str(tmp_path / "cut.jsonl")))
-    assert said["found_done"] == 1
-    assert (tmp_path / "cut.jsonl").read_text() == "".join(lines)
-    with pytest.raises(InputError, match=r"cut\.jsonl exists already"):
-        predict(PredictOptions(**options, output=str(tmp_path / "cut.jsonl")))
 
 
 def test_official_formats(trained, tmp_path):

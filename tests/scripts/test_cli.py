@@ -1,6 +1,8 @@
 """What programs say before they begin; all here must come at once, without TensorFlow or Keras."""
 
 import dataclasses
+import json
+import math
 import pathlib
 import re
 import shlex
@@ -81,6 +83,15 @@ def test_examples_are_command_lines(script):
     options = cli._parse([program, *flags], getattr(module, name))
     given = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
     assert given <= dataclasses.asdict(options).keys()
+
+
+def test_the_result_is_json(monkeypatch, capsys):
+    module = types.SimpleNamespace(recipe=lambda options: {"pearson": math.nan, "model": "\udcff"})
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(cli.sys, "argv", ["program"])
+    cli.run("recipe", Options)
+    result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert result == {"pearson": None, "model": "\udcff"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,338 @@
+"""predict.py: an answer for every row, from the run that it says, or a line that says why not."""
+
+import csv
+import itertools
+import json
+import types
+
+import pytest
+
+from kerasbert import (
+    InputError,
+    MaskedLM,
+    MultipleChoice,
+    QuestionAnswerer,
+    TextClassifier,
+    TokenClassifier,
+)
+from kerasbert.errors import Interrupted
+from kerasbert.recipes import predict as module
+from kerasbert.recipes.options import PredictOptions
+from kerasbert.recipes.predict import predict
+
+pytestmark = pytest.mark.eager
+
+
+@pytest.fixture(scope="module")
+def models(tokenizer, tiny_backbone, tmp_path_factory):
+    """Directories of models with random weights, by name."""
+    root = tmp_path_factory.mktemp("models")
+    makers = {
+        "classifier": lambda body: TextClassifier(body, ["n", "y"], tokenizer=tokenizer),
+        "pairs": lambda body: TextClassifier(body, ["n", "y"], tokenizer=tokenizer, pair=True),
+        "regression": lambda body: TextClassifier(
+            body, problem_type="regression", tokenizer=tokenizer, pair=False
+        ),
+        "tagger": lambda body: TokenClassifier(body, ["O", "B-pet"], tokenizer=tokenizer),
+        "answerer": lambda body: QuestionAnswerer(body, tokenizer=tokenizer),
+        "chooser": lambda body: MultipleChoice(body, tokenizer=tokenizer),
+        "masked": lambda body: MaskedLM(body, tokenizer=tokenizer),
+    }
+
+    def path(name):
+        if not (root / name).exists():
+            task = makers[name](tiny_backbone(tokenizer, pooler=True))
+            task.save_to_preset(root / name)
+        return str(root / name)
+
+    return path
+
+
+@pytest.fixture
+def answers(models, tmp_path):
+    """Predicts on a file of some content; what the answers are, read by their format."""
+
+    def answers(model, name, content, *, output="out.jsonl", **flags):
+        path, output = tmp_path / name, tmp_path / output
+        path.write_text(content, encoding="utf-8")
+        options = {"model": models(model), "input": str(path), "output": str(output), **flags}
+        said = predict(PredictOptions(**options))
+        text = output.read_text(encoding="utf-8")
+        assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*"))
+        output.unlink()
+        if output.suffix == ".csv":
+            return list(csv.DictReader(text.splitlines()))
+        found = [json.loads(line) for line in text.splitlines()]
+        assert [one["row"] for one in found] == list(range(1, said["examples"] + 1))
+        return found
+
+    return answers
+
+
+def lines(*rows):
+    return "\n".join("\t".join(row) for row in rows) + "\n"
+
+
+def objects(*values):
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+# === An answer for every row ===
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.tsv", "text\na cat\n\nthe dog\n\n"),
+        ("in.csv", 'text\na cat\n""\nthe dog\n\n'),
+        ("in.txt", "a cat\n\nthe dog\n\n"),
+        ("in.jsonl", objects(*({"text": text} for text in ("a cat", "", "the dog", "")))),
+        ("in.tsv", lines(("x", "text"), ("", "a cat"), ("", ""), ("", "the dog"), ("1", ""))),
+    ],
+)
+def test_empty_rows_have_answers(answers, name, content):
+    found = answers("classifier", name, content, with_text=True)
+    assert [one["text"] for one in found] == ["a cat", "", "the dog", ""]
+    assert found[1]["scores"] == pytest.approx(found[3]["scores"])
+    assert [list(one) for one in found] == [["row", "text", "label", "scores"]] * 4
+
+
+def test_blank_lines_are_no_rows_of_several_columns(answers):
+    content = "\n" + lines(("id", "text"), ("a", "cat")) + "\n" + lines(("b", "dog")) + "\n"
+    assert [one["id"] for one in answers("classifier", "in.tsv", content)] == ["a", "b"]
+
+
+def test_every_task_answers_what_is_empty(answers):
+    texts = objects({"text": "the [MASK]"}, {"text": ""}, {"text": "no mask"}, {"text": "[MASK]"})
+    assert [len(one["masks"]) for one in answers("masked", "in.jsonl", texts)] == [1, 0, 0, 1]
+    words = objects({"words": ["a", "cat"]}, {"words": []}, {"words": ["it"]})
+    assert [one["words"] for one in answers("tagger", "in.jsonl", words)] == [
+        ["a", "cat"],
+        [],
+        ["it"],
+    ]
+    assert [len(one["labels"]) for one in answers("tagger", "in.txt", "\na\n")] == [0, 1]
+    asked = [{"question": "who", "context": "a cat"}, {"question": "", "context": ""}]
+    assert answers("answerer", "in.jsonl", objects(*asked))[1]["answer"] == ""
+    choices = [{"text": "", "choices": ["a", ""]}, {"text": "a", "choices": ["b", "c", "d"]}]
+    assert len(answers("chooser", "in.jsonl", objects(*choices))) == 2
+
+
+def test_no_question_is_left_out(answers, tmp_path, models):
+    qas = [{"id": id, "question": q} for id, q in (("1", "who"), ("2", " "), ("1", "what"))]
+    paragraphs = [{"context": "a cat", "qas": qas}, {"context": "", "qas": [{**qas[0], "id": "3"}]}]
+    content = json.dumps({"data": [{"paragraphs": paragraphs}]})
+    found = answers("answerer", "in.json", content)
+    assert [one["id"] for one in found] == ["1", "2", "1", "3"]
+    with pytest.raises(InputError, match=r"row 3 has the id of another, so \.json can't hold it"):
+        answers("answerer", "in.json", content, output="out.json")
+
+
+def test_texts_beside_answers(answers):
+    content = objects({"id": 7, "text": "a \ud800", "text_pair": "b", "label": "y"})
+    (found,) = answers("pairs", "in.jsonl", content, with_text=True)
+    assert list(found.items())[:4] == [
+        ("row", 1),
+        ("id", 7),
+        ("text", "a \ufffd"),
+        ("text_pair", "b"),
+    ]
+
+
+def test_csv(answers):
+    content = lines(("id", "text"), ("7", 'a "cat", or\ttwo'.replace("\t", " ")), ("8", ""))
+    expected = answers("classifier", "in.tsv", content, with_text=True)
+    for row, one in zip(
+        answers("classifier", "in.tsv", content, output="out.csv", with_text=True),
+        expected,
+        strict=True,
+    ):
+        scores = {f"scores.{name}": str(score) for name, score in one.pop("scores").items()}
+        assert row == {name: str(value) for name, value in one.items()} | scores
+    (row,) = answers("tagger", "in.txt", "a cat\n", output="out.csv")
+    assert json.loads(row["words"]) == ["a", "cat"]
+
+
+# === What the input may be ===
+
+
+def test_numbers_are_texts(answers):
+    found = answers(
+        "classifier", "in.jsonl", objects({"text": 123}, {"text": "123"}, {"text": 1.5})
+    )
+    assert found[0]["scores"] == pytest.approx(found[1]["scores"])
+    (found,) = answers("tagger", "in.jsonl", objects({"tokens": ["a", 5]}))
+    assert found["words"] == ["a", "5"]
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "message"),
+    [
+        ("classifier", {"text": None}, "text must be a text, found None"),
+        ("classifier", {"text": ["a"]}, r"text must be a text, found \['a'\]"),
+        ("classifier", {"text": True}, "text must be a text, found True"),
+        ("classifier", {"text": float("nan")}, "text must be a text, found nan"),
+        ("classifier", {"words": ["a"]}, "has no text column known by its name; it has words"),
+        ("tagger", {"words": "a cat"}, "words must be a list of texts, found 'a cat'"),
+        ("tagger", {"words": ["a", None]}, r"words must be a list of texts, found \['a', None\]"),
+        ("tagger", {"text": "a"}, "has text, but rows before it words"),
+        ("chooser", {"text": "a", "choices": "bc"}, "choices must be a list of texts, found 'bc'"),
+        ("answerer", {"question": "a"}, "has no context column .*; it has question$"),
+    ],
+)
+def test_what_has_no_answer_is_refused_before_work(
+    answers, tmp_path, monkeypatch, model, value, message
+):
+    good = {"text": "a", "words": ["a"], "choices": ["b", "c"], "question": "a", "context": "b"}
+    monkeypatch.setattr(module, "_answers", lambda *_: pytest.fail("work has begun"))
+    with pytest.raises(InputError, match=message):
+        answers(model, "in.jsonl", objects(good, value))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "content", "output", "message"),
+    [
+        (
+            "classifier",
+            "in.txt",
+            "a\n",
+            "out.json",
+            r"\.json is for a QuestionAnswerer; use \.jsonl",
+        ),
+        ("classifier", "in.txt", "a\n", "out.conll", r"\.conll is for a TokenClassifier"),
+        (
+            "classifier",
+            "in.json",
+            "{}",
+            "out.jsonl",
+            r"\.json files are for a QuestionAnswerer, not",
+        ),
+        ("answerer", "in.conll", "a\n", "out.jsonl", r"\.conll files are for a TokenClassifier"),
+        ("tagger", "in.txt", "a\n\n", "out.conll", r"row 2 has no words, which \.conll can't hold"),
+        ("tagger", "in.conll", "a b\nc\n", "out.jsonl", "in.conll:2: another number of columns"),
+        ("classifier", "in.txt", "", "out.jsonl", "in.txt: has no examples"),
+        ("classifier", "in.tsv", "text\tx\na\n", "out.jsonl", "in.tsv:2: has 1 columns, not 2"),
+        (
+            "classifier",
+            "in.txt",
+            "a\n",
+            "out.tsv",
+            r"--output must end in \.jsonl, \.csv, \.json or",
+        ),
+    ],
+)
+def test_formats_that_do_not_fit(answers, tmp_path, model, name, content, output, message):
+    with pytest.raises(InputError, match=message):
+        answers(model, name, content, output=output)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("glue", "names", "row"),
+    [
+        ("mrpc", ("index", "#1 ID", "#2 ID", "#1 String", "#2 String"), ("0", "1", "2", "A", "B")),
+        ("qnli", ("index", "question", "sentence"), ("0", "A", "B")),
+        ("qqp", ("id", "question1", "question2"), ("0", "A", "B")),
+        ("rte", ("index", "sentence1", "sentence2"), ("0", "A", "B")),
+        ("stsb", ("index", "genre", "sentence1", "sentence2"), ("0", "x", "A", "B")),
+    ],
+)
+def test_glue_test_files(answers, glue, names, row):
+    (found,) = answers("pairs", "test.tsv", lines(names, row), glue=glue, with_text=True)
+    assert (found["text"], found["text_pair"]) == ("A", "B")
+
+
+def test_columns_with_other_names(answers):
+    flags = {"text_column": "q", "text_pair_column": "s", "with_text": True}
+    (found,) = answers("pairs", "in.tsv", lines(("q", "s"), ("A", "B")), **flags)
+    assert (found["text"], found["text_pair"]) == ("A", "B")
+    flags = {"column_names": "x,text", "with_text": True}
+    (found,) = answers("classifier", "in.tsv", lines(("1", "A")), **flags)
+    assert found["text"] == "A"
+    # CoLA's files have a first line of names only if they are to be predicted.
+    of_cola = {"glue": "cola", "with_text": True}
+    for content in (lines(("index", "sentence"), ("0", "A")), lines(("gj04", "1", "", "A"))):
+        (found,) = answers("classifier", "in.tsv", content, **of_cola)
+        assert found["text"] == "A"
+    qnli = lines(("question", "sentence"), ("A", "B"))
+    with pytest.raises(InputError, match="text and text_pair are both in column 'sentence'"):
+        answers("pairs", "in.tsv", qnli, text_pair_column="sentence")
+
+
+# === Going on ===
+
+
+@pytest.fixture
+def cut_off(models, tmp_path, monkeypatch):
+    """The options of a run with three examples, and what ends it after some of its batches."""
+    (tmp_path / "in.txt").write_text("a cat\nthe dog\nit\n")
+    options = {
+        "model": models("classifier"),
+        "input": str(tmp_path / "in.txt"),
+        "output": str(tmp_path / "out.jsonl"),
+        "batch_size": 2,
+    }
+    predict(PredictOptions(**{**options, "output": str(tmp_path / "whole.jsonl")}))
+
+    def end(error, batches=1):
+        def answer(model, columns):
+            if next(calls) == batches:
+                raise error
+            return model.classify(dict(columns))
+
+        calls = itertools.count()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+            predict(PredictOptions(**options))
+
+    return options, end
+
+
+def test_goes_on(cut_off, tmp_path):
+    options, end = cut_off
+    with pytest.raises(
+        Interrupted, match=r"kept in .*out\.jsonl\.part, and the same command goes on"
+    ):
+        end(KeyboardInterrupt())
+    part = tmp_path / "out.jsonl.part"
+    part.write_text(part.read_text() + '{"row": 3, "la')
+    assert predict(PredictOptions(**{**options, "batch_size": 1}))["found_done"] == 2
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+    assert not part.exists()
+    with pytest.raises(InputError, match=r"out\.jsonl exists already"):
+        predict(PredictOptions(**options))
+
+
+def test_does_not_go_on_with_answers_of_another_run(cut_off, tmp_path, models):
+    options, end = cut_off
+    with pytest.raises(MemoryError):
+        end(MemoryError())
+    part = tmp_path / "out.jsonl.part"
+    kept = part.read_text()
+    (tmp_path / "other.tsv").write_text("text\na cat\nthe dog\nit\n")
+    (tmp_path / "same.txt").write_text("a cat\nthe dog\nit\n")
+    for changes, message in (
+        ({"input": str(tmp_path / "other.tsv")}, r"holds 2 answers of another run \(--input was "),
+        ({"model": models("tagger")}, r"another run \(--model was "),
+        ({"with_text": True}, r"another run \(--with_text was False, now it is True\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict(PredictOptions(**{**options, **changes}))
+        assert part.read_text() == kept
+    (tmp_path / "in.txt").write_text("a bird\n")
+    with pytest.raises(InputError, match=r"in\.txt has changed"):
+        predict(PredictOptions(**options))
+    found = predict(PredictOptions(**{**options, "input": str(tmp_path / "same.txt")}))
+    assert found["found_done"] == 2
+    (tmp_path / "out.jsonl").unlink()
+    part.write_text('{"label": "y"}\n')
+    with pytest.raises(InputError, match="does not say what its answers were made of"):
+        predict(PredictOptions(**options))
+
+
+@pytest.mark.parametrize(("error", "batches"), [(InputError("bad"), 1), (MemoryError(), 0)])
+def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, batches):
+    with pytest.raises(type(error)):
+        cut_off[1](error, batches)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
