@@ -4,6 +4,8 @@ Keras computes the same, one operation after the other over (places, vocabulary)
 half of a small model's step.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -75,6 +77,54 @@ def cross_entropy(name: str) -> keras.losses.Loss:
     return CrossEntropy(reduction="mean_with_sample_weight", name=name)
 
 
-def accuracy() -> keras.metrics.Metric:
-    """The share of right guesses."""
-    return keras.metrics.MeanMetricWrapper(is_right, name="accuracy")
+@keras.saving.register_keras_serializable("kerasbert")
+class PlaceMean(keras.metrics.Mean):
+    """The mean of a function of labels and outputs over all places, each with its own weight.
+
+    Keras's own is a mean over every row first, so that a place weighs less in a batch of long rows.
+
+    Args:
+        function: labels and outputs -> values (batch, places); registered with Keras.
+        name: the metric's name.
+    """
+
+    def __init__(self, function: Callable, name: str | None = None):
+        super().__init__(name=name or function.__name__)
+        self.function = function
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Looks at a batch; weights (batch, places), (batch,) or None."""
+        values = self.function(y_true, y_pred)
+        weights = flat_weights(sample_weight, ops.shape(values))
+        super().update_state(ops.reshape(values, (-1,)), weights)
+
+    def get_config(self):
+        """The function, and the name."""
+        function = keras.saving.serialize_keras_object(self.function)
+        return {"function": function, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        function = keras.saving.deserialize_keras_object(config["function"])
+        return cls(function, config["name"])
+
+
+def flat_weights(sample_weight, shape):
+    """The weight of every value, (values,), or None.
+
+    Args:
+        sample_weight: of the rows, (batch,), or of every value; or None.
+        shape: of the values, (batch, ...).
+    """
+    if sample_weight is None:
+        return None
+    weights = ops.cast(sample_weight, "float32")
+    while len(weights.shape) < len(shape):
+        weights = ops.expand_dims(weights, -1)
+    return ops.reshape(ops.broadcast_to(weights, shape), (-1,))
+
+
+def accuracy(name: str = "accuracy") -> keras.metrics.Metric:
+    """The share of right guesses among the places, by their weights."""
+    return PlaceMean(is_right, name=name)

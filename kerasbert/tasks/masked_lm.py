@@ -109,7 +109,7 @@ class MaskedLM(Task):
         tune = {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
         return {**tune, **self._head}
 
-    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
 
         The loss is the weighted mean over the places that are predicted; unused places of
@@ -118,7 +118,8 @@ class MaskedLM(Task):
         super().compile(
             optimizer=optimizer or adamw(1e-4),
             loss=loss or cross_entropy("masked_token"),
-            weighted_metrics=weighted_metrics or [accuracy()],
+            metrics=metrics if metrics or weighted_metrics else [accuracy()],
+            weighted_metrics=weighted_metrics,
             **kwargs,
         )
 

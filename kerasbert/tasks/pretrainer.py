@@ -60,7 +60,7 @@ class Pretrainer(MaskedLM):
         """How text is masked and paired, and what the head is like."""
         return {**super().head_config(), "objective": self.objective}
 
-    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given.
 
         Each loss is the weighted mean over the places that are predicted (unused places of
@@ -71,7 +71,8 @@ class Pretrainer(MaskedLM):
             self,
             optimizer=optimizer or adamw(1e-4),
             loss=loss or {name: cross_entropy(name) for name in outputs},
-            weighted_metrics=weighted_metrics or {name: [accuracy()] for name in outputs},
+            metrics=metrics if metrics or weighted_metrics else {n: [accuracy()] for n in outputs},
+            weighted_metrics=weighted_metrics,
             **kwargs,
         )
 

@@ -37,6 +37,10 @@ class ProblemType(abc.ABC):
     def metrics(self) -> list[keras.metrics.Metric]:
         """What training reports."""
 
+    def accuracy(self, name: str) -> keras.metrics.Metric | str | None:
+        """What Keras's "accuracy" means; None: nothing."""
+        return None
+
     @abc.abstractmethod
     def targets(self, y):
         """Labels as the loss takes them; in the graph.
@@ -85,6 +89,9 @@ class SingleLabel(ProblemType):
 
     def metrics(self):
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def accuracy(self, name):
+        return name  # Keras chooses by the labels, indices or one-hot
 
     def targets(self, y):
         import tensorflow as tf
@@ -135,11 +142,10 @@ class MultiLabel(ProblemType):
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
     def metrics(self):
-        return [
-            keras.metrics.MeanMetricWrapper(
-                label_accuracy, name="accuracy", threshold=self.threshold
-            )
-        ]
+        return [self.accuracy("accuracy")]
+
+    def accuracy(self, name):
+        return keras.metrics.MeanMetricWrapper(label_accuracy, name=name, threshold=self.threshold)
 
     def targets(self, y):
         import tensorflow as tf

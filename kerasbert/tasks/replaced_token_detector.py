@@ -6,6 +6,7 @@ from keras import ops
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.layers.initializers import activation_function, kernel_initializer
+from kerasbert.tasks.cross_entropy import PlaceMean
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -25,6 +26,8 @@ class ReplacedTokenDetector(Task):
     """
 
     outputs_are = None
+    outputs_activation = "sigmoid"
+    outputs_for = keys.PADDING_MASK
 
     def __init__(
         self,
@@ -63,15 +66,21 @@ class ReplacedTokenDetector(Task):
             name=name,
         )
 
-    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, binary cross-entropy and accuracy unless given."""
+        if loss in (None, "binary_crossentropy", "bce"):
+            loss = TokenCrossentropy()
         super().compile(
             optimizer=optimizer or adamw(1e-4),
-            loss=loss or TokenCrossentropy(),
-            weighted_metrics=weighted_metrics
-            or [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+            loss=loss,
+            metrics=metrics if metrics or weighted_metrics else ["accuracy"],
+            weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def accuracy_metric(self, name: str):
+        """The share of tokens of which it is known whether they were replaced."""
+        return PlaceMean(is_replaced_as_said, name=name)
 
     def serving_signature(self):
         """`text` -> `tokens`, `scores` (the probability of having been replaced), `lengths`."""
@@ -89,6 +98,12 @@ class ReplacedTokenDetector(Task):
             }
 
         return (keys.TEXT,), detect
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+def is_replaced_as_said(y_true, y_pred):
+    """1.0 where the logit is above 0 for label 1, or not for label 0, else 0.0."""
+    return ops.cast(ops.equal(ops.cast(y_true, "bool"), y_pred > 0), keras.config.floatx())
 
 
 @keras.saving.register_keras_serializable("kerasbert")

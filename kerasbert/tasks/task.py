@@ -19,6 +19,8 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.inference import FrozenWeights, only_inference
+from kerasbert.tasks.cross_entropy import accuracy
+from kerasbert.tasks.on_logits import loss_of, metric_of
 from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
@@ -76,6 +78,18 @@ class Task(ExactModel):
     #: The feature that has a place for each output; None: there is one output for the whole text.
     outputs_for: str | None = None
 
+    @property
+    def outputs_activation(self) -> str | None:
+        """What makes probabilities of outputs: "softmax", "sigmoid"; None: they are no logits."""
+        by_kind = {"classes": "softmax", "tokens": "softmax", "labels": "sigmoid"}
+        return by_kind.get(self.outputs_are)
+
+    def accuracy_metric(self, name: str) -> keras.metrics.Metric | str | None:
+        """What Keras's "accuracy" means for this task, under such a name; None: nothing."""
+        if self.outputs_activation != "softmax":
+            return None
+        return accuracy(name) if self.outputs_for else name
+
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Whether the head stands on the pooled output of such a backbone."""
@@ -131,19 +145,52 @@ class Task(ExactModel):
                 variable.trainable = False
         return [v.path for v in self.weights if not v.trainable]
 
-    def compile(self, *args, layer_decay: float | None = None, **kwargs):
+    def compile(
+        self,
+        optimizer,
+        loss,
+        metrics=None,
+        weighted_metrics=None,
+        *,
+        layer_decay: float | None = None,
+        **kwargs,
+    ):
         """Keras's `compile`, see `ExactModel`.
 
+        Losses and metrics of Keras, most of which take probabilities, are made for outputs that are
+        logits where they are named, such as "sparse_categorical_crossentropy", "accuracy" or "AUC".
+
         Args:
-            *args: as in `ExactModel.compile`.
+            optimizer: Keras's.
+            loss: Keras's.
+            metrics: Keras's; where a text has several places with outputs, some of which do not
+                count, such as those of `mask_positions` that no mask uses, they are
+                weighted, too.
+            weighted_metrics: Keras's.
             layer_decay: every layer, from the head down, learns at so many times the rate of the
                 one above it; the embeddings are the lowest (ELECTRA's
                 `layerwise_lr_decay`); None: all at the same.
             **kwargs: as in `ExactModel.compile`.
+
+        Raises:
+            InputError: a loss or metric of Keras that makes no sense of the outputs.
         """
         if layer_decay is not None and not ON_TENSORFLOW:
             raise InputError("layer_decay needs the TensorFlow backend")
-        super().compile(*args, **kwargs)
+        if self.outputs_for and metrics:
+            if weighted_metrics:
+                raise InputError(
+                    f"metrics of {self.name} are weighted ones, too: leave metrics out, or "
+                    "weighted_metrics"
+                )
+            metrics, weighted_metrics = None, metrics
+        super().compile(
+            optimizer=optimizer,
+            loss=self._losses_on_logits(loss),
+            metrics=self._metrics_on_logits(metrics),
+            weighted_metrics=self._metrics_on_logits(weighted_metrics),
+            **kwargs,
+        )
         self.optimizer.rate_factors = {}
         if layer_decay is not None:
             top = len(self.backbone.blocks) + 1
@@ -151,6 +198,26 @@ class Task(ExactModel):
                 v.path: layer_decay ** (top - _depth(v.path, top)) for v in self.weights
             }
         self.layer_decay = layer_decay
+
+    def _losses_on_logits(self, loss):
+        # A loss that only some places count for is the mean over those.
+        reduction = "mean_with_sample_weight" if self.outputs_for else "sum_over_batch_size"
+
+        def one(loss):
+            return loss_of(loss, self.outputs_activation, self.name, reduction)
+
+        if isinstance(self.output, dict) and isinstance(loss, str | type):
+            return {name: one(loss) for name in self.output}
+        return _map_nested(one, loss)
+
+    def _metrics_on_logits(self, metrics):
+        def one(metric):
+            activation, name = self.outputs_activation, self.name
+            return metric_of(metric, activation, name, self.accuracy_metric)
+
+        if metrics and isinstance(self.output, dict) and _are_named(metrics):
+            return {name: [one(metric) for metric in metrics] for name in self.output}
+        return _map_nested(one, metrics)
 
     def get_compile_config(self) -> dict:
         """As in `ExactModel`, and `layer_decay`."""
@@ -600,6 +667,20 @@ def _depth(path: str, top: int) -> int:
     if part == "embeddings":
         return 0
     return int(part.removeprefix("layer_")) + 1 if part.startswith("layer_") else top
+
+
+def _map_nested(function: Callable, structure):
+    """What a function makes of everything in dicts, lists and tuples; None stays None."""
+    if isinstance(structure, dict):
+        return {key: _map_nested(function, value) for key, value in structure.items()}
+    if isinstance(structure, list | tuple):
+        return [_map_nested(function, value) for value in structure]
+    return None if structure is None else function(structure)
+
+
+def _are_named(metrics) -> bool:
+    """Whether it is a list of what can be made once for every output."""
+    return isinstance(metrics, list | tuple) and all(isinstance(one, str | type) for one in metrics)
 
 
 def _without_none(example: tuple) -> tuple:

@@ -227,6 +227,10 @@ class TextClassifier(Task):
             **kwargs,
         )
 
+    def accuracy_metric(self, name: str):
+        """By `problem_type`."""
+        return self.problem.accuracy(name)
+
     def fit(self, *args, class_weight: Mapping[str | int, float] | None = None, **kwargs):
         """Keras's `fit`; `class_weight` may name the classes, and those left out weigh 1."""
         if class_weight is not None:

@@ -214,13 +214,19 @@ class TextEmbedder(Task):
         if contrastive and kwargs.get("accumulation_steps", 1) > 1:
             raise InputError("accumulation_steps: texts are compared with all of their batch")
         if metrics is None and contrastive:
-            metrics = [keras.metrics.MeanMetricWrapper(found_partner, name="accuracy")]
+            metrics = ["accuracy"]
         super().compile(
             optimizer=optimizer or adamw(2e-5),
             loss=loss or (InBatchNegatives(self.temperature) if contrastive else CosineError()),
             metrics=metrics,
             **kwargs,
         )
+
+    def accuracy_metric(self, name: str):
+        """The share of texts whose partner is the nearest, if the objective is contrastive."""
+        if self.objective != "contrastive":
+            return None
+        return keras.metrics.MeanMetricWrapper(found_partner, name=name)
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features (batch, texts, sequence) and scores, or 1 where there are none."""

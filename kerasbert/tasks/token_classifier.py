@@ -101,7 +101,7 @@ class TokenClassifier(Task):
             "dropout": self.dropout_rate,
         }
 
-    def compile(self, optimizer=None, loss=None, weighted_metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
 
         The loss is the weighted mean over the words.
@@ -109,7 +109,8 @@ class TokenClassifier(Task):
         super().compile(
             optimizer=optimizer or adamw(5e-5),
             loss=loss or cross_entropy("token_class"),
-            weighted_metrics=weighted_metrics or [accuracy()],
+            metrics=metrics if metrics or weighted_metrics else [accuracy()],
+            weighted_metrics=weighted_metrics,
             **kwargs,
         )
 

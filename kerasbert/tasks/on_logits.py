@@ -1,0 +1,230 @@
+"""Keras's losses and metrics on outputs that are logits.
+
+Most of them take probabilities unless they are told otherwise. Given to a task by name they are
+made for its outputs here; where that can't be, they are refused, so that none is computed of logits
+as if they were probabilities.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from kerasbert.errors import InputError
+from kerasbert.tasks.cross_entropy import flat_weights
+
+# Keras's losses that take logits if told so, by the function of the outputs that they apply.
+_CROSS_ENTROPIES = {
+    "softmax": (
+        "SparseCategoricalCrossentropy",
+        "CategoricalCrossentropy",
+        "CategoricalFocalCrossentropy",
+    ),
+    "sigmoid": ("BinaryCrossentropy", "BinaryFocalCrossentropy"),
+}
+# Those that take probabilities and nothing else.
+_OF_PROBABILITIES = (
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+    keras.losses.Dice,
+    keras.losses.KLDivergence,
+    keras.losses.Poisson,
+    keras.losses.Tversky,
+)
+# Metrics whose labels are class indices; the first two look at nothing but the order of the scores.
+_BY_ORDER = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.SparseTopKCategoricalAccuracy)
+_OF_INDICES = (*_BY_ORDER, keras.metrics.SparseCategoricalCrossentropy)
+# Metrics of yes or no.
+_BINARY = (
+    keras.metrics.AUC,
+    keras.metrics.BinaryAccuracy,
+    keras.metrics.BinaryCrossentropy,
+    keras.metrics.BinaryIoU,
+    keras.metrics.FalseNegatives,
+    keras.metrics.FalsePositives,
+    keras.metrics.Precision,
+    keras.metrics.PrecisionAtRecall,
+    keras.metrics.Recall,
+    keras.metrics.RecallAtPrecision,
+    keras.metrics.SensitivityAtSpecificity,
+    keras.metrics.SpecificityAtSensitivity,
+    keras.metrics.TrueNegatives,
+    keras.metrics.TruePositives,
+)
+# Metrics that compare labels with labels, and what does the same for scores.
+_OF_LABELS = {
+    keras.metrics.Accuracy: "'accuracy'",
+    keras.metrics.IoU: "OneHotIoU",
+    keras.metrics.MeanIoU: "OneHotMeanIoU",
+}
+
+
+# === Losses ===
+
+
+def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_batch_size"):
+    """A loss of Keras's `compile` for a task's outputs.
+
+    Args:
+        loss: what Keras takes for one output: a name, a function, a class or an object.
+        outputs: what makes probabilities of the outputs, "softmax" or "sigmoid"; None: they are no
+            logits.
+        owner: the task, for messages.
+        reduction: of a loss that is named.
+
+    Raises:
+        InputError: a loss of probabilities, or of another kind of outputs.
+    """
+    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+        loss = _CROSS_ENTROPIES[outputs][0] if outputs else "CategoricalCrossentropy"
+    named = isinstance(loss, str | type)  # as what Keras makes by default
+    found = keras.losses.get(loss)
+    kind = _loss_class(found)
+    if kind is None:
+        return found
+    if kind in _OF_PROBABILITIES:
+        if not outputs:
+            return found
+        raise InputError(
+            f"loss {kind.__name__} takes probabilities, and the outputs of {owner} are logits; "
+            f"{_CROSS_ENTROPIES[outputs][0]} suits them"
+        )
+    if not named and isinstance(found, keras.losses.Loss):
+        if found.get_config()["from_logits"]:
+            return found
+        raise InputError(
+            f"loss {kind.__name__}(from_logits=False) takes probabilities, which the outputs of "
+            f"{owner} are not; make it with from_logits=True, or give its name"
+        )
+    suitable = _CROSS_ENTROPIES.get(outputs, ())
+    if kind.__name__ not in suitable:
+        wanted = f"takes {' or '.join(suitable)}" if suitable else "has no classes"
+        raise InputError(f"loss {kind.__name__}: {owner} {wanted}")
+    return kind(from_logits=True, reduction=reduction)
+
+
+def _loss_class(loss) -> type | None:
+    """The class of Keras's that a loss is of, if that takes probabilities or logits."""
+    names = [name for names in _CROSS_ENTROPIES.values() for name in names]
+    kinds = [*(getattr(keras.losses, name) for name in names), *_OF_PROBABILITIES]
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss) if type(loss) in kinds else None
+    return next((kind for kind in kinds if kind().fn is loss), None)
+
+
+# === Metrics ===
+
+
+def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
+    """A metric of Keras's `compile` for a task's outputs.
+
+    Args:
+        metric: what Keras takes: a name, a function, a class or an object.
+        outputs: as in `loss_of`.
+        owner: the task, for messages.
+        accuracy: from a name to the metric that is called accuracy here, or None.
+
+    Raises:
+        InputError: a metric that makes no sense of the outputs.
+    """
+    if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
+        found = accuracy(metric)
+        if found is None:
+            raise InputError(f"metric {metric!r} is for classes, which {owner} does not have")
+        return found
+    found = keras.metrics.get(metric)
+    if isinstance(metric, str) and isinstance(found, keras.metrics.Metric):
+        found.name = metric  # as in Keras
+    if not isinstance(found, keras.metrics.Metric) and _is_keras(found):
+        found = keras.metrics.get(found.__name__)  # a function of Keras as the metric of its name
+    if not outputs or not _is_keras(type(found)) or type(found) in _BY_ORDER:
+        return found
+    if type(found) is keras.metrics.MeanMetricWrapper:  # of a function that Keras does not have
+        return found
+    if type(found) in _OF_LABELS:
+        raise InputError(
+            f"metric {type(found).__name__} compares labels with labels; for the outputs of "
+            f"{owner} there is {_OF_LABELS[type(found)]}"
+        )
+    if found.get_config().get("from_logits"):
+        return found
+    if type(found) is keras.metrics.SparseCategoricalCrossentropy and outputs == "softmax":
+        return keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name=found.name)
+    return OfProbabilities(found, outputs)
+
+
+def _is_keras(thing) -> bool:
+    return getattr(thing, "__module__", "").split(".")[0] == "keras"
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class OfProbabilities(keras.metrics.Metric):
+    """A metric of Keras that is given the probabilities of logits.
+
+    Of "sigmoid" outputs it sees every number. Of "softmax" outputs a metric of yes or no, such as
+    AUC or Precision, sees the probability of the second class where there are two, and the label 0
+    or 1, as scikit-learn's binary scores do. Metrics for class indices see indices, all others
+    one-hot labels and the probabilities of all classes.
+
+    Args:
+        metric: a Keras metric.
+        outputs: "softmax" (the last axis are the classes) or "sigmoid".
+    """
+
+    def __init__(self, metric: keras.metrics.Metric, outputs: str, name: str | None = None):
+        super().__init__(name=name or metric.name)
+        self.metric = metric
+        self.outputs = outputs
+
+    @property
+    def variables(self):
+        """The metric's."""
+        return self.metric.variables
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Looks at a batch of labels and logits."""
+        convert = _of_softmax if self.outputs == "softmax" else _of_sigmoid
+        self.metric.update_state(*convert(self.metric, y_true, y_pred, sample_weight))
+
+    def result(self):
+        """The metric's."""
+        return self.metric.result()
+
+    def reset_state(self):
+        """Forgets what was seen."""
+        self.metric.reset_state()
+
+    def get_config(self):
+        """The metric, and what makes probabilities."""
+        metric = keras.saving.serialize_keras_object(self.metric)
+        return {"name": self.name, "metric": metric, "outputs": self.outputs}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})
+
+
+def _of_sigmoid(metric, y_true, logits, sample_weight) -> tuple:
+    labels = ops.cast(y_true, "float32")
+    probabilities = ops.sigmoid(ops.cast(logits, "float32"))
+    if sample_weight is None or len(sample_weight.shape) < len(logits.shape):
+        return labels, probabilities, sample_weight
+    # Every number has a weight of its own.
+    labels, probabilities = (ops.reshape(one, (-1, 1)) for one in (labels, probabilities))
+    return labels, probabilities, ops.reshape(sample_weight, (-1,))
+
+
+def _of_softmax(metric, y_true, logits, sample_weight) -> tuple:
+    """Labels, probabilities and weights, one row for every text or token."""
+    *places, classes = ops.shape(logits)
+    probabilities = ops.softmax(ops.reshape(ops.cast(logits, "float32"), (-1, classes)))
+    y_true = ops.convert_to_tensor(y_true)
+    if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] != 1:
+        y_true = ops.argmax(y_true, axis=-1)  # one-hot labels
+    labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+    sample_weight = flat_weights(sample_weight, places)
+    if isinstance(metric, _OF_INDICES):
+        return labels, probabilities, sample_weight
+    if isinstance(metric, _BINARY) and logits.shape[-1] == 2:
+        return labels[:, None], probabilities[:, 1:], sample_weight
+    return ops.one_hot(labels, classes), probabilities, sample_weight
