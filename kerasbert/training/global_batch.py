@@ -8,6 +8,7 @@ anything else is done to them, and a step whose gradient is not finite changes n
 """
 
 import dataclasses
+import re
 import types
 from typing import Any
 
@@ -15,7 +16,7 @@ import keras
 
 from kerasbert import features as keys
 from kerasbert.errors import InputError
-from kerasbert.training.optimizers import updates
+from kerasbert.training.optimizers import assign_averages, updates
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 #: What a run counts: rows, real tokens, and places for tokens, padding included.
@@ -132,12 +133,14 @@ class FunctionLoss(keras.losses.Loss):
     """A function of labels and outputs as a loss; the mean over the batch."""
 
     def __init__(self, function, **kwargs):
-        super().__init__(**{"name": getattr(function, "__name__", "loss"), **kwargs})
+        # TensorFlow takes no name such as "<lambda>".
+        name = re.sub(r"\W", "", getattr(function, "__name__", "")) or "loss"
+        super().__init__(**{"name": name, **kwargs})
         self.function = function
 
     def call(self, y_true, y_pred):
-        """What the function gives."""
-        return self.function(y_true, y_pred)
+        """What the function gives, of labels and outputs with as many axes, as in Keras."""
+        return self.function(*_with_equal_rank(y_true, y_pred))
 
     def get_config(self):
         """The function, by its registered name."""
@@ -147,6 +150,16 @@ class FunctionLoss(keras.losses.Loss):
     def from_config(cls, config):
         """The inverse of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["function"]))
+
+
+def _with_equal_rank(y_true, y_pred) -> tuple:
+    """The same tensors; where one alone has a last axis of one, the other gets it."""
+    ranks = [len(y_true.shape), len(y_pred.shape)]
+    if ranks[1] == ranks[0] + 1 and y_pred.shape[-1] == 1:
+        y_true = keras.ops.expand_dims(y_true, -1)
+    elif ranks[0] == ranks[1] + 1 and y_true.shape[-1] == 1:
+        y_pred = keras.ops.expand_dims(y_pred, -1)
+    return y_true, y_pred
 
 
 def global_mean(loss):
@@ -176,8 +189,9 @@ def exact_updates(
         The optimizer; its `skipped_steps` and `skipped_in_a_row` count.
 
     Raises:
-        InputError: it accumulates gradients itself, or overwrites weights with their average, which
-            Keras does wrongly under a strategy.
+        InputError: it accumulates gradients or scales losses itself, or overwrites weights with
+            their average, which Keras does wrongly under a strategy; or it has steps of its own
+            that are not known here.
     """
     for option in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
         if getattr(optimizer, option, None):
@@ -185,6 +199,7 @@ def exact_updates(
                 f"an optimizer with {option} is not exact under a strategy; leave it out"
                 + ("; compile(accumulation_steps=...) is" if "accumulation" in option else "")
             )
+    _check_hooks(optimizer)
     if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
         with optimizer._distribution_strategy.scope():
             # Steps that were skipped, in all and since the last that was not.
@@ -198,9 +213,38 @@ def exact_updates(
         #: Factors of the learning rate by the path of a variable, where it is not 1.
         optimizer.rate_factors = {}
     optimizer._backend_apply_gradients = types.MethodType(_apply_gradients, optimizer)
-    # Keras puts the averages in place of the weights whenever `fit` ends, and trains on from them.
-    optimizer.finalize_variable_values = lambda variables: None
+    #: Whether `fit` leaves weights where there are moving averages, see `fits_keep_weights`.
+    optimizer.keeps_weights = False
+    optimizer.finalize_variable_values = types.MethodType(_finalize, optimizer)
     return optimizer
+
+
+# What an optimizer may do in its own way. Two of Keras's do so and are followed here.
+_HOOKS = ("apply", "_backend_apply_gradients", "_backend_update_step", "_apply_weight_decay")
+_FOLLOWED = (keras.optimizers.Nadam, keras.optimizers.Muon)
+_NOT_FOLLOWED = {
+    keras.optimizers.LossScaleOptimizer: "leave it out: in float16, compile scales the loss itself",
+    keras.optimizers.MultiOptimizer: "take one optimizer, such as with compile(layer_decay=...)",
+}
+
+
+def _check_hooks(optimizer) -> None:
+    for kind, advice in _NOT_FOLLOWED.items():
+        if isinstance(optimizer, kind):
+            raise InputError(f"{kind.__name__} is not exact under a strategy; {advice}")
+    kind = next((k for k in _FOLLOWED if isinstance(optimizer, k)), keras.optimizers.SGD)
+    for hook in _HOOKS:
+        if getattr(type(optimizer), hook) is not getattr(kind, hook):
+            raise InputError(
+                f"{type(optimizer).__name__} changes Keras's {hook}, which is not exact under a "
+                "strategy; what it does there belongs into update_step"
+            )
+
+
+def _finalize(optimizer, variables) -> None:
+    """What Keras's `fit` does at its end; variable by variable, where Keras goes by their order."""
+    if not optimizer.keeps_weights:
+        assign_averages(optimizer, variables)
 
 
 def _counter(shape=(), dtype="int32") -> keras.Variable:
@@ -238,6 +282,7 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
 
     strategy = optimizer._distribution_strategy
     factors = [optimizer.rate_factors.get(v.path, 1.0) for v in variables]
+    decays = [_weight_decay(optimizer, v) for v in variables]
     variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     if strategy.num_replicas_in_sync > 1:
@@ -263,15 +308,18 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
     rate = optimizer.learning_rate
 
-    def step(variable, gradient, average, factor, rate, momentum):
+    def step(variable, gradient, average, factor, decay, rate, momentum):
         rate *= factor
-        _decay(optimizer, variable, rate)
+        if decay is not None:
+            variable.assign_sub(variable * decay * tf.cast(rate, variable.dtype))
         optimizer.update_step(gradient, variable, rate)
         if average is not None:
-            average.assign(momentum * average + (1 - momentum) * variable)
+            kept = tf.cast(momentum, average.dtype)
+            average.assign(kept * average + (1 - kept) * variable)
 
     def update(strategy, places, finite, rate, momentum):
         def take():
+            _before_step(optimizer, strategy)
             for variable, *own in places:
                 arguments = (*own, rate, momentum)
                 strategy.extended.update(variable, step, args=arguments, group=False)
@@ -282,7 +330,7 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
 
     averages = _averages(optimizer, variables)
-    places = list(zip(variables, gradients, averages, factors, strict=True))
+    places = list(zip(variables, gradients, averages, factors, decays, strict=True))
     tf.__internal__.distribute.interim.maybe_merge_call(
         update, strategy, places, finite, rate, momentum
     )
@@ -297,12 +345,23 @@ def _averages(optimizer, variables) -> list:
     return [average.value for average in found]
 
 
-def _decay(optimizer, variable, rate) -> None:
+def _weight_decay(optimizer, variable) -> float | None:
+    """What a variable loses at each step, as a share of it, times the rate; None: nothing."""
+    decay = optimizer.weight_decay
+    if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
+        decay = optimizer.adam_weight_decay
+    return decay if optimizer._use_weight_decay(variable) else None
+
+
+def _before_step(optimizer, strategy) -> None:
+    """What Keras does once for all variables, before it changes the first."""
     import tensorflow as tf
 
-    if optimizer.weight_decay is not None and optimizer._use_weight_decay(variable):
-        decay = tf.cast(optimizer.weight_decay, variable.dtype)
-        variable.assign_sub(variable * decay * tf.cast(rate, variable.dtype))
+    if isinstance(optimizer, keras.optimizers.Nadam):
+        product = optimizer._u_product.value
+        step = tf.cast(updates(optimizer) + 1, product.dtype)
+        factor = optimizer.beta_1 * (1.0 - 0.5 * 0.96**step)
+        strategy.extended.update(product, lambda v, x: v.assign(v * x), args=(factor,), group=False)
 
 
 class _ExactSteps(keras.Model):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
-from kerasbert.training.optimizers import averaged_weights
+from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
@@ -62,7 +62,7 @@ def train(
     keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
-    with keeper.signals():
+    with keeper.signals(), fits_keep_weights(model):
         while step < steps and not keeper.enough:
             keeper.end = min(steps, (step // report_every + 1) * report_every)
             model.fit(

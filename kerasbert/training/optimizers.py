@@ -122,23 +122,39 @@ def updates(optimizer: keras.optimizers.Optimizer):
     return optimizer.iterations - ops.cast(skipped, optimizer.iterations.dtype)
 
 
+def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) -> None:
+    """Puts the moving averages of variables in their place, if the optimizer has them."""
+    if not optimizer.use_ema or int(updates(optimizer)) == 0:
+        return  # before the first update they are 0
+    averages = optimizer._model_variables_moving_average
+    for variable in variables:
+        variable.assign(averages[optimizer._get_variable_index(variable)].numpy())
+
+
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """While this lasts, a model's weights are their moving averages, if its optimizer has them."""
-    optimizer = model.optimizer
-    if not optimizer.use_ema or int(updates(optimizer)) == 0:
-        yield
-        return
-    averages = optimizer._model_variables_moving_average
     weights = model.trainable_variables
     before = [variable.numpy() for variable in weights]
-    for variable in weights:
-        variable.assign(averages[optimizer._get_variable_index(variable)].numpy())
+    assign_averages(model.optimizer, weights)
     try:
         yield
     finally:
         for variable, value in zip(weights, before, strict=True):
             variable.assign(value)
+
+
+@contextlib.contextmanager
+def fits_keep_weights(model: keras.Model) -> Iterator[None]:
+    """While this lasts, `fit` leaves the weights at its end, and not their moving averages.
+
+    For a run of several fits; those of `ExactModel`.
+    """
+    model.optimizer.keeps_weights = True
+    try:
+        yield
+    finally:
+        model.optimizer.keeps_weights = False
 
 
 class _NotDecayed:

@@ -18,7 +18,7 @@ from kerasbert.training.global_batch import (
     global_mean,
 )
 from kerasbert.training.launch import clusters
-from kerasbert.training.optimizers import adamw
+from kerasbert.training.optimizers import adamw, fits_keep_weights
 
 PROGRAM = pathlib.Path(__file__).with_name("distributed_program.py")
 SHARED_OUT = ["2", pytest.param("4", marks=pytest.mark.full), "worker0", "worker1"]
@@ -222,7 +222,8 @@ def test_average_of_the_weights():
     model.compile(adamw(0.1, ema=0.8), "mse")
     average = None
     for _ in range(4):
-        model.fit(X, Y, verbose=0)
+        with fits_keep_weights(model):
+            model.fit(X, Y, verbose=0)
         weights = model.get_weights()
         old = weights if average is None else average
         average = [0.8 * a + 0.2 * w for a, w in zip(old, weights, strict=True)]
@@ -230,6 +231,27 @@ def test_average_of_the_weights():
     for variable, expected, weight in zip(kept, average, weights, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
         assert np.abs(variable.numpy() - weight).max() > 0.01
+
+
+def test_fit_ends_with_the_averages():
+    """As in Keras; and `save` keeps them."""
+    models = [_model(), keras.Model.from_config(_model().get_config())]
+    for model in models:
+        model.layers[-1].set_weights([np.ones((2, 1)), np.zeros(1)])
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        model.fit(X, Y, epochs=3, verbose=0)
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    averages = models[0].optimizer._model_variables_moving_average
+    for weight, average in zip(models[0].get_weights(), averages, strict=True):
+        np.testing.assert_array_equal(weight, average.numpy())
+
+
+def test_skipped_steps_leave_no_averages_of_nothing():
+    model = _model()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(X * np.nan, Y, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], np.ones((2, 1)))
 
 
 def test_average_begins_with_the_first_step_that_counts():
@@ -314,9 +336,10 @@ def test_keras_file_keeps_the_loss(tmp_path):
     model.fit(features, labels, sample_weight=weights, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
+    reductions = {"mlm_logits": "sum_over_batch_size", "nsp_logits": "mean_with_sample_weight"}
     for name, loss in loaded.loss.items():
         assert isinstance(loss, GlobalMean)
-        assert loss.reduction == "sum_over_batch_size"
+        assert loss.reduction == reductions[name]
         assert loss.get_config() == model.loss[name].get_config()
     # The optimizer goes on too.
     for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
@@ -330,3 +353,12 @@ def test_an_optimizer_may_be_compiled_twice():
     before = len(model.optimizer.variables)
     model.compile(model.optimizer, "mse")
     assert len(model.optimizer.variables) == before
+
+
+def test_a_lambda_as_loss():
+    """As in Keras, labels without a last axis of one get it."""
+    model = _model()
+    model.compile("sgd", lambda y_true, y_pred: keras.ops.square(y_true - y_pred))
+    assert model.loss.name == "lambda"
+    history = model.fit(X, Y[:, 0], verbose=0).history
+    assert history["loss"] == [pytest.approx((2**2 + 2.5**2) / 2)]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, InputError, TextClassifier
 from kerasbert.training.global_batch import exact_updates
-from kerasbert.training.optimizers import adamw, averaged_weights
+from kerasbert.training.optimizers import adamw, averaged_weights, fits_keep_weights
 
 ROWS = 12
 
@@ -116,7 +116,8 @@ def test_averaged_weights_are_there_while_they_are_asked_for():
         untouched = [v.numpy() for v in model.trainable_variables]
     x, y = data()
     for _ in range(3):
-        model.fit(x, y, batch_size=ROWS, verbose=0)
+        with fits_keep_weights(model):
+            model.fit(x, y, batch_size=ROWS, verbose=0)
         weights = [v.numpy() for v in model.trainable_variables]
         expected = (
             [momentum * a + (1 - momentum) * w for a, w in zip(expected, weights, strict=True)]

@@ -228,3 +228,73 @@ def test_what_is_not_decayed_stays_so_in_a_file(make):
     ]
     again.build(variables)
     assert [again._use_weight_decay(v) for v in variables] == [True, False, False]
+
+
+# === Keras's own optimizers, made exact ===
+
+_OPTIMIZERS = [
+    kind
+    for kind in vars(keras.optimizers).values()
+    if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
+]
+_WRAPPERS = [
+    keras.optimizers.Optimizer,
+    keras.optimizers.LossScaleOptimizer,
+    keras.optimizers.MultiOptimizer,
+]
+KERAS_OPTIMIZERS = {k.__name__: k for k in _OPTIMIZERS if k not in _WRAPPERS}
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.3, "clipnorm": 0.5}], ids=str)
+@pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
+def test_optimizers_of_keras_do_what_they_do_in_keras(name, options):
+    numbers = np.random.default_rng(0)
+    shapes = {"kernel": (3, 4), "bias": (4,), "embeddings": (7, 4)}
+    starts = {name: np.float32(numbers.normal(size=s)) for name, s in shapes.items()}
+    steps = [[numbers.normal(size=s).astype("float32") for s in shapes.values()] for _ in range(5)]
+    found = []
+    for change in (exact_updates, lambda optimizer: optimizer):
+        variables = [keras.Variable(start, name=name) for name, start in starts.items()]
+        optimizer = change(KERAS_OPTIMIZERS[name](0.1, use_ema=True, ema_momentum=0.5, **options))
+        optimizer.build(variables)
+        for gradients in steps:
+            optimizer.apply(gradients, variables)
+        values = [v.numpy() for v in variables]
+        optimizer.finalize_variable_values(variables)
+        found.append([*values, *(v.numpy() for v in variables)])
+    for ours, theirs in zip(*found, strict=True):
+        assert np.isfinite(theirs).all()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+    assert len(KERAS_OPTIMIZERS) >= 14
+    assert abs(found[0][0] - starts["kernel"]).max() > 1e-4
+
+
+def test_nadam_after_a_skipped_step():
+    """The product of its momentums leaves out what the gradients left out."""
+    variable = keras.Variable(np.ones(2), name="kernel")
+    optimizer = exact_updates(keras.optimizers.Nadam(0.1))
+    optimizer.build([variable])
+    optimizer.apply([np.array([np.inf, 1.0], "float32")], [variable])
+    assert float(optimizer._u_product) == 1.0
+    np.testing.assert_array_equal(variable.numpy(), np.ones(2))
+
+
+class _OwnStep(keras.optimizers.SGD):
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "leave it out"),
+        (
+            lambda: keras.optimizers.MultiOptimizer(lambda v: keras.optimizers.SGD(0.1)),
+            "MultiOptimizer is not exact",
+        ),
+        (lambda: _OwnStep(0.1), "_OwnStep changes Keras's _backend_update_step"),
+    ],
+)
+def test_optimizers_that_can_not_be_exact(make, message):
+    with pytest.raises(InputError, match=message):
+        exact_updates(make())
