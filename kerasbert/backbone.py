@@ -161,7 +161,12 @@ class Backbone(keras.Model):
         return backbone
 
     def save_to_preset(
-        self, directory: str | os.PathLike, *, format: str = "kerasbert", tokenizer=None
+        self,
+        directory: str | os.PathLike,
+        *,
+        format: str = "kerasbert",
+        tokenizer=None,
+        sequence_length: int | None = None,
     ) -> dict[str, str]:
         """Writes config, weights and, if given, the tokenizer; whole or not at all.
 
@@ -170,6 +175,8 @@ class Backbone(keras.Model):
             format: "kerasbert", "hf" (Hugging Face transformers), "google" (TF1, as
                 google-research/bert) or "kerashub".
             tokenizer: stored beside the weights.
+            sequence_length: tokens that a text may have in tasks that are loaded from there; None:
+                all that the encoder takes.
 
         Returns:
             What the file calls each weight, by its path.
@@ -178,6 +185,8 @@ class Backbone(keras.Model):
             InputError: `directory` exists already, or the format has no place for this model.
         """
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
+        if sequence_length is not None:
+            config["sequence_length"] = sequence_length
         return checkpoints.save(directory, config, self.weights, tokenizer, format=format)
 
 

@@ -1,24 +1,37 @@
 """A model in one format -> the same in another."""
 
+import dataclasses
+
 from kerasbert import checkpoints, zoo
-from kerasbert.backbone import Backbone
+from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.recipes.options import ConvertOptions
 
 
 def convert(options: ConvertOptions) -> dict:
-    """Converts a model, its head and its tokenizer; prints each weight's name before and after."""
+    """Converts a model, its head and its tokenizer; prints each weight's name before and after.
+
+    What was written is read again, and every fact that is not found there is `left_out`.
+    """
     preset = checkpoints.load(options.input)
     model = zoo.load(preset, **_changes(preset, options))
     if isinstance(model, Backbone):
         tokenizer = None
         if checkpoints.has_tokenizer(preset.directory):
             tokenizer = checkpoints.load_tokenizer(preset.directory)
-        names = model.save_to_preset(options.output, format=options.format, tokenizer=tokenizer)
+        beside = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
+        names = model.save_to_preset(options.output, format=options.format, **beside)
+        written = checkpoints.load(options.output)
+        unsaid = [name for name, value in beside.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
         names = model.save_to_preset(options.output, format=options.format)
+        written = checkpoints.load(options.output)
+        unsaid = model.unsaid(written)
+    unsaid += [*_unsaid_facts(getattr(model, "backbone", model).config, written), *preset.unread]
     for path, array in preset.weights.items():
         print(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}")
+    for name in unsaid:
+        print(f"{name} -> left out")
     for name in preset.left_over:
         print(f"{name} -> left over")
     return {
@@ -28,11 +41,37 @@ def convert(options: ConvertOptions) -> dict:
         "task": preset.config["task"],
         "family": model_family(model),
         "mapped": len(names.keys() & preset.weights.keys()),
-        "left_out": sorted(preset.weights.keys() - names.keys()),
-        "new": [] if isinstance(model, Backbone) else model.new_weights,
+        "left_out": [*sorted(preset.weights.keys() - names.keys()), *unsaid],
         "left_over": list(preset.left_over),
         "tokenizer": tokenizer and tokenizer.kind,
     }
+
+
+def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
+    """The tokens that a text may have, if they are fewer than the encoder takes."""
+    length = preset.config.get("sequence_length")
+    return length if length and length < config.max_sequence_length else None
+
+
+def _has(written: checkpoints.Preset, name: str) -> bool:
+    if name == "tokenizer":
+        return checkpoints.has_tokenizer(written.directory)
+    return written.config.get(name) is not None
+
+
+# What the tokenizer or the weights say, or another set of weights says as well.
+_ELSEWHERE = ("padding_id", "pooler", "positions", "num_segments", "num_groups")
+
+
+def _unsaid_facts(config: BackboneConfig, written: checkpoints.Preset) -> list[str]:
+    """The names of the encoder's facts that the directory it was written to does not have."""
+    said = BackboneConfig.from_stored(written.facts, written.source)
+    facts = (field.name for field in dataclasses.fields(config))
+    return [
+        name
+        for name in facts
+        if name not in _ELSEWHERE and getattr(config, name) != getattr(said, name)
+    ]
 
 
 def _changes(preset: checkpoints.Preset, options: ConvertOptions) -> dict:

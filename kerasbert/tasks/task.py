@@ -518,7 +518,7 @@ class Task(ExactModel):
         if cls.needs_pooler(config):
             config = dataclasses.replace(config, pooler=True)
         encoder = Backbone(config, dtype=dtype)
-        stored = cls._stored_head(preset)
+        stored = cls.stored_head(preset)
         has_tokenizer = checkpoints.has_tokenizer(preset.directory)
         task = cls(
             encoder,
@@ -530,14 +530,37 @@ class Task(ExactModel):
         return task
 
     @classmethod
-    def _stored_head(cls, preset: checkpoints.Preset) -> dict:
+    def stored_head(cls, preset: checkpoints.Preset) -> dict:
         """What a stored model's head says about this task's."""
         if preset.config["task"] not in (cls.__name__, *cls.heads_from):
             return {}
-        makers = [each.__init__ for each in cls.__mro__ if issubclass(each, Task)]
-        known = {name for make in makers for name in inspect.signature(make).parameters}
-        stored = preset.config.get("head", {})
+        known, stored = cls._arguments(), preset.config.get("head", {})
         return {name: value for name, value in stored.items() if name in known}
+
+    @classmethod
+    def _arguments(cls) -> dict:
+        """The constructor's arguments, and what each is unless it is given."""
+        makers = [each.__init__ for each in reversed(cls.__mro__) if issubclass(each, Task)]
+        known = [inspect.signature(make).parameters.items() for make in makers]
+        return {name: argument.default for each in known for name, argument in each}
+
+    def unsaid(self, preset: checkpoints.Preset) -> list[str]:
+        """The names of facts that a directory, to which this task was written, does not have.
+
+        Args:
+            preset: what has been read from the directory.
+        """
+        said = {**self._arguments(), **self.stored_head(preset)}
+        facts = {"sequence_length": self.sequence_length, **self.head_config()}
+        limit = self.backbone.config.max_sequence_length
+        said["sequence_length"] = preset.config.get("sequence_length") or limit
+        as_backbone = dataclasses.asdict(self.backbone.config)  # what None stands for
+        return [
+            name
+            for name, value in facts.items()
+            if _as_text(as_backbone.get(name) if value is None else value)
+            != _as_text(as_backbone.get(name) if said[name] is None else said[name])
+        ]
 
     def _load_weights(self, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
         config = self.head_config()

@@ -168,7 +168,7 @@ class TextClassifier(Task):
     def from_preset(cls, directory, *, problem_type: str | None = None, **rest):
         """As in `Task`; of a head for another `problem_type` nothing is kept, `classes` neither."""
         preset = checkpoints.load(directory)
-        stored = cls._stored_head(preset).get("problem_type", problem_type)
+        stored = cls.stored_head(preset).get("problem_type", problem_type)
         if problem_type is not None:
             rest["problem_type"] = problem_type
             if problem_type != stored:
@@ -176,8 +176,9 @@ class TextClassifier(Task):
         return super().from_preset(preset, **rest)
 
     @classmethod
-    def _stored_head(cls, preset: checkpoints.Preset) -> dict:
-        stored = super()._stored_head(preset)
+    def stored_head(cls, preset: checkpoints.Preset) -> dict:
+        """As in `Task`, with the problem type."""
+        stored = super().stored_head(preset)
         # Other formats don't say it, and know one kind only.
         return stored and {"problem_type": "single_label_classification", **stored}
 

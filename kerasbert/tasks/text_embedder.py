@@ -150,7 +150,7 @@ class TextEmbedder(Task):
         the default are taken from it.
         """
         preset = checkpoints.load(directory)
-        stored = cls._stored_head(preset)
+        stored = cls.stored_head(preset)
         if "pooling" not in rest and stored.get("pooling", "mean") not in TOKEN_POOLINGS:
             raise InputError(
                 f"{preset.directory}: pools by {stored['pooling']}, which kerasbert does not do; "

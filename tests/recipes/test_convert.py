@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import kerasbert
 from kerasbert import InputError
 from kerasbert.recipes.convert import ConvertOptions, convert
 
@@ -19,7 +20,7 @@ def test_there_and_back(tmp_path, capsys):
     there = run(GOLDENS / "bert_pretraining", tmp_path / "kerasbert")
     back = run(tmp_path / "kerasbert", tmp_path / "hf", format="hf")
     assert (there["from"], there["to"], there["task"]) == ("hf", "kerasbert", "Pretrainer")
-    assert (there["left_out"], there["left_over"], there["new"]) == ([], [], [])
+    assert (there["left_out"], there["left_over"], back["left_out"]) == ([], [], [])
     assert there["mapped"] == back["mapped"]
     before = safetensors.numpy.load_file(GOLDENS / "bert_pretraining" / "model.safetensors")
     after = safetensors.numpy.load_file(tmp_path / "hf" / "model.safetensors")
@@ -41,6 +42,63 @@ def test_what_a_format_can_not_say(tmp_path):
     result = run(tmp_path / "google", tmp_path / "hf", format="hf")
     assert result["from"] == "google"
     assert json.loads((tmp_path / "hf" / "config.json").read_text())["hidden_act"] == "gelu_new"
+
+
+@pytest.fixture
+def named(tmp_path, tokenizer, tiny_backbone):
+    """A classifier of pairs at Hugging Face's, with everything that other formats may lack."""
+    backbone = tiny_backbone(tokenizer, initializer_range=0.3, dropout=0.1, attention_dropout=0.1)
+    classes = ["no", "yes", "perhaps"]
+    task = kerasbert.TextClassifier(
+        backbone, classes, tokenizer=tokenizer, sequence_length=9, dropout=0.1
+    )
+    task.save_to_preset(tmp_path / "named", format="hf")
+    return tmp_path / "named"
+
+
+@pytest.mark.parametrize(
+    ("format", "left_out"),
+    [
+        ("kerasbert", []),
+        ("hf", []),
+        ("google", ["sequence_length", "classes"]),
+        ("kerashub", ["classes", "initializer_range"]),
+    ],
+)
+def test_every_fact_is_carried_or_listed(named, tmp_path, format, left_out, capsys):
+    run(named, tmp_path / "activation", activation="gelu_tanh")
+    # The others have one GELU, the tanh form.
+    source = named if format in ("kerasbert", "hf") else tmp_path / "activation"
+    result = run(source, tmp_path / "out", format=format)
+    assert result["left_out"] == left_out
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.endswith("left out")] == [
+        f"{name} -> left out" for name in left_out
+    ]
+    task = kerasbert.load(tmp_path / "out")
+    assert task.sequence_length == (24 if "sequence_length" in left_out else 9)
+    classes = ["0", "1", "2"] if "classes" in left_out else ["no", "yes", "perhaps"]
+    assert task.classes == classes
+
+
+def test_the_length_of_an_encoder_s_tokenizer(tmp_path, tokenizer, tiny_backbone):
+    backbone = tiny_backbone(tokenizer)
+    backbone.save_to_preset(tmp_path / "hf", format="hf", tokenizer=tokenizer, sequence_length=11)
+    for format in ("kerasbert", "hf"):
+        assert run(tmp_path / "hf", tmp_path / format / "out", format=format)["left_out"] == []
+        task = kerasbert.TextClassifier.from_preset(tmp_path / format / "out", classes=2)
+        assert task.sequence_length == 11
+    run(tmp_path / "hf", tmp_path / "tanh", activation="gelu_tanh")
+    for format in ("google", "kerashub"):
+        result = run(tmp_path / "tanh", tmp_path / format, format=format)
+        assert "sequence_length" in result["left_out"]
+    result = run(tmp_path / "hf", tmp_path / "short", max_sequence_length=8)
+    assert result["left_out"] == []
+
+
+def test_what_is_not_read_is_listed(tmp_path):
+    source = GOLDENS.parent / "sentence_transformers" / "prompt"
+    assert run(source, tmp_path / "out")["left_out"] == ["prompts.passage"]
 
 
 def test_genuine_google_checkpoint(shared, tmp_path):
