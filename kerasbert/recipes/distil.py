@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Sequence
 
 import keras
@@ -56,6 +57,7 @@ def distil(options: DistilOptions) -> dict:
         else _labelled(teacher, work, options)
     )
     rows = student.rows(texts, labels)
+    names = [pathlib.Path(path).name for path in options.train]
     result = train_epochs(
         options,
         strategy,
@@ -65,7 +67,7 @@ def distil(options: DistilOptions) -> dict:
         work=work,
         answers=student,
         validation=validation,
-        title=f"{options.teacher} taught on {', '.join(options.train)}",
+        title=f"{options.teacher} taught on {', '.join(names)}",
         verb="distil",
     )
     result |= {

@@ -12,6 +12,9 @@ from kerasbert.tasks import Task
 
 _THRESHOLD = "val_no_answer_threshold"
 
+# Metrics that the curves show beside a task's own, where there are such.
+_ALSO_DRAWN = ("accuracy", "exact_match")
+
 
 def train_epochs(
     options: EpochOptions,
@@ -25,6 +28,7 @@ def train_epochs(
     validation: Examples | None,
     title: str,
     verb: str,
+    baseline: dict | None = None,
     **compile_arguments,
 ) -> dict:
     """Trains as the options say.
@@ -40,6 +44,7 @@ def train_epochs(
         validation: what it is scored on, or None.
         title: of the curves.
         verb: what the bar says.
+        baseline: what a constant answer reaches on `validation`.
         **compile_arguments: see `compile_for`.
 
     Returns:
@@ -56,10 +61,10 @@ def train_epochs(
             rows, batch_size=options.batch_size, seed=options.seed, start=step
         )
 
+    run = None if options.dry_run else Run(options, strategy)
     announce(options, strategy, verb, _described(answers, rows, examples), steps)
     if options.dry_run:
         return dry_run(model, batches, steps)
-    run = Run(options, strategy)
     run.train(
         model,
         batches,
@@ -68,6 +73,9 @@ def train_epochs(
         validate=(lambda: work.validate(answers, validation)) if validation else None,
         title=title,
         verb=verb,
+        scores=dict.fromkeys((work.metric, *_ALSO_DRAWN)),
+        baseline=baseline,
+        same_loss=model is answers,
     )
     report = run.report()
     if _THRESHOLD in report:  # a run that went on after its last report has it from nowhere else

@@ -1,5 +1,7 @@
 """Pretrained model + examples of a task -> fine-tuned model."""
 
+import pathlib
+
 import keras
 
 from kerasbert.data.examples import Examples
@@ -32,6 +34,7 @@ def finetune(options: FinetuneOptions) -> dict:
         model = build(work, train, options)
     rows = model.rows(train.texts, train.labels or None, _weights(model, train, options))
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
+    baseline = work.baseline(train, validation) if validation else None
     result = train_epochs(
         options,
         strategy,
@@ -41,8 +44,9 @@ def finetune(options: FinetuneOptions) -> dict:
         work=work,
         answers=model,
         validation=validation,
-        title=f"{options.task} on {options.train}",
+        title=f"{options.task} on {pathlib.Path(options.train).name}",
         verb="finetune",
+        baseline=baseline,
         **smoothing,
     )
     result = {"task": options.task, **result, "train_examples": len(train)}
@@ -53,7 +57,7 @@ def finetune(options: FinetuneOptions) -> dict:
         result["objective"] = model.objective
     result["new_weights"] = model.new_weights
     if validation:
-        result["baseline"] = work.baseline(train, validation)
+        result["baseline"] = baseline
     return result
 
 

@@ -31,12 +31,12 @@ def pretrain(options: PretrainOptions) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(corpus, options)
+    run = None if options.dry_run else Run(options, strategy)
     epochs = options.steps / batches.steps_per_epoch
     data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs:,.1f} epochs"
     announce(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps)
-    run = Run(options, strategy)
     validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
     data = validation and sharded(validation.dataset(steps=options.validation_batches).cache())
     run.train(
@@ -47,6 +47,7 @@ def pretrain(options: PretrainOptions) -> dict:
         validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
         title=f"{options.start} on {corpus.directory.name}",
         verb="pretrain",
+        scores=("mlm_logits_loss", "mlm_logits_accuracy", "nsp_logits_accuracy"),
     )
     report = run.report()
     result = {

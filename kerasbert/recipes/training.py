@@ -17,6 +17,7 @@ from kerasbert.training.run_directory import ReportMetrics, RunDirectory, refuse
 from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
 
 _DRY_STEPS = 5
+_MOST_LOSSES = 200  # of a run, that are written down
 
 
 def begin(options: TrainingOptions):
@@ -121,15 +122,28 @@ class Run:
         validate,
         title: str,
         verb: str,
+        **drawn,
     ) -> None:
-        """Trains a compiled model; see `kerasbert.training.loop.train`."""
+        """Trains a compiled model; see `kerasbert.training.loop.train`.
+
+        `drawn` says more about the curves, see `ReportMetrics`.
+        """
         if (steps % self.steps_per_execution) or (report_every % self.steps_per_execution):
             raise InputError(
                 f"--steps_per_execution={self.steps_per_execution} must divide the {steps} steps "
                 f"and the {report_every} steps between two reports"
             )
         bar = TrainingBar(verb, steps) if self.is_chief else None
-        callbacks = [bar, ReportMetrics(self.directory, title)] if self.is_chief else []
+        callbacks = []
+        if self.is_chief:
+            every = max(1, round(steps / _MOST_LOSSES / self.steps_per_execution))
+            report = ReportMetrics(
+                self.directory,
+                title,
+                loss_every=every * self.steps_per_execution,
+                **drawn,
+            )
+            callbacks = [bar, report]
         try:
             train(
                 model,

@@ -1,9 +1,11 @@
 """What a training run writes: its settings, its metrics, its curves."""
 
 import json
+import math
 import os
 import pathlib
 import time
+from collections.abc import Iterable, Mapping
 
 import keras
 
@@ -12,8 +14,11 @@ from kerasbert.errors import InputError
 from kerasbert.training import curves
 from kerasbert.training.global_batch import SEEN
 
-CONFIG, METRICS, CURVES, MODEL = "config.json", "metrics.jsonl", "curves.png", "model"
+CONFIG, METRICS, LOSSES = "config.json", "metrics.jsonl", "losses.jsonl"
+CURVES, MODEL = "curves.png", "model"
 EVENTS, BEST = "tensorboard", "best"
+
+_SECONDS_BETWEEN_DRAWINGS = 60
 
 
 class RunDirectory:
@@ -22,6 +27,7 @@ class RunDirectory:
         config.json      the settings
         checkpoints/     the state to go on from
         metrics.jsonl    a JSON object for every report
+        losses.jsonl     the training loss between the reports, see `ReportMetrics`
         tensorboard/     the same as TensorBoard's events
         curves.png       their picture
         best/            the model of the best report, until the run has ended
@@ -30,7 +36,7 @@ class RunDirectory:
     Args:
         path: created if it is not there.
         settings: what the run was started with; JSON types.
-        step: the step that the run goes on from; reports of later steps are dropped.
+        step: the step that the run goes on from; what was written of later steps is dropped.
         write: whether this process is the one that writes.
 
     Raises:
@@ -47,9 +53,9 @@ class RunDirectory:
         with files.writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
-            kept = [report for report in self.reports() if report["step"] <= step]
-            lines = "".join(json.dumps(report) + "\n" for report in kept)
-            files.write_text(self.path / METRICS, lines)
+            for name in (METRICS, LOSSES):
+                kept = [line for line in self._lines(name) if line["step"] <= step]
+                files.write_text(self.path / name, "".join(json.dumps(x) + "\n" for x in kept))
 
     @property
     def model(self) -> pathlib.Path:
@@ -68,15 +74,29 @@ class RunDirectory:
 
     def report(self, **values) -> None:
         """Appends one line to the metrics."""
-        path = self.path / METRICS
-        with files.writing(path), open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        self._append(METRICS, values)
 
     def reports(self) -> list[dict]:
         """All lines of the metrics."""
-        if not (self.path / METRICS).exists():
+        return self._lines(METRICS)
+
+    def record_loss(self, **values) -> None:
+        """Appends one line to the losses."""
+        self._append(LOSSES, values)
+
+    def losses(self) -> list[dict]:
+        """All lines of the losses."""
+        return self._lines(LOSSES)
+
+    def _append(self, name: str, values: dict) -> None:
+        path = self.path / name
+        with files.writing(path), open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def _lines(self, name: str) -> list[dict]:
+        if not (self.path / name).exists():
             return []
-        with open(self.path / METRICS, encoding="utf-8") as file:
+        with open(self.path / name, encoding="utf-8") as file:
             # A process that was killed may have left half a line.
             return [json.loads(line) for line in file if line.endswith("\n")]
 
@@ -91,30 +111,90 @@ def refuse_finished(path: pathlib.Path) -> None:
 
 
 class ReportMetrics(keras.callbacks.Callback):
-    """Writes every epoch's metrics to a run directory, and draws the curves anew.
+    """Writes every epoch's metrics to a run directory, losses on the way, and draws the curves.
 
     Args:
         run: the run directory.
         title: over the picture.
+        loss_every: steps between two lines of `losses.jsonl`, each the mean loss since the last
+            one: `{"step": 20, "loss": 1.5, "examples": 640, "running_loss": 1.6}`, with the
+            examples since the run began and Keras's mean since the last report.
+        scores: metrics to draw beside the loss, see `curves.draw`.
+        baseline: what a constant answer reaches, see `curves.draw`.
+        same_loss: whether losses can be compared, see `curves.draw`.
     """
 
-    def __init__(self, run: RunDirectory, title: str):
+    def __init__(
+        self,
+        run: RunDirectory,
+        title: str,
+        *,
+        loss_every: int = 1,
+        scores: Iterable[str] = (),
+        baseline: Mapping[str, float] | None = None,
+        same_loss: bool = True,
+    ):
         super().__init__()
         self.run = run
         self.title = title
+        self.loss_every = loss_every
+        self.scores = tuple(scores)
+        self.baseline = baseline
+        self.same_loss = same_loss
         self._start = time.monotonic()
+        self._drawn = self._start
         self._events = None
+
+    @property
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Records the loss if it is time, and draws now and then."""
+        step = self._step
+        if step % self.loss_every == 0:
+            self._record(step, logs)
+            if time.monotonic() - self._drawn > _SECONDS_BETWEEN_DRAWINGS:
+                self._draw()
 
     def on_epoch_end(self, epoch, logs=None):
         """Reports step, seconds and metrics."""
-        step = int(self.model.optimizer.iterations.numpy())
+        step = self._step
+        if step % self.loss_every:
+            self._record(step, logs)
         seconds = round(time.monotonic() - self._start, 3)
         counts = {name: int(logs[name]) for name in SEEN if name in logs}
         metrics = {name: float(value) for name, value in logs.items() if name not in SEEN}
         self.run.report(step=step, seconds=seconds, **counts, **metrics)
         self._write_events(step, {**counts, **metrics})
+        self._draw()
+
+    def _record(self, step: int, logs: dict) -> None:
+        running, examples = float(logs["loss"]), int(logs["examples"])
+        reports, losses = self.run.reports(), self.run.losses()
+        # Keras's mean began anew after the last report. What is known of the steps before these
+        # is read from the files, so that a run that goes on writes what it would have written.
+        begin = reports[-1] if reports else {"step": 0, "examples": 0}
+        last = losses[-1] if losses and losses[-1]["step"] > begin["step"] else begin
+        before = (last["examples"] - begin["examples"]) * last.get("running_loss", 0.0)
+        total = (examples - begin["examples"]) * running
+        loss = (total - before) / (examples - last["examples"])
+        if math.isfinite(loss):
+            self.run.record_loss(step=step, loss=loss, examples=examples, running_loss=running)
+            self._write_events(step, {"training_loss": loss})
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
         with files.writing(self.run.curves):
-            curves.draw(self.run.reports(), self.run.curves, self.title)
+            curves.draw(
+                self.run.reports(),
+                self.run.losses(),
+                self.run.curves,
+                self.title,
+                scores=self.scores,
+                baseline=self.baseline,
+                same_loss=self.same_loss,
+            )
 
     def _write_events(self, step: int, values: dict) -> None:
         import tensorflow as tf

@@ -1,0 +1,125 @@
+"""What a run writes down between its reports, and the picture of it."""
+
+import types
+
+import matplotlib.figure
+import pytest
+
+from kerasbert.training import curves
+from kerasbert.training.run_directory import ReportMetrics, RunDirectory
+
+# Of every step the mean loss and the examples; a report ends each row.
+STRETCHES = [[(3.0, 4), (2.0, 4), (2.5, 2), (1.0, 4), (0.5, 4)], [(0.25, 4), (4.0, 4), (1.5, 1)]]
+
+
+class Fit:
+    """Stands in for Keras's `fit`: running means since the last report, examples since ever."""
+
+    def __init__(self, run, loss_every):
+        self.callback = ReportMetrics(run, "a run", loss_every=loss_every)
+        self.step = 0
+        iterations = types.SimpleNamespace(numpy=lambda: self.step)
+        optimizer = types.SimpleNamespace(iterations=iterations)
+        self.callback.set_model(types.SimpleNamespace(optimizer=optimizer))
+
+    def go(self, stretches, first=0, last=10**6):
+        """Calls back after the steps from number `first` on that are no later than `last`."""
+        examples = 0
+        for stretch in stretches:
+            total = weight = 0.0
+            for loss, count in stretch:
+                self.step, examples = self.step + 1, examples + count
+                total, weight = total + loss * count, weight + count
+                logs = {"loss": total / weight, "examples": examples, "tokens": 1, "positions": 1}
+                if first < self.step <= last:
+                    self.callback.on_train_batch_end(0, logs)
+            if first < self.step <= last:
+                self.callback.on_epoch_end(0, {**logs, "val_loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        (1, {1: 3.0, 2: 2.0, 3: 2.5, 4: 1.0, 5: 0.5, 6: 0.25, 7: 4.0, 8: 1.5}),
+        # Of 4 + 4 examples, then 2 + 4, then what is left before the report, and anew.
+        (2, {2: 2.5, 4: 1.5, 5: 0.5, 6: 0.25, 8: (4 * 4.0 + 1.5) / 5}),
+        (100, {5: 31 / 18, 8: 18.5 / 9}),
+    ],
+)
+@pytest.mark.parametrize("killed", range(9))
+def test_losses_are_means_since_the_last_line(tmp_path, monkeypatch, every, expected, killed):
+    monkeypatch.setattr(curves, "draw", lambda *args, **more: None)
+    # Up to a kill, from a checkpoint one step before it, and on.
+    Fit(RunDirectory(tmp_path, {}), every).go(STRETCHES, last=killed)
+    stored = max(0, killed - 1)
+    run = RunDirectory(tmp_path, {}, stored)
+    Fit(run, every).go(STRETCHES, first=stored)
+    assert {line["step"]: line["loss"] for line in run.losses()} == pytest.approx(expected)
+    assert [report["step"] for report in run.reports()] == [5, 8]
+
+
+def test_a_loss_that_is_not_finite_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "draw", lambda *args, **more: None)
+    run = RunDirectory(tmp_path, {})
+    Fit(run, 1).go([[(1.0, 2), (float("nan"), 2), (1.0, 2)], [(3.0, 2)]])
+    assert [(line["step"], line["loss"]) for line in run.losses()] == [(1, 1.0), (4, 3.0)]
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draws, and returns the panels."""
+    figures = []
+    save = matplotlib.figure.Figure.savefig
+
+    def keep(figure, *args, **more):
+        figures.append(figure)
+        save(figure, *args, **more)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
+
+    def draw(*args, **more):
+        curves.draw(*args, tmp_path / "curves.png", "title " * 40, **more)
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+        return figures[-1].axes
+
+    return draw
+
+
+def lines(axis):
+    """By label, the colour and the points of each line."""
+    return {
+        line.get_label(): (line.get_color(), [tuple(point) for point in line.get_xydata().tolist()])
+        for line in axis.get_lines()
+        if not line.get_label().startswith("_")
+    }
+
+
+def test_one_epoch_of_questions(drawn):
+    losses = [{"step": step, "loss": 9.0 / step} for step in (10, 20, 30)]
+    report = {"step": 30, "loss": 0.5, "seconds": 3.0, "val_f1": 80.0, "val_total": 98.0}
+    report |= {"val_best_f1_thresh": -3.0, "examples": 9}
+    loss, f1 = drawn([report], losses, scores=("f1", "accuracy"), baseline={"f1": 50.0})
+    assert (loss.get_ylabel(), f1.get_ylabel()) == ("loss", "f1")
+    assert lines(loss) == {"training": ("C0", [(10, 0.9), (20, 0.45), (30, 0.3)])}
+    assert lines(f1)["held out"] == ("C1", [(30, 80.0)])
+    assert lines(f1).keys() == {"held out", "a constant answer"}
+
+
+def test_training_and_held_out_differ_in_colour(drawn):
+    reports = [{"step": s, "loss": 1.0, "val_loss": 2.0, "accuracy": 0.1} for s in (1, 2)]
+    loss, accuracy = drawn(reports, [], scores=("accuracy",))
+    assert {label: color for label, (color, _) in lines(loss).items()} == {
+        "training": "C0",
+        "held out": "C1",
+    }
+    assert lines(accuracy).keys() == {"training"}
+    (loss,) = drawn(reports, [], same_loss=False)
+    assert lines(loss).keys() == {"training"}
+
+
+def test_many_losses_are_smoothed(drawn):
+    losses = [{"step": step, "loss": float(step % 2)} for step in range(1, 201)]
+    (axis,) = drawn([], losses)
+    _, points = lines(axis)["training"]
+    assert len(points) == 200
+    assert all(0.4 < value < 0.6 for _, value in points[5:-5])
