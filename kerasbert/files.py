@@ -1,6 +1,7 @@
 """Files and directories that are either complete or absent."""
 
 import contextlib
+import gzip
 import hashlib
 import json
 import math
@@ -8,7 +9,9 @@ import os
 import pathlib
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
+from typing import TextIO
 
 from kerasbert.errors import InputError
 
@@ -21,6 +24,34 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def ending(path: str | os.PathLike) -> str:
+    """The last part of a file's name, such as ".tsv", whether or not ".gz" follows it."""
+    path = pathlib.PurePath(path)
+    return pathlib.PurePath(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
+@contextlib.contextmanager
+def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[TextIO]:
+    """Opens a UTF-8 file to read; unpacks `.gz`, and leaves a byte order mark out.
+
+    Args:
+        path: the file.
+        newline: as in Python's `open`.
+
+    Raises:
+        InputError: while it is open, too: the file can't be read or unpacked, or is not UTF-8.
+    """
+    try:
+        unpack = gzip.open if pathlib.PurePath(path).suffix == ".gz" else open
+        with unpack(path, "rt", encoding="utf-8-sig", newline=newline) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: can't be read: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+
+
 def read_json(path: str | os.PathLike, kind: type = dict):
     """Reads one JSON object, or a list if `kind` is that.
 
@@ -28,7 +59,7 @@ def read_json(path: str | os.PathLike, kind: type = dict):
         InputError: the file is missing or malformed, or holds something else.
     """
     try:
-        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

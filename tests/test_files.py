@@ -128,3 +128,14 @@ def test_a_file_as_parent(tmp_path):
         files.new_directory(tmp_path / "file" / "target"),
     ):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("name", ["a.json", "b.json.gz", "c.d/e.json", ".json.gz/f.json"])
+def test_endings(name):
+    assert files.ending(name) == ".json"
+    assert files.ending(f"{name}.txt") == ".txt"
+
+
+def test_byte_order_mark_of_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": 1}', encoding="utf-8-sig")
+    assert files.read_json(tmp_path / "a.json") == {"a": 1}

@@ -140,7 +140,7 @@ def _read_labelled(problem_type: str):
             path,
             text_column=options.text_column,
             text_pair_column=options.text_pair_column,
-            label_column=options.label_column,
+            label_column=_label_columns(options, problem_type),
             column_names=_names(options.column_names),
             problem_type=problem_type,
             label_separator=options.label_separator,
@@ -151,8 +151,16 @@ def _read_labelled(problem_type: str):
     return read
 
 
+def _label_columns(options: DataOptions, problem_type: str) -> str | list[str] | None:
+    """The column of the label or, of several labels, perhaps a column for each."""
+    given = options.label_column
+    if given and "," in given and problem_type == "multi_label_classification":
+        return _names(given)
+    return given
+
+
 def _names(joined: str | None) -> list[str] | None:
-    return joined.split(",") if joined else None
+    return [name.strip() for name in joined.split(",")] if joined else None
 
 
 def _classified(problem_type: str):
@@ -316,7 +324,12 @@ def _embed(model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
 
 
 def _read_texts(path: str, options: DataOptions) -> Examples:
-    return read_texts(path, text_column=options.text_column, strict=options.strict)
+    return read_texts(
+        path,
+        text_column=options.text_column,
+        column_names=_names(options.column_names),
+        strict=options.strict,
+    )
 
 
 def _fill(model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:

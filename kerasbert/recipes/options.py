@@ -289,7 +289,8 @@ class DataOptions(ColumnOptions):
 
     label_column: str | None = option(
         None,
-        help="default: label; of columns of words the number of the column, default the last",
+        help="default: label; of several labels perhaps a,b,c, a column of 1 and 0 for each; of "
+        "columns of words the number of the column, default the last",
         group=_DATA,
     )
     label_separator: str | None = option(

@@ -1,9 +1,10 @@
+import gzip
 import json
 import re
 
 import pytest
 
-from kerasbert.data.examples import read_examples
+from kerasbert.data.examples import read_examples, read_texts
 from kerasbert.errors import InputError
 
 
@@ -45,6 +46,14 @@ def test_json_lines(tmp_path):
     assert examples.texts == {"text": ["a\nb", "é中"]}
     assert examples.labels == ["1", "c"]
     assert examples.lines == [1, 3]
+
+
+def test_columns_are_those_of_any_row(tmp_path):
+    rows = [{"text": "a", "label": 1}, {"text": "b", "text_pair": "c", "label": 1}]
+    path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    examples = read_examples(path)
+    assert examples.texts == {"text": ["b"], "text_pair": ["c"]}
+    assert examples.problems.lines == {"no text or number as text_pair": [1]}
 
 
 @pytest.mark.parametrize(
@@ -172,10 +181,54 @@ def test_repeated_columns_are_refused(tmp_path):
         read_examples(tmp_path / "x.tsv")
 
 
-def test_csv_field_over_the_limit_is_bad_input(tmp_path):
-    (tmp_path / "x.csv").write_text(f"text,label\n{'a' * 200_000},1\n")
-    with pytest.raises(InputError, match="is not CSV"):
-        read_examples(tmp_path / "x.csv")
+def test_csv_cells_of_any_length(tmp_path):
+    long = "a, " * 100_000
+    path = write(tmp_path, "x.csv", f'text,label\n"{long}",1\n')
+    assert read_examples(path).texts["text"] == [long]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\nc,0\nd,1"])
+def test_csv_quotations_that_never_end(tmp_path, end):
+    path = write(tmp_path, "x.csv", f'text,label\n"a\nb",1\n"b,0{end}')
+    with pytest.raises(InputError, match=r"x.csv:4: has a quotation that never ends"):
+        read_examples(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.tsv", "text\tlabel\t\na\t1\t\nb\t0\n"),
+        ("x.tsv", "text\tlabel\na\t1\t\t\nb\t0\t \n"),
+        ("x.csv", "text, label,\na, 1,\nb,0\n"),
+    ],
+)
+def test_separators_at_the_end_of_a_line(tmp_path, name, text):
+    examples = read_examples(write(tmp_path, name, text))
+    assert (examples.texts, examples.labels) == ({"text": ["a", "b"]}, ["1", "0"])
+    assert examples.left_out == 0
+
+
+@pytest.mark.parametrize("name", ["x.tsv.gz", "x.csv.gz", "x.jsonl.gz"])
+def test_packed_files(tmp_path, name):
+    text = {
+        "x.tsv.gz": "\ufefftext\tlabel\né\t1\n",
+        "x.csv.gz": "text,label\né,1\n",
+        "x.jsonl.gz": '{"text": "é", "label": "1"}\n',
+    }[name]
+    path = write(tmp_path, name, gzip.compress(text.encode()))
+    examples = read_examples(path)
+    assert (examples.texts, examples.labels) == ({"text": ["é"]}, ["1"])
+    for content in (b"text", gzip.compress(text.encode() * 1000)[:-20]):
+        with pytest.raises(InputError, match=rf"{name}: can't be read: "):
+            read_examples(write(tmp_path, name, content))
+
+
+def test_texts(tmp_path):
+    assert read_texts(write(tmp_path, "x.txt", "a\n\nb")).texts == {"text": ["a", "b"]}
+    path = write(tmp_path, "x.tsv", "1\ta b\n2\tc\n")
+    assert read_texts(path, column_names=["id", "text"]).texts == {"text": ["a b", "c"]}
+    with pytest.raises(InputError, match=r"no text column .* it has 1, a b .*--column_names gives"):
+        read_texts(path)
 
 
 # === What is left out ===
@@ -189,6 +242,14 @@ LEFT_OUT = [
     ("a.tsv", "text\tlabel\na\t1\n \t1\n", {}, "empty text"),
     ("a.tsv", "text\tlabel\na\t1\nb\t\n", {}, "empty label"),
     ("a.tsv", PAIRS + "a\tb\t1\na\t \t1\n", {}, "empty text_pair"),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": NaN}', {}, "as label"),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": NaN, "label": 1}', {}, "number as text"),
+    (
+        "a.jsonl",
+        '{"text": "a", "text_pair": "c", "label": 1}\n{"text": "b", "label": 1}',
+        {},
+        "number as text_pair",
+    ),
     ("a.tsv", "sentence\tlabel\na\t1\nb\t2\n", {"glue": "sst2"}, "label '2' is none of 0, 1"),
     ("a.tsv", "text\tlabel\na\t1\nb\tx\n", {"problem_type": "regression"}, "'x' is no number"),
     ("a.tsv", "text\tlabel\na\t1\nb\tnan\n", {"problem_type": "regression"}, "is no number"),
@@ -260,6 +321,44 @@ def test_several_labels(tmp_path, name, text, separator):
     assert examples.classes == ["x", "y"]
     assert examples.problems.lines == {}
     assert examples.of_classes(["y", "z"]).labels == [[], ["y"]]
+
+
+FLAGS = "id\tbody\ttoxic\trude\n1\ta\t1\t0\n2\tb\t0\t0\n3\tc\t1.0\tTrue\n"
+
+
+def test_a_column_for_each_label(tmp_path):
+    path = write(tmp_path, "a.tsv", FLAGS + "4\td\t-1\t-1\n")
+    facts = {"problem_type": "multi_label_classification", "text_column": "body"}
+    examples = read_examples(path, label_column=["toxic", "rude"], **facts)
+    assert examples.texts == {"text": ["a", "b", "c"]}
+    assert examples.labels == [["toxic"], [], ["toxic", "rude"]]
+    assert examples.classes == ["toxic", "rude"]
+    assert examples.problems.lines == {"toxic is neither 1 nor 0": [5]}
+    with pytest.raises(InputError, match=r"no column 'gone'; it has id, body, toxic, rude"):
+        read_examples(path, label_column=["toxic", "gone"], **facts)
+    path = write(tmp_path, "b.tsv", FLAGS)
+    with pytest.raises(InputError, match=r"of 1 and 0 is a class: --label_column toxic,rude$"):
+        read_examples(path, **facts)
+    with pytest.raises(InputError, match="several columns hold labels only in multi_label"):
+        read_examples(path, text_column="body", label_column=["toxic", "rude"])
+
+
+def test_white_space_around_labels(tmp_path):
+    examples = read_examples(write(tmp_path, "a.csv", "text,label\na, pos\nb,pos \nc,pos\u00a0\n"))
+    assert examples.labels == ["pos"] * 3
+    path = write(tmp_path, "b.tsv", "sentence\tlabel\na\t 1\n")
+    assert read_examples(path, glue="sst2").labels == ["positive"]
+    rows = '{"text": "a", "label": 1.0}\n{"text": "b", "label": 1}\n{"text": "c", "label": 0.5}'
+    assert read_examples(write(tmp_path, "c.jsonl", rows)).labels == ["1", "1", "0.5"]
+
+
+def test_measured_values_are_no_classes(tmp_path):
+    rows = "".join(f"a\t{i / 8:g}\n" for i in range(21))
+    path = write(tmp_path, "a.tsv", "text\tlabel\n" + rows)
+    with pytest.raises(InputError, match=r"are 21 different decimal .* 0, .*--task regression"):
+        read_examples(path)
+    assert len(read_examples(path, problem_type="regression")) == 21
+    assert len(read_examples(write(tmp_path, "b.tsv", "text\tlabel\n" + rows[:-6]))) == 20
 
 
 def test_unknown_problem_type(tmp_path):

@@ -74,6 +74,15 @@ def test_files(name, tmp_path):
     assert examples.lines == [1 if header is None else 2]
 
 
+def test_mrpc_as_microsoft_hands_it_out(tmp_path):
+    header, row, texts, label = FILES["mrpc"]
+    path = tmp_path / "msr_paraphrase_train.txt"
+    path.write_text(f"{header}\r\n{row}\r\n", encoding="utf-8-sig")
+    examples = read_examples(path, glue="mrpc", strict=True)
+    assert examples.texts == {"text": texts[:1], "text_pair": texts[1:]}
+    assert examples.labels == [label]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_classes_are_those_of_tfds(name):
     builder_class = tfds.builder_cls("glue")
