@@ -8,6 +8,35 @@ from kerasbert import families
 from kerasbert.errors import InputError
 
 _HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
+# The best-known models of Hugging Face in our families, by organization: most went by their bare
+# names until 2024, and many texts still call them so.
+_WELL_KNOWN = {
+    "google-bert": (
+        "bert-base-uncased bert-base-cased bert-large-uncased bert-large-cased bert-base-chinese "
+        "bert-base-multilingual-cased bert-base-multilingual-uncased bert-base-german-cased "
+        "bert-large-uncased-whole-word-masking "
+        "bert-large-uncased-whole-word-masking-finetuned-squad"
+    ),
+    "FacebookAI": (
+        "roberta-base roberta-large roberta-large-mnli xlm-roberta-base xlm-roberta-large "
+        "xlm-roberta-large-finetuned-conll03-english"
+    ),
+    "distilbert": (
+        "distilbert-base-uncased distilbert-base-cased distilbert-base-multilingual-cased "
+        "distilbert-base-cased-distilled-squad distilbert-base-uncased-finetuned-sst-2-english "
+        "distilroberta-base"
+    ),
+    "albert": "albert-base-v1 albert-base-v2 albert-large-v2 albert-xlarge-v2 albert-xxlarge-v2",
+    "google": (
+        "electra-small-discriminator electra-base-discriminator electra-large-discriminator "
+        "electra-small-generator electra-base-generator electra-large-generator"
+    ),
+    "sentence-transformers": (
+        "all-MiniLM-L6-v2 all-MiniLM-L12-v2 multi-qa-MiniLM-L6-cos-v1 all-distilroberta-v1 "
+        "paraphrase-multilingual-MiniLM-L12-v2"
+    ),
+    "nghuyong": "ernie-2.0-base-en ernie-3.0-base-zh",
+}
 # All that kerasbert reads but the pickles, which are fetched only where there is nothing else.
 _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
 _PICKLES = ["pytorch_model.bin"]
@@ -35,12 +64,21 @@ def fetch(name: str | os.PathLike) -> pathlib.Path:
         raise InputError(f"{name}: is a file; give the model's directory")
     if directory.name == name:  # a single word
         return _from_preset(name)
+    if directory.parent.name == os.fspath(directory.parent) and not directory.parent.exists():
+        raise InputError(
+            f"{name}: no such model directory; Hugging Face's model is {_HUGGING_FACE}{name}"
+        )
     raise InputError(
         f"{name}: no such model directory (nor is it hf://organization/name, or a KerasHub preset)"
     )
 
 
 def _from_preset(name: str) -> pathlib.Path:
+    well_known = _well_known()
+    if _spelled(name) in well_known:
+        raise InputError(
+            f"{name}: no such model directory; Hugging Face's model is {well_known[_spelled(name)]}"
+        )
     if name in families.PRESETS:
         raise InputError(
             f"{name!r} names an architecture, which has no weights to load; "
@@ -49,9 +87,23 @@ def _from_preset(name: str) -> pathlib.Path:
     presets = _kerashub_presets()
     if name in presets:
         return _from_kaggle(name, presets[name])
-    near = difflib.get_close_matches(name, [*presets, *families.PRESETS], n=3)
+    names = {**{_spelled(preset): preset for preset in presets}, **well_known}
+    near = [names[each] for each in difflib.get_close_matches(_spelled(name), names, n=3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "or hf://organization/name"
     raise InputError(f"{name}: neither a model directory nor a KerasHub preset; {hint}")
+
+
+def _spelled(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _well_known() -> dict[str, str]:
+    """Names of the best-known models as `_spelled`, and as they can be loaded."""
+    return {
+        _spelled(name): f"{_HUGGING_FACE}{organization}/{name}"
+        for organization, names in _WELL_KNOWN.items()
+        for name in names.split()
+    }
 
 
 def _kerashub_presets() -> dict[str, str]:

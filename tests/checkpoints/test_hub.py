@@ -157,8 +157,39 @@ def test_no_hugging_face(hugging_face, error):
 
 def test_typo():
     refused("bert_tiny_en_uncasd", "^bert_tiny_en_uncasd: neither .*; did you mean bert_tiny_en_un")
-    refused("roberta_bose", "did you mean .*roberta_base")
+    refused("roberta_bose", "did you mean .*roberta_base_en")
+    refused("bert-base-uncase", "did you mean .*hf://google-bert/bert-base-uncased")
     refused("zzzz", "neither a model directory nor a KerasHub preset; or hf://organization/name")
+
+
+# Every other name that is suggested has weights; architectures have none.
+@pytest.mark.parametrize("name", ["roberta_bose", "bert-bas-cased", "albert_bose", "bert_tin"])
+def test_no_name_is_suggested_that_fails(name, kaggle, hugging_face, preset):
+    kaggle.answer = hugging_face.answer = preset[1]
+    with pytest.raises(InputError, match="did you mean") as caught:
+        Backbone.from_preset(name)
+    for suggestion in str(caught.value).split("did you mean ")[1].rstrip("?").split(" or "):
+        Backbone.from_preset(suggestion)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("bert-base-uncased", "google-bert/bert-base-uncased"),
+        ("bert_base_uncased", "google-bert/bert-base-uncased"),
+        ("bert-base-multilingual-cased", "google-bert/bert-base-multilingual-cased"),
+        ("roberta-base", "FacebookAI/roberta-base"),
+        ("xlm-roberta-large", "FacebookAI/xlm-roberta-large"),
+        ("distilbert-base-uncased", "distilbert/distilbert-base-uncased"),
+        ("albert-base-v2", "albert/albert-base-v2"),
+        ("electra-small-discriminator", "google/electra-small-discriminator"),
+        ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"),
+    ],
+)
+def test_names_of_hugging_face(name, found, monkeypatch):
+    monkeypatch.setattr(hub, "_kerashub_presets", lambda: 1 / 0)  # not asked: it takes seconds
+    refused(name, f"^{name}: no such model directory; Hugging Face's model is hf://{found}$")
 
 
 def test_architecture():
