@@ -1,9 +1,11 @@
 """Questions on documents in the format of SQuAD: its JSON, and the official files of predictions.
 
-SQuAD 1.1, SQuAD 2.0 and XQuAD have it, and test sets without answers.
+SQuAD 1.1, SQuAD 2.0 and XQuAD have it, and test sets without answers. Hugging Face's `datasets` has
+the same questions flat, a row each with its `context`: JSON lines, a list, or a list under `data`.
 """
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +23,8 @@ class QuestionExamples(Examples):
 
     `texts` are the columns `question` and `context`; `labels` are dicts of all right answers as
     `text` and `answer_start` (in characters), lists of the same length, empty if the context has no
-    answer; `lines` are the questions' numbers in the file, from 1.
+    answer; an answer that the context does not have comes last, with an `answer_start` of -1.
+    `lines` are the questions' numbers in the file, from 1.
 
     Attributes:
         ids: what the file calls each question.
@@ -36,13 +39,15 @@ def read_squad(
     """Reads a file in the format of SQuAD.
 
     Left out, and counted in `problems` by the question's id, is a question that is empty or has an
-    empty context, that has the id of an earlier one, or an answer that the context does not have.
-    An answer that is not where `answer_start` says, but in exactly one other place, is taken to be
-    there; this is counted too. `is_impossible` and `plausible_answers` are not looked at: as in the
-    official scripts, a question without answers is one that can't be answered.
+    empty context, that has the id of an earlier one, or answers none of which the context has. An
+    answer that is not where `answer_start` says, but in exactly one other place, is taken to be
+    there; this is counted too, and so is a question some of whose answers the context does not
+    have: what is learnt is another one, but they are right in scores. `is_impossible` and
+    `plausible_answers` are not looked at: as in the official scripts, a question without answers
+    is one that can't be answered.
 
     Args:
-        path: the JSON file.
+        path: the JSON file, `.json` or `.jsonl`, or that and `.gz`.
         strict: raise at the first question that would be counted.
         with_answers: False reads questions only, whatever `answers` says, and all of them, to be
             answered; `labels` is empty.
@@ -55,16 +60,16 @@ def read_squad(
     found, seen = [], set()
     for number, (place, context, record) in enumerate(_questions(path), start=1):
         question = _field(place, record, "question", str)
-        id = _field(place, record, "id", str)
+        id = _id(place, record)
         wrong = _what_is_wrong(question, context, id in seen) if with_answers else None
         seen.add(id)
         if wrong is None and with_answers:
-            answers, wrong, moved = _answers(place, context, record)
+            answers, wrong, mended = _placed(context, _answers(place, record))
         if wrong:
             problems.note(id, wrong)
             continue
-        if with_answers and moved:
-            problems.note(id, "answer elsewhere than its answer_start says", mended=True)
+        if with_answers and mended:
+            problems.note(id, mended, mended=True)
         found.append((number, id, question, context, answers if with_answers else None))
     if not found:
         raise InputError(f"{path}: has no question that can be used")
@@ -77,14 +82,42 @@ def read_squad(
 
 def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, dict]]:
     """The place, the context and the record of each question of the file."""
-    articles = _field(str(path), files.read_json(path), "data", list)
-    for i, article in enumerate(articles):
-        paragraphs = _field(f"{path}: data[{i}]", article, "paragraphs", list)
-        for j, paragraph in enumerate(paragraphs):
-            place = f"{path}: data[{i}].paragraphs[{j}]"
-            context = _field(place, paragraph, "context", str)
-            for k, record in enumerate(_field(place, paragraph, "qas", list)):
-                yield f"{place}.qas[{k}]", context, record
+    for place, item in _items(path):
+        if isinstance(item, dict) and "paragraphs" not in item and "context" in item:
+            yield place, _field(place, item, "context", str), item
+            continue
+        for j, paragraph in enumerate(_field(place, item, "paragraphs", list)):
+            of = f"{place}.paragraphs[{j}]"
+            context = _field(of, paragraph, "context", str)
+            for k, record in enumerate(_field(of, paragraph, "qas", list)):
+                yield f"{of}.qas[{k}]", context, record
+
+
+def _items(path: str | os.PathLike) -> list[tuple[str, object]]:
+    """The place of every article or flat question, and what is there."""
+    with files.open_text(path) as file:
+        content = file.read()
+    lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+    if files.ending(path) == ".jsonl" or _are_objects(lines):
+        parsed = ((number, json_lines.parse(path, number, line)) for number, line in lines)
+        return [(f"{path}:{number}:", record) for number, record in parsed]
+    try:
+        value = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if isinstance(value, list):
+        return [(f"{path}: [{i}]", item) for i, item in enumerate(value)]
+    items = _field(str(path), value, "data", list)
+    return [(f"{path}: data[{i}]", item) for i, item in enumerate(items)]
+
+
+def _are_objects(lines: Sequence[tuple[int, str]]) -> bool:
+    """Whether the first line is a flat question: JSON lines, whatever the file is called."""
+    try:
+        first = json.loads(lines[0][1]) if lines else None
+    except json.JSONDecodeError:
+        return False
+    return isinstance(first, dict) and "context" in first
 
 
 def _field(place: str, record, key: str, kind: type):
@@ -103,21 +136,57 @@ def _what_is_wrong(question: str, context: str, repeated: bool) -> str | None:
     return "id that an earlier question has" if repeated else None
 
 
-def _answers(place: str, context: str, record: dict) -> tuple[dict, str | None, bool]:
-    """All answers, what is wrong with them, and whether one was found elsewhere than was said."""
-    texts, starts, moved = [], [], False
-    for number, answer in enumerate(_field(place, record, "answers", list)):
-        text = _field(f"{place}.answers[{number}]", answer, "text", str)
-        start = _field(f"{place}.answers[{number}]", answer, "answer_start", int)
+def _id(place: str, record: dict) -> str:
+    """A question's id; numbers are as good as strings, which is what predictions have."""
+    id = record.get("id") if isinstance(record, dict) else None
+    return str(id) if type(id) is int else _field(place, record, "id", str)
+
+
+def _answers(place: str, record: dict) -> list[tuple[str, int]]:
+    """The text and the place of each answer: a list of dicts or, flat, a dict of lists."""
+    answers = record.get("answers")
+    if isinstance(answers, dict):
+        columns = [
+            _field(f"{place}.answers", answers, key, list) for key in ("text", "answer_start")
+        ]
+        if len(columns[0]) != len(columns[1]):
+            raise InputError(f"{place}.answers must have as many answer_start as text")
+        answers = [
+            {"text": text, "answer_start": start} for text, start in zip(*columns, strict=True)
+        ]
+    else:
+        answers = _field(place, record, "answers", list)
+    places = [f"{place}.answers[{number}]" for number in range(len(answers))]
+    return [
+        (_field(at, answer, "text", str), _field(at, answer, "answer_start", int))
+        for at, answer in zip(places, answers, strict=True)
+    ]
+
+
+_NOT_THERE = "answer that is not where its answer_start says"
+
+
+def _placed(
+    context: str, answers: Sequence[tuple[str, int]]
+) -> tuple[dict, str | None, str | None]:
+    """The answers where they are; what is wrong with the question; what is mended of it."""
+    found, others, mended = [], [], None
+    for text, start in answers:
         if not text.strip():
-            return {}, "empty answer", False
-        if start < 0 or not context.startswith(text, start):
-            if context.count(text) != 1:
-                return {}, "answer that is not where its answer_start says", False
-            start, moved = context.index(text), True
-        texts.append(text)
-        starts.append(start)
-    return {"text": texts, "answer_start": starts}, None, moved
+            mended = "empty answer"
+        elif start >= 0 and context.startswith(text, start):
+            found.append((text, start))
+        elif context.count(text) == 1:
+            found.append((text, context.index(text)))
+            mended = "answer elsewhere than its answer_start says"
+        else:
+            others.append((text, -1))
+    if answers and not found:
+        return {}, _NOT_THERE if others else mended, None
+    if others:
+        mended = f"{_NOT_THERE}, beside others"
+    texts, starts = zip(*found, *others, strict=True) if found else ((), ())
+    return {"text": list(texts), "answer_start": list(starts)}, None, mended
 
 
 def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Sequence) -> None:
@@ -148,9 +217,8 @@ def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[st
     """
     ids, right = [], []
     for place, _, record in _questions(path):
-        answers = enumerate(_field(place, record, "answers", list))
-        ids.append(_field(place, record, "id", str))
-        right.append([_field(f"{place}.answers[{i}]", one, "text", str) for i, one in answers])
+        ids.append(_id(place, record))
+        right.append([text for text, _ in _answers(place, record)])
     if not ids:
         raise InputError(f"{path}: has no questions")
     return ids, right

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -80,6 +81,111 @@ def test_problems(file):
         read_squad(file, strict=True)
 
 
+def test_some_answers_are_wrong(file):
+    text = "a cat and a dog"
+    write(
+        file,
+        (
+            text,
+            question("second", ("bird", 2), ("dog", 12)),
+            question("empty", ("", 0), ("cat", 2)),
+            question("both", ("bird", 2), ("dog", 3)),
+        ),
+    )
+    examples = read_squad(file)
+    assert examples.labels == [
+        {"text": ["dog", "bird"], "answer_start": [12, -1]},
+        {"text": ["cat"], "answer_start": [2]},
+        {"text": ["dog", "bird"], "answer_start": [12, -1]},
+    ]
+    assert examples.problems.lines == {}
+    beside = "answer that is not where its answer_start says, beside others"
+    assert examples.problems.mended == {beside: ["second", "both"], "empty answer": ["empty"]}
+    with pytest.raises(InputError, match=r"question second: answer that is not .* beside others"):
+        read_squad(file, strict=True)
+    assert read_right_answers(file)[1][0] == ["bird", "dog"]
+
+
+def test_ids_that_are_numbers(file):
+    write(file, ("a cat", question(7, ("cat", 2)), question("7")))
+    examples = read_squad(file)
+    assert examples.ids == ["7"]
+    assert examples.problems.lines == {"id that an earlier question has": ["7"]}
+    assert read_right_answers(file)[0] == ["7", "7"]
+    write(file, ("a cat", question(True, ("cat", 2))))
+    with pytest.raises(InputError, match="must have a string under 'id'"):
+        read_squad(file)
+
+
+FLAT = [
+    {"id": 1, "context": "a cat", "question": "who?", "title": "t"}
+    | {"answers": {"text": ["cat", "a cat"], "answer_start": [2, 0]}},
+    {
+        "id": "2",
+        "context": "a\u2028dog",
+        "question": "why?",
+        "answers": {"text": [], "answer_start": []},
+    },
+    {
+        "id": "3",
+        "context": "a dog",
+        "question": "what?",
+        "answers": [{"text": "dog", "answer_start": 2}],
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.json", "\n".join(json.dumps(row, ensure_ascii=False) for row in FLAT)),
+        ("one.jsonl", json.dumps(FLAT[0])),
+        ("one.json", json.dumps(FLAT[0])),
+        ("rows.jsonl.gz", "\n\n".join(map(json.dumps, FLAT)) + "\n"),
+        ("list.json", json.dumps(FLAT, indent=2)),
+        ("data.json", json.dumps({"version": "2", "data": FLAT})),
+    ],
+)
+def test_flat_questions(tmp_path, name, content):
+    data = ("\ufeff" + content).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    examples = read_squad(path, strict=True)
+    count = 1 if name.startswith("one") else 3
+    assert examples.ids == ["1", "2", "3"][:count]
+    assert examples.texts["context"] == ["a cat", "a\u2028dog", "a dog"][:count]
+    assert (
+        examples.labels
+        == [
+            {"text": ["cat", "a cat"], "answer_start": [2, 0]},
+            {"text": [], "answer_start": []},
+            {"text": ["dog"], "answer_start": [2]},
+        ][:count]
+    )
+    assert read_right_answers(path)[1] == [["cat", "a cat"], [], ["dog"]][:count]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "b"}, r"json:2: must have a string under 'id'"),
+        ({"answers": {"text": ["a"]}}, r"json:2:.answers must have a list under 'answer_start'"),
+        ({"answers": {"text": ["a"], "answer_start": []}}, r"must have as many answer_start as"),
+        ({"answers": {"text": [1], "answer_start": [0]}}, r"answers\[0\] must have a string under"),
+    ],
+)
+def test_bad_flat_questions(tmp_path, row, message):
+    row = (
+        {"context": "a", "question": "b", "answers": []}
+        | ({"id": "c"} if "answers" in row else {})
+        | row
+    )
+    path = tmp_path / "rows.json"
+    path.write_text("\n".join(map(json.dumps, [FLAT[0], row])))
+    with pytest.raises(InputError, match=message):
+        read_squad(path)
+
+
 def test_without_answers(file):
     write(file, ("a cat", {"id": "1", "question": "who?"}, question("2", ("bird", 7))))
     examples = read_squad(file, with_answers=False)
@@ -92,7 +198,8 @@ def test_without_answers(file):
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "expected a JSON object"),
+        ("[]", "has no question that can be used"),
+        ("3", "json must have a list under 'data'"),
         ("{}", "json must have a list under 'data'"),
         ('{"data": [1]}', r"data\[0\] must have a list under 'paragraphs'"),
         (
@@ -118,7 +225,7 @@ def test_bad_files(file, content, message):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="can't be read: No such file"):
         read_squad(tmp_path / "squad.json")
 
 
