@@ -1,5 +1,6 @@
 """The best model of a run, and when there is no hope of a better one."""
 
+import math
 import shutil
 
 import keras
@@ -9,7 +10,7 @@ from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.run_directory import RunDirectory
 
 # Of a metric's name the last part; of all others more is better.
-_LESS_IS_BETTER = ("loss", "error", "perplexity")
+_LESS_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae")
 
 
 class Best(keras.callbacks.Callback):
@@ -18,7 +19,7 @@ class Best(keras.callbacks.Callback):
     Args:
         run: where reports and model are.
         metric: a name in the reports, such as `val_accuracy`; of losses, errors and perplexity the
-            smallest is the best.
+            smallest is the best; NaN is never better.
         patience: reports without a better one after which it is `enough`; 0: never.
     """
 
@@ -50,12 +51,15 @@ class Best(keras.callbacks.Callback):
                     f"there is no metric {self.metric!r} to monitor; there are {known}"
                 )
         sign = 1 if self.metric.endswith(_LESS_IS_BETTER) else -1
-        return min(range(len(reports)), key=lambda place: sign * reports[place][self.metric])
+        values = [sign * report[self.metric] for report in reports]
+        # A correlation of answers that are all the same is NaN: no report is worse.
+        values = [math.inf if math.isnan(value) else value for value in values]
+        return values.index(min(values))
 
     def on_epoch_end(self, epoch, logs=None):
         """Keeps the model if this report is the best."""
         report = self.run.reports()[-1]
-        if report != self.report:
+        if report["step"] != self.report["step"]:
             return
         path = self.run.best / f"step-{report['step']:010d}"
         shutil.rmtree(path, ignore_errors=True)  # of a run that was killed and has come here again

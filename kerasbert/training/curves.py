@@ -1,5 +1,6 @@
 """Loss and scores of a run as a picture."""
 
+import math
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,8 +70,9 @@ def draw(
 
 
 def _points(lines: Sequence[dict], *names: str) -> list[tuple[int, float]]:
-    """Steps and values of the lines that have one of these."""
-    return [(line["step"], line[name]) for line in lines for name in names if name in line]
+    """Steps and values, if they are finite, of the lines that have one of these."""
+    there = [(line["step"], line[name]) for line in lines for name in names if name in line]
+    return [(step, value) for step, value in there if math.isfinite(value)]
 
 
 def _smoothed(points: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -26,7 +26,7 @@ class RunDirectory:
 
         config.json      the settings
         checkpoints/     the state to go on from
-        metrics.jsonl    a JSON object for every report
+        metrics.jsonl    a JSON object for every report; null is NaN
         losses.jsonl     the training loss between the reports, see `ReportMetrics`
         tensorboard/     the same as TensorBoard's events
         curves.png       their picture
@@ -55,7 +55,7 @@ class RunDirectory:
             files.write_json(self.path / CONFIG, settings)
             for name in (METRICS, LOSSES):
                 kept = [line for line in self._lines(name) if line["step"] <= step]
-                files.write_text(self.path / name, "".join(json.dumps(x) + "\n" for x in kept))
+                files.write_text(self.path / name, "".join(files.to_json(x) + "\n" for x in kept))
 
     @property
     def model(self) -> pathlib.Path:
@@ -91,14 +91,18 @@ class RunDirectory:
     def _append(self, name: str, values: dict) -> None:
         path = self.path / name
         with files.writing(path), open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(files.to_json(values) + "\n")
 
     def _lines(self, name: str) -> list[dict]:
         if not (self.path / name).exists():
             return []
         with open(self.path / name, encoding="utf-8") as file:
             # A process that was killed may have left half a line.
-            return [json.loads(line) for line in file if line.endswith("\n")]
+            lines = [json.loads(line) for line in file if line.endswith("\n")]
+        return [
+            {name: math.nan if value is None else value for name, value in line.items()}
+            for line in lines
+        ]
 
 
 def refuse_finished(path: pathlib.Path) -> None:

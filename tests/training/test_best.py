@@ -1,3 +1,6 @@
+import json
+import math
+
 import pytest
 
 from kerasbert import InputError
@@ -46,6 +49,10 @@ def reported(run, metric, values, patience=0):
         ("val_loss", [3.0, 1.0, 2.0, 1.0], 2),
         ("val_accuracy", [0.3, 0.1, 0.5, 0.4], 3),
         ("val_perplexity", [9.0, 8.0, 7.0], 3),
+        ("val_mse", [3.0, 1.0, 2.0], 2),
+        ("val_mae", [3.0, 1.0, 2.0], 2),
+        ("val_pearson", [math.nan, -0.5, math.nan], 2),
+        ("val_loss", [math.nan, math.nan], 1),
     ],
 )
 def test_the_best_is_kept_and_moved(run, metric, values, step):
@@ -78,3 +85,12 @@ def test_unknown_metric_is_named(run):
     run.report(step=1, seconds=0.1, loss=2.0)
     with pytest.raises(InputError, match="no metric 'val_f1' to monitor; there are loss"):
         _ = Best(run, "val_f1", 1).enough
+
+
+def test_metrics_are_json(run):
+    run.report(step=1, val_pearson=math.nan)
+    line = (run.path / "metrics.jsonl").read_text()
+    assert json.loads(line, parse_constant=pytest.fail) == {"step": 1, "val_pearson": None}
+    (report,) = RunDirectory(run.path, {}, step=1).reports()
+    assert math.isnan(report["val_pearson"])
+    assert (run.path / "metrics.jsonl").read_text() == line
