@@ -36,18 +36,21 @@ def _task(model: Task, options: EvaluateOptions) -> dict:
                 "a threshold could be found"
             )
         said["threshold_tuned_on"] = options.data
-    scores = (work.validate if options.tune_threshold else work.scores)(model, examples)
+    measure = work.validate if options.tune_threshold else work.scores
+    scores = measure(model, examples, batch_size=options.batch_size or 32)
     counts = {"examples": len(examples), "left_out": examples.left_out}
     return {**counts, **scores, **said}
 
 
 def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
+    if options.tune_threshold:
+        raise InputError("--tune_threshold: a pretrained model answers no questions")
     corpus = Corpus(options.data)
     if corpus.tokenizer.get_config() != model.tokenizer.get_config():
         raise InputError(f"{options.data}: was not prepared with the tokenizer of {options.model}")
     batches = PretrainingBatches(
         corpus,
-        options.batch_size,
+        options.batch_size or 64,
         model.sequence_length,
         seed=options.seed,
         objective=model.objective,
@@ -98,8 +101,11 @@ def _predicted(options: EvaluateOptions, ids: Sequence[str]) -> list[str | None]
 
 def _seqeval(options: EvaluateOptions) -> dict:
     right, found = (
-        read_columns(path, scheme="any") for path in (options.data, options.predictions)
+        read_columns(path, scheme="any", strict=options.strict)
+        for path in (options.data, options.predictions)
     )
+    for one in (right, found):
+        one.problems.report(say)
     for name, one in (("words", lambda read: read.texts), ("sentences", len)):
         if one(right) != one(found):
             raise InputError(f"{options.predictions}: has other {name} than {options.data}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from kerasbert import features as keys
+from kerasbert.data import glue
 from kerasbert.data.choices import read_choices
 from kerasbert.data.columns import read_columns
 from kerasbert.data.examples import Examples, read_examples, read_texts
@@ -19,6 +20,7 @@ from kerasbert.data.pairs import read_pairs
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification, entities, squad
+from kerasbert.options import default
 from kerasbert.recipes.options import DataOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import (
@@ -32,6 +34,8 @@ from kerasbert.tasks import (
     TokenClassifier,
 )
 
+_COLUMNS = ("text_column", "text_pair_column", "label_column", "column_names")
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -40,6 +44,7 @@ class Job:
     Attributes:
         task: the model.
         read: from a path to examples.
+        reads: the fields of `DataOptions` that it looks at, beside `strict`.
         facts: what the training examples say about the model: arguments of its constructor.
         baseline: from training and validation examples to the scores, by the names of
             `Task.score`, that a constant answer reaches.
@@ -50,6 +55,7 @@ class Job:
 
     task: type[Task]
     read: Callable[[str, DataOptions], Examples]
+    reads: tuple[str, ...]
     facts: Callable[[Examples], dict]
     baseline: Callable[[Examples, Examples], dict]
     answer: Callable[[Task, Mapping[str, Sequence]], list[dict]]
@@ -66,11 +72,20 @@ class Job:
             options: what it holds.
             classes: of a task that has some: examples with other labels are left out.
         """
+        self.check(options)
         examples = self.read(path, options)
         if classes and self.has_classes:
             examples = examples.of_classes(classes)
         examples.problems.report(say)
         return examples
+
+    def check(self, options: DataOptions) -> None:
+        """Raises `InputError` for an option that says nothing about this job's data."""
+        for field in dataclasses.fields(DataOptions):
+            given = getattr(options, field.name) != default(field)
+            if given and field.name not in (*self.reads, "strict"):
+                (name,) = (name for name, job in JOBS.items() if job is self)
+                raise InputError(f"--{field.name}: {name} has no such thing")
 
     @property
     def has_classes(self) -> bool:
@@ -81,7 +96,7 @@ class Job:
         """Whether the model's constructor has an argument of this name."""
         return argument in inspect.signature(self.task.__init__).parameters
 
-    def scores(self, model: Task, examples: Examples) -> dict[str, float]:
+    def scores(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict[str, float]:
         """Keras's metrics of compiled models, and the task's official ones over all examples.
 
         The model is scored as it is. One that may find no answer does so by the threshold that is
@@ -90,8 +105,8 @@ class Job:
         labels = examples.labels or None
         found = {}
         if _has_loss(model, examples):
-            found = model.evaluate(examples.texts, labels, verbose=0, return_dict=True)
-        found |= model.score(examples.texts, labels)
+            found = model.evaluate(examples.texts, labels, batch_size, verbose=0, return_dict=True)
+        found |= model.score(examples.texts, labels, batch_size=batch_size)
         if has_threshold(model, examples):
             found["no_answer_threshold"] = model.no_answer_threshold
             if model.no_answer_threshold is None:
@@ -101,15 +116,17 @@ class Job:
                 )
         return found
 
-    def validate(self, model: Task, examples: Examples) -> dict[str, float]:
+    def validate(
+        self, model: Task, examples: Examples, *, batch_size: int = 32
+    ) -> dict[str, float]:
         """The scores on validation data, from which the model takes its threshold if it has one.
 
         They are therefore the best that any threshold gives on these data: what a test set is
         scored with is `scores`.
         """
         if not has_threshold(model, examples):
-            return self.scores(model, examples)
-        found = model.tune_threshold(examples.texts, examples.labels)
+            return self.scores(model, examples, batch_size=batch_size)
+        found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
         return {**found, "no_answer_threshold": model.no_answer_threshold}
 
 
@@ -136,6 +153,10 @@ def _has_loss(model: Task, examples: Examples) -> bool:
 
 def _read_labelled(problem_type: str):
     def read(path: str, options: DataOptions) -> Examples:
+        if options.glue:
+            of_task = "text_classification" if glue.task(options.glue).classes else "regression"
+            if (of_task == "regression") != (problem_type == "regression"):
+                raise InputError(f"--glue {options.glue} is for --task {of_task}")
         return read_examples(
             path,
             text_column=options.text_column,
@@ -200,10 +221,11 @@ def _classify(model: TextClassifier, columns: Mapping[str, Sequence]) -> list[di
     return model.classify(dict(columns))
 
 
-def _labelled(problem_type: str, metric: str, baseline) -> Job:
+def _labelled(problem_type: str, metric: str, baseline, *more: str) -> Job:
     return Job(
         TextClassifier,
         _read_labelled(problem_type),
+        (*_COLUMNS, "glue", *more),
         _classified(problem_type),
         baseline,
         _classify,
@@ -348,24 +370,37 @@ def _nothing(*_) -> dict:
 
 JOBS = {
     "text_classification": _labelled("single_label_classification", "accuracy", _majority_class),
-    "multi_label": _labelled("multi_label_classification", "micro_f1", _majority_set),
+    "multi_label": _labelled(
+        "multi_label_classification", "micro_f1", _majority_set, "label_separator"
+    ),
     "regression": _labelled("regression", "pearson", _mean_value),
     "token_classification": Job(
         TokenClassifier,
         _read_words,
+        ("label_column",),
         lambda train: {"classes": train.classes},
         _majority_tag,
         _tag,
         "f1",
     ),
     "question_answering": Job(
-        QuestionAnswerer, _read_questions, _without_threshold, _no_answer, _answer, "f1"
+        QuestionAnswerer, _read_questions, (), _without_threshold, _no_answer, _answer, "f1"
     ),
     "multiple_choice": Job(
-        MultipleChoice, _read_choices, _nothing, _majority_place, _choose, "accuracy"
+        MultipleChoice, _read_choices, (), _nothing, _majority_place, _choose, "accuracy"
     ),
-    "embedding": Job(TextEmbedder, _read_pairs, _pairing, _nothing, _embed, "spearman"),
-    "masked_lm": Job(MaskedLM, _read_texts, _nothing, _nothing, _fill, "perplexity"),
+    "embedding": Job(
+        TextEmbedder,
+        _read_pairs,
+        (*_COLUMNS, "highest_score"),
+        _pairing,
+        _nothing,
+        _embed,
+        "spearman",
+    ),
+    "masked_lm": Job(
+        MaskedLM, _read_texts, ("text_column",), _nothing, _nothing, _fill, "perplexity"
+    ),
 }
 
 

@@ -423,7 +423,9 @@ class EvaluateOptions(DataOptions):
         help='say "no answer" from the probability on that is best on --data itself, not from the '
         "one that is stored with the model: what a threshold could reach at most",
     )
-    batch_size: int = option(64, help="examples at a time", least=1)
+    batch_size: int | None = option(
+        None, help="examples at a time; default: 32, of a corpus 64", least=1
+    )
     batches: int = option(32, help="batches of a corpus that are looked at", least=1)
     seed: int = option(1, help="decides the masks and pairs that are drawn from a corpus")
 
@@ -431,6 +433,12 @@ class EvaluateOptions(DataOptions):
         super().__post_init__()
         if (self.model is None) == (self.predictions is None):
             raise InputError("give --model, or --predictions with --metric")
+        if self.model and (self.metric or self.no_answer):
+            raise InputError("--metric and --no_answer are for --predictions; a model has its own")
+        if self.no_answer and self.metric != "squad2":
+            raise InputError("--no_answer is for --metric squad2")
+        if self.predictions and self.tune_threshold:
+            raise InputError("--tune_threshold is for --model; --no_answer gives best thresholds")
         if self.predictions and not self.metric:
             raise InputError(f"--metric must be one of {', '.join(METRICS)}, found None")
 

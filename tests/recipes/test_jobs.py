@@ -288,6 +288,11 @@ def labelled(init, directory, **changes):
         ({"classes": "good,,bad"}, "--classes must be different names, found 'good,,bad'"),
         ({"task": "regression", "classes": "a,b"}, "--classes: regression has no such thing"),
         ({"task": "masked_lm", "long_text": "mean"}, "--long_text: masked_lm has no such thing"),
+        ({"highest_score": 5.0}, "--highest_score: text_classification has no such thing"),
+        ({"label_separator": ","}, "--label_separator: text_classification has no such thing"),
+        ({"task": "question_answering", "glue": "rte"}, "--glue: question_answering has no such"),
+        ({"task": "regression", "glue": "rte"}, "--glue rte is for --task text_classification"),
+        ({"glue": "stsb"}, "--glue stsb is for --task regression"),
         ({"patience": 1}, "--patience needs --monitor"),
         ({"ema": 1.5}, "--ema must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
@@ -383,6 +388,32 @@ def test_official_formats(trained, tmp_path):
         assert found[score] == pytest.approx(ours[score])
     with pytest.raises(InputError, match="--metric must be one of squad1, squad2, seqeval"):
         evaluate(EvaluateOptions(predictions=str(output), data=data, metric="bleu"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "give --model, or --predictions with --metric"),
+        ({"model": "m", "metric": "squad1"}, "--metric and --no_answer are for --predictions"),
+        ({"predictions": "p", "metric": "squad1", "no_answer": "n"}, "--no_answer is for --metric"),
+        (
+            {"predictions": "p", "metric": "squad2", "tune_threshold": True},
+            "--tune_threshold is for --model",
+        ),
+    ],
+)
+def test_options_of_evaluate_that_do_not_fit(changes, message):
+    with pytest.raises(InputError, match=message):
+        EvaluateOptions(data="d", **changes)
+
+
+def test_sentences_that_are_left_out_are_told(tmp_path, capsys):
+    tags = write(tmp_path, "tags.conll", "a O\n\nb\n\n")
+    flags = {"data": tags, "predictions": tags, "metric": "seqeval"}
+    assert evaluate(EvaluateOptions(**flags))["accuracy"] == 1
+    assert "tags.conll: 1 left out: another number of columns (line 3)" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"tags\.conll:3: another number of columns"):
+        evaluate(EvaluateOptions(**flags, strict=True))
 
 
 def test_incomplete_predictions(tmp_path, capsys):
