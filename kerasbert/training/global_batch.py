@@ -206,7 +206,7 @@ def exact_updates(
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
             optimizer.loss_scale = _LossScale() if float16 else None
             #: Examples, real tokens and places for tokens, over the whole run; if they are counted.
-            optimizer.seen = _counter((len(SEEN),), "int64")
+            optimizer.seen = _counter((len(SEEN),))
     if optimizer.loss_scale:
         optimizer.scale_loss = optimizer.loss_scale.scale
     if not hasattr(optimizer, "rate_factors"):
@@ -247,10 +247,11 @@ def _finalize(optimizer, variables) -> None:
         assign_averages(optimizer, variables)
 
 
-def _counter(shape=(), dtype="int32") -> keras.Variable:
-    return keras.Variable(
-        keras.ops.zeros(shape, dtype), trainable=False, aggregation="only_first_replica"
-    )
+def _counter(shape=()) -> keras.Variable:
+    # TensorFlow keeps int32 variables in the host's memory, where a step that XLA compiles for a
+    # GPU does not reach them.
+    zeros = keras.ops.zeros(shape, "int64")
+    return keras.Variable(zeros, trainable=False, aggregation="only_first_replica")
 
 
 class _LossScale:
@@ -270,11 +271,11 @@ class _LossScale:
         """Looks at whether the gradient of all replicas together was finite."""
         import tensorflow as tf
 
-        good = (self.good_steps + 1) * tf.cast(finite, tf.int32)
+        good = (self.good_steps + 1) * tf.cast(finite, tf.int64)
         double = good >= self._DOUBLES_AFTER
         factor = tf.where(finite, tf.where(double, 2.0, 1.0), 0.5) * self.factor
         self.factor.assign(tf.clip_by_value(factor, 1.0, 2.0**24))
-        self.good_steps.assign(tf.where(double, 0, good))
+        self.good_steps.assign(tf.where(double, tf.zeros_like(good), good))
 
 
 def _apply_gradients(optimizer, gradients, variables) -> None:
@@ -289,11 +290,11 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(norm)
-    skipped = tf.cast(~finite, tf.int32)
+    skipped = tf.cast(~finite, tf.int64)
     hopeless = skipped
     if optimizer.loss_scale:
         # A smaller factor may help.
-        hopeless *= tf.cast(optimizer.loss_scale.factor <= 1.0, tf.int32)
+        hopeless *= tf.cast(optimizer.loss_scale.factor <= 1.0, tf.int64)
         norm /= optimizer.loss_scale.factor
         gradients = [gradient / optimizer.loss_scale.factor for gradient in gradients]
         optimizer.loss_scale.update(finite)

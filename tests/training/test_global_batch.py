@@ -274,6 +274,19 @@ def test_counts_of_skipped_steps():
     np.testing.assert_allclose(variable.numpy(), [0.5])
 
 
+def test_no_variable_is_one_that_gpus_have_no_place_for():
+    # TensorFlow keeps int32 variables on the host, and XLA then refuses the step on a GPU.
+    pairs = keras.Sequential([keras.Input((2,)), Dropout(0.5), keras.layers.Dense(1)])
+    model = ExactModel(pairs.inputs, pairs.outputs)
+    model.compile(adamw(1e-3, ema=0.9), "mse", metrics=["mae"])
+    model.fit(X, Y, verbose=0)
+    scaled = exact_updates(keras.optimizers.SGD(), float16=True)
+    owners = [model.optimizer, scaled, scaled.loss_scale]
+    found = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
+    found += [v for one in owners for v in vars(one).values() if isinstance(v, keras.Variable)]
+    assert {v.dtype for v in found} == {"float32", "int64"}
+
+
 def test_sparse_gradients():
     table = keras.Variable(np.ones((3, 1), "float32"))
     optimizer = exact_updates(keras.optimizers.SGD(1.0, global_clipnorm=0.5))
