@@ -29,6 +29,7 @@ PEERS = {
     "kerashub": ("keras_hub",),
     "transformers": ("torch", "transformers"),
     "onnxruntime": ("onnx", "onnxruntime", "torch", "transformers"),
+    "openvino": ("onnx", "openvino", "torch", "transformers"),
 }
 _PRECISIONS = ("bfloat16", "float32")
 _BACKENDS = ("tensorflow", "jax")

@@ -19,7 +19,7 @@ def store_classifier(options, classes: list[str], directory: pathlib.Path) -> Te
         sequence_length=options.length,
     )
     model.save_to_preset(directory / "kerasbert")
-    if {"transformers", "onnxruntime"} & set(options.others):
+    if {"transformers", "onnxruntime", "openvino"} & set(options.others):
         model.save_to_preset(directory / "transformers", format="hf")
     if "kerashub" in options.others:
         model.save_to_preset(directory / "kerashub", format="kerashub")

@@ -78,7 +78,17 @@ def machine() -> dict:
     import importlib.metadata
     import os
 
-    packages = ("tensorflow", "jax", "keras", "keras-hub", "torch", "transformers", "onnxruntime")
+    packages = (
+        "tensorflow",
+        "jax",
+        "keras",
+        "keras-hub",
+        "torch",
+        "transformers",
+        "onnxruntime",
+        "openvino",
+        "tokenizers",
+    )
     found = {}
     for package in packages:
         try:

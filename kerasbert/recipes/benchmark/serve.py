@@ -50,7 +50,15 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
                 for precision in ("bfloat16", "float32")
             ]
         if "onnxruntime" in options.others:
-            sides.append(Side("onnxruntime", "float32", torch_sides.serve_onnx, arguments))
+            # Teams of their own: int8 gives other answers.
+            sides += [
+                Side(
+                    f"onnxruntime-{precision}", "", torch_sides.serve_onnx, (*arguments, precision)
+                )
+                for precision in ("float32", "int8")
+            ]
+        if "openvino" in options.others:
+            sides.append(Side("openvino", "", torch_sides.serve_openvino, arguments))
         mask = np.asarray(model.text_features(batch)["padding_mask"])
         works.append(
             Work(

@@ -28,7 +28,14 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
             title=f"tokenize {', '.join(options.input)} by {options.vocab}",
             sides=[
                 Side("kerasbert", "", kerasbert, arguments),
-                Side("tokenizers", "", tokenizers, arguments),
+                # With offsets, and without.
+                Side("tokenizers.encode_batch", "", tokenizers, (*arguments, "encode_batch")),
+                Side(
+                    "tokenizers.encode_batch_fast",
+                    "",
+                    tokenizers,
+                    (*arguments, "encode_batch_fast"),
+                ),
             ],
             compare=_difference,
             tokens=tokens,
@@ -93,18 +100,19 @@ def prepare(directory: str, vocab: str, lowercase: bool, paths: list[str]):
     return run, None
 
 
-def tokenizers(vocab: str, lowercase: bool, paths: list[str]):
+def tokenizers(vocab: str, lowercase: bool, paths: list[str], method: str):
     """Hugging Face's, in Rust, on all cores."""
     lines = _lines(paths)
-    tokenizer = _reference(vocab, lowercase)
+    encode = getattr(_reference(vocab, lowercase), method)
 
     def run():
-        return tokenizer.encode_batch(lines, add_special_tokens=False)
+        return encode(lines, add_special_tokens=False)
 
     return run, _digests(code.ids for code in run())
 
 
 def _reference(vocab: str, lowercase: bool):
-    from tokenizers import BertWordPieceTokenizer
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
 
-    return BertWordPieceTokenizer(vocab, lowercase=lowercase, strip_accents=lowercase)
+    tokenizer = BertWordPieceTokenizer(vocab, lowercase=lowercase, strip_accents=lowercase)
+    return Tokenizer.from_str(tokenizer.to_str())  # which alone has `encode_batch_fast`

@@ -119,24 +119,19 @@ def serve(directory: str, texts: list[str], length: int, precision: str):
     return run, torch.softmax(run().float(), -1).tolist()
 
 
-def serve_onnx(directory: str, texts: list[str], length: int):
-    """The same in ONNX Runtime."""
+def serve_onnx(directory: str, texts: list[str], length: int, precision: str):
+    """The same in ONNX Runtime; "int8": its dynamic quantization of the weights."""
     import onnxruntime
-    import torch
+    from onnxruntime import quantization
 
-    tokenizer, model = _classifier(directory, "cpu")
-    features = _features(tokenizer, texts, length)
-    # The exporter gives names away in the order of the model's arguments.
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    path = pathlib.Path(directory) / "model.onnx"
-    torch.onnx.export(
-        model.eval(),
-        tuple(features[name] for name in names),
-        str(path),
-        input_names=names,
-        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names},
-        dynamo=False,
-    )
+    tokenizer, path = _onnx(directory, texts, length)
+    if precision == "int8":
+        whole, path = path, path.with_name("model_int8.onnx")
+        prepared = path.with_name("prepared.onnx")
+        quantization.shape_inference.quant_pre_process(
+            str(whole), str(prepared), skip_symbolic_shape=True
+        )
+        quantization.quantize_dynamic(str(prepared), str(path), per_channel=True)
     known = onnxruntime.get_available_providers()
     providers = [f"{name}ExecutionProvider" for name in ("CUDA", "CPU")]
     session = onnxruntime.InferenceSession(
@@ -147,7 +142,50 @@ def serve_onnx(directory: str, texts: list[str], length: int):
         features = _features(tokenizer, texts, length)
         return session.run(None, {name: column.numpy() for name, column in features.items()})[0]
 
-    return run, torch.softmax(torch.from_numpy(run()), -1).tolist()
+    return run, _softmax(run())
+
+
+def serve_openvino(directory: str, texts: list[str], length: int):
+    """The same in OpenVINO, in the precision that it finds best for the processor."""
+    import openvino
+
+    tokenizer, path = _onnx(directory, texts, length)
+    hints = {"PERFORMANCE_HINT": "LATENCY"}
+    model = openvino.Core().compile_model(openvino.Core().read_model(path), "CPU", hints)
+
+    def run():
+        features = _features(tokenizer, texts, length)
+        return model({name: column.numpy() for name, column in features.items()})[0]
+
+    return run, _softmax(run())
+
+
+def _onnx(directory: str, texts: list[str], length: int):
+    """The tokenizer, and where the model is as ONNX, in a directory of this process alone."""
+    import tempfile
+
+    import torch
+
+    tokenizer, model = _classifier(directory, "cpu")
+    features = _features(tokenizer, texts, length)
+    # The exporter gives names away in the order of the model's arguments.
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    path = pathlib.Path(tempfile.mkdtemp(dir=directory)) / "model.onnx"
+    torch.onnx.export(
+        model.eval(),
+        tuple(features[name] for name in names),
+        str(path),
+        input_names=names,
+        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names},
+        dynamo=False,
+    )
+    return tokenizer, path
+
+
+def _softmax(logits) -> list:
+    import torch
+
+    return torch.softmax(torch.from_numpy(logits), -1).tolist()
 
 
 def _device() -> str:
