@@ -2,6 +2,10 @@
 
 A vocabulary is a UTF-8 text file with one piece a line; a piece's id is its line number, from 0.
 Pieces that continue a word start with `##`.
+
+Some published vocabularies have lines without a piece, or with one that another line has, too
+(ERNIE 3.0's). Of equal lines the last counts, as in BERT's own tokenizer; in the place of the
+others stands what no text has, so that every id stays what it is.
 """
 
 import collections
@@ -11,12 +15,21 @@ import itertools
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 
 from kerasbert.errors import InputError
 from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens
 
 _SPECIAL = dataclasses.astuple(BERT_TOKENS)
+#: A piece of the Chinese BERT, and what stands for a line without a piece. No text ever has it.
+LINE_SEPARATOR = "\u2028"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def no_piece(id: int) -> str:
+    """What stands for an id that no piece has; a text never has it, as it is no word."""
+    return f"[no piece {id}]"
 
 
 def load_vocabulary(
@@ -32,9 +45,8 @@ def load_vocabulary(
         The pieces in the order of their ids.
 
     Raises:
-        InputError: the file is missing, not UTF-8, starts with a byte order mark, has CRLF line
-            ends, empty lines or duplicates, or lacks one of the special tokens; the message names
-            the file and the line.
+        InputError: the file is missing, not UTF-8, or lacks one of the special tokens; the message
+            names the file and the line.
     """
     try:
         data = pathlib.Path(path).read_bytes()
@@ -47,20 +59,45 @@ def parse_vocabulary(
     data: bytes, source: str, special_tokens: SpecialTokens = BERT_TOKENS
 ) -> list[str]:
     """As `load_vocabulary`, of a file's content; `source` names it in messages."""
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise InputError(f"{source}: starts with a byte order mark; save it as UTF-8 without BOM")
-    if (at := data.find(b"\r\n")) >= 0:
-        line = data.count(b"\n", 0, at) + 1
-        raise InputError(f"{source}:{line}: has Windows line ends (CRLF); convert it to LF")
+    vocabulary = vocabulary_pieces(data, source)
+    check_vocabulary(vocabulary, source, special_tokens)
+    return vocabulary
+
+
+def vocabulary_pieces(data: bytes, source: str) -> list[str]:
+    """The pieces of a vocabulary file's content, all different, by their ids.
+
+    Warns of lines that don't count. A byte order mark, Windows line ends and empty lines at the end
+    are no part of it.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{source}:{line}: is not UTF-8") from None
     # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
-    vocabulary = text.removesuffix("\n").split("\n")
-    check_vocabulary(vocabulary, source, special_tokens)
-    return vocabulary
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    last = {piece: id for id, piece in enumerate(lines)}
+    kept = [piece if last[piece] == id else no_piece(id) for id, piece in enumerate(lines)]
+    if "" in last and len(lines) > 1:
+        blank = last[""]
+        kept[blank] = no_piece(blank) if LINE_SEPARATOR in last else LINE_SEPARATOR
+    changed = [id for id, piece in enumerate(lines) if kept[id] != piece]
+    if changed:
+        line = changed[0] + 1
+        why = f"line {line} is empty"
+        if lines[line - 1]:
+            why = f"line {line} has {lines[line - 1]!r}, as has line {last[lines[line - 1]] + 1}"
+        warnings.warn(
+            f"{source}: {len(changed)} lines don't count, the first because {why}; of equal lines "
+            "the last counts, and every id stays",
+            stacklevel=2,
+        )
+    return kept
 
 
 def check_vocabulary(

@@ -10,7 +10,17 @@ from kerasbert.text.vocabulary import check_vocabulary, save_vocabulary, vocabul
 GOOD = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n##s\n"
 
 
-@pytest.mark.parametrize("data", [GOOD, GOOD.removesuffix(b"\n")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD,
+        GOOD.removesuffix(b"\n"),
+        GOOD + b"\n\n",
+        GOOD.replace(b"the\n", b"the\r\n"),
+        GOOD.replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + GOOD,
+    ],
+)
 def test_load(tmp_path, data):
     path = tmp_path / "vocab.txt"
     path.write_bytes(data)
@@ -27,16 +37,29 @@ def test_strange_pieces_survive(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("data", "pieces", "message"),
+    [
+        (b"cat\nthe\n", {5: "[no piece 5]", 8: "the"}, "line 6 has 'the', as has line 9"),
+        (b"\ncat\n", {7: "\u2028"}, "line 8 is empty"),
+        (b"\n\ncat\n", {7: "[no piece 7]", 8: "\u2028"}, "2 lines don't count.* line 8 is empty"),
+        ("\n\u2028\n".encode(), {7: "[no piece 7]", 8: "\u2028"}, "line 8 is empty"),
+    ],
+)
+def test_lines_that_do_not_count(tmp_path, data, pieces, message):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(GOOD + data)
+    with pytest.warns(UserWarning, match=message):
+        found = load_vocabulary(path)
+    assert {id: found[id] for id in pieces} == pieces
+    save_vocabulary(found, path)
+    assert load_vocabulary(path) == found
+
+
+@pytest.mark.parametrize(
     ("data", "message"),
     [
-        (GOOD + b"cat\nthe\n", r":9: 'the' stands already in line 6"),
         (GOOD.replace(b"[MASK]\n", b""), r": lacks the special token \[MASK\]"),
         (GOOD.replace(b"[CLS]", b"[cls]"), r": lacks .* \[CLS\]; line 3 has it as '\[cls\]'"),
-        (GOOD.replace(b"the\n", b"the\r\n"), r":6: .*CRLF"),
-        (GOOD.replace(b"\n", b"\r\n"), r":1: .*CRLF"),
-        (b"\xef\xbb\xbf" + GOOD, r": starts with a byte order mark"),
-        (GOOD.replace(b"the\n", b"\nthe\n"), r":6: empty line"),
-        (GOOD + b"\n", r":8: empty line"),
         (GOOD + b"cat\ncaf\xe9\n", r":9: is not UTF-8"),
         (b"", r":1: empty line"),
     ],

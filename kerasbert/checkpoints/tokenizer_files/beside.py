@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 
 from kerasbert import files
@@ -14,6 +15,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     ROLES,
     SETTINGS,
     SPECIAL,
+    TRIMMED,
 )
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES
@@ -35,7 +37,6 @@ _CLASSES = {
 _ALWAYS = {
     "tokenize_chinese_chars": (True,),
     "do_basic_tokenize": (True,),
-    "never_split": (None, []),
     "truncation_side": ("right",),
 }
 
@@ -90,6 +91,11 @@ class Said:
             if not source.exists() or "tokenizer_class" not in files.read_json(source):
                 source = self.directory / CONFIG
             raise InputError(f"{source}: tokenizer_class={name!r} is none that kerasbert knows")
+        if self.settings.get("never_split"):
+            warnings.warn(
+                f"{source}: never_split is not followed, nor is it by fast tokenizers",
+                stacklevel=2,
+            )
         for key, values in _ALWAYS.items():
             if key in self.settings and self.settings[key] not in values:
                 raise unsupported(source, key, self.settings[key], values[0])
@@ -150,6 +156,8 @@ class Said:
     def check_same_pieces(self, vocabulary: Sequence[str]) -> None:
         """Refuses two vocabularies in one directory."""
         for piece, id in self.fast.ids().items() if self.fast else ():
+            if piece == TRIMMED and id == len(vocabulary):
+                continue  # an empty line at the end of a vocabulary
             if id >= len(vocabulary) or vocabulary[id] != piece:
                 found = repr(vocabulary[id]) if id < len(vocabulary) else "nothing"
                 raise InputError(

@@ -9,6 +9,7 @@ from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
 from kerasbert.errors import InputError
 from kerasbert.text.normalization import MAX_WORD_CHARACTERS
+from kerasbert.text.vocabulary import no_piece
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,12 @@ class Fast:
         """The pieces of the model, with their ids."""
         if self.kind == "Unigram":
             return {piece: id for id, (piece, _) in enumerate(self.model["vocab"])}
-        return {piece or TRIMMED: id for piece, id in self.model["vocab"].items()}
+        ids = {piece or TRIMMED: id for piece, id in self.model["vocab"].items()}
+        if self.kind == "WordPiece" and max(ids.values()) < 2 * len(ids):
+            # Of a piece that stood there twice, only the last id is left.
+            holes = {*range(max(ids.values()))} - {*ids.values()}
+            ids |= {no_piece(id): id for id in sorted(holes)}
+        return ids
 
     def step(self, type: str) -> Mapping | None:
         """The first step of the normalizer with this type."""

@@ -1,5 +1,7 @@
 """What Hugging Face calls files, special tokens and classes of tokenizers."""
 
+from kerasbert.text.vocabulary import LINE_SEPARATOR
+
 VOCABULARY, PIECES, MERGES = "vocab.txt", "vocab.json", "merges.txt"
 FAST, SETTINGS, SPECIAL, ADDED = (
     "tokenizer.json",
@@ -19,8 +21,8 @@ ROLES = {
     "sep": "sep_token",
     "mask": "mask_token",
 }
-# A piece of the Chinese BERT. Hugging Face reads it as "" and writes it so; no text ever has it.
-TRIMMED = "\u2028"
+# Hugging Face reads it as "" and writes it so.
+TRIMMED = LINE_SEPARATOR
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # What ALBERT's tokenizer makes a quotation mark.
 QUOTE_PATTERNS = tuple({"String": quotes} for quotes in ("``", "''"))

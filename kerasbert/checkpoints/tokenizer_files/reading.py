@@ -14,7 +14,6 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     MODELS,
     PIECES,
     QUOTE_PATTERNS,
-    ROLES,
     SETTINGS,
     VOCABULARY,
 )
@@ -22,7 +21,6 @@ from kerasbert.errors import InputError
 from kerasbert.text import (
     BytePairTokenizer,
     SentencePieceTokenizer,
-    SpecialTokens,
     Tokenizer,
     WordPieceTokenizer,
 )
@@ -36,7 +34,7 @@ from kerasbert.text.sentencepiece import (
     sentencepiece_model,
 )
 from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
-from kerasbert.text.vocabulary import parse_vocabulary
+from kerasbert.text.vocabulary import vocabulary_pieces
 
 
 def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
@@ -90,10 +88,8 @@ def _model_path(directory: pathlib.Path) -> pathlib.Path | None:
 
 def _wordpiece(directory: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
     path = directory / VOCABULARY
-    data = path.read_bytes()
     # Which tokens are special, and may be among the added ones, is checked when all are known.
-    first = data.partition(b"\n")[0].decode("utf-8", "replace")
-    pieces = parse_vocabulary(data, str(path), SpecialTokens(**dict.fromkeys(ROLES, first)))
+    pieces = vocabulary_pieces(path.read_bytes(), str(path))
     return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, said)
 
 
