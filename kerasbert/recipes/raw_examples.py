@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Iterator
 
 from kerasbert import features as keys
+from kerasbert import files
 from kerasbert.data import glue
 from kerasbert.data.columns import read_columns
 from kerasbert.data.examples import find_column, iterate_table
@@ -40,11 +41,11 @@ def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -
         InputError: a file that can't be read, or has not what the model wants.
     """
     path = pathlib.Path(path)
-    if path.suffix == ".json":
+    if files.ending(path) == ".json":
         _check_model(path, model, QuestionAnswerer)
         questions = read_squad(path, with_answers=False)
         examples = _examples({ID: questions.ids, **questions.texts})
-    elif path.suffix == CONLL:
+    elif files.ending(path) == CONLL:
         _check_model(path, model, TokenClassifier)
         examples = _examples(read_columns(path, label_column=None, strict=True).texts)
     else:
@@ -55,7 +56,7 @@ def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -
 def _check_model(path: pathlib.Path, model: Task, wanted: type[Task]) -> None:
     if not isinstance(model, wanted):
         raise InputError(
-            f"{path}: {path.suffix} files are for a {wanted.__name__}, not for a "
+            f"{path}: {files.ending(path)} files are for a {wanted.__name__}, not for a "
             f"{type(model).__name__}, which reads .txt, .tsv, .csv and .jsonl"
         )
 
@@ -102,11 +103,8 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, li
 
 def _names_column(path: pathlib.Path, column: str) -> bool:
     """Whether the first line of a TSV file names a column."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return column in file.readline().rstrip("\r\n").split("\t")
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    with files.open_text(path) as file:
+        return column in file.readline().rstrip("\r\n").split("\t")
 
 
 def _columns(path: pathlib.Path, there: list[str], model: Task, named: dict) -> dict[str, str]:

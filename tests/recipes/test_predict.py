@@ -1,6 +1,7 @@
 """predict.py: an answer for every row, from the run that it says, or a line that says why not."""
 
 import csv
+import gzip
 import itertools
 import json
 import types
@@ -54,7 +55,8 @@ def answers(models, tmp_path):
 
     def answers(model, name, content, *, output="out.jsonl", **flags):
         path, output = tmp_path / name, tmp_path / output
-        path.write_text(content, encoding="utf-8")
+        content = content.encode("utf-8")
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
         options = {"model": models(model), "input": str(path), "output": str(output), **flags}
         said = predict(PredictOptions(**options))
         text = output.read_text(encoding="utf-8")
@@ -84,6 +86,7 @@ def objects(*values):
     ("name", "content"),
     [
         ("in.tsv", "text\na cat\n\nthe dog\n\n"),
+        ("in.tsv.gz", "text\na cat\n\nthe dog\n\n"),
         ("in.csv", 'text\na cat\n""\nthe dog\n\n'),
         ("in.txt", "a cat\n\nthe dog\n\n"),
         ("in.jsonl", objects(*({"text": text} for text in ("a cat", "", "the dog", "")))),
@@ -203,7 +206,7 @@ def test_what_has_no_answer_is_refused_before_work(
         ("classifier", "in.txt", "a\n", "out.conll", r"\.conll is for a TokenClassifier"),
         (
             "classifier",
-            "in.json",
+            "in.json.gz",
             "{}",
             "out.jsonl",
             r"\.json files are for a QuestionAnswerer, not",
