@@ -74,7 +74,7 @@ def _tensor(name: str, column: Sequence):
 def ask_fresh_process(
     directory: str | os.PathLike, columns: dict[str, Sequence[str]]
 ) -> list[dict]:
-    """Asks an export in a process that has never seen the model.
+    """Asks an export in a process that has never seen the model; GPUs don't round there (TF32).
 
     Args:
         directory: as in `SavedModelClient`.
@@ -83,7 +83,7 @@ def ask_fresh_process(
     Raises:
         RuntimeError: the process failed; the message ends with what it wrote.
     """
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "NVIDIA_TF32_OVERRIDE": "0"}
     # The child must find the same kerasbert, wherever this process found it.
     root = str(pathlib.Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

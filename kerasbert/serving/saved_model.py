@@ -1,5 +1,6 @@
 """A function from strings to named outputs -> a SavedModel directory, checked before it appears."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -71,13 +72,29 @@ def write(
 def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:
     lists = [[sample, SAMPLES[0]] for sample in SAMPLES]
     columns = {name: lists if name in keys.LISTS else list(SAMPLES) for name in inputs}
-    live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
+    with _float32_products():
+        live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
     fresh = ask_fresh_process(directory, columns)
     for sample, ours, theirs in zip(SAMPLES, live, fresh, strict=True):
         if not _same(ours, theirs):
             raise RuntimeError(
                 f"the export answers {theirs} in a fresh process, the model {ours} to {sample!r}"
             )
+
+
+@contextlib.contextmanager
+def _float32_products():
+    """While this lasts, GPUs multiply float32 as such, as in the fresh process.
+
+    Usually they round factors to 10 bits (TF32), and by how much results differ then depends on the
+    batch.
+    """
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _same(ours: dict, theirs: dict) -> bool:
