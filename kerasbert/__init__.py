@@ -1,6 +1,6 @@
 """BERT in Keras 3 on TensorFlow, from raw text to a served answer."""
 
-from kerasbert import lazy
+from kerasbert import lazy, registration
 
 __version__ = "0.1.0"
 
@@ -35,3 +35,5 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "zoo",
     ),
 )
+
+registration.register()

@@ -13,11 +13,12 @@ from kerasbert import features as keys
 from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
 from kerasbert.layers.inference import is_only_inference
+from kerasbert.layers.state import WithState, plain_weights, restore_state, state_of
 from kerasbert.layers.tokens import RealTokens, tokens_at
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class Backbone(keras.Model):
+class Backbone(WithState):
     """An encoder of BERT's family as a functional Keras model.
 
     Call: a dict of `token_ids`, `padding_mask`, `segment_ids`, int32 (batch, sequence) ->
@@ -123,21 +124,24 @@ class Backbone(keras.Model):
             block.gradient_checkpointing = on
 
     def get_config(self) -> dict:
-        """The facts and the dtype policy, in JSON types."""
+        """The facts, the dtype policy and what is frozen or quantized, in JSON types."""
         return {
             "config": dataclasses.asdict(self.config),
             "dtype": keras.saving.serialize_keras_object(self.embeddings.dtype_policy),
             "name": self.name,
+            "state": state_of(self),
         }
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> Self:
         """The inverse of `get_config`."""
-        return cls(
+        backbone = cls(
             BackboneConfig(**config["config"]),
             dtype=keras.saving.deserialize_keras_object(config["dtype"]),
             name=config["name"],
         )
+        restore_state(backbone, config["state"])
+        return backbone
 
     @classmethod
     def from_preset(cls, directory: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
@@ -146,7 +150,8 @@ class Backbone(keras.Model):
         Args:
             directory: a directory in any format that `kerasbert.checkpoints` reads, of an encoder
                 or of a whole task; or "hf://organization/name"; or the name of a KerasHub preset.
-            dtype: a Keras dtype policy for computing; the weights stay float32.
+            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
+                weights, "bfloat16" makes the weights bfloat16, too.
             **overrides: facts of `BackboneConfig` to change, such as `dropout=0.0`. Another
                 `vocabulary_size` or `max_sequence_length` resizes the tables: old rows stay, new
                 tokens start at random, new positions as copies of the old ones from the first on.
@@ -187,7 +192,7 @@ class Backbone(keras.Model):
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
-        return checkpoints.save(directory, config, self.weights, tokenizer, format=format)
+        return checkpoints.save(directory, config, plain_weights(self), tokenizer, format=format)
 
 
 def _encode(

@@ -7,8 +7,10 @@ listed here and nowhere else.
 import importlib
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from types import ModuleType
+
+import numpy as np
 
 from kerasbert import files
 from kerasbert.checkpoints import hub
@@ -75,7 +77,7 @@ def has_tokenizer(directory: pathlib.Path) -> bool:
 def save(
     directory: str | os.PathLike,
     config: dict,
-    variables: Iterable,
+    weights: Mapping[str, np.ndarray],
     tokenizer=None,
     *,
     format: str = "kerasbert",
@@ -85,12 +87,12 @@ def save(
     Args:
         directory: must not exist yet.
         config: as in `Preset`.
-        variables: Keras variables with distinct paths.
+        weights: arrays by the paths of Keras variables.
         tokenizer: its files are written too.
         format: a name in `FORMATS`.
 
     Returns:
-        What the file calls each variable, by path.
+        What the file calls each weight, by path.
 
     Raises:
         InputError: the directory exists already or can't be written, or the format has no place for
@@ -101,7 +103,6 @@ def save(
     from kerasbert.checkpoints import equivalents, layouts
 
     module = _module(format)
-    weights = {variable.path: variable.numpy() for variable in variables}
     if format != "kerasbert":
         layout = layouts.layout_of(config["backbone"]["family"], format)
         config, weights = equivalents.adapt(config, weights, layout)

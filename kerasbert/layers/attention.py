@@ -11,6 +11,7 @@ from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.layers.islands import Island
+from kerasbert.layers.state import is_quantized
 
 # Added to the scores of padding: far below any score, and finite in every float type.
 _MASKED_SCORE = -1e4
@@ -123,7 +124,7 @@ class SelfAttention(keras.layers.Layer):
         # One product for all layers pays where it is differentiated, or where kernels are put side
         # by side once; elsewhere that would be done at every call.
         frozen = None if training else frozen_weights()
-        if training or frozen:
+        if (training or frozen) and not is_quantized(*layers):
             return self._project_at_once(x, real, frozen, *layers)
         size = x.shape[-1] // self.num_heads
         projected = []

@@ -6,6 +6,7 @@ from keras import ops
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.layers.normalization import LayerNorm
+from kerasbert.layers.state import table_of
 
 POSITIONS = ("learned", "learned_offset", "sinusoidal")
 
@@ -132,7 +133,7 @@ class Embeddings(keras.layers.Layer):
         # A slice that is longer than the table is an error on every device; a GPU's gather would
         # give zeros.
         rows = length + self._first_position
-        table = ops.convert_to_tensor(self.position_embedding.embeddings, self.compute_dtype)
+        table = table_of(self.position_embedding, self.compute_dtype)
         table = ops.slice(table, (0, 0), (rows, self.width))
         if self.positions == "learned" or padding_mask is None:
             return table[self._first_position :]
@@ -140,7 +141,7 @@ class Embeddings(keras.layers.Layer):
         return ops.take(table, ops.cumsum(real, axis=1) * real + self.padding_id, axis=0)
 
     def _segments(self, segment_ids):
-        table = ops.cast(self.segment_embedding.embeddings, self.compute_dtype)
+        table = table_of(self.segment_embedding, self.compute_dtype)
         if segment_ids is None or self.num_segments == 1:
             return table[:1]  # both texts of a pair are in the only segment there is
         # A product with a one-hot matrix, since the gradient of a gather from two rows by

@@ -5,6 +5,7 @@ from keras import ops
 
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.normalization import LayerNorm
+from kerasbert.layers.state import table_of
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -107,8 +108,11 @@ class MLMHead(keras.layers.Layer):
     def call(self, x):
         batch, masked, hidden = ops.shape(x)
         tokens = self.layer_norm(self.dense(ops.reshape(x, (-1, hidden))))
-        table = self.token_embedding.embeddings if self.tied else self.table
-        logits = _times_transposed(tokens, ops.cast(table, self.compute_dtype))
+        if self.tied:
+            table = table_of(self.token_embedding, self.compute_dtype)
+        else:
+            table = ops.cast(self.table, self.compute_dtype)
+        logits = _times_transposed(tokens, table)
         logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (batch, masked, self.token_embedding.input_dim))
 

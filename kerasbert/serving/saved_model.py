@@ -26,6 +26,7 @@ def write(
     *,
     resources: Sequence = (),
     signatures: Mapping[str, tuple[dict, Callable[..., dict]]],
+    examples: Mapping[str, tuple[dict, dict, float]] = {},
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -40,12 +41,15 @@ def write(
         signatures: further ones by name: the specs of their tensors by name, and the function of
             them.
         metadata: stored as `assets.extra/kerasbert.json`; JSON types.
+        examples: for some of `signatures` inputs and right outputs, tensors by name, and how far
+            outputs may be off, as a share of the largest.
         check: load it in a fresh process and compare its answers with `function`'s.
         overwrite: replace what is at `path`.
 
     Raises:
         InputError: `path` exists and `overwrite` is off, or it can't be written.
-        RuntimeError: the fresh process failed or answered differently; nothing is left.
+        RuntimeError: a graph gives other outputs than the right ones, or the fresh process failed
+            or answered differently; nothing is left.
     """
     shapes = {name: [None, None] if name in keys.LISTS else [None] for name in inputs}
     specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
@@ -56,6 +60,8 @@ def write(
         name: tf.function(one, autograph=False).get_concrete_function(**tensors)
         for name, (tensors, one) in signatures.items()
     }
+    for name, (example, right, share) in examples.items():
+        _check_outputs(name, concrete[name](**example), right, share)
     concrete["serving_default"] = module.serve.get_concrete_function()
     # What no graph reads is not stored.
     module.weights = [variable for one in concrete.values() for variable in one.variables]
@@ -67,6 +73,19 @@ def write(
         files.write_json(extra, {"format": "kerasbert-export", **metadata, "versions": versions})
         if check:
             _check(directory, module.serve, inputs)
+
+
+def _check_outputs(signature: str, found: Mapping, right: Mapping, share: float) -> None:
+    """Compares numbers with what they are in another way of computing."""
+    for name, expected in right.items():
+        expected = expected.numpy()
+        limit = share * max(1e-6, np.abs(expected).max(initial=0.0))
+        difference = np.abs(found[name].numpy() - expected).max(initial=0.0)
+        if not difference <= limit:  # NaN is none
+            raise RuntimeError(
+                f"the export's {signature} gives {name} that differ by up to {difference:.2g} from "
+                f"the model's, which reach {np.abs(expected).max():.2g}"
+            )
 
 
 def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:

@@ -134,6 +134,10 @@ class QuestionAnswerer(Task):
             "no_answer_threshold": self.no_answer_threshold,
         }
 
+    def _forget_graphs(self) -> None:
+        super()._forget_graphs()
+        self._search = None
+
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given."""
         outputs = (keys.START_LOGITS, keys.END_LOGITS)

@@ -4,10 +4,10 @@ TensorFlow is imported where text comes in and nowhere else, so that a task on r
 runs on other Keras backends.
 """
 
-import base64
 import dataclasses
 import inspect
 import os
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
@@ -19,12 +19,20 @@ from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.inference import FrozenWeights, only_inference
+from kerasbert.layers.state import (
+    WithState,
+    freeze,
+    is_quantized,
+    plain_weights,
+    restore_state,
+    state_of,
+)
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.on_logits import loss_of, metric_of
 from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
 
 
-class Task(ExactModel):
+class Task(WithState, ExactModel):
     """A functional Keras model on a backbone that also takes raw strings.
 
     `fit`, `evaluate` and `predict` are Keras's own. Beside ready features (see
@@ -54,6 +62,8 @@ class Task(ExactModel):
         #: Paths of the weights that `from_preset` did not find, so that they are new.
         self.new_weights: list[str] = []
         self.sequence_length = sequence_length or limit
+        # Of a task that was made of its config: what its tokenizer was, until its files are there.
+        self._tokenizer_config = None
         self._forward = None
 
     def __call__(self, inputs, *args, **kwargs):
@@ -120,6 +130,8 @@ class Task(ExactModel):
     def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
         """Keeps weights as they are in training; to be called before `compile`.
 
+        `trainable = True`, of the task or of a layer, makes them train again.
+
         Args:
             layers: the embeddings and so many layers from the bottom.
             names: beginnings of the paths of weights, such as "layer_0" or "layer_0/attention".
@@ -141,8 +153,7 @@ class Task(ExactModel):
             if not variables:
                 tops = dict.fromkeys(v.path.split("/")[0] for v in self.weights)
                 raise InputError(f"no weight is called {name!r}; there are {', '.join(tops)}")
-            for variable in variables:
-                variable.trainable = False
+        freeze(self, [variable for variables in found.values() for variable in variables])
         return [v.path for v in self.weights if not v.trainable]
 
     def compile(
@@ -198,6 +209,16 @@ class Task(ExactModel):
                 v.path: layer_decay ** (top - _depth(v.path, top)) for v in self.weights
             }
         self.layer_decay = layer_decay
+        self._forget_graphs()
+
+    def quantize(self, mode=None, config=None, **kwargs):
+        """As in `WithState`."""
+        super().quantize(mode, config, **kwargs)
+        self._forget_graphs()
+
+    def _forget_graphs(self) -> None:
+        """Forgets functions that were made of the layers as they were."""
+        self._forward = None
 
     def _losses_on_logits(self, loss):
         # A loss that only some places count for is the mean over those.
@@ -222,7 +243,9 @@ class Task(ExactModel):
     def get_compile_config(self) -> dict:
         """As in `ExactModel`, and `layer_decay`."""
         config = super().get_compile_config()
-        return config and {**config, "layer_decay": self.layer_decay}
+        if config and self.layer_decay is not None:
+            config = {**config, "layer_decay": self.layer_decay}
+        return config
 
     # === Examples ===
 
@@ -275,6 +298,11 @@ class Task(ExactModel):
         """Strings to features with this task's tokenizer and length."""
         from kerasbert.text import TextPacker
 
+        if self._tokenizer_config:
+            raise InputError(
+                f"{self.name} was made of a config alone, which has no vocabulary: load the .keras "
+                "file or a preset, or set tokenizer"
+            )
         if self.tokenizer is None:
             raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
         return TextPacker(self.tokenizer, self.sequence_length)
@@ -482,7 +510,9 @@ class Task(ExactModel):
             "sequence_length": self.sequence_length,
             "head": self.head_config(),
         }
-        return checkpoints.save(directory, config, self.weights, self.tokenizer, format=format)
+        return checkpoints.save(
+            directory, config, plain_weights(self), self.tokenizer, format=format
+        )
 
     @classmethod
     def from_preset(
@@ -503,7 +533,8 @@ class Task(ExactModel):
         Args:
             directory: as in `Backbone.from_preset`.
             sequence_length: as in the constructor; None: as stored.
-            dtype: a Keras dtype policy for computing; the weights stay float32.
+            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
+                weights, "bfloat16" makes the weights bfloat16, too.
             backbone: facts of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
                 `Backbone.from_preset` for those that resize tables.
             **head: the constructor's other arguments, such as `classes`; those left out are as
@@ -523,7 +554,7 @@ class Task(ExactModel):
         task = cls(
             encoder,
             tokenizer=checkpoints.load_tokenizer(preset.directory) if has_tokenizer else None,
-            sequence_length=sequence_length or preset.config.get("sequence_length"),
+            sequence_length=sequence_length or _length(preset, config),
             **{**stored, **head},
         )
         task._load_weights(preset, stored, resize)
@@ -575,19 +606,17 @@ class Task(ExactModel):
         self.new_weights = new if same_head else [*new, *(v.path for v in head)]
 
     def get_config(self) -> dict:
-        """Everything that `from_config` needs, the vocabulary included."""
-        tokenizer = self.tokenizer and {
-            "config": self.tokenizer.get_config(),
-            "assets": {
-                name: base64.b64encode(data).decode()
-                for name, data in self.tokenizer.assets().items()
-            },
-        }
+        """Everything that `from_config` needs.
+
+        In a `.keras` file the tokenizer's own files lie beside the config, which would otherwise
+        stand in messages with all of the vocabulary.
+        """
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "tokenizer": tokenizer,
+            "tokenizer": self.tokenizer,  # Keras stores its config
             "sequence_length": self.sequence_length,
             "name": self.name,
+            "state": state_of(self),
             **self.head_config(),
         }
 
@@ -596,13 +625,27 @@ class Task(ExactModel):
         """The inverse of `get_config`."""
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
-        if config["tokenizer"]:
-            from kerasbert.text import tokenizer_from_config
+        state, tokenizer = config.pop("state"), config.pop("tokenizer")
+        stored = tokenizer["config"] if isinstance(tokenizer, dict) else None
+        task = cls(backbone, tokenizer=None if stored else tokenizer, **config)
+        task._tokenizer_config = stored
+        restore_state(task, state)
+        return task
 
-            stored = config["tokenizer"]
-            assets = {name: base64.b64decode(data) for name, data in stored["assets"].items()}
-            config["tokenizer"] = tokenizer_from_config(stored["config"], assets)
-        return cls(backbone, **config)
+    def save_assets(self, dir_path: str) -> None:
+        """Writes the tokenizer's files where Keras keeps what is no weight."""
+        if self.tokenizer is not None:
+            from kerasbert import text
+
+            text.save_assets(self.tokenizer, pathlib.Path(dir_path))
+
+    def load_assets(self, dir_path: str) -> None:
+        """Reads what `save_assets` wrote."""
+        if self._tokenizer_config:
+            from kerasbert import text
+
+            self.tokenizer = text.load_tokenizer(pathlib.Path(dir_path), self._tokenizer_config)
+            self._tokenizer_config = None
 
     # === Export ===
 
@@ -612,12 +655,13 @@ class Task(ExactModel):
         Its second signature, `tokens`, takes ready features with `lengths`, int32 (batch,), the
         real tokens of each row, in place of the mask, and gives the model's outputs.
 
-        It appears under `path` when it is complete and, unless `check` is off, has given the same
-        answers as this model in a fresh process.
+        It appears under `path` when it is complete and, unless `check` is off, when its graph, in
+        which weights are put together and padding is left out, gives what the model gives layer by
+        layer, and a fresh process gives the same answers as this one.
 
         Args:
             path: the version directory, such as `saved_models/NAME/1`.
-            check: compare with the live model in a fresh process (takes some seconds).
+            check: compare with the model and in a fresh process (takes some seconds).
             overwrite: replace what is at `path`.
 
         Raises:
@@ -650,6 +694,7 @@ class Task(ExactModel):
             metadata,
             resources=self.tokenizer.resources,
             signatures={"tokens": (tokens, answering(self._of_tokens))},
+            examples={"tokens": self._example()} if check else {},
             check=check,
             overwrite=overwrite,
         )
@@ -663,6 +708,31 @@ class Task(ExactModel):
         shapes = {feature.name: tuple(feature.shape) for feature in self.inputs}
         rows = shapes.pop(keys.PADDING_MASK)[:-1]
         return {**shapes, keys.LENGTHS: rows}
+
+    def _example(self) -> tuple[dict, dict, float]:
+        """Random features for the signature `tokens`, and what the layers make of them, plainly.
+
+        No token of them is padding, of which outputs are not defined. Also the share by which
+        outputs of another order of computing may differ.
+        """
+        import tensorflow as tf
+
+        numbers = np.random.default_rng(0)
+        facts, length = self.backbone.config, min(16, self.sequence_length)
+        highest = {
+            keys.TOKEN_IDS: facts.vocabulary_size,
+            keys.SEGMENT_IDS: max(1, facts.num_segments),
+            keys.MASK_POSITIONS: length,
+        }
+        shapes = self._token_inputs()
+        rows = [3, *([2] * (len(shapes[keys.LENGTHS]) - 1))]
+        features = {keys.LENGTHS: np.full(rows, length)}
+        for name in shapes.keys() - features.keys():
+            features[name] = numbers.integers(0, highest[name], (*rows, length))
+        features = {name: tf.constant(value, tf.int32) for name, value in features.items()}
+        layers = self._flatten_layers()
+        rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
+        return features, self._of_tokens(**features), 0.03 if rough else 1e-3
 
     def _of_tokens(self, lengths, **features) -> dict:
         """The model's outputs by name, float32."""
@@ -690,6 +760,14 @@ def _depth(path: str, top: int) -> int:
     if part == "embeddings":
         return 0
     return int(part.removeprefix("layer_")) + 1 if part.startswith("layer_") else top
+
+
+def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
+    """The stored sequence length, as far as a backbone that may be another one goes."""
+    length, limit = preset.config.get("sequence_length"), config.max_sequence_length
+    if limit == preset.facts.get("max_sequence_length"):
+        return length
+    return None if length in (None, preset.facts["max_sequence_length"]) else min(length, limit)
 
 
 def _map_nested(function: Callable, structure):

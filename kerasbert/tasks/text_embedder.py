@@ -200,6 +200,10 @@ class TextEmbedder(Task):
 
     # === Training ===
 
+    def _forget_graphs(self) -> None:
+        super()._forget_graphs()
+        self.__dict__.pop("_vectors_of", None)
+
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Keras's `compile`; AdamW and the objective's loss unless given.
 

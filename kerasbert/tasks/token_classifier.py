@@ -101,6 +101,10 @@ class TokenClassifier(Task):
             "dropout": self.dropout_rate,
         }
 
+    def _forget_graphs(self) -> None:
+        super()._forget_graphs()
+        self._logits_of_words = None
+
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
 

@@ -288,7 +288,8 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     if strategy.num_replicas_in_sync > 1:
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
-    norm = tf.linalg.global_norm(gradients)
+    # Weights may be of different dtypes, and half precision has no room for squares.
+    norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
     finite = tf.math.is_finite(norm)
     skipped = tf.cast(~finite, tf.int64)
     hopeless = skipped
@@ -539,7 +540,9 @@ class ExactModel(_ExactSteps if ON_TENSORFLOW else keras.Model):
     def get_compile_config(self) -> dict:
         """Keras's, and `accumulation_steps`."""
         config = super().get_compile_config()  # None if it was not compiled
-        return config and {**config, "accumulation_steps": self.accumulation_steps}
+        if config and self.accumulation_steps > 1:  # Keras compiles clones, which know it not
+            config = {**config, "accumulation_steps": self.accumulation_steps}
+        return config
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as before `save`, when Keras loads a whole model."""
