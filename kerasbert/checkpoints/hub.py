@@ -39,7 +39,7 @@ _WELL_KNOWN = {
 }
 # All that kerasbert reads but the pickles, which are fetched only where there is nothing else.
 _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
-_PICKLES = ["pytorch_model.bin"]
+_PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
 
 
 def fetch(name: str | os.PathLike) -> pathlib.Path:
@@ -133,9 +133,10 @@ def _from_hugging_face(name: str) -> pathlib.Path:
         )
 
     try:
-        directory = download(_PATTERNS)
-        if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.h5")):
-            directory = download([*_PATTERNS, *_PICKLES])
+        for more in ([], _PICKLES, _HDF5):
+            directory = download([*_PATTERNS, *more])
+            if any(any(directory.rglob(f"*.{end}")) for end in ("safetensors", "bin", "h5")):
+                break
     except Exception as error:  # the client raises whatever its transport does
         raise _no_download(name, error) from error
     return directory

@@ -1,9 +1,15 @@
-"""Hugging Face transformers: config.json, model.safetensors (whole or in shards), its tokenizer."""
+"""Hugging Face transformers: config.json, the weights in any of its formats, its tokenizer.
+
+config.json   settings; bert_config.json in what pytorch-pretrained-bert read until 2019
+model.safetensors, pytorch_model.bin   the weights, whole, or in shards that a *.index.json lists
+tf_model.h5   those of a TensorFlow model
+"""
 
 import dataclasses
 import pathlib
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import ml_dtypes  # noqa: F401 - without it NumPy, and so safetensors, knows no bfloat16
@@ -14,6 +20,7 @@ import safetensors.numpy
 from kerasbert import files
 from kerasbert.checkpoints import layouts, sentence_transformers
 from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.tf_file import read_tf_file
 from kerasbert.checkpoints.torch_file import read_torch_file
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -21,7 +28,9 @@ from kerasbert.families import FAMILIES, Layout
 
 FORMAT = "hf"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-TORCH_WEIGHTS = "pytorch_model.bin"
+TORCH_WEIGHTS, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+TF_WEIGHTS = "tf_model.h5"
+OLD_CONFIG = "bert_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _NAMING = layouts.Naming(layouts.parts(".", "weight", "weight", "bias", "weight"), transposed=True)
 # Buffers that older versions stored; they hold nothing that was learned.
@@ -30,8 +39,29 @@ _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
 
 def detect(directory: pathlib.Path) -> bool:
     """Whether the directory has this format."""
-    path = sentence_transformers.transformer(directory) / CONFIG
-    return path.exists() and "model_type" in files.read_json(path)
+    where = sentence_transformers.transformer(directory)
+    path = _config_path(where)
+    if path is None:
+        return False
+    theirs = files.read_json(path)
+    old = not _WIDTHS.isdisjoint(theirs) and _has_weights(where)
+    return "model_type" in theirs or old
+
+
+def _config_path(directory: pathlib.Path) -> pathlib.Path | None:
+    if (directory / CONFIG).exists():
+        return directory / CONFIG
+    # Google's config has the same name, and means another GELU.
+    google = any(directory.glob("*.index")) or not _has_weights(directory)
+    return None if google or not (directory / OLD_CONFIG).exists() else directory / OLD_CONFIG
+
+
+def _has_weights(directory: pathlib.Path) -> bool:
+    return any((directory / name).exists() for name in _READERS)
+
+
+# What a config without a model_type says if it is one of transformers'.
+_WIDTHS = {"hidden_size", "dim"}
 
 
 def load_config(directory: pathlib.Path) -> dict:
@@ -50,9 +80,9 @@ class _Read(NamedTuple):
 
 def _read_config(directory: pathlib.Path) -> _Read:
     where = sentence_transformers.transformer(directory)
-    source = str(where / CONFIG)
-    theirs = files.read_json(where / CONFIG)
-    family, layout = _family(theirs, source)
+    path = _config_path(where)
+    source, theirs = str(path), files.read_json(path)
+    family, layout = _family(theirs, source, where)
     layouts.check_only(layout, theirs, source)
     facts = layouts.read_settings(layout.settings, theirs, layout.defaults, source)
     backbone = {"family": family, **facts, **layout.constants}
@@ -79,11 +109,13 @@ def _length(directory: pathlib.Path, most: int) -> int | None:
     return length if type(length) is int and length < most else None
 
 
-def _family(theirs: Mapping, source: str) -> tuple[str, Layout]:
+def _family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
     known = {
         family.layouts[FORMAT].model_type: (name, family.layouts[FORMAT])
         for name, family in FAMILIES.items()
     }
+    if "model_type" not in theirs:
+        return _guessed_family(theirs, source, directory)
     if theirs["model_type"] not in list(known):
         raise InputError(
             f"{source}: model_type {theirs['model_type']!r} is none of {', '.join(known)}"
@@ -91,11 +123,31 @@ def _family(theirs: Mapping, source: str) -> tuple[str, Layout]:
     return known[theirs["model_type"]]
 
 
-def _task(theirs: Mapping, layout: Layout) -> str | None:
-    tasks = {name: task for task, name in layout.models.items()}
+def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
+    """The family of a config of before 2020, or one written by hand."""
+    layouts_of = {name: family.layouts[FORMAT] for name, family in FAMILIES.items()}
+    for name, layout in layouts_of.items():
+        if _architecture(theirs) in layout.models.values():
+            return name, layout
+    # Settings alone tell BERT from all but those whose vocabulary is in other files.
+    others = {"embedding_size", "num_hidden_groups", "dim", "use_task_id"}
+    if (directory / "vocab.txt").exists() and not others & theirs.keys():
+        warnings.warn(f"{source}: lacks 'model_type'; it is read as BERT's", stacklevel=2)
+        return "bert", layouts_of["bert"]
+    kinds = ", ".join(layout.model_type for layout in layouts_of.values())
+    raise InputError(f"{source}: lacks 'model_type'; write there which it is of {kinds}")
+
+
+def _architecture(theirs: Mapping) -> str | None:
+    """The class of transformers that wrote the model; in TensorFlow it is called the same."""
     architectures = theirs.get("architectures")
     known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
-    return tasks.get(architectures[0]) if known else None
+    return architectures[0].removeprefix("TF") if known else None
+
+
+def _task(theirs: Mapping, layout: Layout) -> str | None:
+    tasks = {name: task for task, name in layout.models.items()}
+    return tasks.get(_architecture(theirs))
 
 
 def load(directory: pathlib.Path) -> Preset:
@@ -107,7 +159,9 @@ def load(directory: pathlib.Path) -> Preset:
     config, layout, task, head = _read_config(directory)
     facts = config["backbone"]
     tensors, source = read_tensors(sentence_transformers.transformer(directory))
-    tensors = {_plain_name(name, layout.prefix): array for name, array in tensors.items()}
+    tensors = {
+        _plain_name(name, layout.prefix): array for name, array in _without_wrapper(tensors).items()
+    }
     rows = (*layout.encoder, *layout.heads.get(task, ()))
     links = layouts.links(rows, _NAMING, facts)
     weights, names, used = layouts.read_weights(links, tensors, _NAMING)
@@ -133,6 +187,14 @@ def _unread(directory: pathlib.Path) -> list[str]:
     said = files.read_json(path) if path.exists() else {}
     sides = ["padding_side"] if said.get("padding_side", "right") != "right" else []
     return [*sides, *sentence_transformers.unread(directory)]
+
+
+def _without_wrapper(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Without what a wrapper puts before every name: DataParallel "module.", Lightning "model."."""
+    for prefix in ("module.", "model."):
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): array for name, array in tensors.items()}
+    return tensors
 
 
 def _plain_name(name: str, prefix: str) -> str:
@@ -171,26 +233,23 @@ def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
     Raises:
         InputError: no weights, a shard that is missing, or a damaged file.
     """
-    if (directory / WEIGHTS).exists():
-        return _read_safetensors(directory / WEIGHTS), str(directory / WEIGHTS)
-    if (directory / INDEX).exists():
-        return _read_shards(directory), str(directory / INDEX)
-    if (directory / TORCH_WEIGHTS).exists():
-        return read_torch_file(directory / TORCH_WEIGHTS), str(directory / TORCH_WEIGHTS)
-    raise InputError(f"{directory}: has neither {WEIGHTS} nor {INDEX} nor {TORCH_WEIGHTS}")
+    for name, read in _READERS.items():
+        if (directory / name).exists():
+            return read(directory / name), str(directory / name)
+    raise InputError(f"{directory}: has neither {' nor '.join(_READERS)}")
 
 
-def _read_shards(directory: pathlib.Path) -> dict[str, np.ndarray]:
-    where = files.read_json(directory / INDEX).get("weight_map")
+def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
+    where = files.read_json(index).get("weight_map")
     if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
-        raise InputError(f"{directory / INDEX}: has no weight_map of names to files")
+        raise InputError(f"{index}: has no weight_map of names to files")
     tensors = {}
     for shard in sorted(set(where.values())):
-        if pathlib.Path(shard).name != shard or not (directory / shard).is_file():
-            raise InputError(f"{directory / INDEX}: names {shard}, which is not there")
-        tensors |= _read_safetensors(directory / shard)
+        if pathlib.Path(shard).name != shard or not (index.parent / shard).is_file():
+            raise InputError(f"{index}: names {shard}, which is not there")
+        tensors |= read(index.parent / shard)
     if missing := sorted(where.keys() - tensors.keys()):
-        raise InputError(f"{directory / INDEX}: {missing[0]} is not in {where[missing[0]]}")
+        raise InputError(f"{index}: {missing[0]} is not in {where[missing[0]]}")
     return tensors
 
 
@@ -203,6 +262,16 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         name: array.astype(np.float32) if array.dtype.kind in "fV" else array
         for name, array in tensors.items()
     }
+
+
+# By the name of a file of weights, the usual one first.
+_READERS = {
+    WEIGHTS: _read_safetensors,
+    INDEX: lambda index: _read_shards(index, _read_safetensors),
+    TORCH_WEIGHTS: read_torch_file,
+    TORCH_INDEX: lambda index: _read_shards(index, read_torch_file),
+    TF_WEIGHTS: read_tf_file,
+}
 
 
 def has_tokenizer(directory: pathlib.Path) -> bool:

@@ -161,6 +161,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
             is_zip = file.read(4) == b"PK\x03\x04"
             file.seek(0)
             state, storages = _read_zip(file) if is_zip else _read_legacy(file)
+        state = _state_dict(state)
         if not isinstance(state, dict):
             raise ValueError(f"a {_kind(state)} instead of a state dict")
         return {name: _view(name, tensor, storages) for name, tensor in state.items()}
@@ -176,6 +177,16 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except Exception as error:  # a broken pickle or zip fails in too many ways to list
         why = f"{type(error).__name__}: {_printable(error)}"
         raise InputError(f"{path}: not a PyTorch state dict, or not all of it ({why})") from error
+
+
+def _state_dict(state: Any) -> Any:
+    """The state dict of a model, alone or in a checkpoint of training, beside an optimizer's."""
+    inner = [state[key] for key in _INSIDE if key in state] if isinstance(state, dict) else []
+    return inner[0] if len(inner) == 1 and isinstance(inner[0], dict) else state
+
+
+# What a model's state dict is called in a checkpoint.
+_INSIDE = ("state_dict", "model_state_dict")
 
 
 def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:

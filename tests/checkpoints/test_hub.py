@@ -14,7 +14,7 @@ from kerasbert import Backbone, InputError, families
 from kerasbert.checkpoints import hub
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
-PICKLE = "pytorch_model.bin"
+PICKLE, HDF5 = "*pytorch_model*.bin", "*tf_model.h5"
 
 
 class Client:
@@ -131,9 +131,13 @@ def test_pickles_only_where_there_is_nothing_else(hugging_face, tmp_path):
     (tmp_path / "config.json").write_text((GOLDENS / "bert" / "config.json").read_text())
     hugging_face.answer = tmp_path
     refused("hf://somebody/model", "has neither model.safetensors nor .* nor pytorch_model.bin")
-    first, second = (kwargs["allow_patterns"] for _, kwargs in hugging_face.calls)
-    assert PICKLE not in first
-    assert second == [*first, PICKLE]
+    first, second, third = (kwargs["allow_patterns"] for _, kwargs in hugging_face.calls)
+    assert not {PICKLE, HDF5} & {*first}
+    assert (second, third) == ([*first, PICKLE], [*first, HDF5])
+    (tmp_path / "pytorch_model-00001-of-00002.bin").touch()
+    hugging_face.calls.clear()
+    refused("hf://somebody/model", "has neither")
+    assert len(hugging_face.calls) == 1
 
 
 @pytest.mark.parametrize(
