@@ -52,6 +52,16 @@ def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[T
         raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
 
 
+def sha256_of_all(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file, or of the names and contents of all files in a directory."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return sha256(path)
+    inside = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = "".join(f"{sha256(file)} {file.relative_to(path).as_posix()}\n" for file in inside)
+    return hashlib.sha256(os.fsencode(listed)).hexdigest()
+
+
 def read_json(path: str | os.PathLike, kind: type = dict):
     """Reads one JSON object, or a list if `kind` is that.
 

@@ -18,6 +18,16 @@ def test_sha256(tmp_path):
     assert files.sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
 
 
+def test_sha256_of_a_directory(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    found = set()
+    for name, content in (("a/x", "1"), ("a/x", "2"), ("a/b/x", "2"), ("a/b/y", "2")):
+        (tmp_path / name).write_text(content)
+        found.add(files.sha256_of_all(tmp_path / "a"))
+    assert len(found) == 4
+    assert files.sha256_of_all(tmp_path / "a/x") == files.sha256(tmp_path / "a/x")
+
+
 def test_json_round_trip(tmp_path):
     path = tmp_path / "a.json"
     files.write_json(path, {"old": 1})

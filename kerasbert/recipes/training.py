@@ -6,6 +6,8 @@ import pathlib
 import sys
 import time
 
+from kerasbert import files
+from kerasbert.data.corpus import MANIFEST
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import Best
@@ -78,6 +80,28 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+#: Options that name the files and directories that a run is made from.
+_INPUTS = ("train", "validation", "corpus", "validation_corpus", "init", "teacher", "student")
+
+
+def _contents(options: TrainingOptions) -> dict[str, str]:
+    """The SHA-256 of what the options name: a run goes on only with the same.
+
+    What is no file here (an architecture, or what is fetched by its name) has none.
+    """
+    found = {}
+    for name in _INPUTS:
+        named = getattr(options, name, None) or []
+        for place, path in enumerate([named] if isinstance(named, str) else named):
+            path = pathlib.Path(path)
+            if path.exists():
+                # The manifest of a corpus has the sums of its files.
+                manifest = path / MANIFEST
+                content = files.sha256_of_all(manifest if manifest.exists() else path)
+                found[f"content of {name}" + (f" {place + 1}" if place else "")] = content
+    return found
+
+
 class Run:
     """One run of a program that trains, from its beginning or from where it was cut off.
 
@@ -86,7 +110,8 @@ class Run:
         strategy: where it computes.
 
     Raises:
-        InputError: the output holds a finished run, or checkpoints of a run with other settings.
+        InputError: the output holds a finished run, or checkpoints of a run with other settings or
+            made from other files.
     """
 
     def __init__(self, options: TrainingOptions, strategy):
@@ -97,7 +122,7 @@ class Run:
             options.checkpoint_every_steps,
             options.checkpoint_every_minutes,
             options.keep_checkpoints,
-            settings=options.settings,
+            settings={**options.settings, **_contents(options)},
             say=say,
         )
         self.stored = None if (path / "model").exists() else self.checkpoints.newest()

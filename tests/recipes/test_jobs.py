@@ -256,6 +256,11 @@ def test_run_that_was_killed_at_its_end(trained, init, tmp_path, monkeypatch):
         patch.setattr(Run, "finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finetune(options)
+    before = pathlib.Path(data).read_text()
+    pathlib.Path(data).write_text(before.replace("who", "what"))
+    with pytest.raises(InputError, match=r"run with other settings: content of train was '"):
+        finetune(options)
+    pathlib.Path(data).write_text(before)
     again = finetune(options)
     for file in ("config.json", "model.safetensors"):
         expected = pathlib.Path(result["model"], file).read_bytes()
