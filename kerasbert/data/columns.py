@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import json_lines
-from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.examples import TEXT_COLUMNS, Examples, read_table
 from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
 
@@ -38,8 +38,8 @@ class TaggedSentences(Examples):
 def read_columns(
     path: str | os.PathLike,
     *,
-    word_column: int = 0,
-    label_column: int | None = -1,
+    word_column: int | None = None,
+    label_column: int | str | None = "auto",
     scheme: str | None = None,
     as_iob2: bool = False,
     comment: str | None = None,
@@ -48,39 +48,49 @@ def read_columns(
     """Reads sentences with a label for each word.
 
     A line holds a word and its label, among other columns, between tabs (if the first line has one)
-    or spaces; a blank line ends a sentence. Lines that start with `-DOCSTART-` are skipped. JSON
-    lines have lists under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
+    or spaces; a blank line ends a sentence. Lines that start with `-DOCSTART-` are skipped, and so
+    is a first line that only names the columns, such as `word`, `label`. JSON lines have lists
+    under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
+
+    Where the first column counts the words of every sentence, the second one holds them, and lines
+    that start with `#` are comments. So files of GermEval 2014 (the labels are the outer entities)
+    and CoNLL-U (the labels are UPOS; words count, neither their contractions nor empty nodes) can
+    be read as they are.
 
     Args:
-        path: `.jsonl`, or any other name for columns.
-        word_column: the word's place, from 0; negative from the end.
-        label_column: the label's place, likewise; None: there are no labels, `labels` is empty.
+        path: `.jsonl`, or any other name but `.csv` for columns; also with `.gz` behind it.
+        word_column: the word's place, from 0; negative from the end; None: see above.
+        label_column: the label's place, likewise; "auto": the last, if nothing else is said above;
+            None: there are no labels, `labels` is empty.
         scheme: one of `SCHEMES`; None: the one that fits the most sentences, "any" where labels
             are no tags of entities.
         as_iob2: turn the tags into IOB2.
-        comment: what lines start with that are skipped, such as "# "; None: there are none, since
-            a word may look so.
+        comment: what lines start with that are skipped, such as "# "; None: nothing, unless words
+            are counted, since a word may look so.
         strict: raise at the first sentence that would be left out: one with another number of
             columns than the first line, an empty word or label, or tags that the scheme forbids.
 
     Raises:
-        InputError: the file can't be read, or no sentence is left.
+        InputError: the file can't be read, or has texts where words should be; no sentence is left.
     """
     path = pathlib.Path(path)
     if scheme not in (None, *SCHEMES):
         raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, found {scheme!r}")
     problems = Problems(path, strict=strict)
-    if path.suffix == ".jsonl":
+    if files.ending(path) == ".jsonl":
         sentences = list(_json_sentences(path, label_column is not None, problems))
     else:
         table = _read_table(path, comment)
-        sentences = list(_column_sentences(path, table, word_column, label_column, problems))
+        columns = _columns(path, table, word_column, label_column)
+        sentences = list(_column_sentences(table, columns, problems))
     if label_column is None:
         scheme = "any"
     scheme = scheme or find_scheme([sentence.labels for sentence in sentences])
     kept = [sentence for sentence in sentences if not _breaks_rules(sentence, scheme, problems)]
     if not kept:
-        left_out = "; ".join(f"{what}, line {lines[0]}" for what, lines in problems.lines.items())
+        left_out = "; ".join(
+            f"{what}, line {lines[0]}" for what, lines in list(problems.lines.items())[:5]
+        )
         raise InputError(f"{path}: has no sentences{left_out and f' but those with: {left_out}'}")
     labels = [sentence.labels for sentence in kept]
     if as_iob2:
@@ -212,56 +222,167 @@ def _breaks_rules(sentence: _Sentence, scheme: str, problems: Problems) -> bool:
     return False
 
 
-def _read_table(path: pathlib.Path, comment: str | None) -> list[list[tuple[int, list[str]]]]:
-    """Line number and columns of every line of each sentence."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="\n") as file:
-            lines = [line.rstrip("\r\n") for line in file]
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
-    numbered = [
-        (number, line)
-        for number, line in enumerate(lines, start=1)
-        if comment is None or not line.startswith(comment)
-    ]
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """The lines of a file of columns.
+
+    Attributes:
+        sentences: line number and cells of every line of each sentence.
+        counts: whether the first cells count the words of each sentence.
+        has_sources: whether comments say where sentences come from, as GermEval's do.
+    """
+
+    sentences: list[list[tuple[int, list[str]]]]
+    counts: bool
+    has_sources: bool
+
+
+def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
+    if files.ending(path) == ".csv":
+        raise InputError(
+            f"{path}: is CSV; words and labels stand between tabs or spaces, or in JSON"
+        )
+    with files.open_text(path, newline="\n") as file:
+        lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1)]
+    if comment:
+        lines = [(number, line) for number, line in lines if not line.startswith(comment)]
+    sentences = _sentences([(number, line) for number, line in lines if not line.startswith("#")])
+    if not _count_words(sentences):
+        return _Table(_sentences(lines), counts=False, has_sources=False)
+    return _Table(
+        [[row for row in rows if row[1][0].isdecimal()] for rows in sentences],
+        counts=True,
+        has_sources=any(line.startswith("#\t") for _, line in lines),
+    )
+
+
+def _sentences(lines: Sequence[tuple[int, str]]) -> list[list[tuple[int, list[str]]]]:
+    """Line number and cells of every line of each sentence."""
 
     def ends(line):
         return not line.strip() or line.startswith("-DOCSTART-")
 
-    tabs = "\t" in next((line for _, line in numbered if not ends(line)), "")
+    tabs = "\t" in next((line for _, line in lines if not ends(line)), "")
 
-    def columns(line):
+    def cells(line):
         return line.split("\t") if tabs else [cell for cell in line.split(" ") if cell]
 
-    groups = itertools.groupby(numbered, key=lambda item: ends(item[1]))
-    return [[(number, columns(line)) for number, line in group] for end, group in groups if not end]
+    groups = itertools.groupby(lines, key=lambda item: ends(item[1]))
+    return [[(number, cells(line)) for number, line in group] for end, group in groups if not end]
 
 
-def _column_sentences(path, table, word_column, label_column, problems) -> Iterator[_Sentence]:
-    if not table:
-        return
-    first, row = table[0][0]
-    wanted = [column for column in (word_column, label_column) if column is not None]
+# In CoNLL-U, a contraction of several words ("3-4") and a word that is not in the text ("8.1").
+_NO_WORD = re.compile(r"\d+[-.]\d+")
+
+
+def _count_words(sentences: Sequence) -> bool:
+    """Whether the first cells of each sentence are the numbers of its words, from 0 or 1."""
+    longest = 0
+    for rows in sentences:
+        numbers = [cells[0] for _, cells in rows if not _NO_WORD.fullmatch(cells[0])]
+        counted = list(map(str, range(len(numbers) + 1)))
+        if any(len(cells) < 2 for _, cells in rows) or numbers not in (counted[1:], counted[:-1]):
+            return False
+        longest = max(longest, len(numbers))
+    return longest > 1
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """Where words and labels are, and how many columns there are."""
+
+    word: int
+    label: int | None
+    count: int
+
+
+_WORD_NAMES = {"word", "words", "token", "tokens", "form"}
+_LABEL_NAMES = {"label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", "pos"}
+
+
+def _columns(
+    path: pathlib.Path, table: _Table, word_column: int | None, label_column: int | str | None
+) -> _Columns | None:
+    """Finds the columns; takes a first line that names them out of the table."""
+    if not table.sentences:
+        return None
+    first, row = table.sentences[0][0]
+    width = len(row)
+    while width > 1 and not row[width - 1].strip():  # a tab at the end of the line
+        width -= 1
+    is_behind_number = table.counts and (width > 2 or label_column is None)
+    word = int(is_behind_number) if word_column is None else word_column
+    label = _usual_label(table, width) if label_column == "auto" else label_column
+    wanted = [column for column in (word, label) if column is not None]
     for column in wanted:
-        if not -len(row) <= column < len(row):
-            raise InputError(f"{path}:{first}: has {len(row)} columns, none with number {column}")
-    if len({column % len(row) for column in wanted}) < len(wanted):
+        if not -width <= column < width:
+            raise InputError(f"{path}:{first}: has {width} columns, none with number {column}")
+    if len({column % width for column in wanted}) < len(wanted):
         raise InputError(
             f"{path}:{first}: word and label are the same column; label_column=None reads words"
         )
-    for lines in table:
-        found = [
-            [cells[c] for c in wanted] if len(cells) == len(row) else None for _, cells in lines
-        ]
-        fault = next(filter(None, map(_fault_of_line, (n for n, _ in lines), found)), None)
+    names = [cell.strip().lower() for cell in row]
+    if (
+        label is not None
+        and names[word % width] in _WORD_NAMES
+        and names[label % width] in _LABEL_NAMES
+    ):
+        del table.sentences[0][0]
+    _refuse_texts(path, table, [column % width for column in wanted])
+    return _Columns(word % width, label if label is None else label % width, width)
+
+
+def _usual_label(table: _Table, width: int) -> int:
+    if table.counts and width == 10:  # CoNLL-U
+        return 3
+    # In GermEval's last of four columns are entities inside of others.
+    return 2 if table.counts and width == 4 and table.has_sources else -1
+
+
+def _refuse_texts(path: pathlib.Path, table: _Table, wanted: Sequence[int]) -> None:
+    """Raises `InputError` for a table of texts with labels, where rows are no words."""
+    rows = [row for rows in table.sentences for row in rows]
+    if not rows:
+        return
+    number, first = rows[0]
+    names = [cell.strip().lower() for cell in first]
+    text = next((name for name in TEXT_COLUMNS if name in names and "label" in names), None)
+    for column in wanted:
+        cells = [cells[column] for _, cells in rows if len(cells) > column]
+        words = sum(len(cell.split()) for cell in cells)
+        if words > 2 * len(cells) or sum(map(len, cells)) > _LONG_WORD * len(cells):
+            text = text or first[column]
+    if text:
+        text = text if len(text) <= 50 else f"{text[:50]}..."
+        raise InputError(
+            f"{path}:{number}: lines hold texts ({text!r}), not a word and its label each; "
+            "--task text_classification reads such files"
+        )
+
+
+_LONG_WORD = 25  # characters, on average
+
+
+def _column_sentences(
+    table: _Table, columns: _Columns | None, problems: Problems
+) -> Iterator[_Sentence]:
+    for rows in table.sentences:
+        found = [_word_and_label(cells, columns) for _, cells in rows]
+        fault = next(filter(None, map(_fault_of_line, (n for n, _ in rows), found)), None)
         if fault:
             problems.note(*fault)
-            continue
-        words, labels = [cells[0] for cells in found], [cells[-1] for cells in found]
-        numbers = [number for number, _ in lines]
-        yield _Sentence(words, [] if label_column is None else labels, numbers)
+        elif found:
+            words, labels = [cells[0] for cells in found], [cells[-1].strip() for cells in found]
+            numbers = [number for number, _ in rows]
+            yield _Sentence(words, [] if columns.label is None else labels, numbers)
+
+
+def _word_and_label(cells: list[str], columns: _Columns) -> list[str] | None:
+    """The cells that are read; None if there are too few or too many, empty ones at the end but."""
+    if len(cells) < columns.count or any(cell.strip() for cell in cells[columns.count :]):
+        return None
+    wanted = [column for column in (columns.word, columns.label) if column is not None]
+    return [cells[column] for column in wanted]
 
 
 def _fault_of_line(number: int, cells: list[str] | None) -> tuple[int, str] | None:
@@ -276,6 +397,7 @@ def _json_sentences(path, with_labels: bool, problems: Problems) -> Iterator[_Se
     for number, row in read_table(path):
         words = _list(row, _JSON_WORDS)
         labels = _list(row, _JSON_LABELS) if with_labels else []
+        labels = labels and [label.strip() for label in labels]
         if words is None or labels is None:
             lacking = _JSON_WORDS if words is None else _JSON_LABELS
             problems.note(number, f"no list under {' or '.join(lacking)}")
@@ -283,6 +405,8 @@ def _json_sentences(path, with_labels: bool, problems: Problems) -> Iterator[_Se
             problems.note(number, "not as many labels as words")
         elif not all(word.strip() for word in words):
             problems.note(number, "empty word")
+        elif not all(labels):
+            problems.note(number, "empty label")
         elif words:
             yield _Sentence(words, labels, [number] * len(words))
         else:

@@ -4,6 +4,7 @@ import collections
 import copy
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -24,6 +25,8 @@ _COLUMNS = {
     keys.TEXT: ("text", "sentence", "text_a", "sentence1"),
     keys.TEXT_PAIR: ("text_pair", "text_b", "sentence2"),
 }
+#: What columns of texts are called.
+TEXT_COLUMNS = tuple(itertools.chain.from_iterable(_COLUMNS.values()))
 _TFDS = "tfds:"
 
 

@@ -9,7 +9,7 @@ from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.data.squad import read_predictions, read_right_answers
 from kerasbert.errors import InputError
 from kerasbert.metrics import entities, squad
-from kerasbert.recipes.jobs import has_threshold, job_of
+from kerasbert.recipes.jobs import has_threshold, job_of, label_number
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import Pretrainer, Task
@@ -100,10 +100,15 @@ def _predicted(options: EvaluateOptions, ids: Sequence[str]) -> list[str | None]
 
 
 def _seqeval(options: EvaluateOptions) -> dict:
-    right, found = (
-        read_columns(path, scheme="any", strict=options.strict)
-        for path in (options.data, options.predictions)
+    right = read_columns(
+        options.data,
+        word_column=options.word_column,
+        label_column=label_number(options),
+        comment=options.comment,
+        scheme="any",
+        strict=options.strict,
     )
+    found = read_columns(options.predictions, scheme="any", strict=options.strict)
     for one in (right, found):
         one.problems.report(say)
     for name, one in (("words", lambda read: read.texts), ("sentences", len)):

@@ -238,12 +238,25 @@ def _labelled(problem_type: str, metric: str, baseline, *more: str) -> Job:
 
 
 def _read_words(path: str, options: DataOptions) -> Examples:
-    column = -1 if options.label_column is None else options.label_column
+    return read_columns(
+        path,
+        word_column=options.word_column,
+        label_column=label_number(options),
+        comment=options.comment,
+        strict=options.strict,
+    )
+
+
+def label_number(options: DataOptions) -> int | str:
+    """The number of the column with the labels of words, or "auto"."""
+    if options.label_column is None:
+        return "auto"
     try:
-        column = int(column)
+        return int(options.label_column)
     except ValueError:
-        raise InputError(f"--label_column must be a number here, found {column!r}") from None
-    return read_columns(path, label_column=column, strict=options.strict)
+        raise InputError(
+            f"--label_column must be a number here, found {options.label_column!r}"
+        ) from None
 
 
 def _majority_tag(train: Examples, validation: Examples) -> dict:
@@ -377,7 +390,7 @@ JOBS = {
     "token_classification": Job(
         TokenClassifier,
         _read_words,
-        ("label_column",),
+        ("word_column", "label_column", "comment"),
         lambda train: {"classes": train.classes},
         _majority_tag,
         _tag,
@@ -399,7 +412,13 @@ JOBS = {
         "spearman",
     ),
     "masked_lm": Job(
-        MaskedLM, _read_texts, ("text_column",), _nothing, _nothing, _fill, "perplexity"
+        MaskedLM,
+        _read_texts,
+        ("text_column", "column_names"),
+        _nothing,
+        _nothing,
+        _fill,
+        "perplexity",
     ),
 }
 

@@ -280,6 +280,19 @@ class ColumnOptions(Options):
         help="the columns, between commas, of a .tsv or .csv whose first line is an example",
         group=_DATA,
     )
+    word_column: int | None = option(
+        None,
+        help="of columns of words the number of the column with the words, from 0; default: the "
+        "first, or the second behind numbers 1, 2, ...",
+        least=0,
+        group=_DATA,
+    )
+    comment: str | None = option(
+        None,
+        help="what lines of columns of words start with that are no words; default: # where words "
+        "have numbers",
+        group=_DATA,
+    )
     glue: str | None = option(None, help="the file is of this GLUE task, such as sst2", group=_DATA)
 
 
@@ -290,7 +303,7 @@ class DataOptions(ColumnOptions):
     label_column: str | None = option(
         None,
         help="default: label; of several labels perhaps a,b,c, a column of 1 and 0 for each; of "
-        "columns of words the number of the column, default the last",
+        "columns of words the number of the column, from 0, default the last",
         group=_DATA,
     )
     label_separator: str | None = option(

@@ -20,6 +20,7 @@ from kerasbert.tasks import MultipleChoice, QuestionAnswerer, Task, TextClassifi
 
 #: The ending of files of words in columns.
 CONLL = ".conll"
+_CONLLU = ".conllu"
 #: Keys of an example beside those of `kerasbert.features`: its number, from 1, and its name.
 ROW, ID = "row", "id"
 # What the words of a sentence are under in JSON lines.
@@ -33,7 +34,7 @@ def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -
 
     Args:
         path: .txt (one text a line), .tsv, .csv or .jsonl with the columns that the model wants;
-            SQuAD's .json; words in columns, .conll.
+            SQuAD's .json; words in columns, .conll or .conllu; any of them with .gz behind it.
         model: what is to read them.
         options: where its texts are, if the columns have none of the usual names.
 
@@ -45,9 +46,16 @@ def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -
         _check_model(path, model, QuestionAnswerer)
         questions = read_squad(path, with_answers=False)
         examples = _examples({ID: questions.ids, **questions.texts})
-    elif files.ending(path) == CONLL:
+    elif files.ending(path) in (CONLL, _CONLLU):
         _check_model(path, model, TokenClassifier)
-        examples = _examples(read_columns(path, label_column=None, strict=True).texts)
+        sentences = read_columns(
+            path,
+            word_column=options.word_column,
+            label_column=None,
+            comment=options.comment,
+            strict=True,
+        )
+        examples = _examples(sentences.texts)
     else:
         examples = _from_table(path, model, options)
     return ({ROW: row, **example} for row, example in enumerate(examples, start=1))

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -68,6 +69,103 @@ def test_byte_order_mark_and_comments(write):
     text = "\ufeff# id = 1\na O\n# in between\nb O\n#c O\n"
     found = read_columns(write(text), comment="# ")
     assert (found.texts["words"], found.lines) == ([["a", "b", "#c"]], [2])
+
+
+# === Other layouts ===
+
+NUMBERED = "1 EU NNP I-ORG\n2 rejects VBZ O\n\n1 Peter NNP I-PER\n"
+GERMEVAL = (
+    "#\thttp://de.wikipedia.org/wiki/Bayern [2009-10-17]\n1\tFC\tB-ORG\tO\n"
+    "2\tBayern\tI-ORG\tB-LOC\n\n#\tn-tv.de\n1\tAufgrund\tO\tO\n2\t#\tO\tO\n"
+)
+CONLLU = (
+    "# newdoc\n# sent_id = 1\n1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "1\tvamos\tir\tVERB\tV\t_\t0\troot\t_\t_\n2\tnos\tyo\tPRON\tP\t_\t1\tobj\t_\t_\n"
+    "2.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n# text = ya\n1\tya\tya\tADV\tR\t_\t0\troot\t_\t_\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "labels"),
+    [
+        (NUMBERED, [["EU", "rejects"], ["Peter"]], [["I-ORG", "O"], ["I-PER"]]),
+        (
+            NUMBERED.replace("1 ", "0 ").replace("2 ", "1 ").replace(" ", "\t"),
+            [["EU", "rejects"], ["Peter"]],
+            [["I-ORG", "O"], ["I-PER"]],
+        ),
+        (
+            GERMEVAL,
+            [["FC", "Bayern"], ["Aufgrund", "#"]],
+            [["B-ORG", "I-ORG"], ["O", "O"]],
+        ),
+        (CONLLU, [["vamos", "nos"], ["ya"]], [["VERB", "PRON"], ["ADV"]]),
+        ("1 a\n2 b\n", [["1", "2"]], [["a", "b"]]),
+        ("1 x A\n3 y B\n", [["1", "3"]], [["A", "B"]]),
+    ],
+)
+def test_numbered_words(write, text, words, labels):
+    found = read_columns(write(text), strict=True)
+    assert (found.texts["words"], found.labels) == (words, labels)
+
+
+def test_numbered_words_and_given_columns(write):
+    assert read_columns(write(NUMBERED), label_column=2).labels == [["NNP", "VBZ"], ["NNP"]]
+    assert read_columns(write(NUMBERED), word_column=0).texts["words"] == [["1", "2"], ["1"]]
+    assert read_columns(write(CONLLU), label_column=4).labels == [["V", "P"], ["R"]]
+    inner = read_columns(write(GERMEVAL), label_column=-1)
+    assert inner.labels == [["O", "B-LOC"], ["O", "O"]]
+    assert read_columns(write("1\ta\n2\tb\n"), label_column=None).texts["words"] == [["a", "b"]]
+
+
+def test_tabs_at_the_end_of_lines(write):
+    for text in ("a\tO\t\nb\tX\t\n", "a\tO\nb\tX\t \t\n", "a\tO\t\nb\tX\n"):
+        assert read_columns(write(text), strict=True).labels == [["O", "X"]]
+
+
+def test_labels_are_stripped(write):
+    assert read_columns(write("a b\tO \nc\t B-x\n")).labels == [["O", "B-x"]]
+    found = read_columns(json_file(write, {"words": ["a", "b"], "labels": [" O", "B-x\u00a0"]}))
+    assert found.labels == [["O", "B-x"]]
+
+
+def test_a_first_line_of_names(write):
+    found = read_columns(write("Token\tPOS\tNER\na\tDT\tO\nb\tNN\tB-x\n"), strict=True)
+    assert (found.texts["words"], found.labels) == ([["a", "b"]], [["O", "B-x"]])
+    assert read_columns(write("word\tO\n")).texts["words"] == [["word"]]
+
+
+@pytest.mark.parametrize("end", [".gz", ""])
+def test_packed_columns(write, end):
+    data = CONLL.encode()
+    found = read_columns(write(gzip.compress(data) if end else data, f"data.txt{end}"))
+    assert len(found) == 2
+
+
+# === Texts instead of words ===
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\tlabel\nfine\t1\nbad\t0\n",
+        "label\ttext_a\n1\t选择珠江花园的原因就是方便\n0\t不好\n",
+        "a fine day\t1\nwhat a bad day this is\t0\n",
+        "1\ta fine day\n0\twhat a bad day this is\n",
+        "选择珠江花园的原因就是方便有电动扶梯直接到达海边周围餐馆食廊\t1\n",
+    ],
+)
+@pytest.mark.parametrize("label_column", ["auto", None])
+def test_texts_are_no_words(write, text, label_column):
+    if label_column is None and text.startswith(("1", "label")):
+        pytest.skip("what is read is short")
+    with pytest.raises(InputError, match=r"data.conll:1: lines hold texts .* --task text_class"):
+        read_columns(write(text), label_column=label_column)
+
+
+def test_csv_is_no_column_format(write):
+    with pytest.raises(InputError, match=r"data.csv: is CSV; words and labels stand between tabs"):
+        read_columns(write("text,label\na,1\n", "data.csv"))
 
 
 # === What is left out ===
@@ -210,6 +308,7 @@ def test_json_lines_that_are_left_out(write):
         {"words": ["a"]},
         {"words": ["a", " "], "labels": ["O", "O"]},
         {"words": [], "labels": []},
+        {"words": ["a"], "labels": [" "]},
         {"words": ["a"], "labels": ["I-x"]},
     ]
     found = read_columns(json_file(write, good, *bad), scheme="IOB2")
@@ -220,7 +319,8 @@ def test_json_lines_that_are_left_out(write):
         "no list under labels or tags or ner_tags": [4],
         "empty word": [5],
         "no words": [6],
-        "not IOB2: I- after O": [7],
+        "empty label": [7],
+        "not IOB2: I- after O": [8],
     }
 
 
@@ -232,10 +332,19 @@ def test_json_lines_without_labels(write):
 # === Written and read again ===
 
 VALUES = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), min_size=1)
-WORDS = VALUES.filter(lambda word: word.strip() and not word.startswith(("-DOCSTART-", "\ufeff")))
+WORDS = VALUES.filter(
+    lambda word: (
+        word.strip()
+        and not word.startswith(("-DOCSTART-", "\ufeff"))
+        and not word.isdecimal()  # all words may be numbers, but not all 1, 2, ...
+        and len(word) <= 25
+        and len(word.split()) <= 2  # else they are texts
+    )
+)
+LABELS = WORDS.map(str.strip)
 
 
-@given(st.lists(st.lists(st.tuples(WORDS, WORDS), min_size=1), min_size=1))
+@given(st.lists(st.lists(st.tuples(WORDS, LABELS), min_size=1), min_size=1))
 def test_round_trip(tmp_path_factory, sentences):
     path = tmp_path_factory.mktemp("columns") / "data.tsv"
     words = [[word for word, _ in sentence] for sentence in sentences]

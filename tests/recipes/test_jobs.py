@@ -310,6 +310,32 @@ def test_bad_options(init, tmp_path, changes, message):
         finetune(labelled(init, tmp_path, **changes))
 
 
+def test_columns_that_options_name(init, tmp_path):
+    """The options get to the readers; the tests of those know what they do."""
+
+    def read(task, name, content, **changes):
+        train = write(tmp_path, name, content)
+        options = labelled(init, tmp_path, task=task, **changes)
+        return JOBS[task].examples(train, options)
+
+    words = read(
+        "token_classification",
+        "w.conll",
+        "% x\na b X Y\n",
+        word_column=1,
+        label_column="2",
+        comment="%",
+    )
+    assert (words.texts["words"], words.labels) == ([["b"]], [["X"]])
+    with pytest.raises(InputError, match="--task text_classification reads such files"):
+        read("token_classification", "t.tsv", "text\tlabel\nfine\t1\n")
+    flags = "x\ta\tb\nfine\t1\t0\n"
+    flags = read("multi_label", "f.tsv", flags, text_column="x", label_column="a, b")
+    assert (flags.labels, flags.classes) == ([["a"]], ["a", "b"])
+    texts = read("masked_lm", "m.tsv", "1\tfine\n", column_names="id, text")
+    assert texts.texts == {"text": ["fine"]}
+
+
 def test_classes_that_only_validation_has(init, tmp_path, capsys):
     header, rows = ("text", "label"), [("a good cat", "good"), ("it", "fair"), ("a dog", "bad")]
     validation = write(tmp_path, "v.tsv", table(header, *rows))
