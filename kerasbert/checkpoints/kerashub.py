@@ -453,8 +453,8 @@ def _check_tokenizer(tokenizer, written) -> None:
     """Raises `InputError` if the tokenizer that was written is not the one that was meant."""
     ours, theirs = _told(tokenizer), _told(written)
     for name, value in ours.items():
-        if theirs[name] != value:
+        if theirs.get(name) != value:
             raise InputError(
                 f"format {FORMAT!r} has no place for the tokenizer's {name}={value!r} (there it is "
-                f"{theirs[name]!r}); save as 'kerasbert'"
+                f"{theirs.get(name)!r}); save as 'kerasbert'"
             )

@@ -56,6 +56,7 @@ class Task(WithState, ExactModel):
             raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
         if tokenizer is not None:
             _check_tokenizer(tokenizer, backbone.config)
+            tokenizer.belongs_to(name)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
@@ -519,6 +520,7 @@ class Task(WithState, ExactModel):
         cls,
         directory: str | os.PathLike,
         *,
+        tokenizer=None,
         sequence_length: int | None = None,
         dtype=None,
         backbone: dict | None = None,
@@ -532,6 +534,8 @@ class Task(WithState, ExactModel):
 
         Args:
             directory: as in `Backbone.from_preset`.
+            tokenizer: the model's own one with more tokens (`Tokenizer.add_tokens`), for which the
+                tables get new rows; None: as stored.
             sequence_length: as in the constructor; None: as stored.
             dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
                 weights, "bfloat16" makes the weights bfloat16, too.
@@ -544,16 +548,23 @@ class Task(WithState, ExactModel):
             InputError: there is no such model, or it lacks what the head needs.
         """
         preset = checkpoints.load(directory)
-        resize = backbone or {}
+        resize = dict(backbone or {})
+        stored_tokenizer = None
+        if checkpoints.has_tokenizer(preset.directory):
+            stored_tokenizer = checkpoints.load_tokenizer(preset.directory)
+        if tokenizer is not None:
+            _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
+            size = tokenizer.vocabulary_size
+            if size > BackboneConfig.from_stored(preset.facts, preset.source).vocabulary_size:
+                resize.setdefault("vocabulary_size", size)
         config = BackboneConfig.from_stored(preset.facts, preset.source, **resize)
         if cls.needs_pooler(config):
             config = dataclasses.replace(config, pooler=True)
         encoder = Backbone(config, dtype=dtype)
         stored = cls.stored_head(preset)
-        has_tokenizer = checkpoints.has_tokenizer(preset.directory)
         task = cls(
             encoder,
-            tokenizer=checkpoints.load_tokenizer(preset.directory) if has_tokenizer else None,
+            tokenizer=stored_tokenizer if tokenizer is None else tokenizer,
             sequence_length=sequence_length or _length(preset, config),
             **{**stored, **head},
         )
@@ -604,6 +615,40 @@ class Task(WithState, ExactModel):
         optional = [*pooler, *(head if same_head else [])]
         new = preset.assign(body, optional=optional, resize=resize)
         self.new_weights = new if same_head else [*new, *(v.path for v in head)]
+
+    def add_tokens(self, tokens, *, special: bool = False) -> Self:
+        """Makes a copy that knows more tokens, such as the markers of entities.
+
+        The tables of the copy have a new row for each token that the vocabulary lacks. All other
+        weights are the same. The copy is not compiled, and nothing in it is frozen.
+
+        Args:
+            tokens: as in `Tokenizer.add_tokens`.
+            special: as in `Tokenizer.add_tokens`.
+
+        Returns:
+            The copy; this task stays as it is.
+        """
+        from kerasbert.text import tokenizer_from_config
+
+        old = self.packer.tokenizer
+        tokenizer = tokenizer_from_config(old.get_config(), old.assets())
+        tokenizer.add_tokens(tokens, special=special)
+        facts = self.backbone.config
+        size = max(facts.vocabulary_size, tokenizer.vocabulary_size)
+        config = dataclasses.replace(facts, vocabulary_size=size)
+        copy = type(self)(
+            Backbone(config, dtype=self.backbone.embeddings.dtype_policy),
+            tokenizer=tokenizer,
+            sequence_length=self.sequence_length,
+            name=self.name,
+            **self.head_config(),
+        )
+        weights = {variable.path: variable.numpy() for variable in self.weights}
+        stored = {"backbone": dataclasses.asdict(facts)}
+        preset = checkpoints.Preset(pathlib.Path(), self.name, "kerasbert", stored, weights)
+        preset.assign(copy.weights, resize={"vocabulary_size": size})
+        return copy
 
     def get_config(self) -> dict:
         """Everything that `from_config` needs.
@@ -789,6 +834,17 @@ def _without_none(example: tuple) -> tuple:
     while example[-1] is None:
         example = example[:-1]
     return example
+
+
+def _check_same_tokens(stored, tokenizer, source: str) -> None:
+    """Raises `InputError` where tokens would get the rows of others."""
+    pieces = stored.vocabulary if stored is not None else ()
+    for id, (piece, found) in enumerate(zip(pieces, tokenizer.vocabulary, strict=False)):
+        if piece != found:
+            raise InputError(
+                f"{source}: its token with the id {id} is {piece!r}, the given tokenizer's "
+                f"{found!r}; give the tokenizer of this model, with tokens added to it"
+            )
 
 
 def _check_tokenizer(tokenizer, config: BackboneConfig) -> None:

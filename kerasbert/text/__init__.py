@@ -1,5 +1,6 @@
 """Raw strings -> token ids, in the graph."""
 
+from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer
 from kerasbert.text.offsets import bytes_to_characters
 from kerasbert.text.packing import TextPacker, pack, truncate_pair
@@ -16,6 +17,7 @@ from kerasbert.text.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "TOKENIZERS",
+    "AddedToken",
     "BytePairTokenizer",
     "SentencePieceTokenizer",
     "SpecialTokens",

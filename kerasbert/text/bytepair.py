@@ -19,9 +19,10 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert.errors import InputError
-from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
-from kerasbert.text.offsets import bytes_to_characters
-from kerasbert.text.tokenizer import ROBERTA_TOKENS, SpecialTokens, Tokenizer, strings
+from kerasbert.text.added_tokens import AddedToken
+from kerasbert.text.normalization import CUT, WHITE_SPACE, drop_invalid_utf8, holds
+from kerasbert.text.offsets import undo_drop
+from kerasbert.text.tokenizer import ROBERTA_TOKENS, SpecialTokens, Tokenizer
 
 # === Words ===
 
@@ -42,8 +43,6 @@ _WORD = (
     rf"| ?(?:[{_LETTERS}]+|[{_NUMBERS}]+|[^{WHITE_SPACE}{_LETTERS}{_NUMBERS}]+)"
     rf"|[{WHITE_SPACE}]+"
 )
-# No UTF-8 has this byte, and no pattern matches it.
-_CUT = b"\xff"
 
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
@@ -57,11 +56,17 @@ def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
         # The last white space before a word is not part of the run before it: GPT-2 says so with
         # a lookahead, which RE2 does not have.
         pattern = f"([{WHITE_SPACE}])([{WHITE_SPACE}][^{WHITE_SPACE}])"
-        return tf.strings.regex_replace(text, pattern, rb"\1" + _CUT + rb"\2")
+        return tf.strings.regex_replace(text, pattern, rb"\1" + CUT + rb"\2")
 
     runs = tf.strings.regex_full_match(text, f"(?s).*[{WHITE_SPACE}][{WHITE_SPACE}].*")
     text = tf.cond(tf.reduce_any(runs), leave_the_last, lambda: text)
-    return tf.strings.split(tf.strings.regex_replace(text, _WORD, rb"\0" + _CUT), _CUT)
+    return tf.strings.split(tf.strings.regex_replace(text, _WORD, rb"\0" + CUT), CUT)
+
+
+def _behind_space(text: tf.Tensor) -> tf.Tensor:
+    """Texts with a space before them, but those that have one or are empty."""
+    bare = tf.strings.regex_full_match(text, "(?s)[^ ].*")
+    return tf.where(bare, tf.strings.join([" ", text]), text)
 
 
 def _word_offsets(words: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -71,22 +76,6 @@ def _word_offsets(words: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
     ends = limits[1:] - tf.gather(tf.gather(limits, words.row_starts()), words.value_rowids())
     spaced = tf.strings.regex_full_match(words.values, f"(?s) [^{WHITE_SPACE}].*")
     return ends - lengths + tf.cast(spaced, lengths.dtype), ends
-
-
-def _undo_drop(
-    text: tf.Tensor, valid: tf.Tensor, starts: tf.RaggedTensor, ends: tf.RaggedTensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Offsets in `valid`, which is `text` without its invalid bytes, as offsets in `text`; flat."""
-    characters, origins = tf.strings.unicode_decode_with_offsets(text, "UTF-8", errors="ignore")
-    sizes = sum(
-        tf.cast(characters.values >= limit, tf.int64) for limit in (0, 0x80, 0x800, 0x10000)
-    )
-    base = tf.gather(origins.row_starts(), starts.value_rowids())
-    first = base + bytes_to_characters(valid, starts).values
-    last = tf.maximum(base + bytes_to_characters(valid, ends).values - 1, first)
-    new_starts = tf.gather(origins.values, first)
-    new_ends = tf.gather(origins.values + sizes, last)
-    return new_starts, tf.where(ends.values > starts.values, new_ends, new_starts)
 
 
 # === The tokenizer ===
@@ -114,6 +103,7 @@ class BytePairTokenizer(Tokenizer):
         special_tokens: how the vocabulary spells them.
         packing: see `Tokenizer`.
         mask_takes_space: see `Tokenizer`.
+        added_tokens: see `Tokenizer`.
 
     Raises:
         InputError: the vocabulary or the merges are unusable; the message names the file.
@@ -130,11 +120,16 @@ class BytePairTokenizer(Tokenizer):
         special_tokens: SpecialTokens = ROBERTA_TOKENS,
         packing: str = "roberta",
         mask_takes_space: bool = True,
+        added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
         pieces, source = _load_pieces(vocabulary)
         try:
             super().__init__(
-                pieces, special_tokens, packing=packing, mask_takes_space=mask_takes_space
+                pieces,
+                special_tokens,
+                added_tokens=added_tokens,
+                packing=packing,
+                mask_takes_space=mask_takes_space,
             )
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
@@ -151,15 +146,16 @@ class BytePairTokenizer(Tokenizer):
         parts, results = merge_ids[:, :2], merge_ids[:, 2]
         ranks = np.arange(len(results))
         # Of a pair that is listed twice, the last line counts, as in `tokenizers`.
-        keys, backwards = np.unique((parts @ [self.vocabulary_size, 1])[::-1], return_index=True)
+        keys, backwards = np.unique((parts @ [self._model_size, 1])[::-1], return_index=True)
         # The last entry is no pair's, so that a search always ends at an entry.
         self._pair_keys = tf.constant(np.append(keys, _LAST), tf.int64)
         self._pair_ranks = tf.constant(np.append(ranks[::-1][backwards], _NEVER), tf.int32)
         self._results = tf.constant(results, tf.int32)
-        byte_ids = [self._ids.get(character, self.unknown_id) for character in _CHARACTERS]
+        ids = {piece: id for id, piece in enumerate(self.model_pieces)}
+        byte_ids = [ids.get(character, self.unknown_id) for character in _CHARACTERS]
         self._byte_ids = tf.constant(byte_ids, tf.int32)
         # In a list that training wrote, a piece is made before it is used.
-        made = np.full(self.vocabulary_size, -1)
+        made = np.full(self._model_size, -1)
         np.maximum.at(made, results, ranks)
         self._ordered = bool(np.all(made[parts] < ranks[:, None]))
         longest = max((len(_piece_bytes(self.vocabulary[id])) for id in results), default=1)
@@ -167,19 +163,18 @@ class BytePairTokenizer(Tokenizer):
 
     def _make_word_table(self) -> None:
         """The pieces that the merges make of their own bytes, sorted by fingerprint."""
-        texts = np.array([_piece_bytes(piece) for piece in self.vocabulary], object)
-        self._texts = tf.constant(texts)
-        spelled = self._join_pairs(self._texts)
+        texts = tf.constant(np.array([*map(_piece_bytes, self.model_pieces)], object))
+        spelled = self._join_pairs(texts)
         whole = tf.equal(spelled.row_lengths(), 1)
         first = tf.gather(spelled.values, tf.boolean_mask(spelled.row_starts(), whole))
-        ids = tf.boolean_mask(tf.range(self.vocabulary_size), whole)
+        ids = tf.boolean_mask(tf.range(self._model_size), whole)
         ids = tf.boolean_mask(ids, tf.equal(ids, first))
-        words = tf.gather(self._texts, ids)
+        words = tf.gather(texts, ids)
         fingerprints = _fingerprint(words)
         order = tf.argsort(fingerprints)
         # As above: the last entry is no word's.
         self._fingerprints = tf.concat([tf.gather(fingerprints, order), [_LAST]], axis=0)
-        self._words = tf.concat([tf.gather(words, order), [_CUT]], axis=0)
+        self._words = tf.concat([tf.gather(words, order), [CUT]], axis=0)
         self._word_ids = tf.concat([tf.gather(ids, order), [self.unknown_id]], axis=0)
 
     def _continues_word(self, piece: str) -> bool:
@@ -187,9 +182,13 @@ class BytePairTokenizer(Tokenizer):
 
     # === Text ===
 
-    def tokenize(self, text) -> tf.RaggedTensor:
-        """Tokenizes strings (see `Tokenizer.tokenize`)."""
-        words = _split_words(self._add_space(drop_invalid_utf8(strings(text))))
+    def _prepare(self, text, *, sought=None, behind_space=False):
+        text = drop_invalid_utf8(text)
+        found = holds(text, sought.pattern) if sought else None
+        return _behind_space(text) if behind_space or self.add_prefix_space else text, found
+
+    def _pieces(self, prepared) -> tf.RaggedTensor:
+        words = _split_words(prepared)
         return words.with_values(self._spell(words.values)).merge_dims(1, 2)
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
@@ -198,9 +197,11 @@ class BytePairTokenizer(Tokenizer):
         A word is without the space before it; a run of white space is a word. A space that
         `add_prefix_space` put before other white space is an empty word.
         """
-        text = strings(text)
+        return super().tokenize_with_offsets(text)
+
+    def _with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         valid = drop_invalid_utf8(text)
-        spaced = self._add_space(valid)
+        spaced, _ = self._prepare(valid)
         words = _split_words(spaced)
         pieces = words.with_values(self._spell(words.values))
         starts, ends = _word_offsets(words)
@@ -209,12 +210,7 @@ class BytePairTokenizer(Tokenizer):
         ids, counts = pieces.merge_dims(1, 2), pieces.values.row_lengths()
         starts = ids.with_values(tf.repeat(tf.maximum(starts - added, 0), counts))
         ends = ids.with_values(tf.repeat(ends - added, counts))
-        offsets = tf.cond(
-            tf.reduce_all(tf.equal(text, valid)),
-            lambda: (starts.values, ends.values),
-            lambda: _undo_drop(text, valid, starts, ends),
-        )
-        return ids, *(ids.with_values(x) for x in offsets)
+        return ids, *undo_drop(text, valid, starts, ends)
 
     def detokenize(self, ids) -> tf.Tensor:
         """Joins the bytes of the pieces; special tokens are spelled out.
@@ -225,14 +221,10 @@ class BytePairTokenizer(Tokenizer):
         Returns:
             String tensor, (batch,).
         """
-        return tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
-
-    def _add_space(self, text: tf.Tensor) -> tf.Tensor:
-        return self._behind_space(text) if self.add_prefix_space else text
-
-    def _behind_space(self, words: tf.Tensor) -> tf.Tensor:
-        bare = tf.strings.regex_full_match(words, "(?s)[^ ].*")
-        return tf.where(bare, tf.strings.join([" ", words]), words)
+        added = (token.encode("utf-8") for token in self.vocabulary[self._model_size :])
+        texts = [*map(_piece_bytes, self.model_pieces), *added]
+        texts = tf.constant(np.array(texts, object))
+        return tf.strings.reduce_join(tf.gather(texts, ids), axis=-1)
 
     # === Words to ids ===
 
@@ -308,7 +300,7 @@ class BytePairTokenizer(Tokenizer):
         """The rank of the pair of symbols that starts at each of `places`."""
         left = tf.cast(tf.gather(symbols, places), tf.int64)
         right = tf.cast(tf.gather(symbols, places + 1), tf.int64)
-        keys = left * self.vocabulary_size + right
+        keys = left * self._model_size + right
         found = tf.searchsorted(self._pair_keys, keys)
         joined = tf.equal(tf.gather(self._pair_keys, found), keys)
         joined &= tf.equal(tf.gather(words, places), tf.gather(words, places + 1))
@@ -362,7 +354,8 @@ class BytePairTokenizer(Tokenizer):
 
     def assets(self) -> dict[str, bytes]:
         """The pieces with their ids, and the merges."""
-        vocabulary = json.dumps(self._ids, ensure_ascii=False)
+        ids = {piece: id for id, piece in enumerate(self.model_pieces)}
+        vocabulary = json.dumps(ids, ensure_ascii=False)
         merges = "".join(f"{left} {right}\n" for left, right in self.merges)
         contents = (vocabulary, f"{_HEADER}: 0.2\n{merges}")
         return {

@@ -12,6 +12,9 @@ writes ς at a word's end), and punctuation and combining marks are those of cur
 Python; the tables of `tokenizers` stop at Unicode 8).
 """
 
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
 import tensorflow as tf
 import tensorflow_text as tf_text
 
@@ -39,7 +42,11 @@ PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
 DECOMPOSES_TO_PUNCTUATION = r"\x{1fef}\x{2260}\x{226e}\x{226f}"
 
 # A few of the above, enough to tell ordinary text from a run without any word boundary.
-_COMMON_BOUNDARIES = r" !-/:-@\[-`{-~\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{ff0c}"
+_WIDE_BOUNDARIES = r"\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{ff0c}"
+_COMMON_BOUNDARIES = rf" !-/:-@\[-`{{-~{_WIDE_BOUNDARIES}"
+
+#: No UTF-8 has this byte, and no pattern matches it.
+CUT = b"\xff"
 
 #: BERT gives up on words longer than this many characters and calls them unknown.
 MAX_WORD_CHARACTERS = 100
@@ -51,11 +58,47 @@ _LETTERS = (
     f"{{0,{MAX_WORD_CHARACTERS}}}"
 )
 _PLAIN = f"(?:{_LETTERS}[{_COMMON_BOUNDARIES}])*{_LETTERS}"
+# ASCII that ordinary text is nearly without.
+_RARE = "<>[]{}@#^~|\\_*+=`"
+
+
+def literal(text: str) -> str:
+    """A pattern that matches this text and no other."""
+    return "".join(c if c.isascii() and c.isalnum() else f"\\x{{{ord(c):x}}}" for c in text)
+
+
+class Sought(NamedTuple):
+    """What texts may hold.
+
+    Attributes:
+        pattern: matches it.
+        rare: characters one of which is in all that matches; empty where none is known.
+    """
+
+    pattern: str
+    rare: str
+
+    @classmethod
+    def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> "Sought":
+        """Any of some words; `pattern` makes one of a word."""
+        words = list(words)
+        rare = [next((c for c in _RARE if c in word), "") for word in words]
+        return cls("|".join(map(pattern, words)), "".join(rare) if all(rare) else "")
+
+
+def holds(text: tf.Tensor, pattern: str) -> tf.Tensor:
+    """Whether texts have something in them that matches a pattern; bool, of the same shape."""
+    return tf.strings.regex_full_match(text, f"(?s).*(?:{pattern}).*")
 
 
 def normalize(
-    text: tf.Tensor, *, lowercase: bool, strip_accents: bool, unknown_word: str
-) -> tf.Tensor:
+    text: tf.Tensor,
+    *,
+    lowercase: bool,
+    strip_accents: bool,
+    unknown_word: str,
+    sought: Sought | None = None,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Cleans `text` as BERT does, up to but not including the split at punctuation.
 
     Args:
@@ -63,23 +106,45 @@ def normalize(
         lowercase: lower-case every character on its own (no word-final sigma).
         strip_accents: decompose canonically (NFD) and drop the combining marks.
         unknown_word: what is put for words of more than `MAX_WORD_CHARACTERS` characters.
+        sought: what is looked for before long words are replaced; None: nothing.
 
     Returns:
-        A string tensor of the same shape, with spaces as the only white space.
+        A string tensor of the same shape, with spaces as the only white space; and whether each
+        string holds what is sought, bool, of the same shape, or None.
     """
     rows = tf.reshape(text, [-1])
     # To tell what need not be cleaned takes less time than to clean it.
-    plain = tf.cast(tf.strings.regex_full_match(rows, _PLAIN), tf.int32)
-    places = tf.dynamic_partition(tf.range(tf.size(rows)), plain, 2)
-    others, plain_rows = tf.dynamic_partition(rows, plain, 2)
-    others = _clean(others, lowercase=lowercase, strip_accents=strip_accents)
-    others = replace_long_words(others, unknown_word)
+    kinds = _kinds(rows, sought.rare if sought else "")
+    places = tf.dynamic_partition(tf.range(tf.size(rows)), kinds, 3)
+    others, plain, plainest = tf.dynamic_partition(rows, kinds, 3)
+    others = clean(others, lowercase=lowercase, strip_accents=strip_accents)
     if lowercase:
-        plain_rows = tf.strings.lower(plain_rows)
-    return tf.reshape(tf.dynamic_stitch(places, [others, plain_rows]), tf.shape(text))
+        plain, plainest = tf.strings.lower(plain), tf.strings.lower(plainest)
+
+    def stitched(*parts):
+        return tf.reshape(tf.dynamic_stitch(places, parts), tf.shape(text))
+
+    normalized = stitched(replace_long_words(others, unknown_word), plain, plainest)
+    if sought is None:
+        return normalized, None
+    found = (holds(part, sought.pattern) for part in (others, plain))
+    return normalized, stitched(*found, tf.zeros_like(plainest, tf.bool))
 
 
-def _clean(text, *, lowercase: bool, strip_accents: bool):
+def _kinds(rows: tf.Tensor, rare: str) -> tf.Tensor:
+    """0 for rows to be cleaned, 1 for plain ones, 2 for plain ones without any of `rare`."""
+    if not rare:
+        return tf.cast(tf.strings.regex_full_match(rows, _PLAIN), tf.int32)
+    ascii = (chr(code) for code in range(0x20, 0x7F))
+    kept = "".join(literal(c) for c in ascii if not c.isalnum() and c not in rare)
+    plainest = f"(?:{_LETTERS}[{kept}{_WIDE_BOUNDARIES}])*{_LETTERS}"
+    others = tf.where(~tf.strings.regex_full_match(rows, plainest))
+    plain = tf.strings.regex_full_match(tf.gather_nd(rows, others), _PLAIN)
+    return tf.tensor_scatter_nd_update(tf.fill(tf.shape(rows), 2), others, tf.cast(plain, tf.int32))
+
+
+def clean(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Tensor:
+    """As `normalize`, but long words stay as they are."""
     text = drop_invalid_utf8(text)
     text = tf.strings.regex_replace(text, f"[{_REMOVED}]+", "")
     text = tf.strings.regex_replace(text, f"[{SPACE}]", " ")

@@ -6,6 +6,7 @@ Hugging Face `tokenizers` may take the other one. The latter also normalizes by 
 library goes by character.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -17,15 +18,21 @@ import tensorflow_text as tf_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
 from kerasbert.errors import InputError
+from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
+from kerasbert.text.charsmap import Charsmap
 from kerasbert.text.normalization import (
     CJK,
     DECOMPOSES_TO_PUNCTUATION,
     PUNCTUATION,
     SPACE,
+    Sought,
     drop_invalid_utf8,
+    holds,
+    literal,
     split_words,
 )
-from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer, strings
+from kerasbert.text.offsets import at_places, count_at_most, split_units
+from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer
 
 #: What SentencePiece writes for a space, and so what a word's first piece starts with.
 SPACE_MARK = "▁"
@@ -66,6 +73,7 @@ class SentencePieceTokenizer(Tokenizer):
             model sees them, as ALBERT's did.
         avoid_number_commas: whether a piece that ends in a digit and a comma is taken only where
             nothing else spells the word (see `lower_number_commas`), as ALBERT's are.
+        added_tokens: see `Tokenizer`.
 
     Raises:
         InputError: the model can't be read or is none, lacks a special token, or doesn't fit the
@@ -86,14 +94,19 @@ class SentencePieceTokenizer(Tokenizer):
         mask_takes_space: bool = True,
         replace_quotes: bool = False,
         avoid_number_commas: bool = False,
+        added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
         source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
         self._bytes = model if isinstance(model, bytes) else _read(model)
         used = _avoiding_number_commas(self._bytes, source) if avoid_number_commas else self._bytes
-        self._model, pieces = _load(used, source)
+        self._model, pieces = load_model(used, source)
         vocabulary, ids = arrange(pieces, layout, source)
         super().__init__(
-            vocabulary, special_tokens, packing=packing, mask_takes_space=mask_takes_space
+            vocabulary,
+            special_tokens,
+            added_tokens=added_tokens,
+            packing=packing,
+            mask_takes_space=mask_takes_space,
         )
         self.lowercase = bool(lowercase)
         self.strip_accents = bool(strip_accents)
@@ -104,15 +117,19 @@ class SentencePieceTokenizer(Tokenizer):
 
     @property
     def resources(self) -> list:
-        """What an exported module must hold on to: the model that the op works with."""
-        return [self._model]
+        """What an exported module must hold on to: the models that the ops work with."""
+        normalized = any(token.normalized for token in self.added_tokens)
+        return [self._model, *([self._charsmap.model] if normalized else [])]
 
     def _continues_word(self, piece: str) -> bool:
         return not piece.startswith(SPACE_MARK)
 
-    def tokenize(self, text) -> tf.RaggedTensor:
-        """Tokenizes strings (see `Tokenizer.tokenize`)."""
-        return self._rearrange(self._model.tokenize(self._prepare(strings(text))))
+    def _prepare(self, text, *, sought=None, behind_space=False):
+        text = self._before_model(text)
+        return text, holds(text, sought.pattern) if sought else None
+
+    def _pieces(self, prepared) -> tf.RaggedTensor:
+        return self._rearrange(self._model.tokenize(prepared))
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`).
@@ -121,23 +138,25 @@ class SentencePieceTokenizer(Tokenizer):
         a token that covers several starts with the first and ends with the last. The (rare) tokens
         of a text without any word have the whole text for their word.
         """
-        text = strings(text)
+        return super().tokenize_with_offsets(text)
+
+    def _with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         # The op's offsets are in the prepared text, which may be longer or shorter than the
         # original. So the original is cut to segments, each is prepared on its own, and the sum of
         # their lengths tells which segment an offset is in.
-        ids, *limits = self._model.tokenize_with_offsets(self._prepare(text))
+        ids, *limits = self._model.tokenize_with_offsets(self._before_model(text))
         begin, limit = (tf.cast(x, tf.int64) for x in limits)
         last = limit.with_values(tf.maximum(begin.values, limit.values - 1))  # character's place
         segments = self._segments(text)
         _, words, ends = split_words(text, strip_accents=self.strip_accents)
 
         def word_of(segment):
-            return _count_at_most(words, _at(segments.original, segment)) - 1
+            return count_at_most(words, at_places(segments.original, segment)) - 1
 
-        first_word = word_of(_count_at_most(segments.ends, begin))
-        last_word = word_of(_count_at_most(segments.starts, last) - 1)
+        first_word = word_of(count_at_most(segments.ends, begin))
+        last_word = word_of(count_at_most(segments.starts, last) - 1)
         last_word = last_word.with_values(tf.maximum(first_word.values, last_word.values))
-        start, end = _at(words, first_word), _at(ends, last_word)
+        start, end = at_places(words, first_word), at_places(ends, last_word)
         lengths = tf.cast(tf.strings.length(text), tf.int64)
         whole = tf.gather(lengths, end.value_rowids())
         end = end.with_values(tf.where(end.values > 0, end.values, whole))
@@ -151,7 +170,7 @@ class SentencePieceTokenizer(Tokenizer):
             cut = f"{_QUOTES}|{cut}"
         text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
         parts, starts, _ = tf_text.regex_split_with_offsets(text, cut, cut)
-        prepared = self._prepare(parts.values)
+        prepared = self._before_model(parts.values)
         lengths = tf.cast(tf.strings.length(prepared), tf.int64)
         before = tf.cumsum(lengths, exclusive=True)
         firsts = tf.gather(tf.pad(before, [[0, 1]]), parts.row_starts())
@@ -161,7 +180,7 @@ class SentencePieceTokenizer(Tokenizer):
         found = (starts, parts.with_values(before), parts.with_values(before + lengths))
         return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in found))
 
-    def _prepare(self, text: tf.Tensor) -> tf.Tensor:
+    def _before_model(self, text: tf.Tensor) -> tf.Tensor:
         """What is done to a text before the model's own normalization."""
         text = drop_invalid_utf8(text)
         if self.replace_quotes:
@@ -175,6 +194,33 @@ class SentencePieceTokenizer(Tokenizer):
             text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, wherever it stands
             text = tf.strings.lower(text, encoding="utf-8")
         return text
+
+    @functools.cached_property
+    def _charsmap(self) -> Charsmap:
+        return Charsmap(model_parts(self._bytes, "the SentencePiece model")["charsmap"])
+
+    def _normalizer(self):
+        return self._normalized
+
+    def _normalized(self, text: tf.Tensor) -> Normalized:
+        """What the steps before the model and the model's own rules make of texts."""
+        units = split_units(text, f"{_QUOTES}|." if self.replace_quotes else ".")
+        prepared = align(
+            units.texts.with_values(self._before_model(units.texts.values)), *units[1:]
+        )
+        return self._charsmap.normalize(prepared)
+
+    def _sought(self, finder: Finder) -> Sought:
+        with tf.init_scope():
+            contents = self._before_model(tf.constant(finder.contents)).numpy()
+        found = {content.decode() for content in contents}
+        normalized = self._spell_normalized(
+            [token.content for token in self.added_tokens if token.normalized]
+        )
+        found.update(normalized)
+        sources = self._charsmap.sources(set("".join(normalized))) if normalized else ""
+        patterns = [*map(literal, sorted(found)), *([sources] if sources else [])]
+        return Sought("|".join(patterns), rare="")
 
     def _rearrange(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """The model's ids to those of the layout."""
@@ -243,7 +289,7 @@ def _read(path: str | os.PathLike) -> bytes:
         raise InputError(f"{path}: can't read the model: {error.strerror}") from None
 
 
-def _load(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
+def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
     """The op of a model's bytes, and the model's pieces."""
     # Two models in one SavedModel would be taken for each other if their ops had the same name.
     name = f"sentencepiece_{hashlib.sha256(data).hexdigest()[:32]}"
@@ -307,32 +353,6 @@ def arrange(
     return [*FAIRSEQ_TOKENS, *pieces[count:], FAIRSEQ_MASK], ids
 
 
-def _count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.RaggedTensor:
-    """How many values of the same row are at most as large as each limit.
-
-    Both are int64, not negative, (batch, any); the values of a row ascend.
-    """
-    # One ascending table of all rows: each row is moved up beyond whatever the one before holds.
-    stride = tf.reduce_max(tf.concat([[0], values.values, limits.values], 0)) + 1
-    rows = limits.value_rowids()
-    table = values.values + stride * values.value_rowids()
-    found = tf.searchsorted(table, limits.values + stride * rows, side="right", out_type=tf.int64)
-    return limits.with_values(found - tf.gather(values.row_starts(), rows))
-
-
-def _at(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:
-    """The values at some places of the same row.
-
-    An index below or beyond the row means its first or last value; a row without any gives 0.
-    """
-    rows = index.value_rowids()
-    counts = tf.gather(values.row_lengths(), rows)
-    within = tf.maximum(tf.minimum(index.values, counts - 1), 0)
-    nothing = tf.size(values.values, tf.int64)
-    flat = tf.where(counts > 0, tf.gather(values.row_starts(), rows) + within, nothing)
-    return index.with_values(tf.gather(tf.pad(values.values, [[0, 1]]), flat))
-
-
 def lower_number_commas(scores: Mapping[str, float]) -> dict[str, float]:
     """The scores of pieces, 100 less where a piece ends in a digit and a comma.
 
@@ -368,6 +388,25 @@ def model_parts(data: bytes, source: str) -> dict:
         "control": [piece.piece for piece in model.pieces if piece.type == types.CONTROL],
         "user_defined": [piece.piece for piece in model.pieces if piece.type == types.USER_DEFINED],
     }
+
+
+def byte_model(charsmap: bytes) -> bytes:
+    """A model that spells normalized text in its bytes, byte 0 with the id 1, and so on."""
+    from sentencepiece import sentencepiece_model_pb2 as protocol
+
+    model = protocol.ModelProto()
+    types = protocol.ModelProto.SentencePiece
+    model.pieces.add(piece="<unk>", type=types.UNKNOWN)
+    for byte in range(256):
+        model.pieces.add(piece=f"<0x{byte:02X}>", type=types.BYTE)
+    model.trainer_spec.model_type = protocol.TrainerSpec.CHAR
+    model.trainer_spec.byte_fallback = True
+    model.trainer_spec.vocab_size = len(model.pieces)
+    model.normalizer_spec.precompiled_charsmap = charsmap
+    model.normalizer_spec.add_dummy_prefix = False
+    model.normalizer_spec.remove_extra_whitespaces = False
+    model.normalizer_spec.escape_whitespaces = False
+    return model.SerializeToString()
 
 
 def _avoiding_number_commas(data: bytes, source: str) -> bytes:

@@ -4,14 +4,16 @@ import abc
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
 import tensorflow as tf
 
 from kerasbert.errors import InputError
-from kerasbert.text.normalization import WHITE_SPACE
+from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, join, whole
+from kerasbert.text.normalization import Sought, drop_invalid_utf8
+from kerasbert.text.offsets import undo_drop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,18 +40,22 @@ ALBERT_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>")
 class Tokenizer(abc.ABC):
     """Strings to ids as TensorFlow ops, so that a SavedModel can take strings.
 
-    Special tokens in a text are ordinary characters, as in google-research/bert, but for
-    `tokenize_with_mask`.
+    Added tokens are taken out of a text before all else, as by transformers' fast tokenizers. The
+    five special tokens in a text are ordinary characters, as in google-research/bert, but for
+    `tokenize_with_mask`, and unless they are added tokens too.
 
     Args:
-        vocabulary: the pieces in the order of their ids.
-        special_tokens: must be among the pieces.
+        vocabulary: the model's pieces in the order of their ids.
+        special_tokens: must be among the pieces or the added tokens.
+        added_tokens: tokens that are not made by the model: `AddedToken`s, their spellings, or
+            dicts of what `AddedToken` takes. One that the vocabulary has keeps its id; the others
+            get the next ids, in this order.
         packing: how a row is put together, see `kerasbert.text.packing`: "bert" is `[CLS] a [SEP] b
             [SEP]` with segments, "roberta" `<s> a </s></s> b </s>` without.
         mask_takes_space: whether a mask token takes the white space on its left with it.
 
     Raises:
-        InputError: a special token is not among the pieces.
+        InputError: a special token is not among the pieces; a token is added twice.
     """
 
     #: The name that configs know the class by.
@@ -62,23 +68,84 @@ class Tokenizer(abc.ABC):
         vocabulary: Sequence[str],
         special_tokens: SpecialTokens,
         *,
+        added_tokens: Sequence[AddedToken | str | Mapping] = (),
         packing: str = "bert",
         mask_takes_space: bool = False,
     ):
+        #: The pieces and the added tokens, in the order of their ids.
         self.vocabulary = tuple(vocabulary)
         self.special_tokens = special_tokens
         self.packing = packing
         self.mask_takes_space = mask_takes_space
+        #: The added tokens, in the order of their ids.
+        self.added_tokens: tuple[AddedToken, ...] = ()
+        self._model_size = len(self.vocabulary)
         self._ids = {piece: id for id, piece in enumerate(self.vocabulary)}
+        self._used_by: str | None = None
+        self._finders: dict[bool, Finder | None] = {}
+        self._add(AddedToken.of(token) for token in added_tokens)
         for token in dataclasses.astuple(special_tokens):
             if token not in self._ids:
                 raise InputError(f"the vocabulary lacks the special token {token}")
 
     # === Pieces ===
 
+    def add_tokens(
+        self, tokens: str | AddedToken | Sequence[str | AddedToken], *, special: bool = False
+    ) -> int:
+        """Adds tokens that are found in texts as a whole, as in transformers.
+
+        A token that the vocabulary has already keeps its id. Every other one gets the next id, so
+        that a model needs a row more in its tables: `Task.from_preset(..., tokenizer=tokenizer)`
+        makes a new one for each. A tokenizer that a task has already does not change any more;
+        `Task.add_tokens` makes a task of it that has tokens and rows.
+
+        Args:
+            tokens: spellings or `AddedToken`s.
+            special: whether those that are spellings are special (see `AddedToken`).
+
+        Returns:
+            How many tokens were not in the vocabulary before.
+
+        Raises:
+            InputError: a task uses this tokenizer; a token is there already with other flags.
+        """
+        if self._used_by:
+            raise InputError(
+                f"the tokenizer belongs to {self._used_by}, which has been made for it; "
+                "task.add_tokens(...) gives a task with more tokens"
+            )
+        before = self.vocabulary_size
+        tokens = [tokens] if isinstance(tokens, str | AddedToken) else tokens
+        self._add(AddedToken.of(token, special=special) for token in tokens)
+        return self.vocabulary_size - before
+
+    def _add(self, tokens: Iterable[AddedToken]) -> None:
+        known = {token.content: token for token in self.added_tokens}
+        for token in tokens:
+            if known.setdefault(token.content, token) != token:
+                raise InputError(
+                    f"the token {token.content!r} has been added already, with other flags: "
+                    f"{known[token.content]}"
+                )
+            self._ids.setdefault(token.content, len(self._ids))
+        self.added_tokens = tuple(sorted(known.values(), key=lambda t: self._ids[t.content]))
+        self.vocabulary = tuple(self._ids)
+        self._finders = {}
+        self.__dict__.pop("continues_word", None)
+
+    def belongs_to(self, owner: str) -> None:
+        """From now on the tokenizer must stay as it is; `owner` is named where it may not."""
+        self._used_by = owner
+
+    @property
+    def model_pieces(self) -> tuple[str, ...]:
+        """The pieces of the model alone, in the order of their ids."""
+        return self.vocabulary[: self._model_size]
+
     @property
     def vocabulary_size(self) -> int:
-        """The number of pieces."""
+        """The number of pieces, added tokens among them."""
         return len(self.vocabulary)
 
     @property
@@ -109,12 +176,15 @@ class Tokenizer(abc.ABC):
     @property
     def special_token_ids(self) -> list[int]:
         """The ids that are never masked nor drawn as a random token."""
-        return [self._ids[token] for token in dataclasses.astuple(self.special_tokens)]
+        tokens = [*dataclasses.astuple(self.special_tokens)]
+        tokens += [token.content for token in self.added_tokens if token.special]
+        return [self._ids[token] for token in dict.fromkeys(tokens)]
 
     @functools.cached_property
     def continues_word(self) -> np.ndarray:
         """bool, (vocabulary,): whether a piece continues the word of the piece before it."""
-        return np.array([self._continues_word(piece) for piece in self.vocabulary])
+        added = {token.content for token in self.added_tokens}
+        return np.array([p not in added and self._continues_word(p) for p in self.vocabulary])
 
     @abc.abstractmethod
     def _continues_word(self, piece: str) -> bool:
@@ -141,9 +211,8 @@ class Tokenizer(abc.ABC):
         """Same as `tokenize`."""
         return self.tokenize(text)
 
-    @abc.abstractmethod
     def tokenize(self, text) -> tf.RaggedTensor:
-        """Tokenizes strings; no special tokens are added.
+        """Tokenizes strings; no special tokens are put around them.
 
         Args:
             text: string tensor or anything that becomes one, shape (batch,).
@@ -151,6 +220,75 @@ class Tokenizer(abc.ABC):
         Returns:
             int32, ragged, (batch, tokens).
         """
+        return self._tokenize(strings(text), self._finder())
+
+    def _tokenize(
+        self, text: tf.Tensor, finder: Finder | None, behind_space: bool = False
+    ) -> tf.RaggedTensor:
+        """Tokenizes strings and the added tokens that `finder` finds in them."""
+        if finder is None:
+            return self._pieces(self._prepare(text, behind_space=behind_space)[0])
+        prepared, suspects = self._prepare(
+            text, sought=self._sought(finder), behind_space=behind_space
+        )
+
+        def divided():
+            parts = finder.parts(drop_invalid_utf8(text), suspects)
+            return self._prepare(parts.texts, behind_space=behind_space)[0], parts
+
+        ready, parts = tf.cond(tf.reduce_any(suspects), divided, lambda: (prepared, whole(text)))
+        return join(self._pieces(ready), parts)
+
+    @abc.abstractmethod
+    def _prepare(
+        self, text: tf.Tensor, *, sought: Sought | None = None, behind_space: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Does with strings, (batch,), what is done before their pieces are looked for.
+
+        Args:
+            text: the strings.
+            sought: what `_sought` gives; None: nothing is sought.
+            behind_space: give words the spelling that they have behind a space.
+
+        Returns:
+            String tensor, (batch,); and whether each text may hold what is sought, bool, (batch,),
+            or None.
+        """
+
+    @abc.abstractmethod
+    def _pieces(self, prepared: tf.Tensor) -> tf.RaggedTensor:
+        """The ids of what `_prepare` gives: int32, ragged, (batch, tokens)."""
+
+    # === Added tokens ===
+
+    def _finder(self, with_mask: bool = False) -> Finder | None:
+        """Finds the added tokens in texts, perhaps the mask token too; None: there are none."""
+        if with_mask not in self._finders:
+            tokens = list(self.added_tokens)
+            mask = self.special_tokens.mask
+            if with_mask and all(token.content != mask for token in tokens):
+                tokens.append(AddedToken(mask, special=True, lstrip=self.mask_takes_space))
+            by_id = [(self._ids[token.content], token) for token in tokens]
+            made = Finder(by_id, self._normalizer(), self._spell_normalized) if tokens else None
+            self._finders[with_mask] = made
+        return self._finders[with_mask]
+
+    def _sought(self, finder: Finder) -> Sought:
+        """What a prepared text holds for sure that has an added token in it."""
+        return Sought.of(finder.contents)
+
+    def _normalizer(self) -> Callable[[tf.Tensor], Normalized] | None:
+        """What makes of a text that in which normalized tokens are looked for; None: nothing."""
+        return None
+
+    def _spell_normalized(self, contents: Sequence[str]) -> Sequence[str]:
+        """What normalization makes of the spellings of added tokens."""
+        normalizer = self._normalizer()
+        if normalizer is None or not contents:
+            return contents
+        with tf.init_scope():
+            texts = normalizer(tf.constant(contents, tf.string)).texts.numpy()
+        return [text.decode() for text in texts]
 
     def tokenize_words(self, words) -> tf.RaggedTensor:
         """Tokenizes words, each on its own, as it would stand behind a space.
@@ -162,16 +300,11 @@ class Tokenizer(abc.ABC):
             int32, ragged, (words, tokens). A word without any piece, such as a control character,
             is one unknown token.
         """
-        pieces = self.tokenize(self._behind_space(strings(words)))
+        pieces = self._tokenize(strings(words), self._finder(), behind_space=True)
         lacking = tf.cast(tf.equal(pieces.row_lengths(), 0), tf.int64)
         unknown = tf.fill([tf.reduce_sum(lacking)], tf.constant(self.unknown_id, pieces.dtype))
         return tf.concat([pieces, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
 
-    def _behind_space(self, words: tf.Tensor) -> tf.Tensor:
-        """Words as they have to be spelled to get the pieces that they have behind a space."""
-        return words
-
-    @abc.abstractmethod
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings and says which word of the original string each token comes from.
 
@@ -182,9 +315,29 @@ class Tokenizer(abc.ABC):
             Three ragged tensors of the same rows, (batch, tokens): the ids (int32, equal to
             `tokenize`'s), and start and end (int64, end exclusive) of the token's *word*, in bytes
             of the original string. Tokens with the same start are pieces of one word. A token that
-            covers several words ends with the last.
+            covers several words ends with the last. An added token is a word, without the white
+            space that it takes with it.
             `bytes_to_characters` converts offsets.
         """
+        text, finder = strings(text), self._finder()
+        if finder is None:
+            return self._with_offsets(text)
+        valid = drop_invalid_utf8(text)
+        _, suspects = self._prepare(valid, sought=self._sought(finder))
+        parts = tf.cond(
+            tf.reduce_any(suspects),
+            lambda: finder.parts(valid, suspects),
+            lambda: whole(valid),
+        )
+        ids, starts, ends = self._with_offsets(parts.texts)
+        begins = tf.gather(parts.begins, ids.value_rowids())
+        starts = join(starts.with_values(starts.values + begins), parts, parts.first)
+        ends = join(ends.with_values(ends.values + begins), parts, parts.last)
+        return join(ids, parts), *undo_drop(text, valid, starts, ends)
+
+    @abc.abstractmethod
+    def _with_offsets(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, ...]:
+        """As `tokenize_with_offsets`, of texts, (batch,), in which no added token is looked for."""
 
     @abc.abstractmethod
     def detokenize(self, ids) -> tf.Tensor:
@@ -199,18 +352,7 @@ class Tokenizer(abc.ABC):
 
     def tokenize_with_mask(self, text) -> tf.RaggedTensor:
         """As `tokenize`, but every mask token (such as `[MASK]`) in a text becomes one."""
-        parts = tf.strings.split(strings(text), self.special_tokens.mask)
-        values = parts.values
-        if self.mask_takes_space:
-            place = tf.range(tf.size(values, tf.int64))
-            last = tf.equal(place + 1, tf.gather(parts.row_limits(), parts.value_rowids()))
-            values = tf.where(
-                last, values, tf.strings.regex_replace(values, f"[{WHITE_SPACE}]+$", "")
-            )
-        ids = self.tokenize(values)
-        mask = tf.fill(tf.stack([ids.nrows(), 1]), tf.constant(self.mask_id, ids.dtype))
-        with_mask = parts.with_values(tf.concat([ids, mask], axis=1)).merge_dims(1, 2)
-        return with_mask[:, :-1]  # there is one part more than there are masks
+        return self._tokenize(strings(text), self._finder(with_mask=True))
 
     # === Files ===
 
@@ -225,7 +367,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> dict:
-        """The constructor's other arguments, beside what the assets hold; JSON types."""
+        """The constructor's other arguments but `added_tokens`; JSON types."""
 
     def get_config(self) -> dict:
         """What, beside the assets, makes this tokenizer; JSON types."""
@@ -233,15 +375,24 @@ class Tokenizer(abc.ABC):
             "kind": self.kind,
             **self.settings(),
             "special_tokens": dataclasses.asdict(self.special_tokens),
+            **self._added_tokens_config(),
             "vocabulary_sha256": self.vocabulary_sha256,
         }
+
+    def _added_tokens_config(self) -> dict:
+        """Nothing where there are none, so that configs of old are the same."""
+        added = [dataclasses.asdict(token) for token in self.added_tokens]
+        return {"added_tokens": added} if added else {}
 
     @classmethod
     @abc.abstractmethod
     def from_assets(
         cls, assets: Mapping[str, bytes], special_tokens: SpecialTokens, **settings
     ) -> Self:
-        """The tokenizer of some files' content; raises `InputError` if they can't be used."""
+        """The tokenizer of some files' content; raises `InputError` if they can't be used.
+
+        `settings` are the constructor's, `added_tokens` among them.
+        """
 
 
 def strings(text) -> tf.Tensor:

@@ -8,12 +8,18 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from kerasbert.text import vocabulary as vocabularies
+from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
 from kerasbert.text.normalization import (
+    CJK,
     MAX_WORD_CHARACTERS,
+    Sought,
+    clean,
+    literal,
     normalize,
     split_words,
 )
-from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer, strings
+from kerasbert.text.offsets import split_units
+from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -28,6 +34,7 @@ class WordPieceTokenizer(Tokenizer):
         strip_accents: whether combining accents are dropped; None does as `lowercase` says (as
             `tokenizers` does).
         special_tokens: how the vocabulary spells them.
+        added_tokens: see `Tokenizer`.
 
     Raises:
         InputError: the vocabulary is unusable (see `load_vocabulary`).
@@ -42,21 +49,22 @@ class WordPieceTokenizer(Tokenizer):
         lowercase: bool = True,
         strip_accents: bool | None = None,
         special_tokens: SpecialTokens = BERT_TOKENS,
+        added_tokens: Sequence[AddedToken | str] = (),
     ):
         if isinstance(vocabulary, (str, os.PathLike)):
             vocabulary = vocabularies.load_vocabulary(vocabulary, special_tokens)
         else:
             vocabularies.check_vocabulary(vocabulary, special_tokens=special_tokens)
-        super().__init__(vocabulary, special_tokens)
+        super().__init__(vocabulary, special_tokens, added_tokens=added_tokens)
         self.lowercase = bool(lowercase)
         self.strip_accents = strip_accents
         self._strip_accents = self.lowercase if strip_accents is None else bool(strip_accents)
         # Cleaning drops private-use characters, so one that no piece has can stand for "unknown".
-        characters = set("".join(self.vocabulary))
+        characters = set("".join(self.model_pieces))
         self._unknown_word = next(c for c in map(chr, range(0xE000, 0xF900)) if c not in characters)
         with tf.init_scope():
             self._wordpiece = tf_text.FastWordpieceTokenizer(
-                vocab=list(self.vocabulary),
+                vocab=list(self.model_pieces),
                 suffix_indicator="##",
                 max_bytes_per_word=4 * MAX_WORD_CHARACTERS,
                 token_out_type=tf.int32,
@@ -66,20 +74,48 @@ class WordPieceTokenizer(Tokenizer):
     def _continues_word(self, piece: str) -> bool:
         return piece.startswith("##")
 
-    def tokenize(self, text) -> tf.RaggedTensor:
-        """Tokenizes strings (see `Tokenizer.tokenize`)."""
-        text = normalize(
-            strings(text),
+    def _prepare(self, text, *, sought=None, behind_space=False):
+        return normalize(
+            text,
             lowercase=self.lowercase,
             strip_accents=self._strip_accents,
             unknown_word=self._unknown_word,
+            sought=sought,
         )
-        return self._wordpiece.tokenize(text)
 
-    def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
-        """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`)."""
-        words, starts, ends = split_words(strings(text), strip_accents=self._strip_accents)
-        pieces = words.with_values(self.tokenize(words.values))
+    def _pieces(self, prepared) -> tf.RaggedTensor:
+        return self._wordpiece.tokenize(prepared)
+
+    def _clean(self, text: tf.Tensor) -> tf.Tensor:
+        return clean(text, lowercase=self.lowercase, strip_accents=self._strip_accents)
+
+    def _sought(self, finder: Finder) -> Sought:
+        with tf.init_scope():
+            cleaned = self._clean(tf.constant(finder.contents)).numpy()
+        # The spaces that `_normalized` puts around CJK characters may be a token's.
+        words = (word.decode().replace(" ", "") for word in cleaned)
+        return Sought.of(words, lambda word: " *".join(map(literal, word)))
+
+    def _normalizer(self):
+        return self._normalized
+
+    def _normalized(self, text: tf.Tensor) -> Normalized:
+        """What BERT's normalizer makes of texts, character by character."""
+        units = split_units(text, ".")
+        space = tf.where(tf.strings.regex_full_match(units.texts.values, f"[{CJK}]"), " ", "")
+        with_spaces = (space, self._clean(units.texts.values), space)
+        starts = (units.starts.values, units.starts.values, units.ends.values)
+        ends = (units.starts.values, units.ends.values, units.ends.values)
+
+        def three_for_one(values):
+            flat = tf.reshape(tf.stack(values, axis=1), [-1])
+            return tf.RaggedTensor.from_row_splits(flat, 3 * units.texts.row_splits, validate=False)
+
+        return align(*map(three_for_one, (with_spaces, starts, ends)))
+
+    def _with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
+        words, starts, ends = split_words(text, strip_accents=self._strip_accents)
+        pieces = words.with_values(self._tokenize(words.values, None))
         ids = pieces.merge_dims(1, 2)
         counts = pieces.values.row_lengths()
         starts, ends = (ids.with_values(tf.repeat(x.values, counts)) for x in (starts, ends))
@@ -100,7 +136,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def assets(self) -> dict[str, bytes]:
         """The vocabulary file."""
-        return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.vocabulary)}
+        return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.model_pieces)}
 
     def settings(self) -> dict:
         """What is done to letters before the vocabulary is looked into."""

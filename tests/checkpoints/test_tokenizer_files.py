@@ -15,6 +15,7 @@ from kerasbert.checkpoints import tokenizer_files
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES
 from kerasbert.text import (
+    AddedToken,
     BytePairTokenizer,
     SentencePieceTokenizer,
     SpecialTokens,
@@ -292,8 +293,9 @@ def test_added_to_sentencepiece(tmp_path):
     directory = copied("albert", tmp_path, "spiece.model")
     count = len(model_parts((directory / "spiece.model").read_bytes(), "")["pieces"])
     write(directory / ADDED, {"new": count})
-    with pytest.raises(InputError, match="adds tokens to a SentencePiece model"):
-        load(directory, "albert")
+    tokenizer = load(directory, "albert")
+    assert tokenizer.added_tokens == (AddedToken("new"),)
+    assert tokenizer.tokenize(["NEW"]).to_list() == [[count]]
 
 
 def test_a_piece_that_was_trimmed_away(tmp_path):

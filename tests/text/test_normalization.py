@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kerasbert.text.normalization import (
     _PLAIN,
-    _clean,
+    clean,
     normalize,
     replace_long_words,
     split_words,
@@ -15,7 +15,7 @@ from kerasbert.text.normalization import (
 
 def run(text, lowercase, strip_accents):
     settings = {"lowercase": lowercase, "strip_accents": strip_accents, "unknown_word": "?"}
-    return normalize(tf.constant([text]), **settings).numpy()[0].decode()
+    return normalize(tf.constant([text]), **settings)[0].numpy()[0].decode()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_against_unicodedata(first, last):
 @pytest.mark.parametrize("shape", [[], [0], [2, 2]])
 def test_shapes(shape):
     text = tf.fill(shape, "ÀB")
-    found = normalize(text, lowercase=True, strip_accents=True, unknown_word="?")
+    found, _ = normalize(text, lowercase=True, strip_accents=True, unknown_word="?")
     assert found.shape == shape
 
 
@@ -69,7 +69,7 @@ def test_no_plain_character_needs_cleaning(lowercase):
     plain = tf.boolean_mask(every, tf.strings.regex_full_match(every, _PLAIN))
     assert len(plain) > 21_000
     as_it_is = tf.strings.lower(plain) if lowercase else plain
-    cleaned = _clean(plain, lowercase=lowercase, strip_accents=lowercase)
+    cleaned = clean(plain, lowercase=lowercase, strip_accents=lowercase)
     np.testing.assert_array_equal(cleaned.numpy(), as_it_is.numpy())
 
 
@@ -77,7 +77,7 @@ def test_plain_rows_stay_between_others():
     long = "b" * 101
     texts = ["À B", "A-B ~!", "", "a\tB", f"A{long[1:]} C", f"{long} À", f"C {long}", "ÅB", "Z9"]
     expected = ["a b", "a-b ~!", "", "a b", "? c", "? a", "c ?", "ab", "z9"]
-    found = normalize(tf.constant(texts), lowercase=True, strip_accents=True, unknown_word="?")
+    found, _ = normalize(tf.constant(texts), lowercase=True, strip_accents=True, unknown_word="?")
     assert [one.decode().strip() for one in found.numpy()] == expected
 
 

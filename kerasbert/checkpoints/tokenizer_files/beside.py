@@ -6,12 +6,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from kerasbert import files
-from kerasbert.checkpoints.tokenizer_files.fast import Fast, unsupported, well_formed
+from kerasbert.checkpoints.tokenizer_files.fast import (
+    Fast,
+    added_token,
+    unsupported,
+    well_formed,
+)
 from kerasbert.checkpoints.tokenizer_files.names import (
     ADDED,
     CONFIG,
     FAST,
     GENERIC,
+    MORE_SPECIAL,
     ROLES,
     SETTINGS,
     SPECIAL,
@@ -19,7 +25,8 @@ from kerasbert.checkpoints.tokenizer_files.names import (
 )
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES
-from kerasbert.text import SpecialTokens
+from kerasbert.text import AddedToken, SpecialTokens
+from kerasbert.text.vocabulary import no_piece
 
 # Classes whose tokenization is one of ours, and the family that has the facts; others
 # (BertJapaneseTokenizer, ...) are not. A model may have another family's: multilingual MiniLM is
@@ -50,14 +57,16 @@ class Said:
         settings: the content of tokenizer_config.json.
         fast: tokenizer.json, or None.
         special: by our name of a special token: how it is spelled, and the file that says so.
-        added: id and spelling of the tokens that were added to the vocabulary, or marked in it.
+        added: the tokens that were added to the vocabulary, or marked in it, with their ids.
+        more: special tokens that are named but have no id there.
     """
 
     directory: pathlib.Path
     settings: Mapping
     fast: Fast | None
     special: Mapping[str, tuple[str, pathlib.Path]]
-    added: Sequence[tuple[int, str]]
+    added: Sequence[tuple[int, AddedToken]]
+    more: Sequence[AddedToken]
 
     @classmethod
     def read(cls, directory: pathlib.Path) -> "Said":
@@ -75,13 +84,29 @@ class Said:
                 if content.get(theirs) is not None:
                     path = directory / name
                     special[ours] = _text(content[theirs], path, theirs), path
-        added = set(fast.added if fast else ())
+        more = {}
+        for name, content in ((SPECIAL, optional(SPECIAL)), (SETTINGS, settings)):
+            more |= _more_special(content, directory / name)
+        named = {*more, *(token for token, _ in special.values())}
+        # What comes later counts, as in transformers.
+        added = {}
         with well_formed(directory / ADDED):
-            added |= {(int(id), token) for token, id in optional(ADDED).items()}
+            for token, id in optional(ADDED).items():
+                added[int(id), token] = AddedToken(token, special=token in named)
+        added |= {(id, token.content): token for id, token in (fast.added if fast else ())}
         with well_formed(directory / SETTINGS):
-            decoder = settings.get("added_tokens_decoder", {})
-            added |= {(int(id), token["content"]) for id, token in decoder.items()}
-        return cls(directory, settings, fast, special, sorted(added))
+            for id, content in settings.get("added_tokens_decoder", {}).items():
+                token = added_token(content)
+                added[int(id), token.content] = token
+        with_ids = {token.content for token in added.values()}
+        return cls(
+            directory,
+            settings,
+            fast,
+            special,
+            [(id, added[id, token]) for id, token in sorted(added)],
+            [token for content, token in more.items() if content not in with_ids],
+        )
 
     def check(self) -> None:
         """Refuses what kerasbert's tokenizers don't do."""
@@ -134,7 +159,9 @@ class Said:
     def pieces(self, ids: Mapping[str, int], source) -> list[str]:
         """The pieces of a vocabulary and the added tokens, in the order of their ids."""
         by_id = dict(zip(ids.values(), ids, strict=True))
-        for id, token in self.added:
+        for id, token in ((id, token.content) for id, token in self.added):
+            if by_id.get(id) == no_piece(id):  # it fills a hole in the model's own
+                by_id[id] = token
             if by_id.setdefault(id, token) != token:
                 raise InputError(
                     f"{self.directory}: the added token {token!r} has the id {id}, but that is "
@@ -151,7 +178,18 @@ class Said:
             raise InputError(
                 f"{source}: no piece has the id {hole}, though {by_id[last]!r} has the id {last}"
             )
-        return [by_id[id] for id in range(len(by_id))]
+        pieces = [by_id[id] for id in range(len(by_id))]
+        known = frozenset(pieces)
+        return [*pieces, *(token.content for token in self.more if token.content not in known)]
+
+    def added_tokens(self, special: SpecialTokens) -> list[AddedToken]:
+        """The tokens that are found in texts as a whole, in the order of their ids.
+
+        The five special tokens are not among them: in a text they are ordinary characters.
+        """
+        ours = dataclasses.astuple(special)
+        tokens = [*(token for _, token in self.added), *self.more]
+        return [token for token in tokens if token.content not in ours]
 
     def check_same_pieces(self, vocabulary: Sequence[str]) -> None:
         """Refuses two vocabularies in one directory."""
@@ -168,6 +206,18 @@ class Said:
 
 def _plain(name: str) -> str:
     return name.removesuffix("Fast")
+
+
+def _more_special(content: Mapping, path: pathlib.Path) -> dict[str, AddedToken]:
+    """The special tokens that are named beside the usual ones."""
+    found = {}
+    for key in MORE_SPECIAL:
+        listed = content.get(key) or ()
+        for token in listed.values() if isinstance(listed, Mapping) else listed:
+            text = _text(token, path, key)
+            facts = token if isinstance(token, Mapping) else {"content": text}
+            found[text] = added_token({"normalized": False, **facts, "special": True})
+    return found
 
 
 def _text(token, path: pathlib.Path, key: str) -> str:

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
 from kerasbert.errors import InputError
+from kerasbert.text import AddedToken
 from kerasbert.text.normalization import MAX_WORD_CHARACTERS
 from kerasbert.text.vocabulary import no_piece
+
+_FLAGS = tuple(field.name for field in dataclasses.fields(AddedToken))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +23,7 @@ class Fast:
         path: the file.
         model: its `model`.
         kind: "WordPiece", "BPE" or "Unigram".
-        added: id and spelling of the added tokens.
-        plain: those of them that are not special.
+        added: the added tokens, with their ids.
         normalizer: the steps before the model.
         pre_tokenizer: the steps by which a text is cut into words.
     """
@@ -29,8 +31,7 @@ class Fast:
     path: pathlib.Path
     model: Mapping
     kind: str
-    added: Sequence[tuple[int, str]]
-    plain: Sequence[str]
+    added: Sequence[tuple[int, AddedToken]]
     normalizer: Sequence[Mapping]
     pre_tokenizer: Sequence[Mapping]
 
@@ -44,8 +45,7 @@ class Fast:
                 path,
                 model,
                 model.get("type") or _guess_kind(model),
-                [(token["id"], token["content"]) for token in added],
-                [token["content"] for token in added if not token.get("special")],
+                [(int(token["id"]), added_token(token)) for token in added],
                 _steps(content.get("normalizer"), "normalizers"),
                 _steps(content.get("pre_tokenizer"), "pretokenizers"),
             )
@@ -75,6 +75,11 @@ class Fast:
         """Refuses a value that is none of `values`; the first is what a missing key means."""
         if content.get(key, values[0]) not in values:
             raise unsupported(self.path, f"{section}.{key}", content[key], values[0])
+
+
+def added_token(content: Mapping) -> AddedToken:
+    """An added token as Hugging Face's files describe it."""
+    return AddedToken(**{name: content[name] for name in _FLAGS if name in content})
 
 
 def unsupported(source, key: str, value, only) -> InputError:

@@ -21,6 +21,8 @@ ROLES = {
     "sep": "sep_token",
     "mask": "mask_token",
 }
+# What tells more special tokens than those.
+MORE_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
 # Hugging Face reads it as "" and writes it so.
 TRIMMED = LINE_SEPARATOR
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")

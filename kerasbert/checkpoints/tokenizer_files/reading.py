@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.beside import Said
@@ -19,8 +19,10 @@ from kerasbert.checkpoints.tokenizer_files.names import (
 )
 from kerasbert.errors import InputError
 from kerasbert.text import (
+    AddedToken,
     BytePairTokenizer,
     SentencePieceTokenizer,
+    SpecialTokens,
     Tokenizer,
     WordPieceTokenizer,
 )
@@ -83,6 +85,15 @@ def _model_path(directory: pathlib.Path) -> pathlib.Path | None:
     return next(iter(sorted(directory.glob("*.model"))), None)
 
 
+def _model_and_added(
+    pieces: Sequence[str], count: int, special: SpecialTokens, said: Said
+) -> tuple[Sequence[str], list[AddedToken]]:
+    """The pieces of the model, `count` or more, and the added tokens."""
+    # The five special tokens may have been added; they belong to the model all the same.
+    last = max(pieces.index(token) for token in dataclasses.astuple(special))
+    return pieces[: max(count, last + 1)], said.added_tokens(special)
+
+
 # === WordPiece ===
 
 
@@ -106,7 +117,8 @@ def _wordpiece_of(ids: Mapping[str, int], source, said: Said) -> Tokenizer:
         words = {piece.removeprefix("##") for piece in pieces} - {*dataclasses.astuple(tokens)}
         lowercase = not any(word != word.lower() and word.isalpha() for word in words)
     strip_accents = said.setting("strip_accents", steps, None)
-    return WordPieceTokenizer(pieces, lowercase, strip_accents, tokens)
+    model, added = _model_and_added(pieces, len(ids), tokens, said)
+    return WordPieceTokenizer(model, lowercase, strip_accents, tokens, added)
 
 
 # === Byte-level BPE ===
@@ -127,11 +139,14 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, said: Said) -> Tokenize
         raise InputError(f"{source}: two pieces have the same id")
     pieces = said.pieces(ids, source)
     steps = said.fast.pre_tokenizer if said.fast else ()
+    tokens = said.tokens(ROBERTA_TOKENS, pieces, source)
+    model, added = _model_and_added(pieces, len(ids), tokens, said)
     return BytePairTokenizer(
-        {piece: id for id, piece in enumerate(pieces)},
+        {piece: id for id, piece in enumerate(model)},
         merges,
         add_prefix_space=said.setting("add_prefix_space", steps, False),
-        special_tokens=said.tokens(ROBERTA_TOKENS, pieces, source),
+        special_tokens=tokens,
+        added_tokens=added,
     )
 
 
@@ -173,7 +188,7 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
         settings["layout"] = "fairseq"
     else:
         settings["layout"] = "model"
-    special = {token for _, token in said.fast.added} - set(said.fast.plain)
+    special = {token.content for _, token in said.fast.added if token.special}
     special |= {token for token, _ in said.special.values()}
     step = said.fast.step("Precompiled")
     try:
@@ -183,7 +198,6 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
             unknown_id=unknown_id,
             charsmap=base64.b64decode(step["precompiled_charsmap"]) if step else b"",
             control=special,
-            user_defined=said.fast.plain,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -215,12 +229,19 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tok
     usual = ROBERTA_TOKENS if settings.get("packing") == "roberta" else ALBERT_TOKENS
     stored = model_parts(data, str(source))["pieces"]
     pieces, _ = arrange(stored, settings.get("layout", "model"), str(source))
-    if len(said.pieces({piece: id for id, piece in enumerate(pieces)}, source)) > len(pieces):
-        raise InputError(
-            f"{said.directory}: adds tokens to a SentencePiece model, which is not supported"
-        )
-    tokens = said.tokens(usual, pieces, source)
-    return SentencePieceTokenizer(data, special_tokens=tokens, **settings)
+    with_added = said.pieces({piece: id for id, piece in enumerate(pieces)}, source)
+    tokens = said.tokens(usual, with_added, source)
+    added = said.added_tokens(tokens)
+    if added and said.generic:
+        # Else transformers makes the steps itself, and splits at white space first.
+        found = [step["type"] for step in said.fast.pre_tokenizer]
+        if found != ["WhitespaceSplit", "Metaspace"]:
+            raise InputError(
+                f"{said.fast.path}: has the added token {added[0].content!r} and "
+                f"pre_tokenizer={found!r}, which puts spaces beside it; only WhitespaceSplit and "
+                "Metaspace are supported with added tokens"
+            )
+    return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **settings)
 
 
 # === Everything in tokenizer.json ===

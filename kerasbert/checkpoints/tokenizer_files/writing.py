@@ -11,6 +11,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     FAST,
     GENERIC,
     MERGES,
+    MORE_SPECIAL,
     PIECES,
     QUOTE_PATTERNS,
     ROLES,
@@ -19,7 +20,13 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     VOCABULARY,
 )
 from kerasbert.errors import InputError
-from kerasbert.text import BytePairTokenizer, SentencePieceTokenizer, Tokenizer, WordPieceTokenizer
+from kerasbert.text import (
+    AddedToken,
+    BytePairTokenizer,
+    SentencePieceTokenizer,
+    Tokenizer,
+    WordPieceTokenizer,
+)
 from kerasbert.text.packing import PACKINGS
 from kerasbert.text.sentencepiece import lower_number_commas, model_parts
 
@@ -52,10 +59,18 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     special = {theirs: getattr(tokenizer.special_tokens, ours) for ours, theirs in ROLES.items()}
     if tokenizer.packing == "roberta":
         special |= {"bos_token": special["cls_token"], "eos_token": special["sep_token"]}
-    mask = _added_token(tokenizer.special_tokens.mask, tokenizer)
-    files.write_json(directory / SPECIAL, {**special, "mask_token": mask})
+    more = [token.content for token in tokenizer.added_tokens if token.special]
+    more = {MORE_SPECIAL[0]: more} if more else {}
+    mask = _special_token(tokenizer.special_tokens.mask, tokenizer)
+    told = {**special, **more, "mask_token": dataclasses.asdict(mask)}
+    files.write_json(directory / SPECIAL, told)
     told = {"tokenizer_class": name, "model_max_length": max_length or 512}
-    files.write_json(directory / SETTINGS, {**told, **_written_settings(tokenizer), **special})
+    if tokenizer.added_tokens:
+        told["added_tokens_decoder"] = {
+            str(id): dataclasses.asdict(token) for id, token in _added_tokens(tokenizer)
+        }
+    told |= {**_written_settings(tokenizer), **special, **more}
+    files.write_json(directory / SETTINGS, told)
 
 
 # By kind and packing: transformers' class and its names of our assets.
@@ -94,16 +109,20 @@ def _written_settings(tokenizer: Tokenizer) -> dict:
     }
 
 
-def _added_token(token: str, tokenizer: Tokenizer) -> dict:
-    takes_space = tokenizer.mask_takes_space and token == tokenizer.special_tokens.mask
-    return {
-        "content": token,
-        "single_word": False,
-        "lstrip": takes_space,
-        "rstrip": False,
-        "normalized": False,
-        "special": True,
+def _added_tokens(tokenizer: Tokenizer) -> list[tuple[int, AddedToken]]:
+    """All that transformers calls added, with their ids: the special tokens are among them."""
+    special = {
+        token: _special_token(token, tokenizer)
+        for token in dataclasses.astuple(tokenizer.special_tokens)
     }
+    tokens = {**special, **{token.content: token for token in tokenizer.added_tokens}}
+    ids = {tokenizer.token_to_id(content): token for content, token in tokens.items()}
+    return sorted(ids.items())
+
+
+def _special_token(token: str, tokenizer: Tokenizer) -> AddedToken:
+    takes_space = tokenizer.mask_takes_space and token == tokenizer.special_tokens.mask
+    return AddedToken(token, special=True, lstrip=takes_space)
 
 
 def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
@@ -113,16 +132,13 @@ def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
     scores = dict(zip(parts["pieces"], parts["scores"], strict=True))
     if tokenizer.avoid_number_commas:
         scores = lower_number_commas(scores)
-    special = dataclasses.astuple(tokenizer.special_tokens)
-    ids = {token: tokenizer.token_to_id(token) for token in special}
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": ids[token], **_added_token(token, tokenizer)}
-            for token in sorted(set(special), key=ids.get)
+            {"id": id, **dataclasses.asdict(token)} for id, token in _added_tokens(tokenizer)
         ],
         "normalizer": _normalizer_json(tokenizer.settings(), parts["charsmap"]),
         "pre_tokenizer": {
@@ -134,7 +150,7 @@ def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
         "model": {
             "type": "Unigram",
             "unk_id": tokenizer.unknown_id,
-            "vocab": [[piece, scores.get(piece, 0.0)] for piece in tokenizer.vocabulary],
+            "vocab": [[piece, scores.get(piece, 0.0)] for piece in tokenizer.model_pieces],
             "byte_fallback": False,
         },
     }
