@@ -108,7 +108,11 @@ def _fault_of_words(words: list[str] | str) -> str | None:
 
 def _answers(work: Job, model: Task, batch: list[dict], with_text: bool) -> Iterator[dict]:
     names = [key for key in batch[0] if key not in (ROW, ID)]
-    found = work.answer(model, {name: [example[name] for example in batch] for name in names})
+    columns = {name: [example[name] for example in batch] for name in names}
+    try:
+        found = work.answer(model, columns)
+    except InputError as error:
+        raise InputError(f"rows {batch[0][ROW]} to {batch[-1][ROW]}: {error}") from None
     for example, answer in zip(batch, found, strict=True):
         shown = {k: v for k, v in example.items() if with_text or k in (ROW, ID)}
         yield {**shown, **answer}

@@ -1,6 +1,7 @@
 """predict.py: an answer for every row, from the run that it says, or a line that says why not."""
 
 import csv
+import functools
 import gzip
 import itertools
 import json
@@ -14,6 +15,7 @@ from kerasbert import (
     MultipleChoice,
     QuestionAnswerer,
     TextClassifier,
+    TextEmbedder,
     TokenClassifier,
 )
 from kerasbert.errors import Interrupted
@@ -37,6 +39,7 @@ def models(tokenizer, tiny_backbone, tmp_path_factory):
         "tagger": lambda body: TokenClassifier(body, ["O", "B-pet"], tokenizer=tokenizer),
         "answerer": lambda body: QuestionAnswerer(body, tokenizer=tokenizer),
         "chooser": lambda body: MultipleChoice(body, tokenizer=tokenizer),
+        "embedder": lambda body: TextEmbedder(body, tokenizer=tokenizer),
         "masked": lambda body: MaskedLM(body, tokenizer=tokenizer),
     }
 
@@ -105,7 +108,9 @@ def test_blank_lines_are_no_rows_of_several_columns(answers):
     assert [one["id"] for one in answers("classifier", "in.tsv", content)] == ["a", "b"]
 
 
-def test_every_task_answers_what_is_empty(answers):
+@pytest.mark.parametrize("batch_size", [64, 1])
+def test_every_task_answers_what_is_empty(answers, batch_size):
+    answers = functools.partial(answers, batch_size=batch_size)
     texts = objects({"text": "the [MASK]"}, {"text": ""}, {"text": "no mask"}, {"text": "[MASK]"})
     assert [len(one["masks"]) for one in answers("masked", "in.jsonl", texts)] == [1, 0, 0, 1]
     words = objects({"words": ["a", "cat"]}, {"words": []}, {"words": ["it"]})
@@ -119,6 +124,8 @@ def test_every_task_answers_what_is_empty(answers):
     assert answers("answerer", "in.jsonl", objects(*asked))[1]["answer"] == ""
     choices = [{"text": "", "choices": ["a", ""]}, {"text": "a", "choices": ["b", "c", "d"]}]
     assert len(answers("chooser", "in.jsonl", objects(*choices))) == 2
+    texts = objects({"text": ""}, {"text": "a"})
+    assert [len(one["embedding"]) for one in answers("embedder", "in.jsonl", texts)] == [16, 16]
 
 
 def test_no_question_is_left_out(answers, tmp_path, models):
@@ -339,3 +346,10 @@ def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, ba
     with pytest.raises(type(error)):
         cut_off[1](error, batches)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
+
+
+def test_what_a_model_refuses_is_told_by_its_rows(answers, tmp_path):
+    content = objects(*({"text": "a [MASK]" * count} for count in (1, 1, 20, 1)))
+    with pytest.raises(InputError, match=r"rows 3 to 4: a text may have \d+ \[MASK\]s, found"):
+        answers("masked", "in.jsonl", content, batch_size=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
