@@ -1,6 +1,7 @@
 """The tables of `kerasbert.families`, put to use: settings and weights of a format <-> ours."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -190,7 +191,10 @@ _SAID_ELSEWHERE = ("pooler", "return_hidden_states", "task_type", "initializer_r
 
 
 def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> None:
-    """Raises `InputError` for what a format fixes in a head, or takes from the encoder."""
+    """Raises `InputError` for what a format fixes in a head, or takes from the encoder.
+
+    Warns if the names of classes stay behind.
+    """
     unsaid = {
         "activation": backbone.activation,
         "layer_norm_epsilon": backbone.layer_norm_epsilon,
@@ -199,7 +203,16 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
         "threshold": 0.5,
         "long_text": None,
     }
-    said = {row[0] for row in layout.head_settings.get(task, ())}
+    settings = layout.head_settings.get(task, ())
+    said = {row[0] for row in settings}
+    classes = head.get("classes", ())
+    if not {("classes", "id2label", "labels")} & {*settings} and any(
+        name != str(index) for index, name in enumerate(classes)
+    ):
+        warnings.warn(
+            f"the format keeps the number of classes, not their names {', '.join(classes)}",
+            stacklevel=2,
+        )
     for name, value in {**unsaid, **layout.head_constants.get(task, {})}.items():
         if name in said:
             continue

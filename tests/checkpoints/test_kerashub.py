@@ -391,7 +391,8 @@ def test_write_encoder(family, our_tokenizer, tmp_path):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_write_text_classifier(family, our_tokenizer, tmp_path):
     task = our_task(family, "TextClassifier", our_tokenizer(family))
-    task.save_to_preset(tmp_path / "preset", format="kerashub")
+    with pytest.warns(UserWarning, match="keeps the number of classes, not their names"):
+        task.save_to_preset(tmp_path / "preset", format="kerashub")
     read = theirs(family, "TextClassifier").from_preset(str(tmp_path / "preset"))
     texts = [text.lower() for text in TEXT]
     # Straight `predict` compiles KerasHub's tokenizers, which takes seconds; once is enough.
@@ -442,6 +443,7 @@ def test_roberta_from_hugging_face_and_back(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:the format keeps the number of classes")
 @pytest.mark.parametrize("name", ["roberta_masked_lm", "roberta_sequence_classification"])
 def test_roberta_heads_from_hugging_face(name, tmp_path):
     facts = {"activation": "gelu", "layer_norm_epsilon": 1e-5}  # some have others

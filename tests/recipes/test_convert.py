@@ -56,6 +56,7 @@ def named(tmp_path, tokenizer, tiny_backbone):
     return tmp_path / "named"
 
 
+@pytest.mark.filterwarnings("ignore:the format keeps the number of classes")
 @pytest.mark.parametrize(
     ("format", "left_out"),
     [

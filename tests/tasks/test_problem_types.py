@@ -350,7 +350,8 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
 
 
 def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
-    make(SINGLE, dropout=0.1).save_to_preset(tmp_path / "model", format="google")
+    with pytest.warns(UserWarning, match="the number of classes, not their names bad, good"):
+        make(SINGLE, dropout=0.1).save_to_preset(tmp_path / "model", format="google")
     loaded = TextClassifier.from_preset(
         tmp_path / "model", problem_type=REGRESSION, classes=["0", "1"]
     )
