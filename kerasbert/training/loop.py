@@ -11,6 +11,7 @@ from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
+from kerasbert.training.progress import STEPS_BETWEEN_LOOKS, RunCallbacks
 from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
@@ -62,6 +63,8 @@ def train(
     keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
+    # The keeper last, so that a report is there before a checkpoint says so.
+    callbacks = [*first, *callbacks, *last, keeper]
     with keeper.signals(), fits_keep_weights(model):
         while step < steps and not keeper.enough:
             keeper.end = min(steps, (step // report_every + 1) * report_every)
@@ -69,8 +72,8 @@ def train(
                 sharded(batches(step)),
                 epochs=1,
                 steps_per_epoch=keeper.end - step,
-                # The keeper last, so that a report is there before a checkpoint says so.
-                callbacks=[*first, *callbacks, *last, keeper],
+                callbacks=RunCallbacks(callbacks, model, first=step),
+                shuffle=False,
                 verbose=0,
             )
             step = keeper.end
@@ -139,18 +142,23 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Writes a checkpoint if one is due or a signal has come."""
-        step = int(self.model.optimizer.iterations.numpy())
+        step = batch + 1
+        if step % STEPS_BETWEEN_LOOKS < self.model.steps_per_execution:
+            self._check_gradients(step)
+        if step < self.end:
+            self._keep(step)
+
+    def _check_gradients(self, step: int) -> None:
         skipped = int(self.model.optimizer.skipped_in_a_row.numpy())
         if skipped >= _MOST_SKIPPED:
             raise InputError(
                 f"step {step}: the gradient was not finite {skipped} times in a row; a lower "
                 "learning rate may help, or look at the examples of these steps"
             )
-        if step < self.end:
-            self._keep(step)
 
     def on_epoch_end(self, epoch, logs=None):
         """The same, after the report of a stretch."""
+        self._check_gradients(self.end)
         skipped = int(self.model.optimizer.skipped_steps.numpy())
         if skipped > self.skipped:
             self.checkpoints.say(f"{skipped} steps were skipped, their gradients were not finite")

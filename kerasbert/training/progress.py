@@ -1,5 +1,9 @@
-"""Progress bars: on a terminal they move, in a log they are a line now and then."""
+"""What watches training: progress bars, and Keras's callbacks without waiting for the device.
 
+On a terminal bars move, in a log they are a line now and then.
+"""
+
+import math
 import sys
 import time
 
@@ -7,6 +11,9 @@ import keras
 from tqdm import tqdm
 
 _SECONDS_BETWEEN_LOG_LINES = 15
+# To look at what a step has found is to wait for the device.
+STEPS_BETWEEN_LOOKS = 50
+_SECONDS_BETWEEN_LOOKS = 5
 
 
 class Bar(tqdm):
@@ -41,8 +48,31 @@ class Bar(tqdm):
         return lambda line: line and print(line, file=file, flush=True)
 
 
+class RunCallbacks(keras.callbacks.CallbackList):
+    """The callbacks of a run, which may call `fit` several times, for steps one after the other.
+
+    `on_train_batch_end` gets the number of the batch in the run, and logs as tensors. Who makes a
+    number of one waits until the device has finished the step; Keras's own list does so every time,
+    so that a GPU has nothing to do until the next step is on its way.
+
+    Args:
+        callbacks: those of the run.
+        model: what is trained.
+        first: the number of the first batch.
+    """
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], model: keras.Model, first: int):
+        super().__init__(callbacks, add_history=True, model=model)
+        self.first = first
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Tells all of them."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(self.first + batch, logs)
+
+
 class TrainingBar(keras.callbacks.Callback):
-    """A bar over the steps of one or more calls of `fit`, with loss and examples and tokens/s.
+    """A bar over the steps of a run, with loss and examples and tokens/s; see `RunCallbacks`.
 
     Args:
         description: what is being done.
@@ -53,12 +83,17 @@ class TrainingBar(keras.callbacks.Callback):
         super().__init__()
         self.bar = Bar(description, steps, "step")
         self._first = None
+        self._looked = 0, -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
-        done = int(self.model.optimizer.iterations.numpy())
-        self.bar.set_postfix_str(self._state(logs or {}), refresh=False)
-        self.bar.update(done - self.bar.n)
+        step, now = batch + 1, time.monotonic()
+        looked, then = self._looked
+        late = now - then >= _SECONDS_BETWEEN_LOOKS
+        if late or step // STEPS_BETWEEN_LOOKS > looked // STEPS_BETWEEN_LOOKS:
+            self.bar.set_postfix_str(self._state(logs or {}), refresh=False)
+            self._looked = step, now
+        self.bar.update(step - self.bar.n)
 
     def _state(self, logs: dict) -> str:
         parts = [f"loss {float(logs['loss']):.3f}"] if "loss" in logs else []

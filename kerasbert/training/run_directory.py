@@ -149,13 +149,9 @@ class ReportMetrics(keras.callbacks.Callback):
         self._drawn = self._start
         self._events = None
 
-    @property
-    def _step(self) -> int:
-        return int(self.model.optimizer.iterations.numpy())
-
     def on_train_batch_end(self, batch, logs=None):
         """Records the loss if it is time, and draws now and then."""
-        step = self._step
+        step = self._step = batch + 1
         if step % self.loss_every == 0:
             self._record(step, logs)
             if time.monotonic() - self._drawn > _SECONDS_BETWEEN_DRAWINGS:
