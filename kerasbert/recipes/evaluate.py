@@ -13,6 +13,7 @@ from kerasbert.recipes.jobs import has_threshold, job_of, label_number
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import Pretrainer, Task
+from kerasbert.training.progress import CountBatches, answering
 
 
 def evaluate(options: EvaluateOptions) -> dict:
@@ -57,7 +58,13 @@ def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
         mask_rate=model.mask_rate,
         whole_word=model.whole_word,
     )
-    return model.evaluate(batches.dataset(steps=options.batches), verbose=0, return_dict=True)
+    with answering("evaluate", model):
+        return model.evaluate(
+            batches.dataset(steps=options.batches),
+            verbose=0,
+            callbacks=[CountBatches(options.batch_size or 64)],
+            return_dict=True,
+        )
 
 
 # === Predictions ===

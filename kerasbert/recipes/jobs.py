@@ -33,6 +33,7 @@ from kerasbert.tasks import (
     TextEmbedder,
     TokenClassifier,
 )
+from kerasbert.training.progress import CountBatches, answering
 
 _COLUMNS = ("text_column", "text_pair_column", "label_column", "column_names")
 
@@ -104,9 +105,17 @@ class Job:
         """
         labels = examples.labels or None
         found = {}
-        if _has_loss(model, examples):
-            found = model.evaluate(examples.texts, labels, batch_size, verbose=0, return_dict=True)
-        found |= model.score(examples.texts, labels, batch_size=batch_size)
+        with answering("score", model):
+            if _has_loss(model, examples):
+                found = model.evaluate(
+                    examples.texts,
+                    labels,
+                    batch_size,
+                    verbose=0,
+                    callbacks=[CountBatches(batch_size)],
+                    return_dict=True,
+                )
+            found |= model.score(examples.texts, labels, batch_size=batch_size)
         if has_threshold(model, examples):
             found["no_answer_threshold"] = model.no_answer_threshold
             if model.no_answer_threshold is None:
@@ -126,7 +135,8 @@ class Job:
         """
         if not has_threshold(model, examples):
             return self.scores(model, examples, batch_size=batch_size)
-        found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
+        with answering("score", model):
+            found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
         return {**found, "no_answer_threshold": model.no_answer_threshold}
 
 

@@ -33,7 +33,8 @@ def pretrain(options: PretrainOptions) -> dict:
         model = build(corpus, options)
     run = None if options.dry_run else Run(options, strategy)
     epochs = options.steps / batches.steps_per_epoch
-    data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs:,.1f} epochs"
+    epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
+    data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
     announce(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps)

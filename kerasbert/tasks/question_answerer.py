@@ -13,6 +13,7 @@ from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
+from kerasbert.training.progress import advance
 
 _EXPORTED_ANSWERS = 5
 _EXPORTED_WINDOWS_AT_ONCE = 16  # bounds the memory that a long document takes
@@ -347,6 +348,7 @@ class QuestionAnswerer(Task):
                 ]
                 answers[i] = best[: max(1, found["counts"][row])]
                 no_answer[i] = float(found["no_answer"][row])
+            advance(len(places))
         return answers, no_answer
 
     def _answers(self, question, context, n: int, at_once: int, threshold: float | None) -> dict:

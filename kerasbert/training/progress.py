@@ -3,9 +3,11 @@
 On a terminal bars move, in a log they are a line now and then.
 """
 
+import contextlib
 import math
 import sys
 import time
+from collections.abc import Iterator
 
 import keras
 from tqdm import tqdm
@@ -14,6 +16,10 @@ _SECONDS_BETWEEN_LOG_LINES = 15
 # To look at what a step has found is to wait for the device.
 STEPS_BETWEEN_LOOKS = 50
 _SECONDS_BETWEEN_LOOKS = 5
+_SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a terminal, in a log
+
+# Of `answering`; the innermost is the last.
+_bars: list["Bar"] = []
 
 
 class Bar(tqdm):
@@ -23,9 +29,10 @@ class Bar(tqdm):
         description: what is being done.
         total: units in all; None: not known.
         unit: what is counted.
+        passing: whether it is shown only if it lasts, and leaves nothing on a terminal.
     """
 
-    def __init__(self, description: str, total: int | None, unit: str):
+    def __init__(self, description: str, total: int | None, unit: str, *, passing: bool = False):
         terminal = sys.stderr.isatty()
         super().__init__(
             desc=description,
@@ -38,6 +45,8 @@ class Bar(tqdm):
             ascii=not terminal,
             dynamic_ncols=terminal,
             miniters=None if terminal else 1,
+            delay=_SECONDS_UNTIL_SHOWN[terminal] if passing else 0,
+            leave=not passing,
         )
 
     @staticmethod
@@ -69,6 +78,54 @@ class RunCallbacks(keras.callbacks.CallbackList):
         """Tells all of them."""
         for callback in self.callbacks:
             callback.on_train_batch_end(self.first + batch, logs)
+
+
+@contextlib.contextmanager
+def answering(description: str, model) -> Iterator[None]:
+    """Shows, if it takes long, how many examples a task answers as long as this context lasts.
+
+    Args:
+        description: what is being done.
+        model: a `Task`.
+    """
+    forward = model.forward
+
+    def counted(batches):
+        for outputs in forward(batches):
+            advance(len(keras.tree.flatten(outputs)[0]))
+            yield outputs
+
+    bar = Bar(description, None, "example", passing=True)
+    _bars.append(bar)
+    model.forward = counted
+    try:
+        yield
+    finally:
+        del model.forward
+        _bars.remove(bar)
+        bar.close()
+
+
+def advance(count: int) -> None:
+    """Moves the bar of `answering`, if there is one: so many more examples are answered."""
+    if _bars:
+        _bars[-1].update(count)
+
+
+class CountBatches(keras.callbacks.Callback):
+    """Moves the bar of `answering` while Keras evaluates.
+
+    Args:
+        batch_size: examples of a batch.
+    """
+
+    def __init__(self, batch_size: int):
+        super().__init__()
+        self.batch_size = batch_size
+
+    def on_test_batch_end(self, batch, logs=None):
+        """A batch more."""
+        advance(self.batch_size)
 
 
 class TrainingBar(keras.callbacks.Callback):

@@ -1,0 +1,65 @@
+"""Bars over what tasks answer."""
+
+import re
+
+import pytest
+
+from kerasbert import QuestionAnswerer, TextClassifier, TextEmbedder
+from kerasbert.training import progress
+
+pytestmark = pytest.mark.eager
+
+TEXTS = ["the cat", "a dog", "it", "sees", "the bird likes it"]
+
+
+def evaluated(task):
+    task.compile()
+    callbacks = [progress.CountBatches(2)]
+    task.evaluate(TEXTS, list("ababa"), batch_size=2, verbose=0, callbacks=callbacks)
+
+
+def classifier(backbone, tokenizer):
+    return TextClassifier(backbone, classes=["a", "b"], tokenizer=tokenizer)
+
+
+def embedder(backbone, tokenizer):
+    return TextEmbedder(backbone, tokenizer=tokenizer)
+
+
+def answerer(backbone, tokenizer):
+    return QuestionAnswerer(backbone, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("make", "answer", "expected"),
+    [
+        (classifier, evaluated, 6),  # three whole batches, as far as Keras tells
+        (classifier, lambda task: task.score(TEXTS * 8, list("ababa") * 8, batch_size=2), 40),
+        (embedder, lambda task: task.embed(TEXTS * 8, batch_size=2), 40),
+        (answerer, lambda task: task.answer(["who"] * 5, TEXTS, batch_size=2), 5),
+    ],
+)
+def test_examples_are_counted(tokenizer, tiny_backbone, monkeypatch, make, answer, expected):
+    counts = []
+    monkeypatch.setattr(progress.Bar, "update", lambda bar, count: counts.append(count))
+    task = make(tiny_backbone(tokenizer), tokenizer)
+    answer(task)  # there is no bar
+    assert counts == []
+    with progress.answering("answer", task):
+        answer(task)
+    assert sum(counts) == expected
+    assert "forward" not in vars(task)
+    answer(task)
+    assert sum(counts) == expected
+
+
+def test_a_bar_of_what_lasts(tokenizer, tiny_backbone, monkeypatch, capsys):
+    task = classifier(tiny_backbone(tokenizer), tokenizer)
+    with progress.answering("answer", task):
+        task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setitem(progress._SECONDS_UNTIL_SHOWN, False, 0.001)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOG_LINES", 0)
+    with progress.answering("answer", task):
+        task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
+    assert re.search(r"answer: \d+\.?\d* example", capsys.readouterr().err)
