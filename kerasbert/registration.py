@@ -8,9 +8,15 @@ stand-ins that import the class when Keras makes an object of it.
 import importlib
 import importlib.abc
 import importlib.util
+import json
+import os
 import sys
 
+from kerasbert.errors import InputError
+
 PACKAGE = "kerasbert"
+#: Keras's backends that kerasbert runs on.
+BACKENDS = ("tensorflow", "jax")
 # Where Keras keeps what is registered.
 _REGISTRY = "keras.src.saving.object_registration"
 #: The registered classes, by module; their functions come with them.
@@ -55,10 +61,12 @@ class _StandIn:
 
 
 class _Watch(importlib.abc.MetaPathFinder):
-    """Registers the stand-ins as soon as Keras is imported."""
+    """Looks at Keras's backend, and registers the stand-ins, as soon as Keras is imported."""
 
     def find_spec(self, name, path=None, target=None):
         """Keras's module, which registers when it has run; None for all others."""
+        if name == "keras":
+            _check_backend(_chosen_backend())
         if name != _REGISTRY:
             return None
         sys.meta_path.remove(self)
@@ -80,9 +88,34 @@ def _register_in(registry) -> None:
             registry.GLOBAL_CUSTOM_OBJECTS.setdefault(f"{PACKAGE}>{name}", stand_in)
 
 
+def _chosen_backend() -> str:
+    """The backend that Keras will have: of the environment, else of Keras's file, else its own."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"]
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    try:
+        with open(os.path.join(home, "keras.json"), encoding="utf-8") as file:
+            return json.load(file).get("backend", BACKENDS[0])
+    except (OSError, ValueError):
+        return BACKENDS[0]
+
+
+def _check_backend(name: str) -> None:
+    if name not in BACKENDS:
+        raise InputError(
+            f"Keras's backend is {name}, and kerasbert runs on {' and '.join(BACKENDS)} (jax: on "
+            f"ready features, not on text); set KERAS_BACKEND={BACKENDS[0]}"
+        )
+
+
 def register() -> None:
-    """Registers now, or when Keras is imported."""
+    """Registers now, or when Keras is imported.
+
+    Raises:
+        InputError: Keras has a backend that kerasbert does not run on; here or at Keras's import.
+    """
     if _REGISTRY in sys.modules:
+        _check_backend(sys.modules["keras"].backend.backend())
         _register_in(sys.modules[_REGISTRY])
     elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Watch())

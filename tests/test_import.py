@@ -1,9 +1,11 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
 import kerasbert
+from kerasbert import registration
 
 
 def python(*arguments):
@@ -43,3 +45,24 @@ def test_rooms_resolve(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         kerasbert.Nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("code", ["import kerasbert.zoo", "import kerasbert, keras"])
+def test_other_backends_are_refused(code):
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert child.returncode == 1
+    assert child.stderr.splitlines()[-1] == (
+        "kerasbert.errors.InputError: Keras's backend is torch, and kerasbert runs on tensorflow "
+        "and jax (jax: on ready features, not on text); set KERAS_BACKEND=tensorflow"
+    )
+
+
+def test_backend_of_keras_s_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert registration._chosen_backend() == "tensorflow"
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    assert registration._chosen_backend() == "torch"

@@ -83,7 +83,10 @@ def embeds(directory: pathlib.Path) -> bool:
 
 def lower_cases(directory: pathlib.Path) -> bool:
     """Whether texts are lower-cased before the model's own tokenizer."""
-    return detect(directory) and bool(_said(directory).get("do_lower_case"))
+    said = detect(directory) and _said(directory).get("do_lower_case")
+    if said not in (None, True, False):
+        raise InputError(f"{directory}: do_lower_case must be true or false, found {said!r}")
+    return bool(said)
 
 
 def read(directory: pathlib.Path) -> dict:

@@ -32,7 +32,7 @@ from kerasbert.text.normalization import (
     split_words,
 )
 from kerasbert.text.offsets import at_places, count_at_most, split_units
-from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer
+from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer, is_true
 
 #: What SentencePiece writes for a space, and so what a word's first piece starts with.
 SPACE_MARK = "▁"
@@ -108,7 +108,7 @@ class SentencePieceTokenizer(Tokenizer):
             packing=packing,
             mask_takes_space=mask_takes_space,
         )
-        self.lowercase = bool(lowercase)
+        self.lowercase = is_true("lowercase", lowercase)
         self.strip_accents = bool(strip_accents)
         self.layout = layout
         self.replace_quotes = bool(replace_quotes)

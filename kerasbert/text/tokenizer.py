@@ -37,6 +37,17 @@ ROBERTA_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>", cls="<s>", sep="</s
 ALBERT_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>")
 
 
+def is_true(name: str, value) -> bool:
+    """A setting that is true or false.
+
+    Raises:
+        InputError: it is something else, such as the string "false".
+    """
+    if value not in (True, False):
+        raise InputError(f"{name} must be true or false, found {value!r}")
+    return bool(value)
+
+
 class Tokenizer(abc.ABC):
     """Strings to ids as TensorFlow ops, so that a SavedModel can take strings.
 

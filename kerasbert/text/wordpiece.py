@@ -19,7 +19,7 @@ from kerasbert.text.normalization import (
     split_words,
 )
 from kerasbert.text.offsets import split_units
-from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer
+from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer, is_true
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -56,9 +56,11 @@ class WordPieceTokenizer(Tokenizer):
         else:
             vocabularies.check_vocabulary(vocabulary, special_tokens=special_tokens)
         super().__init__(vocabulary, special_tokens, added_tokens=added_tokens)
-        self.lowercase = bool(lowercase)
+        self.lowercase = is_true("lowercase", lowercase)
         self.strip_accents = strip_accents
-        self._strip_accents = self.lowercase if strip_accents is None else bool(strip_accents)
+        self._strip_accents = self.lowercase
+        if strip_accents is not None:
+            self._strip_accents = is_true("strip_accents", strip_accents)
         # Cleaning drops private-use characters, so one that no piece has can stand for "unknown".
         characters = set("".join(self.model_pieces))
         self._unknown_word = next(c for c in map(chr, range(0xE000, 0xF900)) if c not in characters)

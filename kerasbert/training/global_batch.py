@@ -8,6 +8,7 @@ anything else is done to them, and a step whose gradient is not finite changes n
 """
 
 import dataclasses
+import importlib.util
 import re
 import types
 from typing import Any
@@ -536,6 +537,31 @@ class ExactModel(_ExactSteps if ON_TENSORFLOW else keras.Model):
             raise InputError("accumulation_steps needs the TensorFlow backend")
         self.accumulation_steps = accumulation_steps
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *args,
+        **kwargs,
+    ):
+        """Keras's `fit`.
+
+        Raises:
+            InputError: a callback needs a package that is not there.
+        """
+        called = keras.tree.flatten(callbacks)
+        needs_package = any(isinstance(one, keras.callbacks.TensorBoard) for one in called)
+        if needs_package and importlib.util.find_spec("tensorboard") is None:
+            raise InputError(
+                "keras.callbacks.TensorBoard needs a package that TensorFlow does not bring: "
+                "pip install tensorboard"
+            )
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
     def get_compile_config(self) -> dict:
         """Keras's, and `accumulation_steps`."""

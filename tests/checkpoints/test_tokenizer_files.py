@@ -367,6 +367,7 @@ def test_never_split_is_not_followed(tmp_path):
 REFUSED = [
     ("bert_uncased", SETTINGS, {"tokenizer_class": "BertJapaneseTokenizer"}, "tokenizer_class="),
     ("bert_uncased", SETTINGS, {"tokenize_chinese_chars": False}, "tokenize_chinese_chars=False"),
+    ("bert_uncased", SETTINGS, {"do_lower_case": "false"}, "must be true or false, found 'false'"),
     ("bert_uncased", SETTINGS, {"do_basic_tokenize": False}, "do_basic_tokenize=False"),
     ("bert_uncased", SETTINGS, {"truncation_side": "left"}, "truncation_side='left'"),
     ("bert_uncased", SETTINGS, {"pad_token": 3}, "pad_token=3 is no token"),

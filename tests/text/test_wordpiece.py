@@ -340,3 +340,9 @@ def test_a_tokenizer_can_be_made_inside_a_graph(vocabulary, tokenizer, texts):
         return WordPieceTokenizer(vocabulary).tokenize(text)
 
     assert tokenize(tf.constant(texts)).to_list() == tokenizer(texts).to_list()
+
+
+@pytest.mark.parametrize("setting", ["lowercase", "strip_accents"])
+def test_settings_that_are_neither_true_nor_false(vocabulary, setting):
+    with pytest.raises(InputError, match=f"{setting} must be true or false, found 'false'"):
+        WordPieceTokenizer(vocabulary, **{setting: "false"})

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import pathlib
 
@@ -375,3 +376,12 @@ def test_a_lambda_as_loss():
     assert model.loss.name == "lambda"
     history = model.fit(X, Y[:, 0], verbose=0).history
     assert history["loss"] == [pytest.approx((2**2 + 2.5**2) / 2)]
+
+
+def test_tensorboard_needs_its_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    model = _model()
+    model.compile("sgd", "mse")
+    callback = keras.callbacks.TensorBoard(tmp_path)
+    with pytest.raises(InputError, match="that TensorFlow does not bring: pip install tensorboard"):
+        model.fit(X, Y, verbose=0, callbacks=[callback])

@@ -40,6 +40,8 @@ _CLASSES = {
     "XLMRobertaTokenizer": "xlm_roberta",
     "AlbertTokenizer": "albert",
 }
+# Settings that are true or false.
+_FLAGS = ("do_lower_case", "strip_accents", "keep_accents", "add_prefix_space", "trim_offsets")
 # What settings may say that ours always do.
 _ALWAYS = {
     "tokenize_chinese_chars": (True,),
@@ -121,6 +123,15 @@ class Said:
                 f"{source}: never_split is not followed, nor is it by fast tokenizers",
                 stacklevel=2,
             )
+        for key in _FLAGS:
+            if self.settings.get(key) not in (
+                None,
+                True,
+                False,
+            ):  # transformers takes "false" for true
+                raise InputError(
+                    f"{source}: {key} must be true or false, found {self.settings[key]!r}"
+                )
         for key, values in _ALWAYS.items():
             if key in self.settings and self.settings[key] not in values:
                 raise unsupported(source, key, self.settings[key], values[0])
