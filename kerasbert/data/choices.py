@@ -97,7 +97,7 @@ def _race(row: dict) -> tuple:
         question.replace("_", option) if "_" in question else _joined(question, option)
         for option in options
     ]
-    return row["article"], choices, _LETTERS.get(row["answer"])
+    return row["article"], choices, _LETTERS.get(str(row["answer"]).strip())
 
 
 _LETTERS = {letter: index for index, letter in enumerate(string.ascii_uppercase)}
@@ -123,7 +123,12 @@ def _joined(start: str, end: str) -> str:
 
 def _index(choices: list[str], label) -> int | None:
     """Where the right choice is; None if the label is none of them."""
+    if isinstance(label, str):
+        label, choices = label.strip(), [choice.strip() for choice in choices]
     if label in choices:
         return choices.index(label)
-    index = int(label) if isinstance(label, int) or str(label).isdecimal() else -1
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)  # pandas makes 1.0 of 1 where others in the column are missing
+    is_number = type(label) is int or (isinstance(label, str) and label.isdecimal())
+    index = int(label) if is_number else -1
     return index if 0 <= index < len(choices) else None

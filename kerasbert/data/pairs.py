@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kerasbert import features as keys
 from kerasbert.data import json_lines
-from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.examples import Examples, columns_of, read_table
 from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
 
@@ -51,13 +51,13 @@ def read_pairs(
     """
     problems = Problems(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
-    found = _find_columns(path, list(rows[0][1]), columns or {})
+    found = _find_columns(path, columns_of(rows), columns or {})
     if highest_score is not None and highest_score <= 0:
         raise InputError(f"the highest score must be over 0, found {highest_score}")
     if highest_score is not None and SCORE not in found:
         raise InputError(
             f"{path}: has no column of scores for the highest score of {highest_score:g}, such as "
-            f"{' or '.join(_KNOWN[SCORE])}; it has {', '.join(rows[0][1])} "
+            f"{' or '.join(_KNOWN[SCORE])}; it has {', '.join(columns_of(rows))} "
             "(--label_column names another)"
         )
     if highest_score is None:

@@ -60,11 +60,19 @@ def test_table(tmp_path):
     assert read_choices(path).labels == [1]
 
 
+@pytest.mark.parametrize("label", [" b", "b ", "1", " 1", 1, 1.0])
+def test_ways_to_write_a_label(tmp_path, label):
+    row = {"text": "t", "choices": ["a", "b"], "label": label}
+    assert read_choices(write(tmp_path / "file.jsonl", row)).labels == [1]
+
+
 def test_what_is_left_out(tmp_path):
     good = {"text": "a", "choices": ["b", "c"], "label": 0}
     bad = [
         good | {"label": 2},
         good | {"label": None},
+        good | {"label": True},
+        good | {"label": float("nan")},
         good | {"text": " "},
         good | {"choices": ["b"]},
         good | {"choices": ["b", ""]},
@@ -75,7 +83,7 @@ def test_what_is_left_out(tmp_path):
     found = read_choices(path)
     assert found.lines == [1]
     left_out = sorted(line for lines in found.problems.lines.values() for line in lines)
-    assert left_out == [2, 3, 4, 5, 6, 7, 8]
+    assert left_out == [2, 3, 4, 5, 6, 7, 8, 9, 10]
     with pytest.raises(InputError, match=r"file\.jsonl:2: the label is none of the choices"):
         read_choices(path, strict=True)
     with pytest.raises(InputError, match="no example is left: the label is none of the choices"):

@@ -36,6 +36,15 @@ def test_triplets(tmp_path):
     assert len(found) == 1
 
 
+def test_columns_are_those_of_any_row(tmp_path):
+    path = tmp_path / "nli.jsonl"
+    rows = [{"anchor": "a", "positive": "b"}, {"anchor": "c", "positive": "d", "negative": "e"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = read_pairs(path)
+    assert found.texts == {"text": ["c"], "text_pair": ["d"], "text_negative": ["e"]}
+    assert found.problems.lines == {"empty text_negative": [1]}
+
+
 def test_given_columns(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("q\tsentence2\nwho\tme\n")
