@@ -427,8 +427,9 @@ class _File:
             raise InputError(f"{path}: can't be read: {error.strerror}") from None
 
     def text(self) -> str:
+        """The content, without a byte order mark and Windows line ends, which mean nothing."""
         try:
-            return self.data.decode("utf-8")
+            return self.data.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             line = self.data.count(b"\n", 0, error.start) + 1
             raise InputError(f"{self.name}:{line}: is not UTF-8") from None
@@ -484,7 +485,7 @@ def _load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]],
         merges = _File.read(merges)
     source, first = "merges", 1
     if isinstance(merges, _File):
-        source, merges = merges.name, merges.text().removesuffix("\n").split("\n")
+        source, merges = merges.name, merges.text().rstrip("\n").split("\n")
         if merges[0].startswith(_HEADER) or merges == [""]:
             merges, first = merges[1:], 2
     pairs, rows = [], []
