@@ -38,6 +38,9 @@ Outputs (float32)
 ===================  ==============================  ==============================================
 """
 
+import math
+import numbers
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 TOKEN_IDS = "token_ids"
@@ -53,7 +56,8 @@ WORDS = "words"
 QUESTION = "question"
 CONTEXT = "context"
 CHOICES = "choices"
-_RAW = (TEXT, WORDS, QUESTION)
+#: All columns of raw text.
+RAW = (TEXT, TEXT_PAIR, TEXT_NEGATIVE, WORDS, QUESTION, CONTEXT, CHOICES)
 #: Those of shape (batch, n): n strings for each example.
 LISTS = (WORDS, CHOICES)
 
@@ -93,40 +97,63 @@ def with_defaults(features: Any) -> dict:
 
 
 def is_text(x: Any) -> bool:
-    """Whether `x` is raw text rather than features.
+    """Whether `x` is to be read as raw text rather than as features.
 
-    Text is a string sequence, array or tensor, a tuple of two of them, a list of lists of words, a
-    dict of the raw keys above, or a `tf.data.Dataset` whose elements are one of these, alone or
-    first in a tuple.
+    Features are a dict with `token_ids`, tensors or arrays of numbers with two dimensions or more,
+    lists of lists of numbers, or a `tf.data.Dataset` of them, alone or first in a tuple. All else
+    is text, or nothing that can be read (see `kerasbert.data.inputs`).
     """
+    if x is None:
+        return False
     if hasattr(x, "element_spec"):
         spec = x.element_spec
-        return is_text(spec) or (isinstance(spec, tuple) and bool(spec) and is_text(spec[0]))
-    if isinstance(x, dict):
-        return any(key in x for key in _RAW)
-    if is_pair(x):
-        return _is_strings(x[0]) and _is_strings(x[1])
-    return _is_strings(x) or is_words(x)
-
-
-def is_pair(x: Any) -> bool:
-    """Whether `x` has the form of two columns of text."""
-    return isinstance(x, tuple) and len(x) == 2 and not isinstance(x[0], str | bytes)
-
-
-def is_words(x: Any) -> bool:
-    """Whether `x` is a list of sentences that are lists of words."""
-    return (
-        isinstance(x, list)
-        and bool(x)
-        and all(isinstance(one, list) and (not one or _is_strings(one)) for one in x)
-    )
-
-
-def _is_strings(x: Any) -> bool:
-    if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], str | bytes)
-    dtype = getattr(x, "dtype", None)
-    if getattr(dtype, "kind", None) in ("U", "S", "O", "T"):  # NumPy
+        return _is_text_spec(spec[0] if isinstance(spec, tuple) and spec else spec)
+    if isinstance(x, Mapping):
+        return TOKEN_IDS not in x
+    if isinstance(x, str | bytes | Set) or _has_columns(x):
         return True
-    return getattr(dtype, "name", None) == "string"  # TensorFlow
+    if (dtype := getattr(x, "dtype", None)) is not None:
+        if _is_string_dtype(dtype):
+            return True
+        shape = getattr(x, "shape", None)
+        return isinstance(shape, tuple) and len(shape) < 2 and not isinstance(dtype, str)
+    if isinstance(x, Sequence) and not isinstance(x, range):
+        return _is_text_list(x)
+    return hasattr(x, "to_pylist")  # PyArrow's arrays
+
+
+def validation_parts(data: Any) -> tuple:
+    """Text or features, labels and weights in Keras's `validation_data`; those that there are."""
+    is_several = isinstance(data, tuple | list) and data and not isinstance(data[0], str | bytes)
+    return tuple(data) if is_several else (data,)
+
+
+def _is_text_list(x: Sequence) -> bool:
+    depth, first = 0, x
+    while isinstance(first, Sequence) and not isinstance(first, str | bytes):
+        if not len(first):
+            return True
+        depth, first = depth + 1, first[0]
+    if isinstance(first, numbers.Real):
+        return depth < 2 or math.isnan(first)
+    return is_text(first) or first is None
+
+
+def _is_text_spec(spec: Any) -> bool:
+    """Whether a dataset's elements, or the first of their parts, are text."""
+    if isinstance(spec, Mapping):
+        return TOKEN_IDS not in spec and any(map(_is_text_spec, spec.values()))
+    if isinstance(spec, tuple):
+        return any(map(_is_text_spec, spec))
+    return _is_string_dtype(getattr(spec, "dtype", None))
+
+
+def _is_string_dtype(dtype: Any) -> bool:
+    if getattr(dtype, "kind", None) in ("U", "S", "O", "T"):  # NumPy, pandas
+        return True
+    return str(getattr(dtype, "name", dtype)).lower() in ("string", "str", "list")
+
+
+def _has_columns(x: Any) -> bool:
+    named = (getattr(x, name, None) for name in ("columns", "column_names"))
+    return hasattr(x, "__getitem__") and any(n is not None and not callable(n) for n in named)

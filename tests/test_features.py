@@ -56,8 +56,29 @@ TEXT = [
     tf.data.Dataset.from_tensors(({"text": ["a"], "text_pair": ["b"]}, [1])),
     tf.data.Dataset.from_tensors(((["a"], ["b"]), [1])),
 ]
-FEATURES = [
+OTHERS = [
+    "a",
+    b"a",
+    np.str_("a"),
     [],
+    np.array([]),
+    [None, "a"],
+    [float("nan")],
+    [123],
+    np.array([1.0, 2.0]),
+    [("a", "b")],
+    [[]],
+    {"a"},
+    {"input_ids": [[1]]},
+    tf.constant("a"),
+    tf.ragged.constant([["a"], []]),
+    tf.data.Dataset.from_tensors({"sentence": ["a"]}),
+]
+FEATURES = [
+    [[np.int64(1), 2]],
+    [np.array([[1, 2]]), np.array([[1, 1]])],
+    keras.Input((None,), dtype="int32"),
+    tf.data.Dataset.from_tensors({"token_ids": [[1]]}),
     [[1, 2]],
     np.array([[1, 2]]),
     {"token_ids": np.array([[1]])},
@@ -67,8 +88,9 @@ FEATURES = [
 ]
 
 
-@pytest.mark.parametrize("x", TEXT)
+@pytest.mark.parametrize("x", [*TEXT, *OTHERS])
 def test_is_text(x):
+    """Also what is none: the door for text says so, in one line."""
     assert is_text(x)
 
 

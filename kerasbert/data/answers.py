@@ -1,11 +1,67 @@
 """Where answers are: from characters of a context to its tokens."""
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
+
+
+def answer_labels(y, count: int) -> list[dict]:
+    """Labels of questions in one form.
+
+    Args:
+        y: for each question a dict of `text` and perhaps `answer_start` (in characters), as SQuAD
+            has them: a string and a number, or lists of all right answers; or only the strings.
+        count: how many questions there are.
+
+    Returns:
+        Dicts of `text` and `answer_start`, lists that are empty if there is no answer; the second
+        is None if it is not given.
+
+    Raises:
+        InputError: another number of labels, or one in another form.
+    """
+    y = plain(y)
+    if isinstance(y, Mapping):
+        if not isinstance(y.get("text"), list | tuple) or not {*y} <= {"text", "answer_start"}:
+            raise InputError(f"labels must be a list with one for each question, found {y!r:.80}")
+        names = list(y)
+        y = [dict(zip(names, row, strict=True)) for row in zip(*y.values(), strict=True)]
+    if len(y) != count:
+        raise InputError(f"there are {count} questions, but y has {len(y)}")
+    return [_answer_label(place, label) for place, label in enumerate(y)]
+
+
+def _answer_label(place: int, label) -> dict:
+    given = label if isinstance(label, Mapping) else {"text": label}
+    texts, starts = given.get("text"), given.get("answer_start")
+    texts = [texts] if isinstance(texts, str | bytes) else texts
+    texts = None if texts is None or isinstance(texts, Mapping) else plain(texts)
+    if texts is None or not all(isinstance(text, str | bytes) for text in texts):
+        raise InputError(
+            f"y[{place}] must be an answer, a list of them, or a dict of text and answer_start; "
+            f"found {label!r:.80}"
+        )
+    texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
+    if texts == [""]:  # as there is none
+        return {"text": [], "answer_start": []}
+    if starts is not None:
+        starts = plain(starts)
+        if len(starts) != len(texts) or not all(map(_is_place, starts)):
+            raise InputError(
+                f"y[{place}] must have as many numbers as answer_start as it has texts, found "
+                f"{label!r:.80}"
+            )
+        starts = [int(start) for start in starts]
+    return {"text": texts, "answer_start": starts}
+
+
+def _is_place(start) -> bool:
+    return isinstance(start, numbers.Integral) and not isinstance(start, bool)
 
 
 def first_answers(contexts: Sequence[str], labels: Sequence[dict]) -> np.ndarray:
@@ -13,29 +69,38 @@ def first_answers(contexts: Sequence[str], labels: Sequence[dict]) -> np.ndarray
 
     Args:
         contexts: strings.
-        labels: a dict of `text` and `answer_start` (in characters) for each, lists that are empty
-            if there is no answer.
+        labels: as `answer_labels` gives them, one for each. An answer without `answer_start` must
+            be in its context once.
 
     Returns:
         Start and end, int64 (examples, 2); zeros if there is no answer.
 
     Raises:
-        InputError: a label that has another form, or an answer that its context has not there.
+        InputError: an answer that its context has not there.
     """
-    if len(labels) != len(contexts):
-        raise InputError(f"expected {len(contexts)} labels, found {len(labels)}")
     places = np.zeros([len(contexts), 2], np.int64)
     for i, (context, label) in enumerate(zip(contexts, labels, strict=True)):
-        if not isinstance(label, dict) or not {"text", "answer_start"} <= label.keys():
-            raise InputError(f"label {i} must be a dict of text and answer_start, found {label!r}")
-        if not len(label["text"]):
+        if not label["text"]:
             continue
-        text, start = label["text"][0], int(label["answer_start"][0])
+        text = label["text"][0]
+        start = label["answer_start"][0] if label["answer_start"] else _only_place(i, context, text)
         if start < 0 or not text or not context.startswith(text, start):
-            raise InputError(f"label {i}: its context has no {text!r} at character {start}")
+            raise InputError(f"y[{i}]: its context has no {text!r} at character {start}")
         before = len(context[:start].encode())
         places[i] = before, before + len(text.encode())
     return places
+
+
+def _only_place(number: int, context: str, text: str) -> int:
+    """Where a text is that is in a context once."""
+    start = context.find(text)
+    if not text or start < 0:
+        raise InputError(f"y[{number}]: its context has no {text!r}")
+    if context.find(text, start + 1) >= 0:
+        raise InputError(
+            f"y[{number}]: its context has {text!r} more than once; say where with answer_start"
+        )
+    return start
 
 
 def tokens_of(answers: np.ndarray, document, documents, starts, ends) -> tuple:
@@ -68,5 +133,5 @@ def tokens_of(answers: np.ndarray, document, documents, starts, ends) -> tuple:
     last = tokens_before(starts, answers[:, 1], "left") - 1
     wordless = (last < first).numpy() & (answers[:, 1] > 0)
     if wordless.any():
-        raise InputError(f"label {wordless.argmax()}: its answer has no part of a word")
+        raise InputError(f"y[{wordless.argmax()}]: its answer has no part of a word")
     return first, last

@@ -1,13 +1,16 @@
-"""Strings in the forms that people have them -> one form of tf.data batches."""
+"""Raw columns -> one form of tf.data batches."""
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kerasbert import features as keys
+from kerasbert.data.inputs import plain
+from kerasbert.errors import InputError
 
 # Batches whose rows are sorted by length together; four times so many are needed to do it at all.
 _SORTED_TOGETHER = 50
@@ -32,7 +35,7 @@ class Rows:
         named["sample_weight"] = self.sample_weight
         for name, column in named.items():
             if column is not None and _length(column) != len(self):
-                raise ValueError(f"there are {len(self)} texts, but {name} has {_length(column)}")
+                raise InputError(f"there are {len(self)} texts, but {name} has {_length(column)}")
 
     def __len__(self) -> int:
         return _length(next(iter(self.x.values())))
@@ -40,33 +43,23 @@ class Rows:
     @property
     def columns(self) -> dict:
         """What there is, as tensors."""
-        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
-        return {name: _tensors(part) for name, part in parts.items() if part is not None}
+        x = {name: text_tensor(name, column) for name, column in self.x.items()}
+        rest = {"y": self.y, "sample_weight": self.sample_weight}
+        return {"x": x, **{k: _tensors(part) for k, part in rest.items() if part is not None}}
 
 
-def rows(x, y=None, sample_weight=None) -> Rows:
-    """Rows of text in any form but a dataset that `kerasbert.features.is_text` knows.
-
-    Raises:
-        ValueError: the columns differ in length.
-    """
-    return x if isinstance(x, Rows) else Rows(columns(x), y, sample_weight)
-
-
-def batches(rows: Rows | tf.data.Dataset, *, batch_size: int, shuffle: bool = False):
+def batches(rows: Rows, *, batch_size: int, shuffle: bool = False):
     """Returns a dataset of `(x, y, sample_weight)`.
 
     Args:
-        rows: what to batch. A `tf.data.Dataset` of text is batched already and brings its labels.
-        batch_size: rows a batch; a dataset keeps its own.
-        shuffle: a new order at every pass, as in `shuffled`; a dataset keeps its own.
+        rows: what to batch.
+        batch_size: rows a batch.
+        shuffle: a new order at every pass, as in `shuffled`.
 
     Returns:
         A `tf.data.Dataset` of tuples: a dict of columns, then labels and weights, or None for what
         there is not.
     """
-    if isinstance(rows, tf.data.Dataset):
-        return rows.map(_from_element)
     if not shuffle:
         dataset = tf.data.Dataset.from_tensor_slices(rows.columns)
         return dataset.batch(batch_size).map(_example)
@@ -188,57 +181,137 @@ def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
     return batches.with_options(options)
 
 
-def split(x, y, sample_weight, fraction: float):
+def split(columns: dict, y, sample_weight, fraction: float) -> tuple[tuple, tuple]:
     """Cuts the last `fraction` of the examples off.
 
     Returns:
-        `x`, `y`, `sample_weight` of the first part, and a tuple of the three of the second part
-        (None if `fraction` is 0).
+        Columns, labels and weights of the first part, and the three of the second part.
     """
-    if not fraction:
-        return x, y, sample_weight, None
-    if isinstance(x, tf.data.Dataset):
-        raise ValueError("validation_split needs arrays; a tf.data.Dataset has to be split before")
-    text = columns(x)
-    at = round(_length(next(iter(text.values()))) * (1 - fraction))
+    at = round(_length(next(iter(columns.values()))) * (1 - fraction))
 
     def cut(part):
-        first = {name: column[part] for name, column in text.items()}
+        first = {name: column[part] for name, column in columns.items()}
         return first, *(None if z is None else z[part] for z in (y, sample_weight))
 
-    return *cut(slice(at)), cut(slice(at, None))
+    return cut(slice(at)), cut(slice(at, None))
 
 
-def columns(x) -> dict:
-    """The columns of raw text in any form but a dataset."""
-    if isinstance(x, dict):
-        return {name: _strings(column) for name, column in x.items()}
-    if keys.is_pair(x):
-        return {keys.TEXT: _strings(x[0]), keys.TEXT_PAIR: _strings(x[1])}
-    return {keys.WORDS if keys.is_words(x) else keys.TEXT: _strings(x)}
+def of_dataset(dataset: tf.data.Dataset, columns: Callable) -> tf.data.Dataset:
+    """As `batches` gives them, of a dataset of text that is batched already.
+
+    Args:
+        dataset: of text, alone or as (x, y) or (x, y, sample_weight).
+        columns: makes columns of one element's text, see `kerasbert.data.inputs`.
+
+    Raises:
+        InputError: it is not batched.
+    """
+    x = dataset.element_spec
+    x = x[0] if isinstance(x, tuple) and x else x
+    for spec in tf.nest.flatten(x):
+        if spec.shape.rank == 0:
+            raise InputError(
+                "a tf.data.Dataset of text has single strings; batch the dataset first"
+            )
+    return mapped(dataset, lambda x, y=None, sample_weight=None: (columns(x), y, sample_weight))
+
+
+def mapped(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
+    """Maps; what `function` raises comes through as it is."""
+    return dataset.map(tf.autograph.experimental.do_not_convert(function))
+
+
+def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Dataset:
+    """The batches of a generator or of a Keras `PyDataset`, as a dataset.
+
+    Args:
+        stream: see above.
+        example: makes what the dataset has of what `stream` has; not in a graph.
+        shuffle: a `PyDataset`'s batches come in another order at every pass.
+    """
+    if isinstance(stream, Iterator):
+        first = next(stream)
+        ahead, count = [first], None
+
+        def batches():
+            while ahead:
+                yield example(ahead.pop())
+            yield from map(example, stream)
+    else:
+        count = stream.num_batches
+        first = stream[0]
+
+        def batches():
+            order = itertools.count() if count is None else range(count)
+            if shuffle and count is not None:
+                order = np.random.permutation(count)
+            yield from (example(stream[int(place)]) for place in order)
+            stream.on_epoch_end()
+
+    spec = tf.nest.map_structure(
+        lambda part: tf.TensorSpec([None] * len(part.shape), part.dtype), example(first)
+    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=spec).prefetch(2)
+    if count is not None:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def text_tensor(name: str, column):
+    """A column of text as a tensor (rows,) or, of lists, ragged (rows, strings)."""
+    if not isinstance(column, list):
+        if isinstance(column, tf.RaggedTensor) or name not in keys.LISTS:
+            return column
+        return tf.RaggedTensor.from_tensor(column)
+    if name not in keys.LISTS:
+        return tf.constant(column, tf.string, [len(column)])
+    flat = tf.constant([one for row in column for one in row], tf.string)
+    return tf.RaggedTensor.from_row_lengths(flat, tf.constant([*map(len, column)], tf.int64), False)
+
+
+def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
+    """The batches of raw columns as dense tensors, made without a pipeline; the longest rows first.
+
+    Returns:
+        Columns of every batch, one batch at the least, and where each of the given rows is among
+        them. Lists have to be of the same length.
+    """
+    columns, places = {name: plain(column) for name, column in columns.items()}, slice(None)
+    count = len(next(iter(columns.values())))
+    if count > batch_size:
+        lengths = np.sum([[_size(row) for row in column] for column in columns.values()], axis=0)
+        order = np.argsort(-lengths, kind="stable")
+        columns = {name: [column[place] for place in order] for name, column in columns.items()}
+        places = np.argsort(order)
+    starts = range(0, max(1, count), batch_size)
+    return [
+        {name: _dense(name, column[start : start + batch_size]) for name, column in columns.items()}
+        for start in starts
+    ], places
+
+
+def dense_spec(name: str) -> tf.TensorSpec:
+    """What `few` makes of any column of this name."""
+    return tf.TensorSpec([None, None] if name in keys.LISTS else [None], tf.string)
+
+
+def _dense(name: str, rows: list) -> tf.Tensor:
+    if name not in keys.LISTS:
+        return tf.constant(rows, tf.string, [len(rows)])
+    return tf.constant(rows, tf.string, [len(rows), len(rows[0]) if rows else 0])
+
+
+def _size(row) -> int:
+    return len(row) if isinstance(row, str | bytes) else sum(map(len, row))
 
 
 def _tensors(part):
     if isinstance(part, dict):
         return {name: _tensors(column) for name, column in part.items()}
-    if isinstance(part, list) and any(isinstance(one, list) for one in part[:1]):
-        return tf.ragged.constant(part)
     return part if isinstance(part, tf.RaggedTensor) else tf.convert_to_tensor(part)
 
 
 def _length(column) -> int:
     return column.shape[0] if hasattr(column, "shape") else len(column)
-
-
-def _strings(column):
-    if isinstance(column, np.ndarray) and column.dtype == object:
-        return column.tolist()
-    return column
-
-
-def _from_element(x, y=None, sample_weight=None):
-    text = columns(x)
-    for name, column in text.items():
-        if column.shape.rank != (2 if name in keys.LISTS else 1):
-            raise ValueError(f"{name} has shape {column.shape}; batch the dataset first")
-    return text, y, sample_weight

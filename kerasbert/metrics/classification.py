@@ -1,4 +1,4 @@
-"""The metrics of classifiers, by scikit-learn and SciPy, over all examples at once."""
+"""The metrics of classifiers, as scikit-learn and SciPy define them, over all examples at once."""
 
 import math
 
@@ -17,15 +17,21 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         `accuracy`, `macro_f1` (over the classes that occur in either), `matthews` (the correlation
         that GLUE asks of CoLA) and, of two classes, `f1` of the second.
     """
-    from sklearn import metrics
-
+    # scikit-learn's functions give the same, but take several times as long as a small model.
+    targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
+    places, size = targets * num_classes + predicted, num_classes**2
+    table = np.bincount(places, minlength=size).reshape(num_classes, num_classes).astype(float)
+    right, there, said = table.diagonal(), table.sum(1), table.sum(0)
+    f1 = 2 * right / np.maximum(there + said, 1)
+    count = table.sum()
+    spread = (count**2 - there @ there) * (count**2 - said @ said)
     found = {
-        "accuracy": metrics.accuracy_score(targets, predicted),
-        "macro_f1": metrics.f1_score(targets, predicted, average="macro", zero_division=0),
-        "matthews": metrics.matthews_corrcoef(targets, predicted),
+        "accuracy": right.sum() / count,
+        "macro_f1": f1[there + said > 0].mean(),
+        "matthews": (right.sum() * count - there @ said) / np.sqrt(spread) if spread else 0.0,
     }
     if num_classes == 2:
-        found["f1"] = metrics.f1_score(targets, predicted, pos_label=1, zero_division=0)
+        found["f1"] = f1[1]
     return _floats(found)
 
 

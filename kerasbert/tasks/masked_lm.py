@@ -41,6 +41,7 @@ class MaskedLM(Task):
     head_facts = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
     outputs_for = keys.MASK_POSITIONS
+    text_columns = ((keys.TEXT,), (keys.TEXT, keys.TEXT_PAIR))
 
     def __init__(
         self,
@@ -132,12 +133,18 @@ class MaskedLM(Task):
 
         return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
 
+    def labels(self, y, columns: dict):
+        """There are none: the texts are their own labels."""
+        raise InputError(f"{self.name} makes its labels from the text; leave y out")
+
+    def targets(self, y, row: dict):
+        """As `labels`."""
+        return self.labels(y, row)
+
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Masks a batch of texts; `y` must not be given, since the texts are their own labels."""
+        """Masks a batch of texts."""
         from kerasbert.data import pretraining
 
-        if y is not None:
-            raise InputError(f"{self.name} makes its labels from the text; leave y out")
         return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
     def text_features(self, text, text_pair=None) -> dict:

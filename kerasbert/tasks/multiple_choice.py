@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, first_place
+from kerasbert.data.inputs import plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
@@ -84,6 +85,8 @@ class MultipleChoice(Task):
         # === Config ===
         self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
 
+    text_columns = ((keys.TEXT, keys.CHOICES),)
+
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Unless the family's classifiers have another layer, which is no tanh of the first token.
@@ -133,25 +136,48 @@ class MultipleChoice(Task):
         longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
         return text.row_lengths() + longest > self.packer.pair_room
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features, and the indices of the right choices."""
+    def labels(self, y, columns: dict) -> np.ndarray:
+        """The indices of the right choices."""
+        y, choices = plain(y), plain(columns[keys.CHOICES])
+        if len(y) != len(choices):
+            raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
+        found = np.zeros(len(y), "int32")
+        for place, (label, own) in enumerate(zip(y, choices, strict=True)):
+            own = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in own]
+            known = {choice: index for index, choice in reversed([*enumerate(own)]) if choice}
+            index = None
+            if isinstance(label, str | bytes):
+                label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+                index = known.get(label)
+            elif not isinstance(label, bool) and label in range(len(own)) and own[int(label)]:
+                index = int(label)
+            if index is None:
+                raise InputError(
+                    f"y[{place}] is {label!r}, which is none of its choices: {shown_classes(own)}"
+                )
+            found[place] = index
+        return found
+
+    def targets(self, y, row: dict):
+        """As `labels`, in the graph."""
         import tensorflow as tf
 
-        if y is not None:
-            choices = _dense(row[keys.CHOICES])
-            if y.dtype == tf.string:
-                right = (choices == y[:, tf.newaxis]) & (choices != "")
-            else:
-                places = tf.range(tf.shape(choices)[1])
-                right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
-            known = tf.reduce_any(right, axis=1)
-            unknown = tf.boolean_mask(y, ~known)
-            check = tf.debugging.Assert(
-                tf.reduce_all(known), ["label that is none of its choices:", unknown]
-            )
-            with tf.control_dependencies([check]):
-                y = tf.argmax(right, axis=1, output_type=tf.int32)
-        return self.text_features(**row), y, sample_weight
+        choices = _dense(row[keys.CHOICES])
+        if y.dtype == tf.string:
+            right = (choices == y[:, tf.newaxis]) & (choices != "")
+        else:
+            places = tf.range(tf.shape(choices)[1])
+            right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
+        known = tf.reduce_all(tf.reduce_any(right, axis=1))
+        check = tf.debugging.Assert(known, ["a label is none of the choices of its text"])
+        with tf.control_dependencies([check]):
+            return tf.argmax(right, axis=1, output_type=tf.int32)
+
+    def predict(self, x, *args, **kwargs):
+        """As in `Task`; of text the logits of as many choices as there are at the most."""
+        if keys.is_text(x) and not hasattr(x, "element_spec"):
+            x = _filled(self.raw_columns(x))
+        return super().predict(x, *args, **kwargs)
 
     def choose(
         self, texts: Sequence[str], choices: Sequence[Sequence[str]], *, batch_size: int = 32
@@ -159,7 +185,7 @@ class MultipleChoice(Task):
         """Chooses for each text.
 
         Args:
-            texts: strings.
+            texts: strings, or one.
             choices: for each text, what may go with it; as many as there are.
             batch_size: texts at a time.
 
@@ -167,10 +193,11 @@ class MultipleChoice(Task):
             For each text the choice and its probability among the text's choices; ("", 0.0) where
             there is none.
         """
-        if not len(texts):
+        columns = _filled(self.raw_columns((texts, choices)))
+        choices = columns[keys.CHOICES]
+        if not len(choices):
             return []
-        x = {keys.TEXT: texts, keys.CHOICES: _dense([list(own) for own in choices])}
-        logits = self._outputs_of(x, batch_size)
+        logits = self._outputs_of(columns, batch_size)
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores /= scores.sum(axis=1, keepdims=True)
         found = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
@@ -187,11 +214,11 @@ class MultipleChoice(Task):
             y: indices of the right choices, or the choices themselves.
             batch_size: texts at a time.
         """
-        right = []
-        for features, labels in self._examples(x, y, batch_size=batch_size):
-            (logits,) = self.forward([features])
-            right.extend(logits.argmax(axis=1) == labels.numpy())
-        return {"accuracy": float(np.mean(right))}
+        rows = self.rows(x, y)
+        if not len(rows):
+            raise InputError(f"{self.name}: there are no examples")
+        found = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
+        return {"accuracy": float(np.mean(found == rows.y))}
 
     def serving_signature(self):
         """`text`, `choices` -> `choice`, `answer`, `scores`.
@@ -218,12 +245,17 @@ class MultipleChoice(Task):
         return (keys.TEXT, keys.CHOICES), choose
 
 
+def _filled(columns: dict) -> dict:
+    """Raw columns whose rows have as many choices each, of which an empty one is none."""
+    choices = [list(row) for row in plain(columns[keys.CHOICES])]
+    width = max(map(len, choices), default=0)
+    return {**columns, keys.CHOICES: [row + [""] * (width - len(row)) for row in choices]}
+
+
 def _dense(choices):
     """Choices filled up with empty strings, one column at least."""
     import tensorflow as tf
 
-    if isinstance(choices, list):
-        choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
     if isinstance(choices, tf.RaggedTensor):
         choices = choices.to_tensor("")
     missing = tf.maximum(1 - tf.shape(choices)[1], 0)

@@ -7,6 +7,7 @@ from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
@@ -75,6 +76,14 @@ class Pretrainer(MaskedLM):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def labels(self, y, columns: dict):
+        """Whether the second text follows the first, 0, or does not, 1."""
+        return class_indices("y", y, ("0", "1"))
+
+    def targets(self, y, row: dict):
+        """As they are given."""
+        return y
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""

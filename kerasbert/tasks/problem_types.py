@@ -4,14 +4,16 @@ The names are transformers' (`problem_type` in its configs).
 """
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from kerasbert.data.inputs import numbers, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification
+from kerasbert.tasks.labels import are_numbers, class_indices, class_weight_table, unknown_label
 
 
 class ProblemType(abc.ABC):
@@ -42,12 +44,19 @@ class ProblemType(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def targets(self, y):
-        """Labels as the loss takes them; in the graph.
+    def labels(self, y) -> np.ndarray:
+        """Labels as the loss takes them.
 
         Args:
-            y: a tensor, perhaps ragged, of labels in any form that the task takes.
+            y: labels in any form that the task takes.
+
+        Raises:
+            InputError: one that can't be.
         """
+
+    @abc.abstractmethod
+    def targets(self, y):
+        """As `labels`, of a tensor, perhaps ragged; in the graph."""
 
     @abc.abstractmethod
     def scores(self, logits):
@@ -65,8 +74,8 @@ class ProblemType(abc.ABC):
     def score(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """The official metrics."""
 
-    def class_weights(self, by_class: Mapping[str | int, float]) -> dict[int, float]:
-        """Weights by class names or indices as weights of all indices; 1 unless given.
+    def class_weights(self, class_weight) -> dict[int, float]:
+        """Weights of all indices; see `kerasbert.tasks.labels.class_weight_table`.
 
         Raises:
             InputError: a class that is none, or examples that have not one class each.
@@ -93,13 +102,40 @@ class SingleLabel(ProblemType):
     def accuracy(self, name):
         return name  # Keras chooses by the labels, indices or one-hot
 
+    def labels(self, y):
+        y = plain(y)
+        if isinstance(y, list) and y and isinstance(y[0], list):
+            y = [own[0] for own in y] if all(len(own) == 1 for own in y) else numbers("y", y)
+        if not isinstance(y, np.ndarray) or y.ndim < 2 or y.shape[1:] == (1,):
+            return class_indices("y", y, self.classes)
+        if y.shape[1:] != (len(self.classes),):
+            raise InputError(
+                f"y must have one class, or a share of each of the {len(self.classes)} classes, "
+                f"for every example; found the shape {y.shape}"
+            )
+        return numbers("y", y)
+
     def targets(self, y):
         import tensorflow as tf
 
         if y.dtype != tf.string:
-            return y
+            return self._indices(y)
         matches = _matches(y, self.classes)
-        with tf.control_dependencies([_assert_known(y, matches)]):
+        with tf.control_dependencies([_assert_known(y, matches, self.classes)]):
+            return tf.argmax(matches, axis=-1, output_type=tf.int32)
+
+    def _indices(self, y):
+        """Of numbers, each of which is a class's name or index; shares of all classes stay."""
+        import tensorflow as tf
+
+        if y.shape.rank == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.shape.rank != 1:
+            return y
+        places = range(len(self.classes))
+        of_place = list(map(int, self.classes)) if are_numbers(self.classes) else list(places)
+        matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
+        with tf.control_dependencies([_assert_known(tf.as_string(y), matches, self.classes)]):
             return tf.argmax(matches, axis=-1, output_type=tf.int32)
 
     def scores(self, logits):
@@ -121,16 +157,8 @@ class SingleLabel(ProblemType):
     def score(self, targets, logits):
         return classification.single_label(targets, logits.argmax(-1), len(self.classes))
 
-    def class_weights(self, by_class):
-        weights = dict.fromkeys(range(len(self.classes)), 1.0)
-        for name, weight in by_class.items():
-            index = self.classes.index(name) if name in self.classes else name
-            if index not in weights:
-                raise InputError(
-                    f"class_weight: {name!r} is none of the classes {', '.join(self.classes)}"
-                )
-            weights[index] = float(weight)
-        return weights
+    def class_weights(self, class_weight):
+        return dict(enumerate(map(float, class_weight_table(class_weight, self.classes))))
 
 
 class MultiLabel(ProblemType):
@@ -147,6 +175,40 @@ class MultiLabel(ProblemType):
     def accuracy(self, name):
         return keras.metrics.MeanMetricWrapper(label_accuracy, name=name, threshold=self.threshold)
 
+    def labels(self, y):
+        y = plain(y)
+        count = len(self.classes)
+        if isinstance(y, np.ndarray) or not any(_names(own) for own in y):
+            return self._zeros_and_ones(y)
+        known = {name: place for place, name in enumerate(self.classes)}
+        found = np.zeros((len(y), count), "float32")
+        for place, own in enumerate(y):
+            if isinstance(own, str | bytes) or not isinstance(own, Iterable):
+                raise InputError(
+                    f"y[{place}] must be a list of class names, found {own!r}; there are "
+                    f"{shown_classes(self.classes)}"
+                )
+            for label in own:
+                name = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+                if not isinstance(name, str) or name not in known:
+                    raise InputError(unknown_label(f"a label of y[{place}]", label, self.classes))
+                found[place, known[name]] = 1
+        return found
+
+    def _zeros_and_ones(self, y):
+        """Numbers for each class; an example without any, as of no names, has zeros."""
+        count = len(self.classes)
+        if isinstance(y, list):
+            y = [list(plain(own)) or [0] * count for own in y]
+        found = numbers("y", y)
+        if found.shape[1:] != (count,) or ((found < 0) | (found > 1)).any():
+            raise InputError(
+                f"y must be lists of names, or 0 and 1 for each of the {count} classes "
+                f"{shown_classes(self.classes)}, for every example; found the shape {found.shape}"
+                f" and values from {found.min(initial=0):g} to {found.max(initial=0):g}"
+            )
+        return found
+
     def targets(self, y):
         import tensorflow as tf
 
@@ -154,7 +216,7 @@ class MultiLabel(ProblemType):
             return tf.cast(self._dense(y), tf.float32)
         y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
         matches = _matches(y.flat_values, self.classes)
-        with tf.control_dependencies([_assert_known(y.flat_values, matches)]):
+        with tf.control_dependencies([_assert_known(y.flat_values, matches, self.classes)]):
             named = tf.math.unsorted_segment_sum(
                 tf.cast(matches, tf.float32), y.value_rowids(), y.nrows()
             )
@@ -170,7 +232,7 @@ class MultiLabel(ProblemType):
         lengths = y.row_lengths()
         whole = tf.debugging.Assert(
             tf.reduce_all((lengths == count) | (lengths == 0)),
-            [f"labels must be names, or 0 and 1 for each of the {count} classes; found", lengths],
+            [f"y must be lists of names, or 0 and 1 for each of the {count} classes"],
         )
         with tf.control_dependencies([whole]):
             return y.to_tensor(shape=[None, count])
@@ -210,6 +272,16 @@ class Regression(ProblemType):
 
     def metrics(self):
         return [keras.metrics.MeanAbsoluteError(name="mae")]
+
+    def labels(self, y):
+        found = numbers("y", y)
+        count = len(self.classes)
+        if found.size != len(found) * count:
+            raise InputError(
+                f"y must have {count} numbers for every example ({shown_classes(self.classes)}), "
+                f"found the shape {found.shape}"
+            )
+        return found.reshape(-1, count)
 
     def targets(self, y):
         import tensorflow as tf
@@ -293,11 +365,20 @@ def _matches(names, classes: Sequence[str]):
     return tf.equal(names[:, tf.newaxis], tf.constant(classes))
 
 
-def _assert_known(names, matches):
+def _assert_known(names, matches, classes: Sequence[str]):
     import tensorflow as tf
 
     known = tf.reduce_any(matches, axis=1)
-    unknown = tf.boolean_mask(names, ~known)
-    return tf.debugging.Assert(
-        tf.reduce_all(known), ["label that is none of the classes:", unknown]
+    first = tf.argmin(tf.concat([tf.cast(known, tf.int32), [0]], axis=0))
+    unknown = tf.concat([names, [""]], axis=0)[first]
+    message = tf.strings.join(
+        ["a label is '", unknown, f"', which is none of the classes {shown_classes(classes)}"]
     )
+    return tf.debugging.Assert(tf.reduce_all(known), [message])
+
+
+def _names(labels) -> bool:
+    """Whether the labels of one example are names."""
+    if isinstance(labels, str | bytes) or labels is None:
+        return True
+    return isinstance(labels, Iterable) and any(isinstance(x, str | bytes) for x in labels)

@@ -7,7 +7,7 @@ import keras
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.json_lines import without_surrogates
+from kerasbert.data.inputs import numbers, plain
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
@@ -46,8 +46,9 @@ class QuestionAnswerer(Task):
     length: it is read in windows that overlap, and each is a row of its own in `fit` and
     `evaluate`. Labels are dicts of `text` and `answer_start` (in characters), lists of all right
     answers of which the first is learned; where they are empty, and in windows that don't hold the
-    whole answer, the model learns to point at `[CLS]`. With ready features labels are positions
-    (batch,) under `start_logits` and `end_logits`.
+    whole answer, the model learns to point at `[CLS]`. A label may also be the answer alone, or a
+    list of right answers; `fit` then has to find the first in its context once. With ready features
+    labels are positions (batch,) under `start_logits` and `end_logits`.
 
     An answer is whole words of the context, from a start to an end token in the same window. Its
     logit is the sum of both tokens' (the best, where several tokens or windows mean the same span).
@@ -72,6 +73,8 @@ class QuestionAnswerer(Task):
     """
 
     outputs_are = "tokens"
+    text_columns = ((keys.QUESTION, keys.CONTEXT),)
+    reads_windows = True
 
     def __init__(
         self,
@@ -123,7 +126,6 @@ class QuestionAnswerer(Task):
         self.max_question_length = max_question_length
         self.max_answer_length = max_answer_length
         self.no_answer_threshold = no_answer_threshold
-        self._search = None
 
     def head_config(self) -> dict:
         """Dropout, how long documents are read, and how sure "no answer" has to be."""
@@ -134,10 +136,6 @@ class QuestionAnswerer(Task):
             "max_answer_length": self.max_answer_length,
             "no_answer_threshold": self.no_answer_threshold,
         }
-
-    def _forget_graphs(self) -> None:
-        super()._forget_graphs()
-        self._search = None
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given."""
@@ -161,16 +159,17 @@ class QuestionAnswerer(Task):
         Raises:
             InputError: a label that does not fit its context.
         """
-        import numpy as np
         import tensorflow as tf
 
-        from kerasbert.data.answers import first_answers, tokens_of
+        from kerasbert.data.answers import answer_labels, first_answers, tokens_of
         from kerasbert.data.text_batches import Rows
         from kerasbert.data.windows import cut
 
         if isinstance(x, Rows):
             return x
-        questions, contexts = _question_and_context(x)
+        questions, contexts = self._question_and_context(x)
+        if not questions:
+            raise InputError(f"{self.name}: there are no examples")
         documents = {context: number for number, context in enumerate(dict.fromkeys(contexts))}
         of_question = tf.constant([documents[context] for context in contexts], tf.int64)
         asked = self._questions(questions)
@@ -180,10 +179,16 @@ class QuestionAnswerer(Task):
         asked = tf.gather(asked, windows.row)
         columns = {keys.QUESTION: asked, keys.CONTEXT: cut(ids, windows._replace(row=document))}
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[windows.row.numpy()]
+            sample_weight = numbers("sample_weight", sample_weight)
+            if len(sample_weight) != len(questions):
+                raise InputError(
+                    f"there are {len(questions)} questions, but sample_weight has "
+                    f"{len(sample_weight)}"
+                )
+            sample_weight = sample_weight[windows.row.numpy()]
         if y is None:
             return Rows(columns, None, sample_weight)
-        answers = first_answers(contexts, y)
+        answers = first_answers(contexts, answer_labels(y, len(contexts)))
         first, last = tokens_of(answers, of_question, list(documents), starts, ends)
         first, last = (tf.gather(place, windows.row) - windows.start for place in (first, last))
         inside = tf.gather(answers[:, 1] > 0, windows.row) & (first >= 0) & (last < windows.length)
@@ -196,11 +201,6 @@ class QuestionAnswerer(Task):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features of windows, and the positions that `rows` found."""
-        if row[keys.QUESTION].dtype.name == "string":
-            raise InputError(
-                f"{self.name} cuts contexts into windows, for which it needs text as lists; a "
-                "tf.data.Dataset must have features"
-            )
         features = self.packer.pack(row[keys.QUESTION], row[keys.CONTEXT], pad_to_longest=True)
         return features, y, sample_weight
 
@@ -255,9 +255,11 @@ class QuestionAnswerer(Task):
             n_best: see `answer`.
             **kwargs: see Keras.
         """
-        if not keys.is_text(x):
+        if x is not None and not keys.is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
-        questions, contexts = _question_and_context(x)
+        if hasattr(x, "element_spec"):
+            self._of_dataset(x)  # refuses
+        questions, contexts = self._question_and_context(x)
         return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size or 32)
 
     def best_spans(
@@ -292,9 +294,8 @@ class QuestionAnswerer(Task):
         """
         from kerasbert.metrics import squad
 
-        spans, no_answer = self.best_spans(*_question_and_context(x), batch_size=batch_size)
+        right, spans, no_answer = self._right_and_found(x, y, batch_size)
         threshold = 1.0 if self.no_answer_threshold is None else self.no_answer_threshold
-        right = [label["text"] for label in y]
         if not all(map(len, right)):
             return squad.evaluate_v2(right, spans, no_answer, threshold)
         pairs = zip(spans, no_answer, strict=True)
@@ -316,11 +317,28 @@ class QuestionAnswerer(Task):
 
         if metric not in ("f1", "exact"):
             raise InputError(f"metric must be f1 or exact, found {metric!r}")
-        spans, no_answer = self.best_spans(*_question_and_context(x), batch_size=batch_size)
-        right = [label["text"] for label in y]
+        right, spans, no_answer = self._right_and_found(x, y, batch_size)
         best = squad.evaluate_v2(right, spans, no_answer)[f"best_{metric}_thresh"]
         self.no_answer_threshold = best
         return squad.evaluate_v2(right, spans, no_answer, best)
+
+    def _right_and_found(self, x, y, batch_size: int) -> tuple[list[list[str]], list, list]:
+        """The right answers of every question, and what `best_spans` gives."""
+        from kerasbert.data.answers import answer_labels
+
+        questions, contexts = self._question_and_context(x)
+        if not questions:
+            raise InputError(f"{self.name}: there are no examples")
+        right = [label["text"] for label in answer_labels(y, len(questions))]
+        return right, *self.best_spans(questions, contexts, batch_size=batch_size)
+
+    def _question_and_context(self, x) -> tuple[list[str], list[str]]:
+        """The two columns of text, as strings."""
+        columns = self.raw_columns(x)
+        return tuple(
+            [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
+            for column in map(plain, columns.values())
+        )
 
     def _ask(self, questions, contexts, n_best: int, batch_size: int):
         """Answers, and the probability of "no answer" against the best span."""
@@ -329,16 +347,19 @@ class QuestionAnswerer(Task):
 
         if n_best < 1:
             raise InputError(f"n_best must be 1 or more, found {n_best}")
-        questions, contexts = _question_and_context((questions, contexts))
-        if self._search is None:
-            self._search = tf.function(self._answers, reduce_retracing=True, autograph=False)
+        questions, contexts = self._question_and_context((questions, contexts))
+
+        def make():
+            return tf.function(self._answers, reduce_retracing=True, autograph=False)
+
+        search = self._graph("answers", make)
         answers, no_answer = [None] * len(questions), [0.0] * len(questions)
         # Contexts of like length are read together, so that little of a batch is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
             asked = (tf.constant([column[i] for i in places]) for column in (questions, contexts))
-            found = self._search(*asked, n_best, batch_size, self.no_answer_threshold)
+            found = search(*asked, n_best, batch_size, self.no_answer_threshold)
             found = {name: value.numpy() for name, value in found.items()}
             for row, i in enumerate(places):
                 columns = (found[name][row].tolist() for name in ("scores", "starts", "ends"))
@@ -454,24 +475,3 @@ class QuestionAnswerer(Task):
             }
 
         return (keys.QUESTION, keys.CONTEXT), answer
-
-
-def _question_and_context(x) -> tuple[list[str], list[str]]:
-    """The two columns of text, as strings that UTF-8 can hold."""
-    if hasattr(x, "element_spec"):
-        raise InputError("a question answerer takes text as lists, not as a tf.data.Dataset")
-    if isinstance(x, dict) and {keys.QUESTION, keys.CONTEXT} <= x.keys():
-        x = (x[keys.QUESTION], x[keys.CONTEXT])
-    if not keys.is_pair(x):
-        raise InputError("a question answerer takes a dict of question and context, or both")
-    questions, contexts = ([_string(text) for text in column] for column in x)
-    if len(questions) != len(contexts):
-        raise InputError(
-            f"expected as many questions as contexts, found {len(questions)} and {len(contexts)}"
-        )
-    return questions, contexts
-
-
-def _string(text) -> str:
-    text = text.numpy() if hasattr(text, "numpy") else text
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else without_surrogates(text)

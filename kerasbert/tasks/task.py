@@ -1,14 +1,15 @@
-"""What every task shares: text as an input type, saving, loading, export.
+"""What every task shares beside text as an input type: saving, loading, export.
 
 TensorFlow is imported where text comes in and nowhere else, so that a task on ready features also
 runs on other Keras backends.
 """
 
 import dataclasses
+import difflib
 import inspect
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -28,17 +29,16 @@ from kerasbert.layers.state import (
     state_of,
 )
 from kerasbert.tasks.cross_entropy import accuracy
+from kerasbert.tasks.labels import OTHER_NAMES
 from kerasbert.tasks.on_logits import loss_of, metric_of
-from kerasbert.training.global_batch import ON_TENSORFLOW, ExactModel
+from kerasbert.tasks.text_model import TextModel
+from kerasbert.training.global_batch import ON_TENSORFLOW
 
 
-class Task(WithState, ExactModel):
+class Task(WithState, TextModel):
     """A functional Keras model on a backbone that also takes raw strings.
 
-    `fit`, `evaluate` and `predict` are Keras's own. Beside ready features (see
-    `kerasbert.features`) their `x` may be text: a list, array or tensor of strings; for pairs a
-    tuple of two of those or a dict of `text` and `text_pair`; or a batched `tf.data.Dataset` of
-    any of these, alone or as `(x, y)` or `(x, y, sample_weight)`.
+    See `TextModel` for what its methods take.
 
     Args:
         backbone: the encoder.
@@ -65,11 +65,11 @@ class Task(WithState, ExactModel):
         self.sequence_length = sequence_length or limit
         # Of a task that was made of its config: what its tokenizer was, until its files are there.
         self._tokenizer_config = None
-        self._forward = None
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Runs the model on features; those that may be absent are filled in."""
-        return super().__call__(keys.with_defaults(inputs), *args, **kwargs)
+    def __new__(cls, *args, **kwargs):
+        """Refuses arguments that other libraries have, and says what they are called here."""
+        _check_arguments(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     # === What a task says about itself ===
 
@@ -217,10 +217,6 @@ class Task(WithState, ExactModel):
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()
 
-    def _forget_graphs(self) -> None:
-        """Forgets functions that were made of the layers as they were."""
-        self._forward = None
-
     def _losses_on_logits(self, loss):
         # A loss that only some places count for is the mean over those.
         reduction = "mean_with_sample_weight" if self.outputs_for else "sum_over_batch_size"
@@ -248,35 +244,7 @@ class Task(WithState, ExactModel):
             config = {**config, "layer_decay": self.layer_decay}
         return config
 
-    # === Examples ===
-
-    def rows(self, x, y=None, sample_weight=None):
-        """Raw examples as the rows that are batched: as they are, one for each.
-
-        A task whose examples may be longer than what it reads at once cuts them into several rows.
-
-        Args:
-            x: text in any form but a dataset, or rows.
-            y: labels, or None.
-            sample_weight: weights, or None.
-
-        Returns:
-            `kerasbert.data.text_batches.Rows`.
-        """
-        from kerasbert.data import text_batches
-
-        return text_batches.rows(x, y, sample_weight)
-
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Turns a batch of rows into `(features, y, sample_weight)`, in the graph.
-
-        Args:
-            number: int64 scalar, another for every batch, for what has to be drawn at random.
-            row: the rows' columns, such as `text` and perhaps `text_pair`, string tensors (batch,).
-            y: labels as the rows have them, or None.
-            sample_weight: as given, or None.
-        """
-        return self.text_features(**row), y, sample_weight
+    # === What it answers ===
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
         """The task's official metrics, over all examples at once.
@@ -291,202 +259,6 @@ class Task(WithState, ExactModel):
     def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
         """The names of the string inputs of an export, and the function from them to outputs."""
         raise NotImplementedError
-
-    # === Text ===
-
-    @property
-    def packer(self):
-        """Strings to features with this task's tokenizer and length."""
-        from kerasbert.text import TextPacker
-
-        if self._tokenizer_config:
-            raise InputError(
-                f"{self.name} was made of a config alone, which has no vocabulary: load the .keras "
-                "file or a preset, or set tokenizer"
-            )
-        if self.tokenizer is None:
-            raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
-        return TextPacker(self.tokenizer, self.sequence_length)
-
-    @property
-    def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
-        return self.packer.text_room
-
-    def text_features(self, text, text_pair=None) -> dict:
-        """Features of a batch of strings, for prediction; in the graph."""
-        return self.packer(text, text_pair)
-
-    def count_truncated(self, rows) -> int:
-        """How many rows have more text than is read of them.
-
-        Args:
-            rows: what `rows` gives; windows have no more than is read.
-        """
-        import tensorflow as tf
-
-        from kerasbert.data import text_batches
-
-        if keys.TEXT not in rows.x:
-            return 0
-        batches = text_batches.convert(
-            text_batches.batches(rows, batch_size=1024),
-            lambda row, *_: tf.math.count_nonzero(self._truncated(row)),
-        )
-        return sum(int(count) for count in batches.as_numpy_iterator())
-
-    def _truncated(self, row: dict):
-        """Which rows of text have more tokens than are read, bool (batch,); in the graph."""
-        texts = [row[key] for key in (keys.TEXT, keys.TEXT_PAIR) if key in row]
-        room = self.text_room if len(texts) == 1 else self.packer.pair_room
-        return sum(self.tokenizer.tokenize(text).row_lengths() for text in texts) > room
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """Keras's `fit`, on features or text."""
-        if keys.is_text(x):
-            from kerasbert.data import text_batches
-
-            x, y, sample_weight, held_out = text_batches.split(
-                x, y, sample_weight, validation_split
-            )
-            validation_split, validation_data = 0.0, held_out or validation_data
-            x = self._examples(x, y, sample_weight, batch_size, shuffle=shuffle, anew=True)
-            y = sample_weight = batch_size = None
-        parts = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
-        if keys.is_text(parts[0]):
-            size = kwargs.pop("validation_batch_size", None)
-            validation_data = self._examples(*parts, batch_size=size)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            # A dataset has its own order; Keras warns when it is told to shuffle one.
-            shuffle=shuffle and not hasattr(x, "element_spec"),
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
-
-    def training_batches(
-        self, x, y=None, sample_weight=None, *, batch_size: int, seed: int = 0, start: int = 0
-    ):
-        """Examples of text for `fit`, without end; a pure function of (seed, step).
-
-        Args:
-            x: text that is not a dataset, in any form that `fit` takes, or rows.
-            y: labels, or None.
-            sample_weight: weights, or None.
-            batch_size: examples a step; the last batch of an epoch may have fewer.
-            seed: decides the order, another one in every epoch, and what is drawn at random.
-            start: the step of the first batch; reaching it costs nothing.
-
-        Returns:
-            A `tf.data.Dataset` of `(features, y, sample_weight)`, without what there is not.
-        """
-        from kerasbert.data import text_batches
-
-        rows = self.rows(x, y, sample_weight)
-        batches = text_batches.shuffled(rows, batch_size=batch_size, seed=seed, start=start)
-        return text_batches.convert(
-            batches, lambda number, batch: _without_none(self.training_examples(number, *batch))
-        )
-
-    def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
-    ):
-        """Keras's `evaluate`, on features or text."""
-        if keys.is_text(x):
-            x = self._examples(x, y, sample_weight, batch_size)
-            y = sample_weight = batch_size = None
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
-
-    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
-        """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
-        if not keys.is_text(x):
-            return super().predict(x, batch_size, verbose, **kwargs)
-        if hasattr(x, "element_spec"):
-            return super().predict(self._prediction_batches(x), None, verbose, **kwargs)
-        from kerasbert.data import text_batches
-
-        rows, places = text_batches.longest_first(text_batches.rows(x))
-        batches = self._prediction_batches(rows, batch_size or 32)
-        outputs = super().predict(batches, None, verbose, **kwargs)
-        return keras.tree.map_structure(lambda output: output[places], outputs)
-
-    def _prediction_batches(self, rows, batch_size: int = 32):
-        """Batches of features of text, in its order."""
-        from kerasbert.data import text_batches
-
-        batches = text_batches.batches(rows, batch_size=batch_size)
-        return text_batches.convert(batches, lambda row, *_: self.text_features(**row))
-
-    def _outputs_of(self, x, batch_size: int):
-        """The outputs of at least one text, not a dataset, as NumPy; see `forward`."""
-        from kerasbert.data import text_batches
-
-        rows, places = text_batches.longest_first(text_batches.rows(x))
-        found = list(self.forward(self._prediction_batches(rows, batch_size)))
-        return np.concatenate(found)[places]
-
-    def forward(self, batches) -> Iterator:
-        """The outputs of batches of features as NumPy, one after the other.
-
-        It computes in this process alone, whatever the strategy, so that every worker that asks
-        sees all of them.
-
-        Args:
-            batches: an iterable of features, such as a `tf.data.Dataset`.
-        """
-        import tensorflow as tf
-
-        if self._forward is None:
-            self._forward = tf.function(
-                only_inference()(lambda features: self(features, training=False)),
-                reduce_retracing=True,
-                autograph=False,  # it warns of a lambda that is decorated
-            )
-        for features in batches:
-            yield tf.nest.map_structure(lambda output: output.numpy(), self._forward(features))
-
-    def _examples(
-        self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
-    ):
-        """Batches of examples.
-
-        With `anew` they are for training: what is random in them changes from epoch to epoch.
-        Otherwise their order doesn't matter, and is by length.
-        """
-        from kerasbert.data import text_batches
-        from kerasbert.training.strategies import sharded
-
-        rows = x if hasattr(x, "element_spec") else self.rows(x, y, sample_weight)
-        if not anew and isinstance(rows, text_batches.Rows):
-            rows, _ = text_batches.longest_first(rows)
-        batches = text_batches.batches(rows, batch_size=batch_size or 32, shuffle=shuffle)
-        examples = text_batches.convert(
-            text_batches.with_random_numbers(batches, anew),
-            lambda number, batch: _without_none(self.training_examples(number, *batch)),
-        )
-        return sharded(examples)
 
     # === Save and load ===
 
@@ -829,11 +601,19 @@ def _are_named(metrics) -> bool:
     return isinstance(metrics, list | tuple) and all(isinstance(one, str | type) for one in metrics)
 
 
-def _without_none(example: tuple) -> tuple:
-    """Keras wants (x,), (x, y) or (x, y, w)."""
-    while example[-1] is None:
-        example = example[:-1]
-    return example
+def _check_arguments(task: type[Task], arguments: dict) -> None:
+    """Raises `InputError` for an argument that a task does not have, and names the nearest."""
+    makers = [each.__init__ for each in task.__mro__ if issubclass(each, Task)]
+    parameters = [p for make in makers for p in inspect.signature(make).parameters.values()]
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    known -= {"self", "inputs", "outputs"}
+    for name in arguments:
+        if name in known:
+            continue
+        takes_classes = name in OTHER_NAMES and "classes" in known
+        near = ["classes"] if takes_classes else difflib.get_close_matches(name, known, 1)
+        advice = f"; it is {near[0]} here" if near else f"; it has {', '.join(sorted(known))}"
+        raise InputError(f"{task.__name__} has no argument {name}{advice}")
 
 
 def _check_same_tokens(stored, tokenizer, source: str) -> None:

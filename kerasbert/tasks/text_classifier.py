@@ -1,6 +1,6 @@
 """A text, or a pair of texts -> one of several classes, any number of them, or a number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
+from kerasbert.data.inputs import Accepted
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
@@ -19,7 +20,8 @@ from kerasbert.tasks.chunks import (
     chunk_room,
     fold_chunks,
 )
-from kerasbert.tasks.problem_types import PROBLEM_TYPES
+from kerasbert.tasks.labels import class_names
+from kerasbert.tasks.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -35,7 +37,8 @@ class TextClassifier(Task):
 
     Labels in `fit`, `evaluate` and `score`, with text, by `problem_type`:
 
-    - "single_label_classification": class names, or indices;
+    - "single_label_classification": class names, or indices; where `classes` are whole numbers, so
+      are their names, and numbers are names;
     - "multi_label_classification": for each example a list of names, perhaps empty, or 0 and 1 for
       every class;
     - "regression": a number, or as many as there are classes.
@@ -49,12 +52,12 @@ class TextClassifier(Task):
 
     Args:
         backbone: the encoder.
-        classes: the class names in the order of the logits, or how many there are; of a regression
-            the names of its numbers, None: one, "value".
+        classes: the class names in the order of the logits, how many there are, or a dict from
+            indices to names; of a regression the names of its numbers, None: one, "value".
         problem_type: see above.
         tokenizer: see `Task`.
         sequence_length: see `Task`; with `long_text` a chunk's.
-        pair: whether it takes two texts; None: as the first text it is given.
+        pair: whether an example is two texts.
         dropout: rate before the linear layer; None: as the backbone's.
         threshold: score from which on one of several labels is predicted.
         long_text: how chunks are pooled, "mean", "max" or "attention" (see
@@ -74,7 +77,7 @@ class TextClassifier(Task):
         problem_type: str = "single_label_classification",
         tokenizer=None,
         sequence_length: int | None = None,
-        pair: bool | None = None,
+        pair: bool = False,
         dropout: float | None = None,
         threshold: float = 0.5,
         long_text: str | None = None,
@@ -87,7 +90,9 @@ class TextClassifier(Task):
                 f"problem_type must be one of {', '.join(PROBLEM_TYPES)}, found {problem_type!r}"
             )
         if problem_type == "regression":
-            names = class_names(type(self).__name__, classes or ["value"], at_least=1)
+            names = class_names(
+                type(self).__name__, ["value"] if classes is None else classes, at_least=1
+            )
         else:
             names = class_names(type(self).__name__, classes)
         if not 0 < threshold < 1:
@@ -138,7 +143,7 @@ class TextClassifier(Task):
         # === Config ===
         self.classes = names
         self.problem_type = problem_type
-        self.pair = pair
+        self.pair = bool(pair)  # models that were stored without having seen a text have None
         self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
         self.threshold = threshold
         self.long_text = long_text
@@ -152,7 +157,6 @@ class TextClassifier(Task):
         if self.pair:
             raise InputError("long_text is for single texts; a pair is cut to sequence_length")
         check_chunks(self.sequence_length, self.max_chunks, self.chunk_overlap)
-        self.pair = False
 
     @property
     def outputs_are(self) -> str:
@@ -232,18 +236,25 @@ class TextClassifier(Task):
         """By `problem_type`."""
         return self.problem.accuracy(name)
 
-    def fit(self, *args, class_weight: Mapping[str | int, float] | None = None, **kwargs):
-        """Keras's `fit`; `class_weight` may name the classes, and those left out weigh 1."""
+    def fit(self, *args, class_weight=None, **kwargs):
+        """Keras's `fit`.
+
+        Args:
+            *args: Keras's.
+            class_weight: weights by class name or index, of which those left out are 1; or a list
+                with one for each class.
+            **kwargs: Keras's.
+        """
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
         return super().fit(*args, class_weight=class_weight, **kwargs)
 
-    def class_weights(self, y, class_weight: Mapping[str | int, float]) -> np.ndarray:
+    def class_weights(self, y, class_weight) -> np.ndarray:
         """Every example's weight by its class, as `sample_weight` of `training_batches`.
 
         Args:
             y: class names or indices, (examples,).
-            class_weight: weights by class name or index; those left out weigh 1.
+            class_weight: as in `fit`.
 
         Returns:
             float32, (examples,).
@@ -252,17 +263,20 @@ class TextClassifier(Task):
             InputError: a class that is none, or examples that have not one class each.
         """
         weights = self.problem.class_weights(class_weight)
-        return np.array(list(weights.values()), "float32")[self._targets(y)]
+        labels = self.problem.labels(y)
+        labels = labels.argmax(-1) if self._has_shares(labels) else labels
+        return np.array(list(weights.values()), "float32")[labels]
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features, and targets: class indices, 0 and 1 for each class, or floats."""
-        y = None if y is None else self.problem.targets(y)
-        return super().training_examples(number, row, y, sample_weight)
+    def labels(self, y, columns: dict):
+        """Class indices, 0 and 1 for each class, or floats."""
+        labels = self.problem.labels(y)
+        if self._has_shares(labels):
+            return _of_shares(labels, self._compile_loss)
+        return labels
 
-    def _targets(self, y) -> np.ndarray:
-        from kerasbert.data import text_batches
-
-        return self.problem.targets(text_batches.Rows({"y": y}).columns["x"]["y"]).numpy()
+    def targets(self, y, row: dict):
+        """As `labels`, in the graph."""
+        return self.problem.targets(y)
 
     # === Text ===
 
@@ -273,13 +287,21 @@ class TextClassifier(Task):
             return super().text_room
         return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
+    @property
+    def text_columns(self) -> Accepted:
+        """By `pair`."""
+        return ((keys.TEXT, keys.TEXT_PAIR),) if self.pair else ((keys.TEXT,),)
+
+    @property
+    def columns_hint(self) -> str:
+        """How to take pairs."""
+        return "" if self.pair else "; a classifier of pairs of texts is made with pair=True"
+
     def text_features(self, text, text_pair=None) -> dict:
         """Features of a batch of strings; in the graph."""
-        pair = text_pair is not None
-        if self.pair is None:
-            self.pair = pair
-        if self.pair != pair:
-            raise InputError(f"{self.name} takes {'pairs of texts' if self.pair else 'one text'}")
+        if self.pair != (text_pair is not None):
+            takes = "pairs of texts" if self.pair else "one text"
+            raise InputError(f"{self.name} takes {takes}{self.columns_hint}")
         if self.long_text:
             return chunk_features(
                 self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
@@ -298,7 +320,7 @@ class TextClassifier(Task):
             `predicted`, the names with a score of `threshold` or more, and `scores`. Numbers:
             `value` or, of several, `values` by name.
         """
-        logits = self.predict(x, batch_size=batch_size, verbose=0)
+        logits = self._outputs_of(self.raw_columns(x), batch_size)
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
         return [self.problem.answer(row) for row in scores]
 
@@ -313,7 +335,14 @@ class TextClassifier(Task):
         Returns:
             By `problem_type` what `kerasbert.metrics.classification` gives.
         """
-        return self.problem.score(self._targets(y), self._outputs_of(x, batch_size))
+        rows = self.rows(x, y)
+        if not len(rows):
+            raise InputError(f"{self.name}: there are no examples")
+        labels = rows.y.argmax(-1) if self._has_shares(rows.y) else rows.y
+        return self.problem.score(labels, self._outputs_of(rows.x, batch_size))
+
+    def _has_shares(self, labels) -> bool:
+        return self.problem_type == "single_label_classification" and labels.ndim == 2
 
     # === Export ===
 
@@ -332,16 +361,17 @@ class TextClassifier(Task):
         return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
 
 
-def class_names(task: str, classes: Sequence[str] | int | None, at_least: int = 2) -> list[str]:
-    """The names of classes given as names or as a number.
-
-    Raises:
-        InputError: there are fewer than `at_least`, or two with the same name.
-    """
-    if classes is None:
-        raise InputError(f"{task} needs classes: their names, or how many there are")
-    names = range(classes) if isinstance(classes, int) else classes
-    names = [str(name) for name in names]
-    if len(names) < at_least or len(set(names)) != len(names):
-        raise InputError(f"classes must be {at_least} or more different names, found {names}")
-    return names
+def _of_shares(labels: np.ndarray, compile_loss) -> np.ndarray:
+    """Shares of classes, (examples, classes), as the loss wants them: so, or as class indices."""
+    loss = compile_loss and compile_loss._user_loss
+    loss = getattr(loss, "loss", loss)
+    wants_indices = (keras.losses.SparseCategoricalCrossentropy, SmoothedCrossentropy)
+    if not isinstance(loss, wants_indices):
+        return labels
+    whole = (labels == 0) | (labels == 1)
+    if not (whole.all() and (labels.sum(-1) == 1).all()):
+        raise InputError(
+            "y has the share of each class, but the loss takes one class an example; "
+            "compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True)) takes shares"
+        )
+    return labels.argmax(-1).astype("int32")

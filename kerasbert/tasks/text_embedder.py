@@ -10,6 +10,7 @@ from keras import ops
 from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.data.inputs import length, numbers, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import PoolChunks, PoolTokens
 from kerasbert.layers.pooling import TOKEN_POOLINGS
@@ -73,6 +74,7 @@ class TextEmbedder(Task):
     """
 
     outputs_are = "vector"
+    text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
     def __init__(
         self,
@@ -187,7 +189,7 @@ class TextEmbedder(Task):
 
     def __call__(self, inputs, *args, **kwargs):
         """Runs the model on features of one text an example, or of several."""
-        features = keys.with_defaults(inputs)
+        features = self._features_of(inputs)
         if len(features[keys.TOKEN_IDS].shape) == len(self.inputs[0].shape):
             return super().__call__(features, *args, **kwargs)
         batch, texts = ops.shape(features[keys.TOKEN_IDS])[:2]
@@ -199,10 +201,6 @@ class TextEmbedder(Task):
         return ops.reshape(embeddings, (batch, texts, self.embedding_dim))
 
     # === Training ===
-
-    def _forget_graphs(self) -> None:
-        super()._forget_graphs()
-        self.__dict__.pop("_vectors_of", None)
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Keras's `compile`; AdamW and the objective's loss unless given.
@@ -232,6 +230,37 @@ class TextEmbedder(Task):
             return None
         return keras.metrics.MeanMetricWrapper(found_partner, name=name)
 
+    def labels(self, y, columns: dict) -> np.ndarray:
+        """Scores; see the class."""
+        self._check_objective()
+        scores = numbers("y", y)
+        scores = scores[:, 0] if scores.shape[1:] == (1,) else scores
+        if scores.ndim != 1:
+            raise InputError(
+                f"y must have one score for every pair, found the shape {scores.shape}"
+            )
+        for place in np.flatnonzero(np.abs(scores) > 1)[:1]:
+            raise InputError(f"y[{place}] is {scores[place]:g}, but scores must be in [-1, 1]")
+        return scores
+
+    def targets(self, y, row: dict):
+        """As `labels`, in the graph."""
+        import tensorflow as tf
+
+        self._check_objective()
+        y = tf.cast(y, tf.float32)
+        check = tf.debugging.Assert(tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1]"])
+        with tf.control_dependencies([check]):
+            return tf.identity(y)
+
+    def _check_objective(self) -> None:
+        """Raises `InputError` if there must be no labels."""
+        if self.objective == "contrastive":
+            raise InputError(
+                f"{self.name} has the contrastive objective, which needs no labels: leave y out, "
+                "or choose objective='similarity'"
+            )
+
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features (batch, texts, sequence) and scores, or 1 where there are none."""
         import tensorflow as tf
@@ -239,23 +268,12 @@ class TextEmbedder(Task):
         if keys.TEXT_PAIR not in row:
             raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
         if self.objective == "contrastive":
-            if y is not None:
-                raise InputError(
-                    f"{self.name} has the contrastive objective, which needs no labels: leave y "
-                    "out, or choose objective='similarity'"
-                )
             y = tf.ones([tf.shape(row[keys.TEXT])[0]])
         else:
             if y is None or keys.TEXT_NEGATIVE in row:
                 raise InputError(
                     f"{self.name} has the similarity objective, which needs pairs with scores (y)"
                 )
-            y = tf.cast(y, tf.float32)
-            check = tf.debugging.Assert(
-                tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1], found", y]
-            )
-            with tf.control_dependencies([check]):
-                y = tf.identity(y)
         columns = [row[key] for key in _TEXTS if key in row]
         features = self.text_features(tf.concat(columns, axis=0))
         # All first texts, all second ones -> the texts of each example.
@@ -279,13 +297,18 @@ class TextEmbedder(Task):
         """
         from kerasbert.metrics import classification
 
-        embeddings = self.embed(x, batch_size=batch_size)
+        columns = self.raw_columns(x)
+        if keys.TEXT_PAIR not in columns or not length(columns[keys.TEXT]):
+            raise InputError(f"{self.name} is scored on pairs of texts")
+        embeddings = self.embed(columns, batch_size=batch_size)
         first, second = embeddings[:, 0], embeddings[:, 1]
         if y is None:
             _, found = nearest(first, second, 1)
             return {"accuracy": float(np.mean(found[:, 0] == np.arange(len(found))))}
         cosines = np.sum(_unit(first) * _unit(second), axis=1)
-        gold = np.asarray(y, float)
+        gold = numbers("y", y).reshape(-1)
+        if len(gold) != len(cosines):
+            raise InputError(f"there are {len(cosines)} pairs, but y has {len(gold)}")
         found = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
         return {name: found[name] for name in ("pearson", "spearman")}
 
@@ -334,22 +357,18 @@ class TextEmbedder(Task):
         """Embeddings of texts.
 
         Args:
-            x: text in any form but a dataset; also pairs.
+            x: text in any form but batches; also pairs.
             batch_size: texts at a time.
 
         Returns:
             float32, (texts, dim); of pairs (pairs, 2, dim).
         """
-        from kerasbert.data import text_batches
-
-        columns = text_batches.rows(x).x.values()
-        found = [self._embed(column, batch_size) for column in columns]
-        return found[0] if len(found) == 1 else np.stack(found, axis=1)
-
-    def _embed(self, texts, batch_size: int) -> np.ndarray:
-        if not len(texts):
-            return np.zeros((0, self.embedding_dim), "float32")
-        return self._outputs_of(np.asarray(texts, object), batch_size)
+        columns = list(self.raw_columns(x).values())
+        if len(columns) == 1:
+            return self._outputs_of({keys.TEXT: columns[0]}, batch_size)
+        texts = [text for column in columns for text in plain(column)]
+        found = self._outputs_of({keys.TEXT: texts}, batch_size)
+        return found.reshape(len(columns), -1, self.embedding_dim).swapaxes(0, 1)
 
     def word_vectors(
         self, texts: Sequence[str], *, pieces: str = "mean", batch_size: int = 32
@@ -370,8 +389,9 @@ class TextEmbedder(Task):
 
         if pieces not in ("mean", "first"):
             raise InputError(f"pieces must be mean or first, found {pieces!r}")
+        texts = raw_columns(texts, ((keys.TEXT,),), "word_vectors")[keys.TEXT]
         found = []
-        for start in range(0, len(texts), batch_size):
+        for start in range(0, length(texts), batch_size):
             text = tf.constant(texts[start : start + batch_size])
             ids, begins, ends = self.tokenizer.tokenize_with_offsets(text)
             features = self.packer.pack(ids, pad_to_longest=True)
@@ -387,17 +407,20 @@ class TextEmbedder(Task):
             )
         return found
 
-    @functools.cached_property
+    @property
     def _vectors_of(self):
         """The function from features to the vectors of tokens."""
         import tensorflow as tf
 
-        model = keras.Model(self.input, self._token_vectors)
-        return tf.function(
-            lambda features: model(features, training=False),
-            reduce_retracing=True,
-            autograph=False,
-        )
+        def make():
+            model = keras.Model(self.input, self._token_vectors)
+            return tf.function(
+                lambda features: model(features, training=False),
+                reduce_retracing=True,
+                autograph=False,
+            )
+
+        return self._graph("word vectors", make)
 
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32

@@ -1,18 +1,20 @@
 """A sentence -> a class for each of its words."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.data.inputs import is_stream, length, numbers, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
 from kerasbert.tasks.task import Task
-from kerasbert.tasks.text_classifier import class_names
 from kerasbert.training.optimizers import adamw
 
 _WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
@@ -38,7 +40,7 @@ class TokenClassifier(Task):
 
     Args:
         backbone: the encoder.
-        classes: the class names in the order of the logits, or how many there are.
+        classes: see `TextClassifier`.
         tokenizer: see `Task`.
         sequence_length: tokens of a window, special tokens included; None: all that the backbone
             takes.
@@ -49,6 +51,8 @@ class TokenClassifier(Task):
 
     head_facts = ("classes",)
     outputs_for = keys.PADDING_MASK
+    text_columns = ((keys.WORDS,), (keys.TEXT,))
+    reads_windows = True
 
     def __init__(
         self,
@@ -91,7 +95,6 @@ class TokenClassifier(Task):
         self.classes = names
         self.stride = stride
         self.dropout_rate = dropout
-        self._logits_of_words = None
 
     def head_config(self) -> dict:
         """Class names, stride, dropout."""
@@ -100,10 +103,6 @@ class TokenClassifier(Task):
             "stride": self.stride,
             "dropout": self.dropout_rate,
         }
-
-    def _forget_graphs(self) -> None:
-        super()._forget_graphs()
-        self._logits_of_words = None
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
@@ -119,6 +118,28 @@ class TokenClassifier(Task):
         )
 
     # === Training ===
+
+    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+        """Keras's `fit`.
+
+        Args:
+            x: lists of words, or features.
+            y: labels.
+            *args: Keras's.
+            class_weight: weights of words by class name or index, of which those left out are 1;
+                or a list with one for each class.
+            sample_weight: weights of sentences or words; with features of tokens.
+            **kwargs: Keras's.
+        """
+        if class_weight is not None and not is_stream(x) and not keys.is_text(x):
+            if hasattr(x, "element_spec") or y is None:
+                raise InputError(f"{self.name}: a dataset of features must bring its own weights")
+            weights = self._weights_of_tokens(y, class_weight)
+            sample_weight = weights if sample_weight is None else weights * sample_weight
+            class_weight = None
+        return super().fit(
+            x, y, *args, class_weight=class_weight, sample_weight=sample_weight, **kwargs
+        )
 
     def rows(self, x, y=None, sample_weight=None):
         """Windows of tokens; labels and weights for each token, 0 for all but those that decide.
@@ -137,17 +158,21 @@ class TokenClassifier(Task):
 
         if isinstance(x, text_batches.Rows):
             return x
-        words = _words_of(x)
-        if words is None or y is None:
+        columns = self.raw_columns(x)
+        if not length(next(iter(columns.values()))):
+            raise InputError(f"{self.name}: there are no examples")
+        if keys.WORDS not in columns or y is None:
             raise InputError(
                 f"{self.name} learns from lists of words and of labels, "
                 "such as [['A', 'dog']] with [['O', 'B-animal']]"
             )
+        words = text_batches.text_tensor(keys.WORDS, columns[keys.WORDS])
         lengths = words.row_lengths().numpy()
-        labels = self._class_indices(_lists("y", y, lengths))
+        labels = self._class_indices(y, lengths)
         weights = np.ones(lengths.sum(), "float32")
         if sample_weight is not None:
             weights = np.concatenate([[], *_lists("sample_weight", sample_weight, lengths)])
+            weights = numbers("sample_weight", weights)
         ids, word, decides = self._windows(words)
         return text_batches.Rows(
             {keys.TOKEN_IDS: ids},
@@ -157,29 +182,53 @@ class TokenClassifier(Task):
             ),
         )
 
+    def class_weights(self, y, class_weight) -> list[list[float]]:
+        """Every word's weight by its class, as `sample_weight` of `training_batches`.
+
+        Args:
+            y: a list of class names or indices for each sentence.
+            class_weight: as in `fit`.
+
+        Returns:
+            A list of weights for each sentence.
+
+        Raises:
+            InputError: a class that is none.
+        """
+        table = class_weight_table(class_weight, self.classes)
+        return [table[class_indices("y", own, self.classes)].tolist() for own in plain(y)]
+
+    def weighted(self, rows, class_weight):
+        """Every token's weight is multiplied by its class's."""
+        if class_weight is None:
+            return rows, None
+        weights = rows.y.with_values(self._weights_of_tokens(rows.y.values, class_weight))
+        return dataclasses.replace(rows, sample_weight=rows.sample_weight * weights), None
+
+    def _weights_of_tokens(self, labels, class_weight) -> np.ndarray:
+        """The weight of each token's class, by its index."""
+        return class_weight_table(class_weight, self.classes)[np.asarray(labels)]
+
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features, and the labels and weights of their tokens."""
-        if keys.TOKEN_IDS not in row:
-            raise InputError(f"{self.name} takes words as lists, but no tf.data.Dataset of text")
         features = self.packer.pack(row[keys.TOKEN_IDS], pad_to_longest=True)
         return features, _beside(features, y), _beside(features, sample_weight)
 
-    def _class_indices(self, sentences: list) -> list[int]:
-        """The classes of all words by their place; names or indices come in."""
-        known = {name: place for place, name in enumerate(self.classes)}
-        places = set(known.values())
-        found = []
-        for number, labels in enumerate(sentences):
-            for label in labels:
-                label = label.decode() if isinstance(label, bytes) else label
-                place = known.get(label, label) if isinstance(label, str) else int(label)
-                if place not in places:
-                    raise InputError(
-                        f"y: label {label!r} in sentence {number} is none of "
-                        f"{', '.join(self.classes)}"
-                    )
-                found.append(place)
-        return found
+    def _class_indices(self, y, lengths) -> np.ndarray:
+        """The classes of all words, one sentence after the other; names or indices come in.
+
+        Args:
+            y: a list of labels for each sentence.
+            lengths: how many words each has.
+        """
+        sentences = _lists("y", y, lengths)
+        flat = [label for labels in sentences for label in labels]
+        try:
+            return class_indices("y", flat, self.classes)
+        except InputError:
+            for place, labels in enumerate(sentences):  # which of the sentences is it?
+                class_indices(f"y[{place}]", labels, self.classes)
+            raise
 
     def _windows(self, words):
         """The windows of sentences; in the graph.
@@ -250,29 +299,44 @@ class TokenClassifier(Task):
         Returns:
             On words and text a list with an array for every sentence, float32 (words, classes).
         """
-        if not keys.is_text(x):
+        if x is not None and not keys.is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
+        if hasattr(x, "element_spec"):
+            self._of_dataset(x)  # refuses
         if kwargs:
             raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
-        return self._predict_words(x, batch_size or 32)
+        return self._predict_words(self.raw_columns(x), batch_size or 32)
 
-    def _predict_words(self, x, batch_size: int) -> list[np.ndarray]:
+    def _predict_words(self, columns: dict, batch_size: int) -> list[np.ndarray]:
+        """The logits of the words of raw columns, (words, classes) for each row."""
         import tensorflow as tf
 
-        if self._logits_of_words is None:
-            spec = tf.RaggedTensorSpec([None, None], tf.string, ragged_rank=1)
-            self._logits_of_words = tf.function(
-                self.word_logits, input_signature=[spec], autograph=False
-            )
-        words = _words_of(x)
-        if words is None:
-            words, _, _ = split_text(_texts_of(x))
-        lengths = words.row_lengths().numpy()
-        found = []
-        for begin in range(0, len(lengths), batch_size):
-            part = slice(begin, begin + batch_size)
-            logits = self._logits_of_words(words[part]).numpy()
-            found.extend(np.split(logits, np.cumsum(lengths[part])[:-1]))
+        strings, counts = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+
+        def of_words():
+            def logits(words, lengths):
+                return self.word_logits(tf.RaggedTensor.from_row_lengths(words, lengths)), lengths
+
+            return tf.function(logits, input_signature=[strings, counts], autograph=False)
+
+        def of_text():
+            def logits(text):
+                words, _, _ = split_text(text)
+                return self.word_logits(words), words.row_lengths()
+
+            return tf.function(logits, input_signature=[strings], autograph=False)
+
+        ((name, column),) = columns.items()
+        column, found = plain(column), []
+        for begin in range(0, len(column), batch_size):
+            rows = column[begin : begin + batch_size]
+            if name == keys.TEXT:
+                logits, lengths = self._graph("logits of text", of_text)(tf.constant(rows))
+            else:
+                words = tf.constant([word for row in rows for word in row], tf.string)
+                lengths = tf.constant([*map(len, rows)], tf.int64)
+                logits, lengths = self._graph("logits of words", of_words)(words, lengths)
+            found.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
         return found
 
     def tag(self, x, *, batch_size: int = 32) -> list[list[tuple[str, float]]]:
@@ -287,13 +351,16 @@ class TokenClassifier(Task):
         """
         return [
             [(self.classes[place], float(score)) for place, score in _best(logits)]
-            for logits in self._predict_words(x, batch_size)
+            for logits in self._predict_words(self.raw_columns(x), batch_size)
         ]
 
     @staticmethod
     def split(texts) -> list[list[str]]:
         """The words of strings, as `predict`, `tag` and an export split them."""
-        words, _, _ = split_text(_texts_of(texts))
+        import tensorflow as tf
+
+        columns = raw_columns(texts, ((keys.TEXT,),), "split")
+        words, _, _ = split_text(tf.constant(columns[keys.TEXT], tf.string))
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
 
     def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
@@ -314,14 +381,16 @@ class TokenClassifier(Task):
         """
         from kerasbert.metrics import entities
 
-        words = _words_of(x)
-        if words is None:
+        columns = self.raw_columns(x)
+        if not length(next(iter(columns.values()))):
+            raise InputError(f"{self.name}: there are no examples")
+        if keys.WORDS not in columns:
             raise InputError(f"{self.name} is scored on lists of words")
-        lengths = words.row_lengths().numpy()
-        places = self._class_indices(_lists("y", y, lengths))
+        lengths = [len(words) for words in plain(columns[keys.WORDS])]
+        places = self._class_indices(y, lengths)
         cuts = np.cumsum(lengths)[:-1]
         true = [[self.classes[i] for i in one] for one in np.split(np.array(places, int), cuts)]
-        logits = self._predict_words({keys.WORDS: words}, batch_size)
+        logits = self._predict_words(columns, batch_size)
         found = [[self.classes[i] for i in one.argmax(-1)] for one in logits]
         if not entities.are_entity_tags(self.classes):
             return {"accuracy": entities.accuracy(true, found)}
@@ -381,45 +450,18 @@ def _valid(text):
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
 
-def _words_of(x):
-    """Words in any form, as strings, ragged (sentences, words); None if `x` is text."""
-    import tensorflow as tf
-
-    from kerasbert.data import text_batches
-
-    if hasattr(x, "element_spec"):
-        raise InputError("words must be lists; a tf.data.Dataset is taken of features only")
-    columns = text_batches.columns(x)
-    if keys.WORDS not in columns:
-        return None
-    words = columns[keys.WORDS]
-    if isinstance(words, tf.RaggedTensor):
-        return words
-    flat = tf.constant([word for sentence in words for word in sentence], tf.string)
-    return tf.RaggedTensor.from_row_lengths(flat, tf.constant(list(map(len, words)), tf.int64))
-
-
-def _texts_of(x):
-    """Text in any form but a dataset, as a string tensor (batch,)."""
-    import tensorflow as tf
-
-    from kerasbert.data import text_batches
-
-    columns = text_batches.columns(x)
-    if list(columns) != [keys.TEXT]:
-        raise InputError(f"expected words or one text each, found {', '.join(columns)}")
-    return tf.convert_to_tensor(columns[keys.TEXT], tf.string)
-
-
 def _lists(name: str, values, lengths: Sequence[int]) -> list:
     """One list of values for each sentence; a single value is each word's."""
-    values = values.to_list() if hasattr(values, "to_list") else list(values)
+    values = plain(values)
     if len(values) != len(lengths):
         raise InputError(f"there are {len(lengths)} sentences, but {name} has {len(values)}")
-    lists = [[v] * int(n) if np.ndim(v) == 0 else v for v, n in zip(values, lengths, strict=True)]
-    for number, (found, length) in enumerate(zip(lists, lengths, strict=True)):
-        if len(found) != length:
-            raise InputError(f"sentence {number} has {length} words, but {len(found)} in {name}")
+    lists = [
+        plain(own) if isinstance(own, Iterable) and not isinstance(own, str) else [own] * int(count)
+        for own, count in zip(values, lengths, strict=True)
+    ]
+    for number, (found, count) in enumerate(zip(lists, lengths, strict=True)):
+        if len(found) != count:
+            raise InputError(f"sentence {number} has {count} words, but {len(found)} in {name}")
     return lists
 
 

@@ -2,40 +2,72 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.text_batches import batches, convert, longest_first, rows, shuffled, split
+from kerasbert import InputError
+from kerasbert.data.inputs import raw_columns
+from kerasbert.data.text_batches import (
+    Rows,
+    batches,
+    convert,
+    few,
+    longest_first,
+    of_dataset,
+    shuffled,
+    split,
+)
 from kerasbert.training.strategies import sharded
 
 TEXTS, SECOND = ["a", "b", "é", "d", "e"], ["v", "w", "x", "y", "z"]
-SINGLE = [TEXTS, np.array(TEXTS), np.array(TEXTS, object), tf.constant(TEXTS), {"text": TEXTS}]
-PAIRS = [
-    (TEXTS, SECOND),
-    (np.array(TEXTS), np.array(SECOND, object)),
-    (tf.constant(TEXTS), SECOND),
-    {"text": TEXTS, "text_pair": SECOND},
-    {"text": np.array(TEXTS), "text_pair": np.array(SECOND)},
-]
+SINGLE = [{"text": TEXTS}, {"text": tf.constant(TEXTS)}]
+PAIRS = [{"text": TEXTS, "text_pair": SECOND}, {"text": tf.constant(TEXTS), "text_pair": SECOND}]
+
+
+def columns(x):
+    return raw_columns(x, (("text",), ("text", "text_pair")), "model")
 
 
 def texts_of(dataset, name="text"):
     return [[value.decode() for value in text[name].numpy()] for text, *_ in dataset]
 
 
-@pytest.mark.parametrize("x", SINGLE)
-def test_single_texts(x):
-    dataset = batches(rows(x), batch_size=2)
+@pytest.mark.parametrize("x", [*SINGLE, *PAIRS])
+def test_columns(x):
+    dataset = batches(Rows(x), batch_size=2)
     assert texts_of(dataset) == [["a", "b"], ["é", "d"], ["e"]]
     for text, y, weight in dataset:
-        assert list(text) == ["text"]
+        assert list(text) == list(x)
         assert text["text"].dtype == tf.string
         assert y is None
         assert weight is None
+    if "text_pair" in x:
+        assert texts_of(dataset, "text_pair") == [["v", "w"], ["x", "y"], ["z"]]
 
 
-@pytest.mark.parametrize("x", PAIRS)
-def test_pairs(x):
-    dataset = batches(rows(x), batch_size=3)
-    assert texts_of(dataset) == [["a", "b", "é"], ["d", "e"]]
-    assert texts_of(dataset, "text_pair") == [["v", "w", "x"], ["y", "z"]]
+def test_columns_of_lists():
+    dataset = batches(Rows({"words": [["a", "b"], [], ["c"]]}), batch_size=2)
+    assert [text["words"].to_list() for text, *_ in dataset] == [[[b"a", b"b"], []], [[b"c"]]]
+    nothing = Rows({"text": [], "choices": []}).columns["x"]
+    assert [column.dtype for column in nothing.values()] == [tf.string] * 2
+    assert nothing["choices"].shape.rank == 2
+
+
+@pytest.mark.parametrize("make", [list, tf.constant])
+@pytest.mark.parametrize("batch_size", [2, 5, 9])
+def test_few_batches_without_a_pipeline(make, batch_size):
+    texts = ["a", "bbb", "", "cc", "dd"]
+    parts, places = few({"text": make(texts)}, batch_size)
+    found = [one.decode() for part in parts for one in part["text"].numpy()]
+    assert [found[place] for place in np.arange(5)[places]] == texts
+    assert [len(part["text"]) for part in parts][:-1] == [batch_size] * (len(parts) - 1)
+    if batch_size < 5:
+        assert found == ["bbb", "cc", "dd", "a", ""]
+
+
+def test_few_rows_of_lists():
+    columns = {"text": ["a", "b"], "choices": [["x", ""], ["y", "z"]]}
+    ((part,), _) = few(columns, 8)
+    assert part["choices"].numpy().tolist() == [[b"x", b""], [b"y", b"z"]]
+    (none,), _ = few({"text": [], "choices": []}, 8)
+    assert [none[name].shape.as_list() for name in columns] == [[0], [0, 0]]
 
 
 @pytest.mark.parametrize("with_y", [False, True])
@@ -43,7 +75,7 @@ def test_pairs(x):
 def test_labels_and_weights(with_y, with_weights):
     y = [0, 1, 2, 3, 4] if with_y else None
     weights = np.arange(5) / 2 if with_weights else None
-    (_, first_y, first_weights), *_ = batches(rows(TEXTS, y, weights), batch_size=2)
+    (_, first_y, first_weights), *_ = batches(Rows({"text": TEXTS}, y, weights), batch_size=2)
     assert (None if first_y is None else first_y.numpy().tolist()) == ([0, 1] if with_y else None)
     expected = [0, 0.5] if with_weights else None
     assert (None if first_weights is None else first_weights.numpy().tolist()) == expected
@@ -51,7 +83,9 @@ def test_labels_and_weights(with_y, with_weights):
 
 def test_shuffle_keeps_texts_and_labels_together():
     texts = [str(i) for i in range(100)]
-    dataset = batches(rows((texts, texts), list(range(100))), batch_size=7, shuffle=True)
+    dataset = batches(
+        Rows({"text": texts, "text_pair": texts}, list(range(100))), batch_size=7, shuffle=True
+    )
     passes = []
     for _ in range(2):
         seen = []
@@ -68,14 +102,14 @@ def test_shuffle_keeps_texts_and_labels_together():
 @pytest.mark.parametrize(
     ("x", "y", "weight", "message"),
     [
-        (TEXTS, [1], None, r"5 texts, but y has 1"),
-        (TEXTS, None, [1.0] * 6, r"5 texts, but sample_weight has 6"),
-        ((TEXTS, SECOND[:4]), None, None, r"5 texts, but text_pair has 4"),
+        (SINGLE[0], [1], None, r"5 texts, but y has 1"),
+        (SINGLE[0], None, [1.0] * 6, r"5 texts, but sample_weight has 6"),
+        ({**PAIRS[0], "text_pair": SECOND[:4]}, None, None, r"5 texts, but text_pair has 4"),
     ],
 )
 def test_lengths_differ(x, y, weight, message):
-    with pytest.raises(ValueError, match=message):
-        batches(rows(x, y, weight), batch_size=2)
+    with pytest.raises(InputError, match=message):
+        Rows(x, y, weight)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +124,7 @@ def test_lengths_differ(x, y, weight, message):
 )
 def test_datasets(element, expected):
     dataset = tf.data.Dataset.from_tensor_slices(element).batch(4)
-    found = list(batches(dataset, batch_size=99))
+    found = list(of_dataset(dataset, columns))
     assert texts_of(found) == [TEXTS[:4], TEXTS[4:]]
     _, y, weights = found[0]
     assert (y is not None, weights is not None) == expected
@@ -99,42 +133,34 @@ def test_datasets(element, expected):
 
 
 def test_a_dataset_that_is_not_batched():
-    with pytest.raises(ValueError, match="batch the dataset first"):
-        batches(tf.data.Dataset.from_tensor_slices(TEXTS), batch_size=2)
+    with pytest.raises(InputError, match="batch the dataset first"):
+        of_dataset(tf.data.Dataset.from_tensor_slices(TEXTS), columns)
 
 
 @pytest.mark.parametrize("x", [*SINGLE, *PAIRS])
 @pytest.mark.parametrize(("fraction", "first"), [(0.2, 4), (0.5, 2), (0.4, 3)])
 def test_split(x, fraction, first):
     y, weights = np.arange(5), np.arange(5) / 2
-    *training, validation = split(x, y, weights, fraction)
-    for (part, part_y, part_weights), expected in (
-        (training, slice(first)),
-        (validation, slice(first, None)),
+    parts = split(x, y, weights, fraction)
+    for (part, part_y, part_weights), expected in zip(
+        parts, (slice(first), slice(first, None)), strict=True
     ):
-        assert texts_of(batches(rows(part), batch_size=9)) == [TEXTS[expected]]
+        assert texts_of(batches(Rows(part), batch_size=9)) == [TEXTS[expected]]
         if "text_pair" in part:
-            assert texts_of(batches(rows(part), batch_size=9), "text_pair") == [SECOND[expected]]
+            assert texts_of(batches(Rows(part), batch_size=9), "text_pair") == [SECOND[expected]]
         np.testing.assert_array_equal(part_y, y[expected])
         np.testing.assert_array_equal(part_weights, weights[expected])
 
 
-def test_split_without_labels_or_fraction():
-    first, y, weights, second = split(TEXTS, None, None, 0.2)
-    assert (y, weights, second[1:]) == (None, None, (None, None))
-    assert (first, second[0]) == ({"text": TEXTS[:4]}, {"text": TEXTS[4:]})
-    assert split(TEXTS, [1], None, 0.0) == (TEXTS, [1], None, None)
-
-
-def test_datasets_are_not_split():
-    dataset = tf.data.Dataset.from_tensors(TEXTS)
-    with pytest.raises(ValueError, match="validation_split"):
-        split(dataset, None, None, 0.2)
+def test_split_without_labels():
+    first, second = split({"text": TEXTS}, None, None, 0.2)
+    assert first == ({"text": TEXTS[:4]}, None, None)
+    assert second == ({"text": TEXTS[4:]}, None, None)
 
 
 def test_longest_first():
     ids = tf.ragged.constant([[1], [1, 2, 3], [], [4, 5, 6]])
-    given = rows({"text": ["bb", "a", "ééé", "ccc"], "ids": ids}, [0, 1, 2, 3])
+    given = Rows({"text": ["bb", "a", "ééé", "ccc"], "ids": ids}, [0, 1, 2, 3])
     found, places = longest_first(given)
     assert found.y.numpy().tolist() == [2, 3, 1, 0]  # 6 + 0, 3 + 3, 1 + 3, 2 + 1
     assert found.x["text"].numpy()[0].decode() == "ééé"
@@ -151,7 +177,10 @@ def orders(start=0, seed=0, steps=20, count=10):
     texts = [str(i) for i in range(count)]
     found = []
     dataset = shuffled(
-        rows((texts, texts), list(range(count))), batch_size=3, seed=seed, start=start
+        Rows({"text": texts, "text_pair": texts}, list(range(count))),
+        batch_size=3,
+        seed=seed,
+        start=start,
     )
     for number, (step, (text, y, weight)) in enumerate(dataset.take(steps)):
         assert int(step) == start + number
@@ -184,7 +213,8 @@ def test_shuffled_in_groups_from_anywhere():
 @pytest.mark.parametrize("shuffle_of_fit", [False, True])
 def test_rows_of_like_length_come_together(shuffle_of_fit):
     lengths = np.random.default_rng(0).integers(1, 100, 1001)
-    texts = rows((["x" * n for n in lengths], ["é"] * 1001), np.arange(1001))
+    columns = {"text": ["x" * n for n in lengths], "text_pair": ["é"] * 1001}
+    texts = Rows(columns, np.arange(1001))
     epochs = []
     if shuffle_of_fit:
         dataset = batches(texts, batch_size=4, shuffle=True)
@@ -211,7 +241,7 @@ def test_shuffled_by_seed():
 
 def test_an_iterator_ends_at_once():
     """TensorFlow's tuner, when it is on, keeps an iterator of a second for another one."""
-    texts = rows(["a"] * 10)
+    texts = Rows({"text": ["a"] * 10})
     for made in (batches(texts, batch_size=3), batches(texts, batch_size=3, shuffle=True)):
         converted = convert(made, lambda x, y, sample_weight: x)
         assert len(list(converted)) == 4

@@ -288,7 +288,7 @@ def labelled(init, directory, **changes):
     [
         ({"task": "ner"}, "--task must be one of text_classification, .*, found 'ner'"),
         ({"class_weight": ["good"]}, "--class_weight must be CLASS=WEIGHT, found 'good'"),
-        ({"class_weight": ["nice=2"]}, "'nice' is none of the classes"),
+        ({"class_weight": ["nice=2"]}, "'nice', which is none of the classes"),
         ({"task": "masked_lm", "class_weight": ["a=1"]}, "--class_weight: masked_lm has no such"),
         ({"classes": "good,,bad"}, "--classes must be different names, found 'good,,bad'"),
         ({"task": "regression", "classes": "a,b"}, "--classes: regression has no such thing"),

@@ -266,5 +266,5 @@ def test_bad_options(make, options, message):
 
 
 def test_pairs_are_refused(make):
-    with pytest.raises(InputError, match="takes one text"):
+    with pytest.raises(InputError, match="made with pair=True"):
         make().predict((SHORT, SHORT), verbose=0)

@@ -86,8 +86,11 @@ def test_learns_by_heart(task):
 @pytest.mark.parametrize("y", [[1, 2, 1, 3], [0, 0, 0, -1], ["a dog", "runs", "it", "river"]])
 def test_label_that_is_none(task, y):
     task.compile()
-    with pytest.raises(tf.errors.InvalidArgumentError, match="label that is none of its choices"):
+    with pytest.raises(InputError, match=r"y\[[23]\] is .*, which is none of its choices: "):
         task.fit(X, y, verbose=0)
+    dataset = tf.data.Dataset.from_tensors((X | {"choices": tf.ragged.constant(CHOICES)}, y))
+    with pytest.raises(InputError, match=r"^a label is none of the choices of its text$"):
+        task.fit(dataset, verbose=0)
 
 
 def test_needs_a_pooler(tokenizer, tiny_backbone):

@@ -395,11 +395,11 @@ def test_bad_arguments(tokenizer, tiny_backbone, arguments, message):
 def test_bad_input(task, client):
     with pytest.raises(InputError, match="takes question and context, found text"):
         client(text=["a"])
-    with pytest.raises(InputError, match="as many questions as contexts, found 1 and 2"):
+    with pytest.raises(InputError, match="question has 1 rows, but context has 2"):
         task.answer(["a"], ["b", "c"])
     with pytest.raises(InputError, match="n_best must be 1 or more, found 0"):
         task.answer(["a"], ["b"], n_best=0)
-    with pytest.raises(InputError, match="takes a dict of question and context"):
+    with pytest.raises(InputError, match=r"takes question and context; found question$"):
         task.fit({"question": ["a"]}, [{"text": [], "answer_start": []}])
     with pytest.raises(InputError, match="metric must be f1 or exact"):
         task.tune_threshold(*examples(2, seed=0), metric="em")
@@ -408,9 +408,9 @@ def test_bad_input(task, client):
 def test_datasets_of_text_are_refused(task):
     x, _ = examples(4, seed=0)
     dataset = tf.data.Dataset.from_tensor_slices(x).batch(2)
-    with pytest.raises(InputError, match="needs text as lists"):
+    with pytest.raises(InputError, match=r"a tf.data.Dataset must have features"):
         task.evaluate(dataset, verbose=0)
-    with pytest.raises(InputError, match="takes text as lists"):
+    with pytest.raises(InputError, match=r"a tf.data.Dataset must have features"):
         task.predict(dataset)
 
 

@@ -40,7 +40,7 @@ def classifier(tokenizer):
 
 @pytest.fixture
 def pair_classifier(tokenizer):
-    return TextClassifier(make_backbone(tokenizer), classes=3, tokenizer=tokenizer)
+    return TextClassifier(make_backbone(tokenizer), classes=3, tokenizer=tokenizer, pair=True)
 
 
 def numpy_features(task, *texts):
@@ -84,7 +84,6 @@ def test_predict_on_pairs(pair_classifier, make):
     assert expected.shape == (8, 3)
     got = pair_classifier.predict(make(), batch_size=3, verbose=0)
     np.testing.assert_allclose(got, expected, atol=1e-5)
-    assert pair_classifier.pair is True
 
 
 def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbone, answer):
@@ -99,16 +98,15 @@ def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbo
     assert found == [str(i) for i in expected.argmax(-1)]
 
 
-def test_pairs_refuse_single(pair_classifier):
-    pair_classifier.predict((TEXTS, PAIRS), verbose=0)
-    with pytest.raises(InputError, match="takes pairs of texts"):
+def test_no_text_decides_whether_examples_are_pairs(classifier, pair_classifier):
+    with pytest.raises(InputError, match="takes text and text_pair; found text alone"):
         pair_classifier.predict(TEXTS, verbose=0)
-
-
-def test_single_refuses_pairs(classifier):
-    classifier.predict(TEXTS, verbose=0)
-    with pytest.raises(InputError, match="takes one text"):
+    with pytest.raises(InputError, match=r"takes text; found text and text_pair; .* pair=True"):
         classifier.predict((TEXTS, PAIRS), verbose=0)
+    with pytest.raises(InputError, match="pair=True"):
+        classifier.text_features(TEXTS, PAIRS)
+    assert (classifier.pair, pair_classifier.pair) == (False, True)
+    assert classifier.serving_signature()[0] == ("text",)
 
 
 LABELLED = {
@@ -168,8 +166,15 @@ def test_fit_on_features(classifier):
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_unknown_label_fails(classifier, method):
     classifier.compile()
-    with pytest.raises(tf.errors.InvalidArgumentError, match="label that is none of the classes"):
+    told = "which is none of the classes bad, good$"
+    with pytest.raises(InputError, match=rf"^y\[1\] is 'fair', {told}"):
         getattr(classifier, method)(["a", "b"], ["good", "fair"], verbose=0)
+    with pytest.raises(InputError, match=r"^y\[0\] is 2, but indices .* go from 0 to 1$"):
+        getattr(classifier, method)(["a", "b"], [2, 0], verbose=0)
+    for label in ("fair", 2):
+        dataset = tf.data.Dataset.from_tensors((["a"], [label]))
+        with pytest.raises(InputError, match=rf"^a label is '{label}', {told}"):
+            getattr(classifier, method)(dataset, verbose=0)
 
 
 def test_wrong_number_of_labels(classifier):

@@ -225,7 +225,7 @@ def test_what_fit_does_not_take(tokenizer, tiny_backbone):
     task.compile()
     with pytest.raises(InputError, match="needs pairs with scores"):
         task.fit((TEXTS, OTHERS), verbose=0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"scores must be in \[-1, 1\]"):
+    with pytest.raises(InputError, match=r"y\[2\] is 5, but scores must be in \[-1, 1\]"):
         task.fit((TEXTS, OTHERS), [0.0, 1.0, 5.0, 0.2, 0.1], verbose=0)
 
 

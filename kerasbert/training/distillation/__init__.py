@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import keras
 
-from kerasbert import features as keys
 from kerasbert.training.distillation.distiller import Distiller
 from kerasbert.training.distillation.losses import ATTENTION, HIDDEN
 from kerasbert.training.distillation.states import with_states
@@ -81,4 +80,4 @@ def distil(
 
 def _has_labels(x, y) -> bool:
     spec = getattr(x, "element_spec", None)
-    return y is not None or (isinstance(spec, tuple) and len(spec) > 1 and not keys.is_pair(x))
+    return y is not None or (isinstance(spec, tuple) and len(spec) > 1)

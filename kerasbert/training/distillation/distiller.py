@@ -291,8 +291,7 @@ class Distiller(ExactModel):
                 seed = int(keras.random.randint((), 0, 2**31 - 1))
                 x = sharded(self.training_batches(rows, batch_size=size, seed=seed))
             y = sample_weight = batch_size = None
-        validation = kwargs.get("validation_data")
-        parts = validation if isinstance(validation, tuple | list) else (validation,)
+        parts = keys.validation_parts(kwargs.get("validation_data"))
         if keys.is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
             kwargs["validation_data"] = self._examples(*parts, batch_size=size)

@@ -1,0 +1,354 @@
+"""The one door for text: the forms that people have it in -> raw columns.
+
+TensorFlow is not imported. Tensors, tables and series (of TensorFlow, NumPy, pandas, polars,
+PyArrow and Hugging Face's datasets) are told by what they can do; none has to be installed.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.data.json_lines import without_surrogates
+from kerasbert.errors import InputError
+
+#: Columns that go together, such as `text` and `text_pair`, and what else is taken in their place.
+Accepted = tuple[tuple[str, ...], ...]
+
+_SHOWN = 60  # characters of a value that a message repeats
+
+
+def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
+    """Text in any form but a `tf.data.Dataset` as columns of the same length.
+
+    Texts are a string (a batch of one), or a list, tuple, array, tensor or series of strings.
+    Several columns are a dict, a table (whose other columns are left alone), a tuple of columns, a
+    list of dicts, or rows: tuples of strings in a list, or an array (batch, columns).
+
+    Args:
+        x: see above.
+        accepted: the columns that are taken.
+        name: who takes them, for messages.
+        hint: what the message ends with that refuses pairs.
+
+    Returns:
+        Columns by their keys (see `kerasbert.features`): lists of strings, of the columns in
+        `keys.LISTS` lists of lists of strings; tensors stay as they are.
+
+    Raises:
+        InputError: other columns than those that are accepted, columns of different lengths, or a
+            value that is no string.
+    """
+    found = _named(x, accepted, name)
+    if tuple(found) not in accepted:
+        for wanted in accepted:  # the order of a dict or table says nothing
+            if found.keys() == set(wanted):
+                found = {key: found[key] for key in wanted}
+                break
+        else:
+            there = _found(x, found)
+            if keys.TEXT_PAIR in found:
+                there += hint
+            elif not any(key in keys.RAW for key in found):
+                there += f"; ready features are a dict with {keys.TOKEN_IDS}"
+            raise InputError(f"{name} takes {_described(accepted)}; found {there}")
+    columns = {key: _column(key, column) for key, column in found.items()}
+    lengths = {key: length(column) for key, column in columns.items()}
+    (first, count), *others = lengths.items()
+    for key, other in others:
+        if other != count and None not in (other, count):
+            raise InputError(f"{first} has {count} rows, but {key} has {other}")
+    return columns
+
+
+def length(column) -> int | None:
+    """The rows of a column; None: not known, as inside a graph."""
+    return column.shape[0] if hasattr(column, "shape") else len(column)
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` is a generator of batches or a Keras `PyDataset`."""
+    return isinstance(x, Iterator) or (hasattr(x, "num_batches") and hasattr(x, "__getitem__"))
+
+
+# === Columns ===
+
+
+def _named(x, accepted: Accepted, name: str) -> dict:
+    """The columns by name, as they are; perhaps others than those that are accepted."""
+    if isinstance(x, Mapping):
+        return _one_row({key: column for key, column in x.items() if column is not None})
+    if (there := _names_of_table(x)) is not None:
+        known = {key for keys_ in accepted for key in keys_} | set(keys.RAW)
+        chosen = [key for key in there if key in known]
+        return {key: x[key] for key in chosen} if chosen else dict.fromkeys(there)
+    if hasattr(x, "element_spec"):
+        raise InputError(f"{name} takes a tf.data.Dataset in fit, evaluate and predict only")
+    if x is None or isinstance(x, Iterator | set | frozenset) or _is_symbolic(x):
+        raise InputError(
+            f"{name} takes {_described(accepted)}; found {_shown(x)}"
+            + ("; make a list of it" if isinstance(x, Iterator | set | frozenset) else "")
+        )
+    if _is_scalar(x):
+        return {_single(accepted): [x] if isinstance(x, str | bytes) else x[None]}
+    several = _several(accepted)
+    if isinstance(x, tuple) and x and (found := _tuple(x, several, accepted)):
+        return found
+    if _is_tensor(x):
+        return _tensor(x, several, accepted)
+    rows = _list(x)
+    if not rows:
+        return {key: [] for key in ((keys.TEXT,) if (keys.TEXT,) in accepted else accepted[0])}
+    if isinstance(rows[0], Mapping):
+        return _records(rows, name)
+    if _is_sequence(rows[0]):
+        return _rows(x, rows, several, accepted, name)
+    return {_single(accepted): rows}
+
+
+def _several(accepted: Accepted) -> dict[int, tuple[str, ...]]:
+    """The keys of so many columns; of two also where no pairs are taken, so that we can say so."""
+    names = {len(wanted): wanted for wanted in accepted if len(wanted) > 1}
+    return names or ({} if (keys.WORDS,) in accepted else {2: (keys.TEXT, keys.TEXT_PAIR)})
+
+
+def _single(accepted: Accepted) -> str:
+    return keys.TEXT if not any(keys.QUESTION in wanted for wanted in accepted) else keys.QUESTION
+
+
+def _one_row(columns: dict) -> dict:
+    """A dict of one example as a batch of one."""
+    if not any(isinstance(column, str | bytes) for column in columns.values()):
+        return columns
+    mixed = [
+        key
+        for key, column in columns.items()
+        if not isinstance(column, str | bytes) and (key not in keys.LISTS or _is_nested(column))
+    ]
+    if mixed:
+        one = next(key for key in columns if key not in mixed)
+        raise InputError(f"{one} is one string, but {mixed[0]} is a column; put it in a list")
+    return {key: [column] for key, column in columns.items()}
+
+
+def _is_nested(column) -> bool:
+    return bool(len(column)) and _is_sequence(column[0])
+
+
+def _tuple(x: tuple, several: dict, accepted: Accepted) -> dict | None:
+    """A tuple of columns, or of one row's values; None: it is a tuple of rows."""
+    names = several.get(len(x))
+    if names is None or isinstance(x[0], Mapping):
+        return None
+    if not isinstance(x[0], str | bytes):
+        return None if x[0] is None else dict(zip(names, x, strict=True))
+    if any(len(wanted) == 1 for wanted in accepted):
+        return None  # a tuple of strings is a list of texts
+    return _one_row(dict(zip(names, x, strict=True)))
+
+
+def _tensor(x, several: dict, accepted: Accepted) -> dict:
+    """A tensor of strings as columns."""
+    if len(x.shape) == 2 and (keys.WORDS,) in accepted:
+        return {keys.WORDS: x}
+    if len(x.shape) == 2 and (names := several.get(x.shape[1])):
+        return {key: x[:, place] for place, key in enumerate(names)}
+    return {_single(accepted): x}
+
+
+def _records(rows: list, name: str) -> dict:
+    """Rows that are dicts as columns."""
+    names = list(rows[0])
+    for place, row in enumerate(rows):
+        if not isinstance(row, Mapping) or row.keys() != set(names):
+            raise InputError(f"{name}: row {place} is no dict of {', '.join(map(str, names))}")
+    return {key: [row[key] for row in rows] for key in names}
+
+
+def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
+    """Rows that are lists: sentences of words, or the values of several columns."""
+    if (keys.WORDS,) in accepted:
+        return {keys.WORDS: rows}
+    rows = [_list(row) if _is_sequence(row) else row for row in rows]
+    width = len(rows[0])
+    if getattr(x, "ndim", 1) == 2 and width == 1:
+        return {_single(accepted): [row[0] for row in rows]}
+    names = several.get(width)
+    if names is None or not all(isinstance(row, list) and len(row) == width for row in rows):
+        wanted = "of one string each"
+        if any(len(wanted) > 1 for wanted in accepted):
+            wanted = f"of {' or '.join(map(str, several))} strings each; columns go in a dict"
+        raise InputError(
+            f"{name} takes {_described(accepted)}; found a list of lists, but rows must be {wanted}"
+        )
+    if isinstance(x, list) and isinstance(x[0], list) and len(rows) == width:
+        raise InputError(
+            f"{name}: {width} lists of {width} strings may be rows or columns; make the rows "
+            f"tuples, or give a dict of {' and '.join(names)}"
+        )
+    return {key: [row[place] for row in rows] for place, key in enumerate(names)}
+
+
+def _column(key: str, column):
+    """A column of strings, or of lists of them; a tensor stays one."""
+    if _is_tensor(column):
+        rank = 2 if key in keys.LISTS else 1
+        if len(column.shape) == 2 and rank == 1 and column.shape[1] == 1:
+            column = column[:, 0]
+        if len(column.shape) != rank:
+            raise InputError(f"{key} has shape {tuple(column.shape)}, not {rank} dimensions")
+        return column
+    if isinstance(column, str | bytes) or column is None or not _is_sequence(column):
+        raise InputError(f"{key} must be a list of strings, found {_shown(column)}")
+    rows = _list(column)
+    if key not in keys.LISTS:
+        if getattr(column, "ndim", 1) == 2 and column.shape[1] == 1:
+            rows = [row[0] for row in rows]
+        return _strings(key, rows)
+    for place, row in enumerate(rows):
+        if isinstance(row, str | bytes) or not _is_sequence(row):
+            raise InputError(f"{key}[{place}] must be a list of strings, found {_shown(row)}")
+    return [_strings(f"{key}[{place}]", _list(row)) for place, row in enumerate(rows)]
+
+
+def _strings(key: str, values: list) -> list:
+    """Strings that UTF-8 can hold; anything else is refused."""
+    for place, value in enumerate(values):
+        if isinstance(value, str):
+            if not value.isascii():
+                values[place] = without_surrogates(value)
+        elif isinstance(value, bytes):
+            pass
+        elif _is_tensor(value) and not len(value.shape):
+            values[place] = value.numpy()
+        elif is_missing(value):
+            raise InputError(
+                f"{key}[{place}] is missing ({value!r}); leave its row out, or put an empty "
+                "string there"
+            )
+        else:
+            raise InputError(f"{key}[{place}] must be a string, found {_shown(value)}")
+    return values
+
+
+# === Labels and weights ===
+
+
+def plain(values: Any):
+    """Labels or weights as a list or a NumPy array, whatever they were."""
+    if isinstance(values, np.ndarray):
+        return values.tolist() if values.dtype.kind in "OSUT" else values
+    if hasattr(values, "to_list") and hasattr(values, "row_lengths"):  # a ragged tensor
+        return values.to_list()
+    if (there := _names_of_table(values)) is not None:
+        if len(there) == 1:
+            return plain(values[there[0]])
+        raise InputError(
+            f"labels must be one column, found a table of {', '.join(map(str, there))}"
+        )
+    if hasattr(values, "numpy") and hasattr(values, "shape"):
+        return plain(values.numpy())
+    return values if isinstance(values, Mapping) else _list(values)
+
+
+def numbers(name: str, values: Any) -> np.ndarray:
+    """Numbers as an array, float32.
+
+    Args:
+        name: what they are, for messages.
+        values: numbers, or lists of them, in any form that `plain` takes.
+
+    Raises:
+        InputError: one of them is no finite number, or lists differ in length.
+    """
+    values = plain(values)
+    if isinstance(values, list):
+        for place, value in enumerate(values):
+            if isinstance(value, str | bytes | Mapping) or is_missing(value):
+                raise InputError(f"{name}[{place}] must be a number, found {_shown(value)}")
+    try:
+        found = np.asarray(values, "float32")
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be numbers, as many for each example") from None
+    if not np.isfinite(found).all():
+        place = int(np.argwhere(~np.isfinite(found))[0][0])
+        raise InputError(f"{name}[{place}] must be a number, found {_shown(values[place])}")
+    return found
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or what pandas has for them."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+# === What a value is ===
+
+
+def _is_tensor(x) -> bool:
+    """Of TensorFlow, perhaps ragged or inside a graph."""
+    return getattr(getattr(x, "dtype", None), "name", None) == "string" and hasattr(x, "get_shape")
+
+
+def _is_symbolic(x) -> bool:
+    """Whether `x` is a `keras.KerasTensor`: a string in a functional model of somebody's own."""
+    return type(x).__name__ == "KerasTensor"
+
+
+def _is_scalar(x) -> bool:
+    if isinstance(x, str | bytes):
+        return True
+    return (_is_tensor(x) or isinstance(x, np.ndarray)) and len(x.shape) == 0
+
+
+def _is_sequence(x) -> bool:
+    """Whether `x` has values one after the other; no string, no dict."""
+    if isinstance(x, str | bytes | Mapping) or getattr(x, "shape", None) == ():
+        return False
+    return hasattr(x, "__len__") and hasattr(x, "__iter__") and not isinstance(x, set | frozenset)
+
+
+def _names_of_table(x) -> list | None:
+    """The names of a table's columns; None: it is no table."""
+    for attribute in ("column_names", "columns"):  # Arrow and datasets; pandas and polars
+        there = getattr(x, attribute, None)
+        if there is not None and not callable(there) and hasattr(x, "__getitem__"):
+            return list(there)
+    return None
+
+
+def _list(x) -> list:
+    for method in ("tolist", "to_list", "to_pylist"):
+        if callable(getattr(x, method, None)):
+            return getattr(x, method)()
+    return list(x) if _is_sequence(x) else [x]
+
+
+# === Words ===
+
+
+def _described(accepted: Accepted) -> str:
+    return " or ".join(" and ".join(wanted) for wanted in accepted)
+
+
+def _found(x, found: dict) -> str:
+    named = isinstance(x, Mapping) or _names_of_table(x) is not None
+    alone = " alone" if len(found) == 1 and not named else ""
+    return (" and ".join(map(str, found)) or "no column") + alone
+
+
+def _shown(value) -> str:
+    """A value for people, in one line."""
+    text = re.sub(r"\s+", " ", repr(value))
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if value is None else f"{text} ({type(value).__name__})"
+
+
+def shown_classes(classes: Sequence[str]) -> str:
+    """The names of classes, as many as a line has room for."""
+    more = f", ... ({len(classes)} in all)" if len(classes) > 20 else ""
+    return ", ".join(classes[:20]) + more

@@ -1,0 +1,185 @@
+"""Class names, and labels that name classes or count them."""
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasbert.data.inputs import is_missing, plain, shown_classes
+from kerasbert.errors import InputError
+
+#: What other libraries call the argument `classes`.
+OTHER_NAMES = ("num_classes", "num_labels", "n_classes", "id2label", "labels", "class_names")
+
+
+def class_names(task: str, classes: Any, at_least: int = 2) -> list[str]:
+    """The names of classes.
+
+    Args:
+        task: who asks, for messages.
+        classes: the names in order, strings, whole numbers or bools; how many there are; or a dict
+            from indices to names (transformers' `id2label`).
+        at_least: how many there must be.
+
+    Raises:
+        InputError: there are fewer, two have the same name, or `classes` is something else.
+    """
+    if classes is None:
+        raise InputError(f"{task} needs classes: their names, or how many there are")
+    if isinstance(classes, str | bytes | bool | float | set | frozenset):
+        raise InputError(
+            f"classes must be a list of names, or how many there are; found {classes!r} "
+            f"({type(classes).__name__})"
+        )
+    if isinstance(classes, Mapping):
+        classes = _by_index(classes)
+    names = range(classes) if _is_integer(classes) else plain(classes)
+    for name in names:
+        if not isinstance(name, str | bytes | bool | np.bool_) and not _is_integer(name):
+            raise InputError(f"classes must be names or whole numbers, found {name!r}")
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    if len(names) < at_least or len(set(names)) != len(names):
+        raise InputError(f"classes must be {at_least} or more different names, found {names}")
+    return names
+
+
+def _by_index(classes: Mapping) -> list:
+    by_index = {int(key): name for key, name in classes.items() if re.fullmatch(r"\d+", str(key))}
+    if sorted(by_index) != list(range(len(classes))):
+        raise InputError(
+            f"classes as a dict must have the keys 0 to {len(classes) - 1} and names as values, "
+            f"found {dict(classes)!r}"
+        )
+    return [by_index[index] for index in range(len(classes))]
+
+
+def are_numbers(classes: Sequence[str]) -> bool:
+    """Whether the names of all classes are whole numbers, so that numbers are names."""
+    return all(re.fullmatch(r"-?\d+", name) for name in classes)
+
+
+def class_index(label: Any, classes: Sequence[str], known: Mapping[str, int]) -> int | None:
+    """The index of a class by its name or index; None: there is no such class.
+
+    Whole numbers and bools are names where all classes have such names, and indices elsewhere.
+
+    Args:
+        label: a string, a number or a bool.
+        classes: the names.
+        known: from name to index.
+    """
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace")
+    if isinstance(label, str):
+        return known.get(label)
+    if isinstance(label, bool | np.bool_):
+        if str(label) in known or not (len(classes) == 2 or are_numbers(classes)):
+            return known.get(str(label))
+        label = int(label)
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        label = int(label)
+    if not _is_integer(label):
+        return None
+    if are_numbers(classes):
+        return known.get(str(int(label)))
+    return int(label) if 0 <= label < len(classes) else None
+
+
+def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
+    """The indices of the classes of labels.
+
+    Args:
+        name: what the labels are, for messages: that of an argument.
+        labels: names or indices, one for each example, in any form that `plain` takes; see
+            `class_index`.
+        classes: the names in order.
+
+    Returns:
+        int32, (examples,).
+
+    Raises:
+        InputError: a label that is none of the classes.
+    """
+    labels = plain(labels)
+    if isinstance(labels, Mapping):
+        raise InputError(f"{name} must be one label for each example, found a dict")
+    if isinstance(labels, np.ndarray):
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        labels = list(labels)
+    known = {one: place for place, one in enumerate(classes)}
+    found = np.zeros(len(labels), "int32")
+    indices: dict = {}  # most labels come again and again
+    for place, label in enumerate(labels):
+        key = (type(label), label) if getattr(label, "__hash__", None) else None
+        if key not in indices or key is None:
+            index = class_index(label, classes, known)
+            if index is None:
+                raise InputError(unknown_label(f"{name}[{place}]", label, classes))
+            indices[key] = index
+        found[place] = indices[key]
+    return found
+
+
+def unknown_label(where: str, label: Any, classes: Sequence[str]) -> str:
+    """What is to be said of a label that is none of the classes."""
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace")
+    if is_missing(label):
+        return f"{where} is missing ({label!r}); the classes are {shown_classes(classes)}"
+    label = label.item() if isinstance(label, np.generic) else label
+    if _is_integer(label) and not are_numbers(classes):
+        return (
+            f"{where} is {label}, but indices of the {len(classes)} classes "
+            f"{shown_classes(classes)} go from 0 to {len(classes) - 1}"
+        )
+    return f"{where} is {label!r}, which is none of the classes {shown_classes(classes)}"
+
+
+def class_weight_table(class_weight: Any, classes: Sequence[str]) -> np.ndarray:
+    """The weight of every class.
+
+    Args:
+        class_weight: weights by class, see `class_index`, of which those left out are 1; or a list
+            with one for each class in their order.
+        classes: the names in order.
+
+    Returns:
+        float32, (classes,).
+
+    Raises:
+        InputError: a class that is none, or a weight that can't be.
+    """
+    weights = np.ones(len(classes), "float32")
+    if not isinstance(class_weight, Mapping):
+        class_weight = plain(class_weight)
+        if len(class_weight) != len(classes):
+            raise InputError(
+                f"class_weight has {len(class_weight)} weights for the {len(classes)} classes "
+                f"{shown_classes(classes)}"
+            )
+        class_weight = dict(zip(classes, class_weight, strict=True))
+    known = {name: place for place, name in enumerate(classes)}
+    for label, weight in class_weight.items():
+        index = class_index(label, classes, known)
+        if index is None:
+            raise InputError(unknown_label("a class of class_weight", label, classes))
+        try:
+            weights[index] = float(weight)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"class_weight of {label!r} must be a number, found {weight!r}"
+            ) from None
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise InputError(f"class_weight must be numbers of 0 or more, found {weights.tolist()}")
+    return weights
+
+
+def _is_integer(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, bool | np.bool_)

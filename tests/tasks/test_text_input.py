@@ -1,0 +1,469 @@
+"""What people give to tasks, and get: single strings, labels in many forms, small calls."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasbert import (
+    InputError,
+    MaskedLM,
+    MultipleChoice,
+    Pretrainer,
+    QuestionAnswerer,
+    TextClassifier,
+    TextEmbedder,
+    TokenClassifier,
+    load,
+)
+
+pytestmark = pytest.mark.eager
+
+TEXTS = ["a good red cat", "the bad dog", "good", "a bad red house"]
+NAMES = ["good", "bad", "good", "bad"]
+WORDS = [["a", "cat"], ["the", "bad", "dog"], ["it"]]
+TAGS = [["O", "B"], ["O", "O", "B"], ["O"]]
+PAIRS = (TEXTS, TEXTS[::-1])
+
+
+@pytest.fixture
+def make(tiny_backbone, tokenizer):
+    def make(task, *args, **options):
+        keras.utils.set_random_seed(0)
+        return task(tiny_backbone(tokenizer), *args, tokenizer=tokenizer, **options)
+
+    return make
+
+
+@pytest.fixture
+def classifier(make):
+    task = make(TextClassifier, ["bad", "good"])
+    task.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    return task
+
+
+TASKS = {
+    "classifier": (lambda make: make(TextClassifier, 2), TEXTS, [0, 1, 0, 1]),
+    "pairs": (lambda make: make(TextClassifier, 2, pair=True), PAIRS, [0, 1, 0, 1]),
+    "embedder": (lambda make: make(TextEmbedder), PAIRS, None),
+    "tagger": (lambda make: make(TokenClassifier, ["O", "B"]), WORDS, TAGS),
+    "answerer": (
+        lambda make: make(QuestionAnswerer),
+        {"question": ["red"] * 2, "context": ["a good cat", "bad"]},
+        ["cat", "bad"],
+    ),
+    "choices": (
+        lambda make: make(MultipleChoice),
+        (["a cat", "the"], [["is bad", "runs"], ["dog"]]),
+        [0, "dog"],
+    ),
+    "masked": (lambda make: make(MaskedLM), TEXTS, None),
+    "pretrainer": (lambda make: make(Pretrainer), TEXTS, None),
+}
+
+
+def _rows(x, slice_):
+    if isinstance(x, dict):
+        return {name: column[slice_] for name, column in x.items()}
+    return tuple(column[slice_] for column in x) if isinstance(x, tuple) else x[slice_]
+
+
+@pytest.fixture(params=TASKS)
+def given(request, make):
+    """A task, examples of it, and their labels."""
+    build, x, y = TASKS[request.param]
+    task = build(make)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    return task, x, y
+
+
+def batches(x, y, sizes=(1, 1)):
+    """The first rows as batches, as a generator has them."""
+    start = 0
+    for size in sizes:
+        part = slice(start, start + size)
+        yield (_rows(x, part), y[part]) if y is not None else (_rows(x, part),)
+        start += size
+
+
+class Batches(keras.utils.PyDataset):
+    """The same as a Keras `PyDataset`."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.batches, self.ends = list(batches(x, y)), 0
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+    def on_epoch_end(self):
+        self.ends += 1
+
+
+# === Batches of text ===
+
+
+def test_generators_and_py_datasets_train(given):
+    task, x, y = given
+    for stream in (batches(x, y), Batches(x, y)):
+        before = int(task.optimizer.iterations)
+        steps = None if isinstance(stream, Batches) else 2  # Keras warns if a generator ends
+        history = task.fit(stream, steps_per_epoch=steps, verbose=0).history
+        assert int(task.optimizer.iterations) - before == 2
+        assert np.isfinite(history["loss"][0])
+    together = Batches(x, y)
+    task.fit(together, epochs=2, verbose=0)
+    assert together.ends == 2
+
+
+def test_generators_and_py_datasets_are_evaluated(classifier):
+    expected = classifier.evaluate(TEXTS, NAMES, batch_size=2, verbose=0)
+    found = classifier.evaluate(batches(TEXTS, NAMES, (2, 2)), steps=2, verbose=0)
+    assert found == pytest.approx(expected)
+    half = classifier.evaluate(TEXTS[:2], NAMES[:2], verbose=0)
+    assert classifier.evaluate(Batches(TEXTS, NAMES), verbose=0) == pytest.approx(half)
+    logits = classifier.predict(TEXTS[:2], verbose=0)
+    np.testing.assert_allclose(classifier.predict(Batches(TEXTS, NAMES), verbose=0), logits, 1e-5)
+    history = classifier.fit(TEXTS, NAMES, validation_data=Batches(TEXTS, NAMES), verbose=0).history
+    assert "val_loss" in history
+
+
+def test_streams_of_features_are_keras_own(classifier):
+    features = {k: v.numpy() for k, v in classifier.text_features(TEXTS).items()}
+    stream = ((features, np.array([1, 0, 1, 0])) for _ in range(2))
+    assert classifier.evaluate(stream, steps=2, verbose=0) == pytest.approx(
+        classifier.evaluate(TEXTS, NAMES, verbose=0), rel=1e-4
+    )
+
+
+def test_bad_streams(classifier):
+    with pytest.raises(InputError, match="the generator has no batch"):
+        classifier.fit(iter(()), verbose=0)
+    with pytest.raises(InputError, match=r"y\[0\] is 'fair', which is none"):
+        classifier.fit(iter([(["a"], ["fair"])]), verbose=0)
+
+
+def test_single_batches(given):
+    task, x, y = given
+    result = task.test_on_batch(x, y, return_dict=True)
+    expected = task.evaluate(x, y, batch_size=99, verbose=0, return_dict=True)
+    if not isinstance(task, MaskedLM):  # which draws what it hides
+        assert result["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    assert np.isfinite(task.train_on_batch(x, y, return_dict=True)["loss"])
+    assert int(task.optimizer.iterations) == 1
+
+
+def test_predict_on_batch_and_call(classifier, make):
+    expected = classifier.predict(TEXTS, verbose=0)
+    np.testing.assert_allclose(classifier.predict_on_batch(TEXTS), expected, rtol=1e-5)
+    np.testing.assert_allclose(classifier(TEXTS, training=False), expected, rtol=1e-4)
+    np.testing.assert_allclose(classifier(TEXTS[0], training=False), expected[:1], rtol=1e-4)
+    embedder = make(TextEmbedder)
+    np.testing.assert_allclose(embedder(TEXTS), embedder.embed(TEXTS), rtol=1e-4, atol=1e-6)
+    for task, x in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), ("a", "b"))):
+        assert len(task.predict_on_batch(x)) == (3 if x is WORDS else 1)
+        with pytest.raises(InputError, match="predict takes them, a call features"):
+            task(x)
+        with pytest.raises(InputError, match="a call features"):
+            task.predict(iter([(x,)]), verbose=0)
+
+
+# === One text, none ===
+
+
+def test_one_string_is_a_batch_of_one(make):
+    tagger, answerer = make(TokenClassifier, 2), make(QuestionAnswerer)
+    chooser, embedder = make(MultipleChoice), make(TextEmbedder)
+    classifier, pairs = make(TextClassifier, 2), make(TextClassifier, 2, pair=True)
+    assert classifier.classify("a cat") == classifier.classify(["a cat"])
+    assert pairs.classify(("a cat", "a dog")) == pairs.classify((["a cat"], ["a dog"]))
+    assert tagger.tag("a cat") == tagger.tag(["a cat"])
+    assert answerer.answer("a", "the cat") == answerer.answer(["a"], ["the cat"])
+    assert chooser.choose("a", ["cat", "dog"]) == chooser.choose(["a"], [["cat", "dog"]])
+    np.testing.assert_array_equal(embedder.embed("a cat"), embedder.embed(["a cat"]))
+    assert embedder.search("a cat", np.eye(16), 2)[0].shape == (1, 2)
+
+
+def test_nothing_gives_nothing(make):
+    for task in (make(TextClassifier, 3), make(TextClassifier, 3, pair=True)):
+        assert task.predict([], verbose=0).shape == (0, 3)
+        assert task.classify([]) == []
+    assert make(TextEmbedder).embed([]).shape == (0, 16)
+    assert make(TokenClassifier, 2).tag([]) == []
+    assert make(QuestionAnswerer).answer([], []) == []
+    assert make(MultipleChoice).choose([], []) == []
+    assert make(MaskedLM).predict([], verbose=0).shape[0] == 0
+
+
+def test_nothing_to_learn_or_score(given):
+    task, x, y = given
+    none = tuple([] for _ in x) if isinstance(x, tuple) else []
+    for method in (task.fit, task.evaluate, task.score):
+        arguments = {} if method == task.score else {"verbose": 0}
+        if not hasattr(type(task), "score") or (method == task.score and y is None):
+            continue
+        with pytest.raises(InputError, match=r"there are no examples|found question alone"):
+            method(none, None if y is None else [], **arguments)
+    with pytest.raises(InputError, match="found None"):
+        task.predict(None)
+
+
+# === Labels ===
+
+
+@pytest.mark.parametrize("classes", [[1, 2, 3], [1, 0], [-1, 0, 1], np.array([3, 5]), ["7", "8"]])
+def test_whole_numbers_are_names_where_all_classes_are(make, classes, tmp_path):
+    task = make(TextClassifier, classes)
+    task.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    given = [int(name) for name in classes]
+    y = [given[-1], given[0]]
+    named = [str(label) for label in y]
+    np.testing.assert_array_equal(task.labels(y, {}), task.labels(named, {}))
+    np.testing.assert_array_equal(task.labels(y, {}), [len(given) - 1, 0])
+    np.testing.assert_array_equal(task.labels(np.array(y, float), {}), [len(given) - 1, 0])
+    assert task.score(TEXTS[:2], y) == task.score(TEXTS[:2], named)
+    dataset = tf.data.Dataset.from_tensors((TEXTS[:2], y))
+    expected = task.evaluate(TEXTS[:2], named, verbose=0)
+    assert task.evaluate(dataset, verbose=0) == pytest.approx(expected, rel=1e-4)
+    np.testing.assert_array_equal(task.class_weights(named, {y[0]: 3.0}), [3.0, 1.0])
+    with pytest.raises(InputError, match="y\\[0\\] is 9, which is none of the classes"):
+        task.labels([9], {})
+    task.save_to_preset(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.labels(y, {}), task.labels(y, {}))
+
+
+def test_whole_numbers_as_tags(make):
+    task = make(TokenClassifier, [1, 2, 3])
+    rows = task.rows([["a", "b"]], [[2, 1]])
+    assert rows.y.to_list() == [[1, 0]]
+
+
+def test_learns_classes_that_are_numbers(make):
+    task = make(TextClassifier, [1, 2])
+    task.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+    task.fit(TEXTS * 4, [2, 1, 2, 1] * 4, epochs=8, batch_size=16, verbose=0)
+    assert [answer["label"] for answer in task.classify(TEXTS)] == ["2", "1", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "y", "expected"),
+    [
+        ([False, True], [True, False], [1, 0]),
+        ([True, False], [True, False], [0, 1]),
+        (["no", "yes"], [True, False], [1, 0]),
+        (["no", "yes"], np.array([[1], [0]]), [1, 0]),
+        (["no", "yes"], [["yes"], ["no"]], [1, 0]),
+        (["no", "yes"], np.array(["yes", "no"]), [1, 0]),
+        ({0: "no", "1": "yes"}, ["yes", "no"], [1, 0]),
+        (np.int64(3), [2, 0], [2, 0]),
+    ],
+)
+def test_labels_that_say_what_they_are(make, classes, y, expected):
+    assert make(TextClassifier, classes).labels(y, {}).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["good", None], r"y\[1\] is missing \(None\); the classes are bad, good"),
+        ([0.0, 0.5], r"y\[1\] is 0.5, which is none of the classes bad, good"),
+        ([0, -1], r"y\[1\] is -1, but indices of the 2 classes bad, good go from 0 to 1"),
+        ([1.0, float("nan")], r"y\[1\] is missing"),
+        ({"good": 1}, "y must be one label for each example, found a dict"),
+        (np.zeros((2, 3)), "a share of each of the 2 classes, .* the shape \\(2, 3\\)"),
+        (["good"], "there are 2 texts, but y has 1"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate", "score"])
+def test_labels_that_cannot_be(classifier, method, y, message):
+    verbose = {} if method == "score" else {"verbose": 0}
+    with pytest.raises(InputError, match=message):
+        getattr(classifier, method)(["a", "b"], y, **verbose)
+
+
+def test_shares_of_classes(classifier, make):
+    hot = np.eye(2)[[1, 0, 1, 0]]
+    expected = classifier.evaluate(TEXTS, NAMES, verbose=0)[0]
+    assert classifier.evaluate(TEXTS, hot, verbose=0)[0] == pytest.approx(expected)
+    assert classifier.score(TEXTS, hot) == classifier.score(TEXTS, NAMES)
+    with pytest.raises(InputError, match="CategoricalCrossentropy"):
+        classifier.evaluate(TEXTS, hot * 0.8 + 0.1, verbose=0)
+    classifier.compile(
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy()],
+    )
+    assert classifier.evaluate(TEXTS, hot, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": "ab"}, "classes must be a list of names, or how many there are; found 'ab'"),
+        ({"classes": {"a", "b"}}, "classes must be a list of names"),
+        ({"classes": True}, "classes must be a list of names"),
+        ({"classes": [0.5, 1.5]}, "names or whole numbers, found 0.5"),
+        ({"classes": {"a": 0, "b": 1}}, "must have the keys 0 to 1 and names as values"),
+        ({"num_classes": 2}, "TextClassifier has no argument num_classes; it is classes here"),
+        ({"num_labels": 2}, "it is classes here"),
+        ({"clases": 2}, "has no argument clases; it is classes here"),
+        ({"classes": 2, "colour": 2}, "has no argument colour; it has backbone, "),
+    ],
+)
+def test_arguments_that_cannot_be(make, arguments, message):
+    with pytest.raises(InputError, match=message):
+        make(TextClassifier, **arguments)
+
+
+def test_arguments_of_from_preset(classifier, tmp_path):
+    classifier.save_to_preset(tmp_path / "model")
+    with pytest.raises(InputError, match="num_classes; it is classes here"):
+        TextClassifier.from_preset(tmp_path / "model", num_classes=3)
+
+
+# === Answers ===
+
+
+def test_answers_as_strings(make):
+    task = make(QuestionAnswerer)
+    x = {"question": ["a", "b", "c"], "context": ["the cat", "a dog", "it is"]}
+    lists = [
+        {"text": ["cat"], "answer_start": [4]},
+        {"text": ["dog", "a dog"], "answer_start": [2, 0]},
+        {"text": [], "answer_start": []},
+    ]
+    for y in (
+        ["cat", ["dog", "a dog"], ""],
+        [{"text": "cat", "answer_start": 4}, {"text": ["dog", "a dog"]}, []],
+        {"text": ["cat", ["dog", "a dog"], []], "answer_start": [4, [2, 0], []]},
+    ):
+        assert task.score(x, y) == task.score(x, lists)
+        rows, expected = task.rows(x, y), task.rows(x, lists)
+        for name, places in expected.y.items():
+            np.testing.assert_array_equal(rows.y[name], places)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["the"], r"y\[0\]: its context has 'the' more than once; say where with answer_start"),
+        (["dog"], r"y\[0\]: its context has no 'dog'"),
+        ([3], r"y\[0\] must be an answer, a list of them, or a dict"),
+        ([None], r"y\[0\] must be an answer"),
+        (["cat", "cat"], "there are 1 questions, but y has 2"),
+        ([{"text": ["cat"], "answer_start": []}], r"as many numbers as answer_start"),
+        ([{"text": ["cat"], "answer_start": [0]}], r"its context has no 'cat' at character 0"),
+    ],
+)
+def test_answers_that_cannot_be(make, y, message):
+    with pytest.raises(InputError, match=message):
+        make(QuestionAnswerer).rows((["who"], ["the cat the"]), y)
+
+
+# === Weights ===
+
+
+def test_class_weight_as_a_list(classifier):
+    classifier.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+
+    def loss(weights):
+        return classifier.fit(TEXTS, NAMES, class_weight=weights, verbose=0).history["loss"]
+
+    assert loss([1.0, 3.0]) == pytest.approx(loss({"good": 3.0}))
+    with pytest.raises(InputError, match="class_weight has 3 weights for the 2 classes bad, good"):
+        loss([1.0, 1.0, 1.0])
+    with pytest.raises(InputError, match="0 or more"):
+        loss([1.0, -1.0])
+
+
+def test_class_weight_of_a_tagger(make):
+    task = make(TokenClassifier, ["O", "B"])
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+
+    def loss(x=WORDS, y=TAGS, **weights):
+        return task.fit(x, y, verbose=0, **weights).history["loss"][0]
+
+    by_word = [[1.0, 3.0], [1.0, 1.0, 3.0], [1.0]]
+    expected = loss(sample_weight=by_word)
+    assert expected != pytest.approx(loss())
+    assert loss(class_weight={"B": 3.0}) == pytest.approx(expected)
+    assert loss(class_weight=[1.0, 3.0]) == pytest.approx(expected)
+    assert task.class_weights(TAGS, {"B": 3.0}) == by_word
+    stream = iter([(WORDS, TAGS)])
+    found = loss(stream, None, class_weight={1: 3.0}, steps_per_epoch=1)
+    assert found == pytest.approx(expected)
+    rows = task.rows(WORDS, TAGS)
+    columns = rows.columns
+    features, y, weights = task.training_examples(0, columns["x"], rows.y, rows.sample_weight)
+    features = {name: value.numpy() for name, value in features.items()}
+    assert loss(
+        features, y.numpy(), sample_weight=weights.numpy(), class_weight={"B": 3.0}
+    ) == pytest.approx(expected, rel=1e-4)
+    whole = loss(sample_weight=[0.0, 2.0, 1.0], class_weight={"B": 3.0})
+    assert whole == pytest.approx(loss(sample_weight=[[0, 0], [2, 2, 6], [1]]))
+
+
+def test_validation_data_goes_before_validation_split(classifier):
+    classifier.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    held = classifier.evaluate(TEXTS[:1], NAMES[:1], verbose=0)[0]
+    for x in (TEXTS, {k: v.numpy() for k, v in classifier.text_features(TEXTS).items()}):
+        y = NAMES if x is TEXTS else np.array([1, 0, 1, 0])
+        history = classifier.fit(
+            x, y, validation_split=0.5, validation_data=(TEXTS[:1], NAMES[:1]), verbose=0
+        ).history
+        assert history["val_loss"][0] == pytest.approx(held, rel=1e-4)
+        whole = classifier.evaluate(TEXTS, NAMES, verbose=0)[0]
+        assert history["loss"][0] == pytest.approx(whole, rel=1e-4)
+
+
+# === Small calls ===
+
+
+@pytest.mark.graph
+def test_small_calls_are_traced_once(make, monkeypatch):
+    """To make a pipeline took a hundred times as long as a small model takes to answer."""
+
+    def no_pipeline(*args, **kwargs):
+        raise AssertionError("a pipeline is made")
+
+    classifier, embedder = make(TextClassifier, ["bad", "good"]), make(TextEmbedder)
+    chooser, tagger = make(MultipleChoice), make(TokenClassifier, ["O", "B"])
+    calls = {
+        "classify": lambda n: classifier.classify(TEXTS[:n]),
+        "predict": lambda n: classifier.predict(TEXTS[:n], verbose=0),
+        "score": lambda n: classifier.score(TEXTS[:n], NAMES[:n]),
+        "embed": lambda n: embedder.embed(TEXTS[:n]),
+        "choose": lambda n: chooser.choose(TEXTS[:n], [["a", "b"]] * n),
+        "score of choices": lambda n: chooser.score((TEXTS[:n], [["a", "b"]] * n), [0] * n),
+        "tag": lambda n: tagger.tag(TEXTS[:n]),
+    }
+    monkeypatch.setattr(tf.data.Dataset, "map", no_pipeline)
+    for call in calls.values():
+        call(2)
+    for task in (classifier, embedder, chooser, tagger):
+        monkeypatch.setattr(task, "text_features", no_pipeline)
+        monkeypatch.setattr(task, "word_logits", no_pipeline, raising=False)
+    for call in calls.values():
+        call(1)
+        call(4)
+
+
+def test_changed_facts_are_seen(classifier):
+    long = ["good " * 20]
+    first = classifier.predict(long, verbose=0)
+    classifier.sequence_length = 8
+    np.testing.assert_allclose(
+        classifier.predict(long, verbose=0), classifier(["good " * 6]), rtol=1e-4
+    )
+    assert not np.allclose(first, classifier.predict(long, verbose=0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_few_and_many_batches_agree(classifier, batch_size):
+    texts = [f"a {'good ' * (i % 7)}cat {i % 3}" for i in range(20)]
+    expected = classifier(texts).numpy()
+    found = classifier.predict(texts, batch_size=batch_size, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
