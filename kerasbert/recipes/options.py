@@ -4,8 +4,10 @@ Nothing heavy is imported here, so that help and refusals come at once.
 """
 
 import dataclasses
+import difflib
 
 from kerasbert.errors import InputError
+from kerasbert.families import PRESETS
 from kerasbert.options import Options, option
 
 OPTIMIZERS = ("adamw", "lamb")
@@ -43,6 +45,13 @@ _SAVING = "memory and speed"
 _KEEPING = "what is kept"
 _DEVICES = "where it computes"
 _DATA = "what the files hold"
+
+
+def _check_preset(name: str | None) -> None:
+    if name and name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=3)
+        known = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PRESETS)}"
+        raise InputError(f"--preset: there is no preset {name!r}; {known}")
 
 
 # === Text -> vocabulary, corpus ===
@@ -257,6 +266,7 @@ class PretrainOptions(TrainingOptions):
             raise InputError(
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
+        _check_preset(self.preset)
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
 
     @property
@@ -542,6 +552,10 @@ class QuickstartOptions(Options):
     epochs: int = option(2, help="epochs of fine-tuning", least=1)
     seed: int = option(0, help="decides everything that is drawn at random")
 
+    def __post_init__(self):
+        super().__post_init__()
+        _check_preset(self.preset)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskResultsOptions(Options):
@@ -566,6 +580,10 @@ class BenchmarkScalingOptions(Options):
     steps: int = option(8, help="steps that are timed", least=1)
     repeats: int = option(3, help="how often each number of workers is timed, in turns", least=1)
     workers: int = option(2, help="the most workers; needs as many cores", least=2)
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check_preset(self.preset)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

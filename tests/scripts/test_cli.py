@@ -45,6 +45,10 @@ def run(script, *arguments):
         (["--steps=3"], "--corpus and --output must be given"),
         (["--corpus=c", "--output=o", "--learning_rate=-1"], "--learning_rate must be more than 0"),
         (["--corpus=c", "--output=o", "--precision=int8"], "--precision must be one of float32,"),
+        (
+            ["--corpus=c", "--output=o", "--preset=bert_tny"],
+            "no preset 'bert_tny'; there are bert_",
+        ),
         (["--corpus=c", "--output=o", "again"], "unexpected argument 'again'"),
     ],
 )
