@@ -205,14 +205,6 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
     }
     settings = layout.head_settings.get(task, ())
     said = {row[0] for row in settings}
-    classes = head.get("classes", ())
-    if not {("classes", "id2label", "labels")} & {*settings} and any(
-        name != str(index) for index, name in enumerate(classes)
-    ):
-        warnings.warn(
-            f"the format keeps the number of classes, not their names {', '.join(classes)}",
-            stacklevel=2,
-        )
     for name, value in {**unsaid, **layout.head_constants.get(task, {})}.items():
         if name in said:
             continue
@@ -224,6 +216,14 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
                 f"the format has no place for {name}={ours!r} in the head of a {task} "
                 f"(there it is {value!r}); save as 'kerasbert'"
             )
+    classes = head.get("classes", ())
+    if not {("classes", "id2label", "labels")} & {*settings} and any(
+        name != str(index) for index, name in enumerate(classes)
+    ):
+        warnings.warn(
+            f"the format keeps the number of classes, not their names {', '.join(classes)}",
+            stacklevel=2,
+        )
 
 
 # === Weights ===
