@@ -47,7 +47,7 @@ def run(script, *arguments):
         (["--corpus=c", "--output=o", "--precision=int8"], "--precision must be one of float32,"),
         (
             ["--corpus=c", "--output=o", "--preset=bert_tny"],
-            "no preset 'bert_tny'; there are bert_",
+            "'bert_tny'; did you mean bert_tiny",
         ),
         (["--corpus=c", "--output=o", "again"], "unexpected argument 'again'"),
     ],
