@@ -249,6 +249,14 @@ class TextClassifier(Task):
             class_weight = self.problem.class_weights(class_weight)
         return super().fit(*args, class_weight=class_weight, **kwargs)
 
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
+    ):
+        """Keras's `train_on_batch`; `class_weight` as in `fit`."""
+        if class_weight is not None:
+            class_weight = self.problem.class_weights(class_weight)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
     def class_weights(self, y, class_weight) -> np.ndarray:
         """Every example's weight by its class, as `sample_weight` of `training_batches`.
 

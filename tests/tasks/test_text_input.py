@@ -373,6 +373,10 @@ def test_class_weight_as_a_list(classifier):
         return classifier.fit(TEXTS, NAMES, class_weight=weights, verbose=0).history["loss"]
 
     assert loss([1.0, 3.0]) == pytest.approx(loss({"good": 3.0}))
+    for weights in ({"good": 3.0}, [1.0, 3.0]):
+        classifier.reset_metrics()
+        found = classifier.train_on_batch(TEXTS, NAMES, class_weight=weights, return_dict=True)
+        assert found["loss"] == pytest.approx(loss(weights)[0], rel=1e-4)
     with pytest.raises(InputError, match="class_weight has 3 weights for the 2 classes bad, good"):
         loss([1.0, 1.0, 1.0])
     with pytest.raises(InputError, match="0 or more"):
