@@ -13,7 +13,7 @@ from kerasbert import features as keys
 from kerasbert.config import BackboneConfig
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
 from kerasbert.layers.inference import is_only_inference
-from kerasbert.layers.state import WithState, plain_weights, restore_state, state_of
+from kerasbert.layers.state import WithState, restore_state, state_of
 from kerasbert.layers.tokens import RealTokens, tokens_at
 
 
@@ -192,7 +192,7 @@ class Backbone(WithState):
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
-        return checkpoints.save(directory, config, plain_weights(self), tokenizer, format=format)
+        return checkpoints.save(directory, config, self.plain_weights(), tokenizer, format=format)
 
 
 def _encode(

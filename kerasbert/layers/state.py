@@ -43,6 +43,27 @@ class WithState(keras.Model):
             warnings.filterwarnings("ignore", ".*does not have a `quantize`")
             super().quantize(mode, config=config, **kwargs)
 
+    def plain_weights(self) -> dict[str, np.ndarray]:
+        """The weights by path, as a model without adapters has them: LoRA's are added to theirs.
+
+        Raises:
+            InputError: weights are quantized.
+        """
+        weights = {variable.path: variable.numpy() for variable in self.weights}
+        for layer in self._flatten_layers():
+            if _mode(layer):
+                raise InputError(
+                    f"the weights of {layer.path} are {layer.quantization_mode}, where floats are "
+                    "needed: do this before quantize; export and .keras files hold such weights"
+                )
+            if _is_adapted(layer):
+                table, is_dense = _table(layer), isinstance(layer, keras.layers.Dense)
+                whole = keras.ops.convert_to_numpy(layer.kernel if is_dense else layer.embeddings)
+                weights[table.path] = whole.astype(weights[table.path].dtype)
+                for name in [path for path in weights if path.startswith(f"{layer.path}/lora_")]:
+                    del weights[name]
+        return weights
+
 
 def freeze(model: keras.Model, variables: Iterable) -> None:
     """Keeps variables as they are in training; layers that have no others are not trainable."""
@@ -70,28 +91,6 @@ def restore_state(model: keras.Model, state: Mapping) -> None:
         if layer.path in quantized and not _mode(layer):
             layer.quantize(config=keras.saving.deserialize_keras_object(quantized[layer.path]))
     freeze(model, [variable for variable in model.weights if variable.path in frozen])
-
-
-def plain_weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """The weights by path, as a model without adapters has them: LoRA's are added to theirs.
-
-    Raises:
-        InputError: weights are quantized.
-    """
-    weights = {variable.path: variable.numpy() for variable in model.weights}
-    for layer in model._flatten_layers():
-        if _mode(layer):
-            raise InputError(
-                f"the weights of {layer.path} are {layer.quantization_mode}, and a preset holds "
-                "floats; save the preset before quantize, or export or save as .keras"
-            )
-        if _is_adapted(layer):
-            table, is_dense = _table(layer), isinstance(layer, keras.layers.Dense)
-            whole = keras.ops.convert_to_numpy(layer.kernel if is_dense else layer.embeddings)
-            weights[table.path] = whole.astype(weights[table.path].dtype)
-            for name in [path for path in weights if path.startswith(f"{layer.path}/lora_")]:
-                del weights[name]
-    return weights
 
 
 def is_quantized(*layers: keras.layers.Layer) -> bool:

@@ -24,7 +24,6 @@ from kerasbert.layers.state import (
     WithState,
     freeze,
     is_quantized,
-    plain_weights,
     restore_state,
     state_of,
 )
@@ -284,7 +283,7 @@ class Task(WithState, TextModel):
             "head": self.head_config(),
         }
         return checkpoints.save(
-            directory, config, plain_weights(self), self.tokenizer, format=format
+            directory, config, self.plain_weights(), self.tokenizer, format=format
         )
 
     @classmethod
@@ -416,7 +415,7 @@ class Task(WithState, TextModel):
             name=self.name,
             **self.head_config(),
         )
-        weights = {variable.path: variable.numpy() for variable in self.weights}
+        weights = self.plain_weights()
         stored = {"backbone": dataclasses.asdict(facts)}
         preset = checkpoints.Preset(pathlib.Path(), self.name, "kerasbert", stored, weights)
         preset.assign(copy.weights, resize={"vocabulary_size": size})

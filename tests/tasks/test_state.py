@@ -13,6 +13,7 @@ from kerasbert.layers import state
 from kerasbert.layers.inference import FrozenWeights
 from kerasbert.registration import CLASSES, PACKAGE
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.training import student_from
 
 TEXTS, LABELS = ["a good dog", "bad city", "the film", "one two"], ["good", "bad", "good", "bad"]
 
@@ -90,8 +91,10 @@ def test_quantized(classifier, tmp_path, mode):
     classifier.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(outputs(loaded)[0], plain, atol=1e-6)
-    with pytest.raises(InputError, match=f"weights of .* are {mode}, and a preset holds floats"):
+    with pytest.raises(InputError, match=f"weights of .* are {mode}, where floats are needed"):
         classifier.save_to_preset(tmp_path / "preset")
+    with pytest.raises(InputError, match="where floats are needed"):
+        student_from(classifier, 1)
     assert not (tmp_path / "preset").exists()
     if mode == "int8":
         classifier.export(tmp_path / "1")

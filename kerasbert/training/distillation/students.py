@@ -58,7 +58,7 @@ def student_from(
             **{**teacher.head_config(), **(head or {})},
         )
     layers = _origins(config, num_layers)
-    weights = {variable.path: variable for variable in teacher.weights}
+    weights = teacher.plain_weights()
     for variable in student.weights:
         top, _, rest = variable.path.partition("/")
         variable.assign(weights[f"{layers.get(top, top)}/{rest}"])
