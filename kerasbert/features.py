@@ -112,7 +112,8 @@ def is_text(x: Any) -> bool:
         return TOKEN_IDS not in x
     if isinstance(x, str | bytes | Set) or _has_columns(x):
         return True
-    if (dtype := getattr(x, "dtype", None)) is not None:
+    dtype = getattr(x, "dtype", None)
+    if dtype is not None:
         if _is_string_dtype(dtype):
             return True
         shape = getattr(x, "shape", None)

@@ -182,9 +182,12 @@ class TextModel(ExactModel):
     def _features_of(self, inputs) -> dict:
         """Features of text, or those that are given with what may be absent."""
         if inputs is None or keys.is_text(inputs):
+            import tensorflow as tf
+
             from kerasbert.data.text_batches import Rows
 
-            columns = self.raw_columns(inputs)
+            # AutoGraph, in a function of somebody's, warns of what it can't rewrite.
+            columns = tf.autograph.experimental.do_not_convert(self.raw_columns)(inputs)
             if self.reads_windows:
                 raise InputError(
                     f"{self.name} cuts texts into windows: predict takes them, a call features"
@@ -578,9 +581,8 @@ def told_in_one_line() -> Iterator[None]:
         found = re.search(r"assertion failed: \[(.*?)\]\s*(\n|$)", str(error), re.DOTALL)
         if found is None or type(error).__name__ != "InvalidArgumentError":
             raise
-        # TensorFlow escapes quotes and all that is not ASCII.
-        message = found[1].encode("ascii", "backslashreplace").decode("unicode_escape")
-        raise InputError(message.encode("latin-1", "replace").decode("utf-8", "replace")) from None
+        message = re.sub(r"\\(['\"\\])", r"\1", found[1])  # TensorFlow escapes quotes
+        raise InputError(message) from None
 
 
 def _without_none(example: tuple) -> tuple:

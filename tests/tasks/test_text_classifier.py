@@ -171,7 +171,7 @@ def test_unknown_label_fails(classifier, method):
         getattr(classifier, method)(["a", "b"], ["good", "fair"], verbose=0)
     with pytest.raises(InputError, match=r"^y\[0\] is 2, but indices .* go from 0 to 1$"):
         getattr(classifier, method)(["a", "b"], [2, 0], verbose=0)
-    for label in ("fair", 2):
+    for label in ("fair", "é", 2):
         dataset = tf.data.Dataset.from_tensors((["a"], [label]))
         with pytest.raises(InputError, match=rf"^a label is '{label}', {told}"):
             getattr(classifier, method)(dataset, verbose=0)

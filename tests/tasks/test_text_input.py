@@ -161,6 +161,8 @@ def test_predict_on_batch_and_call(classifier, make):
     np.testing.assert_allclose(classifier.predict_on_batch(TEXTS), expected, rtol=1e-5)
     np.testing.assert_allclose(classifier(TEXTS, training=False), expected, rtol=1e-4)
     np.testing.assert_allclose(classifier(TEXTS[0], training=False), expected[:1], rtol=1e-4)
+    traced = tf.function(lambda texts: classifier(texts, training=False))
+    np.testing.assert_allclose(traced(tf.constant(TEXTS)), expected, rtol=1e-4)
     embedder = make(TextEmbedder)
     np.testing.assert_allclose(embedder(TEXTS), embedder.embed(TEXTS), rtol=1e-4, atol=1e-6)
     for task, x in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), ("a", "b"))):
