@@ -69,6 +69,19 @@ def length(column) -> int | None:
     return column.shape[0] if hasattr(column, "shape") else len(column)
 
 
+def checked_size(batch_size: int | None) -> int:
+    """Rows of a batch; None: 32, as in Keras.
+
+    Raises:
+        InputError: less than 1.
+    """
+    if batch_size is None:
+        return 32
+    if batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, found {batch_size}")
+    return batch_size
+
+
 def is_stream(x: Any) -> bool:
     """Whether `x` is a generator of batches or a Keras `PyDataset`."""
     return isinstance(x, Iterator) or (hasattr(x, "num_batches") and hasattr(x, "__getitem__"))

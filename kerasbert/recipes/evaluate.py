@@ -58,7 +58,7 @@ def _pretrainer(model: Pretrainer, options: EvaluateOptions) -> dict:
         mask_rate=model.mask_rate,
         whole_word=model.whole_word,
     )
-    with answering("evaluate", model):
+    with answering("evaluate"):
         return model.evaluate(
             batches.dataset(steps=options.batches),
             verbose=0,

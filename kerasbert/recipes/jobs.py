@@ -105,7 +105,7 @@ class Job:
         """
         labels = examples.labels or None
         found = {}
-        with answering("score", model):
+        with answering("score"):
             if _has_loss(model, examples):
                 found = model.evaluate(
                     examples.texts,
@@ -135,7 +135,7 @@ class Job:
         """
         if not has_threshold(model, examples):
             return self.scores(model, examples, batch_size=batch_size)
-        with answering("score", model):
+        with answering("score"):
             found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
         return {**found, "no_answer_threshold": model.no_answer_threshold}
 

@@ -7,7 +7,7 @@ import keras
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import numbers, plain
+from kerasbert.data.inputs import checked_size, numbers, plain
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
@@ -260,7 +260,7 @@ class QuestionAnswerer(Task):
         if hasattr(x, "element_spec"):
             self._of_dataset(x)  # refuses
         questions, contexts = self._question_and_context(x)
-        return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size or 32)
+        return self.answer(questions, contexts, n_best=n_best, batch_size=checked_size(batch_size))
 
     def best_spans(
         self, questions: Sequence[str], contexts: Sequence[str], *, batch_size: int = 32

@@ -15,6 +15,7 @@ import numpy as np
 from kerasbert import features as keys
 from kerasbert.data.inputs import (
     Accepted,
+    checked_size,
     is_stream,
     length,
     numbers,
@@ -24,6 +25,7 @@ from kerasbert.data.inputs import (
 from kerasbert.errors import InputError
 from kerasbert.layers.inference import only_inference
 from kerasbert.training.global_batch import ExactModel
+from kerasbert.training.progress import advance
 
 # Texts of up to so many batches are answered without a pipeline.
 _FEW_BATCHES = 8
@@ -311,7 +313,7 @@ class TextModel(ExactModel):
             return super().predict(batches, None, verbose, steps, callbacks)
         from kerasbert.data import text_batches
 
-        columns, size = self.raw_columns(x), batch_size or 32
+        columns, size = self.raw_columns(x), checked_size(batch_size)
         rows = text_batches.Rows(columns)
         if not len(rows) or (
             len(rows) <= _FEW_BATCHES * size and steps is None and self._predicts_plainly(callbacks)
@@ -374,7 +376,7 @@ class TextModel(ExactModel):
         """
         from kerasbert.data import text_batches
 
-        rows = text_batches.Rows(columns)
+        rows, batch_size = text_batches.Rows(columns), checked_size(batch_size)
         steps = max(1, -(-len(rows) // batch_size))
         if steps > _FEW_BATCHES:
             rows, places = text_batches.longest_first(rows)
@@ -426,7 +428,9 @@ class TextModel(ExactModel):
 
         for features in batches:
             outputs = self._graph("forward", make)(features)
-            yield tf.nest.map_structure(lambda output: output.numpy(), outputs)
+            outputs = tf.nest.map_structure(lambda output: output.numpy(), outputs)
+            advance(len(tf.nest.flatten(outputs)[0]))
+            yield outputs
 
     def _graph(self, name: str, make: Callable[[], Callable]) -> Callable:
         """A function that is traced once; made anew when a fact has changed that it may hang on."""
@@ -516,7 +520,9 @@ class TextModel(ExactModel):
                 raise InputError(f"{self.name}: there are no examples")
             if not anew:
                 rows, _ = text_batches.longest_first(rows)
-            batches = text_batches.batches(rows, batch_size=batch_size or 32, shuffle=shuffle)
+            batches = text_batches.batches(
+                rows, batch_size=checked_size(batch_size), shuffle=shuffle
+            )
         numbered = text_batches.with_random_numbers(batches, anew)
         return sharded(text_batches.convert(numbered, self._traced_examples))
 

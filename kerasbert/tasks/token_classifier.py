@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import is_stream, length, numbers, plain, raw_columns
+from kerasbert.data.inputs import checked_size, is_stream, length, numbers, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
@@ -16,6 +16,7 @@ from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
+from kerasbert.training.progress import advance
 
 _WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
 
@@ -305,7 +306,7 @@ class TokenClassifier(Task):
             self._of_dataset(x)  # refuses
         if kwargs:
             raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
-        return self._predict_words(self.raw_columns(x), batch_size or 32)
+        return self._predict_words(self.raw_columns(x), checked_size(batch_size))
 
     def _predict_words(self, columns: dict, batch_size: int) -> list[np.ndarray]:
         """The logits of the words of raw columns, (words, classes) for each row."""
@@ -337,6 +338,7 @@ class TokenClassifier(Task):
                 lengths = tf.constant([*map(len, rows)], tf.int64)
                 logits, lengths = self._graph("logits of words", of_words)(words, lengths)
             found.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
+            advance(len(rows))
         return found
 
     def tag(self, x, *, batch_size: int = 32) -> list[list[tuple[str, float]]]:

@@ -86,6 +86,21 @@ def test_predict_on_pairs(pair_classifier, make):
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_batches_have_rows(tokenizer, tiny_backbone, size):
+    task = TextClassifier(tiny_backbone(tokenizer), classes=["a", "b"], tokenizer=tokenizer)
+    task.compile()
+    for call in (
+        lambda: task.fit(["x"], ["a"], batch_size=size, verbose=0),
+        lambda: task.evaluate(["x"], ["a"], batch_size=size, verbose=0),
+        lambda: task.predict(["x"], batch_size=size, verbose=0),
+        lambda: task.classify(["x"], batch_size=size),
+        lambda: task.score(["x"], ["a"], batch_size=size),
+    ):
+        with pytest.raises(InputError, match=f"batch_size must be 1 or more, found {size}"):
+            call()
+
+
 def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbone, answer):
     # As RoBERTa's weights have it, with a tokenizer that tells the two texts apart.
     backbone = tiny_backbone(tokenizer, num_segments=1)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kerasbert import QuestionAnswerer, TextClassifier, TextEmbedder
+from kerasbert import QuestionAnswerer, TextClassifier, TextEmbedder, TokenClassifier
 from kerasbert.training import progress
 
 pytestmark = pytest.mark.eager
@@ -26,6 +26,10 @@ def embedder(backbone, tokenizer):
     return TextEmbedder(backbone, tokenizer=tokenizer)
 
 
+def tagger(backbone, tokenizer):
+    return TokenClassifier(backbone, classes=["O", "B"], tokenizer=tokenizer)
+
+
 def answerer(backbone, tokenizer):
     return QuestionAnswerer(backbone, tokenizer=tokenizer)
 
@@ -36,6 +40,7 @@ def answerer(backbone, tokenizer):
         (classifier, evaluated, 6),  # three whole batches, as far as Keras tells
         (classifier, lambda task: task.score(TEXTS * 8, list("ababa") * 8, batch_size=2), 40),
         (embedder, lambda task: task.embed(TEXTS * 8, batch_size=2), 40),
+        (tagger, lambda task: task.tag([["the", "cat"]] * 5, batch_size=2), 5),
         (answerer, lambda task: task.answer(["who"] * 5, TEXTS, batch_size=2), 5),
     ],
 )
@@ -45,21 +50,20 @@ def test_examples_are_counted(tokenizer, tiny_backbone, monkeypatch, make, answe
     task = make(tiny_backbone(tokenizer), tokenizer)
     answer(task)  # there is no bar
     assert counts == []
-    with progress.answering("answer", task):
+    with progress.answering("answer"):
         answer(task)
     assert sum(counts) == expected
-    assert "forward" not in vars(task)
     answer(task)
     assert sum(counts) == expected
 
 
 def test_a_bar_of_what_lasts(tokenizer, tiny_backbone, monkeypatch, capsys):
     task = classifier(tiny_backbone(tokenizer), tokenizer)
-    with progress.answering("answer", task):
+    with progress.answering("answer"):
         task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
     assert capsys.readouterr().err == ""
     monkeypatch.setitem(progress._SECONDS_UNTIL_SHOWN, False, 0.001)
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOG_LINES", 0)
-    with progress.answering("answer", task):
+    with progress.answering("answer"):
         task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
     assert re.search(r"answer: \d+\.?\d* example", capsys.readouterr().err)
