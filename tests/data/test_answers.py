@@ -1,7 +1,7 @@
 import pytest
 
 from kerasbert import InputError
-from kerasbert.data.answers import first_answers, tokens_of
+from kerasbert.data.answers import answer_labels, first_answers, tokens_of
 
 CONTEXTS = ["中国 the 🐶 dog's", "Café, the birds"]
 
@@ -48,17 +48,17 @@ def test_all_pieces_of_a_word(tokenizer):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([], "expected 2 labels, found 0"),
-        (["a", "b"], "label 0 must be a dict of text and answer_start, found 'a'"),
-        ([label("国", 1), label("x", 0)], "label 1: its context has no 'x' at character 0"),
+        ([], "there are 2 questions, but y has 0"),
+        ([3, "b"], r"y\[0\] must be an answer, .* found 3"),
+        ([label("国", 1), label("x", 0)], r"y\[1\]: its context has no 'x' at character 0"),
         ([label("the", -1), label("x", 0)], "has no 'the' at character -1"),
     ],
 )
 def test_bad_labels(labels, message):
     with pytest.raises(InputError, match=message):
-        first_answers(CONTEXTS, labels)
+        first_answers(CONTEXTS, answer_labels(labels, len(CONTEXTS)))
 
 
 def test_an_answer_without_words(tokenizer):
-    with pytest.raises(InputError, match="label 0: its answer has no part of a word"):
+    with pytest.raises(InputError, match=r"y\[0\]: its answer has no part of a word"):
         tokens(tokenizer, [label(" ", 1)], ["a b"])
