@@ -53,9 +53,12 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
     preset = checkpoints.load(directory)
     name = preset.config["task"]
     if name is not None and name not in TASKS:
+        takers = [task for task in TASKS if name in TASKS[task].heads_from]
+        remedy = f"load what you need of it with the from_preset of Backbone or {', '.join(TASKS)}"
+        if takers:
+            remedy = f"{' or '.join(takers)}.from_preset loads it, head included"
         raise InputError(
-            f"{preset.directory}: holds a {name}, which is no task of its own here; load what you "
-            f"need of it with the from_preset of Backbone or {', '.join(TASKS)}"
+            f"{preset.directory}: holds a {name}, which is no task of its own here; {remedy}"
         )
     model = (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
     if new := getattr(model, "new_weights", ()):

@@ -284,8 +284,8 @@ def _tag(model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
     return [
         {
             "words": list(own),
-            "labels": [label for label, _ in found],
-            "scores": [round(score, 4) for _, score in found],
+            "labels": [word.label for word in found],
+            "scores": [round(word.score, 4) for word in found],
         }
         for own, found in zip(words, model.tag([list(own) for own in words]), strict=True)
     ]
@@ -382,7 +382,11 @@ def _fill(model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
     asked = [model.tokenizer.special_tokens.mask in text for text in texts]
     found = iter(model.fill_mask(list(itertools.compress(texts, asked))) if any(asked) else ())
     return [
-        {"masks": [[{"token": t, "score": round(s, 4)} for t, s in mask] for mask in masks]}
+        {
+            "masks": [
+                [{"token": g.token, "score": round(g.score, 4)} for g in mask] for mask in masks
+            ]
+        }
         for masks in (next(found) if has_masks else [] for has_masks in asked)
     ]
 

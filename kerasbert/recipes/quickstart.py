@@ -195,9 +195,9 @@ class _Quickstart:
             guesses = pretrainer.fill_mask(list(_MASKED), top_k=5)
         self.done("guess", f"{len(_MASKED)} masked sentences")
         for text, ((*best,),) in zip(_MASKED, guesses, strict=True):
-            _say(f"    {text}  {', '.join(f'{piece} {p:.0%}' for piece, p in best)}")
+            _say(f"    {text}  {', '.join(f'{guess.token} {guess.score:.0%}' for guess in best)}")
         return [
-            {"text": text, "top_5": [piece for piece, _ in best]}
+            {"text": text, "top_5": [guess.token for guess in best]}
             for text, (best,) in zip(_MASKED, guesses, strict=True)
         ]
 

@@ -1,6 +1,7 @@
 """Backbone + head + text, one file per task, written once for all families."""
 
-from kerasbert.tasks.masked_lm import MaskedLM
+from kerasbert.tasks.entities import Entity, TaggedWord
+from kerasbert.tasks.masked_lm import Guess, MaskedLM
 from kerasbert.tasks.multiple_choice import MultipleChoice
 from kerasbert.tasks.pretrainer import Pretrainer
 from kerasbert.tasks.question_answerer import Answer, QuestionAnswerer
@@ -12,11 +13,14 @@ from kerasbert.tasks.token_classifier import TokenClassifier
 
 __all__ = [
     "Answer",
+    "Entity",
+    "Guess",
     "MaskedLM",
     "MultipleChoice",
     "Pretrainer",
     "QuestionAnswerer",
     "ReplacedTokenDetector",
+    "TaggedWord",
     "Task",
     "TextClassifier",
     "TextEmbedder",

@@ -2,12 +2,15 @@
 
 import math
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs, first_place
+from kerasbert.data.inputs import plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
@@ -15,6 +18,20 @@ from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
 _SERVED_GUESSES = 5  # guesses for each mask that an export gives
+
+
+class Guess(NamedTuple):
+    """What may stand in the place of a mask token.
+
+    Attributes:
+        token: the token, as the vocabulary spells it.
+        score: its probability.
+        sequence: the text with the token in the place of the mask; other masks stay.
+    """
+
+    token: str
+    score: float
+    sequence: str
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -241,6 +258,7 @@ class MaskedLM(Task):
         spelled = tf.strings.regex_replace(spelled, "^" + re.escape(special.cls), "")
 
         starts_word = tf.strings.regex_full_match(spelled, "(?s) .*")
+        starts_word |= tf.equal(ids.values, self.tokenizer.mask_id)  # it stays where it is
         guesses = tf.strings.regex_replace(spelled, "^ ", "")
 
         # What follows each part of a text: a guess, a mask token that is not guessed, or nothing.
@@ -259,32 +277,96 @@ class MaskedLM(Task):
         # No mask stands after the last part.
         return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
-    def fill_mask(self, texts: list[str], top_k: int = 5) -> list[list[list[tuple[str, float]]]]:
+    def fill_mask(
+        self, texts: list[str], top_k: int = 5, *, targets: str | Sequence[str] | None = None
+    ) -> list[list[list[Guess]]]:
         """Guesses what stands at every mask token, such as `[MASK]`.
 
         Args:
             texts: strings with mask tokens in them.
             top_k: guesses for each.
+            targets: what alone may be guessed, tokens of the vocabulary or words that are one
+                token; None: all tokens. Probabilities are among all tokens in any case.
 
         Returns:
-            For each text, for each of its masks in order: (piece, probability), the best first.
+            For each text, for each of its masks in order: `Guess`es, the best first.
 
         Raises:
-            InputError: a text has more masks than are predicted at once.
+            InputError: a text has no mask, one beyond the tokens that the model reads, or more
+                than are predicted at once; a target is no single token.
         """
+        chosen = None if targets is None else self._target_ids(targets)
+        mask = self.tokenizer.special_tokens.mask
+        texts = plain(raw_columns(texts, ((keys.TEXT,),), "fill_mask")[keys.TEXT])
+        if not len(texts):
+            return []
         features = self.text_features(texts)
         logits = keras.ops.convert_to_numpy(self._mlm_logits(self(features, training=False)))
         counts = np.sum(np.asarray(features[keys.TOKEN_IDS]) == self.tokenizer.mask_id, axis=1)
+        for number, (text, count) in enumerate(zip(texts, counts, strict=True)):
+            there = text.count(mask.encode() if isinstance(text, bytes) else mask)
+            if not there:
+                raise InputError(f"text {number} has no {mask} to guess: {text!r}")
+            if count < there:
+                raise InputError(
+                    f"text {number} has {there} {mask}s, of which the model reads {count}: it "
+                    f"reads {self.sequence_length} tokens"
+                )
         if counts.max(initial=0) > logits.shape[1]:
-            mask = self.tokenizer.special_tokens.mask
             raise InputError(f"a text may have {logits.shape[1]} {mask}s, found {counts.max()}")
-        return [
-            [self._guesses(row, top_k) for row in rows[:count]]
-            for rows, count in zip(logits, counts, strict=True)
+        best = [
+            (number, place, self._best(logits[number, place], top_k, chosen))
+            for number, count in enumerate(counts)
+            for place in range(count)
         ]
+        sequences = iter(self._with_guesses(texts, best))
+        found = [[] for _ in texts]
+        for number, _, guesses in best:
+            found[number].append(
+                [
+                    Guess(self.tokenizer.id_to_token(id), score, next(sequences))
+                    for id, score in guesses
+                ]
+            )
+        return found
 
-    def _guesses(self, logits: np.ndarray, top_k: int) -> list[tuple[str, float]]:
+    def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:
+        """Ids and probabilities of the best guesses, among those that are chosen if any are."""
         weights = np.exp(logits - logits.max())
         # The table may have rows that no piece belongs to.
-        best = np.argsort(-logits[: self.tokenizer.vocabulary_size])[:top_k]
-        return [(self.tokenizer.id_to_token(i), float(weights[i] / weights.sum())) for i in best]
+        ids = np.arange(self.tokenizer.vocabulary_size) if chosen is None else chosen
+        best = ids[np.argsort(-logits[ids], kind="stable")[:top_k]]
+        return [(int(id), float(weights[id] / weights.sum())) for id in best]
+
+    def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
+        """The ids of targets, each once."""
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        if not targets:
+            raise InputError("targets must name a token, found none")
+        ids = []
+        for target in targets:
+            known = target in self.tokenizer.vocabulary
+            found = [] if known else self.tokenizer.tokenize([target]).to_list()[0]
+            if not known and (len(found) != 1 or found[0] == self.tokenizer.unknown_id):
+                spelled = " ".join(map(self.tokenizer.id_to_token, found)) or "nothing"
+                raise InputError(f"the target {target!r} is no single token, but {spelled}")
+            ids += [self.tokenizer.token_to_id(target)] if known else found
+        return np.array(list(dict.fromkeys(ids)))
+
+    def _with_guesses(self, texts, best) -> list[str]:
+        """For each guess its text, with the guess in the place of its mask; other masks stay."""
+        import tensorflow as tf
+
+        mask = self.tokenizer.mask_id
+        rows = [
+            (texts[number], [mask] * place + [id])
+            for number, place, guesses in best
+            for id, _ in guesses
+        ]
+        if not rows:
+            return []
+        repeated, ids = zip(*rows, strict=True)
+        text = tf.convert_to_tensor(repeated, tf.string)
+        filled = self._filled_in(text, tf.ragged.constant(ids, tf.int32))
+        # A token may be a part of a character.
+        return [text.decode("utf-8", "replace") for text in filled.numpy()]

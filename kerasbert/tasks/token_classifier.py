@@ -1,7 +1,8 @@
 """A sentence -> a class for each of its words."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.entities import AGGREGATIONS, WORD_SCORES, Entity, TaggedWord, join
 from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
@@ -30,9 +32,9 @@ class TokenClassifier(Task):
     `fit`, `evaluate` and `score` take sentences as lists of words, `[["A", "dog"], ...]` or
     `{"words": ...}`, with a list of labels (class names or indices) for each, and perhaps a weight
     for each sentence or each word. `predict` and `tag` also take plain strings, which are split at
-    white space, punctuation and CJK characters, as `split` and an export do. All of them tokenize
-    every word on its own, as it would stand behind a space; one that the tokenizer makes nothing
-    of, such as a control character, is an unknown token. So each word has one label.
+    white space, punctuation, CJK characters and added tokens, as `split` and an export do. All of
+    them tokenize every word on its own, as it would stand behind a space; one that the tokenizer
+    makes nothing of, such as a control character, is an unknown token. So each word has one label.
 
     A sentence that is too long for the encoder continues in windows that overlap. A word's class
     comes from the window in which its first token has the most tokens on the side where it has
@@ -231,15 +233,16 @@ class TokenClassifier(Task):
                 class_indices(f"y[{place}]", labels, self.classes)
             raise
 
-    def _windows(self, words):
+    def _windows(self, words, *, every_token: bool = False):
         """The windows of sentences; in the graph.
 
         Args:
             words: strings, ragged (sentences, words).
+            every_token: let all tokens of a word decide, each in one window, not the first alone.
 
         Returns:
             Ragged, (windows, tokens), each: the ids; which of all words a token belongs to; whether
-            it is the one that decides over the word.
+            it is one that decides over the word.
         """
         import tensorflow as tf
 
@@ -253,7 +256,7 @@ class TokenClassifier(Task):
         ids, word, first = (
             places.with_values(tf.gather(x, places.values)) for x in (ids, word, first)
         )
-        return ids, word, decides.with_values(decides.values & first.values)
+        return ids, word, decides.with_values(decides.values & (first.values | every_token))
 
     # === Prediction ===
 
@@ -266,9 +269,13 @@ class TokenClassifier(Task):
         Returns:
             float32, (all words, classes), one sentence after the other.
         """
+        ids, _, decides = self._windows(words)
+        return self._logits(ids, decides)
+
+    def _logits(self, ids, decides):
+        """The logits of the tokens that decide in windows, one after the other."""
         import tensorflow as tf
 
-        ids, _, decides = self._windows(words)
         count = tf.cast(ids.nrows(), tf.int32)
         steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
         found = tf.TensorArray(
@@ -322,7 +329,7 @@ class TokenClassifier(Task):
 
         def of_text():
             def logits(text):
-                words, _, _ = split_text(text)
+                words, _, _ = self._words_of_text(text)
                 return self.word_logits(words), words.row_lengths()
 
             return tf.function(logits, input_signature=[strings], autograph=False)
@@ -341,29 +348,145 @@ class TokenClassifier(Task):
             advance(len(rows))
         return found
 
-    def tag(self, x, *, batch_size: int = 32) -> list[list[tuple[str, float]]]:
-        """The likeliest class of every word, and its probability.
+    def tag(
+        self, x, *, aggregation: str | None = None, batch_size: int = 32
+    ) -> list[list[TaggedWord]] | list[list[Entity]]:
+        """The likeliest class of every word; or the entities that the words are joined to.
+
+        Words are joined as by transformers' pipeline with its `aggregation_strategy`: neighbours of
+        the same type are an entity, one whose class begins with `B-` starts another. A word's
+        class is that of its first token ("first"), of its surest token ("max") or of the mean of
+        its tokens' probabilities ("average"); with "simple" every token counts for itself, so that
+        an entity may end inside a word.
 
         Args:
             x: lists of words; or strings, whose words `split` tells.
+            aggregation: "first", "average", "max" or "simple" for entities; None for words.
             batch_size: sentences at a time.
 
         Returns:
-            For every sentence, for each of its words: class name and probability.
+            For every sentence its words, `TaggedWord`s, or its entities, `Entity`s, with their
+            places in the text; the text of a list of words has a space between any two.
+
+        Raises:
+            InputError: there is no such aggregation.
         """
+        if aggregation not in (None, *AGGREGATIONS):
+            raise InputError(
+                f"aggregation must be one of {', '.join(AGGREGATIONS)} or None, found "
+                f"{aggregation!r}"
+            )
+        columns = self.raw_columns(x)
+        texts, words, places = self._sentences(columns)
+        if aggregation is None:
+            found = self._predict_words(columns, batch_size)
+            return [
+                self._tagged(text, own, _probabilities(logits))
+                for text, own, logits in zip(texts, places, found, strict=True)
+            ]
+        sentences = zip(texts, places, self._predict_tokens(words, batch_size), strict=True)
         return [
-            [(self.classes[place], float(score)) for place, score in _best(logits)]
-            for logits in self._predict_words(self.raw_columns(x), batch_size)
+            join(text, self._parts(text, own, tokens, aggregation))
+            for text, own, tokens in sentences
         ]
 
-    @staticmethod
-    def split(texts) -> list[list[str]]:
+    def _sentences(self, columns: dict) -> tuple[list[str], list[list], list[list[tuple]]]:
+        """The texts, their words, and where each starts and ends in characters."""
+        import tensorflow as tf
+
+        from kerasbert.text import bytes_to_characters
+
+        if keys.TEXT in columns:
+            text = _valid(tf.constant(plain(columns[keys.TEXT]), tf.string))
+            words, *limits = self._words_of_text(text)
+            limits = (bytes_to_characters(text, offsets).to_list() for offsets in limits)
+            places = [list(zip(*row, strict=True)) for row in zip(*limits, strict=True)]
+            return [one.decode() for one in text.numpy()], words.to_list(), places
+        words, texts, places = [list(row) for row in plain(columns[keys.WORDS])], [], []
+        for row in words:
+            own = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in row]
+            ends = np.cumsum([len(word) + 1 for word in own]) - 1
+            texts.append(" ".join(own))
+            places.append([(int(e) - len(word), int(e)) for word, e in zip(own, ends, strict=True)])
+        return texts, words, places
+
+    def _predict_tokens(self, words: list[list], batch_size: int) -> Iterator[list[tuple]]:
+        """For every sentence, for each of its words: the ids of its tokens, and their logits."""
+        import tensorflow as tf
+
+        def of_tokens():
+            def logits(words, lengths):
+                sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
+                ids, _, decides = self._windows(sentences, every_token=True)
+                pieces = self.tokenizer.tokenize_words(words)
+                return self._logits(ids, decides), pieces.values, pieces.row_splits
+
+            strings, counts = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+            return tf.function(logits, input_signature=[strings, counts], autograph=False)
+
+        for begin in range(0, len(words), batch_size):
+            rows = words[begin : begin + batch_size]
+            flat = tf.constant([word for row in rows for word in row], tf.string)
+            lengths = tf.constant([*map(len, rows)], tf.int64)
+            logits, ids, splits = self._graph("logits of tokens", of_tokens)(flat, lengths)
+            cuts = splits.numpy()[1:-1]
+            pairs = zip(*(np.split(x.numpy(), cuts) for x in (ids, logits)), strict=True)
+            for row in rows:
+                yield list(itertools.islice(pairs, len(row)))
+
+    def _tagged(self, text: str, places, scores: np.ndarray) -> list[TaggedWord]:
+        """Parts of a text with the likeliest of their classes; `scores` is (parts, classes)."""
+        return [
+            TaggedWord(text[start:end], self.classes[best], float(own[best]), start, end)
+            for (start, end), own, best in zip(places, scores, scores.argmax(-1), strict=True)
+        ]
+
+    def _parts(self, text: str, places, tokens, aggregation: str) -> list[TaggedWord]:
+        """The words of a sentence or, if aggregation is "simple", its tokens."""
+        if not tokens:
+            return []
+        scores = [_probabilities(logits) for _, logits in tokens]
+        if aggregation in WORD_SCORES:
+            of_word = WORD_SCORES[aggregation]
+            return self._tagged(text, places, np.stack([of_word(each) for each in scores]))
+        inside = (
+            place
+            for (start, end), (ids, _) in zip(places, tokens, strict=True)
+            for place in self._token_places(text, start, end, ids)
+        )
+        return self._tagged(text, inside, np.concatenate(scores))
+
+    def _token_places(self, text: str, start: int, end: int, ids) -> list[tuple[int, int]]:
+        """Where a word's tokens are: the whole word, where they are not spelled as the word is."""
+        word = text[start:end].encode()
+        spelled = [one.lstrip(b" ") for one in self.tokenizer.detokenize(ids[:, None]).numpy()]
+        if self.tokenizer.kind == "wordpiece":
+            spelled = [one.removeprefix(b"##") for one in spelled]
+        # In bytes, which a token may be; or in characters, where some lost their accents.
+        limits = np.cumsum([0, *map(len, spelled)])
+        if limits[-1] == len(word):
+            limits = [len(word[:limit].decode("utf-8", "ignore")) for limit in limits]
+        else:
+            limits = np.cumsum([0, *(len(one.decode("utf-8", "replace")) for one in spelled)])
+        if limits[-1] != end - start:
+            return [(start, end)] * len(ids)
+        return [(start + int(a), start + int(b)) for a, b in itertools.pairwise(limits)]
+
+    def split(self, texts) -> list[list[str]]:
         """The words of strings, as `predict`, `tag` and an export split them."""
         import tensorflow as tf
 
         columns = raw_columns(texts, ((keys.TEXT,),), "split")
-        words, _, _ = split_text(tf.constant(columns[keys.TEXT], tf.string))
+        words, _, _ = self._words_of_text(tf.constant(columns[keys.TEXT], tf.string))
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
+
+    def _words_of_text(self, text) -> tuple:
+        """Words, starts and ends of texts, (batch,); see `Tokenizer.split_words`.
+
+        The offsets are in bytes of the texts as UTF-8, in which U+FFFD stands for bytes that are
+        not.
+        """
+        return self.packer.tokenizer.split_words(_valid(text))
 
     def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
         """Accuracy over words and, where the classes are tags of entities, precision, recall, F1.
@@ -412,7 +535,7 @@ class TokenClassifier(Task):
         from kerasbert.text import bytes_to_characters
 
         def tag(text):
-            words, starts, ends = split_text(text)
+            words, starts, ends = self._words_of_text(text)
             scores = tf.nn.softmax(self.word_logits(words))
             labels = tf.gather(tf.constant(self.classes), tf.argmax(scores, axis=-1))
             valid = _valid(text)
@@ -429,21 +552,6 @@ class TokenClassifier(Task):
 
 
 # === Sentences ===
-
-
-def split_text(text) -> tuple:
-    """Splits text into words, at white space, punctuation and CJK characters; in the graph.
-
-    Args:
-        text: string tensor, (batch,).
-
-    Returns:
-        Words, starts and ends, ragged (batch, words), string and int64; the offsets are in bytes of
-        the text as UTF-8, in which U+FFFD stands for bytes that are not.
-    """
-    from kerasbert.text.normalization import split_words
-
-    return split_words(_valid(text), strip_accents=False)
 
 
 def _valid(text):
@@ -467,11 +575,10 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
     return lists
 
 
-def _best(logits: np.ndarray):
-    """The likeliest class and its probability, for each of (words, classes)."""
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax over the last axis."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    scores = weights / weights.sum(axis=-1, keepdims=True)
-    return zip(scores.argmax(axis=-1), scores.max(axis=-1), strict=True)
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 # === Windows ===

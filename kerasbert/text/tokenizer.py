@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kerasbert.errors import InputError
 from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, join, whole
-from kerasbert.text.normalization import Sought, drop_invalid_utf8
+from kerasbert.text.normalization import Sought, drop_invalid_utf8, split_words
 from kerasbert.text.offsets import undo_drop
 
 
@@ -345,6 +345,31 @@ class Tokenizer(abc.ABC):
         starts = join(starts.with_values(starts.values + begins), parts, parts.first)
         ends = join(ends.with_values(ends.values + begins), parts, parts.last)
         return join(ids, parts), *undo_drop(text, valid, starts, ends)
+
+    def split_words(self, text) -> tuple[tf.RaggedTensor, ...]:
+        """Splits texts at white space, punctuation and CJK characters, and at added tokens.
+
+        Args:
+            text: strings of valid UTF-8, (batch,).
+
+        Returns:
+            The words, string, and where each starts and ends in bytes, int64: three ragged tensors,
+            (batch, words). An added token is one word.
+        """
+        text, finder = strings(text), self._finder()
+        if finder is None:
+            return split_words(text, strip_accents=False)
+        _, suspects = self._prepare(text, sought=self._sought(finder))
+        parts = tf.cond(
+            tf.reduce_any(suspects), lambda: finder.parts(text, suspects), lambda: whole(text)
+        )
+        _, starts, ends = split_words(parts.texts, strip_accents=False)
+        begins = tf.gather(parts.begins, starts.value_rowids())
+        starts = join(starts.with_values(starts.values + begins), parts, parts.first)
+        ends = join(ends.with_values(ends.values + begins), parts, parts.last)
+        own = tf.gather(text, starts.value_rowids())
+        words = tf.strings.substr(own, starts.values, ends.values - starts.values)
+        return starts.with_values(words), starts, ends
 
     @abc.abstractmethod
     def _with_offsets(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, ...]:

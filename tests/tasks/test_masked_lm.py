@@ -111,11 +111,59 @@ def test_masks_of_other_tokenizers(make_tokenizer, tiny_backbone, settings, answ
     tokenizer = make_tokenizer(settings)
     task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
     blanks = ["the <mask> sees <mask>", "no [MASK]"]
-    guesses = task.fill_mask(blanks)
-    assert [len(text) for text in guesses] == [2, 0]
+    guesses = task.fill_mask(blanks[:1])
+    assert len(guesses[0]) == 2
     two, none = answer(task, text=blanks)
     assert (two["masks"], none["masks"]) == (2, 0)
-    assert two["tokens"] == [[piece for piece, _ in mask] for mask in guesses[0]]
+    assert two["tokens"] == [[guess.token for guess in mask] for mask in guesses[0]]
+
+
+def test_filled_sentences(task):
+    ((first, second),) = task.fill_mask(["The [MASK] sees a  [MASK]!"], top_k=3)
+    for guess in first:
+        joined = guess.token.startswith("##")
+        start = f"The{guess.token[2:]}" if joined else f"The {guess.token}"
+        assert guess.sequence == f"{start} sees a  [MASK]!"
+    for guess in second:
+        joined = guess.token.startswith("##")
+        assert guess.sequence == (
+            f"The [MASK] sees a{guess.token[2:]}!"
+            if joined
+            else f"The [MASK] sees a  {guess.token}!"
+        )
+
+
+def test_filled_sentences_of_byte_pairs(make_tokenizer, tiny_backbone):
+    tokenizer = make_tokenizer({"kind": "bytepair"})
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    ((_, (guess,)),) = task.fill_mask(["the <mask> sees <mask>."], targets="Ġcat")
+    assert (guess.token, guess.sequence) == ("Ġcat", "the <mask> sees cat.")
+    assert task.fill_mask(["the <mask>"], targets=" cat")[0][0][0].token == "Ġcat"
+
+
+def test_targets(task):
+    (every,) = task.fill_mask(["the [MASK] sees"], top_k=1000)[0]
+    scores = {guess.token: guess.score for guess in every}
+    (found,) = task.fill_mask(["the [MASK] sees"], targets=["dog", "Cat", "dog", "##s"])[0]
+    assert sorted(guess.token for guess in found) == ["##s", "cat", "dog"]
+    assert {g.token: g.score for g in found} == {g.token: scores[g.token] for g in found}
+    assert found == sorted(found, key=lambda guess: -guess.score)
+    for targets, message in (
+        (["unhappiest"], "the target 'unhappiest' is no single token, but "),
+        (["ж"], r"the target 'ж' is no single token, but \[UNK\]"),
+        ([""], "the target '' is no single token, but nothing"),
+        ([], "targets must name a token"),
+    ):
+        with pytest.raises(InputError, match=message):
+            task.fill_mask(["the [MASK]"], targets=targets)
+
+
+def test_nothing_to_guess(task):
+    with pytest.raises(InputError, match=r"text 1 has no \[MASK\] to guess: 'a cat'"):
+        task.fill_mask(["a [MASK]", "a cat"])
+    with pytest.raises(InputError, match=r"text 0 has 1 \[MASK\]s, of which the model reads 0"):
+        task.fill_mask(["a cat " * 200 + "[MASK]"])
+    assert task.fill_mask([]) == []
 
 
 # === One's own text ===
@@ -130,12 +178,12 @@ def test_rows_that_no_piece_belongs_to(tokenizer, tiny_backbone, answer, tmp_pat
     for format in ("kerasbert", "hf"):
         task.save_to_preset(tmp_path / format, format=format)
         task = load(tmp_path / format)
-        ((((best, _),),),) = task.fill_mask(["the [MASK]"], top_k=1)
+        ((((best, *_),),),) = task.fill_mask(["the [MASK]"], top_k=1)
         assert best in tokenizer.vocabulary
     (row,) = answer(task, text=["the [MASK]"])
     (found,) = task.fill_mask(["the [MASK]"], top_k=len(row["tokens"][0]))[0]
-    assert row["tokens"][0] == [piece for piece, _ in found]
-    np.testing.assert_allclose(row["scores"][0], [score for _, score in found], atol=1e-6)
+    assert row["tokens"][0] == [guess.token for guess in found]
+    np.testing.assert_allclose(row["scores"][0], [guess.score for guess in found], atol=1e-6)
     assert sum(row["scores"][0]) < 0.1  # the rest is of those rows, as in transformers
     assert np.isfinite(task.score(TEXTS)["loss"])
 
@@ -190,10 +238,14 @@ def test_lines_of_a_file(task, tmp_path):
 
 def test_sequence(task, answer):
     texts = ["The  [MASK], sees a ([MASK])!", "none", "[MASK]", "", b"caf\xe9 [MASK]"]
-    guesses = task.fill_mask([t if isinstance(t, bytes) else t.encode() for t in texts], top_k=1)
-    for found, text, masks in zip(answer(task, text=texts), texts, guesses, strict=True):
+    asked = [t if isinstance(t, bytes) else t.encode() for t in texts]
+    guesses = iter(task.fill_mask([text for text in asked if b"[MASK]" in text], top_k=1))
+    for found, text in zip(answer(task, text=texts), texts, strict=True):
+        masked = b"[MASK]" in (text if isinstance(text, bytes) else text.encode())
         text = text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
-        for ((piece, _),) in masks:
+        for ((piece, _, sequence),) in next(guesses) if masked else ():
+            if text.count("[MASK]") == 1 and text.find("[MASK]") == found["sequence"].find(piece):
+                assert sequence == text.replace("[MASK]", piece)
             before, _, after = text.partition("[MASK]")
             joined = before.rstrip() + piece[2:] if piece.startswith("##") else before + piece
             text = joined + after

@@ -1,4 +1,6 @@
 import itertools
+import json
+import pathlib
 import random
 
 import keras
@@ -12,7 +14,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kerasbert import InputError, TokenClassifier, load
 from kerasbert.data.columns import read_columns
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.tasks.entities import TaggedWord, join
 from kerasbert.tasks.token_classifier import deciding_windows
+from kerasbert.text import WordPieceTokenizer
 from kerasbert.training.optimizers import adamw
 
 pytestmark = pytest.mark.eager
@@ -91,7 +95,7 @@ def test_learns_by_heart(task):
         "accuracy": 1.0,
         "f1/animal": 1.0,
     }
-    assert [[label for label, _ in one] for one in task.tag(words)] == tags
+    assert [[word.label for word in one] for one in task.tag(words)] == tags
 
 
 def test_every_form_of_words_and_labels(task):
@@ -118,8 +122,8 @@ def test_shapes_and_probabilities(task):
         ((50, 3), "float32"),
     ]
     for one, tags in zip(logits, task.tag(words), strict=True):
-        assert [label for label, _ in tags] == [CLASSES[i] for i in one.argmax(-1)]
-        assert [score for _, score in tags] == pytest.approx(list(softmax(one).max(-1)), abs=1e-5)
+        assert [word.label for word in tags] == [CLASSES[i] for i in one.argmax(-1)]
+        assert [word.score for word in tags] == pytest.approx(list(softmax(one).max(-1)), abs=1e-5)
 
 
 @pytest.mark.parametrize("x", [[[]], {"words": [[]]}, {"words": []}, [], [""]], ids=str)
@@ -357,8 +361,78 @@ def test_datasets_of_text_are_refused(task):
 def test_score_of_classes_that_are_no_tags(tokenizer, tiny_backbone):
     task = TokenClassifier(tiny_backbone(tokenizer), ["noun", "verb"], tokenizer=tokenizer)
     words = [["a", "cat"], ["x"]]
-    found = [[label for label, _ in one] for one in task.tag(words)]
+    found = [[word.label for word in one] for one in task.tag(words)]
     assert task.score(words, found) == {"accuracy": 1.0}
+
+
+# === Words and entities ===
+
+
+def test_places_of_words(task):
+    (words,) = task.tag(["Ein  Café, 中国!"])
+    assert [word[:1] + word[3:] for word in words] == [
+        ("Ein", 0, 3),
+        ("Café", 5, 9),
+        (",", 9, 10),
+        ("中", 11, 12),
+        ("国", 12, 13),
+        ("!", 13, 14),
+    ]
+    (words,) = task.tag([["New York", "é", ""]])
+    assert [word[:1] + word[3:] for word in words] == [
+        ("New York", 0, 8),
+        ("é", 9, 10),
+        ("", 11, 11),
+    ]
+
+
+def test_entities_are_joined():
+    labels = ["B-a", "I-a", "O", "B-a", "B-a", "I-b", "I-b", "O", "O", "c", "I-c"]
+    words = [TaggedWord("w", label, 0.1 * n, n, n + 1) for n, label in enumerate(labels)]
+    found = [(e.label, e.start, e.end, round(e.score, 6)) for e in join("wwwwwwwwwww", words)]
+    assert found == [
+        ("a", 0, 2, 0.05),
+        ("a", 3, 4, 0.3),
+        ("a", 4, 5, 0.4),
+        ("b", 5, 7, 0.55),
+        ("c", 9, 11, 0.95),
+    ]
+
+
+GOLDENS = pathlib.Path(__file__).parents[1] / "goldens"
+
+
+@pytest.mark.parametrize("aggregation", ["first", "average", "max", "simple"])
+def test_entities_as_transformers(aggregation):
+    golden = json.loads((GOLDENS / "entities.json").read_text(encoding="utf-8"))
+    model, texts = GOLDENS / "huggingface" / "bert_token_classification", golden["texts"]
+    tokenizer = WordPieceTokenizer(golden["vocabulary"])
+    found = TokenClassifier.from_preset(model, tokenizer=tokenizer).tag(
+        texts, aggregation=aggregation
+    )
+    for text, ours, theirs in zip(texts, found, golden[aggregation], strict=True):
+        assert [[e.label, e.start, e.end] for e in ours] == [e[:3] for e in theirs]
+        assert [e.score for e in ours] == pytest.approx([e[3] for e in theirs], abs=1e-5)
+        assert [e.text for e in ours] == [text[e.start : e.end] for e in ours]
+
+
+def test_no_such_aggregation(task):
+    with pytest.raises(
+        InputError, match="one of first, max, average, simple or None, found 'last'"
+    ):
+        task.tag(["a"], aggregation="last")
+
+
+def test_an_added_token_is_a_word(task):
+    marked = task.add_tokens(["[E1]", "[/E1]"], special=True)
+    assert marked.split(["a [E1]cat[/E1], é"]) == [["a", "[E1]", "cat", "[/E1]", ",", "é"]]
+    words = marked.tag(["é [E1]cat[/E1]"])[0]
+    assert [(word.word, word.start) for word in words] == [
+        ("é", 0),
+        ("[E1]", 2),
+        ("cat", 6),
+        ("[/E1]", 9),
+    ]
 
 
 # === Export ===
@@ -373,8 +447,8 @@ def check_row(text, row, words, tags):
     assert [text[start:end].replace("\0", "\1") for start, end in spans] == row["words"][:count]
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
     assert row["words"][:count] == words
-    assert row["labels"][:count] == [label for label, _ in tags]
-    assert row["scores"][:count] == pytest.approx([score for _, score in tags], abs=1e-5)
+    assert row["labels"][:count] == [word.label for word in tags]
+    assert row["scores"][:count] == pytest.approx([word.score for word in tags], abs=1e-5)
     left = list(text)
     for start, end in spans:
         left[start:end] = " " * (end - start)
@@ -391,7 +465,11 @@ def test_export_agrees_with_the_live_model(task, client):
     assert rows[0]["words"][:6] == ["The", "cat", ",", "unlikely", "dogs", "!"]
     assert rows[1]["words"][:3] == ["中", "国", "bird"]
     assert rows[-1]["lengths"] == 200
-    assert task.tag(texts) == task.tag(words)
+    for text, row, tags in zip(texts, rows, task.tag(texts), strict=True):
+        spans = zip(row["starts"], row["ends"], strict=True)
+        assert [tuple(span) for span in spans][: len(tags)] == [tag[3:] for tag in tags]
+        assert [tag.word for tag in tags] == [text[tag.start : tag.end] for tag in tags]
+        assert [tag.label for tag in tags] == row["labels"][: len(tags)]
 
 
 def test_export_finds_animals(client):
@@ -432,8 +510,8 @@ def test_any_text(task, client, texts):
     for row, some, tags in zip(rows, words, task.tag(words), strict=True):
         count = row["lengths"]
         assert row["words"][:count] == some
-        assert row["labels"][:count] == [label for label, _ in tags]
-        assert row["scores"][:count] == pytest.approx([score for _, score in tags], abs=1e-5)
+        assert row["labels"][:count] == [word.label for word in tags]
+        assert row["scores"][:count] == pytest.approx([word.score for word in tags], abs=1e-5)
 
 
 @given(st.lists(st.lists(TEXTS | st.binary(max_size=5), max_size=40), min_size=1, max_size=4))
