@@ -20,7 +20,7 @@ def evaluate(options: EvaluateOptions) -> dict:
     """Measures a model, or somebody's predictions, on data."""
     if options.predictions:
         return {"data": options.data, **_METRICS[options.metric](options)}
-    model = zoo.load_task(options.model, Task)
+    model = zoo.load_task(options.model, Task, **options.overrides)
     model.compile()
     found = _pretrainer if isinstance(model, Pretrainer) else _task
     return {"model": options.model, "data": options.data, **found(model, options)}

@@ -15,7 +15,7 @@ def export(options: ExportOptions) -> dict:
             f"{options.output}: TensorFlow Serving looks for versions, directories with a number; "
             f"--output {options.output.rstrip('/')}/1 would be one"
         )
-    model = zoo.load_task(options.model, Task, dtype=options.precision)
+    model = zoo.load_task(options.model, Task, dtype=options.precision, **options.overrides)
     model.export(options.output, check=options.check, overwrite=options.overwrite)
     inputs, _ = model.serving_signature()
     return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}

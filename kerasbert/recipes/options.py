@@ -424,7 +424,23 @@ class DistilOptions(EpochOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(DataOptions):
+class ModelOptions(Options):
+    """Options of every program that asks a model."""
+
+    model: str = option(help="the model directory, such as RUN/model")
+    pair: bool = option(
+        False,
+        help="the classifier takes pairs of texts; kerasbert's format says so itself, others don't",
+    )
+
+    @property
+    def overrides(self) -> dict:
+        """What is said of the model beside what its directory says."""
+        return {"pair": True} if self.pair else {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions, ModelOptions):
     """Options of `evaluate`."""
 
     model: str | None = option(None, help="the model directory, such as RUN/model")
@@ -456,6 +472,8 @@ class EvaluateOptions(DataOptions):
         super().__post_init__()
         if (self.model is None) == (self.predictions is None):
             raise InputError("give --model, or --predictions with --metric")
+        if self.predictions and self.pair:
+            raise InputError("--pair is for --model; --predictions needs none")
         if self.model and (self.metric or self.no_answer):
             raise InputError("--metric and --no_answer are for --predictions; a model has its own")
         if self.no_answer and self.metric != "squad2":
@@ -467,10 +485,9 @@ class EvaluateOptions(DataOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions(ColumnOptions):
+class PredictOptions(ColumnOptions, ModelOptions):
     """Options of `predict`."""
 
-    model: str = option(help="the model directory, such as RUN/model")
     input: str = option(
         help="texts: .txt (one a line), .tsv, .csv, .jsonl with the task's columns (text, "
         "text_pair, words, question, context, choices); SQuAD's .json; words in columns, .conll"
@@ -484,10 +501,9 @@ class PredictOptions(ColumnOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions(Options):
+class ExportOptions(ModelOptions):
     """Options of `export`."""
 
-    model: str = option(help="the model directory, such as RUN/model")
     output: str = option(help="the version directory to write, such as saved_models/NAME/1")
     precision: str = option(
         "float32",

@@ -41,7 +41,7 @@ def predict(options: PredictOptions) -> dict:
     if output.suffix not in (_CSV, _JSON, _JSON_LINES, CONLL):
         known = f"{_JSON_LINES}, {_CSV}, {_JSON} or {CONLL}"
         raise InputError(f"--output must end in {known}, found {output.name}")
-    model = zoo.load_task(options.model, Task)
+    model = zoo.load_task(options.model, Task, **options.overrides)
     work = job_of(model)
     total = _looked_through(raw_examples(options.input, model, options), model, options)
     part = output.with_name(f"{output.name}.part")

@@ -120,7 +120,14 @@ def _columns(path: pathlib.Path, there: list[str], model: Task, named: dict) -> 
     words = next((name for name in _WORDS if name in there), None)
     if isinstance(model, TokenClassifier) and words:
         return {keys.WORDS: words}
-    found = {key: find_column(key, there, named.get(key), path) for key in _wanted(model)}
+    wanted = _wanted(model)
+    second = named[keys.TEXT_PAIR] or keys.TEXT_PAIR
+    if second in there and isinstance(model, TextClassifier) and keys.TEXT_PAIR not in wanted:
+        raise InputError(
+            f"{path}: has a second text in column {second!r}, but the model takes one text; "
+            "--pair says that it takes pairs, which only kerasbert's format stores"
+        )
+    found = {key: find_column(key, there, named.get(key), path) for key in wanted}
     if len(set(found.values())) < len(found):
         raise InputError(
             f"{path}: {' and '.join(found)} are both in column {found[keys.TEXT]!r}; "

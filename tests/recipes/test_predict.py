@@ -17,10 +17,11 @@ from kerasbert import (
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
+    zoo,
 )
 from kerasbert.errors import Interrupted
 from kerasbert.recipes import predict as module
-from kerasbert.recipes.options import PredictOptions
+from kerasbert.recipes.options import ExportOptions, PredictOptions
 from kerasbert.recipes.predict import predict
 
 pytestmark = pytest.mark.eager
@@ -80,6 +81,28 @@ def lines(*rows):
 
 def objects(*values):
     return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
+    model = zoo.load(models("pairs"))
+    model.save_to_preset(tmp_path / "hf", format="hf")
+    (tmp_path / "in.tsv").write_text(lines(("text", "text_pair"), ("a cat", "the dog")))
+    facts = {"model": str(tmp_path / "hf"), "input": str(tmp_path / "in.tsv")}
+    with pytest.raises(InputError, match="the model takes one text; --pair says"):
+        predict(PredictOptions(**facts, output=str(tmp_path / "no.jsonl")))
+    predict(PredictOptions(**facts, output=str(tmp_path / "out.jsonl"), pair=True))
+    found = json.loads((tmp_path / "out.jsonl").read_text())
+    ((label, scores),) = (one.values() for one in model.classify([("a cat", "the dog")]))
+    assert found["label"] == label
+    assert found["scores"] == pytest.approx(scores, abs=1e-4)
+    options = ExportOptions(model=facts["model"], output=str(tmp_path / "1"), pair=True)
+    export_options = options.overrides
+    assert zoo.load(facts["model"], **export_options).serving_signature()[0] == (
+        "text",
+        "text_pair",
+    )
+    with pytest.raises(InputError, match="no argument pair"):
+        zoo.load(models("tagger"), **export_options)
 
 
 # === An answer for every row ===
@@ -350,6 +373,6 @@ def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, ba
 
 def test_what_a_model_refuses_is_told_by_its_rows(answers, tmp_path):
     content = objects(*({"text": "a [MASK]" * count} for count in (1, 1, 20, 1)))
-    with pytest.raises(InputError, match=r"rows 3 to 4: a text may have \d+ \[MASK\]s, found"):
+    with pytest.raises(InputError, match=r"rows 3 to 4: text 0 has \d+ \[MASK\]s, of which"):
         answers("masked", "in.jsonl", content, batch_size=2)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
