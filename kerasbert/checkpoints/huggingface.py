@@ -96,8 +96,11 @@ def _read_config(directory: pathlib.Path) -> _Read:
     config = {"task": task, "backbone": backbone, "head": head}
     if length := _length(where, backbone["max_sequence_length"]):
         config["sequence_length"] = length
-    if sentence_transformers.detect(directory) and sentence_transformers.embeds(directory):
-        config |= {"task": "TextEmbedder", **sentence_transformers.read(directory)}
+    if sentence_transformers.detect(directory):
+        if sentence_transformers.embeds(directory):
+            config |= {"task": "TextEmbedder", **sentence_transformers.read(directory)}
+        elif task == "TextClassifier":  # a cross-encoder
+            head["pair"] = True
     return _Read({**config, "tokenizer": FAMILIES[family].tokenizer}, layout, task, head)
 
 

@@ -256,6 +256,8 @@ def _dense(choices):
     """Choices filled up with empty strings, one column at least."""
     import tensorflow as tf
 
+    if isinstance(choices, list):
+        choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
     if isinstance(choices, tf.RaggedTensor):
         choices = choices.to_tensor("")
     missing = tf.maximum(1 - tf.shape(choices)[1], 0)
