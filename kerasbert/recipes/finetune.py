@@ -8,7 +8,7 @@ from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job, some_unanswerable
-from kerasbert.recipes.options import FinetuneOptions
+from kerasbert.recipes.options import FinetuneOptions, split_names
 from kerasbert.recipes.training import begin, say
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread
@@ -78,7 +78,7 @@ def _classes(work: Job, options: FinetuneOptions) -> list[str] | None:
         return None
     if not work.has_classes:
         raise InputError(f"--classes: {options.task} has no such thing")
-    classes = [name.strip() for name in options.classes.split(",")]
+    classes = split_names(options.classes)
     if len(set(classes)) < len(classes) or not all(classes):
         raise InputError(f"--classes must be different names, found {options.classes!r}")
     return classes

@@ -21,7 +21,7 @@ from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification, entities, squad
 from kerasbert.options import default
-from kerasbert.recipes.options import DataOptions
+from kerasbert.recipes.options import DataOptions, split_names
 from kerasbert.recipes.training import say
 from kerasbert.tasks import (
     MaskedLM,
@@ -172,7 +172,7 @@ def _read_labelled(problem_type: str):
             text_column=options.text_column,
             text_pair_column=options.text_pair_column,
             label_column=_label_columns(options, problem_type),
-            column_names=_names(options.column_names),
+            column_names=split_names(options.column_names),
             problem_type=problem_type,
             label_separator=options.label_separator,
             glue=options.glue,
@@ -186,12 +186,8 @@ def _label_columns(options: DataOptions, problem_type: str) -> str | list[str] |
     """The column of the label or, of several labels, perhaps a column for each."""
     given = options.label_column
     if given and "," in given and problem_type == "multi_label_classification":
-        return _names(given)
+        return split_names(given)
     return given
-
-
-def _names(joined: str | None) -> list[str] | None:
-    return [name.strip() for name in joined.split(",")] if joined else None
 
 
 def _classified(problem_type: str):
@@ -346,7 +342,7 @@ def _read_pairs(path: str, options: DataOptions) -> Examples:
     return read_pairs(
         path,
         columns={name: column for name, column in columns.items() if column},
-        column_names=_names(options.column_names),
+        column_names=split_names(options.column_names),
         highest_score=options.highest_score,
         strict=options.strict,
     )
@@ -372,7 +368,7 @@ def _read_texts(path: str, options: DataOptions) -> Examples:
     return read_texts(
         path,
         text_column=options.text_column,
-        column_names=_names(options.column_names),
+        column_names=split_names(options.column_names),
         strict=options.strict,
     )
 

@@ -47,6 +47,11 @@ _DEVICES = "where it computes"
 _DATA = "what the files hold"
 
 
+def split_names(joined: str | None) -> list[str] | None:
+    """The names between commas, without the white space around them; None stays None."""
+    return None if joined is None else [name.strip() for name in joined.split(",")]
+
+
 def _check_preset(name: str | None) -> None:
     if name and name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=3)

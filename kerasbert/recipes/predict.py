@@ -21,7 +21,7 @@ from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.recipes.jobs import Job, job_of
 from kerasbert.recipes.options import ColumnOptions, PredictOptions
-from kerasbert.recipes.raw_examples import CONLL, ID, ROW, raw_examples
+from kerasbert.recipes.raw_examples import CONLL, ID, ROW, options_read, raw_examples
 from kerasbert.tasks import QuestionAnswerer, Task, TokenClassifier
 from kerasbert.training.progress import Bar
 
@@ -41,6 +41,7 @@ def predict(options: PredictOptions) -> dict:
     if output.suffix not in (_CSV, _JSON, _JSON_LINES, CONLL):
         known = f"{_JSON_LINES}, {_CSV}, {_JSON} or {CONLL}"
         raise InputError(f"--output must end in {known}, found {output.name}")
+    _check_columns(options)
     model = zoo.load_task(options.model, Task, **options.overrides)
     work = job_of(model)
     total = _looked_through(raw_examples(options.input, model, options), model, options)
@@ -58,6 +59,15 @@ def predict(options: PredictOptions) -> dict:
                     bar.update(len(batch))
         _finish(part, output)
     return {"output": str(output), "examples": total, "found_done": done}
+
+
+def _check_columns(options: PredictOptions) -> None:
+    """Raises `InputError` for an option that says nothing about such an input."""
+    read = options_read(options.input)
+    for field in dataclasses.fields(ColumnOptions):
+        if getattr(options, field.name) is not None and field.name not in read:
+            known = f"; of such a file there are --{' and --'.join(read)}" if read else ""
+            raise InputError(f"--{field.name}: {options.input} has no such thing{known}")
 
 
 def _looked_through(examples: Iterator[dict], model: Task, options: PredictOptions) -> int:

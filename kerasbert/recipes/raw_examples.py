@@ -15,7 +15,7 @@ from kerasbert.data.json_lines import without_surrogates
 from kerasbert.data.problems import Problems
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
-from kerasbert.recipes.options import ColumnOptions
+from kerasbert.recipes.options import ColumnOptions, split_names
 from kerasbert.tasks import MultipleChoice, QuestionAnswerer, Task, TextClassifier, TokenClassifier
 
 #: The ending of files of words in columns.
@@ -61,6 +61,15 @@ def raw_examples(path: str | os.PathLike, model: Task, options: ColumnOptions) -
     return ({ROW: row, **example} for row, example in enumerate(examples, start=1))
 
 
+def options_read(path: str | os.PathLike) -> tuple[str, ...]:
+    """The fields of `ColumnOptions` that say something about a file, by its name."""
+    if files.ending(path) == ".json":
+        return ()
+    if files.ending(path) in (CONLL, _CONLLU):
+        return ("word_column", "comment")
+    return ("text_column", "text_pair_column", "column_names", "glue")
+
+
 def _check_model(path: pathlib.Path, model: Task, wanted: type[Task]) -> None:
     if not isinstance(model, wanted):
         raise InputError(
@@ -80,7 +89,10 @@ def _from_table(path: pathlib.Path, model: Task, options: ColumnOptions) -> Iter
     named, column_names = _named_columns(path, options)
     first = None
     for line, row in iterate_table(
-        path, column_names=column_names, problems=Problems(path, strict=True)
+        path,
+        column_names=column_names,
+        problems=Problems(path, strict=True),
+        has_columns=options.glue is not None,
     ):
         columns = _columns(path, list(row), model, named)
         first = first or columns
@@ -99,7 +111,7 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, li
     A GLUE task knows them. Only its files with labels may lack a first line of names.
     """
     named = {keys.TEXT: options.text_column, keys.TEXT_PAIR: options.text_pair_column}
-    column_names = options.column_names.split(",") if options.column_names else None
+    column_names = split_names(options.column_names)
     if options.glue:
         task = glue.task(options.glue)
         of_task = dict(zip(named, task.columns, strict=False))

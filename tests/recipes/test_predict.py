@@ -276,11 +276,33 @@ def test_glue_test_files(answers, glue, names, row):
     assert (found["text"], found["text_pair"]) == ("A", "B")
 
 
+def test_glue_text_file(answers):
+    # MRPC's own files are TSV under the name .txt.
+    content = lines(
+        ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"), ("1", "2", "3", "A", "B")
+    )
+    (found,) = answers("pairs", "msr.txt", content, glue="mrpc", with_text=True)
+    assert (found["text"], found["text_pair"]) == ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "content", "flag", "message"),
+    [
+        ("tagger", "in.conll", "a\n", {"text_column": "x"}, "there are --word_column and"),
+        ("classifier", "in.txt", "a\n", {"word_column": 1}, "--word_column: .* has no such thing"),
+        ("answerer", "in.json", "{}", {"glue": "qnli"}, "--glue: .* has no such thing$"),
+    ],
+)
+def test_options_of_other_files(answers, model, name, content, flag, message):
+    with pytest.raises(InputError, match=message):
+        answers(model, name, content, **flag)
+
+
 def test_columns_with_other_names(answers):
     flags = {"text_column": "q", "text_pair_column": "s", "with_text": True}
     (found,) = answers("pairs", "in.tsv", lines(("q", "s"), ("A", "B")), **flags)
     assert (found["text"], found["text_pair"]) == ("A", "B")
-    flags = {"column_names": "x,text", "with_text": True}
+    flags = {"column_names": "x, text", "with_text": True}
     (found,) = answers("classifier", "in.tsv", lines(("1", "A")), **flags)
     assert found["text"] == "A"
     # CoLA's files have a first line of names only if they are to be predicted.
