@@ -290,8 +290,10 @@ class Regression(ProblemType):
         y = tf.cast(y, tf.float32)
         y = y[:, tf.newaxis] if y.shape.rank == 1 else y
         found, count = tf.shape(y)[-1], len(self.classes)
-        message = f"a regression of {count} ({', '.join(self.classes)}) needs as many numbers each:"
-        with tf.control_dependencies([tf.debugging.Assert(found == count, [message, found])]):
+        wanted = f"y must have {count} numbers for every example ({shown_classes(self.classes)})"
+        # One string: of several, TensorFlow puts each in brackets.
+        message = tf.strings.join([wanted, ", found ", tf.strings.as_string(found)])
+        with tf.control_dependencies([tf.debugging.Assert(found == count, [message])]):
             return tf.reshape(y, [-1, count])
 
     def scores(self, logits):
