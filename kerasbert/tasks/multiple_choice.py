@@ -149,8 +149,8 @@ class MultipleChoice(Task):
             if isinstance(label, str | bytes):
                 label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
                 index = known.get(label)
-            elif not isinstance(label, bool) and label in range(len(own)) and own[int(label)]:
-                index = int(label)
+            elif not isinstance(label, bool | np.bool_) and label in range(len(own)):
+                index = int(label) if own[int(label)] else None
             if index is None:
                 raise InputError(
                     f"y[{place}] is {label!r}, which is none of its choices: {shown_classes(own)}"

@@ -93,6 +93,12 @@ def test_label_that_is_none(task, y):
         task.fit(dataset, verbose=0)
 
 
+def test_a_bool_is_no_index_of_a_choice(task):
+    for y in ([True] * 4, np.array([True] * 4)):
+        with pytest.raises(InputError, match=r"y\[0\] is .*True.*, which is none of its choices"):
+            task.score(X, y)
+
+
 def test_needs_a_pooler(tokenizer, tiny_backbone):
     with pytest.raises(InputError, match="needs a backbone with a pooler"):
         MultipleChoice(tiny_backbone(tokenizer, pooler=False))
