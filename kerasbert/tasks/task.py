@@ -236,6 +236,14 @@ class Task(WithState, TextModel):
             return {name: [one(metric) for metric in metrics] for name in self.output}
         return _map_nested(one, metrics)
 
+    def check_class_weight(self) -> None:
+        """Raises `InputError` for examples of several labels, of which Keras takes the highest."""
+        if self.outputs_for:
+            raise InputError(
+                f"class_weight is for examples that have one class each, and {self.name} learns "
+                "labels of tokens; give weights of tokens as sample_weight"
+            )
+
     def get_compile_config(self) -> dict:
         """As in `ExactModel`, and `layer_decay`."""
         config = super().get_compile_config()

@@ -121,6 +121,9 @@ class TextModel(ExactModel):
         """
         return rows, class_weight
 
+    def check_class_weight(self) -> None:
+        """Raises `InputError` where Keras's `class_weight` can't be what is meant."""
+
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Turns a batch of rows into `(features, y, sample_weight)`, in the graph.
 
@@ -226,6 +229,8 @@ class TextModel(ExactModel):
                 x, class_weight = self.weighted(self.rows(x, y, sample_weight), class_weight)
             x = self._examples(x, batch_size=batch_size, shuffle=shuffle, anew=True)
             y = sample_weight = batch_size = None
+        if class_weight is not None:
+            self.check_class_weight()
         with told_in_one_line():
             return super().fit(
                 x,
@@ -342,6 +347,8 @@ class TextModel(ExactModel):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             example, class_weight = self._example_batch(number, (x, y, sample_weight), class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
+        if class_weight is not None:
+            self.check_class_weight()
         with told_in_one_line():
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 

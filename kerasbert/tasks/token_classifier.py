@@ -137,12 +137,25 @@ class TokenClassifier(Task):
         if class_weight is not None and not is_stream(x) and not keys.is_text(x):
             if hasattr(x, "element_spec") or y is None:
                 raise InputError(f"{self.name}: a dataset of features must bring its own weights")
-            weights = self._weights_of_tokens(y, class_weight)
-            sample_weight = weights if sample_weight is None else weights * sample_weight
+            sample_weight = self._by_class(y, sample_weight, class_weight)
             class_weight = None
         return super().fit(
             x, y, *args, class_weight=class_weight, sample_weight=sample_weight, **kwargs
         )
+
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
+    ):
+        """Keras's `train_on_batch`; `class_weight` as in `fit`."""
+        if class_weight is not None and not keys.is_text(x):
+            sample_weight = self._by_class(y, sample_weight, class_weight)
+            class_weight = None
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def _by_class(self, y, sample_weight, class_weight) -> np.ndarray:
+        """The weights of features' tokens, multiplied by those of their classes."""
+        weights = self._weights_of_tokens(y, class_weight)
+        return weights if sample_weight is None else weights * sample_weight
 
     def rows(self, x, y=None, sample_weight=None):
         """Windows of tokens; labels and weights for each token, 0 for all but those that decide.

@@ -11,6 +11,7 @@ from kerasbert import (
     MultipleChoice,
     Pretrainer,
     QuestionAnswerer,
+    ReplacedTokenDetector,
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
@@ -408,8 +409,24 @@ def test_class_weight_of_a_tagger(make):
     assert loss(
         features, y.numpy(), sample_weight=weights.numpy(), class_weight={"B": 3.0}
     ) == pytest.approx(expected, rel=1e-4)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    batch = (features, y.numpy(), weights.numpy())
+    found = task.train_on_batch(*batch, class_weight={"B": 3.0}, return_dict=True)
+    assert found["loss"] == pytest.approx(expected, rel=1e-4)
     whole = loss(sample_weight=[0.0, 2.0, 1.0], class_weight={"B": 3.0})
     assert whole == pytest.approx(loss(sample_weight=[[0, 0], [2, 2, 6], [1]]))
+
+
+@pytest.mark.parametrize("task", [MaskedLM, ReplacedTokenDetector])
+def test_class_weight_of_tokens_is_refused(make, task):
+    # Keras takes the place of a row's highest label for the row's class.
+    task = make(task)
+    task.compile(run_eagerly=True)
+    x = {name: value.numpy() for name, value in task.text_features(TEXTS).items()}
+    y = np.zeros_like(x.get("mask_positions", x["token_ids"]))
+    for train in (task.fit, task.train_on_batch):
+        with pytest.raises(InputError, match="learns labels of tokens"):
+            train(x, y, class_weight={0: 1.0, 1: 3.0})
 
 
 def test_validation_data_goes_before_validation_split(classifier):
