@@ -47,6 +47,8 @@ class TextModel(ExactModel):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._graphs = _Graphs()
+        # How many weights there were when Keras's functions were made, by what they do.
+        self._weight_counts = {}
 
     def __call__(self, inputs, *args, **kwargs):
         """Runs the model on features or text; features that may be absent are filled in."""
@@ -329,6 +331,20 @@ class TextModel(ExactModel):
         outputs = super().predict(batches, None, verbose, steps, callbacks)
         return keras.tree.map_structure(lambda output: output[places], outputs)
 
+    def make_predict_function(self, force=False):
+        """As in Keras, but made anew also where LoRA's adapters have come since."""
+        return super().make_predict_function(self._has_other_weights("predict") or force)
+
+    def make_test_function(self, force=False):
+        """As `make_predict_function`, for `evaluate`."""
+        return super().make_test_function(self._has_other_weights("test") or force)
+
+    def _has_other_weights(self, function: str) -> bool:
+        """Whether layers have more weights than when a function was last asked for."""
+        weights, before = len(self.weights), self._weight_counts.get(function)
+        self._weight_counts[function] = weights
+        return before not in (None, weights)
+
     def _predicts_plainly(self, callbacks) -> bool:
         """Whether `predict` does what a call does, in one place."""
         return (
@@ -441,7 +457,9 @@ class TextModel(ExactModel):
 
     def _graph(self, name: str, make: Callable[[], Callable]) -> Callable:
         """A function that is traced once; made anew when a fact has changed that it may hang on."""
-        facts = (self.tokenizer, self.sequence_length, repr(self.head_config()))
+        # LoRA's adapters are more weights, of which a function knows nothing that is older.
+        weights = len(self.weights)
+        facts = (self.tokenizer, self.sequence_length, repr(self.head_config()), weights)
         return self._graphs.get(name, facts, make)
 
     def _traced_examples(self, number, batch: tuple) -> tuple:

@@ -165,6 +165,28 @@ def test_adapters_are_merged_in_a_file(classifier, tmp_path, format):
     )
 
 
+@pytest.mark.graph
+def test_adapters_count_where_the_model_has_answered_before(classifier):
+    texts = TEXTS * 100  # more batches than are answered without a pipeline
+    classifier.compile(keras.optimizers.SGD(0.0))
+
+    def answers():
+        loss, _ = classifier.evaluate(TEXTS, LABELS, verbose=0)
+        few, many = (classifier.predict(x, verbose=0)[0] for x in (TEXTS, texts))
+        scores = list(classifier.classify(TEXTS[:1])[0]["scores"].values())
+        return [loss, *few, *many, *scores]
+
+    before = answers()
+    head = classifier.get_layer("classifier")
+    head.enable_lora(1)
+    np.testing.assert_allclose(answers(), before, atol=1e-5)
+    head.lora_kernel_b.assign(np.array([[3.0, -3.0]]))
+    after = answers()
+    assert min(abs(np.subtract(after, before))) > 1e-3
+    classifier.compile(keras.optimizers.SGD(0.0))
+    np.testing.assert_allclose(answers(), after, atol=1e-5)
+
+
 # === What Keras does with models ===
 
 
