@@ -37,7 +37,10 @@ def run(recipe: str, options_class: type[declared.Options]) -> None:
         options_class: the dataclass of the options; a module that imports nothing heavy has it.
     """
     if any(word in _HELP for word in sys.argv[1:]):
-        print(_help(options_class))
+        try:
+            print(_help(options_class), flush=True)
+        except BrokenPipeError:  # `--help | head` has read enough; Python would write at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     try:
         options = _parse(sys.argv, options_class)

@@ -36,6 +36,14 @@ def run(script, *arguments):
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
 
 
+def test_help_that_is_not_read_to_its_end():
+    words = [sys.executable, ROOT / "scripts" / "finetune.py", "--help"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
