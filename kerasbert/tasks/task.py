@@ -53,9 +53,6 @@ class Task(WithState, TextModel):
         limit = backbone.config.max_sequence_length
         if sequence_length is not None and not 4 <= sequence_length <= limit:
             raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
-        if tokenizer is not None:
-            _check_tokenizer(tokenizer, backbone.config)
-            tokenizer.belongs_to(name)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
@@ -69,6 +66,22 @@ class Task(WithState, TextModel):
         """Refuses arguments that other libraries have, and says what they are called here."""
         _check_arguments(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
+
+    @property
+    def tokenizer(self):
+        """Turns text into ids, or None.
+
+        Raises:
+            InputError: when it is set to one that does not fit the backbone.
+        """
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer):
+        if tokenizer is not None:
+            _check_tokenizer(tokenizer, self.backbone.config)
+            tokenizer.belongs_to(self.name)
+        self._tokenizer = tokenizer
 
     # === What a task says about itself ===
 

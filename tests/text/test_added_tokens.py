@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 
+import keras
 import pytest
 import tensorflow as tf
 import tokenizers
@@ -306,6 +307,19 @@ def test_a_model_with_tokens(classifier, format, tmp_path):
     again = kerasbert.load(tmp_path / "model")
     assert again.tokenizer.get_config() == more.tokenizer.get_config()
     assert again.predict(texts, verbose=0) == pytest.approx(after, abs=1e-6)
+
+
+def test_a_tokenizer_that_a_task_gets_later_stays_as_it_is(classifier, vocabulary, tmp_path):
+    classifier.save(tmp_path / "model.keras")
+    task = keras.models.load_model(tmp_path / "model.keras")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"belongs to text_classifier.*task.add_tokens"):
+            task.tokenizer.add_tokens("[E1]")
+        task.tokenizer = WordPieceTokenizer(vocabulary)
+    larger = WordPieceTokenizer(vocabulary, added_tokens=["[E1]"])
+    with pytest.raises(InputError, match=f"has {len(vocabulary) + 1} pieces, the backbone"):
+        task.tokenizer = larger
+    assert task.tokenizer.vocabulary_size == len(vocabulary)
 
 
 @pytest.mark.parametrize("format", ["google", "kerashub"])
