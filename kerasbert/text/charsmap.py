@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_text as tf_text
 
 from kerasbert.text.added_tokens import Normalized
 from kerasbert.text.normalization import literal
@@ -20,13 +21,12 @@ class Charsmap:
 
     Args:
         rules: the model's `precompiled_charsmap`; empty for none.
+        model: the op of a model with these rules whose pieces are the 256 bytes.
     """
 
-    def __init__(self, rules: bytes):
-        from kerasbert.text.sentencepiece import byte_model, load_model
-
+    def __init__(self, rules: bytes, model: tf_text.SentencepieceTokenizer):
         self._rules = rules
-        self.model, _ = load_model(byte_model(rules), "the SentencePiece model")
+        self.model = model
 
     def normalize(self, text: Normalized) -> Normalized:
         """Goes on with texts that something else has normalized before."""

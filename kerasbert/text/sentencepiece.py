@@ -197,7 +197,10 @@ class SentencePieceTokenizer(Tokenizer):
 
     @functools.cached_property
     def _charsmap(self) -> Charsmap:
-        return Charsmap(model_parts(self._bytes, "the SentencePiece model")["charsmap"])
+        source = "the SentencePiece model"
+        rules = model_parts(self._bytes, source)["charsmap"]
+        model, _ = load_model(byte_model(rules), source)
+        return Charsmap(rules, model)
 
     def _normalizer(self):
         return self._normalized
