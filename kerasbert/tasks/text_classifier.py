@@ -95,8 +95,7 @@ class TextClassifier(Task):
             )
         else:
             names = class_names(type(self).__name__, classes)
-        if not 0 < threshold < 1:
-            raise InputError(f"threshold must be between 0 and 1, found {threshold}")
+        _check_threshold(threshold)
         config = backbone.config
         if self.needs_pooler(config) and not config.pooler:
             raise InputError("TextClassifier needs a backbone with a pooler (pooler=True)")
@@ -145,7 +144,6 @@ class TextClassifier(Task):
         self.problem_type = problem_type
         self.pair = bool(pair)  # models that were stored without having seen a text have None
         self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
-        self.threshold = threshold
         self.long_text = long_text
         self.max_chunks = max_chunks
         self.chunk_overlap = chunk_overlap
@@ -157,6 +155,16 @@ class TextClassifier(Task):
         if self.pair:
             raise InputError("long_text is for single texts; a pair is cut to sequence_length")
         check_chunks(self.sequence_length, self.max_chunks, self.chunk_overlap)
+
+    @property
+    def threshold(self) -> float:
+        """The score from which on one of several labels is predicted; it may be set."""
+        return self.problem.threshold
+
+    @threshold.setter
+    def threshold(self, threshold: float):
+        _check_threshold(threshold)
+        self.problem.threshold = threshold
 
     @property
     def outputs_are(self) -> str:
@@ -367,6 +375,11 @@ class TextClassifier(Task):
             return self.problem.answers(self(self.text_features(text, text_pair), training=False))
 
         return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold must be between 0 and 1, found {threshold}")
 
 
 def _of_shares(labels: np.ndarray, compile_loss) -> np.ndarray:

@@ -115,6 +115,19 @@ def test_label_smoothing_is_not_for_everything(make):
         make(SINGLE).compile(loss="mse", label_smoothing=0.1)
 
 
+def test_threshold_that_is_set(make):
+    task = make(MULTI)
+    scores = special.expit(logits_of(task))
+    for threshold in (0.1, 0.5, 0.9):
+        task.threshold = threshold
+        names = np.array(task.classes)
+        expected = [list(names[row >= threshold]) for row in scores]
+        assert [found["predicted"] for found in task.classify(TEXTS)] == expected
+        assert task.head_config()["threshold"] == task.problem.threshold == threshold
+    with pytest.raises(InputError, match="threshold must be between 0 and 1, found 1"):
+        task.threshold = 1
+
+
 def test_metrics_while_training(make):
     task = make(MULTI, threshold=0.3)
     task.compile(run_eagerly=True)
