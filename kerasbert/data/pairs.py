@@ -100,8 +100,9 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
         elif key in given or key in (keys.TEXT, keys.TEXT_PAIR):
             asked = f"column {column!r}" if column else f"column known as {key}"
             raise InputError(
-                f"{path}: has no {asked}; it has {', '.join(there)} (columns= names others, "
-                "column_names= those of a file without a first line of names)"
+                f"{path}: has no {asked}; it has {', '.join(there)} (--text_column and "
+                "--text_pair_column name others; --column_names gives names where the first line "
+                "is a pair already)"
             )
     return found
 
