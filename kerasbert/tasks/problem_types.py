@@ -118,8 +118,12 @@ class SingleLabel(ProblemType):
     def targets(self, y):
         import tensorflow as tf
 
+        if y.shape.rank == 2 and y.shape[1] == 1:
+            y = y[:, 0]
         if y.dtype != tf.string:
             return self._indices(y)
+        if y.shape.rank != 1:
+            raise InputError(f"y must be one name for every example, found the shape {y.shape}")
         matches = _matches(y, self.classes)
         with tf.control_dependencies([_assert_known(y, matches, self.classes)]):
             return tf.argmax(matches, axis=-1, output_type=tf.int32)
@@ -128,10 +132,13 @@ class SingleLabel(ProblemType):
         """Of numbers, each of which is a class's name or index; shares of all classes stay."""
         import tensorflow as tf
 
-        if y.shape.rank == 2 and y.shape[1] == 1:
-            y = y[:, 0]
-        if y.shape.rank != 1:
+        if y.shape.rank == 2 and y.shape[1] in (None, len(self.classes)):
             return y
+        if y.shape.rank != 1:
+            raise InputError(
+                f"y must have one class, or a share of each of the {len(self.classes)} classes, "
+                f"for every example; found the shape {y.shape}"
+            )
         places = range(len(self.classes))
         of_place = list(map(int, self.classes)) if are_numbers(self.classes) else list(places)
         matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
@@ -214,6 +221,8 @@ class MultiLabel(ProblemType):
 
         if y.dtype != tf.string:
             return tf.cast(self._dense(y), tf.float32)
+        if y.shape.rank == 1:
+            raise InputError(f"y must be lists of names, or {self._wanted()}; found single names")
         y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
         matches = _matches(y.flat_values, self.classes)
         with tf.control_dependencies([_assert_known(y.flat_values, matches, self.classes)]):
@@ -226,16 +235,17 @@ class MultiLabel(ProblemType):
         """Zeros and ones for every class; a row without any, as of no names, is zeros."""
         import tensorflow as tf
 
-        if not isinstance(y, tf.RaggedTensor):
-            return y
-        count = len(self.classes)
-        lengths = y.row_lengths()
-        whole = tf.debugging.Assert(
-            tf.reduce_all((lengths == count) | (lengths == 0)),
-            [f"y must be lists of names, or 0 and 1 for each of the {count} classes"],
-        )
-        with tf.control_dependencies([whole]):
-            return y.to_tensor(shape=[None, count])
+        count, message = len(self.classes), f"y must be lists of names, or {self._wanted()}"
+        is_ragged = isinstance(y, tf.RaggedTensor)
+        if y.shape.rank != 2 or not (is_ragged or y.shape[1] in (None, count)):
+            raise InputError(f"{message}; found the shape {y.shape}")
+        lengths = y.row_lengths() if is_ragged else tf.shape(y, tf.int64)[1:]
+        right = (lengths == count) | ((lengths == 0) & is_ragged)
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
+            return y.to_tensor(shape=[None, count]) if is_ragged else tf.identity(y)
+
+    def _wanted(self) -> str:
+        return f"0 and 1 for each of the {len(self.classes)} classes"
 
     def scores(self, logits):
         return ops.sigmoid(logits)
@@ -286,6 +296,8 @@ class Regression(ProblemType):
     def targets(self, y):
         import tensorflow as tf
 
+        if y.dtype == tf.string:
+            raise InputError("y must be numbers, found strings")
         y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
         y = tf.cast(y, tf.float32)
         y = y[:, tf.newaxis] if y.shape.rank == 1 else y

@@ -292,7 +292,10 @@ class TextClassifier(Task):
 
     def targets(self, y, row: dict):
         """As `labels`, in the graph."""
-        return self.problem.targets(y)
+        targets = self.problem.targets(y)
+        if self._has_shares(targets) and _wants_indices(self._compile_loss):
+            raise InputError(_SHARES)
+        return targets
 
     # === Text ===
 
@@ -358,7 +361,7 @@ class TextClassifier(Task):
         return self.problem.score(labels, self._outputs_of(rows.x, batch_size))
 
     def _has_shares(self, labels) -> bool:
-        return self.problem_type == "single_label_classification" and labels.ndim == 2
+        return self.problem_type == "single_label_classification" and len(labels.shape) == 2
 
     # === Export ===
 
@@ -384,15 +387,21 @@ def _check_threshold(threshold: float) -> None:
 
 def _of_shares(labels: np.ndarray, compile_loss) -> np.ndarray:
     """Shares of classes, (examples, classes), as the loss wants them: so, or as class indices."""
-    loss = compile_loss and compile_loss._user_loss
-    loss = getattr(loss, "loss", loss)
-    wants_indices = (keras.losses.SparseCategoricalCrossentropy, SmoothedCrossentropy)
-    if not isinstance(loss, wants_indices):
+    if not _wants_indices(compile_loss):
         return labels
     whole = (labels == 0) | (labels == 1)
     if not (whole.all() and (labels.sum(-1) == 1).all()):
-        raise InputError(
-            "y has the share of each class, but the loss takes one class an example; "
-            "compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True)) takes shares"
-        )
+        raise InputError(_SHARES)
     return labels.argmax(-1).astype("int32")
+
+
+def _wants_indices(compile_loss) -> bool:
+    loss = compile_loss and compile_loss._user_loss
+    loss = getattr(loss, "loss", loss)
+    return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)
+
+
+_SHARES = (
+    "y has the share of each class, but the loss takes one class an example; "
+    "compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True)) takes shares"
+)

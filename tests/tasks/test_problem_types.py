@@ -371,6 +371,25 @@ def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
     assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
 
 
+@pytest.mark.parametrize(
+    ("problem_type", "y", "message"),
+    [
+        (SINGLE, [[1.0, 0.0]] * 6, "y has the share of each class, but the loss takes one"),
+        (SINGLE, [[1, 0, 0]] * 6, r"a share of each of the 2 classes, .* shape \(6, 3\)"),
+        (SINGLE, [["bad", "good"]] * 6, r"y must be one name for every example, .* \(6, 2\)"),
+        (MULTI, ["bad"] * 6, "for each of the 3 classes; found single names"),
+        (MULTI, [0, 1] * 3, r"for each of the 3 classes; found the shape \(6,\)"),
+        (MULTI, [[1]] * 6, r"for each of the 3 classes; found the shape \(6, 1\)"),
+        (REGRESSION, ["1"] * 6, "y must be numbers, found strings"),
+    ],
+)
+def test_labels_of_a_dataset_of_another_form(make, problem_type, y, message):
+    task = make(problem_type)
+    task.compile()
+    with pytest.raises(InputError, match=message):
+        task.fit(tf.data.Dataset.from_tensors((TEXTS, y)), verbose=0)
+
+
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_as_many_numbers_as_the_regression_has(make, count):
     names = [str(i) for i in range(count)]
