@@ -295,6 +295,8 @@ class MaskedLM(Task):
             InputError: a text has no mask, one beyond the tokens that the model reads, or more
                 than are predicted at once; a target is no single token.
         """
+        if top_k < 1:
+            raise InputError(f"top_k must be 1 or more, found {top_k}")
         chosen = None if targets is None else self._target_ids(targets)
         mask = self.tokenizer.special_tokens.mask
         texts = plain(raw_columns(texts, ((keys.TEXT,),), "fill_mask")[keys.TEXT])

@@ -260,7 +260,7 @@ class QuestionAnswerer(Task):
         if hasattr(x, "element_spec"):
             self._of_dataset(x)  # refuses
         questions, contexts = self._question_and_context(x)
-        return self.answer(questions, contexts, n_best=n_best, batch_size=checked_size(batch_size))
+        return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size)
 
     def best_spans(
         self, questions: Sequence[str], contexts: Sequence[str], *, batch_size: int = 32
@@ -347,6 +347,7 @@ class QuestionAnswerer(Task):
 
         if n_best < 1:
             raise InputError(f"n_best must be 1 or more, found {n_best}")
+        batch_size = checked_size(batch_size)
         questions, contexts = self._question_and_context((questions, contexts))
 
         def make():

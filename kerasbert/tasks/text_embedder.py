@@ -10,7 +10,7 @@ from keras import ops
 from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import length, numbers, plain, raw_columns
+from kerasbert.data.inputs import checked_size, length, numbers, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import PoolChunks, PoolTokens
 from kerasbert.layers.pooling import TOKEN_POOLINGS
@@ -390,7 +390,7 @@ class TextEmbedder(Task):
         if pieces not in ("mean", "first"):
             raise InputError(f"pieces must be mean or first, found {pieces!r}")
         texts = raw_columns(texts, ((keys.TEXT,),), "word_vectors")[keys.TEXT]
-        found = []
+        found, batch_size = [], checked_size(batch_size)
         for start in range(0, length(texts), batch_size):
             text = tf.constant(texts[start : start + batch_size])
             ids, begins, ends = self.tokenizer.tokenize_with_offsets(text)

@@ -520,6 +520,11 @@ class TextModel(ExactModel):
         stream, first = _peek(stream)
         if not keys.is_text(keras.utils.unpack_x_y_sample_weight(first)[0]):
             return stream
+        if self.reads_windows:
+            raise InputError(
+                f"{self.name} cuts texts into windows: predict takes them as lists, not as a "
+                "generator or PyDataset, and a call features"
+            )
         from kerasbert.data import text_batches
 
         return text_batches.of_stream(

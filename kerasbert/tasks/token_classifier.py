@@ -326,9 +326,9 @@ class TokenClassifier(Task):
             self._of_dataset(x)  # refuses
         if kwargs:
             raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
-        return self._predict_words(self.raw_columns(x), checked_size(batch_size))
+        return self._predict_words(self.raw_columns(x), batch_size)
 
-    def _predict_words(self, columns: dict, batch_size: int) -> list[np.ndarray]:
+    def _predict_words(self, columns: dict, batch_size: int | None) -> list[np.ndarray]:
         """The logits of the words of raw columns, (words, classes) for each row."""
         import tensorflow as tf
 
@@ -348,7 +348,7 @@ class TokenClassifier(Task):
             return tf.function(logits, input_signature=[strings], autograph=False)
 
         ((name, column),) = columns.items()
-        column, found = plain(column), []
+        column, found, batch_size = plain(column), [], checked_size(batch_size)
         for begin in range(0, len(column), batch_size):
             rows = column[begin : begin + batch_size]
             if name == keys.TEXT:
@@ -437,6 +437,7 @@ class TokenClassifier(Task):
             strings, counts = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
             return tf.function(logits, input_signature=[strings, counts], autograph=False)
 
+        batch_size = checked_size(batch_size)
         for begin in range(0, len(words), batch_size):
             rows = words[begin : begin + batch_size]
             flat = tf.constant([word for row in rows for word in row], tf.string)

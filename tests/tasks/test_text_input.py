@@ -429,6 +429,30 @@ def test_class_weight_of_tokens_is_refused(make, task):
             train(x, y, class_weight={0: 1.0, 1: 3.0})
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_counts_that_can_not_be(make, size):
+    tagger, answerer = make(TokenClassifier, ["O", "B"]), make(QuestionAnswerer)
+    for answer in (
+        lambda: tagger.tag(["a cat"], batch_size=size),
+        lambda: tagger.tag(["a cat"], aggregation="first", batch_size=size),
+        lambda: tagger.predict(["a cat"], batch_size=size),
+        lambda: tagger.score(WORDS, TAGS, batch_size=size),
+        lambda: answerer.answer(["a"], ["a cat"], batch_size=size),
+        lambda: make(TextEmbedder).word_vectors(["a cat"], batch_size=size),
+    ):
+        with pytest.raises(InputError, match=f"batch_size must be 1 or more, found {size}"):
+            answer()
+    with pytest.raises(InputError, match=f"top_k must be 1 or more, found {size}"):
+        make(MaskedLM).fill_mask("a [MASK]", top_k=size)
+
+
+def test_windows_are_not_predicted_from_batches(make):
+    x = {"question": ["a"], "context": ["a cat"]}
+    for task, batch in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), x)):
+        with pytest.raises(InputError, match="predict takes them as lists, not as a generator"):
+            task.predict(iter([batch]))
+
+
 def test_validation_data_goes_before_validation_split(classifier):
     classifier.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     held = classifier.evaluate(TEXTS[:1], NAMES[:1], verbose=0)[0]
