@@ -98,10 +98,9 @@ class SelfAttention(keras.layers.Layer):
 
     def _fuses(self, x, asking, real, training, return_weights) -> bool:
         """Whether one operation computes scores, softmax and their product with the values."""
-        dropped = training and self.dropout.rate
-        return (
-            paths.fuses_attention() and asking is real is None and not (dropped or return_weights)
-        )
+        if asking is not None or real is not None or return_weights:
+            return False
+        return paths.fuses_attention() and not (training and self.dropout.rate)
 
     def _fused(self, x, padding_mask):
         batch, length, hidden = ops.shape(x)

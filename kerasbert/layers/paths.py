@@ -1,10 +1,12 @@
-"""Where there are several ways to compute the same: which one is taken where. The only such place.
+"""Which of several ways to compute the same is taken where.
 
 | | TensorFlow | JAX |
 |---|---|---|
-| element-wise parts (`Island`) | on CPUs each is compiled; on GPUs the whole step | all is |
-| dropout | masks of random bytes | masks of random bytes |
+| element-wise parts | each is compiled where that pays (`Island`) | compiled with the whole step |
+| dropout's random bytes | TensorFlow's Philox, or XLA's in islands | XLA's own generator |
 | attention without dropout | products and a softmax | one operation, on GPUs cuDNN's |
+
+The first two are decided in `islands` and `dropout`, the last here.
 """
 
 import keras

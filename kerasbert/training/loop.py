@@ -11,7 +11,7 @@ from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
-from kerasbert.training.progress import STEPS_BETWEEN_LOOKS, RunCallbacks
+from kerasbert.training.progress import RunCallbacks, is_looked_at
 from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
@@ -143,7 +143,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Writes a checkpoint if one is due or a signal has come."""
         step = batch + 1
-        if step % STEPS_BETWEEN_LOOKS < self.model.steps_per_execution:
+        if is_looked_at(self.model, step):
             self._check_gradients(step)
         if step < self.end:
             self._keep(step)

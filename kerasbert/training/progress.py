@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 _SECONDS_BETWEEN_LOG_LINES = 15
 # To look at what a step has found is to wait for the device.
-STEPS_BETWEEN_LOOKS = 50
+_STEPS_BETWEEN_LOOKS = 50
 _SECONDS_BETWEEN_LOOKS = 5
 _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a terminal, in a log
 
@@ -118,6 +118,11 @@ class CountBatches(keras.callbacks.Callback):
         advance(self.batch_size)
 
 
+def is_looked_at(model: keras.Model, step: int) -> bool:
+    """Whether it is time, after this step of a run, to wait for what the device has found."""
+    return step % _STEPS_BETWEEN_LOOKS < model.steps_per_execution
+
+
 class TrainingBar(keras.callbacks.Callback):
     """A bar over the steps of a run, with loss and examples and tokens/s; see `RunCallbacks`.
 
@@ -130,16 +135,15 @@ class TrainingBar(keras.callbacks.Callback):
         super().__init__()
         self.bar = Bar(description, steps, "step")
         self._first = None
-        self._looked = 0, -math.inf
+        self._looked = -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
         step, now = batch + 1, time.monotonic()
-        looked, then = self._looked
-        late = now - then >= _SECONDS_BETWEEN_LOOKS
-        if late or step // STEPS_BETWEEN_LOOKS > looked // STEPS_BETWEEN_LOOKS:
+        late = now - self._looked >= _SECONDS_BETWEEN_LOOKS
+        if late or is_looked_at(self.model, step):
             self.bar.set_postfix_str(self._state(logs or {}), refresh=False)
-            self._looked = step, now
+            self._looked = now
         self.bar.update(step - self.bar.n)
 
     def _state(self, logs: dict) -> str:
