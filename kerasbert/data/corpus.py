@@ -1,6 +1,6 @@
 """A corpus, tokenized once: compact shards, an index, a manifest; random access in the graph.
 
-manifest.json       format, tokenizer, counts, inputs, every file's SHA-256
+manifest.json       format, tokenizer, counts, inputs, every file's SHA-256, and its own
 vocab.txt ...       the files of the tokenizer that made the ids
 tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
 tokens-00001.bin    ...
@@ -9,9 +9,13 @@ sentences.bin       int64: where each sentence starts, counted in tokens from th
 documents.bin       int64: the first sentence of each document, and the end of the last
 """
 
+import ctypes
 import hashlib
+import json
+import mmap
 import os
 import pathlib
+import weakref
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -22,10 +26,17 @@ from kerasbert.errors import InputError
 from kerasbert.text import load_tokenizer, save_assets
 from kerasbert.text.tokenizer import Tokenizer
 
-FORMAT, VERSION = "kerasbert-corpus", 1
+FORMAT, VERSION = "kerasbert-corpus", 2
+_WITHOUT_OWN_SHA256 = 1  # the version before
 MANIFEST = "manifest.json"
 SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 _INDEX_TYPE = np.dtype("<i8")
+# Batches are drawn by a graph with a few nodes for each.
+_MOST_SHARDS = 10_000
+
+
+def _shard_name(number: int) -> str:
+    return f"tokens-{number:05d}.bin"
 
 
 def _token_type(vocabulary_size: int) -> np.dtype:
@@ -41,9 +52,14 @@ class CorpusWriter:
         directory: where the files go; exists and is empty.
         tokenizer: what made the ids.
         tokens_per_shard: tokens after which a new shard is begun.
+
+    Raises:
+        InputError: `tokens_per_shard` is less than 1 or, once there are too many shards, too small.
     """
 
     def __init__(self, directory: pathlib.Path, tokenizer: Tokenizer, tokens_per_shard: int):
+        if tokens_per_shard < 1:
+            raise InputError(f"tokens_per_shard must be 1 or more, found {tokens_per_shard}")
         self._directory = directory
         self._tokenizer = tokenizer
         self._token_type = _token_type(tokenizer.vocabulary_size)
@@ -58,7 +74,7 @@ class CorpusWriter:
         return self
 
     def __exit__(self, *_):
-        for file in (*self._shards, self._sentences, self._documents):
+        for file in (*self._shards[-1:], self._sentences, self._documents):
             file.close()
 
     @property
@@ -84,11 +100,21 @@ class CorpusWriter:
         self._tokens += len(tokens)
         while len(tokens):
             if not self._shards or self._shards[-1].count == self._tokens_per_shard:
-                path = self._directory / f"tokens-{len(self._shards):05d}.bin"
-                self._shards.append(_GrowingFile(path, self._token_type))
+                self._begin_shard()
             room = self._tokens_per_shard - self._shards[-1].count
             self._shards[-1].append(tokens[:room])
             tokens = tokens[room:]
+
+    def _begin_shard(self) -> None:
+        if self._shards:
+            self._shards[-1].close()  # a process may have few files open at a time
+        if len(self._shards) == _MOST_SHARDS:
+            raise InputError(
+                f"a corpus may have {_MOST_SHARDS:,} shards; {self._tokens_per_shard:,} tokens in "
+                "each are too few for this text"
+            )
+        path = self._directory / _shard_name(len(self._shards))
+        self._shards.append(_GrowingFile(path, self._token_type))
 
     def finish(self, **facts) -> dict:
         """Writes what makes the corpus complete; returns the manifest, `facts` included."""
@@ -107,8 +133,15 @@ class CorpusWriter:
             "shards": [shard.close() for shard in self._shards],
             "index": [self._sentences.close(), self._documents.close()],
         }
+        manifest["sha256"] = _own_sha256(manifest)
         files.write_json(self._directory / MANIFEST, manifest)
         return manifest
+
+
+def _own_sha256(manifest: dict) -> str:
+    """The SHA-256 of all that a manifest says but this."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class _GrowingFile:
@@ -152,6 +185,7 @@ class Corpus:
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
         self.directory = pathlib.Path(directory)
         self.manifest = self._read_manifest()
+        self._check_manifest()
         self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
         if verify:
             for facts in (*self.manifest["shards"], *self.manifest["index"]):
@@ -159,6 +193,10 @@ class Corpus:
         token_type = _token_type(self.tokenizer.vocabulary_size)
         self._shards = [self._map(facts, token_type) for facts in self.manifest["shards"]]
         sentences, documents = (self._map(facts, _INDEX_TYPE) for facts in self.manifest["index"])
+        self._check_index(SENTENCES, sentences, self.num_tokens, thoroughly=verify)
+        self._check_index(DOCUMENTS, documents, self.manifest["sentences"], thoroughly=verify)
+        if verify:
+            self._check_ids()
         self.sentences, self.documents = _tensor(sentences), _tensor(documents)
         self._shard_tensors = [_tensor(shard) for shard in self._shards]
         self._shard_starts = np.cumsum([0, *map(len, self._shards)])
@@ -218,13 +256,44 @@ class Corpus:
         if not path.exists():
             raise InputError(f"{self.directory}: has no {MANIFEST}, so it is no finished corpus")
         manifest = files.read_json(path)
-        if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
+        version = manifest.get("version")
+        if manifest.get("format") != FORMAT or version not in (_WITHOUT_OWN_SHA256, VERSION):
             raise InputError(f"{path}: is not a {FORMAT} manifest of version {VERSION}")
+        if version == VERSION and manifest.get("sha256") != _own_sha256(manifest):
+            raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
         return manifest
+
+    def _check_manifest(self) -> None:
+        """Raises `InputError` unless files and counts are those of one corpus."""
+        path, manifest = self.directory / MANIFEST, self.manifest
+        shards, index = manifest["shards"], manifest["index"]
+        named = [facts["file"] for facts in (*shards, *index)]
+        expected = [*map(_shard_name, range(len(shards))), SENTENCES, DOCUMENTS]
+        if named != expected or not shards:
+            raise InputError(f"{path}: its files are not shards in their order and two indexes")
+        counts = [sum(facts["count"] for facts in shards), *(facts["count"] - 1 for facts in index)]
+        for name, counted in zip(("tokens", "sentences", "documents"), counts, strict=True):
+            if manifest[name] != counted:
+                raise InputError(
+                    f"{path}: has {manifest[name]} {name}, but its files have {counted}"
+                )
+
+    def _check_index(self, name: str, starts: np.ndarray, end: int, *, thoroughly: bool) -> None:
+        """Raises `InputError` unless an index rises from 0 to the end of what it is about."""
+        right = starts[0] == 0 and starts[-1] == end
+        if not right or (thoroughly and not np.all(starts[:-1] < starts[1:])):
+            raise InputError(f"{self.directory / name}: does not rise from 0 to {end}")
+
+    def _check_ids(self) -> None:
+        size = self.tokenizer.vocabulary_size
+        for number, shard in enumerate(self._shards):
+            if (largest := shard.max()) >= size:
+                path = self.directory / _shard_name(number)
+                raise InputError(f"{path}: has the id {largest}, the vocabulary {size:,} pieces")
 
     def _verify(self, facts: dict) -> None:
         path = self.directory / facts["file"]
-        if not path.exists():
+        if not path.is_file():
             raise InputError(f"{path}: is missing; prepare the corpus again")
         if files.sha256(path) != facts["sha256"]:
             raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
@@ -232,13 +301,37 @@ class Corpus:
     def _map(self, facts: dict, dtype: np.dtype) -> np.ndarray:
         path = self.directory / facts["file"]
         try:
-            # Copy-on-write, because a mapping that can't be written can't become a tensor.
-            mapped = np.memmap(path, dtype, mode="c")
+            mapped = _mapped(path, dtype)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: can't be read: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: can't be read: {reason}") from None
         if len(mapped) != facts["count"]:
             raise InputError(f"{path}: holds {len(mapped)} numbers, {facts['count']} are expected")
-        return np.asarray(mapped)
+        return mapped
+
+
+def _mapped(path: pathlib.Path, dtype: np.dtype) -> np.ndarray:
+    """A file's numbers, mapped into memory.
+
+    Python's own mappings keep their files open, and a process may have few files open at a time.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    # Copy-on-write, because a mapping that can't be written can't become a tensor.
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            raise ValueError("is empty")
+        address = libc.mmap(None, size, access, mmap.MAP_PRIVATE, file.fileno(), 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    memory = (ctypes.c_char * size).from_address(address)
+    # At the very end other threads may still read it.
+    weakref.finalize(memory, libc.munmap, address, size).atexit = False
+    return np.frombuffer(memory, dtype)
 
 
 def _tensor(mapped: np.ndarray) -> tf.Tensor:

@@ -1,5 +1,7 @@
+import gc
 import itertools
 import json
+import pathlib
 import random
 import re
 import shutil
@@ -9,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import files
+from kerasbert.data import corpus as corpus_module
 from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.prepare import prepare_corpus, split_sentences
 from kerasbert.data.pretraining import most_frequent_token
@@ -73,6 +76,50 @@ def test_shards(corpus_files, corpus_dir, tokenizer, tmp_path, tokens_per_shard)
     found = tf.function(many.read)(starts, ends)
     assert found.dtype == tf.int32
     assert found.to_list() == one.read(starts, ends).to_list()
+
+
+@pytest.mark.parametrize("tokens_per_shard", [0, -5])
+def test_impossible_shards_are_refused(corpus_files, tokenizer, tmp_path, tokens_per_shard):
+    with pytest.raises(InputError, match="tokens_per_shard must be 1 or more"):
+        prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=tokens_per_shard)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_shards_are_refused(corpus_files, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "_MOST_SHARDS", 20)
+    with pytest.raises(InputError, match="20 shards; 7 tokens in each are too few"):
+        prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=7)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_are_not_kept_open(corpus_files, tokenizer, tmp_path):
+    def open_files():
+        return len(list(pathlib.Path("/proc/self/fd").iterdir()))
+
+    most = []
+    prepare(
+        corpus_files,
+        tokenizer,
+        tmp_path / "c",
+        tokens_per_shard=20,
+        progress=lambda _: most.append(open_files()),
+    )
+    before = open_files()
+    corpus = Corpus(tmp_path / "c")
+    assert len(corpus.manifest["shards"]) > 50
+    assert max(most) < before + 10
+    assert open_files() == before
+
+
+def test_mappings_end_with_the_corpus(sharded):
+    def mapped():
+        return str(sharded) in pathlib.Path("/proc/self/maps").read_text()
+
+    corpus = Corpus(sharded)
+    assert mapped()
+    del corpus
+    gc.collect()
+    assert not mapped()
 
 
 def test_preparing_twice_gives_the_same_bytes(corpus_files, corpus_dir, tokenizer, tmp_path):
@@ -213,11 +260,94 @@ def test_a_changed_vocabulary(sharded, vocabulary):
 def test_no_corpus(sharded, tmp_path):
     with pytest.raises(InputError, match=r"none: no such corpus"):
         Corpus(tmp_path / "none")
-    files.write_json(sharded / "manifest.json", {"format": "kerasbert-corpus", "version": 2})
-    with pytest.raises(InputError, match=r"manifest.json: is not .* version 1"):
+    files.write_json(sharded / "manifest.json", {"format": "kerasbert-corpus", "version": 3})
+    with pytest.raises(InputError, match=r"manifest.json: is not .* version 2"):
         Corpus(sharded)
     (sharded / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"c: has no manifest.json"):
+        Corpus(sharded)
+
+
+def swap(manifest):
+    first, second, *others = manifest["shards"]
+    manifest["shards"] = [second, first, *others]
+
+
+def rename_and_swap(manifest):
+    swap(manifest)
+    for number, shard in enumerate(manifest["shards"]):
+        shard["file"] = f"tokens-{number:05d}.bin"
+
+
+CHANGES = {
+    "swapped": swap,
+    "doubled": lambda manifest: manifest["shards"].insert(0, manifest["shards"][0]),
+    "left out": lambda manifest: manifest["shards"].pop(),
+    "none": lambda manifest: manifest.update(shards=[]),
+    "sentences as documents": lambda manifest: manifest["index"].reverse(),
+    "one index twice": lambda manifest: manifest["index"].__setitem__(1, manifest["index"][0]),
+    "tokens": lambda manifest: manifest.update(tokens=5),
+    "sentences": lambda manifest: manifest.update(sentences=5),
+    "documents": lambda manifest: manifest.update(documents=5),
+    "a file elsewhere": lambda manifest: manifest["shards"][0].update(file="../a.txt"),
+}
+# What only the sum of the manifest itself shows.
+MORE_CHANGES = {
+    "contents swapped": rename_and_swap,
+    "cased": lambda manifest: manifest["tokenizer"].update(lowercase=False),
+    "another key": lambda manifest: manifest.update(more=1),
+    "no sum": lambda manifest: manifest.pop("sha256"),
+}
+
+
+def change_manifest(directory, change, **facts):
+    manifest = files.read_json(directory / "manifest.json")
+    manifest.update(facts)
+    change(manifest)
+    files.write_json(directory / "manifest.json", manifest)
+
+
+@pytest.mark.parametrize("change", CHANGES | MORE_CHANGES)
+def test_a_changed_manifest_is_refused(sharded, change):
+    change_manifest(sharded, (CHANGES | MORE_CHANGES)[change])
+    with pytest.raises(InputError, match=r"manifest.json: is damaged"):
+        Corpus(sharded)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_files_of_a_corpus_belong_together(sharded, change):
+    change_manifest(sharded, CHANGES[change], version=1)
+    with pytest.raises(InputError, match=r"manifest.json: (its files are not|has \d+ \w+, but)"):
+        Corpus(sharded)
+
+
+def test_a_manifest_without_its_own_sum(sharded):
+    whole = list(Corpus(sharded))
+    change_manifest(sharded, lambda manifest: manifest.pop("sha256"), version=1)
+    assert list(Corpus(sharded)) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("sentences.bin", 0, 1, "does not rise from 0 to"),
+        ("sentences.bin", -1, 1, "does not rise from 0 to"),
+        ("sentences.bin", 3, 0, "does not rise from 0 to"),
+        ("documents.bin", 2, 10**9, "does not rise from 0 to"),
+        ("tokens-00001.bin", 2, 60_000, "has the id 60000"),
+    ],
+)
+def test_numbers_that_can_not_be(sharded, name, place, value, message):
+    numbers = np.fromfile(sharded / name, "<u2" if name.startswith("tokens") else "<i8")
+    numbers[place] = value
+    numbers.tofile(sharded / name)
+
+    def forge(manifest):
+        (facts,) = (f for f in manifest["shards"] + manifest["index"] if f["file"] == name)
+        facts["sha256"] = files.sha256(sharded / name)
+
+    change_manifest(sharded, forge, version=1)
+    with pytest.raises(InputError, match=f"{name}: {message}"):
         Corpus(sharded)
 
 
