@@ -1,6 +1,16 @@
+import concurrent.futures
+import errno
+import fcntl
 import hashlib
 import json
 import math
+import os
+import pathlib
+import platform
+import resource
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -149,3 +159,346 @@ def test_endings(name):
 def test_byte_order_mark_of_json(tmp_path):
     (tmp_path / "a.json").write_text('{"a": 1}', encoding="utf-8-sig")
     assert files.read_json(tmp_path / "a.json") == {"a": 1}
+
+
+# === One at a time ===
+
+HOLD = """
+import sys, time
+from kerasbert import files
+with files.locked(sys.argv[1], inside=len(sys.argv) > 2):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def hold():
+    """Starts a process that has a lock, and returns it."""
+    started = []
+
+    def hold(path, *inside):
+        command = [sys.executable, "-c", HOLD, str(path), *inside]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "locked\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def assert_is_refused(path, process, **inside):
+    with (
+        pytest.raises(InputError) as error,
+        files.locked(path, **inside),
+    ):
+        pytest.fail("the block must not run")
+    start = f"{path}: is being written by process {process} on {platform.node()} ("
+    assert str(error.value).startswith(start)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_two_processes_at_one_output(tmp_path, hold, inside):
+    path = tmp_path / "deep" / "output"
+    holder = hold(path, *["inside"] * inside)
+    assert_is_refused(path, holder.pid, inside=inside)
+    with files.locked(tmp_path / "deep" / "other", inside=inside):
+        pass
+    holder.kill()  # SIGKILL: it can't tidy up
+    holder.wait()
+    with files.locked(path, inside=inside):
+        assert_is_refused(path, os.getpid(), inside=inside)
+    with files.locked(path, inside=inside):
+        pass
+
+
+def test_two_processes_that_write_one_directory(tmp_path, hold):
+    (tmp_path / "output").mkdir()
+    hold(tmp_path / "output")
+    with (
+        pytest.raises(InputError, match=r"output: is being written by process \d+ on .*since 20"),
+        files.new_directory(tmp_path / "output", overwrite=True),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_many_threads_take_turns(tmp_path):
+    """Also while the file of the lock is removed and made again."""
+    inside, turns, refused = [], [], []
+
+    def take_turns():
+        while len(turns) < 200:
+            try:
+                with files.locked(tmp_path / "deep" / "output"):
+                    inside.append(1)
+                    turns.append(len(inside))
+                    inside.pop()
+            except InputError as error:
+                refused.append(str(error))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(take_turns) for _ in range(4)]:
+            future.result()
+    assert set(turns) == {1}
+    assert all("is being written by" in line for line in refused)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_what_comes_to_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError), files.locked(tmp_path / "a" / "b" / "c", inside=True):
+        raise KeyError
+    with pytest.raises(KeyError), files.new_directory(tmp_path / "a" / "b" / "c"):
+        raise KeyError
+    assert names(tmp_path) == []
+
+
+def test_lock_that_is_no_file_of_ours(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".output.lock").symlink_to(tmp_path / "precious")
+    with (
+        pytest.raises(InputError, match="output can't be written: Too many levels of symbolic"),
+        files.locked(tmp_path / "output"),
+    ):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_file_system_without_locks(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    other = tmp_path / ".output.1.tmp"
+    other.mkdir()
+    with (
+        pytest.warns(UserWarning, match="output: its file system has no locks"),
+        files.new_directory(tmp_path / "output"),
+    ):
+        pass
+    assert other.exists()  # perhaps that is being written
+    assert (tmp_path / "output").is_dir()
+
+
+def leave(directory, name):
+    (directory / name).mkdir()
+    (directory / name / "file").write_text(name)
+
+
+def test_what_gone_processes_left(tmp_path):
+    for name in (
+        ".output.12.tmp",
+        ".output.13.tmp",
+        ".output.5.old",
+        ".other.7.tmp",
+        ".output.tmp",
+    ):
+        leave(tmp_path, name)
+    (tmp_path / ".output.77.tmp").write_text("a file")
+    leave(tmp_path, "output")
+    with files.new_directory(tmp_path / "output", overwrite=True):
+        assert names(tmp_path)[:-1] == [
+            ".other.7.tmp",
+            f".output.{os.getpid()}.tmp",
+            ".output.lock",
+            ".output.tmp",
+        ]
+    assert names(tmp_path) == [".other.7.tmp", ".output.tmp", "output"]
+
+
+def test_what_a_gone_process_left_inside(tmp_path):
+    leave(tmp_path, "model")
+    leave(tmp_path, ".model.12.tmp")
+    (tmp_path / ".config.json.12.tmp").write_text("")
+    with files.locked(tmp_path, inside=True):
+        assert names(tmp_path) == [".lock", "model"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_killed_between_two_renames(tmp_path, overwrite):
+    """What was moved away comes back, where the system can't exchange two names in one step."""
+    leave(tmp_path, ".output.12.old")
+    leave(tmp_path, ".output.12.tmp")
+
+    def fail():
+        with files.new_directory(tmp_path / "output", overwrite=overwrite):
+            raise KeyError
+
+    with pytest.raises(KeyError if overwrite else InputError):
+        fail()
+    assert names(tmp_path) == ["output"]
+    assert (tmp_path / "output" / "file").read_text() == ".output.12.old"
+
+
+# === Kills, full disks, power loss ===
+
+REPLACE = """
+import ctypes, os, signal, sys
+from kerasbert import files
+if sys.argv[2] == "renames":
+    files._exchange = lambda *_: False
+moment = int(sys.argv[3])
+def killing(function):
+    def counted(*args, **kwargs):
+        global moment
+        moment -= 1
+        if moment < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return counted
+for module, name in ((os, "rename"), (os, "fsync"), (os, "unlink"), (os, "rmdir"), (os, "close")):
+    setattr(module, name, killing(getattr(module, name)))
+files._exchange = killing(files._exchange)
+with files.new_directory(sys.argv[1], overwrite=True) as directory:
+    (directory / "file").write_text("new")
+print("ended")
+"""
+
+
+@pytest.mark.parametrize("way", ["exchange", "renames"])
+def test_replacing_is_killed_at_every_moment(tmp_path, way):
+    """One version or the other is always there, or comes back with the next run."""
+    for moment in range(30):
+        target = tmp_path / str(moment) / "1"
+        target.mkdir(parents=True)
+        (target / "file").write_text("old")
+        command = [sys.executable, "-c", REPLACE, str(target), way, str(moment)]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if way == "exchange" or target.exists():
+            assert (target / "file").read_text() in ("old", "new")
+        with files.locked(target):
+            pass
+        assert (target / "file").read_text() in ("old", "new")
+        assert names(target.parent) == ["1"]
+        if ended.stdout:
+            break
+        assert ended.returncode == -signal.SIGKILL
+    assert ended.stdout == "ended\n", ended.stderr
+    assert moment > 6
+    assert (target / "file").read_text() == "new"
+
+
+def test_system_exchanges_names(tmp_path):
+    leave(tmp_path, "one")
+    leave(tmp_path, "other")
+    assert files._exchange(tmp_path / "one", tmp_path / "other") == (sys.platform == "linux")
+    if sys.platform == "linux":
+        assert (tmp_path / "one" / "file").read_text() == "other"
+    assert not files._exchange(tmp_path / "one", tmp_path / "missing")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What is asked of the disk, in its order: ("fsync", name), ("rename", name)."""
+    found = []
+    fsync, rename, replace, exchange = os.fsync, os.rename, os.replace, files._exchange
+
+    def record(kind, function, name):
+        def recorded(*args):
+            found.append((kind, pathlib.Path(name(*args)).name))
+            return function(*args)
+
+        return recorded
+
+    monkeypatch.setattr(
+        os, "fsync", record("fsync", fsync, lambda d: os.readlink(f"/proc/self/fd/{d}"))
+    )
+    monkeypatch.setattr(os, "rename", record("rename", rename, lambda _, to: to))
+    monkeypatch.setattr(os, "replace", record("rename", replace, lambda _, to: to))
+    monkeypatch.setattr(files, "_exchange", record("rename", exchange, lambda _, to: to))
+    return found
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_directory_is_on_the_disk_before_it_has_its_name(tmp_path, calls, overwrite):
+    target = tmp_path / "parent" / "target"
+    if overwrite:
+        target.mkdir(parents=True)
+    with files.new_directory(target, overwrite=overwrite) as directory:
+        (directory / "deep").mkdir()
+        (directory / "deep" / "file").write_text("x")
+        (directory / "other").write_text("x")
+        hidden = directory.name
+    renamed = calls.index(("rename", "target"))
+    before = {("fsync", name) for name in ("file", "other", "deep", hidden)}
+    assert set(calls[:renamed]) == before
+    assert calls[renamed + 1 :] == [("fsync", "parent")]
+
+
+def test_file_is_on_the_disk_before_it_has_its_name(tmp_path, calls):
+    target = tmp_path / "parent" / "target"
+    target.parent.mkdir()
+    files.write_text(target, "x")
+    hidden = f".target.{os.getpid()}.tmp"
+    assert calls == [("fsync", hidden), ("rename", "target"), ("fsync", "parent")]
+
+
+def test_move(tmp_path, calls):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    files.write_text(tmp_path / "here" / "file", "x")
+    calls.clear()
+    files.move(tmp_path / "here" / "file", tmp_path / "there" / "file")
+    assert calls == [("rename", "file"), ("fsync", "there"), ("fsync", "here")]
+
+
+@pytest.fixture
+def full():
+    """Nothing more can be written than 4 KB a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_full_disk(tmp_path, full):
+    for name in ("a.json", "target"):
+        (tmp_path / name).write_text("old")
+    lines = []
+    with pytest.raises(InputError) as error:
+        files.write_text(tmp_path / "a.json", "x" * 10_000)
+    lines.append(str(error.value))
+    with (
+        pytest.raises(InputError) as error,
+        files.new_directory(tmp_path / "target", overwrite=True) as directory,
+    ):
+        files.write_text(directory / "file", "x" * 10_000)
+    lines.append(str(error.value))
+    with (
+        pytest.raises(InputError) as error,
+        files.new_directory(tmp_path / "target", overwrite=True) as directory,
+    ):
+        (directory / "file").write_text("x" * 10_000)
+    lines.append(str(error.value))
+    assert lines == [
+        f"{tmp_path / name} can't be written: File too large"
+        for name in ("a.json", "target/file", "target")
+    ]
+    assert names(tmp_path) == ["a.json", "target"]
+    assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"old"}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "whatever"), "No space left on device"),
+        (OSError(errno.EACCES, "", "/else/where"), "Permission denied (/else/where)"),
+        (OSError(errno.EACCES, "", "/x/.target.7.tmp/file"), "Permission denied"),
+        (
+            OSError("Can't\n(errno = 28, 'No space left on device')"),
+            "No space left on device",
+        ),
+        (RuntimeError("{{node}} /x; Read-only file system [Op:Save]"), "Read-only file system"),
+        (RuntimeError("a" * 10_000 + "\nb"), "a" * 200),
+    ],
+)
+def test_reasons(error, reason):
+    with (
+        pytest.raises(InputError) as found,
+        files.writing("target", RuntimeError),
+    ):
+        raise error
+    assert str(found.value) == f"target can't be written: {reason}"

@@ -106,11 +106,11 @@ def save(
     if format != "kerasbert":
         layout = layouts.layout_of(config["backbone"]["family"], format)
         config, weights = equivalents.adapt(config, weights, layout)
-    try:
-        with files.writing(directory), files.new_directory(directory) as temporary:
-            return module.save(temporary, config, weights, tokenizer)
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{directory} can't be written: {error}") from None
+    with (
+        files.new_directory(directory) as temporary,
+        files.writing(directory, safetensors.SafetensorError),
+    ):
+        return module.save(temporary, config, weights, tokenizer)
 
 
 __all__ = [

@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
+from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens
 
@@ -125,10 +126,10 @@ def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
     """Checks `vocabulary` and writes it, atomically."""
     check_vocabulary(vocabulary)
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(vocabulary_bytes(vocabulary))
-    os.replace(temporary, path)
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with files.new_file(path) as temporary:
+        temporary.write_bytes(vocabulary_bytes(vocabulary))
 
 
 def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:

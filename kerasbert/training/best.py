@@ -5,6 +5,7 @@ import shutil
 
 import keras
 
+from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.run_directory import RunDirectory
@@ -67,9 +68,9 @@ class Best(keras.callbacks.Callback):
             self.model.save_to_preset(path)
         for other in self.run.best.iterdir():
             if other != path:
-                shutil.rmtree(other)
+                files.remove(other)
 
     def move_to(self, path) -> None:
         """Puts the best model in its final place."""
-        (self.run.best / f"step-{self.report['step']:010d}").rename(path)
+        files.move(self.run.best / f"step-{self.report['step']:010d}", path)
         shutil.rmtree(self.run.best)

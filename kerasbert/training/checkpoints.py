@@ -108,13 +108,12 @@ class Checkpoints:
         if not write:
             return path
         self._remove_unfinished()
-        try:
+        with (
             # What is there under this name already is damaged: the run went on from before it.
-            with files.new_directory(path, overwrite=True) as temporary:
-                self._write(temporary, arrays, step)
-        except (OSError, safetensors.SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path}: the checkpoint can't be written: {reason}") from None
+            files.new_directory(path, overwrite=True) as temporary,
+            files.writing(path, safetensors.SafetensorError),
+        ):
+            self._write(temporary, arrays, step)
         self._remove_old(path)
         return path
 
@@ -127,8 +126,6 @@ class Checkpoints:
         }
         files.write_json(directory / FACTS, facts)
         (directory / COMPLETE).write_text(files.sha256(directory / FACTS) + "\n")
-        for path in (*directory.iterdir(), directory):
-            _flush(path)
 
     def _remove_old(self, newest: pathlib.Path) -> None:
         """Keeps the newest; those of later steps are damaged, or the run would be there."""
@@ -292,11 +289,3 @@ def _check(path: pathlib.Path) -> Stored:
         if not (path / name).exists() or files.sha256(path / name) != expected:
             raise InputError(f"{path / name}: is missing or not as it was written")
     return Stored(path, facts["step"], facts["settings"])
-
-
-def _flush(path: pathlib.Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

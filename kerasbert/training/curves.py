@@ -5,6 +5,8 @@ import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from kerasbert import files
+
 _TRAINING, _HELD_OUT, _CONSTANT = "C0", "C1", "0.5"  # colours, the same in every panel
 _FEW = 40  # points that are marked one by one
 _WIDTH = 80  # characters of a line of the title
@@ -64,9 +66,8 @@ def draw(
         axis.legend(fontsize="small")
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    temporary = f"{path}.{os.getpid()}.tmp.png"
-    figure.savefig(temporary, dpi=110)
-    os.replace(temporary, path)
+    with files.new_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
 
 
 def _points(lines: Sequence[dict], *names: str) -> list[tuple[int, float]]:

@@ -185,16 +185,15 @@ class ReportMetrics(keras.callbacks.Callback):
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        with files.writing(self.run.curves):
-            curves.draw(
-                self.run.reports(),
-                self.run.losses(),
-                self.run.curves,
-                self.title,
-                scores=self.scores,
-                baseline=self.baseline,
-                same_loss=self.same_loss,
-            )
+        curves.draw(
+            self.run.reports(),
+            self.run.losses(),
+            self.run.curves,
+            self.title,
+            scores=self.scores,
+            baseline=self.baseline,
+            same_loss=self.same_loss,
+        )
 
     def _write_events(self, step: int, values: dict) -> None:
         import tensorflow as tf
