@@ -20,9 +20,9 @@ import zlib
 from collections.abc import Iterator
 from typing import TextIO
 
-from kerasbert.errors import InputError
+from kerasbert import schema
+from kerasbert.errors import UNPRINTABLE, InputError
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
 _LONGEST_REASON = 200
 # What a file system says that has no locks.
@@ -74,29 +74,37 @@ def sha256_of_all(path: str | os.PathLike) -> str:
     return hashlib.sha256(os.fsencode(listed)).hexdigest()
 
 
-def read_json(path: str | os.PathLike, kind: type = dict):
-    """Reads one JSON object, or a list if `kind` is that.
+def check_file(path: str | os.PathLike) -> None:
+    """Raises `InputError` for a directory, and for pipes and devices, which need never end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "directory" if os.path.isdir(path) else "pipe or a device"
+        raise InputError(f"{path}: is a {kind}, not a file")
+
+
+def read_json(path: str | os.PathLike, kind=dict):
+    """Reads a JSON file and checks what it holds.
+
+    Args:
+        path: the file.
+        kind: what it must hold, as `kerasbert.schema` says it; an object unless given.
 
     Raises:
         InputError: the file is missing or malformed, or holds something else.
     """
+    check_file(path)
     try:
-        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+        data = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(value, kind):
-        wanted = {dict: "object", list: "array"}[kind]
-        raise InputError(f"{path}: expected a JSON {wanted}, found {type(value).__name__}")
-    return value
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+    return schema.parse(data, path, kind)
 
 
 def to_json(value) -> str:
     """JSON on one line; NaN and infinities, for which JSON has no numbers, are null."""
-    # What is no Unicode (a file's name, say) stays escaped, so that UTF-8 can hold the line.
     text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
-    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _without_nan(value):

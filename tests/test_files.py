@@ -69,7 +69,11 @@ def test_what_is_not_json_leaves_the_old_file(tmp_path):
     [
         (b"{", "not valid JSON"),
         (b"\xff", "not valid JSON"),
-        (b"[1]", "expected a JSON object, found list"),
+        (b"[1]", r"the content must be an object, found \[1\]"),
+        (b"[" * 100_000, r"not valid JSON \(nested too deeply\)"),
+        (b"[" * 70 + b"]" * 70, r"not valid JSON \(nested too deeply\)"),
+        (b'{"a": ' + b"1" * 5000 + b"}", r"not valid JSON \(an integer of thousands of digits\)"),
+        (b"[" + b"{}," * 7_000_000 + b"{}]", "14,000,002 values in 21,000,004 characters"),
         (None, "no such file"),
     ],
 )
@@ -79,6 +83,22 @@ def test_bad_json(tmp_path, data, message):
         path.write_bytes(data)
     with pytest.raises(InputError, match=f"a.json: {message}"):
         files.read_json(path)
+
+
+def test_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path, "directory"), (tmp_path / "pipe", "pipe"), ("/dev/zero", "pipe")):
+        with pytest.raises(InputError, match=f"{path}: is a {kind}"):
+            files.read_json(path)
+    with pytest.raises(InputError, match="can't be read: File name too long"):
+        files.read_json(tmp_path / ("a" * 300))
+
+
+def test_json_can_be_shown_on_a_terminal():
+    value = {"\x1b[2J": "\x9b2J\u202e\u2028"}
+    line = files.to_json(value)
+    assert line.isprintable()
+    assert json.loads(line) == value
 
 
 def test_a_new_directory_appears_when_it_is_whole(tmp_path):

@@ -294,7 +294,7 @@ def test_sentence_transformers_that_we_lack(embedder, tmp_path):
     assert TextEmbedder.from_preset(tmp_path / "model", pooling="mean").pooling == "mean"
     assert Backbone.from_preset(tmp_path / "model").config.num_layers == 3
     path.write_text("{}")
-    with pytest.raises(InputError, match=r"modules\.json: expected a JSON array, found dict"):
+    with pytest.raises(InputError, match=r"modules\.json: the content must be a list, found {"):
         load(tmp_path / "model")
 
 
