@@ -26,7 +26,7 @@ def write(
     *,
     resources: Sequence = (),
     signatures: Mapping[str, tuple[dict, Callable[..., dict]]],
-    examples: Mapping[str, tuple[dict, dict, float]] = {},
+    examples: Mapping[str, tuple[dict, Callable[..., dict], float]] = {},
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -41,8 +41,8 @@ def write(
         signatures: further ones by name: the specs of their tensors by name, and the function of
             them.
         metadata: stored as `assets.extra/kerasbert.json`; JSON types.
-        examples: for some of `signatures` inputs and right outputs, tensors by name, and how far
-            outputs may be off, as a share of the largest.
+        examples: for some of `signatures` inputs, tensors by name, a function that computes the
+            right outputs of them, and how far outputs may be off, as a share of the largest.
         check: load it in a fresh process and compare its answers with `function`'s.
         overwrite: replace what is at `path`.
 
@@ -60,8 +60,9 @@ def write(
         name: tf.function(one, autograph=False).get_concrete_function(**tensors)
         for name, (tensors, one) in signatures.items()
     }
-    for name, (example, right, share) in examples.items():
-        _check_outputs(name, concrete[name](**example), right, share)
+    for name, (example, function, share) in examples.items():
+        with _float32_products():
+            _check_outputs(name, concrete[name](**example), function(**example), share)
     concrete["serving_default"] = module.serve.get_concrete_function()
     # What no graph reads is not stored.
     module.weights = [variable for one in concrete.values() for variable in one.variables]

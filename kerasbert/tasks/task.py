@@ -546,8 +546,8 @@ class Task(WithState, TextModel):
         rows = shapes.pop(keys.PADDING_MASK)[:-1]
         return {**shapes, keys.LENGTHS: rows}
 
-    def _example(self) -> tuple[dict, dict, float]:
-        """Random features for the signature `tokens`, and what the layers make of them, plainly.
+    def _example(self) -> tuple[dict, Callable[..., dict], float]:
+        """Random features for the signature `tokens`, and how the layers compute them, plainly.
 
         No token of them is padding, of which outputs are not defined. Also the share by which
         outputs of another order of computing may differ.
@@ -569,7 +569,7 @@ class Task(WithState, TextModel):
         features = {name: tf.constant(value, tf.int32) for name, value in features.items()}
         layers = self._flatten_layers()
         rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
-        return features, self._of_tokens(**features), 0.03 if rough else 1e-3
+        return features, self._of_tokens, 0.03 if rough else 1e-3
 
     def _of_tokens(self, lengths, **features) -> dict:
         """The model's outputs by name, float32."""
