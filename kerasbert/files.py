@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 import time
 import warnings
 import zlib
@@ -28,6 +29,7 @@ _LONGEST_REASON = 200
 # What a file system says that has no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and of <linux/fs.h>
+_OF_PATTERNS = "[\\*?"
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -62,6 +64,27 @@ def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[T
         raise InputError(f"{path}: can't be read: {reason}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+@contextlib.contextmanager
+def without_patterns(path: str | os.PathLike) -> Iterator[str]:
+    r"""A path to the same place for TensorFlow, which takes `[` and `\` for parts of a pattern.
+
+    Where the path has none of them, it is that path.
+
+    Args:
+        path: a directory, or what the names of several files begin with.
+    """
+    path = pathlib.Path(path)
+    if not any(character in str(path) for character in _OF_PATTERNS):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        plain = pathlib.Path(directory, "link")
+        for found in path.parent.absolute().iterdir():
+            if found.name.startswith(path.name):
+                plain.with_name(plain.name + found.name.removeprefix(path.name)).symlink_to(found)
+        yield str(plain)
 
 
 def sha256_of_all(path: str | os.PathLike) -> str:

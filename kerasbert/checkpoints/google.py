@@ -142,14 +142,15 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
         found = ", ".join(path.name for path in indexes) or "none"
         raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {found}")
     source = str(indexes[0]).removesuffix(".index")
-    try:
-        reader = tf.train.load_checkpoint(source)
-        names = sorted(reader.get_variable_to_shape_map())
-        ignored = [name for name in names if _IGNORED.search(name)]
-        tensors = {name: reader.get_tensor(name) for name in names if name not in set(ignored)}
-    except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{source}: can't be read: {reason}") from None
+    with files.without_patterns(source) as prefix:
+        try:
+            reader = tf.train.load_checkpoint(prefix)
+            names = sorted(reader.get_variable_to_shape_map())
+            ignored = [name for name in names if _IGNORED.search(name)]
+            tensors = {name: reader.get_tensor(name) for name in names if name not in set(ignored)}
+        except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+            reason = " ".join(str(error).replace(prefix, source).split()) or type(error).__name__
+            raise InputError(f"{source}: can't be read: {reason}") from None
     return source, tensors, ignored
 
 

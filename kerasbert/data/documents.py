@@ -36,7 +36,7 @@ class Report:
 
 
 def find_files(inputs: Iterable[str]) -> list[str]:
-    """Expands globs; `tfds:NAME` stays as it is.
+    """Expands globs; the name of a file that is there, and `tfds:NAME`, stay as they are.
 
     Raises:
         InputError: a pattern that matches no file, a directory.
@@ -46,12 +46,17 @@ def find_files(inputs: Iterable[str]) -> list[str]:
         if pattern.startswith("tfds:"):
             found.append(pattern)
             continue
-        matches = sorted(glob.glob(pattern, recursive=True)) or [pattern]
-        files = [path for path in matches if os.path.isfile(path)]
+        if os.path.isfile(pattern):
+            found.append(pattern)
+            continue
+        files = [
+            path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)
+        ]
         if not files and os.path.isdir(pattern):
             raise InputError(f"{pattern}: is a directory; give its files, as in '{pattern}/*'")
         if not files:
-            raise InputError(f"{pattern}: no such file")
+            hint = "; a [ of a name is [[] in a glob" if "[" in pattern else ""
+            raise InputError(f"{pattern}: no such file{hint}")
         found.extend(files)
     if not found:
         raise InputError("no input given")

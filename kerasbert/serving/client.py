@@ -34,7 +34,8 @@ class SavedModelClient:
 
         self.directory = find_version(directory)
         self.metadata = files.read_json(self.directory / METADATA)
-        self._model = tf.saved_model.load(str(self.directory))
+        with files.without_patterns(self.directory) as directory:
+            self._model = tf.saved_model.load(directory)
         self._serve = self._model.signatures["serving_default"]
 
     def __call__(self, **columns: Sequence[str]) -> list[dict]:

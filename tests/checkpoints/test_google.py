@@ -566,6 +566,17 @@ def test_write_an_encoder(tmp_path):
     assert json.loads((tmp_path / "google" / "bert_config.json").read_text()) == CONFIG
 
 
+@pytest.mark.parametrize("name", ["a[1]", "back\\slash", "st*r?"])
+def test_names_that_are_patterns(tmp_path, name):
+    before = Backbone(facts())
+    before.save_to_preset(tmp_path / name, format="google")
+    for path in (tmp_path / name).glob("bert_model.ckpt*"):
+        path.rename(path.with_name(path.name.replace("bert_model", name)))
+    (tmp_path / "a1").mkdir()  # what the first of them means as a pattern
+    after = kerasbert.load(tmp_path / name)
+    assert_same(*({v.path: v.numpy() for v in one.weights} for one in (after, before)))
+
+
 def test_write_electra(tmp_path):
     config = facts("electra", embedding_dim=4, activation="gelu", pooler=False)
     config = BackboneConfig(**{**vars(config), "classifier_activation": "gelu"})

@@ -74,6 +74,11 @@ def test_globs_and_order(tmp_path):
 
 def test_a_name_with_glob_characters(tmp_path):
     assert list(read_documents([write(tmp_path / "[a].txt", "x")])) == [["x"]]
+    write(tmp_path / "a.txt", "what the name means as a glob")
+    assert list(read_documents([str(tmp_path / "[a].txt")])) == [["x"]]
+    assert list(read_documents([str(tmp_path / "[[]a[]].t*")])) == [["x"]]
+    with pytest.raises(InputError, match=r"no such file; a \[ of a name is \[\[\] in a glob"):
+        find_files([str(tmp_path / "[b].txt")])
 
 
 def test_invalid_utf8_is_replaced_and_reported(tmp_path, caplog):

@@ -227,6 +227,14 @@ def test_highest_version_counts(exported, single, tmp_path):
     assert SavedModelClient(tmp_path).directory == tmp_path / "10"
 
 
+@pytest.mark.parametrize("name", ["a[1]", "back\\slash", "st*r?"])
+def test_names_that_are_patterns(single, client, tmp_path, name):
+    single.export(tmp_path / name / "1", check=False)
+    moved = SavedModelClient(tmp_path / name)
+    assert moved.directory == tmp_path / name / "1"
+    assert moved(text=["a good cat"]) == client(text=["a good cat"])
+
+
 @pytest.mark.parametrize("make", [False, True], ids=["absent", "empty"])
 def test_no_export(tmp_path, make):
     path = tmp_path / "model"

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from kerasbert import TextClassifier
+from kerasbert import TextClassifier, files
 from kerasbert.recipes.benchmark import kerashub as their
 from kerasbert.recipes.benchmark import torch_sides
 from kerasbert.recipes.benchmark.classify import store_classifier
@@ -84,7 +84,8 @@ def kerasbert(directory: str, texts: list[str], precision: str):
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"
     import tensorflow as tf
 
-    model = tf.saved_model.load(str(pathlib.Path(directory) / f"export_{precision}"))
+    with files.without_patterns(pathlib.Path(directory) / f"export_{precision}") as path:
+        model = tf.saved_model.load(path)
     serve = model.signatures["serving_default"]
     strings = tf.constant(texts)
 
