@@ -1,10 +1,15 @@
 """How the options of a program are declared: as a dataclass whose fields carry help and limits."""
 
 import dataclasses
-import math
 from collections.abc import Iterable
 
 from kerasbert.errors import InputError
+
+#: Training computes in 32 bits: a larger number is infinite there.
+LARGEST_FLOAT = 3.4e38
+_LARGEST_INTEGER = 2**63 - 1
+#: Of a seed, as NumPy and Keras take it.
+LARGEST_SEED = 2**32 - 1
 
 
 def option(
@@ -58,7 +63,14 @@ class Options:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and (wanted := _wanted(field, value)):
-                raise InputError(f"--{field.name} must be {wanted}, found {value!r}")
+                help = field.metadata["help"]  # it says what to write instead, such as 0 for none
+                shown = f" ({help})" if help else ""
+                raise InputError(f"--{field.name} must be {wanted}, found {value!r}{shown}")
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is neither NaN nor infinite, in the 32 bits of training."""
+    return abs(value) <= LARGEST_FLOAT
 
 
 def is_required(field: dataclasses.Field) -> bool:
@@ -78,8 +90,10 @@ def _wanted(field: dataclasses.Field, value) -> str | None:
     rules = field.metadata
     if rules["choices"] and value not in rules["choices"]:
         return f"one of {', '.join(rules['choices'])}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "a finite number"
+    if isinstance(value, float) and not is_finite(value):
+        return f"a finite number, {LARGEST_FLOAT} at the most"
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        return f"an integer of 64 bits, {_LARGEST_INTEGER} at the most"
     least, most, above, below = (rules[name] for name in ("least", "most", "above", "below"))
     right = (
         (least is None or value >= least)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasbert import files
 from kerasbert.checkpoints import hub
-from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.preset import Preset, check_finite
 from kerasbert.errors import InputError
 
 # The module of each format, in the order in which a directory is tried.
@@ -95,14 +95,15 @@ def save(
         What the file calls each weight, by path.
 
     Raises:
-        InputError: the directory exists already or can't be written, or the format has no place for
-            something that the model has.
+        InputError: the directory exists already or can't be written, a weight is not finite, or the
+            format has no place for something that the model has.
     """
     import safetensors
 
     from kerasbert.checkpoints import equivalents, layouts
 
     module = _module(format)
+    check_finite(directory, weights)
     if format != "kerasbert":
         layout = layouts.layout_of(config["backbone"]["family"], format)
         config, weights = equivalents.adapt(config, weights, layout)

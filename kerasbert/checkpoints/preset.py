@@ -1,6 +1,7 @@
 """A model directory that has been read, whatever its format, but is no model yet."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -70,8 +71,8 @@ class Preset:
             The paths of the optional variables that were not there.
 
         Raises:
-            InputError: a variable is missing or has another shape, or the encoder in the file has a
-                weight that no variable asks for; the message lists them.
+            InputError: a variable is missing or has another shape, the encoder in the file has a
+                weight that no variable asks for, or a weight is not finite; the message lists them.
         """
         variables, optional = list(variables), list(optional)
         new = [v for v in optional if not self.has(v.path.split("/")[0])]
@@ -93,6 +94,8 @@ class Preset:
             raise InputError(
                 f"{self.source}: {len(problems)} of {len(wanted)} weights don't fit: {shown}"
             )
+        named = {f"{path}{self._called(path)}": self.weights[path] for path in paths}
+        check_finite(self.source, named)
         for variable in wanted:
             array = self.weights[variable.path]
             same = array.shape == tuple(variable.shape)
@@ -112,6 +115,27 @@ class Preset:
 
     def _called(self, path: str) -> str:
         return f" as {self.names[path]}" if path in self.names else ""
+
+
+def check_finite(source: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> None:
+    """Raises `InputError` if a weight is NaN or infinite: all that such a model says is wrong.
+
+    Args:
+        source: where the weights are, or would be, for the message.
+        weights: arrays by what the message calls them.
+    """
+    with np.errstate(over="ignore"):  # 64 bits may hold what is infinite in 32
+        problems = [
+            name
+            for name, array in weights.items()
+            if not np.isfinite(np.asarray(array, np.float32)).all()
+        ]
+    if problems:
+        shown = ", ".join(problems[:_SHOWN]) + (" ..." if len(problems) > _SHOWN else "")
+        raise InputError(
+            f"{source}: {len(problems)} of {len(weights)} weights are not finite (NaN or "
+            f"infinity), as after training that diverged or in a damaged file: {shown}"
+        )
 
 
 def _fits(array: np.ndarray | None, variable, resizable: bool) -> bool:

@@ -8,7 +8,7 @@ import difflib
 
 from kerasbert.errors import InputError
 from kerasbert.families import PRESETS
-from kerasbert.options import Options, option
+from kerasbert.options import LARGEST_SEED, Options, option
 
 OPTIMIZERS = ("adamw", "lamb")
 DECAYS = ("linear", "cosine", "polynomial", "constant")
@@ -39,6 +39,8 @@ _NOT_OF_THE_RUN = (
     "keep_checkpoints",
     "dry_run",
 )
+_MOST_DEVICES = 256  # of one machine
+_MOST_EXAMPLES = 1_000_000  # at a time
 _LEARNING = "how it learns"
 _WEIGHTS = "which weights learn"
 _SAVING = "memory and speed"
@@ -203,15 +205,28 @@ class TrainingOptions(Options):
         group=_DEVICES,
     )
     num_virtual_devices: int = option(
-        0, help="cut the CPU into so many, to try mirrored out", least=0, group=_DEVICES
+        0,
+        help="cut the CPU into so many, to try mirrored out",
+        least=0,
+        most=_MOST_DEVICES,
+        group=_DEVICES,
     )
     workers: int = option(
-        1, help="so many multiworker processes on this machine", least=1, group=_DEVICES
+        1,
+        help="so many multiworker processes on this machine",
+        least=1,
+        most=_MOST_DEVICES,
+        group=_DEVICES,
     )
     dry_run: bool = option(
         False, help="write nothing: show the model, a batch and how long the run would take"
     )
-    seed: int = option(0, help="decides new weights, order and everything drawn at random")
+    seed: int = option(
+        0,
+        help="decides new weights, order and everything drawn at random",
+        least=0,
+        most=LARGEST_SEED,
+    )
 
     @property
     def settings(self) -> dict:
@@ -227,6 +242,11 @@ class TrainingOptions(Options):
         super().__post_init__()
         if self.patience and not self.monitor:
             raise InputError("--patience needs --monitor, the metric to be patient with")
+        if self.accumulation_steps > self.batch_size:
+            raise InputError(
+                f"--accumulation_steps={self.accumulation_steps}: a batch of {self.batch_size} "
+                "can't be cut into more pieces than it has examples (--batch_size)"
+            )
 
     def _monitors_what_is_there(self, validation: str | None, flag: str) -> None:
         if self.monitor and self.monitor.startswith("val_") and not validation:
@@ -248,7 +268,9 @@ class PretrainOptions(TrainingOptions):
         None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
     )
     steps: int = option(10_000, help="training steps", least=1)
-    batch_size: int = option(64, help="examples a step, over all devices", least=1)
+    batch_size: int = option(
+        64, help="examples a step, over all devices", least=1, most=_MOST_EXAMPLES
+    )
     sequence_length: int = option(128, help="tokens an example", least=8)
     learning_rate: float = option(1e-3, help="the peak, after the warm-up", above=0)
     dropout: float = option(
@@ -343,7 +365,9 @@ class EpochOptions(TrainingOptions, DataOptions):
 
     validation: str | None = option(None, help="examples that are not trained on")
     epochs: int = option(3, help="times through the examples", least=1)
-    batch_size: int = option(32, help="examples (of long texts: windows) a step", least=1)
+    batch_size: int = option(
+        32, help="examples (of long texts: windows) a step", least=1, most=_MOST_EXAMPLES
+    )
     sequence_length: int | None = option(
         None, help="tokens that are read at once; default: as in the model to start from", least=1
     )
@@ -468,10 +492,15 @@ class EvaluateOptions(DataOptions, ModelOptions):
         "one that is stored with the model: what a threshold could reach at most",
     )
     batch_size: int | None = option(
-        None, help="examples at a time; default: 32, of a corpus 64", least=1
+        None, help="examples at a time; default: 32, of a corpus 64", least=1, most=_MOST_EXAMPLES
     )
     batches: int = option(32, help="batches of a corpus that are looked at", least=1)
-    seed: int = option(1, help="decides the masks and pairs that are drawn from a corpus")
+    seed: int = option(
+        1,
+        help="decides the masks and pairs that are drawn from a corpus",
+        least=0,
+        most=LARGEST_SEED,
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -502,7 +531,7 @@ class PredictOptions(ColumnOptions, ModelOptions):
         "id if it has one; or as official scripts read it: .json of answers, .conll of tags"
     )
     with_text: bool = option(False, help="write the texts beside their answers")
-    batch_size: int = option(64, help="examples at a time", least=1)
+    batch_size: int = option(64, help="examples at a time", least=1, most=_MOST_EXAMPLES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -568,10 +597,12 @@ class QuickstartOptions(Options):
     vocab_size: int = option(6_000, help="pieces of the vocabulary", least=6)
     preset: str = option("bert_tiny", help="the architecture")
     steps: int = option(2_200, help="pretraining steps", least=1)
-    batch_size: int = option(32, help="examples a pretraining step", least=1)
+    batch_size: int = option(32, help="examples a pretraining step", least=1, most=_MOST_EXAMPLES)
     sequence_length: int = option(64, help="tokens an example", least=8)
     epochs: int = option(2, help="epochs of fine-tuning", least=1)
-    seed: int = option(0, help="decides everything that is drawn at random")
+    seed: int = option(
+        0, help="decides everything that is drawn at random", least=0, most=LARGEST_SEED
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -595,7 +626,7 @@ class BenchmarkScalingOptions(Options):
     """Options of `benchmark_scaling`."""
 
     preset: str = option("bert_small", help="the architecture")
-    batch_size: int = option(8, help="examples a step of each worker", least=1)
+    batch_size: int = option(8, help="examples a step of each worker", least=1, most=_MOST_EXAMPLES)
     sequence_length: int = option(128, help="tokens an example", least=8)
     vocabulary_size: int = option(8_000, help="pieces", least=6)
     steps: int = option(8, help="steps that are timed", least=1)
@@ -617,4 +648,4 @@ class KillHarnessOptions(Options):
     )
     output: str = option(help="a directory for both runs; must not exist")
     kills: int = option(20, help="how often the run is killed at the least", least=1)
-    seed: int = option(0, help="decides when")
+    seed: int = option(0, help="decides when", least=0, most=LARGEST_SEED)

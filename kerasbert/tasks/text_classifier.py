@@ -229,8 +229,12 @@ class TextClassifier(Task):
             **kwargs: Keras's.
 
         Raises:
-            InputError: `label_smoothing` with a loss, or for a regression.
+            InputError: `label_smoothing` with a loss, for a regression, or not between 0 and 1.
         """
+        if not 0 <= label_smoothing < 1:
+            raise InputError(
+                f"label_smoothing must be 0 or more and less than 1, found {label_smoothing}"
+            )
         if label_smoothing and loss is not None:
             raise InputError("label_smoothing is for the task's own loss; leave loss out")
         super().compile(

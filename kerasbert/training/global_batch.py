@@ -17,6 +17,7 @@ import keras
 
 from kerasbert import features as keys
 from kerasbert.errors import InputError
+from kerasbert.options import LARGEST_FLOAT, is_finite
 from kerasbert.training.optimizers import assign_averages, updates
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -191,9 +192,10 @@ def exact_updates(
 
     Raises:
         InputError: it accumulates gradients or scales losses itself, or overwrites weights with
-            their average, which Keras does wrongly under a strategy; or it has steps of its own
-            that are not known here.
+            their average, which Keras does wrongly under a strategy; it has steps of its own
+            that are not known here; or a number of it is not finite.
     """
+    check_numbers(optimizer)
     for option in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
         if getattr(optimizer, option, None):
             raise InputError(
@@ -218,6 +220,23 @@ def exact_updates(
     optimizer.keeps_weights = False
     optimizer.finalize_variable_values = types.MethodType(_finalize, optimizer)
     return optimizer
+
+
+def check_numbers(optimizer: keras.optimizers.Optimizer) -> None:
+    """Raises `InputError` if a number of an optimizer is not finite in 32 bits.
+
+    One step with it would make weights NaN, though every gradient is finite.
+    """
+    numbers = {name: value for name, value in vars(optimizer).items() if isinstance(value, float)}
+    if isinstance(optimizer._learning_rate, keras.Variable):  # else a schedule or a function
+        numbers["learning_rate"] = float(optimizer._learning_rate)
+    for name, value in numbers.items():
+        if not is_finite(value):
+            none = "; None means no limit" if "clip" in name else ""
+            raise InputError(
+                f"{type(optimizer).__name__}: {name} must be a finite number, {LARGEST_FLOAT} at "
+                f"the most, found {value}{none}"
+            )
 
 
 # What an optimizer may do in its own way. Two of Keras's do so and are followed here.

@@ -1,6 +1,7 @@
 """One run of training from its first step, or from its last checkpoint, to its last step."""
 
 import functools
+import math
 import signal
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
 _MOST_SKIPPED = 10
+_ADVICE = "a lower learning rate may help, or look at the examples of these steps"
 
 
 def train(
@@ -50,7 +52,7 @@ def train(
     Raises:
         Interrupted: SIGTERM or SIGINT came; the state is kept.
         InputError: there is no such metric to monitor, the checkpoint is of another model, or
-            gradients stopped being finite.
+            gradients stopped being finite, or what the model answers.
     """
     step = stored.step if stored else 0
     if stored:
@@ -60,7 +62,7 @@ def train(
         _check_monitor(model, monitor, validate)
     model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
-    keeper = _Keeper(checkpoints, stored, best, metrics=step % report_every > 0)
+    keeper = _Keeper(checkpoints, stored, best, batches, metrics=step % report_every > 0)
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
     # The keeper last, so that a report is there before a checkpoint says so.
@@ -121,10 +123,17 @@ class _Keeper(keras.callbacks.Callback):
     """Restores a checkpoint, writes those that are due, and minds signals and an early end."""
 
     def __init__(
-        self, checkpoints: Checkpoints, stored: Stored | None, best: Best | None, *, metrics: bool
+        self,
+        checkpoints: Checkpoints,
+        stored: Stored | None,
+        best: Best | None,
+        batches: Callable[[int], tf.data.Dataset],
+        *,
+        metrics: bool,
     ):
         super().__init__()
         self.checkpoints = checkpoints
+        self.batches = batches
         self.stored = stored
         self.metrics = metrics
         self.best = best
@@ -152,8 +161,21 @@ class _Keeper(keras.callbacks.Callback):
         skipped = int(self.model.optimizer.skipped_in_a_row.numpy())
         if skipped >= _MOST_SKIPPED:
             raise InputError(
-                f"step {step}: the gradient was not finite {skipped} times in a row; a lower "
-                "learning rate may help, or look at the examples of these steps"
+                f"step {step}: the gradient was not finite {skipped} times in a row; {_ADVICE}"
+            )
+
+    def _check_loss(self) -> None:
+        """Looks at the last batch once more, with the weights as they will be saved.
+
+        A run may be too short for as many skipped steps as end it, and its weights may be finite
+        but so large that no answer is.
+        """
+        batch = sharded(self.batches(self.end - 1).take(1))
+        with averaged_weights(self.model):
+            loss = self.model.evaluate(batch, verbose=0, return_dict=True)["loss"]
+        if not math.isfinite(loss):
+            raise InputError(
+                f"step {self.end}: the loss is {loss}, so that the model is of no use; {_ADVICE}"
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -163,6 +185,7 @@ class _Keeper(keras.callbacks.Callback):
         if skipped > self.skipped:
             self.checkpoints.say(f"{skipped} steps were skipped, their gradients were not finite")
             self.skipped = skipped
+            self._check_loss()
         self._keep(self.end, enough=self.best is not None and self.best.enough)
 
     def _keep(self, step: int, *, enough: bool = False) -> None:

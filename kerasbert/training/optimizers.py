@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasbert.errors import InputError
+from kerasbert.options import is_finite
 
 #: Variables, by the last part of their path, that weight decay leaves alone (google-research/bert,
 #: `optimization.create_optimizer`): biases and LayerNorm.
@@ -47,6 +48,9 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     ):
         if decay not in _DECAYS:
             raise InputError(f"decay must be one of {', '.join(DECAYS)}, found {decay!r}")
+        for name, value in {"peak": peak, "floor": floor, "power": power}.items():
+            if not is_finite(value):
+                raise InputError(f"{name} must be a finite number, found {value}")
         self.peak = peak
         self.steps = steps
         self.warmup_steps = warmup_steps

@@ -90,6 +90,10 @@ HF_TENSORS = {
         lambda t: t.update({"encoder.colour": np.zeros(2, "float32")}),
         ("1 tensors that the config does not ask for: encoder.colour (2,)",),
     ),
+    "not_a_number": (
+        lambda t: t[HF_BIAS].__setitem__(3, np.nan),
+        (" weights are not finite", f"file: layer_1/output/bias as {HF_BIAS}"),
+    ),
 }
 
 
@@ -360,6 +364,15 @@ NATIVE_TENSORS = {
         lambda t: t.update({"layer_2/output/bias": np.zeros(8, "float32")}),
         "layer_2/output/bias: the file has (8,), the model nothing",
     ),
+    "infinite": (
+        lambda t: t[NATIVE_BIAS].__setitem__(3, -np.inf),
+        f" weights are not finite (NaN or infinity), as after training that diverged or in a "
+        f"damaged file: {NATIVE_BIAS} as {NATIVE_BIAS}",
+    ),
+    "infinite_in_32_bits": (
+        lambda t: t.update({NATIVE_BIAS: np.full(8, 1e300)}),
+        " weights are not finite",
+    ),
 }
 
 
@@ -443,3 +456,14 @@ def test_nothing_is_assigned(golden, request, format):
         preset.assign(backbone.weights)
     for variable, array in zip(backbone.weights, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), array)
+
+
+@pytest.mark.parametrize("format", ["hf", "kerashub", "google", "kerasbert"])
+def test_weights_that_are_not_finite_are_not_written(format, tmp_path):
+    backbone = Backbone(BackboneConfig(**FACTS))
+    backbone.weights[-1].assign(backbone.weights[-1] + np.nan)
+    with pytest.raises(
+        InputError, match=f"{tmp_path}/new: 1 of .* not finite.*{backbone.weights[-1].path}"
+    ):
+        backbone.save_to_preset(tmp_path / "new", format=format)
+    assert not list(tmp_path.iterdir())

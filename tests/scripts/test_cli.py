@@ -106,9 +106,13 @@ def test_the_result_is_json(monkeypatch, capsys):
     assert result == {"pearson": None, "model": "\udcff"}
 
 
+FINITE = "a finite number, 3.4e+38 at the most"
+INTEGER = f"an integer of 64 bits, {2**63 - 1} at the most"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Numbers(Options):
-    share: float = option(0.5, help="", least=0, most=1)
+    share: float = option(0.5, help="of all; 0: none", least=0, most=1)
     momentum: float = option(0.5, help="", above=0, below=1)
     count: int = option(1, help="", least=1)
     kind: str | None = option(None, help="", choices=("a", "b"))
@@ -117,15 +121,18 @@ class Numbers(Options):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"share": 1.5}, "--share must be between 0 and 1, found 1.5"),
-        ({"share": float("nan")}, "--share must be a finite number, found nan"),
+        ({"share": 1.5}, "--share must be between 0 and 1, found 1.5 (of all; 0: none)"),
+        ({"share": math.nan}, f"--share must be {FINITE}, found nan (of all; 0: none)"),
+        ({"share": math.inf}, f"--share must be {FINITE}, found inf (of all; 0: none)"),
+        ({"share": 1e39}, f"--share must be {FINITE}, found 1e+39 (of all; 0: none)"),
+        ({"count": 2**63}, f"--count must be {INTEGER}, found {2**63}"),
         ({"momentum": 1.0}, "--momentum must be more than 0 and less than 1, found 1.0"),
         ({"count": 0}, "--count must be 1 or more, found 0"),
         ({"kind": "c"}, "--kind must be one of a, b, found 'c'"),
     ],
 )
 def test_limits(values, message):
-    with pytest.raises(InputError, match=f"^{message}$"):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         Numbers(**values)
 
 
@@ -134,15 +141,33 @@ def test_limits_let_the_rest_through():
 
 
 def test_every_number_has_limits():
-    """But seeds, which may be any."""
     for name, cls in vars(all_options).items():
         if not name.endswith("Options") or name == "Options":
             continue
         for field in dataclasses.fields(cls):
-            if field.type in (int, float, int | None, float | None) and field.name != "seed":
+            if field.type in (int, float, int | None, float | None):
                 assert any(
                     field.metadata[limit] is not None for limit in ("least", "most", "above")
                 ), f"{name}.{field.name}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seed": -1}, f"--seed must be between 0 and {2**32 - 1}, found -1"),
+        ({"seed": 2**32}, f"--seed must be between 0 and {2**32 - 1}, found {2**32}"),
+        ({"clip_norm": math.inf}, "--clip_norm must be a finite .*found inf .*0: none"),
+        ({"validation_every": -1}, "--validation_every must be 0 or more, found -1"),
+        ({"batch_size": 2**31}, f"--batch_size must be between 1 and 1000000, found {2**31}"),
+        ({"workers": 2**31}, "--workers must be between 1 and 256"),
+        ({"num_virtual_devices": 2**31}, "--num_virtual_devices must be between 0 and 256"),
+        ({"accumulation_steps": 33}, "--accumulation_steps=33: a batch of 32 can't be cut into"),
+    ],
+)
+def test_endless_and_impossible_numbers(flags, message):
+    given = {"init": "i", "train": "t", "output": "o"}
+    with pytest.raises(InputError, match=f"^{message}"):
+        all_options.FinetuneOptions(**given, **flags)
 
 
 def test_choices_are_those_there_are():

@@ -111,6 +111,9 @@ def test_label_smoothing(make, problem_type, loss, tmp_path):
 def test_label_smoothing_is_not_for_everything(make):
     with pytest.raises(InputError, match="a regression has none"):
         make(REGRESSION).compile(label_smoothing=0.1)
+    for value in (5, -0.1, float("nan")):
+        with pytest.raises(InputError, match="label_smoothing must be 0 or more and less than 1"):
+            make(SINGLE).compile(label_smoothing=value)
     with pytest.raises(InputError, match="leave loss out"):
         make(SINGLE).compile(loss="mse", label_smoothing=0.1)
 

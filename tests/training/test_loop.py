@@ -15,10 +15,10 @@ from kerasbert.training.progress import TrainingBar
 X, Y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
 
 
-def run(directory, steps, x=X, callbacks=()):
+def run(directory, steps, x=X, callbacks=(), rate=0.1):
     inputs = keras.Input((2,))
     model = ExactModel(inputs, keras.layers.Dense(1)(inputs))
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(rate), "mse")
     batches = tf.data.Dataset.from_tensors((x, Y)).repeat()
     bar = TrainingBar("trains", steps)
     try:
@@ -68,3 +68,11 @@ def test_a_run_without_hope_ends(tmp_path):
         run(tmp_path, 200, X * np.nan)
     with pytest.raises(InputError, match=r"step 20: .* not finite 20 times in a row; a lower"):
         run(tmp_path, 40, X * np.nan)
+
+
+@pytest.mark.parametrize("wrong", [{"x": X * np.nan}, {"rate": 1e38}])
+def test_a_run_that_is_too_short_to_skip_many_steps(tmp_path, wrong):
+    with pytest.raises(
+        InputError, match=r"^step [24]: the loss is (nan|inf), so that the model is"
+    ):
+        run(tmp_path, 4, **wrong)

@@ -48,6 +48,22 @@ def test_unknown_decay():
         Warmup(1.0, steps=5, decay="exponential")
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e39])
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("learning_rate", keras.optimizers.SGD),
+        ("peak", lambda value: adamw(Warmup(value, steps=5))),
+        ("weight_decay", lambda value: adamw(1e-3, weight_decay=value)),
+        ("lamb_decay", lambda value: lamb(1e-3, weight_decay=value)),
+        ("global_clipnorm", lambda value: lamb(1e-3, clip_norm=value)),
+    ],
+)
+def test_numbers_that_are_not_finite(name, make, value):
+    with pytest.raises(InputError, match=f"{name} must be a finite number"):
+        exact_updates(make(value))
+
+
 @pytest.mark.parametrize("decay", DECAYS)
 def test_warmup_config(decay):
     schedule = Warmup(2.0, steps=50, warmup_steps=10, decay=decay, floor=0.1, power=3.0)
