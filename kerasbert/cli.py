@@ -11,13 +11,14 @@ import tempfile
 import textwrap
 import types
 import typing
+import warnings
 from collections.abc import Iterator
 
 from absl import flags
 
 from kerasbert import files
 from kerasbert import options as declared
-from kerasbert.errors import InputError, Interrupted
+from kerasbert.errors import InputError, Interrupted, one_line
 
 _HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 _NAMES_WIDTH = 30  # of the column of `--help` that names the flags
@@ -42,18 +43,24 @@ def run(recipe: str, options_class: type[declared.Options]) -> None:
         except BrokenPipeError:  # `--help | head` has read enough; Python would write at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    warnings.formatwarning = _one_line_warning
     try:
         options = _parse(sys.argv, options_class)
         with _quiet_imports():
             function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
         result = function(options)
     except (InputError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
         sys.exit(1)
     except Interrupted as interruption:
-        sys.stderr.write(f"{interruption}\n")
+        sys.stderr.write(f"{one_line(str(interruption))}\n")
         sys.exit(128 + interruption.signal)
     print(files.to_json(result))
+
+
+def _one_line_warning(message, *place) -> str:
+    """A warning without the place in the code, which says nothing to who started the program."""
+    return f"warning: {one_line(str(message))}\n"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from kerasbert import families
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 from kerasbert.layers.embeddings import POSITIONS
 from kerasbert.layers.initializers import ACTIVATIONS
 
@@ -82,7 +82,9 @@ class BackboneConfig:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 kind = "a positive integer" if least else "an integer of 0 or more"
-                raise InputError(f"{name} must be {kind}, found {value!r}")
+                raise InputError(f"{name} must be {kind}, found {shown(value)}")
+            if value > _MOST:
+                raise InputError(f"{name} must be {_MOST} or less, found {shown(value)}")
         if self.hidden_dim % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide {self.hidden_dim=}")
         if self.num_task_types and self.task_type >= self.num_task_types:
@@ -93,7 +95,7 @@ class BackboneConfig:
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not (number and 0 <= value < limit):
-                raise InputError(f"{name} must be in [0, {limit}), found {value!r}")
+                raise InputError(f"{name} must be in [0, {limit}), found {shown(value)}")
 
     def _check_names(self) -> None:
         for name, known in (
@@ -101,10 +103,13 @@ class BackboneConfig:
             ("activation", ACTIVATIONS),
             ("classifier_activation", (None, *ACTIVATIONS)),
             ("family", families.FAMILIES),
+            ("pooler", (True, False)),
+            ("return_hidden_states", (True, False)),
         ):
             if getattr(self, name) not in tuple(known):
                 listed = ", ".join(map(str, known))
-                raise InputError(f"{name} must be one of {listed}, found {getattr(self, name)!r}")
+                found = shown(getattr(self, name))
+                raise InputError(f"{name} must be one of {listed}, found {found}")
 
     @property
     def layer_order(self) -> list[int]:
@@ -178,6 +183,7 @@ _INTEGERS = {
     "layers_per_group": 1,
 }
 _OPTIONAL = ("embedding_dim", "num_groups")
+_MOST = 2**31 - 1  # ids and shapes are of 32 bits
 # What every other number must be below.
 _RATES = {
     "dropout": 1,

@@ -138,6 +138,12 @@ def _without_nan(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def own_sha256(value: dict) -> str:
+    """The SHA-256 of all that an object of JSON says but its own "sha256"."""
+    rest = json.loads(json.dumps({key: value[key] for key in value if key != "sha256"}))
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def write_json(path: str | os.PathLike, value: dict) -> None:
     """Writes `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -72,11 +72,11 @@ _DEEPEST = 64
 
 
 def _is_deeper(value, levels: int) -> bool:
-    level = [value]
-    for _ in range(levels):
-        inside = (v.values() if type(v) is dict else v for v in level if type(v) in (dict, list))
-        level = [value for values in inside for value in values]
-    return any(type(value) in (dict, list) for value in level)
+    inside = [[value]]
+    for _ in range(levels + 1):
+        parts = (v.values() if type(v) is dict else v for v in inside)
+        inside = [v for values in parts for v in values if type(v) in (dict, list)]
+    return bool(inside)
 
 
 def check(value, kind, source, name: str = ""):
@@ -182,8 +182,8 @@ def _outer_test(kind) -> Callable[[Any], bool]:
             or (type(value) is int and -_MOST <= value < _MOST)
         )
     if typing.get_origin(kind) is tuple and ... not in parts:
-        return lambda value: type(value) is list and len(value) == len(parts)
-    return lambda value: type(value) is origin
+        return lambda value: isinstance(value, list) and len(value) == len(parts)
+    return lambda value: isinstance(value, origin)  # Keras has dicts and lists of its own
 
 
 def _inner_checker(kind) -> _Checker | None:

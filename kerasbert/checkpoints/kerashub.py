@@ -10,10 +10,11 @@ import pathlib
 import re
 import warnings
 from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.checkpoints import layouts
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.config import BackboneConfig
@@ -30,6 +31,31 @@ _NAMING = layouts.Naming(
 )
 # Before 2024 (keras_nlp) a BertTextClassifier was called BertClassifier.
 _OLD_CLASSIFIER = re.compile("(?<!Text)Classifier$")
+
+
+# What the files say of what is looked at, beside what the tables of families name.
+class _Object(TypedDict):
+    class_name: str
+    config: dict
+
+
+class _Task(TypedDict, total=False):
+    activation: str | dict | None
+    hidden_dim: int | None
+
+
+class _Preprocessor(TypedDict, total=False):
+    sequence_length: int | None
+    mask_selection_rate: float | None
+
+
+class _Tokenizer(TypedDict, total=False):
+    lowercase: bool
+    strip_accents: bool
+    oov_token: str
+    add_prefix_space: bool
+
+
 # What KerasHub and the HDF5 library raise for files and settings that are not right.
 _ERRORS = (ValueError, TypeError, KeyError, OSError, RuntimeError)
 
@@ -80,12 +106,10 @@ def _read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
     return config, layout
 
 
-def _read_object(path: pathlib.Path) -> tuple[str, dict]:
+def _read_object(path: pathlib.Path, kind: type = dict) -> tuple[str, dict]:
     """The name of the class of a serialized Keras object, and its config."""
-    stored = files.read_json(path)
-    if not isinstance(stored.get("config"), dict):
-        raise InputError(f"{path}: lacks 'config', or it is no JSON object")
-    return str(stored.get("class_name")), stored["config"]
+    stored = files.read_json(path, _Object)
+    return stored["class_name"], schema.check(stored["config"], kind, path, "config")
 
 
 def _read_settings(settings, said: Mapping, defaults: Mapping, path: pathlib.Path) -> dict:
@@ -100,7 +124,7 @@ def _read_task(directory: pathlib.Path, layout: Layout, facts: Mapping) -> tuple
     path = directory / TASK
     if not path.exists():
         return None, {}
-    name, said = _read_object(path)
+    name, said = _read_object(path, _Task)
     tasks = {theirs: ours for ours, theirs in layout.models.items() if ours}
     task = tasks.get(_OLD_CLASSIFIER.sub("TextClassifier", name))
     if task is None:  # such as a BertTextEmbedder; the encoder can be used all the same
@@ -123,10 +147,8 @@ def _read_preprocessor(directory: pathlib.Path, facts: Mapping) -> tuple[int | N
     path = directory / PREPROCESSOR
     if not path.exists():
         return None, {}
-    _, said = _read_object(path)
+    _, said = _read_object(path, _Preprocessor)
     length, rate = said.get("sequence_length"), said.get("mask_selection_rate")
-    if length is not None and not isinstance(length, int):
-        raise InputError(f"{path}: sequence_length={length!r} is no whole number")
     # KerasHub's default is 512, whatever the encoder can take.
     length = length and min(length, facts["max_sequence_length"])
     return length, {} if rate is None else {"mask_rate": rate}
@@ -260,7 +282,7 @@ def load_tokenizer(directory: pathlib.Path):
     if not has_tokenizer(directory):
         raise InputError(f"{directory}: has no tokenizer ({ASSETS})")
     settings = dict(load_config(directory)["tokenizer"])
-    _, said = _read_object(directory / TOKENIZER)
+    _, said = _read_object(directory / TOKENIZER, _Tokenizer)
     return _READERS[settings.pop("kind")](directory, said, settings)
 
 

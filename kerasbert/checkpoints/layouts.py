@@ -3,9 +3,11 @@
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
+from kerasbert import schema
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout
@@ -146,9 +148,12 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
             facts[ours] = read(config.get(theirs), config)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InputError(f"{source}: {theirs}={config.get(theirs)!r}: {error}") from None
+        schema.check(facts[ours], _KINDS.get(ours, Any), source, theirs)
     return facts
 
 
+# What ours must be where no other check would name the format's key. A head's dropout may be null.
+_KINDS = {"dropout": schema.Rate | None, "attention_dropout": schema.Rate, "tied": bool}
 # Codecs that know what a key means that is not there.
 _FROM_OTHERS = {"labels", "problem_type"}
 _REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")

@@ -1,28 +1,39 @@
 """kerasbert's own directory: JSON, safetensors, a vocabulary. Nothing in it is code.
 
-config.json         format, task, backbone, head, tokenizer, SHA-256 of the weights
+config.json         format, task, backbone, head, tokenizer, SHA-256 of the weights and of itself
 model.safetensors   one tensor a Keras variable, under the variable's path
 vocab.txt, ...      the tokenizer's files, if the model has one
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 
 import safetensors
 import safetensors.numpy
 
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.checkpoints.preset import Preset
+from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
-FORMAT, VERSION = "kerasbert", 1
+FORMAT, VERSION, _WITHOUT_OWN_SHA256 = "kerasbert", 2, 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_KINDS = {
-    "task": (str, type(None)),
-    "backbone": (dict,),
-    "head": (dict,),
-    "tokenizer": (dict, type(None)),
-}
+
+
+@dataclasses.dataclass
+class _Stored:
+    """What config.json holds."""
+
+    format: str
+    version: int
+    task: str | None
+    backbone: BackboneConfig
+    weights_sha256: str
+    sequence_length: int | None = None
+    head: dict = dataclasses.field(default_factory=dict)
+    tokenizer: dict | None = None
+    sha256: str | None = None
 
 
 def detect(directory: pathlib.Path) -> bool:
@@ -35,19 +46,19 @@ def load_config(directory: pathlib.Path) -> dict:
     """Reads everything but the weights.
 
     Raises:
-        InputError: a config of another version, or of parts that are no settings.
+        InputError: a config of another version, a damaged one, or one with a key or value that
+            can't be.
     """
     path = directory / CONFIG
     config = files.read_json(path)
-    if config.get("version") != VERSION:
+    if (version := config.get("version")) not in (VERSION, _WITHOUT_OWN_SHA256):
+        raise InputError(f"{path}: is of version {version!r}; this kerasbert reads {VERSION}")
+    if version == VERSION and config.get("sha256") != files.own_sha256(config):
         raise InputError(
-            f"{path}: is of version {config.get('version')!r}; this kerasbert reads {VERSION}"
+            f"{path}: is damaged or was edited (its SHA-256 differs); to change a setting, give it "
+            "to from_preset and save the model again"
         )
-    for key, kinds in _KINDS.items():
-        if not isinstance(config.get(key, kinds[0]()), kinds):
-            kind = "string" if str in kinds else "JSON object"
-            raise InputError(f"{path}: {key} must be a {kind}, found {config[key]!r}")
-    return config
+    return schema.check(config, _Stored, path)
 
 
 def load(directory: pathlib.Path) -> Preset:
@@ -102,5 +113,6 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         "tokenizer": None if tokenizer is None else tokenizer.get_config(),
         "weights_sha256": files.sha256(directory / WEIGHTS),
     }
+    stored["sha256"] = files.own_sha256(stored)
     files.write_json(directory / CONFIG, stored)
     return {path: path for path in weights}

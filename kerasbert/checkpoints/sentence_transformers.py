@@ -9,6 +9,7 @@ config_sentence_transformers.json   the prompts that stand before texts
 
 import pathlib
 from collections.abc import Mapping
+from typing import TypedDict
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -26,6 +27,30 @@ _MODES = {
     "max": "pooling_mode_max_tokens",
 }
 _PREFIX = "sentence_transformers.models."
+
+
+# What the files say of what is looked at.
+class _Module(TypedDict, total=False):
+    path: str | None
+    type: str
+
+
+class _Said(TypedDict, total=False):
+    max_seq_length: int | None
+    do_lower_case: bool | None
+    transformer_task: str
+
+
+class _Prompts(TypedDict, total=False):
+    model_type: str | None
+    prompts: dict[str, str | None] | None
+    default_prompt_name: str | None
+    similarity_fn_name: str | None
+
+
+class _Pooling(TypedDict, total=False):
+    pooling_mode: str | list[str] | None
+    include_prompt: bool
 
 
 def detect(directory: pathlib.Path) -> bool:
@@ -46,33 +71,33 @@ def transformer(directory: pathlib.Path) -> pathlib.Path:
 
 
 def _modules(directory: pathlib.Path) -> list[dict]:
-    modules = files.read_json(directory / MODULES, list)
-    if not modules or not all(isinstance(module, dict) for module in modules):
-        raise InputError(f"{directory / MODULES}: is no list of modules")
+    modules = files.read_json(directory / MODULES, list[_Module])
+    if not modules:
+        raise InputError(f"{directory / MODULES}: names no module")
     return modules
 
 
 def _folder(directory: pathlib.Path, module: Mapping) -> pathlib.Path:
-    path = pathlib.PurePath(str(module.get("path") or ""))
+    path = pathlib.PurePath(module.get("path") or "")
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{directory / MODULES}: names {path}, which is of another place")
     return directory / path
 
 
 def _kind(module: Mapping) -> str:
-    return str(module.get("type")).rsplit(".", 1)[-1]
+    return module.get("type", "").rsplit(".", 1)[-1]
 
 
 def _said(directory: pathlib.Path) -> dict:
     """What is said of the transformers model; the file is named after the family in older ones."""
     where = transformer(directory)
     found = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
-    return next((files.read_json(path) for path in found if path.exists()), {})
+    return next((files.read_json(path, _Said) for path in found if path.exists()), {})
 
 
 def _prompts(directory: pathlib.Path) -> dict:
     path = directory / PROMPTS
-    return files.read_json(path) if path.exists() else {}
+    return files.read_json(path, _Prompts) if path.exists() else {}
 
 
 def embeds(directory: pathlib.Path) -> bool:
@@ -83,10 +108,7 @@ def embeds(directory: pathlib.Path) -> bool:
 
 def lower_cases(directory: pathlib.Path) -> bool:
     """Whether texts are lower-cased before the model's own tokenizer."""
-    said = detect(directory) and _said(directory).get("do_lower_case")
-    if said not in (None, True, False):
-        raise InputError(f"{directory}: do_lower_case must be true or false, found {said!r}")
-    return bool(said)
+    return bool(detect(directory) and _said(directory).get("do_lower_case"))
 
 
 def read(directory: pathlib.Path) -> dict:
@@ -101,8 +123,6 @@ def read(directory: pathlib.Path) -> dict:
     said, prompts = _said(directory), _prompts(directory)
     texts = prompts.get("prompts") or {}
     prompt = texts.get(prompts.get("default_prompt_name")) or ""
-    if not isinstance(prompt, str):
-        raise InputError(f"{directory / PROMPTS}: the prompt {prompt!r} is no text")
     modules = _modules(directory)
     kinds = [_kind(module) for module in modules]
     pooling = [
@@ -140,13 +160,13 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
         return []
     if kind != "Pooling":
         return [kind]
-    modes = files.read_json(folder / "config.json")
+    modes = files.read_json(folder / "config.json", _Pooling)
     named = {theirs: ours for ours, theirs in _MODES.items()}
     found = modes.get("pooling_mode")
     if found is None:
         on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
         found = [named.get(key, key) for key in on]
-    found = [found] if isinstance(found, str) else [str(mode) for mode in found]
+    found = [found] if isinstance(found, str) else found
     without = prompted and not modes.get("include_prompt", True)
     return [*found, "include_prompt=false"] if without else found
 

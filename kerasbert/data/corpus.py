@@ -11,7 +11,6 @@ documents.bin       int64: the first sentence of each document, and the end of t
 
 import ctypes
 import hashlib
-import json
 import mmap
 import os
 import pathlib
@@ -133,15 +132,9 @@ class CorpusWriter:
             "shards": [shard.close() for shard in self._shards],
             "index": [self._sentences.close(), self._documents.close()],
         }
-        manifest["sha256"] = _own_sha256(manifest)
+        manifest["sha256"] = files.own_sha256(manifest)
         files.write_json(self._directory / MANIFEST, manifest)
         return manifest
-
-
-def _own_sha256(manifest: dict) -> str:
-    """The SHA-256 of all that a manifest says but this."""
-    rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class _GrowingFile:
@@ -259,7 +252,7 @@ class Corpus:
         version = manifest.get("version")
         if manifest.get("format") != FORMAT or version not in (_WITHOUT_OWN_SHA256, VERSION):
             raise InputError(f"{path}: is not a {FORMAT} manifest of version {VERSION}")
-        if version == VERSION and manifest.get("sha256") != _own_sha256(manifest):
+        if version == VERSION and manifest.get("sha256") != files.own_sha256(manifest):
             raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
         return manifest
 

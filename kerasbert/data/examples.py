@@ -5,7 +5,6 @@ import copy
 import csv
 import dataclasses
 import itertools
-import json
 import math
 import os
 import pathlib
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from kerasbert import features as keys
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.data import glue as glue_tasks
 from kerasbert.data import json_lines
 from kerasbert.data.problems import Problems
@@ -486,8 +485,8 @@ def _check_names(labels: Sequence[str], source) -> None:
 
 def _json_list(value: str):
     try:
-        return json.loads(value) if value.strip() else []
-    except json.JSONDecodeError:
+        return schema.parse(value, "the label") if value.strip() else []
+    except InputError:
         raise _LeftOut("the label is no list in JSON (--label_separator?)") from None
 
 

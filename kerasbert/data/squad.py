@@ -5,12 +5,11 @@ the same questions flat, a row each with its `context`: JSON lines, a list, or a
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Sequence
 
 from kerasbert import features as keys
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
@@ -98,24 +97,21 @@ def _items(path: str | os.PathLike) -> list[tuple[str, object]]:
     with files.open_text(path) as file:
         content = file.read()
     lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
-    if files.ending(path) == ".jsonl" or _are_objects(lines):
+    if files.ending(path) == ".jsonl" or _are_objects(path, lines):
         parsed = ((number, json_lines.parse(path, number, line)) for number, line in lines)
         return [(f"{path}:{number}:", record) for number, record in parsed]
-    try:
-        value = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
+    value = schema.parse(content, path)
     if isinstance(value, list):
         return [(f"{path}: [{i}]", item) for i, item in enumerate(value)]
     items = _field(str(path), value, "data", list)
     return [(f"{path}: data[{i}]", item) for i, item in enumerate(items)]
 
 
-def _are_objects(lines: Sequence[tuple[int, str]]) -> bool:
+def _are_objects(path: str | os.PathLike, lines: Sequence[tuple[int, str]]) -> bool:
     """Whether the first line is a flat question: JSON lines, whatever the file is called."""
     try:
-        first = json.loads(lines[0][1]) if lines else None
-    except json.JSONDecodeError:
+        first = schema.parse(lines[0][1], path) if lines else None
+    except InputError:
         return False
     return isinstance(first, dict) and "context" in first
 

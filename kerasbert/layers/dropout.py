@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from kerasbert.errors import InputError
 from kerasbert.layers.islands import Island, can_compile
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
@@ -21,7 +22,15 @@ class Dropout(keras.layers.Dropout):
     Keras gives all of them the same seed, so that what is meant to be noise repeats itself in the
     batch. A mask takes one random byte an element instead of four, so the rate is rounded to
     256ths; the scale of what is kept goes by the rounded rate.
+
+    Raises:
+        InputError: a rate under 0, or of 1 and more.
     """
+
+    def __init__(self, rate: float, *args, **kwargs):
+        if not 0 <= rate < 1:
+            raise InputError(f"dropout must be in [0, 1), found {rate!r}")
+        super().__init__(rate, *args, **kwargs)
 
     def call(self, inputs, training=False):
         """Drops out in training only."""

@@ -4,6 +4,8 @@ import functools
 
 import keras
 
+from kerasbert.errors import InputError
+
 #: Names of activations in configs -> functions. BERT's own GELU is the tanh approximation
 #: (google-research/bert, `modeling.gelu`); "gelu" is the exact one.
 ACTIVATIONS = {
@@ -16,9 +18,9 @@ ACTIVATIONS = {
 
 
 def activation_function(name: str):
-    """Returns the activation called `name`; raises `ValueError` listing the known names."""
+    """Returns the activation called `name`; raises `InputError` listing the known names."""
     if name not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, found {name!r}")
+        raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}, found {name!r}")
     return ACTIVATIONS[name]
 
 

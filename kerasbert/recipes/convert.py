@@ -4,6 +4,7 @@ import dataclasses
 
 from kerasbert import checkpoints, zoo
 from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
 
 
@@ -29,11 +30,11 @@ def convert(options: ConvertOptions) -> dict:
         unsaid = model.unsaid(written)
     unsaid += [*_unsaid_facts(getattr(model, "backbone", model).config, written), *preset.unread]
     for path, array in preset.weights.items():
-        print(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}")
+        print(one_line(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}"))
     for name in unsaid:
-        print(f"{name} -> left out")
+        print(one_line(f"{name} -> left out"))
     for name in preset.left_over:
-        print(f"{name} -> left over")
+        print(one_line(f"{name} -> left over"))
     return {
         "model": options.output,
         "from": preset.format,

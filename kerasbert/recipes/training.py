@@ -8,7 +8,7 @@ import time
 
 from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, one_line
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints
@@ -77,7 +77,7 @@ def announce(options: TrainingOptions, strategy, verb: str, data: str, steps: in
 
 def say(line: str) -> None:
     """One line to standard error, where the bar is too."""
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)
 
 
 #: Options that name the files and directories that a run is made from.

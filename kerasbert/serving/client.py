@@ -10,12 +10,17 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import TypedDict
 
 from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
 
 METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
+
+
+class _Metadata(TypedDict):
+    inputs: list[str]
 
 
 class SavedModelClient:
@@ -33,7 +38,7 @@ class SavedModelClient:
         import tensorflow_text  # noqa: F401  registers the ops that the graph needs
 
         self.directory = find_version(directory)
-        self.metadata = files.read_json(self.directory / METADATA)
+        self.metadata = files.read_json(self.directory / METADATA, _Metadata)
         with files.without_patterns(self.directory) as directory:
             self._model = tf.saved_model.load(directory)
         self._serve = self._model.signatures["serving_default"]

@@ -75,6 +75,12 @@ class MaskedLM(Task):
         name: str = "masked_lm",
     ):
         config = backbone.config
+        if not 0 < mask_rate < 1:
+            raise InputError(f"mask_rate must be between 0 and 1, found {mask_rate!r}")
+        if layer_norm_epsilon is not None and not 0 < layer_norm_epsilon < 1:
+            raise InputError(
+                f"layer_norm_epsilon must be between 0 and 1, found {layer_norm_epsilon!r}"
+            )
 
         # === Layers ===
         mlm_head = MLMHead(

@@ -33,6 +33,8 @@ class Pretrainer(MaskedLM):
     def __init__(
         self, backbone: Backbone, *, objective: str = "nsp", name: str = "pretrainer", **kwargs
     ):
+        if objective not in ("nsp", "sop"):
+            raise InputError(f"objective must be nsp or sop, found {objective!r}")
         if not backbone.config.pooler:
             raise InputError("Pretrainer needs a backbone with a pooler (pooler=True)")
         super().__init__(backbone, name=name, **kwargs)

@@ -6,16 +6,18 @@ runs on other Keras backends.
 
 import dataclasses
 import difflib
+import functools
 import inspect
 import os
 import pathlib
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
 import numpy as np
 
-from kerasbert import checkpoints
+from kerasbert import checkpoints, schema
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
@@ -354,22 +356,33 @@ class Task(WithState, TextModel):
             config = dataclasses.replace(config, pooler=True)
         encoder = Backbone(config, dtype=dtype)
         stored = cls.stored_head(preset)
-        task = cls(
-            encoder,
-            tokenizer=stored_tokenizer if tokenizer is None else tokenizer,
-            sequence_length=sequence_length or _length(preset, config),
-            **{**stored, **head},
-        )
+        try:
+            task = cls(
+                encoder,
+                tokenizer=stored_tokenizer if tokenizer is None else tokenizer,
+                sequence_length=sequence_length or _length(preset, config),
+                **{**stored, **head},
+            )
+        except InputError as error:
+            raise InputError(f"{preset.directory}: {error}") from None
         task._load_weights(preset, stored, resize)
         return task
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
-        """What a stored model's head says about this task's."""
-        if preset.config["task"] not in (cls.__name__, *cls.heads_from):
+        """What a stored model's head says about this task's.
+
+        Raises:
+            InputError: a setting of another kind, or one that the same task does not have.
+        """
+        task, stored = preset.config.get("task"), preset.config.get("head", {})
+        if task not in (cls.__name__, *cls.heads_from):
             return {}
-        known, stored = cls._arguments(), preset.config.get("head", {})
-        return {name: value for name, value in stored.items() if name in known}
+        kind = _stored_kind(cls)
+        if task != cls.__name__:
+            names = {field.name for field in dataclasses.fields(kind)}
+            stored = {name: value for name, value in stored.items() if name in names}
+        return dict(schema.check(stored, kind, preset.directory, "head"))
 
     @classmethod
     def _arguments(cls) -> dict:
@@ -599,12 +612,29 @@ def _depth(path: str, top: int) -> int:
     return int(part.removeprefix("layer_")) + 1 if part.startswith("layer_") else top
 
 
+# What a stored head says in another way than the constructor takes it. Of models that were stored
+# long ago classes may be numbers, and those that had not seen a text have no `pair`.
+_STORED = {"classes": list[str | int], "pair": bool | None}
+
+
+@functools.cache
+def _stored_kind(task: type[Task]) -> type:
+    """What a stored head is: the constructor's arguments beyond backbone and text, none needed."""
+    hints = {}
+    for each in reversed(task.__mro__):
+        if issubclass(each, Task) and each is not Task:
+            hints |= typing.get_type_hints(each.__init__)
+    shared = inspect.signature(Task.__init__).parameters
+    kinds = {name: _STORED.get(name, hint) for name, hint in hints.items() if name not in shared}
+    return dataclasses.make_dataclass("Head", [(*each, None) for each in kinds.items()])
+
+
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
     """The stored sequence length, as far as a backbone that may be another one goes."""
     length, limit = preset.config.get("sequence_length"), config.max_sequence_length
     if limit == preset.facts.get("max_sequence_length"):
         return length
-    return None if length in (None, preset.facts["max_sequence_length"]) else min(length, limit)
+    return None if length in (None, preset.facts.get("max_sequence_length")) else min(length, limit)
 
 
 def _map_nested(function: Callable, structure):

@@ -1,10 +1,16 @@
 """Tokenizers by kind, and the way to disk and back."""
 
+import dataclasses
+import functools
 import pathlib
+import typing
 from collections.abc import Mapping
 
+from kerasbert import schema
 from kerasbert.errors import InputError
+from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer
+from kerasbert.text.packing import PACKINGS
 from kerasbert.text.sentencepiece import SentencePieceTokenizer
 from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
 from kerasbert.text.wordpiece import WordPieceTokenizer
@@ -20,17 +26,49 @@ def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Token
     """The inverse of a tokenizer's `get_config` and `assets`.
 
     Raises:
-        InputError: a kind that this kerasbert does not know, or files of another tokenizer.
+        InputError: a kind that this kerasbert does not know, a setting that can't be, or files of
+            another tokenizer.
     """
+    check_config(config, "the tokenizer's config")
     config = dict(config)
     kind, sha256 = config.pop("kind"), config.pop("vocabulary_sha256")
-    if kind not in TOKENIZERS:
-        raise InputError(f"there is no tokenizer {kind!r}; there are {', '.join(TOKENIZERS)}")
     special_tokens = SpecialTokens(**config.pop("special_tokens", {}))
     tokenizer = TOKENIZERS[kind].from_assets(assets, special_tokens, **config)
     if tokenizer.vocabulary_sha256 != sha256:
         raise InputError(f"{' and '.join(assets)}: not the vocabulary that belongs here")
     return tokenizer
+
+
+def check_config(config: Mapping, source, name: str = "") -> None:
+    """Raises `InputError` unless it is a `get_config` of a tokenizer.
+
+    Args:
+        config: what was stored.
+        source: where, for messages.
+        name: the key that has it there, for messages.
+    """
+    kinds = typing.Literal[tuple(TOKENIZERS)]
+    schema.check(config, typing.TypedDict("Config", {"kind": kinds}), source, name)
+    schema.check(config, _stored_kind(TOKENIZERS[config["kind"]]), source, name)
+
+
+@functools.cache
+def _stored_kind(tokenizer: type[Tokenizer]) -> type:
+    """What a tokenizer's config holds: its settings, as the constructor takes them, and more."""
+    shared = ("vocabulary", "merges", "model", "special_tokens", "added_tokens", "return")
+    hints = typing.get_type_hints(tokenizer.__init__)
+    hints |= {"packing": typing.Literal[tuple(PACKINGS)]} if "packing" in hints else {}
+    settings = [(name, hint, None) for name, hint in hints.items() if name not in shared]
+    return dataclasses.make_dataclass(
+        "Config",
+        [
+            ("kind", str),
+            ("vocabulary_sha256", str),
+            *settings,
+            ("special_tokens", SpecialTokens, None),
+            ("added_tokens", list[AddedToken], None),
+        ],
+    )
 
 
 def save_assets(tokenizer: Tokenizer, directory: pathlib.Path) -> None:
@@ -45,8 +83,7 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping) -> Tokenizer:
     Raises:
         InputError: a file is missing or is not what was written; the message names it.
     """
-    if config.get("kind") not in TOKENIZERS:
-        raise InputError(f"{directory}: needs a tokenizer of kind {config.get('kind')!r}")
+    check_config(config, directory, "tokenizer")
     assets = {}
     for name in TOKENIZERS[config["kind"]].asset_names:
         try:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import kerasbert
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints
+from kerasbert.checkpoints import native as native_format
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
 FACTS = {
@@ -44,6 +45,8 @@ def edit(path, **changes):
         config[key] = value
         if value is ...:
             del config[key]
+    if "sha256" in config:  # as who means it would
+        config["sha256"] = kerasbert.files.own_sha256(config)
     path.write_text(json.dumps(config))
 
 
@@ -132,7 +135,8 @@ HF_CONFIGS = {
     "no_vocab_size": ({"vocab_size": ...}, ("config.json: lacks 'vocab_size'",)),
     "no_vocabulary": ({"vocab_size": 0}, ("vocabulary_size must be a positive integer, found 0",)),
     "null": ({"vocab_size": None}, ("vocabulary_size must be a positive integer, found None",)),
-    "dropout": ({"hidden_dropout_prob": 1}, ("dropout must be in [0, 1), found 1",)),
+    "digits": ({"vocab_size": 10**300}, ("vocabulary_size must be 2147483647 or less, found 1",)),
+    "dropout": ({"hidden_dropout_prob": 1}, ("hidden_dropout_prob must be in [0, 1)", "found 1")),
 }
 
 
@@ -142,6 +146,45 @@ def test_hf_config(golden, name):
     directory = golden("bert")
     edit(directory / "config.json", **changes)
     assert_names(message_of(directory), *parts)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, 1, "0.1", float("nan"), [0.1], True])
+def test_hf_impossible_classifier_dropout(golden, value):
+    directory = golden("bert_sequence_classification")
+    edit(directory / "config.json", classifier_dropout=value)
+    assert_names(message_of(directory), "config.json: classifier_dropout must be in [0, 1) or null")
+
+
+@pytest.mark.parametrize("length", [-5, 3])
+def test_hf_impossible_length(golden, length):
+    directory = golden("bert_masked_lm")
+    (directory / "tokenizer_config.json").write_text(json.dumps({"model_max_length": length}))
+    assert_names(message_of(directory), f"sequence_length must be in [4, 20], found {length}")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "modules.json"])
+def test_hf_deep_json(golden, name):
+    directory = golden("bert_masked_lm")
+    for text in ('{"a": ' + "[" * 100_000, '{"a": ' + "9" * 5000 + "}"):
+        (directory / name).write_text(text)
+        assert_names(message_of(directory), f"{name}: not valid JSON")
+
+
+def test_hf_directory_as_config(golden):
+    directory = golden("bert")
+    (directory / "config.json").unlink()
+    (directory / "config.json").mkdir()
+    assert_names(message_of(directory), "config.json: is a directory, not a file")
+
+
+def test_hf_name_that_commands_a_terminal(golden):
+    directory = golden("bert")
+    stray = {"encoder.\x1b[2J\u202e": np.zeros(1), "encoder." + "a" * 1_000_000: np.zeros(1)}
+    edit_safetensors(directory, lambda tensors: tensors.update(stray))
+    message = message_of(directory)
+    assert_names(message, r"encoder.\x1b[2J\u202e (1,)", "characters) ...")
+    assert message.isprintable()
+    assert len(message) < 3000
 
 
 def test_hf_untied_decoder_of_a_tied_model(golden):
@@ -413,8 +456,105 @@ def test_native_config(native, name):
 @pytest.mark.parametrize("value", [[], 3])
 def test_native_part_of_another_kind(native, key, value):
     edit(native / "config.json", **{key: value})
-    kind = "string" if key == "task" else "JSON object"
-    assert_names(message_of(native), f"config.json: {key} must be a {kind}, found {value!r}")
+    kind = "a string" if key == "task" else "an object"
+    assert_names(message_of(native), f"config.json: {key} must be {kind}", f"found {value!r}")
+
+
+# By where the setting is: its key, an impossible value, and what is said of it.
+NATIVE_SETTINGS = [
+    ("", "sequence_length", "16", "sequence_length must be a whole number or null, found '16'"),
+    ("", "sequence_length", -1, "sequence_length must be in [4, 16], found -1"),
+    ("", "colour", "red", "colour is unknown; there are format, version, "),
+    ("", "weights_sha256", ..., "weights_sha256 is missing"),
+    ("", "task", ..., "task is missing"),
+    ("", "task", "MaskedLN", "holds a MaskedLN"),
+    ("backbone", "pooler", "yes", "backbone.pooler must be true or false, found 'yes'"),
+    ("backbone", "dropout", "0.1", "backbone.dropout must be a finite number, found '0.1'"),
+    ("head", "mask_rate", "0.15", "head.mask_rate must be a finite number, found '0.15'"),
+    ("head", "mask_rate", 1.5, "mask_rate must be between 0 and 1, found 1.5"),
+    ("head", "seed", 0.5, "head.seed must be a whole number, found 0.5"),
+    ("head", "tied", "no", "head.tied must be true or false, found 'no'"),
+    ("head", "activation", "xgelu", "activation must be one of gelu, "),
+    ("head", "layer_norm_epsilon", -1, "layer_norm_epsilon must be between 0 and 1, found -1"),
+    ("head", "mbsk_rate", 0.15, "head.mbsk_rate is unknown; there are mask_rate, "),
+    ("head", "name", "a", "head.name is unknown"),
+    ("tokenizer", "kind", "wordpiecf", "tokenizer.kind must be 'wordpiece' or 'bytepair' or "),
+    ("tokenizer", "kind", ..., "tokenizer.kind is missing"),
+    ("tokenizer", "vocabulary_sha256", ..., "tokenizer.vocabulary_sha256 is missing"),
+    ("tokenizer", "lowercase", "no", "tokenizer.lowercase must be true or false, found 'no'"),
+    ("tokenizer", "lpwercase", True, "tokenizer.lpwercase is unknown; there are kind, "),
+    ("tokenizer", "vocabulary", ["a"], "tokenizer.vocabulary is unknown"),
+    ("tokenizer", "special_tokens", {"pad": 3}, "tokenizer.special_tokens.pad must be a string"),
+    ("tokenizer", "special_tokens", {"pax": "a"}, "tokenizer.special_tokens.pax is unknown"),
+    ("tokenizer", "added_tokens", [{"content": 1}], "tokenizer.added_tokens[0].content must be a"),
+    ("tokenizer", "added_tokens", ["a"], "tokenizer.added_tokens[0] must be an object, found 'a'"),
+]
+
+
+@pytest.mark.parametrize(("part", "key", "value", "message"), NATIVE_SETTINGS)
+def test_native_settings(native, part, key, value, message):
+    path = native / "config.json"
+    settings = json.loads(path.read_text())
+    changed = {**settings.get(part, {}), key: value}
+    if value is ...:
+        changed.pop(key)
+    edit(path, **({part: changed} if part else {key: value}))
+    assert_names(message_of(native), message)
+
+
+HEADS = [
+    (kerasbert.TextClassifier, "threshold", 1.5, "threshold must be between 0 and 1, found 1.5"),
+    (
+        kerasbert.TextClassifier,
+        "classes",
+        10**12,
+        "head.classes must be a list, found 1000000000000",
+    ),
+    (kerasbert.TextClassifier, "classes", ["a", 1.5], "head.classes[1] must be a string or a who"),
+    (kerasbert.TextClassifier, "dropout", 2, "dropout must be in [0, 1), found 2"),
+    (kerasbert.Pretrainer, "objective", "nsq", "objective must be nsp or sop, found 'nsq'"),
+    (kerasbert.TextEmbedder, "layers", "-1", "head.layers must be a whole number or a list"),
+    (kerasbert.TextEmbedder, "prompt", 3, "head.prompt must be a string, found 3"),
+    (kerasbert.QuestionAnswerer, "stride", 1.5, "head.stride must be a whole number, found 1.5"),
+]
+
+
+@pytest.mark.parametrize(("task", "key", "value", "message"), HEADS)
+def test_native_heads(tmp_path, task, key, value, message):
+    arguments = {"classes": 2} if task is kerasbert.TextClassifier else {}
+    task(Backbone(BackboneConfig(**FACTS)), **arguments).save_to_preset(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    edit(path, head={**json.loads(path.read_text())["head"], key: value})
+    assert_names(message_of(path.parent), message)
+
+
+def test_native_config_is_under_its_checksum(native):
+    path = native / "config.json"
+    settings = json.loads(path.read_text())
+    settings["head"]["mask_rate"] = 0.3
+    path.write_text(json.dumps(settings))
+    assert_names(message_of(native), "config.json: is damaged or was edited (its SHA-256 differs)")
+    del settings["sha256"]
+    path.write_text(json.dumps(settings))
+    assert_names(message_of(native), "config.json: is damaged or was edited (its SHA-256 differs)")
+    # Models of before it had one.
+    path.write_text(json.dumps({**settings, "version": 1}))
+    assert kerasbert.load(native).mask_rate == 0.3
+
+
+def test_any_flipped_bit_of_a_native_config_is_seen(native):
+    path = native / "config.json"
+    data = path.read_bytes()
+    known = json.loads(data)
+    for bit in range(0, 8 * len(data), 7):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(flipped)
+        try:
+            found = native_format.load_config(native)
+        except InputError:
+            continue
+        assert found == known  # white space, or a capital in an escape
 
 
 def test_native_vocabulary(native):

@@ -102,6 +102,28 @@ def test_poolings_that_we_lack(copied, changes, message):
     Backbone.from_preset(directory)
 
 
+SETTINGS = [
+    ("sentence_bert_config.json", {"max_seq_length": "128"}, "max_seq_length must be a whole numb"),
+    (
+        "sentence_bert_config.json",
+        {"do_lower_case": "false"},
+        "do_lower_case must be true or false",
+    ),
+    ("1_Pooling/config.json", {"pooling_mode": 3}, "pooling_mode must be a string or a list"),
+    ("config_sentence_transformers.json", {"prompts": ["a"]}, "prompts must be an object or null"),
+    ("config_sentence_transformers.json", {"prompts": {"a": 3}}, r"prompts\.a must be a string"),
+    ("config_sentence_transformers.json", {"default_prompt_name": []}, "default_prompt_name must"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), SETTINGS)
+def test_settings_of_another_kind(copied, name, changes, message):
+    directory = copied("prompt")
+    edit(directory / name, **changes)
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        kerasbert.load(directory)
+
+
 def test_without_pooling(copied):
     directory = copied("mean")
     path = directory / "modules.json"
@@ -109,7 +131,7 @@ def test_without_pooling(copied):
     with pytest.raises(InputError, match="pools by no Pooling, which kerasbert does not"):
         kerasbert.load(directory)
     path.write_text("[]")
-    with pytest.raises(InputError, match=r"modules\.json: is no list of modules"):
+    with pytest.raises(InputError, match=r"modules\.json: names no module"):
         kerasbert.load(directory)
     path.write_text(json.dumps([{"type": "a.Transformer", "path": "../mean"}]))
     with pytest.raises(InputError, match=r"modules\.json: names \.\./mean"):

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -80,6 +81,20 @@ def test_every_fact_is_carried_or_listed(named, tmp_path, format, left_out, caps
     assert task.sequence_length == (24 if "sequence_length" in left_out else 9)
     classes = ["0", "1", "2"] if "classes" in left_out else ["no", "yes", "perhaps"]
     assert task.classes == classes
+
+
+def test_names_that_command_a_terminal(tmp_path, capsys):
+    source = tmp_path / "named"
+    shutil.copytree(GOLDENS / "bert", source, copy_function=shutil.copyfile)
+    tensors = safetensors.numpy.load_file(source / "model.safetensors")
+    stray = {"\x1b[2J": np.zeros(1, "float32"), "a" * 1_000_000: np.zeros(1, "float32")}
+    safetensors.numpy.save_file({**tensors, **stray}, source / "model.safetensors")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "architectures": ["Other"]}))
+    convert(ConvertOptions(input=str(source), output=str(tmp_path / "out")))
+    printed = capsys.readouterr().out
+    assert r"\x1b[2J -> left over" in printed
+    assert all(line.isprintable() and len(line) < 3000 for line in printed.splitlines())
 
 
 def test_the_length_of_an_encoder_s_tokenizer(tmp_path, tokenizer, tiny_backbone):

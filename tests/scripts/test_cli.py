@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import types
+import warnings
 
 import pytest
 
@@ -34,6 +35,25 @@ except SystemExit as end:
 def run(script, *arguments):
     words = [sys.executable, "-c", _RUN, f"scripts/{script}.py", *arguments]
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_warnings_and_errors_are_one_line_that_a_terminal_can_show(capsys, monkeypatch):
+    def fail(options):
+        raise OSError("c" * 5000 + "\x9b")
+
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    monkeypatch.setattr(sys, "argv", ["program"])
+    recipe = types.ModuleType("kerasbert.recipes.fail")
+    recipe.fail = fail
+    monkeypatch.setitem(sys.modules, recipe.__name__, recipe)
+    with pytest.raises(SystemExit):
+        cli.run("fail", Options)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ccc")
+    assert line.endswith(r"cc\x9b")
+    assert len(line) < 3000
+    warning = warnings.formatwarning("a\x1b[2J\nb", UserWarning, "file.py", 3)
+    assert warning == "warning: a\\x1b[2J\\nb\n"
 
 
 def test_help_that_is_not_read_to_its_end():

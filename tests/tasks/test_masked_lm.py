@@ -79,9 +79,8 @@ def test_labels_are_refused(task):
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.5])
 def test_bad_mask_rate(tokenizer, tiny_backbone, rate):
-    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer, mask_rate=rate)
     with pytest.raises(InputError, match="mask_rate must be between 0 and 1"):
-        task.training_examples(0, {"text": TEXTS}, None, None)
+        MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer, mask_rate=rate)
 
 
 def test_bad_activation(tokenizer, tiny_backbone):
