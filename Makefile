@@ -2,7 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Python compiles the modules that are imported, which are few of those that are installed.
-INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# What it installs from the index must have the hashes that requirements/ holds; packages that come as
+# source are built with the tools of requirements/build.txt, not with the newest there are.
+PIP = $(BIN)/pip --quiet --disable-pip-version-check
+LOCKED = $(PIP) install --no-compile --require-hashes --requirement
+INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolation \
+	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
 
 .PHONY: quickstart test lint format clean
 
@@ -26,12 +31,12 @@ format: .venv/.test
 		|| { echo "error: kerasbert needs Python 3.11, 3.12 or 3.13; run make PYTHON=/path/to/it" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.runtime: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable .
+.venv/.runtime: pyproject.toml $(wildcard requirements/*.txt) | .venv/bin/pip
+	$(call INSTALL,requirements/runtime.txt)
 	@touch $@
 
-.venv/.test: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable '.[test]'
+.venv/.test: pyproject.toml $(wildcard requirements/*.txt) | .venv/bin/pip
+	$(call INSTALL,requirements/test.txt)
 	@touch .venv/.runtime $@
 
 clean:
