@@ -16,11 +16,12 @@ import os
 import pathlib
 import weakref
 from collections.abc import Iterable, Iterator
+from typing import TypedDict
 
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.errors import InputError
 from kerasbert.text import load_tokenizer, save_assets
 from kerasbert.text.tokenizer import Tokenizer
@@ -32,6 +33,21 @@ SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 _INDEX_TYPE = np.dtype("<i8")
 # Batches are drawn by a graph with a few nodes for each.
 _MOST_SHARDS = 10_000
+
+
+class _File(TypedDict):
+    file: str
+    count: int
+    sha256: str
+
+
+class _Manifest(TypedDict):
+    tokens: int
+    sentences: int
+    documents: int
+    tokenizer: dict
+    shards: list[_File]
+    index: tuple[_File, _File]
 
 
 def _shard_name(number: int) -> str:
@@ -254,7 +270,7 @@ class Corpus:
             raise InputError(f"{path}: is not a {FORMAT} manifest of version {VERSION}")
         if version == VERSION and manifest.get("sha256") != files.own_sha256(manifest):
             raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
-        return manifest
+        return schema.check(manifest, _Manifest, path)
 
     def _check_manifest(self) -> None:
         """Raises `InputError` unless files and counts are those of one corpus."""

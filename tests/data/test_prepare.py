@@ -321,6 +321,23 @@ def test_files_of_a_corpus_belong_together(sharded, change):
         Corpus(sharded)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: manifest.update(shards=None), "shards must be a list, found null"),
+        (lambda manifest: manifest.pop("tokenizer"), "tokenizer"),
+        (lambda manifest: manifest.update(tokens="x"), "tokens must be a whole number"),
+        (lambda manifest: manifest["shards"][0].update(file=7), "file must be a string"),
+        (lambda manifest: manifest["index"].pop(), "index must be a list of 2"),
+        (lambda manifest: manifest["index"][0].pop("count"), "count"),
+    ],
+)
+def test_a_manifest_of_wrong_types(sharded, change, message):
+    change_manifest(sharded, change, version=1)
+    with pytest.raises(InputError, match=rf"manifest.json: .*{message}"):
+        Corpus(sharded)
+
+
 def test_a_manifest_without_its_own_sum(sharded):
     whole = list(Corpus(sharded))
     change_manifest(sharded, lambda manifest: manifest.pop("sha256"), version=1)
