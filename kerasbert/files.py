@@ -126,8 +126,13 @@ def read_json(path: str | os.PathLike, kind=dict):
 
 def to_json(value) -> str:
     """JSON on one line; NaN and infinities, for which JSON has no numbers, are null."""
-    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _json(value)
+
+
+def _json(value, indent: int | None = None) -> str:
+    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    # Ends of lines are those of the indentation: others are escaped already.
+    return UNPRINTABLE.sub(lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
 
 
 def _without_nan(value):
@@ -145,8 +150,8 @@ def own_sha256(value: dict) -> str:
 
 
 def write_json(path: str | os.PathLike, value: dict) -> None:
-    """Writes `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Writes `value` as indented JSON, atomically; NaN and infinities as in `to_json`."""
+    write_text(path, _json(value, indent=2) + "\n")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -55,6 +55,15 @@ def test_json_has_no_nan():
     assert read == {"pearson": None, "all": [1.5, [None, "中"]], "\udcff.tsv": "\ud800"}
 
 
+def test_files_of_json_have_no_nan(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json(path, {"pearson": math.nan, "all": [math.inf, "中\n\x9b"], "x": "\ud800"})
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) == 8
+    read = json.loads(text, parse_constant=pytest.fail)
+    assert read == {"pearson": None, "all": [None, "中\n\x9b"], "x": "\ud800"}
+
+
 def test_what_is_not_json_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     files.write_json(path, {"old": 1})

@@ -102,9 +102,9 @@ def test_many_invalid_lines_are_counted_but_not_all_named(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"text": "a"}\n\n{"text": \n', r"a:3: is not JSON"),
-        ('{"text": "a"}\nplain\n', r"a:2: is not JSON"),
-        ('{"text": "a"}\n[1]\n', r"a:2: is not a JSON object"),
+        ('{"text": "a"}\n\n{"text": \n', r"a:3: not valid JSON"),
+        ('{"text": "a"}\nplain\n', r"a:2: not valid JSON"),
+        ('{"text": "a"}\n[1]\n', r"a:2: the content must be an object"),
         ('{"text": "a"}\n{"txt": "a"}\n', r"a:2: has no string under 'text'"),
         ('{"text": null}\n', r"a:1: has no string under 'text'"),
         ("<doc id=1>\nT\na\n</doc>\n<doc id=2>\nT\nb\n", r"a:5: this <doc> has no </doc>"),
