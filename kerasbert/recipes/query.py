@@ -1,5 +1,9 @@
 """SavedModel + strings -> answers."""
 
+import os
+
+import tensorflow_text  # noqa: F401  here, where what it says is kept off the terminal
+
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient
@@ -7,6 +11,9 @@ from kerasbert.serving.client import SavedModelClient
 
 def query(options: QueryOptions) -> dict:
     """Loads an export and asks it, with no model code."""
+    for name in ("text", "text_pair"):
+        for text in getattr(options, name):
+            _check_utf8(name, text)
     client = SavedModelClient(options.saved_model)
     given = [options.text, *([options.text_pair] if options.text_pair else [])]
     names = client.metadata["inputs"]
@@ -16,3 +23,11 @@ def query(options: QueryOptions) -> dict:
             f"{'--text and --text_pair' if len(names) == 2 else '--text alone'}"
         )
     return {"answers": client(**dict(zip(names, given, strict=True)))}
+
+
+def _check_utf8(name: str, text: str) -> None:
+    """Raises `InputError` where bytes of the command line are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"--{name}: {os.fsencode(text)} is not UTF-8") from None

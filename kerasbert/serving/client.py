@@ -10,13 +10,20 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
 
 METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
+_LONGEST_REASON = 200
+
+
+class _Metadata(TypedDict):
+    inputs: list[str]
+    #: The SHA-256 of other files by their paths; earlier exports have none.
+    files: NotRequired[dict[str, str]]
 
 
 class _Metadata(TypedDict):
@@ -30,7 +37,7 @@ class SavedModelClient:
         directory: a version directory, or the one above it, of which the highest version counts.
 
     Raises:
-        InputError: there is no kerasbert export.
+        InputError: there is no kerasbert export, or it is damaged.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -39,9 +46,22 @@ class SavedModelClient:
 
         self.directory = find_version(directory)
         self.metadata = files.read_json(self.directory / METADATA, _Metadata)
-        with files.without_patterns(self.directory) as directory:
-            self._model = tf.saved_model.load(directory)
-        self._serve = self._model.signatures["serving_default"]
+        _check_files(self.directory, self.metadata.get("files", {}))
+        try:
+            with files.without_patterns(self.directory) as plain:
+                self._model = tf.saved_model.load(plain)
+            self._serve = self._model.signatures["serving_default"]
+        except Exception as error:  # of any kind, if a file is damaged
+            reason = " ".join(str(error).split())[:_LONGEST_REASON]
+            raise InputError(
+                f"{self.directory}: TensorFlow can't load it ({reason}); export the model again"
+            ) from None
+        there = sorted(self._serve.structured_input_signature[1])
+        if there != sorted(self.metadata["inputs"]):
+            raise InputError(
+                f"{self.directory / METADATA}: says that inputs are "
+                f"{', '.join(self.metadata['inputs'])}, but they are {', '.join(there)}"
+            )
 
     def __call__(self, **columns: Sequence[str]) -> list[dict]:
         """Answers texts.
@@ -54,13 +74,17 @@ class SavedModelClient:
             A dict for each row: the model's outputs as plain Python values.
 
         Raises:
-            InputError: an input is missing or too much, or they differ in length.
+            InputError: an input is missing or too much, they differ in length, or hold something
+                else than strings.
         """
         wanted = self.metadata["inputs"]
         if sorted(columns) != sorted(wanted):
             raise InputError(
                 f"{self.directory}: takes {' and '.join(wanted)}, found {' and '.join(columns)}"
             )
+        for name, column in columns.items():
+            if isinstance(column, str | bytes):
+                raise InputError(f"{name} must be a list, found {column!r}; put it in one")
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1:
             raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
@@ -71,10 +95,39 @@ def _tensor(name: str, column: Sequence):
     """Strings as a tensor; lists of them are filled up with empty strings."""
     import tensorflow as tf
 
-    if name in keys.LISTS:
-        rows = [list(row) for row in column]
-        return tf.ragged.constant(rows, tf.string, ragged_rank=1).to_tensor("")
-    return tf.constant(list(column), tf.string)
+    try:
+        if name in keys.LISTS:
+            rows = [list(row) for row in column]
+            return tf.ragged.constant(rows, tf.string, ragged_rank=1).to_tensor("")
+        return tf.constant(list(column), tf.string, [len(column)])
+    except (TypeError, ValueError) as error:
+        wanted = "lists of strings" if name in keys.LISTS else "strings"
+        reason = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
+        raise InputError(f"{name} must hold {wanted} as UTF-8 can hold them ({reason})") from None
+
+
+def sha256_of_files(directory: pathlib.Path) -> dict[str, str]:
+    """The SHA-256 of an export's files by their paths in there; TensorFlow looks at weights."""
+    inside = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {
+        path.relative_to(directory).as_posix(): files.sha256(path)
+        for path in inside
+        if not path.name.startswith("variables.data")
+    }
+
+
+def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
+    """Raises `InputError` for a file that is not as it was exported.
+
+    TensorFlow doesn't see all damage, and may crash of what it does not see.
+    """
+    for name, sha256 in known.items():
+        path = directory / name
+        if not path.exists():
+            raise InputError(f"{path}: no such file; export the model again")
+        files.check_file(path)
+        if files.sha256(path) != sha256:
+            raise InputError(f"{path}: is damaged (its SHA-256 differs); export the model again")
 
 
 def ask_fresh_process(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerasbert import features as keys
 from kerasbert import files
-from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process
+from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
 
 #: What a fresh process is asked before an export is believed: short, long, empty, several scripts,
 #: control characters.
@@ -70,8 +70,8 @@ def write(
         tf.saved_model.save(module, str(directory), signatures=concrete)
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
-        versions = {"tensorflow": tf.__version__}
-        files.write_json(extra, {"format": "kerasbert-export", **metadata, "versions": versions})
+        facts = {"versions": {"tensorflow": tf.__version__}, "files": sha256_of_files(directory)}
+        files.write_json(extra, {"format": "kerasbert-export", **metadata, **facts})
         if check:
             _check(directory, module.serve, inputs)
 

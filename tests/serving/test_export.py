@@ -1,5 +1,7 @@
 import itertools
 import json
+import os
+import shutil
 import subprocess
 
 import numpy as np
@@ -9,7 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier
 from kerasbert.serving import saved_model
-from kerasbert.serving.client import SavedModelClient
+from kerasbert.serving.client import METADATA, SavedModelClient
 
 CLASSES = ["bad", "good", "größe"]
 # tf-text 2.12, which older servers link, has these.
@@ -250,6 +252,75 @@ def test_no_export(tmp_path, make):
 def test_bad_inputs(client, columns):
     with pytest.raises(InputError, match="takes text, found"):
         client(**columns)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("a dog", "text must be a list, found 'a dog'"),
+        (["a", 3], "text must hold strings"),
+        ([None], "text must hold strings"),
+        (["caf\udce9"], "text must hold strings as UTF-8 can hold them"),
+    ],
+    ids=["string", "number", "none", "bytes"],
+)
+def test_what_is_no_text(client, column, message):
+    with pytest.raises(InputError, match=message):
+        client(text=column)
+
+
+_WEIGHTS = "variables/variables.data-00000-of-00001"
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x20
+    path.write_bytes(content)
+
+
+def _make_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("saved_model.pb", _flip, "saved_model.pb: is damaged .*; export the model again"),
+        ("saved_model.pb", _make_directory, "saved_model.pb: is a directory, not a file"),
+        ("variables/variables.index", _flip, "variables.index: is damaged"),
+        ("variables/variables.index", os.unlink, "variables.index: no such file"),
+        (_WEIGHTS, _flip, "TensorFlow can't load it .*; export the model again"),
+        (_WEIGHTS, lambda path: os.truncate(path, 99), "TensorFlow can't load it"),
+        (_WEIGHTS, os.unlink, "TensorFlow can't load it"),
+        (METADATA, lambda path: path.write_text("[]"), "kerasbert.json: the content must be an"),
+        (
+            METADATA,
+            lambda path: path.write_text('{"inputs": ["no"]}'),
+            "inputs are no, but they are text",
+        ),
+        (
+            METADATA,
+            lambda path: path.write_text('{"inputs": ["text", "text_pair"]}'),
+            "says that inputs are text, text_pair, but they are text",
+        ),
+    ],
+)
+def test_damaged_exports(exported, tmp_path, name, damage, message):
+    shutil.copytree(exported, tmp_path / "1")
+    damage(tmp_path / "1" / name)
+    with pytest.raises(InputError, match=message):
+        SavedModelClient(tmp_path)
+
+
+def test_earlier_exports_have_no_checksums(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "1")
+    path = tmp_path / "1" / METADATA
+    metadata = json.loads(path.read_text())
+    known = ["fingerprint.pb", "saved_model.pb", "variables/variables.index"]
+    assert sorted(metadata.pop("files")) == known
+    path.write_text(json.dumps(metadata))
+    assert SavedModelClient(tmp_path)(text=["a dog"])
 
 
 def test_pairs_of_different_lengths(exported_pair):
