@@ -12,7 +12,7 @@ import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from absl import flags
 
@@ -25,7 +25,9 @@ _NAMES_WIDTH = 30  # of the column of `--help` that names the flags
 _WIDEST = 100
 
 
-def run(recipe: str, options_class: type[declared.Options]) -> None:
+def run(
+    recipe: str, options_class: type[declared.Options], ready: Callable[[], None] = lambda: None
+) -> None:
     """Runs a program: flags in, the recipe's result as JSON on the last line of stdout.
 
     Flags are read and checked before the recipe is imported, and TensorFlow with it. The exit
@@ -36,6 +38,7 @@ def run(recipe: str, options_class: type[declared.Options]) -> None:
         recipe: the name of a module in `kerasbert.recipes` with a function of the same name, whose
             only argument are the options.
         options_class: the dataclass of the options; a module that imports nothing heavy has it.
+        ready: called before the recipe, when all is imported.
     """
     if any(word in _HELP for word in sys.argv[1:]):
         try:
@@ -48,6 +51,7 @@ def run(recipe: str, options_class: type[declared.Options]) -> None:
         options = _parse(sys.argv, options_class)
         with _quiet_imports():
             function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
+        ready()
         result = function(options)
     except (InputError, OSError) as error:
         sys.stderr.write(f"error: {one_line(str(error))}\n")
@@ -81,7 +85,7 @@ def _quiet_imports() -> Iterator[None]:
             yield
             if "tensorflow" in sys.modules:  # looks for accelerators, with notes of its own
                 sys.modules["tensorflow"].config.list_physical_devices()
-        except BaseException:
+        except Exception:
             written.seek(0)
             os.write(terminal, written.read())
             raise

@@ -4,8 +4,7 @@ Example:
   python scripts/benchmark.py --suite pretrain --peers kerashub,transformers --layers 4 --hidden 512
 """
 
-from kerasbert import cli
-from kerasbert.recipes.benchmark import BenchmarkOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("benchmark", BenchmarkOptions)
+    program.run("benchmark", "kerasbert.recipes.benchmark")

@@ -4,8 +4,7 @@ Example:
   python scripts/benchmark_scaling.py --preset bert_small --workers 2
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import BenchmarkScalingOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("benchmark_scaling", BenchmarkScalingOptions)
+    program.run("benchmark_scaling")

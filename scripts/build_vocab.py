@@ -4,8 +4,7 @@ Example:
   python scripts/build_vocab.py --input 'text/*.txt' --vocab_size 8000 --output runs/mine/vocab.txt
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import BuildVocabOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("build_vocab", BuildVocabOptions)
+    program.run("build_vocab")

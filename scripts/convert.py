@@ -4,8 +4,7 @@ Example:
   python scripts/convert.py --input runs/mine/pretrain/model --output runs/mine/hf --format hf
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import ConvertOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("convert", ConvertOptions)
+    program.run("convert")

@@ -5,8 +5,7 @@ Example:
     --train train.tsv --validation dev.tsv --output runs/mine/small
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import DistilOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("distil", DistilOptions)
+    program.run("distil")

@@ -4,8 +4,7 @@ Example:
   python scripts/evaluate.py --model runs/mine/finetune/model --data dev.tsv
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import EvaluateOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("evaluate", EvaluateOptions)
+    program.run("evaluate")

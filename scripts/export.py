@@ -4,8 +4,7 @@ Example:
   python scripts/export.py --model runs/mine/finetune/model --output saved_models/mine/1
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import ExportOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("export", ExportOptions)
+    program.run("export")

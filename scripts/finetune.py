@@ -5,8 +5,7 @@ Example:
     --validation dev.tsv --epochs 3 --output runs/mine/finetune
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import FinetuneOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("finetune", FinetuneOptions)
+    program.run("finetune")

@@ -5,8 +5,7 @@ Example:
     'scripts/pretrain.py --corpus runs/mine/corpus --steps 200 --checkpoint_every_steps 5'
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import KillHarnessOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("kill_harness", KillHarnessOptions)
+    program.run("kill_harness")

@@ -5,8 +5,7 @@ Example:
     --output runs/mine/answers.jsonl
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import PredictOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("predict", PredictOptions)
+    program.run("predict")

@@ -5,8 +5,7 @@ Example:
     --output runs/mine/corpus
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import PrepareCorpusOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("prepare_corpus", PrepareCorpusOptions)
+    program.run("prepare_corpus")

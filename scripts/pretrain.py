@@ -5,8 +5,7 @@ Example:
     --learning_rate 1e-3 --output runs/mine/pretrain
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import PretrainOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("pretrain", PretrainOptions)
+    program.run("pretrain")

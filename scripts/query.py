@@ -4,8 +4,7 @@ Example:
   python scripts/query.py --saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import QueryOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("query", QueryOptions)
+    program.run("query")

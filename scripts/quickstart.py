@@ -4,8 +4,7 @@ Example:
   python scripts/quickstart.py --output runs/quickstart
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import QuickstartOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("quickstart", QuickstartOptions)
+    program.run("quickstart")

@@ -5,8 +5,7 @@ Example:
     --output runs/results --precision bfloat16
 """
 
-from kerasbert import cli
-from kerasbert.recipes.options import TaskResultsOptions
+from kerasbert import program
 
 if __name__ == "__main__":
-    cli.run("task_results", TaskResultsOptions)
+    program.run("task_results")

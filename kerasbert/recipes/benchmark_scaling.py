@@ -63,7 +63,11 @@ def _time(workers: int, cores: list[int], options: BenchmarkScalingOptions) -> f
         )
         for core, cluster in zip(cores, clusters(workers), strict=False)
     ]
-    outputs = [process.communicate() for process in processes]
+    try:
+        outputs = [process.communicate() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     for process, (_, errors) in zip(processes, outputs, strict=True):
         if process.returncode:
             raise InputError(f"a worker failed: {errors.strip().splitlines()[-1]}")

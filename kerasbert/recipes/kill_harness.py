@@ -1,5 +1,6 @@
 """A command of training, killed at random moments -> is its end bitwise that of an unharmed run?"""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -56,16 +58,24 @@ def kill_harness(options: KillHarnessOptions) -> dict:
     }
 
 
-def _start(command: str, output: pathlib.Path) -> subprocess.Popen:
+@contextlib.contextmanager
+def _started(command: str, output: pathlib.Path) -> Iterator[subprocess.Popen]:
+    """The command as long as this lasts; then it and its children are killed."""
     words = [sys.executable, *shlex.split(command), f"--output={output}"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def _run(command: str, output: pathlib.Path) -> None:
-    process = _start(command, output)
-    _, errors = process.communicate()
+    with _started(command, output) as process:
+        _, errors = process.communicate()
     _check(process.returncode, errors)
 
 
@@ -85,15 +95,13 @@ def _kill(command: str, output: pathlib.Path, seconds: float, *, progress: bool)
         progress: wait for that.
     """
     before = _checkpoints(output)
-    process = _start(command, output)
-    while progress and process.poll() is None and _checkpoints(output) <= before:
-        time.sleep(0.02)
-    try:
-        _, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return True
+    with _started(command, output) as process:
+        while progress and process.poll() is None and _checkpoints(output) <= before:
+            time.sleep(0.02)
+        try:
+            _, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return True
     _check(process.returncode, errors)
     return False
 

@@ -10,9 +10,9 @@ import sys
 import time
 
 from kerasbert.errors import InputError, Interrupted
+from kerasbert.program import LAUNCHER
 
 _ADDRESS = "127.0.0.1"
-_LAUNCHER = "KERASBERT_LAUNCHER"
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _SECONDS_TO_END = 3  # that a launcher has to end the others when a worker dies
 
@@ -23,7 +23,7 @@ def spread(workers: int) -> dict | None:
     Returns:
         What `launch` does; None in a process that is to do the work itself.
     """
-    if launcher := os.environ.get(_LAUNCHER):
+    if launcher := os.environ.get(LAUNCHER):
         _end_with(int(launcher))
         _report_late()
     if workers == 1 or "TF_CONFIG" in os.environ:
@@ -117,7 +117,7 @@ def _start(cluster: dict) -> subprocess.Popen:
     first = cluster["task"]["index"] == 0
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(cluster), _LAUNCHER: str(os.getpid())},
+        env={**os.environ, "TF_CONFIG": json.dumps(cluster), LAUNCHER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if first else subprocess.DEVNULL,
         stderr=None if first else subprocess.DEVNULL,
@@ -131,6 +131,8 @@ def _wait(processes: list[subprocess.Popen], told: list[int]) -> None:
     while running:
         for index, process in list(running.items()):
             status = process.poll()
+            if status is not None and -status in told:
+                return  # it had nothing to keep, so the others have nothing either
             if status is not None and status - 128 in told:
                 status = 0  # it stopped as it was told
             if status:

@@ -13,7 +13,7 @@ import warnings
 
 import pytest
 
-from kerasbert import cli
+from kerasbert import cli, program
 from kerasbert.errors import InputError
 from kerasbert.options import Options, option
 from kerasbert.recipes import options as all_options
@@ -108,11 +108,12 @@ def test_examples_are_command_lines(script):
     module = types.ModuleType(script.stem)
     code = compile(script.read_text(), script, "exec")
     exec(code, module.__dict__)
-    (name,) = (name for name in vars(module) if name.endswith("Options"))
+    where = "recipes.benchmark" if script.stem == "benchmark" else "recipes.options"
+    options_class = program.options_class(script.stem, f"kerasbert.{where}")
     example = module.__doc__.split("Example:")[1]
-    python, program, *flags = shlex.split(example.replace("\\\n", ""))
-    assert (python, program) == ("python", f"scripts/{script.name}")
-    options = cli._parse([program, *flags], getattr(module, name))
+    python, path, *flags = shlex.split(example.replace("\\\n", ""))
+    assert (python, path) == ("python", f"scripts/{script.name}")
+    options = cli._parse([path, *flags], options_class)
     given = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
     assert given <= dataclasses.asdict(options).keys()
 
@@ -128,6 +129,81 @@ def test_the_result_is_json(monkeypatch, capsys):
 
 FINITE = "a finite number, 3.4e+38 at the most"
 INTEGER = f"an integer of 64 bits, {2**63 - 1} at the most"
+
+
+# A program whose recipe is `{body}`, and that gets a signal where `signal()` stands.
+_SIGNALLED = """
+import atexit, dataclasses, os, sys, types
+from kerasbert import program
+from kerasbert.errors import Interrupted
+from kerasbert.options import Options
+
+def signal(kind=2):
+    os.kill(os.getpid(), kind)
+
+class FakeOptions(Options):
+    def __post_init__(self):
+        {options}
+
+def fake(options):
+    {body}
+    return {{}}
+
+module = types.ModuleType("kerasbert.recipes.fake")
+module.fake, module.FakeOptions = fake, FakeOptions
+sys.modules[module.__name__] = module
+sys.argv = ["program"]
+program.run("fake", module.__name__)
+"""
+_CLEANS_UP = """
+    try:
+        signal(KIND)
+    finally:
+        print("removed", flush=True)
+        CLEANING
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "kind", "line", "removed"),
+    [
+        ("signal()", "pass", 2, "stopped by SIGINT", False),
+        ("signal(15)", "pass", 15, "stopped by SIGTERM", False),
+        ("pass", _CLEANS_UP, 2, "stopped by SIGINT", True),
+        ("pass", _CLEANS_UP, 15, "stopped by SIGTERM", True),
+        ("pass", _CLEANS_UP.replace("CLEANING", "1 / 0"), 2, "stopped by SIGINT", True),
+        (
+            "pass",
+            _CLEANS_UP.replace("CLEANING", "raise Interrupted('kept', 2)"),
+            2,
+            "kept",
+            True,
+        ),
+    ],
+)
+def test_a_signal_ends_a_program_in_one_line(options, body, kind, line, removed):
+    body = body.replace("KIND", str(kind)).replace("CLEANING", "pass")
+    words = [sys.executable, "-c", _SIGNALLED.format(options=options, body=body)]
+    child = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (child.returncode, child.stderr) == (128 + kind, f"{line}\n")
+    assert child.stdout == ("removed\n" if removed else "")
+
+
+def test_a_signal_after_the_end_changes_nothing():
+    words = [
+        sys.executable,
+        "-c",
+        _SIGNALLED.format(options="pass", body="atexit.register(signal)"),
+    ]
+    child = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (child.returncode, child.stderr, child.stdout) == (0, "", "{}\n")
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    code = "import signal; signal.signal(2, signal.SIG_IGN)" + _SIGNALLED
+    words = [sys.executable, "-c", code.format(options="pass", body="signal()")]
+    child = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (child.returncode, child.stderr, child.stdout) == (0, "", "{}\n")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
