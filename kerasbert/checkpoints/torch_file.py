@@ -17,13 +17,16 @@ import pickletools
 import shlex
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
+from kerasbert.checkpoints import sizes
 from kerasbert.errors import InputError
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+# A tensor takes about 40. One opcode, a byte of the file, can make an object of 64 bytes.
+_MOST_OPCODES = 5_000_000
 _CONVERT = (
     "import torch, safetensors.torch as s; s.save_file({{k: v.clone().contiguous() for k, v in "
     'torch.load({}, map_location="cpu", weights_only=False).items()}}, {})'
@@ -34,6 +37,7 @@ class _Storage(NamedTuple):
     dtype: str  # NumPy's, or bfloat16
     key: str
     count: int
+    __hash__ = None  # see `_Tuple`
 
     @property
     def stored(self) -> np.dtype:
@@ -55,6 +59,7 @@ class _Tensor(NamedTuple):
     offset: Any
     shape: Any
     strides: Any
+    __hash__ = None  # see `_Tuple`
 
 
 class _StateDict(dict):
@@ -64,6 +69,13 @@ class _StateDict(dict):
 
     def __setstate__(self, state):
         pass
+
+
+class _Tuple(tuple):
+    """A tuple that is no key: the hash of one that holds itself twice, 60 deep, takes years."""
+
+    __slots__ = ()
+    __hash__ = None
 
 
 class _Name:
@@ -107,13 +119,30 @@ class _ForbiddenError(Exception):
     pass
 
 
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that can make dicts, lists, numbers, strings and the records above."""
+class _Unpickler(pickle._Unpickler):
+    """An unpickler that can make dicts, lists, tuples, numbers, strings and the records above.
+
+    It is the one that is written in Python, whose opcodes can be replaced, and which Ctrl-C stops.
+    """
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file: BinaryIO):
         super().__init__(file, encoding="utf-8")  # strings of Python 2, too
         self._file = file
         self.storages: dict[str, _Storage] = {}
+
+    def _load_tuple(self):
+        items = self.pop_mark()  # which also puts another `append` in place
+        self.append(_Tuple(items))
+
+    def _load_short_tuple(self, length: int):
+        self.stack[-length:] = [_Tuple(self.stack[-length:])]
+
+    dispatch[pickle.TUPLE[0]] = _load_tuple
+    dispatch[pickle.TUPLE1[0]] = lambda self: self._load_short_tuple(1)
+    dispatch[pickle.TUPLE2[0]] = lambda self: self._load_short_tuple(2)
+    dispatch[pickle.TUPLE3[0]] = lambda self: self._load_short_tuple(3)
 
     def find_class(self, module, name):
         if (module, name) not in _KNOWN:
@@ -122,19 +151,26 @@ class _Unpickler(pickle.Unpickler):
 
     def load(self):
         start = self._file.tell()
-        for opcode, argument, position in pickletools.genops(self._file):
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(self._file)):
             # An extension code that this process has used before gives its callable without
             # find_class. A memo is as long as its largest index; each entry took an opcode.
             if opcode.name.startswith("EXT"):
                 raise _ForbiddenError(f"extension code {argument}")
             if opcode.name in ("PUT", "LONG_BINPUT") and argument > position:
                 raise ValueError(f"memo index {argument}")
+            # Sets compare their members, which takes as long as a hash of tuples; state dicts hold
+            # none.
+            if opcode.name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
+                raise ValueError("a set")
+            if count > _MOST_OPCODES:
+                raise ValueError(f"more than {_MOST_OPCODES:,} opcodes")
         self._file.seek(start)
         return super().load()
 
     def persistent_load(self, identifier):
         kind, name, key, _, count, *view = identifier
-        if kind != "storage" or not name.dtype or not _are_counts(count) or any(view):
+        known = isinstance(name, _Name) and name.dtype and isinstance(key, str)
+        if kind != "storage" or not known or not _are_counts(count) or any(view):
             raise ValueError("a reference to something else than a storage")
         storage = _Storage(name.dtype, key, count)
         if self.storages.setdefault(key, storage) != storage:
@@ -159,12 +195,13 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            state, storages = _read_zip(file) if is_zip else _read_legacy(file)
+            state, storages = _read_zip(file) if is_zip else _read_legacy(file, size)
         state = _state_dict(state)
         if not isinstance(state, dict):
             raise ValueError(f"a {_kind(state)} instead of a state dict")
-        return {name: _view(name, tensor, storages) for name, tensor in state.items()}
+        tensors = {name: _view(name, tensor, storages) for name, tensor in state.items()}
     except _ForbiddenError as error:
         target = os.path.join(os.path.dirname(path), "model.safetensors")
         command = _CONVERT.format(json.dumps(os.fspath(path)), json.dumps(target))
@@ -177,6 +214,9 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except Exception as error:  # a broken pickle or zip fails in too many ways to list
         why = f"{type(error).__name__}: {_printable(error)}"
         raise InputError(f"{path}: not a PyTorch state dict, or not all of it ({why})") from error
+    # Tensors may share a storage, as tied weights do, and repeat its elements.
+    sizes.check_total(sum(array.nbytes for array in tensors.values()), size, os.fspath(path))
+    return tensors
 
 
 def _state_dict(state: Any) -> Any:
@@ -205,7 +245,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
         }
 
 
-def _read_legacy(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]:
     # Each pickle has an unpickler of its own, as it has a memo of its own.
     if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
         raise ValueError("another magic number")
@@ -217,12 +257,15 @@ def _read_legacy(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
         storage = unpickler.storages.pop(key)
         if file.read(8) != storage.count.to_bytes(8, "little"):
             raise ValueError(f"storage {key} is not there or of another size")
-        storages[key] = storage.array(file.read(storage.count * storage.stored.itemsize))
+        length = storage.count * storage.stored.itemsize
+        storages[key] = storage.array(file.read(min(length, size)))
     return state, storages
 
 
 def _view(name: Any, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray:
-    if not isinstance(name, str) or not isinstance(tensor, _Tensor):
+    if not isinstance(name, str):
+        raise ValueError(f"a name that is a {_kind(name)}")
+    if not isinstance(tensor, _Tensor):
         raise ValueError(f"{name!r} is a {_kind(tensor)} instead of a tensor")
     storage, offset, shape, strides = tensor
     if not isinstance(storage, _Storage) or not _are_counts(offset, *shape, *strides):
@@ -239,7 +282,8 @@ def _view(name: Any, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray
 
 
 def _are_counts(*values: Any) -> bool:
-    return all(type(value) is int and value >= 0 for value in values)
+    # With integers of a megabyte each, an offset would take hours to compute.
+    return all(type(value) is int and 0 <= value < 2**63 for value in values)
 
 
 def _kind(value: Any) -> str:

@@ -477,3 +477,78 @@ def test_missing_file_and_directory(tmp_path):
 
 def test_what_is_known_is_of_our_own_making():
     assert {type(known) for known in torch_file._KNOWN.values()} == {torch_file._Name}
+
+
+def nested_tuples(depth: int) -> bytes:
+    """Opcodes of a tuple that holds twice one that holds twice one and so on: a long hash."""
+    parts = [b"K\x01K\x02\x86q\x01"]
+    for place in range(1, depth):
+        last = bytes([place])
+        parts.append(b"0h" + last + b"h" + last + b"\x86q" + bytes([place + 1]))
+    return b"".join(parts)
+
+
+def of_storage_key(key: bytes) -> bytes:
+    facts = plain("storage") + name("torch", "FloatStorage") + key + plain("cpu")
+    return b"(" + facts + plain(2) + b"tQ"
+
+
+LONG = nested_tuples(60)
+TENSOR = name("torch._utils", "_rebuild_tensor_v2")
+HASHED = {
+    "key": (b"}" + LONG + b"K\x01s", "unhashable"),
+    "keys": (b"}(" + LONG + b"K\x01u", "unhashable"),
+    "key of a dict": (b"(" + LONG + b"K\x01d", "unhashable"),
+    "key of an ordered dict": (call(ORDERED, b"]" + LONG + b"K\x01\x86a"), "unhashable"),
+    "storage": (of_storage_key(LONG), "reference to something else"),
+    "member": (b"\x8f(" + LONG + b"\x90", "a set"),
+    "frozen member": (b"(" + LONG + b"\x91", "a set"),
+    "tensor as a key": (b"}" + call(TENSOR, *[plain(0)] * 4) + b"K\x01s", "unhashable"),
+    "name": (b"}K\x01" + LONG + b"s", "a name that is a int"),
+    "shape": (
+        state(a=call(TENSOR, storage("Float", "0", 2), plain(0), LONG, LONG, *[plain(0)] * 2)),
+        "'a' is no view of a storage",
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize("case", HASHED)
+def test_nested_tuples_take_no_time(tmp_path, write, case):
+    program, message = HASHED[case]
+    storages = {"0": numbers(2)} if b"Storage" in program else {}
+    path = write_state(write, tmp_path / "f", program, storages)
+    with pytest.raises(InputError, match=message):
+        read_torch_file(path)
+
+
+@both
+def test_repeated_elements(tmp_path, write):
+    """Strides of 0 and shared storages, so that small files make large tensors."""
+    one = storage("Float", "0", 6)
+    program = state(a=tensor(one, 0, (40_000, 40_000), (0, 0)))
+    path = write_state(write, tmp_path / "f", program, {"0": numbers(6)})
+    with pytest.raises(InputError, match="bytes, but its tensors would take 6,400,000,000"):
+        read_torch_file(path)
+    tied = {f"layer_{i}": tensor(one, 0, (3, 2), (2, 1)) for i in range(30)}
+    path = write_state(write, tmp_path / "f", state(**tied), {"0": numbers(6)})
+    assert len(read_torch_file(path)) == 30
+
+
+@both
+def test_integers_of_a_megabyte(tmp_path, write):
+    """Offsets are computed of these; a shape of thousands of them would take hours."""
+    large = plain(2 ** (8 * 100_000)) + b"q\x01"
+    shape = b"(" + b"h\x01" * 20_000 + b"tq\x02"
+    view = call(REBUILD, storage("Float", "0", 6), plain(0), shape, b"h\x02")
+    path = write_state(write, tmp_path / "f", large + b"0" + state(a=view), {"0": numbers(6)})
+    with pytest.raises(InputError, match="'a' is no view of a storage"):
+        read_torch_file(path)
+
+
+@both
+def test_too_many_objects(tmp_path, write, monkeypatch):
+    monkeypatch.setattr(torch_file, "_MOST_OPCODES", 1000)
+    path = write_state(write, tmp_path / "f", b"}" * 2000)
+    with pytest.raises(InputError, match="more than 1,000 opcodes"):
+        read_torch_file(path)

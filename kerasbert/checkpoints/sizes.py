@@ -1,0 +1,79 @@
+"""What a model asks for, held against what its files have, before anything of that size is made."""
+
+from collections.abc import Iterator, Mapping
+
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+
+# The deepest published ALBERT has 24.
+_MOST_PASSES = 256
+# What a file may take in memory, of its size and beyond: tensors that are tied stand in it once.
+_TIMES, _SPARE = 3, 100 * 2**20
+
+
+def check_layers(facts: Mapping, tensors: int, source: str) -> None:
+    """Raises `InputError` for more layers than there are tensors, or endless passes through them.
+
+    Args:
+        facts: of a `BackboneConfig`.
+        tensors: how many the file has.
+        source: the file, for messages.
+    """
+    size = facts.get("layers_per_group", 1)
+    layers = (facts.get("num_groups") or facts["num_layers"]) * size
+    if layers > tensors:
+        raise InputError(
+            f"{source}: has {tensors} tensors, too few for the {layers} layers of the config"
+        )
+    # Layers that share their weights may be passed through any number of times.
+    if (passes := facts["num_layers"] * size) > max(_MOST_PASSES, layers):
+        raise InputError(
+            f"{source}: the config asks for {passes} passes through {layers} layers; up to "
+            f"{_MOST_PASSES} are supported"
+        )
+
+
+def check_total(total: int, size: int, source: str) -> None:
+    """Raises `InputError` for tensors that would take far more memory than their file has bytes.
+
+    Args:
+        total: bytes of all tensors in memory.
+        size: bytes of the file.
+        source: the file, for messages.
+    """
+    if total > _TIMES * size + _SPARE:
+        raise InputError(f"{source}: has {size:,} bytes, but its tensors would take {total:,}")
+
+
+def encoder_shapes(config: BackboneConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The paths and shapes of a `Backbone`'s variables, but for the pooler's."""
+    hidden, inner = config.hidden_dim, config.intermediate_dim
+    width = config.embedding_dim or hidden
+    before = config.padding_id + 1 if config.positions == "learned_offset" else 0
+    for name, rows in (
+        ("token", config.vocabulary_size),
+        ("position", config.positions != "sinusoidal" and config.max_sequence_length + before),
+        ("segment", config.num_segments),
+        ("task_type", config.num_task_types),
+    ):
+        if rows:
+            yield f"embeddings/{name}_embedding/embeddings", (rows, width)
+    yield from _norm("embeddings/layer_norm", width)
+    if config.embedding_dim:
+        yield from _dense("embeddings/projection", width, hidden)
+    layers = (config.num_groups or config.num_layers) * config.layers_per_group
+    for layer in (f"layer_{i}" for i in range(layers)):
+        for name in ("query", "key", "value", "output"):
+            yield from _dense(f"{layer}/attention/{name}", hidden, hidden)
+        yield from _norm(f"{layer}/attention_layer_norm", hidden)
+        yield from _dense(f"{layer}/intermediate", hidden, inner)
+        yield from _dense(f"{layer}/output", inner, hidden)
+        yield from _norm(f"{layer}/output_layer_norm", hidden)
+
+
+def _dense(path: str, inputs: int, outputs: int):
+    return ((f"{path}/kernel", (inputs, outputs)), (f"{path}/bias", (outputs,)))
+
+
+def _norm(path: str, width: int):
+    return ((f"{path}/gamma", (width,)), (f"{path}/beta", (width,)))
