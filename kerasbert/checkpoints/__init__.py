@@ -33,6 +33,7 @@ def _module(format: str) -> ModuleType:
 
 
 def _format_of(directory: pathlib.Path) -> ModuleType:
+    _check_kinds(directory)
     for format in FORMATS:
         if _module(format).detect(directory):
             return _module(format)
@@ -42,6 +43,21 @@ def _format_of(directory: pathlib.Path) -> ModuleType:
         f"{directory}: holds no model that kerasbert knows: no config.json of kerasbert, Hugging "
         "Face or KerasHub, and no bert_config.json"
     )
+
+
+def _check_kinds(directory: pathlib.Path) -> None:
+    """Raises `InputError` for a pipe or a device among the files of a model: it may never end."""
+    for folder, folders, names in os.walk(directory, followlinks=True):
+        if len(pathlib.Path(folder).relative_to(directory).parts) == _DEPTH:
+            folders.clear()
+        for name in names:
+            if name.endswith(_ENDINGS) or ".data-" in name:
+                files.check_file(os.path.join(folder, name))
+
+
+# How deep the files of models are (KerasHub's are in assets/tokenizer), and how their names end.
+_DEPTH = 2
+_ENDINGS = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".h5", ".index")
 
 
 def load(name: str | os.PathLike | Preset) -> Preset:

@@ -58,13 +58,14 @@ def fetch(name: str | os.PathLike) -> pathlib.Path:
     if name.startswith(_KAGGLE):
         return _from_kaggle(name, name)
     directory = pathlib.Path(name)
-    if directory.is_dir():
+    if os.path.isdir(name):  # pathlib's would raise for a name that is too long
         return directory
-    if directory.exists():
+    if os.path.exists(name):
         raise InputError(f"{name}: is a file; give the model's directory")
     if directory.name == name:  # a single word
         return _from_preset(name)
-    if directory.parent.name == os.fspath(directory.parent) and not directory.parent.exists():
+    parent = os.fspath(directory.parent)
+    if directory.parent.name == parent and not os.path.exists(parent):
         raise InputError(
             f"{name}: no such model directory; Hugging Face's model is {_HUGGING_FACE}{name}"
         )

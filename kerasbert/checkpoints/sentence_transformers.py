@@ -7,6 +7,7 @@ sentence_bert_config.json           how many tokens a text may have; whether it 
 config_sentence_transformers.json   the prompts that stand before texts
 """
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import TypedDict
@@ -67,7 +68,7 @@ def transformer(directory: pathlib.Path) -> pathlib.Path:
     if not detect(directory):
         return directory
     folder = _folder(directory, _modules(directory)[0])
-    return folder if (folder / "config.json").exists() else directory
+    return folder if os.path.exists(folder / "config.json") else directory
 
 
 def _modules(directory: pathlib.Path) -> list[dict]:
