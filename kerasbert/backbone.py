@@ -160,7 +160,7 @@ class Backbone(WithState):
             InputError: there is no such model; the message says what is wrong.
         """
         preset = checkpoints.load(directory)
-        config = BackboneConfig.from_stored(preset.facts, preset.source, **overrides)
+        config = preset.backbone_config(**overrides)
         backbone = cls(config, dtype=dtype)
         preset.assign(backbone.weights, resize=overrides)
         return backbone

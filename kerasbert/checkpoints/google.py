@@ -6,14 +6,16 @@ NAME.index, NAME.data-*  the weights, whatever NAME is
 """
 
 import dataclasses
+import math
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from kerasbert import files
-from kerasbert.checkpoints import layouts
+from kerasbert.checkpoints import layouts, sizes
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -72,6 +74,7 @@ def load(directory: pathlib.Path) -> Preset:
     facts = layouts.read_settings(layout.settings, theirs, layout.defaults, str(path))
     facts = {"family": family, **facts, **layout.constants}
     BackboneConfig.from_stored(facts, str(path))  # before anything is counted by them
+    sizes.check_layers(facts, len(tensors), source)
     task, heads = _heads(source, layout, naming, facts, tensors)
     links = [*layouts.links(layout.encoder, naming, facts, layout.prefix), *heads]
     layouts.check_heads(links, tensors, facts["num_heads"], source)
@@ -145,13 +148,28 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
     with files.without_patterns(source) as prefix:
         try:
             reader = tf.train.load_checkpoint(prefix)
-            names = sorted(reader.get_variable_to_shape_map())
-            ignored = [name for name in names if _IGNORED.search(name)]
-            tensors = {name: reader.get_tensor(name) for name in names if name not in set(ignored)}
-        except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+            shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+            ignored = [name for name in sorted(shapes) if _IGNORED.search(name)]
+            wanted = sorted(shapes.keys() - set(ignored))
+            _check_tensors(source, {name: (shapes[name], types[name]) for name in wanted})
+            tensors = {name: reader.get_tensor(name) for name in wanted}
+        except InputError:
+            raise
+        except Exception as error:  # a damaged checkpoint fails in too many ways to list
             reason = " ".join(str(error).replace(prefix, source).split()) or type(error).__name__
             raise InputError(f"{source}: can't be read: {reason}") from None
     return source, tensors, ignored
+
+
+def _check_tensors(source: str, tensors: Mapping[str, tuple[list[int], Any]]) -> None:
+    """Raises `InputError` for what is no number, and for more of them than the data can hold."""
+    total = 0
+    for name, (shape, dtype) in tensors.items():
+        if not (dtype.is_floating or dtype.is_integer):
+            raise InputError(f"{source}: {name} is of the type {dtype.name}, which is no number")
+        total += math.prod(shape) * dtype.size
+    data = pathlib.Path(source).parent.glob("*.data-*")
+    sizes.check_total(total, sum(path.stat().st_size for path in data), source)
 
 
 def has_tokenizer(directory: pathlib.Path) -> bool:

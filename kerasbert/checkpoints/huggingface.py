@@ -6,20 +6,20 @@ tf_model.h5   those of a TensorFlow model
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import ml_dtypes  # noqa: F401 - without it NumPy, and so safetensors, knows no bfloat16
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from kerasbert import files
-from kerasbert.checkpoints import layouts, sentence_transformers
+from kerasbert.checkpoints import layouts, sentence_transformers, sizes
 from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.safetensors_file import read_safetensors
 from kerasbert.checkpoints.tf_file import read_tf_file
 from kerasbert.checkpoints.torch_file import read_torch_file
 from kerasbert.config import BackboneConfig
@@ -165,6 +165,7 @@ def load(directory: pathlib.Path) -> Preset:
     tensors = {
         _plain_name(name, layout.prefix): array for name, array in _without_wrapper(tensors).items()
     }
+    sizes.check_layers(facts, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task, ()))
     links = layouts.links(rows, _NAMING, facts)
     weights, names, used = layouts.read_weights(links, tensors, _NAMING)
@@ -248,7 +249,7 @@ def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
         raise InputError(f"{index}: has no weight_map of names to files")
     tensors = {}
     for shard in sorted(set(where.values())):
-        if pathlib.Path(shard).name != shard or not (index.parent / shard).is_file():
+        if pathlib.Path(shard).name != shard or not os.path.isfile(index.parent / shard):
             raise InputError(f"{index}: names {shard}, which is not there")
         tensors |= read(index.parent / shard)
     if missing := sorted(where.keys() - tensors.keys()):
@@ -256,21 +257,10 @@ def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        tensors = safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
-    return {
-        name: array.astype(np.float32) if array.dtype.kind in "fV" else array
-        for name, array in tensors.items()
-    }
-
-
 # By the name of a file of weights, the usual one first.
 _READERS = {
-    WEIGHTS: _read_safetensors,
-    INDEX: lambda index: _read_shards(index, _read_safetensors),
+    WEIGHTS: read_safetensors,
+    INDEX: lambda index: _read_shards(index, read_safetensors),
     TORCH_WEIGHTS: read_torch_file,
     TORCH_INDEX: lambda index: _read_shards(index, read_torch_file),
     TF_WEIGHTS: read_tf_file,

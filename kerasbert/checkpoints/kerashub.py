@@ -15,7 +15,8 @@ from typing import TypedDict
 import numpy as np
 
 from kerasbert import files, schema
-from kerasbert.checkpoints import layouts
+from kerasbert.checkpoints import layouts, sizes
+from kerasbert.checkpoints.h5_file import h5_shapes
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -161,8 +162,13 @@ def load(directory: pathlib.Path) -> Preset:
         InputError: a class that kerasbert has nothing for, weights that are damaged or missing.
     """
     config, layout = _read_config(directory)
+    path = _weights(directory)
+    shapes = _shapes(path)
+    _check_sizes(directory, path, shapes, config)
     model = _build(layout, config, str(directory / CONFIG))
-    source = str(_load_weights(directory, model, config["task"]))
+    _load_weights(directory, path, model, config["task"])
+    _check_nothing_left(path, len(shapes), model if config["task"] is None else model.backbone)
+    source = str(path)
     tensors = {variable.path: variable.numpy() for variable in model.weights}
     rows = (*layout.encoder, *layout.heads.get(config["task"], ()))
     links = layouts.links(rows, _NAMING, config["backbone"])
@@ -193,24 +199,72 @@ def _build(layout: Layout, config: Mapping, source: str, preprocessor=None):
     return model
 
 
-def _load_weights(directory: pathlib.Path, model, task: str | None) -> pathlib.Path:
-    """Reads KerasHub's files into its model; returns the file of the encoder."""
-    path = directory / WEIGHTS
-    if not path.exists() and (directory / SHARDS).exists():
-        path = directory / SHARDS
+def _weights(directory: pathlib.Path) -> pathlib.Path:
+    """The file of the encoder's weights, or the one that lists where they are."""
+    sharded = not (directory / WEIGHTS).exists() and (directory / SHARDS).exists()
+    return directory / (SHARDS if sharded else WEIGHTS)
+
+
+def _check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, config) -> None:
+    """Raises `InputError` for files that have less than the config asks for, before it is built."""
+    facts = BackboneConfig(**{**config["backbone"], "pooler": False})  # some have none
+    sizes.check_layers(config["backbone"], len(shapes), str(path))
+    _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(facts)))
+    if config["task"] is not None:
+        classes = len(config["head"].get("classes", ()))
+        task = directory / TASK_WEIGHTS
+        _check_count(task, _shapes(task), classes * facts.hidden_dim)
+
+
+def _check_count(path: pathlib.Path, shapes: list[tuple[int, ...]], least: int) -> None:
+    if (count := sum(map(math.prod, shapes))) < least:
+        raise InputError(f"{path}: has {count:,} numbers, the JSON beside it asks for {least:,}")
+
+
+def _shapes(path: pathlib.Path) -> list[tuple[int, ...]]:
+    """The shapes of all weights in a file, or in the shards that it lists."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the preset is incomplete")
+    shards = [path]
+    if path.name == SHARDS:
+        shards = sorted(path.parent.glob("model_*.weights.h5"))
+        _check_named(path, {shard.name for shard in shards})
+    return [
+        shape
+        for shard in shards
+        for name, shape in h5_shapes(shard).items()
+        if not name.startswith("optimizer/")
+    ]
+
+
+def _check_named(path: pathlib.Path, shards: set[str]) -> None:
+    """Raises `InputError` where Keras would open something else than the shards."""
+    where = files.read_json(path).get("weight_map")
+    for named in where.values() if isinstance(where, dict) else [where]:
+        for name in named if isinstance(named, list) else [named]:
+            if not isinstance(name, str) or name not in shards:
+                raise InputError(f"{path}: names {name!r}, which is no shard that is there")
+
+
+def _load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str | None) -> None:
+    """Reads KerasHub's files into its model."""
     backbone = model if task is None else model.backbone
     _read_h5(path, backbone.weights, backbone.load_weights)
-    _check_nothing_left(path, len(backbone.weights))
     if task is not None:
         encoder = {id(variable) for variable in backbone.weights}
         head = [variable for variable in model.weights if id(variable) not in encoder]
         _read_h5(directory / TASK_WEIGHTS, head, model.load_task_weights)
-    return path
+
+
+def _check_nothing_left(path: pathlib.Path, found: int, backbone) -> None:
+    """Raises `InputError` for weights that the config does not ask for; Keras would drop them."""
+    if found != len(backbone.weights):
+        raise InputError(
+            f"{path}: has {found} weights, but {CONFIG} asks for {len(backbone.weights)}"
+        )
 
 
 def _read_h5(path: pathlib.Path, variables: list, read) -> None:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; the preset is incomplete")
     for variable in variables:
         variable.assign(np.full(variable.shape, np.nan, np.float32))
     try:
@@ -219,7 +273,7 @@ def _read_h5(path: pathlib.Path, variables: list, read) -> None:
             # are, and often finds them elsewhere. Those it does not find are still NaN.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             read(str(path))
-    except _ERRORS as error:
+    except Exception as error:  # a damaged file fails in too many ways to list
         raise InputError(
             f"{path}: damaged, or not the weights that the JSON beside it asks for: "
             f"{_one_line(error)}"
@@ -227,26 +281,6 @@ def _read_h5(path: pathlib.Path, variables: list, read) -> None:
     unread = [variable.path for variable in variables if np.isnan(variable.numpy()).all()]
     if unread:
         raise InputError(f"{path}: lacks {', '.join(unread)}")
-
-
-def _check_nothing_left(path: pathlib.Path, wanted: int) -> None:
-    """Raises `InputError` for weights that the config does not ask for; Keras would drop them."""
-    import h5py
-
-    found = []
-
-    def collect(name, item):
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
-            found.append(name)
-
-    shards = [path]
-    if path.name == SHARDS:
-        shards = sorted(path.parent.glob("model_*.weights.h5"))
-    for shard in shards:
-        with h5py.File(shard) as file:
-            file.visititems(collect)
-    if len(found) != wanted:
-        raise InputError(f"{path}: has {len(found)} weights, but {CONFIG} asks for {wanted}")
 
 
 def _one_line(error: Exception) -> str:

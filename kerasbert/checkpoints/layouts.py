@@ -68,7 +68,7 @@ def _by_name(names: Mapping[str, str]):
 def _read_labels(value, config):
     if value is None:  # files of 2019 have the number, under one name or the other
         count = config.get("num_labels") or config.get("_num_labels") or 2
-        return [f"LABEL_{i}" for i in range(int(count))]
+        return [f"LABEL_{i}" for i in _indices(count)]
     by_index = {int(key): label for key, label in value.items()}
     if sorted(by_index) != list(range(len(by_index))):
         raise InputError(f"must name the classes 0 to {len(by_index) - 1}")
@@ -88,6 +88,14 @@ def _read_problem_type(value, config):
     return found
 
 
+def _indices(count) -> range:
+    """Those of classes of which only the number is said."""
+    if type(count) is not int or not 1 <= count <= _MOST_CLASSES:
+        raise InputError(f"{count!r} is no number of classes, 1 to {_MOST_CLASSES:,}")
+    return range(count)
+
+
+_MOST_CLASSES = 1_000_000
 _PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
 #: By name: from the format's value and whole config to ours, and from ours and all facts to the
@@ -102,7 +110,7 @@ CODECS: dict[str, tuple[Callable, Callable]] = {
     ),
     "problem_type": (_read_problem_type, lambda value, facts: value),
     "count": (
-        lambda count, config: [str(i) for i in range(count)],
+        lambda count, config: [str(i) for i in _indices(count)],
         lambda classes, facts: len(classes),
     ),
     # RoBERTa's table has rows for positions that no token has: padding's and those before it.
@@ -308,7 +316,7 @@ def links(rows: Rows, naming: Naming, facts: Mapping, prefix: str = "") -> list[
 def to_ours(array: np.ndarray, link: Link, naming: Naming) -> np.ndarray:
     """A tensor as the variable has it."""
     if link.kind == TRANSPOSED or (naming.transposed and link.part == "kernel"):
-        return np.ascontiguousarray(array.T)
+        return array.T
     axis = _heads_axis(array, link)
     if axis is not None:
         return array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])

@@ -9,11 +9,12 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-import safetensors
+import numpy as np
 import safetensors.numpy
 
 from kerasbert import files, schema
 from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.safetensors_file import read_safetensors
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
@@ -78,10 +79,7 @@ def _read_weights(path: pathlib.Path, config: Mapping) -> dict:
         raise InputError(f"{path}: no such file; the model is incomplete")
     if files.sha256(path) != config.get("weights_sha256"):
         raise InputError(f"{path}: is damaged or from another model (its SHA-256 differs)")
-    try:
-        return safetensors.numpy.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path}: not a safetensors file ({error})") from None
+    return read_safetensors(path)
 
 
 def has_tokenizer(directory: pathlib.Path) -> bool:
@@ -101,7 +99,9 @@ def load_tokenizer(directory: pathlib.Path):
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
     """Writes the files; returns the name of every variable."""
-    safetensors.numpy.save_file(dict(weights), directory / WEIGHTS)
+    # As bytes in memory: of a transposed view that would be another order.
+    arrays = {path: np.ascontiguousarray(array) for path, array in weights.items()}
+    safetensors.numpy.save_file(arrays, directory / WEIGHTS)
     if tokenizer is not None:
         from kerasbert import text
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.checkpoints import sizes
+from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
 # What may be resized, by the fact that asks for it: the variables whose rows it counts.
@@ -20,6 +22,10 @@ _RESIZABLE = {
     "max_sequence_length": ("embeddings/position_embedding/embeddings",),
 }
 _ENCODER = ("embeddings/", "layer_")
+# Variables with an element for each class.
+_CLASSES = ("classifier/bias", "token_classifier/bias")
+# Where a stored head has none: as many as no head of small files is too large for.
+_MOST_NEW_CLASSES = 10_000
 _SHOWN = 8
 
 
@@ -57,6 +63,45 @@ class Preset:
         """Whether there are weights of a layer, by the first part of their paths."""
         return any(path.split("/")[0] == layer for path in self.weights)
 
+    def backbone_config(self, **overrides) -> BackboneConfig:
+        """The facts, with some changed, after a look at whether the weights are of such a model.
+
+        So nothing is built because a small file says that it is large.
+
+        Args:
+            **overrides: facts of `BackboneConfig`.
+
+        Raises:
+            InputError: a fact is missing, unknown or impossible, or the encoder's weights are
+                others; the message lists them.
+        """
+        config = BackboneConfig.from_stored(self.facts, self.source, **overrides)
+        sizes.check_layers(vars(config), len(self.weights), self.source)
+        for path, array in self.weights.items():
+            if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+                raise InputError(
+                    f"{self.source}: {path}{self._called(path)} is of the type {array.dtype}; "
+                    "weights must be floats"
+                )
+        # Tasks may do without a pooler, but not with a part of one.
+        pooler = config.pooler and self.has("pooler")
+        shapes = list(sizes.encoder_shapes(dataclasses.replace(config, pooler=pooler)))
+        self._raise(self._misfits(shapes, overrides), len(shapes))
+        return config
+
+    def check_classes(self) -> None:
+        """Raises `InputError` if the head has another number of classes than its config says."""
+        classes = self.config["head"]["classes"]
+        if not isinstance(classes, int | list):
+            return  # the task says what they must be
+        count = classes if isinstance(classes, int) else len(classes)
+        shapes = [(path, (count,)) for path in _CLASSES if path in self.weights]
+        self._raise(self._misfits(shapes), len(shapes))
+        if not shapes and count > _MOST_NEW_CLASSES:
+            raise InputError(
+                f"{self.source}: has no weights of a head of {count} classes; give classes="
+            )
+
     def assign(
         self, variables: Iterable, *, optional: Iterable = (), resize: Mapping[str, Any] = {}
     ) -> list[str]:
@@ -77,23 +122,14 @@ class Preset:
         variables, optional = list(variables), list(optional)
         new = [v for v in optional if not self.has(v.path.split("/")[0])]
         wanted = variables + [v for v in optional if self.has(v.path.split("/")[0])]
-        resizable = {path for fact in resize for path in _RESIZABLE.get(fact, ())}
-        problems = [
-            f"{v.path} {tuple(v.shape)}: {self._found(v.path)}"
-            for v in wanted
-            if not _fits(self.weights.get(v.path), v, v.path in resizable)
-        ]
+        problems = self._misfits([(v.path, tuple(v.shape)) for v in wanted], resize)
         paths = {variable.path for variable in wanted}
         problems += [
             f"{path}: the file has {array.shape}, the model nothing{self._called(path)}"
             for path, array in self.weights.items()
             if path.startswith(_ENCODER) and path not in paths
         ]
-        if problems:
-            shown = "; ".join(problems[:_SHOWN]) + (" ..." if len(problems) > _SHOWN else "")
-            raise InputError(
-                f"{self.source}: {len(problems)} of {len(wanted)} weights don't fit: {shown}"
-            )
+        self._raise(problems, len(wanted))
         named = {f"{path}{self._called(path)}": self.weights[path] for path in paths}
         check_finite(self.source, named)
         for variable in wanted:
@@ -101,6 +137,24 @@ class Preset:
             same = array.shape == tuple(variable.shape)
             variable.assign(array if same else _resized(array, variable, self._first_position))
         return [variable.path for variable in new]
+
+    def _misfits(
+        self, shapes: Iterable[tuple[str, tuple]], resize: Iterable[str] = ()
+    ) -> list[str]:
+        """What is wrong with the weights that should have these paths and shapes."""
+        resizable = {path for fact in resize for path in _RESIZABLE.get(fact, ())}
+        return [
+            f"{path} {shape}: {self._found(path)}"
+            for path, shape in shapes
+            if not _fits(self.weights.get(path), shape, path in resizable)
+        ]
+
+    def _raise(self, problems: list[str], wanted: int) -> None:
+        if problems:
+            shown = "; ".join(problems[:_SHOWN]) + (" ..." if len(problems) > _SHOWN else "")
+            raise InputError(
+                f"{self.source}: {len(problems)} of {wanted} weights don't fit: {shown}"
+            )
 
     @property
     def _first_position(self) -> int:
@@ -138,10 +192,9 @@ def check_finite(source: str | os.PathLike, weights: Mapping[str, np.ndarray]) -
         )
 
 
-def _fits(array: np.ndarray | None, variable, resizable: bool) -> bool:
+def _fits(array: np.ndarray | None, shape: tuple[int, ...], resizable: bool) -> bool:
     if array is None:
         return False
-    shape = tuple(variable.shape)
     return array.shape == shape or (resizable and array.shape[1:] == shape[1:])
 
 

@@ -46,7 +46,7 @@ def check_total(total: int, size: int, source: str) -> None:
 
 
 def encoder_shapes(config: BackboneConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The paths and shapes of a `Backbone`'s variables, but for the pooler's."""
+    """The paths and shapes of a `Backbone`'s variables."""
     hidden, inner = config.hidden_dim, config.intermediate_dim
     width = config.embedding_dim or hidden
     before = config.padding_id + 1 if config.positions == "learned_offset" else 0
@@ -69,6 +69,8 @@ def encoder_shapes(config: BackboneConfig) -> Iterator[tuple[str, tuple[int, ...
         yield from _dense(f"{layer}/intermediate", hidden, inner)
         yield from _dense(f"{layer}/output", inner, hidden)
         yield from _norm(f"{layer}/output_layer_norm", hidden)
+    if config.pooler:
+        yield from _dense("pooler/dense", hidden, hidden)
 
 
 def _dense(path: str, inputs: int, outputs: int):

@@ -349,13 +349,15 @@ class Task(WithState, TextModel):
         if tokenizer is not None:
             _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
             size = tokenizer.vocabulary_size
-            if size > BackboneConfig.from_stored(preset.facts, preset.source).vocabulary_size:
+            if size > preset.backbone_config().vocabulary_size:
                 resize.setdefault("vocabulary_size", size)
-        config = BackboneConfig.from_stored(preset.facts, preset.source, **resize)
+        config = preset.backbone_config(**resize)
         if cls.needs_pooler(config):
             config = dataclasses.replace(config, pooler=True)
         encoder = Backbone(config, dtype=dtype)
         stored = cls.stored_head(preset)
+        if "classes" in stored.keys() - head.keys():
+            preset.check_classes()
         try:
             task = cls(
                 encoder,

@@ -432,7 +432,7 @@ def test_native_truncated_weights(native, end):
     path.write_bytes(path.read_bytes()[:end])
     assert_names(message_of(native), "model.safetensors: is damaged")
     edit(native / "config.json", weights_sha256=kerasbert.files.sha256(path))
-    assert_names(message_of(native), "model.safetensors: not a safetensors file")
+    assert_names(message_of(native), "model.safetensors: not a whole safetensors file")
 
 
 NATIVE_FACTS = {

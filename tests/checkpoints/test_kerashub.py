@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import kerasbert
 from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM, TextClassifier
+from kerasbert.checkpoints import kerashub
 from kerasbert.families import FAMILIES
 from kerasbert.text import SpecialTokens, WordPieceTokenizer
 
@@ -199,6 +200,11 @@ def test_shards_and_other_precision(preset, tmp_path):
     model.save_to_preset(str(tmp_path / "shards"), max_shard_size=1e-5)
     assert not (tmp_path / "shards" / "model.weights.h5").exists()
     assert_same_outputs(Backbone.from_preset(tmp_path / "shards"), model, inputs)
+    index = tmp_path / "shards" / "model.weights.json"
+    stored = json.loads(index.read_text())
+    stored["weight_map"]["/other/vars"] = "pipe"
+    index.write_text(json.dumps(stored))
+    refused(tmp_path / "shards", "model.weights.json: names 'pipe', which is no shard")
     half = keras_hub.models.BertBackbone(**SIZES, vocabulary_size=40, dtype="bfloat16")
     half.save_to_preset(str(tmp_path / "half"))
     table = Backbone.from_preset(tmp_path / "half").token_embedding.embeddings
@@ -494,14 +500,81 @@ def test_weights_truncated(broken, size):
     path = broken() / "model.weights.h5"
     data = path.read_bytes()
     path.write_bytes(data[:size])
-    refused(path.parent, "model.weights.h5: damaged, or not the weights that the JSON")
+    refused(path.parent, "model.weights.h5: not a whole HDF5 file")
+
+
+def first_weight(file):
+    """The name of a kernel, and its values."""
+    found = []
+    file.visititems(
+        lambda name, item: found.append(name) if getattr(item, "ndim", 0) == 2 else None
+    )
+    return found[0], file[found[0]][()]
+
+
+H5_WEIGHTS = {
+    "text": (lambda file, name, array: file.create_dataset(name, data="text"), "is no number"),
+    "elsewhere": (
+        lambda file, name, array: file.create_dataset(
+            name, array.shape, "f4", external=[("/dev/zero", 0, array.nbytes)]
+        ),
+        "lies in another file",
+    ),
+    "linked": (
+        lambda file, name, array: file.update({name: h5py.ExternalLink("/dev/zero", "/x")}),
+        "lies in another file",
+    ),
+    "empty": (
+        lambda file, name, array: file.create_dataset(name, (40_000, 40_000), "f4"),
+        "but its tensors would take 6,4",
+    ),
+    "structured": (
+        lambda file, name, array: file.create_dataset(name, data=np.zeros(3, [("a", "f4")])),
+        "is no number",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", H5_WEIGHTS)
+def test_weights_that_are_none(broken, case):
+    directory = broken()
+    write, match = H5_WEIGHTS[case]
+    with h5py.File(directory / "model.weights.h5", "a") as file:
+        name, array = first_weight(file)
+        del file[name]
+        write(file, name, array)
+    refused(directory, f"model.weights.h5: .*{match}")
+
+
+def test_flipped_bytes(broken):
+    directory = broken("TextClassifier")
+    chooser = np.random.default_rng(0)
+    for name in ("model.weights.h5", "task.weights.h5"):
+        path = directory / name
+        data = bytearray(path.read_bytes())
+        refusals = 0
+        for _ in range(100):
+            flipped = bytearray(data)
+            for place in chooser.integers(len(data) if refusals % 2 else 3000, size=2):
+                flipped[place] = chooser.integers(256)
+            path.write_bytes(flipped)
+            try:  # nothing but an InputError is raised
+                kerashub._shapes(path)
+            except InputError:
+                refusals += 1
+        assert refusals > 10
+        path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"hidden_dim": 32}, r"model.weights.h5: damaged, or not the weights that the JSON"),
-        ({"num_layers": 3}, "model.weights.h5: damaged, or not the weights that the JSON"),
+        ({"hidden_dim": 8}, "model.weights.h5: damaged, or not the weights that the JSON"),
+        ({"hidden_dim": 32}, "model.weights.h5: has [0-9,]+ numbers, the JSON beside it asks for"),
+        ({"num_layers": 3}, "model.weights.h5: has [0-9,]+ numbers, the JSON beside it asks for"),
+        ({"num_layers": 10**9}, "model.weights.h5: has 39 tensors, too few for the 1000000000"),
+        ({"vocabulary_size": 10**8}, "numbers, the JSON beside it asks for 1,6"),
+        ({"max_sequence_length": 10**8}, "numbers, the JSON beside it asks for 1,6"),
         ({"num_layers": 1}, "model.weights.h5: has 39 weights, but config.json asks for 23"),
         ({"num_layers": None}, "config.json: lacks 'num_layers'"),
         ({"num_layers": "two"}, "config.json: num_layers must be a positive integer"),
@@ -548,6 +621,9 @@ def test_albert_with_uneven_groups(preset, tmp_path):
         ({"hidden_dim": 8}, "a head with hidden_dim=8; only the encoder's 16"),
         ({"num_classes": None}, "task.json: lacks 'num_classes'"),
         ({"num_classes": 2}, "task.weights.h5: damaged, or not the weights that the JSON"),
+        ({"num_classes": 10**6}, "task.weights.h5: has [0-9,]+ numbers, the JSON .* 16,000,000"),
+        ({"num_classes": 10**9}, "num_classes=1000000000: 1000000000 is no number of classes"),
+        ({"num_classes": "3"}, "num_classes='3': '3' is no number of classes"),
     ],
 )
 def test_head_that_does_not_fit(preset, tmp_path, settings, match):
