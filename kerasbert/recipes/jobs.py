@@ -33,6 +33,7 @@ from kerasbert.tasks import (
     TextEmbedder,
     TokenClassifier,
 )
+from kerasbert.tasks.entities import Entity, join
 from kerasbert.training.progress import CountBatches, answering
 
 _COLUMNS = ("text_column", "text_pair_column", "label_column", "column_names")
@@ -276,15 +277,25 @@ def _majority_tag(train: Examples, validation: Examples) -> dict:
 
 
 def _tag(model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
-    words = columns[keys.WORDS] if keys.WORDS in columns else model.split(columns[keys.TEXT])
+    if keys.WORDS in columns:
+        sentences = [list(words) for words in columns[keys.WORDS]]
+        texts = map(" ".join, sentences)
+    else:
+        sentences = texts = columns[keys.TEXT]
+    joins = entities.are_entity_tags(model.classes)
     return [
         {
-            "words": list(own),
+            "words": [word.word for word in found],
             "labels": [word.label for word in found],
             "scores": [round(word.score, 4) for word in found],
+            **({"entities": list(map(_rounded, join(text, found)))} if joins else {}),
         }
-        for own, found in zip(words, model.tag([list(own) for own in words]), strict=True)
+        for text, found in zip(texts, model.tag(sentences), strict=True)
     ]
+
+
+def _rounded(entity: Entity) -> dict:
+    return {**entity._asdict(), "score": round(entity.score, 4)}
 
 
 # === Questions ===
@@ -374,16 +385,13 @@ def _read_texts(path: str, options: DataOptions) -> Examples:
 
 
 def _fill(model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
-    texts = list(columns[keys.TEXT])
-    asked = [model.tokenizer.special_tokens.mask in text for text in texts]
-    found = iter(model.fill_mask(list(itertools.compress(texts, asked))) if any(asked) else ())
     return [
         {
             "masks": [
                 [{"token": g.token, "score": round(g.score, 4)} for g in mask] for mask in masks
             ]
         }
-        for masks in (next(found) if has_masks else [] for has_masks in asked)
+        for masks in model.fill_mask(columns[keys.TEXT], strict=False)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -10,14 +10,16 @@ import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs, first_place
-from kerasbert.data.inputs import plain, raw_columns
+from kerasbert.data.inputs import checked_size, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
+from kerasbert.layers.inference import only_inference
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
 _SERVED_GUESSES = 5  # guesses for each mask that an export gives
+_MASKS_AT_ONCE = 128  # whose logits are in memory, some 100 KB each
 
 
 class Guess(NamedTuple):
@@ -220,32 +222,74 @@ class MaskedLM(Task):
         """`text` -> `tokens` and `scores` of the best guesses for every mask token.
 
         Also `masks`, how many there are, and `sequence`, the text with the best guess in the place
-        of each; masks beyond those that are guessed stay.
+        of each; masks beyond what the model reads stay.
         """
         import tensorflow as tf
 
         def fill(text):
-            features = self.text_features(text)
-            masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
-            masks = tf.reduce_sum(tf.cast(masked, tf.int32), axis=1)
-            width = tf.shape(features[keys.MASK_POSITIONS])[1]
-            masks = tf.minimum(masks, width)
+            vectors, masks = self._at_masks(text)
+            scores, ids = self._best_guesses(vectors)
             most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
-            features[keys.MASK_POSITIONS] = features[keys.MASK_POSITIONS][:, :most]
-            logits = self._mlm_logits(self(features, training=False))
-            # The table may have rows that no piece belongs to.
-            scores = tf.nn.softmax(logits)[..., : self.tokenizer.vocabulary_size]
-            scores, ids = tf.math.top_k(scores, _SERVED_GUESSES)
+
+            def of_texts(values, default):
+                rows = tf.RaggedTensor.from_row_lengths(values, masks).to_tensor(default)
+                missing = most - tf.shape(rows)[1]
+                return tf.pad(rows, [[0, 0], [0, missing], [0, 0]], constant_values=default)
+
             tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
-            used = tf.sequence_mask(masks, most)
+            best = tf.RaggedTensor.from_row_lengths(ids[:, 0], masks)
             return {
-                "tokens": tf.where(used[:, :, tf.newaxis], tokens, ""),
-                "scores": tf.where(used[:, :, tf.newaxis], scores, 0.0),
+                "tokens": of_texts(tokens, ""),
+                "scores": of_texts(scores, 0.0),
                 "masks": masks,
-                "sequence": self._filled_in(text, tf.ragged.boolean_mask(ids[:, :, 0], used)),
+                "sequence": self._filled_in(text, best),
             }
 
         return (keys.TEXT,), fill
+
+    def _at_masks(self, text) -> tuple:
+        """The vectors at the mask tokens of texts, and how many there are in each; in the graph.
+
+        Returns:
+            Floats (masks of all texts, hidden), and int32 (batch,).
+        """
+        import tensorflow as tf
+
+        features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
+        masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+        places = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
+        places = tf.ragged.boolean_mask(places, masked)
+        counts = tf.cast(places.row_lengths(), tf.int32)
+        dense = tf.concat([first_place(features), places.to_tensor()], axis=1)
+        vectors = self.backbone(features, places=dense)[keys.SEQUENCE_OUTPUT][:, 1:]
+        return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
+
+    def _best_guesses(self, vectors) -> tuple:
+        """Probabilities and ids of the best pieces for masks, (masks, guesses); in the graph.
+
+        A mask has a logit for every piece of the vocabulary: few masks have theirs at a time.
+        """
+        import tensorflow as tf
+
+        head, pieces = self.get_layer("mlm_head"), self.tokenizer.vocabulary_size
+
+        def some(start, *before):
+            logits = head(vectors[tf.newaxis, start : start + _MASKS_AT_ONCE])[0]
+            # The table may have rows that no piece belongs to.
+            best, ids = tf.math.top_k(logits[:, :pieces], _SERVED_GUESSES)
+            scores = tf.exp(best - tf.reduce_logsumexp(logits, axis=1, keepdims=True))
+            joined = (tf.concat(pair, axis=0) for pair in zip(before, (scores, ids), strict=True))
+            return start + _MASKS_AT_ONCE, *joined
+
+        shape = tf.TensorShape([None, _SERVED_GUESSES])
+        none = (tf.zeros([0, _SERVED_GUESSES], dtype) for dtype in (tf.float32, tf.int32))
+        return tf.while_loop(
+            lambda start, *_: start < tf.shape(vectors)[0],
+            some,
+            (tf.constant(0), *none),
+            shape_invariants=(tf.TensorShape([]), shape, shape),
+            parallel_iterations=1,
+        )[1:]
 
     def _filled_in(self, text, ids):
         """Texts with pieces, ragged ids (batch, guesses), in the place of their first mask tokens.
@@ -284,7 +328,13 @@ class MaskedLM(Task):
         return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
     def fill_mask(
-        self, texts: list[str], top_k: int = 5, *, targets: str | Sequence[str] | None = None
+        self,
+        texts: list[str],
+        top_k: int = 5,
+        *,
+        targets: str | Sequence[str] | None = None,
+        batch_size: int = 32,
+        strict: bool = True,
     ) -> list[list[list[Guess]]]:
         """Guesses what stands at every mask token, such as `[MASK]`.
 
@@ -293,39 +343,45 @@ class MaskedLM(Task):
             top_k: guesses for each.
             targets: what alone may be guessed, tokens of the vocabulary or words that are one
                 token; None: all tokens. Probabilities are among all tokens in any case.
+            batch_size: texts at a time.
+            strict: refuse texts that have no mask, or one beyond the tokens that the model reads;
+                else there are no guesses for such a mask.
 
         Returns:
             For each text, for each of its masks in order: `Guess`es, the best first.
 
         Raises:
-            InputError: a text has no mask, one beyond the tokens that the model reads, or more
-                than are predicted at once; a target is no single token.
+            InputError: a text is refused; a target is no single token.
         """
         if top_k < 1:
             raise InputError(f"top_k must be 1 or more, found {top_k}")
         chosen = None if targets is None else self._target_ids(targets)
+        texts = list(plain(raw_columns(texts, ((keys.TEXT,),), "fill_mask")[keys.TEXT]))
+        size, found = checked_size(batch_size), []
+        for start in range(0, len(texts), size):
+            found += self._filled(texts[start : start + size], start, top_k, chosen, strict)
+        return found
+
+    def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
+        """As `fill_mask`, of a batch of texts whose first has the number `start`."""
+        import tensorflow as tf
+
+        def make():
+            spec = tf.TensorSpec([None], tf.string)
+            return tf.function(
+                only_inference()(self._at_masks), input_signature=[spec], autograph=False
+            )
+
+        vectors, counts = self._graph("at masks", make)(tf.constant(texts, tf.string))
+        counts = counts.numpy().tolist()
         mask = self.tokenizer.special_tokens.mask
-        texts = plain(raw_columns(texts, ((keys.TEXT,),), "fill_mask")[keys.TEXT])
-        if not len(texts):
-            return []
-        features = self.text_features(texts)
-        logits = keras.ops.convert_to_numpy(self._mlm_logits(self(features, training=False)))
-        counts = np.sum(np.asarray(features[keys.TOKEN_IDS]) == self.tokenizer.mask_id, axis=1)
-        for number, (text, count) in enumerate(zip(texts, counts, strict=True)):
-            there = text.count(mask.encode() if isinstance(text, bytes) else mask)
-            if not there:
-                raise InputError(f"text {number} has no {mask} to guess: {text!r}")
-            if count < there:
-                raise InputError(
-                    f"text {number} has {there} {mask}s, of which the model reads {count}: it "
-                    f"reads {self.sequence_length} tokens"
-                )
-        if counts.max(initial=0) > logits.shape[1]:
-            raise InputError(f"a text may have {logits.shape[1]} {mask}s, found {counts.max()}")
+        there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
+        if strict:
+            self._check_masks(texts, start, there, counts)
+        places = [(number, place) for number, count in enumerate(counts) for place in range(count)]
         best = [
-            (number, place, self._best(logits[number, place], top_k, chosen))
-            for number, count in enumerate(counts)
-            for place in range(count)
+            (*place, self._best(logits, top_k, chosen))
+            for place, logits in zip(places, self._mask_logits(vectors), strict=True)
         ]
         sequences = iter(self._with_guesses(texts, best))
         found = [[] for _ in texts]
@@ -336,7 +392,28 @@ class MaskedLM(Task):
                     for id, score in guesses
                 ]
             )
+        for own, count in zip(found, there, strict=True):
+            own += [[] for _ in range(count - len(own))]
         return found
+
+    def _check_masks(self, texts: list, start: int, there: list[int], read: list[int]) -> None:
+        """Raises `InputError` for a text without a mask, or with one that is not read."""
+        mask = self.tokenizer.special_tokens.mask
+        for number, (text, count, seen) in enumerate(zip(texts, there, read, strict=True), start):
+            if not count:
+                raise InputError(f"text {number} has no {mask} to guess: {text!r}")
+            if seen < count:
+                raise InputError(
+                    f"text {number} has {count} {mask}s, of which the model reads {seen}: it "
+                    f"reads {self.sequence_length} tokens"
+                )
+
+    def _mask_logits(self, vectors) -> Iterator[np.ndarray]:
+        """The logits of every mask, one after the other; few are in memory at a time."""
+        head = self.get_layer("mlm_head")
+        for start in range(0, len(vectors), _MASKS_AT_ONCE):
+            some = head(vectors[None, start : start + _MASKS_AT_ONCE])
+            yield from keras.ops.convert_to_numpy(some)[0]
 
     def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:
         """Ids and probabilities of the best guesses, among those that are chosen if any are."""

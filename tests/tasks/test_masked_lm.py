@@ -163,6 +163,34 @@ def test_nothing_to_guess(task):
     with pytest.raises(InputError, match=r"text 0 has 1 \[MASK\]s, of which the model reads 0"):
         task.fill_mask(["a cat " * 200 + "[MASK]"])
     assert task.fill_mask([]) == []
+    texts = ["a [MASK]", "a cat", "a cat " * 200 + "[MASK]"]
+    found = task.fill_mask(texts, batch_size=2, strict=False)
+    assert [list(map(len, masks)) for masks in found] == [[5], [], [0]]
+
+
+def test_many_masks(task, answer, monkeypatch):
+    texts = ["[MASK] " * 22, "no mask", "a [MASK]", "[MASK] " * 7]
+    expected, served = task.fill_mask(texts, strict=False), answer(task, text=texts)
+    features = task.packer(texts[:1], tokenize=task.tokenizer.tokenize_with_mask)
+    logits = task({**features, "mask_positions": np.arange(1, 23)[np.newaxis]}).numpy()
+    best = map(task.tokenizer.id_to_token, logits[0, :, :].argmax(axis=-1))
+    assert [mask[0].token for mask in expected[0]] == list(best)
+    for found, masks in zip(served, expected, strict=True):
+        count = found["masks"]
+        assert found["tokens"][:count] == [[guess.token for guess in mask] for mask in masks]
+        scores = [[guess.score for guess in mask] for mask in masks]
+        np.testing.assert_allclose(found["scores"][:count], scores, 1e-4)
+        assert not np.any(found["scores"][count:])
+    # However many masks have their logits at a time.
+    monkeypatch.setattr("kerasbert.tasks.masked_lm._MASKS_AT_ONCE", 4)
+    parts = task.fill_mask(texts, strict=False), answer(task, text=texts)
+    assert _tokens(parts[0]) == _tokens(expected)
+    for now, before in zip(parts[1], served, strict=True):
+        assert (now["tokens"], now["sequence"]) == (before["tokens"], before["sequence"])
+
+
+def _tokens(texts):
+    return [[[guess.token for guess in mask] for mask in masks] for masks in texts]
 
 
 # === One's own text ===
