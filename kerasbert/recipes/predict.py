@@ -10,12 +10,14 @@ import os
 import pathlib
 import re
 import signal
+import zlib
 from collections.abc import Iterator
+from typing import Any, TextIO, TypedDict
 
 import numpy as np
 
 from kerasbert import features as keys
-from kerasbert import files, zoo
+from kerasbert import files, schema, zoo
 from kerasbert.data.columns import write_columns
 from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError, Interrupted
@@ -32,32 +34,42 @@ def predict(options: PredictOptions) -> dict:
     """Answers all examples of a file, in their order; goes on where it was cut off.
 
     The answers so far are in a file beside the output, whose name ends in `.part`. Its first line
-    says what they were made of: only the same input, model and options go on with them. Nothing is
-    left of a run whose input or options are wrong.
+    says what they were made of: only the same input, model and options go on with them, and only
+    with answers that are as they were written. The output is `locked` meanwhile. Nothing is left of
+    a run whose input or options are wrong.
     """
     output = pathlib.Path(options.output)
-    if output.exists():
-        raise InputError(f"{output} exists already; choose another --output or remove it")
+    files.refuse_existing(output)
     if output.suffix not in (_CSV, _JSON, _JSON_LINES, CONLL):
         known = f"{_JSON_LINES}, {_CSV}, {_JSON} or {CONLL}"
         raise InputError(f"--output must end in {known}, found {output.name}")
     _check_columns(options)
+    files.check_file(options.input)  # it is read more than once
+    with files.locked(output):
+        files.refuse_existing(output)
+        return _predict(options, output)
+
+
+def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     model = zoo.load_task(options.model, Task, **options.overrides)
     work = job_of(model)
     total = _looked_through(raw_examples(options.input, model, options), model, options)
     part = output.with_name(f"{output.name}.part")
-    done = _begun(part, _made_of(model, options))
+    made_of = _made_of(model, options)
+    done = _begun(part, made_of, total, options.batch_size)
     with _kept_if_cut_off(part):
         examples = itertools.islice(raw_examples(options.input, model, options), done, None)
         with contextlib.closing(Bar("predict", total, "example")) as bar:
             bar.update(done)
             with open(part, "a", encoding="utf-8") as file:
                 while batch := list(itertools.islice(examples, options.batch_size)):
-                    for line in _answers(work, model, batch, options.with_text):
-                        file.write(files.to_json(line) + "\n")
+                    for line in _answers(work, model, batch, options):
+                        file.write(_sealed(files.to_json(line)))
                     file.flush()
                     bar.update(len(batch))
-        _finish(part, output)
+        if files.sha256(options.input) != made_of["input_sha256"]:
+            raise InputError(f"{options.input}: has changed while it was answered; start again")
+    _finish(part, output, total)
     return {"output": str(output), "examples": total, "found_done": done}
 
 
@@ -99,9 +111,11 @@ def _looked_through(examples: Iterator[dict], model: Task, options: PredictOptio
 def _fault_of_id(example: dict, ids: set) -> str | None:
     """Why SQuAD's format can't hold the answer, which stands under the question's id there."""
     id = example.get(ID)
-    if not isinstance(id, str) or id in ids:
-        return f"has {'the id of another' if id in ids else 'no id'}, so {_JSON} can't hold it"
-    ids.add(id)
+    if isinstance(id, bool) or not isinstance(id, str | int):
+        return f"has no id, so {_JSON} can't hold it"
+    if str(id) in ids:
+        return f"has the id of another, so {_JSON} can't hold it"
+    ids.add(str(id))
     return None
 
 
@@ -116,23 +130,34 @@ def _fault_of_words(words: list[str] | str) -> str | None:
     return None
 
 
-def _answers(work: Job, model: Task, batch: list[dict], with_text: bool) -> Iterator[dict]:
+def _answers(work: Job, model: Task, batch: list[dict], options: PredictOptions) -> Iterator[dict]:
     names = [key for key in batch[0] if key not in (ROW, ID)]
     columns = {name: [example[name] for example in batch] for name in names}
     try:
         found = work.answer(model, columns)
     except InputError as error:
-        raise InputError(f"rows {batch[0][ROW]} to {batch[-1][ROW]}: {error}") from None
+        for example in batch if len(batch) > 1 else ():
+            list(_answers(work, model, [example], options))  # the one that is refused says so
+        raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
     for example, answer in zip(batch, found, strict=True):
-        shown = {k: v for k, v in example.items() if with_text or k in (ROW, ID)}
+        shown = {k: v for k, v in example.items() if options.with_text or k in (ROW, ID)}
         yield {**shown, **answer}
 
 
 # === Going on ===
 
 
-def _made_of(model: Task, options: PredictOptions) -> dict:
-    """What decides the answers."""
+class _MadeOf(TypedDict):
+    """What decides the answers; names are for messages."""
+
+    input: str
+    input_sha256: str
+    model: str
+    model_sha256: str
+    options: dict[str, Any]
+
+
+def _made_of(model: Task, options: PredictOptions) -> _MadeOf:
     columns = [field.name for field in dataclasses.fields(ColumnOptions)]
     return {
         "input": options.input,
@@ -161,27 +186,38 @@ def _sha256_of(model: Task) -> str:
     return digest.hexdigest()
 
 
-def _begun(part: pathlib.Path, made_of: dict) -> int:
-    """How many answers an earlier run has left; half a line at the end is cut off.
+def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) -> int:
+    """How many answers of an earlier run are gone on with; others are cut off.
+
+    These are whole batches: in other company numbers may differ in their last digits.
 
     Raises:
         InputError: they are of a run with other settings.
     """
-    lines = _whole_lines(part)
-    if not lines:
-        with files.writing(part):
-            part.write_text(files.to_json(made_of) + "\n", encoding="utf-8")
-        return 0
-    with open(part, encoding="utf-8") as file:
-        stored = json.loads(file.readline())
-    if made_of.keys() != stored.keys():
+    files.check_file(part)
+    first = _sealed(files.to_json(made_of)).encode()
+    with files.writing(part):
+        with open(part, "a+b") as file:
+            file.seek(0)
+            found = file.readline()
+        ends = [end for _, end in itertools.islice(_whole_answers(part), total)]
+        stored = _unsealed(found)
+        # Nothing was answered yet, or not even the first line was written to its end.
+        if not ends and (stored is not None or first.startswith(found)):
+            part.write_bytes(first)
+            return 0
+    if stored is None:
         raise InputError(f"{part}: does not say what its answers were made of; remove it")
+    stored = schema.parse(stored, part, _MadeOf)
     if different := list(_differences(stored, made_of)):
         raise InputError(
-            f"{part}: holds {lines - 1} answers of another run ({'; '.join(different)}); go on "
+            f"{part}: holds {len(ends)} answers of another run ({'; '.join(different)}); go on "
             "with that, or remove it"
         )
-    return lines - 1
+    done = len(ends) - len(ends) % batch_size
+    with files.writing(part):
+        os.truncate(part, ends[done - 1] if done else len(found))
+    return done
 
 
 def _differences(stored: dict, made_of: dict) -> Iterator[str]:
@@ -194,18 +230,28 @@ def _differences(stored: dict, made_of: dict) -> Iterator[str]:
             yield f"--{name} was {before!r}, now it is {value!r}"
 
 
-def _whole_lines(path: pathlib.Path) -> int:
-    """How many lines there are; half a line at the end is cut off."""
-    if not path.exists():
-        return 0
-    with open(path, "r+b") as file:
-        count = end = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            count, end = count + 1, end + len(line)
-        file.truncate(end)
-    return count
+def _sealed(text: str) -> str:
+    """A line of the answers so far: its checksum, and what it says."""
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
+
+
+def _unsealed(line: bytes) -> str | None:
+    """What such a line says; None if it is not as it was written."""
+    checksum, _, text = line.partition(b" ")
+    text, ends = text[:-1], text.endswith(b"\n")
+    return text.decode() if ends and checksum == b"%08x" % zlib.crc32(text) else None
+
+
+def _whole_answers(part: pathlib.Path) -> Iterator[tuple[str, int]]:
+    """The answers up to the first that is not as it was written, and the place behind each."""
+    with open(part, "rb") as file:
+        end = len(file.readline())
+        for row, line in enumerate(file, start=1):
+            text = _unsealed(line)
+            if text is None or not text.startswith(f'{{"{ROW}": {row},'):
+                return
+            end += len(line)
+            yield text, end
 
 
 @contextlib.contextmanager
@@ -216,53 +262,62 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
     except OSError as error:  # a full disk, say
         raise InputError(f"{part} can't be written: {error.strerror or error}") from None
     except KeyboardInterrupt:
+        if not any(_whole_answers(part)):
+            raise
         said = f"stopped; what is done is kept in {part}, and the same command goes on from there"
         raise Interrupted(said, signal.SIGINT) from None
     except InputError:
         part.unlink(missing_ok=True)
         raise
     finally:
-        if part.exists() and _whole_lines(part) <= 1:
+        if part.exists() and not any(_whole_answers(part)):
             part.unlink()
 
 
 # === The output ===
 
 
-def _finish(part: pathlib.Path, output: pathlib.Path) -> None:
+def _finish(part: pathlib.Path, output: pathlib.Path, total: int) -> None:
     """Puts the answers in their final form and place."""
     if output.suffix == _JSON:
-        ids, answers = zip(*((one[ID], one["answer"]) for one in _read(part)), strict=True)
-        write_predictions(output, ids, answers)
+        found = [(str(one[ID]), one["answer"]) for one in _read(part, total)]
+        write_predictions(output, *zip(*found, strict=True))
     elif output.suffix == CONLL:
-        words, labels = zip(*((one["words"], one["labels"]) for one in _read(part)), strict=True)
-        write_columns(output, words, labels)
+        found = [(one["words"], one["labels"]) for one in _read(part, total)]
+        write_columns(output, *zip(*found, strict=True))
     else:
-        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
-                (_write_csv if output.suffix == _CSV else _write_json_lines)(file, part)
-            os.replace(temporary, output)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write = _write_csv if output.suffix == _CSV else _write_json_lines
+        with (
+            files.new_file(output) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            write(file, part, total)
     part.unlink()
 
 
-def _read(part: pathlib.Path) -> Iterator[dict]:
-    with open(part, encoding="utf-8") as file:
-        yield from map(json.loads, itertools.islice(file, 1, None))
+def _lines(part: pathlib.Path, total: int) -> Iterator[str]:
+    """All answers, as JSON."""
+    count = 0
+    for text, _ in _whole_answers(part):
+        count += 1
+        yield text
+    if count != total:
+        raise InputError(f"{part}: answer {count + 1} is damaged; the same command goes on there")
 
 
-def _write_json_lines(file, part: pathlib.Path) -> None:
-    with open(part, encoding="utf-8") as lines:
-        file.writelines(itertools.islice(lines, 1, None))
+def _read(part: pathlib.Path, total: int) -> Iterator[dict]:
+    return map(json.loads, _lines(part, total))
 
 
-def _write_csv(file, part: pathlib.Path) -> None:
-    names = dict.fromkeys(name for answer in _read(part) for name in _flat(answer))
+def _write_json_lines(file: TextIO, part: pathlib.Path, total: int) -> None:
+    file.writelines(f"{line}\n" for line in _lines(part, total))
+
+
+def _write_csv(file: TextIO, part: pathlib.Path, total: int) -> None:
+    names = dict.fromkeys(name for answer in _read(part, total) for name in _flat(answer))
     writer = csv.DictWriter(file, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_flat, _read(part)))
+    writer.writerows(map(_flat, _read(part, total)))
 
 
 def _flat(answer: dict) -> dict:

@@ -1,10 +1,12 @@
 """predict.py: an answer for every row, from the run that it says, or a line that says why not."""
 
 import csv
+import errno
 import functools
 import gzip
 import itertools
 import json
+import os
 import types
 
 import pytest
@@ -17,6 +19,7 @@ from kerasbert import (
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
+    files,
     zoo,
 )
 from kerasbert.errors import Interrupted
@@ -205,6 +208,7 @@ def test_numbers_are_texts(answers):
         ("classifier", {"text": ["a"]}, r"text must be a text, found \['a'\]"),
         ("classifier", {"text": True}, "text must be a text, found True"),
         ("classifier", {"text": float("nan")}, "text must be a text, found nan"),
+        ("classifier", 3, r"in\.jsonl:2: the content must be an object, found 3"),
         ("classifier", {"words": ["a"]}, "has no text column known by its name; it has words"),
         ("tagger", {"words": "a cat"}, "words must be a list of texts, found 'a cat'"),
         ("tagger", {"words": ["a", None]}, r"words must be a list of texts, found \['a', None\]"),
@@ -381,9 +385,89 @@ def test_does_not_go_on_with_answers_of_another_run(cut_off, tmp_path, models):
     found = predict(PredictOptions(**{**options, "input": str(tmp_path / "same.txt")}))
     assert found["found_done"] == 2
     (tmp_path / "out.jsonl").unlink()
-    part.write_text('{"label": "y"}\n')
-    with pytest.raises(InputError, match="does not say what its answers were made of"):
+    for foreign in ('{"label": "y"}\n', "mine", "\udcff\n[]\n"):
+        part.write_bytes(foreign.encode("utf-8", "surrogateescape"))
+        with pytest.raises(InputError, match="does not say what its answers were made of"):
+            predict(PredictOptions(**options))
+
+
+def _with_line(change):
+    def damage(kept):
+        return [*kept[:2], *change(kept[2]), *kept[3:]]
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "whole"),
+    [
+        (_with_line(lambda line: [b"garbage\n"]), 1),
+        (_with_line(lambda line: [b"\xff\x00" * 9 + b"\n"]), 1),
+        (_with_line(lambda line: [line.replace(b"0.", b"1.")]), 1),
+        (_with_line(lambda line: []), 1),
+        (_with_line(lambda line: [line, line]), 2),
+        (lambda kept: [kept[0], kept[2], kept[1]], 0),
+        (lambda kept: [*kept, b"\x00" * 50], 2),
+        (lambda kept: [kept[0][:20]], 0),
+        (lambda kept: [b""], 0),
+    ],
+    ids=["garbage", "bytes", "digit", "lost", "doubled", "swapped", "nulls", "first", "nothing"],
+)
+def test_damaged_answers_are_made_again(cut_off, tmp_path, damage, whole):
+    options, end = cut_off
+    with pytest.raises(MemoryError):
+        end(MemoryError())
+    part = tmp_path / "out.jsonl.part"
+    part.write_bytes(b"".join(damage(part.read_bytes().splitlines(keepends=True))))
+    # Only whole batches count: in other company the last digits of scores may differ.
+    assert predict(PredictOptions(**options))["found_done"] == whole - whole % 2
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+    assert not part.exists()
+
+
+def test_one_at_a_time(cut_off, tmp_path):
+    options, _ = cut_off
+    with (
+        files.locked(options["output"]),
+        pytest.raises(InputError, match=r"out\.jsonl: is being written by process \d+"),
+    ):
         predict(PredictOptions(**options))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
+
+
+@pytest.mark.parametrize("content", ["a bird\n", "a cat\nthe dog\nit\nis\n"])
+def test_input_that_changes_meanwhile(cut_off, tmp_path, monkeypatch, content):
+    options, _ = cut_off
+
+    def answer(model, columns):
+        (tmp_path / "in.txt").write_text(content)
+        return model.classify(dict(columns))
+
+    monkeypatch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+    with pytest.raises(InputError, match=r"in\.txt: has changed while it was answered"):
+        predict(PredictOptions(**options))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_the_answers(cut_off, tmp_path, monkeypatch):
+    options, _ = cut_off
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_json_lines", full)
+        with pytest.raises(InputError, match=r"out\.jsonl can't be written: No space left"):
+            predict(PredictOptions(**options))
+    assert predict(PredictOptions(**options))["found_done"] == 2
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_files_that_need_not_end(models, tmp_path):
+    os.mkfifo(tmp_path / "in.txt")
+    options = {"model": models("classifier"), "input": str(tmp_path / "in.txt")}
+    with pytest.raises(InputError, match=r"in\.txt: is a pipe or a device"):
+        predict(PredictOptions(**options, output=str(tmp_path / "out.jsonl")))
 
 
 @pytest.mark.parametrize(("error", "batches"), [(InputError("bad"), 1), (MemoryError(), 0)])
@@ -393,8 +477,58 @@ def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, ba
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 
 
-def test_what_a_model_refuses_is_told_by_its_rows(answers, tmp_path):
-    content = objects(*({"text": "a [MASK]" * count} for count in (1, 1, 20, 1)))
-    with pytest.raises(InputError, match=r"rows 3 to 4: text 0 has \d+ \[MASK\]s, of which"):
-        answers("masked", "in.jsonl", content, batch_size=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+def test_what_a_model_refuses_is_told_by_its_row(cut_off, tmp_path, monkeypatch):
+    options, _ = cut_off
+
+    def answer(model, columns):
+        if "the dog" in columns["text"]:
+            raise InputError("no dogs")
+        return model.classify(dict(columns))
+
+    monkeypatch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+    with pytest.raises(InputError, match=r"in\.txt: row 2: no dogs$"):
+        predict(PredictOptions(**options))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
+
+
+def test_masks_that_are_not_read_have_no_guesses(answers, models):
+    texts = [" ".join(["[MASK]"] * count) for count in (1, 22, 30)]
+    found = answers("masked", "in.jsonl", objects(*({"text": text} for text in texts)))
+    assert [len(one["masks"]) for one in found] == [1, 22, 30]
+    assert [len(mask) for mask in found[2]["masks"]] == [5] * 22 + [0] * 8
+    (expected,) = zoo.load(models("masked")).fill_mask(texts[1:2])
+    assert [[guess["token"] for guess in mask] for mask in found[1]["masks"]] == [
+        [guess.token for guess in mask] for mask in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("in.txt", "it is a cat,  a dog\n"), ("in.jsonl", objects({"words": ["it", "is", "a cat"]}))],
+)
+def test_entities(answers, models, name, content):
+    (found,) = answers("tagger", name, content)
+    text = content[:-1] if name == "in.txt" else "it is a cat"
+    asked = [text] if name == "in.txt" else [["it", "is", "a cat"]]
+    (expected,) = zoo.load(models("tagger")).tag(asked, aggregation="first")
+    assert expected
+    assert found["entities"] == [
+        {**entity._asdict(), "score": pytest.approx(entity.score, abs=1e-4)} for entity in expected
+    ]
+    assert all(text[one["start"] : one["end"]] == one["text"] for one in found["entities"])
+
+
+def test_numbers_as_ids_of_questions(models, tmp_path):
+    rows = [{"question": "who", "context": "a cat", "id": id} for id in (7, "x", True, "7")]
+    facts = {"model": models("answerer"), "input": str(tmp_path / "in.jsonl")}
+
+    def found(rows):
+        (tmp_path / "in.jsonl").write_text(objects(*rows))
+        predict(PredictOptions(**facts, output=str(tmp_path / "out.json")))
+        return json.loads((tmp_path / "out.json").read_text())
+
+    with pytest.raises(InputError, match="row 3 has no id"):
+        found(rows)
+    with pytest.raises(InputError, match="row 3 has the id of another"):
+        found([rows[0], rows[1], rows[3]])
+    assert list(found(rows[:2])) == ["7", "x"]
