@@ -1,6 +1,7 @@
 """Files and directories that are either complete or absent."""
 
 import contextlib
+import contextvars
 import ctypes
 import errno
 import fcntl
@@ -28,6 +29,7 @@ _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
 _LONGEST_REASON = 200
 # What a file system says that has no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
+_HELD = contextvars.ContextVar("held", default=frozenset())  # locks of this thread
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and of <linux/fs.h>
 _OF_PATTERNS = "[\\*?"
 
@@ -192,7 +194,7 @@ def _reason(error: Exception, path: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
-    """While this lasts, nobody else writes an output: others get a line that says who does.
+    """While this lasts, no other thread or process writes an output: they get a line that says so.
 
     The lock is the system's on a hidden file, so a process that is gone holds none. What such a
     process has left half-written is removed first.
@@ -207,6 +209,9 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
     """
     path = pathlib.Path(path)
     lock = path / ".lock" if inside else _beside(path, "lock")
+    if (name := os.path.realpath(lock)) in _HELD.get():
+        yield  # what has the lock calls what takes it, too
+        return
     made = [parent for parent in lock.parents if not os.path.exists(parent)]
     with writing(path):
         descriptor = _open_locked(path, lock)
@@ -214,7 +219,11 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
         if descriptor is not None:
             with writing(path):
                 _remove_leftovers(lock.parent, None if inside else path.name)
-        yield
+        held = _HELD.set(_HELD.get() | {name})
+        try:
+            yield
+        finally:
+            _HELD.reset(held)
     finally:
         if descriptor is not None:
             if _is_open(descriptor, lock):
@@ -349,6 +358,27 @@ def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None
     """Raises `InputError` if an output is there already and must not be replaced."""
     if not overwrite and os.path.exists(path):
         raise InputError(f"{path} exists already; choose another place or remove it")
+
+
+def reserve(directory: pathlib.Path, size: int) -> None:
+    """Raises `InputError` if a directory has no room for so many bytes.
+
+    For libraries that do worse than raise an exception when a disk gets full.
+    """
+    room = directory / ".room"
+    try:
+        with writing(directory), open(room, "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except (
+                OSError,
+                AttributeError,
+            ) as error:  # there may be no such thing
+                if getattr(error, "errno", None) not in (None, errno.EINVAL, errno.EOPNOTSUPP):
+                    raise
+    finally:
+        with contextlib.suppress(OSError):
+            room.unlink()
 
 
 def _beside(path: pathlib.Path, ending: str) -> pathlib.Path:

@@ -2,10 +2,12 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
+import contextlib
 import functools
 import io
 import pathlib
 import random
+import resource
 import string
 
 import hypothesis
@@ -239,3 +241,19 @@ def corpus_dir(corpus_files, tokenizer, tmp_path_factory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("prepared") / "corpus"
     prepare_corpus([str(path) for path in corpus_files], tokenizer, directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def full_disk():
+    """While `full_disk(size)` lasts, no file can get longer than so many bytes."""
+
+    @contextlib.contextmanager
+    def full_disk(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return full_disk

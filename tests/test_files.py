@@ -7,7 +7,6 @@ import math
 import os
 import pathlib
 import platform
-import resource
 import signal
 import subprocess
 import sys
@@ -240,7 +239,12 @@ def test_two_processes_at_one_output(tmp_path, hold, inside):
     holder.kill()  # SIGKILL: it can't tidy up
     holder.wait()
     with files.locked(path, inside=inside):
-        assert_is_refused(path, os.getpid(), inside=inside)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(assert_is_refused, path, os.getpid(), inside=inside).result()
+        with files.locked(path, inside=inside):  # for who has it, it is no obstacle
+            pass
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(assert_is_refused, path, os.getpid(), inside=inside).result()
     with files.locked(path, inside=inside):
         pass
 
@@ -474,40 +478,44 @@ def test_move(tmp_path, calls):
     assert calls == [("rename", "file"), ("fsync", "there"), ("fsync", "here")]
 
 
-@pytest.fixture
-def full():
-    """Nothing more can be written than 4 KB a file."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+def write_text(directory):
+    files.write_text(directory / "file", "x" * 10_000)
 
 
-def test_full_disk(tmp_path, full):
-    for name in ("a.json", "target"):
-        (tmp_path / name).write_text("old")
-    lines = []
+def write_by_hand(directory):
+    (directory / "file").write_text("x" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("write", "named"), [(write_text, "target/file"), (write_by_hand, "target")]
+)
+def test_full_disk(tmp_path, full_disk, write, named):
+    def replace():
+        with full_disk(4096), files.new_directory(tmp_path / "target", overwrite=True) as directory:
+            write(directory)
+
+    (tmp_path / "target").write_text("old")
     with pytest.raises(InputError) as error:
-        files.write_text(tmp_path / "a.json", "x" * 10_000)
-    lines.append(str(error.value))
-    with (
-        pytest.raises(InputError) as error,
-        files.new_directory(tmp_path / "target", overwrite=True) as directory,
-    ):
-        files.write_text(directory / "file", "x" * 10_000)
-    lines.append(str(error.value))
-    with (
-        pytest.raises(InputError) as error,
-        files.new_directory(tmp_path / "target", overwrite=True) as directory,
-    ):
-        (directory / "file").write_text("x" * 10_000)
-    lines.append(str(error.value))
-    assert lines == [
-        f"{tmp_path / name} can't be written: File too large"
-        for name in ("a.json", "target/file", "target")
-    ]
-    assert names(tmp_path) == ["a.json", "target"]
-    assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"old"}
+        replace()
+    assert str(error.value) == f"{tmp_path / named} can't be written: File too large"
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_text() == "old"
+
+
+def test_full_disk_while_one_file_is_written(tmp_path, full_disk):
+    (tmp_path / "file").write_text("old")
+    with full_disk(4096), pytest.raises(InputError, match="file can't be written: File too large"):
+        write_text(tmp_path)
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_reserve(tmp_path, full_disk):
+    with full_disk(4096):
+        files.reserve(tmp_path, 4096)
+        with pytest.raises(InputError, match=f"{tmp_path} can't be written: File too large"):
+            files.reserve(tmp_path, 4097)
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -216,12 +216,13 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         raise InputError(f"google-research's checkpoints have no place for {', '.join(left)}")
     tensors = layouts.write_weights(links, weights, naming, backbone.num_heads)
     names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=str(directory / _CHECKPOINT),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.constant(tensors[name]) for name in names],
-    )
+    with files.writing(directory, tf.errors.OpError):
+        tf.raw_ops.SaveV2(
+            prefix=str(directory / _CHECKPOINT),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.constant(tensors[name]) for name in names],
+        )
     (config_name,) = (name for name, family in _CONFIGS.items() if family == backbone.family)
     files.write_json(directory / config_name, theirs)
     if tokenizer is not None:

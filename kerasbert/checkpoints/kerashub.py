@@ -59,6 +59,7 @@ class _Tokenizer(TypedDict, total=False):
 
 # What KerasHub and the HDF5 library raise for files and settings that are not right.
 _ERRORS = (ValueError, TypeError, KeyError, OSError, RuntimeError)
+_MOST_AROUND_TENSOR = 16 << 10  # bytes that HDF5 needs beside one tensor's own
 
 
 def detect(directory: pathlib.Path) -> bool:
@@ -390,6 +391,9 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     tensors = layouts.write_weights(links, weights, _NAMING, facts.num_heads)
     for variable in model.weights:
         variable.assign(tensors[variable.path])
+    # A disk that gets full may crash the process inside of HDF5.
+    size = sum(tensor.nbytes + _MOST_AROUND_TENSOR for tensor in tensors.values())
+    files.reserve(directory, size)
     model.save_to_preset(str(directory))
     if tokenizer is not None:
         if preprocessor is None:

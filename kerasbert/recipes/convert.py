@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kerasbert import checkpoints, zoo
+from kerasbert import checkpoints, files, zoo
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
@@ -13,6 +13,12 @@ def convert(options: ConvertOptions) -> dict:
 
     What was written is read again, and every fact that is not found there is `left_out`.
     """
+    with files.locked(options.output):
+        files.refuse_existing(options.output)
+        return _convert(options)
+
+
+def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
     model = zoo.load(preset, **_changes(preset, options))
     if isinstance(model, Backbone):

@@ -32,7 +32,11 @@ def distil(options: DistilOptions) -> dict:
     """
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = begin(options)
+    with begin(options) as strategy:
+        return _distil(options, strategy)
+
+
+def _distil(options: DistilOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         teacher = zoo.load_task(options.teacher, Task)

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from kerasbert import zoo
+from kerasbert import files, zoo
 from kerasbert.recipes.options import ExportOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import Task
@@ -15,7 +15,9 @@ def export(options: ExportOptions) -> dict:
             f"{options.output}: TensorFlow Serving looks for versions, directories with a number; "
             f"--output {options.output.rstrip('/')}/1 would be one"
         )
-    model = zoo.load_task(options.model, Task, dtype=options.precision, **options.overrides)
-    model.export(options.output, check=options.check, overwrite=options.overwrite)
+    with files.locked(options.output):
+        files.refuse_existing(options.output, overwrite=options.overwrite)
+        model = zoo.load_task(options.model, Task, dtype=options.precision, **options.overrides)
+        model.export(options.output, check=options.check, overwrite=options.overwrite)
     inputs, _ = model.serving_signature()
     return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}

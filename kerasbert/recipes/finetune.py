@@ -22,7 +22,11 @@ def finetune(options: FinetuneOptions) -> dict:
     work = job(options.task)
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = begin(options)
+    with begin(options) as strategy:
+        return _finetune(work, options, strategy)
+
+
+def _finetune(work: Job, options: FinetuneOptions, strategy) -> dict:
     train = work.examples(options.train, options, _classes(work, options))
     validation = None
     if options.validation:

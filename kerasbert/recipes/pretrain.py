@@ -23,7 +23,11 @@ def pretrain(options: PretrainOptions) -> dict:
     """
     if (result := spread(options.workers)) is not None:
         return result
-    strategy = begin(options)
+    with begin(options) as strategy:
+        return _pretrain(options, strategy)
+
+
+def _pretrain(options: PretrainOptions, strategy) -> dict:
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])

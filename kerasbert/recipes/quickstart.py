@@ -50,8 +50,8 @@ _MARKER = "quickstart.json"
 
 def quickstart(options: QuickstartOptions) -> dict:
     """Runs all stages, each of which prints a line, and closes with a summary."""
-    job = _Quickstart(options)
-    result = job.run()
+    with files.locked(options.output):
+        result = _Quickstart(options).run()
     _say("")
     _say(_summary(result))
     return result

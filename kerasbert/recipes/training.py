@@ -1,10 +1,12 @@
 """What the recipes that train have in common: optimizer, where they compute and keep."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
 import sys
 import time
+from collections.abc import Iterator
 
 from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
@@ -22,11 +24,13 @@ _DRY_STEPS = 5
 _MOST_LOSSES = 200  # of a run, that are written down
 
 
-def begin(options: TrainingOptions):
-    """Returns where a run computes.
+@contextlib.contextmanager
+def begin(options: TrainingOptions) -> Iterator:
+    """Yields where a run computes. While this lasts, no other run writes to the output.
 
     Raises:
-        InputError: the output holds a finished run, or there are no such devices.
+        InputError: the output holds a finished run or is being written, or there are no such
+            devices.
     """
     if not options.dry_run:
         refuse_finished(pathlib.Path(options.output))
@@ -34,7 +38,10 @@ def begin(options: TrainingOptions):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    return make_strategy(options.strategy, options.num_virtual_devices)
+    strategy = make_strategy(options.strategy, options.num_virtual_devices)
+    writes = is_chief(strategy) and not options.dry_run
+    with files.locked(options.output, inside=True) if writes else contextlib.nullcontext():
+        yield strategy
 
 
 def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:

@@ -67,7 +67,8 @@ def write(
     # What no graph reads is not stored.
     module.weights = [variable for one in concrete.values() for variable in one.variables]
     with files.new_directory(path, overwrite=overwrite) as directory:
-        tf.saved_model.save(module, str(directory), signatures=concrete)
+        with files.writing(directory, tf.errors.OpError):
+            tf.saved_model.save(module, str(directory), signatures=concrete)
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
         facts = {"versions": {"tensorflow": tf.__version__}, "files": sha256_of_files(directory)}

@@ -198,11 +198,13 @@ class ReportMetrics(keras.callbacks.Callback):
     def _write_events(self, step: int, values: dict) -> None:
         import tensorflow as tf
 
-        self._events = self._events or tf.summary.create_file_writer(str(self.run.path / EVENTS))
         # `tf.summary.scalar` needs TensorBoard's package; its files don't.
         summary = tf.compat.v1.Summary()
         for name, value in values.items():
             summary.value.add(tag=name, simple_value=value)
-        with self._events.as_default():
-            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
-        self._events.flush()
+        path = self.run.path / EVENTS
+        with files.writing(path, tf.errors.OpError):
+            self._events = self._events or tf.summary.create_file_writer(str(path))
+            with self._events.as_default():
+                tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
+            self._events.flush()

@@ -1,6 +1,8 @@
 import collections
+import contextvars
 import dataclasses
 import json
+import os
 import re
 
 import keras
@@ -8,9 +10,11 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, load
+from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, files, load
 from kerasbert.families import PRESETS
 from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
+from kerasbert.recipes.convert import ConvertOptions, convert
+from kerasbert.recipes.distil import DistilOptions, distil
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.export import ExportOptions, export
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
@@ -18,7 +22,7 @@ from kerasbert.recipes.prepare_corpus import PrepareCorpusOptions, prepare_corpu
 from kerasbert.recipes.pretrain import PretrainOptions, pretrain
 from kerasbert.recipes.python_docs import Document, _paragraphs
 from kerasbert.recipes.query import QueryOptions, query
-from kerasbert.recipes.quickstart import _MARKER, _make_room
+from kerasbert.recipes.quickstart import _MARKER, QuickstartOptions, _make_room, quickstart
 
 STABLE = [4, 6, 10]
 SMALL = {
@@ -391,3 +395,40 @@ def test_quickstart_takes_only_its_own_directory(tmp_path):
     (tmp_path / "own" / "old").write_text("")
     _make_room(tmp_path / "own")
     assert [path.name for path in (tmp_path / "own").iterdir()] == [_MARKER]
+
+
+# === Two at once ===
+
+
+def assert_refused(path, program, options, **inside):
+    """Another thread's context doesn't have the lock."""
+    with (
+        files.locked(path, **inside),
+        pytest.raises(InputError, match=rf"{path.name}: is being written by process {os.getpid()}"),
+    ):
+        contextvars.Context().run(program, options)
+    assert not path.exists()
+
+
+def test_two_runs_at_one_output(corpus_dir, task_file, tmp_path):
+    path = tmp_path / "run"
+    assert_refused(path, pretrain, options(corpus_dir, path), inside=True)
+    tuning = FinetuneOptions(init="not there", train=str(task_file), output=str(path))
+    assert_refused(path, finetune, tuning, inside=True)
+    learning = DistilOptions(
+        teacher="not there", student="bert_tiny", train=[str(task_file)], output=str(path)
+    )
+    assert_refused(path, distil, learning, inside=True)
+
+
+def test_two_programs_at_one_output(tmp_path):
+    path = tmp_path / "1"
+    assert_refused(path, export, ExportOptions(model="not there", output=str(path)))
+    assert_refused(path, convert, ConvertOptions(input="not there", output=str(path)))
+    assert_refused(path, quickstart, QuickstartOptions(output=str(path)))
+
+
+def test_a_run_with_bad_input_leaves_nothing(corpus_dir, tmp_path):
+    with pytest.raises(InputError, match="missing: no such corpus"):
+        pretrain(options(tmp_path / "missing", tmp_path / "deep" / "run"))
+    assert list(tmp_path.iterdir()) == []

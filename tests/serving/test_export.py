@@ -345,3 +345,13 @@ def test_pretrainer(single, tokenizer, tmp_path):
     scores = [[guess.score for guess in mask] for mask in guesses]
     np.testing.assert_allclose(two["scores"], scores, 1e-4)
     assert {piece for mask in none["tokens"] for piece in mask} == {""}
+
+
+@pytest.mark.parametrize("size", [64, 20_000])
+def test_full_disk(single, tmp_path, full_disk, size):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "old").touch()
+    with full_disk(size), pytest.raises(InputError) as error:
+        single.export(tmp_path / "1", check=False, overwrite=True)
+    assert str(error.value) == f"{tmp_path / '1'} can't be written: File too large"
+    assert list(tmp_path.rglob("*")) == [tmp_path / "1", tmp_path / "1" / "old"]

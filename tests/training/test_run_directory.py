@@ -3,6 +3,7 @@
 import matplotlib.figure
 import pytest
 
+from kerasbert import InputError
 from kerasbert.training import curves
 from kerasbert.training.run_directory import ReportMetrics, RunDirectory
 
@@ -118,3 +119,19 @@ def test_many_losses_are_smoothed(drawn):
     _, points = lines(axis)["training"]
     assert len(points) == 200
     assert all(0.4 < value < 0.6 for _, value in points[5:-5])
+
+
+def test_full_disk(tmp_path, full_disk):
+    """Everything that a run writes says in one line what can't be written."""
+    run, one = RunDirectory(tmp_path / "run", {}), {"step": 1, "loss": 1.0}
+    report = ReportMetrics(run, "a run")
+    report._write_events(1, {"loss": 1.0})
+    with full_disk(64):
+        for name, write in {
+            "tensorboard": lambda: report._write_events(2, {"loss": 1.0}),
+            "metrics.jsonl": lambda: run.report(**one, text="x" * 64),
+            "curves.png": lambda: curves.draw([one], [], run.curves, "a run"),
+            "config.json": lambda: RunDirectory(run.path, {"text": "x" * 64}),
+        }.items():
+            with pytest.raises(InputError, match=f"{name} can't be written: File too large$"):
+                write()
