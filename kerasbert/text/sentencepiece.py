@@ -13,13 +13,14 @@ import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
-from kerasbert.text.charsmap import Charsmap
+from kerasbert.text.charsmap import Charsmap, check_rules
 from kerasbert.text.normalization import (
     CJK,
     DECOMPOSES_TO_PUNCTUATION,
@@ -293,18 +294,53 @@ def _read(path: str | os.PathLike) -> bytes:
 
 
 def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
-    """The op of a model's bytes, and the model's pieces."""
+    """The op of a model's bytes, and the model's pieces.
+
+    Raises:
+        InputError: it is no such model, or one that the library would crash with.
+    """
+    model = _parse(data, source)
+    pieces = _pieces(model, source)
+    if not np.isfinite([piece.score for piece in model.pieces]).all():
+        raise InputError(f"{source}: has a score that is no finite number")
+    for spec in (model.normalizer_spec, model.denormalizer_spec):
+        check_rules(spec.precompiled_charsmap, source)
     # Two models in one SavedModel would be taken for each other if their ops had the same name.
     name = f"sentencepiece_{hashlib.sha256(data).hexdigest()[:32]}"
     # Outside of any graph, so that the op's model outlives the function that is being traced.
     with tf.init_scope():
         try:
-            model = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
-            model._model_resource = _SharedModel(data, name)
-            pieces = model.id_to_string(tf.range(model.vocab_size())).numpy()
+            op = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
+            op._model_resource = _SharedModel(data, name)
+            count = int(op.vocab_size())
         except tf.errors.OpError:
-            raise InputError(f"{source}: is not a SentencePiece model") from None
-    return model, [piece.decode() for piece in pieces]
+            raise _no_model(source) from None
+    if count != len(pieces):  # the library and Python read different ones
+        raise _no_model(source)
+    return op, pieces
+
+
+def _no_model(source: str) -> InputError:
+    return InputError(f"{source}: is not a SentencePiece model, or a damaged one")
+
+
+# Of what is built of the pieces a part calls itself for every byte of the longest one; a million
+# bytes are more than a thread's stack holds. SentencePiece trains pieces of 512 characters at most.
+_LONGEST_PIECE = 10_000
+
+
+def _pieces(model, source: str) -> list[str]:
+    """The pieces of a parsed model, once it is clear that they can be used."""
+    pieces = [piece.piece for piece in model.pieces]
+    for id, piece in enumerate(pieces):
+        if not isinstance(piece, str):  # what is not UTF-8 is left as bytes
+            raise InputError(f"{source}: the piece with the id {id} is not UTF-8: {shown(piece)}")
+        if len(piece) > _LONGEST_PIECE // 4 and len(piece.encode()) > _LONGEST_PIECE:
+            raise InputError(
+                f"{source}: the piece with the id {id} has more than {_LONGEST_PIECE:,} bytes: "
+                f"{shown(piece)}"
+            )
+    return pieces
 
 
 class _SharedModel(tf.saved_model.experimental.TrackableResource):
@@ -369,6 +405,11 @@ def lower_number_commas(scores: Mapping[str, float]) -> dict[str, float]:
     }
 
 
+def model_pieces(data: bytes, source: str) -> list[str]:
+    """The pieces of a model, as `model_parts` gives them."""
+    return _pieces(_parse(data, source), source)
+
+
 def model_parts(data: bytes, source: str) -> dict:
     """The parts of a model, by the names of `sentencepiece_model`'s arguments.
 
@@ -384,7 +425,7 @@ def model_parts(data: bytes, source: str) -> dict:
     model = _parse(data, source)
     types = model.SentencePiece
     return {
-        "pieces": [piece.piece for piece in model.pieces],
+        "pieces": _pieces(model, source),
         "scores": [piece.score for piece in model.pieces],
         "unknown_id": model.trainer_spec.unk_id,
         "charsmap": model.normalizer_spec.precompiled_charsmap,
@@ -414,7 +455,8 @@ def byte_model(charsmap: bytes) -> bytes:
 
 def _avoiding_number_commas(data: bytes, source: str) -> bytes:
     model = _parse(data, source)
-    lowered = lower_number_commas({piece.piece: piece.score for piece in model.pieces})
+    scores = [piece.score for piece in model.pieces]
+    lowered = lower_number_commas(dict(zip(_pieces(model, source), scores, strict=True)))
     for piece in model.pieces:
         if piece.type == model.SentencePiece.NORMAL:
             piece.score = lowered[piece.piece]
@@ -428,7 +470,7 @@ def _parse(data: bytes, source: str):
     try:
         return protocol.ModelProto.FromString(data)
     except DecodeError:
-        raise InputError(f"{source}: is not a SentencePiece model") from None
+        raise _no_model(source) from None
 
 
 def sentencepiece_model(

@@ -16,6 +16,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from kerasbert.errors import InputError
+from kerasbert.text.charsmap import check_rules
 from kerasbert.text.normalization import split_words
 from kerasbert.text.sentencepiece import SentencePieceTokenizer, sentencepiece_model
 from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
@@ -543,6 +544,111 @@ def test_bad_input_of_fairseq(fairseq, tmp_path):
     (tmp_path / "a").write_bytes(fairseq[:1000])
     with pytest.raises(InputError, match=r"a: is not a SentencePiece model"):
         SentencePieceTokenizer(tmp_path / "a")
+
+
+# === Models that would take the process with them ===
+
+
+def with_rules(albert, change):
+    """A model whose compiled rules were changed: units and texts."""
+    model = sentencepiece_model_pb2.ModelProto.FromString(albert)
+    rules = model.normalizer_spec.precompiled_charsmap
+    size = int.from_bytes(rules[:4], "little")
+    units, texts = change(np.frombuffer(rules[4 : 4 + size], "<u4").copy(), rules[4 + size :])
+    changed = (4 * len(units)).to_bytes(4, "little") + units.tobytes() + texts
+    model.normalizer_spec.precompiled_charsmap = changed
+    return model.SerializeToString()
+
+
+def chained(length, *, ends):
+    """Units that lead through "a" again and again: the n-th is at place 256 * n + 97."""
+    units = np.zeros(256 * (length + 2), "<u4")
+    units[0] = 1 << 10 << 8  # its children are 256 places on
+    for n in range(1, length + 1):
+        place, base = 256 * n + 97, 256 * (n + 1)
+        offset = place ^ base
+        units[place] = 97 | ends << 8 | (offset << 10 if offset < 1 << 21 else 0)
+        units[base] |= 1 << 31
+    return units
+
+
+DAMAGED_RULES = {
+    "all_ones": (lambda units, texts: (units | 0xFFFFFFFF, texts), "a place is out of bounds"),
+    "short": (lambda units, texts: (units[: len(units) // 2], texts), "out of bounds"),
+    "no_texts": (lambda units, texts: (units, b""), "cut off"),
+    "no_end": (lambda units, texts: (units, texts[:-1]), "cut off"),
+    "few_texts": (lambda units, texts: (units, b"a\0"), "a value is out of bounds"),
+    "no_text": (lambda units, texts: (units, b"\xff" * (len(texts) - 1) + b"\0"), "not UTF-8"),
+    "long_texts": (lambda units, texts: (units, b"a" * (len(texts) - 1) + b"\0"), "1,000 bytes"),
+    "many_prefixes": (lambda units, texts: (chained(40, ends=True), b"b\0"), "one in another"),
+    "long_key": (lambda units, texts: (chained(300, ends=False), b"b\0"), "more than 256 bytes"),
+}
+
+
+@pytest.mark.eager
+@pytest.mark.parametrize("name", DAMAGED_RULES)
+def test_damaged_rules(albert, name):
+    change, message = DAMAGED_RULES[name]
+    with pytest.raises(InputError, match=rf"damaged rules of normalization \(.*{message}"):
+        SentencePieceTokenizer(with_rules(albert, change))
+
+
+def test_rules_that_lead_back():
+    # From the place of "a" the children are those of the start again: a key has no end.
+    units = np.zeros(512, "<u4")
+    units[0] = 256 << 10
+    units[256 + 97] = 97 | 97 << 10
+    rules = (4 * len(units)).to_bytes(4, "little") + units.tobytes() + b"b\0"
+    with pytest.raises(InputError, match=r"m: has damaged rules .*more than 256 bytes"):
+        check_rules(rules, "m")
+
+
+def test_flipped_bits_of_rules(albert):
+    """Whatever is accepted can be used: nothing out of bounds, and no end."""
+    chooser = np.random.default_rng(0)
+    refused = 0
+    for _ in range(30):
+
+        def flip(units, texts):
+            places = chooser.integers(len(units), size=3)
+            units[places] ^= 1 << chooser.integers(32, size=3).astype("<u4")
+            return units, texts
+
+        try:
+            ours = SentencePieceTokenizer(with_rules(albert, flip))
+        except InputError:
+            refused += 1
+        else:
+            ours.tokenize(HARD)
+    assert 0 < refused < 30
+
+
+@pytest.mark.parametrize("kind", ["NORMAL", "USER_DEFINED"])
+def test_endless_pieces(albert, kind):
+    def with_piece(piece):
+        model = sentencepiece_model_pb2.ModelProto.FromString(albert)
+        model.pieces.add(piece=piece, score=-1.0, type=getattr(model.SentencePiece, kind))
+        return model.SerializeToString()
+
+    ours = SentencePieceTokenizer(with_piece("é" * 5_000))
+    assert ours.vocabulary[-1] in (ours.vocabulary[id] for id in ours(["é" * 5_000]).values)
+    with pytest.raises(InputError, match="more than 10,000 bytes: 'ééé"):
+        SentencePieceTokenizer(with_piece("é" * 5_001))
+
+
+def test_pieces_that_are_not_utf8(albert):
+    damaged = albert.replace("▁the".encode(), b"\xe2\x00\x81the", 1)
+    for settings in ({}, ALBERT, {"avoid_number_commas": True}):
+        with pytest.raises(InputError, match=r"the piece with the id \d+ is not UTF-8: b'\\xe2"):
+            SentencePieceTokenizer(damaged, **settings)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("-inf")])
+def test_scores_that_are_no_numbers(albert, score):
+    model = sentencepiece_model_pb2.ModelProto.FromString(albert)
+    model.pieces[50].score = score
+    with pytest.raises(InputError, match="a score that is no finite number"):
+        SentencePieceTokenizer(model.SerializeToString())
 
 
 # === A model of its parts ===
