@@ -17,7 +17,13 @@ from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
 from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
 from kerasbert.training.progress import TrainingBar
-from kerasbert.training.run_directory import ReportMetrics, RunDirectory, refuse_finished
+from kerasbert.training.run_directory import (
+    LOSSES,
+    METRICS,
+    ReportMetrics,
+    RunDirectory,
+    refuse_finished,
+)
 from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
 
 _DRY_STEPS = 5
@@ -130,6 +136,7 @@ class Run:
             options.checkpoint_every_minutes,
             options.keep_checkpoints,
             settings={**options.settings, **_contents(options)},
+            copied=[path / METRICS, path / LOSSES],
             say=say,
         )
         self.stored = None if (path / "model").exists() else self.checkpoints.newest()
@@ -137,6 +144,7 @@ class Run:
             path,
             dataclasses.asdict(options),
             self.stored.step if self.stored else 0,
+            stored=self.stored and self.stored.path,
             write=self.is_chief,
         )
         monitors = self.is_chief and options.monitor

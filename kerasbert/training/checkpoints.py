@@ -2,6 +2,7 @@
 
 step-0000000120/         appears by a rename, when all of it is there
     state.safetensors    weights, optimizer, random states, metrics: one tensor a variable
+    metrics.jsonl, ...   copies of what the run had written by then
     state.json           step, the run's settings, the files' SHA-256
     complete             SHA-256 of state.json: the marker that nothing is missing
 """
@@ -12,7 +13,7 @@ import pathlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -52,6 +53,7 @@ class Checkpoints:
         every_minutes: minutes between two; 0: never because of time.
         keep: how many of the newest stay.
         settings: what the run was started with; JSON types. Another run's checkpoints are refused.
+        copied: files that the run writes line by line; a checkpoint has copies of them.
         say: called with a line when something has to be said; `print` if not given.
 
     Raises:
@@ -66,6 +68,7 @@ class Checkpoints:
         keep: int = 3,
         *,
         settings: dict | None = None,
+        copied: Sequence[pathlib.Path] = (),
         say=print,
     ):
         if every_steps < 0 or every_minutes < 0 or keep < 1:
@@ -78,6 +81,7 @@ class Checkpoints:
         self.every_minutes = every_minutes
         self.keep = keep
         self.settings = settings or {}
+        self.copied = tuple(copied)
         self.say = say
         self._last_time = time.monotonic()
 
@@ -119,10 +123,12 @@ class Checkpoints:
 
     def _write(self, directory: pathlib.Path, arrays: dict, step: int) -> None:
         safetensors.numpy.save_file(arrays, directory / STATE)
+        for path in filter(pathlib.Path.exists, self.copied):
+            shutil.copyfile(path, directory / path.name)
         facts = {
             "step": step,
             "settings": self.settings,
-            "sha256": {STATE: files.sha256(directory / STATE)},
+            "sha256": {path.name: files.sha256(path) for path in sorted(directory.iterdir())},
         }
         files.write_json(directory / FACTS, facts)
         (directory / COMPLETE).write_text(files.sha256(directory / FACTS) + "\n")

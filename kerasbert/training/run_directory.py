@@ -1,15 +1,15 @@
 """What a training run writes: its settings, its metrics, its curves."""
 
-import json
 import math
 import os
 import pathlib
 import time
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 import keras
 
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.errors import InputError
 from kerasbert.training import curves
 from kerasbert.training.global_batch import SEEN
@@ -19,6 +19,12 @@ CURVES, MODEL = "curves.png", "model"
 EVENTS, BEST = "tensorboard", "best"
 
 _SECONDS_BETWEEN_DRAWINGS = 60
+
+
+class _Line(TypedDict):
+    """What every line of metrics and losses has."""
+
+    step: int
 
 
 class RunDirectory:
@@ -37,6 +43,8 @@ class RunDirectory:
         path: created if it is not there.
         settings: what the run was started with; JSON types.
         step: the step that the run goes on from; what was written of later steps is dropped.
+        stored: the checkpoint that it goes on from, whose copies are whole whatever became of the
+            lines that are here; None: there is none, or it has no copies.
         write: whether this process is the one that writes.
 
     Raises:
@@ -44,7 +52,13 @@ class RunDirectory:
     """
 
     def __init__(
-        self, path: str | os.PathLike, settings: dict, step: int = 0, *, write: bool = True
+        self,
+        path: str | os.PathLike,
+        settings: dict,
+        step: int = 0,
+        *,
+        stored: pathlib.Path | None = None,
+        write: bool = True,
     ):
         self.path = pathlib.Path(path)
         refuse_finished(self.path)
@@ -54,8 +68,10 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
             for name in (METRICS, LOSSES):
-                kept = [line for line in self._lines(name) if line["step"] <= step]
-                files.write_text(self.path / name, "".join(files.to_json(x) + "\n" for x in kept))
+                copied = stored is not None and (stored / name).exists()
+                lines = _read_lines((stored if copied else self.path) / name) if step else []
+                kept = [files.to_json(line) + "\n" for line in lines if line["step"] <= step]
+                files.write_text(self.path / name, "".join(kept))
 
     @property
     def model(self) -> pathlib.Path:
@@ -94,15 +110,27 @@ class RunDirectory:
             file.write(files.to_json(values) + "\n")
 
     def _lines(self, name: str) -> list[dict]:
-        if not (self.path / name).exists():
-            return []
-        with open(self.path / name, encoding="utf-8") as file:
-            # A process that was killed may have left half a line.
-            lines = [json.loads(line) for line in file if line.endswith("\n")]
-        return [
-            {name: math.nan if value is None else value for name, value in line.items()}
-            for line in lines
-        ]
+        return _read_lines(self.path / name)
+
+
+def _read_lines(path: pathlib.Path) -> list[dict]:
+    """The JSON objects of a file, each with its step; nothing if there is no file."""
+    if not path.exists():
+        return []
+    lines = []
+    with files.open_text(path) as file:
+        for number, text in enumerate(file, 1):
+            if not text.endswith("\n"):  # a process that was killed may have left half a line
+                continue
+            try:
+                line = schema.parse(text, f"{path}: line {number}", _Line)
+            except InputError as error:
+                raise InputError(
+                    f"{error}; the same command, started again, goes on from the last checkpoint, "
+                    "which has a copy of this file"
+                ) from None
+            lines.append({k: math.nan if value is None else value for k, value in line.items()})
+    return lines
 
 
 def refuse_finished(path: pathlib.Path) -> None:

@@ -104,10 +104,12 @@ def test_stopped_run_goes_on(init, texts, tmp_path):
         assert int(kept[-1].removeprefix("step-")) == int(last.split()[5].rstrip(","))
         assert not (output / "model").exists()
 
+        # The checkpoint has copies.
+        for name in ("metrics.jsonl", "losses.jsonl"):
+            (output / name).write_bytes(b"\xff damaged\n")
         other = start("finetune", **{**flags, "learning_rate": 0.5}, output=output)
-        again = start("finetune", **flags, output=output)
         assert_refused(end(other), "learning_rate was 5e-05, now it is 0.5")
-        resumed = end(again)
+        resumed = end(start("finetune", **flags, output=output))  # not both at once: a lock
         assert resumed.returncode == 0, resumed.stderr
         assert f"goes on from {output / 'checkpoints' / kept[-1]}" in resumed.stderr
         assert not (output / "checkpoints").exists()

@@ -290,3 +290,15 @@ def test_facts_name_every_file(three):
     facts = json.loads((three.directory / name(3) / FACTS).read_text())
     assert facts.keys() == {"step", "settings", "sha256"}
     assert facts["sha256"].keys() == {STATE}
+
+
+def test_files_are_copied(model, tmp_path):
+    written, missing = tmp_path / "metrics.jsonl", tmp_path / "losses.jsonl"
+    written.write_text('{"step": 1}\n')
+    kept = Checkpoints(tmp_path / "kept", copied=[written, missing])
+    directory = kept.save(model, 1)
+    assert kept.newest().path == directory
+    assert (directory / written.name).read_bytes() == written.read_bytes()
+    (directory / written.name).write_text('{"step": 2}\n')
+    with pytest.raises(InputError, match="none of its 1 checkpoints is whole"):
+        kept.newest()

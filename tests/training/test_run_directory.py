@@ -1,11 +1,13 @@
 """What a run writes down between its reports, and the picture of it."""
 
+import shutil
+
 import matplotlib.figure
 import pytest
 
 from kerasbert import InputError
 from kerasbert.training import curves
-from kerasbert.training.run_directory import ReportMetrics, RunDirectory
+from kerasbert.training.run_directory import METRICS, ReportMetrics, RunDirectory
 
 # Of every step the mean loss and the examples; a report ends each row.
 STRETCHES = [[(3.0, 4), (2.0, 4), (2.5, 2), (1.0, 4), (0.5, 4)], [(0.25, 4), (4.0, 4), (1.5, 1)]]
@@ -59,6 +61,26 @@ def test_a_loss_that_is_not_finite_is_left_out(tmp_path, monkeypatch):
     run = RunDirectory(tmp_path, {})
     Fit(run, 1).go([[(1.0, 2), (float("nan"), 2), (1.0, 2)], [(3.0, 2)]])
     assert [(line["step"], line["loss"]) for line in run.losses()] == [(1, 1.0), (4, 3.0)]
+
+
+@pytest.mark.parametrize(
+    "damaged", [b'{"step": 1', b"{}", b'{"step": "1"}', b"[" * 10_000, b"\xff", b"\0", b"null"]
+)
+def test_damaged_lines(tmp_path, damaged):
+    path, copies = tmp_path / "run", tmp_path / "checkpoint"
+    run = RunDirectory(path, {})
+    for step in (1, 2, 3):
+        run.report(step=step, loss=1.0)
+    shutil.copytree(path, copies)
+    whole = (path / METRICS).read_bytes().splitlines()
+    (path / METRICS).write_bytes(b"\n".join([damaged, *whole[1:]]) + b"\n")
+    with pytest.raises(InputError, match=f"{path / METRICS}: .*") as caught:
+        RunDirectory(path, {}, 2)
+    assert "\n" not in str(caught.value)
+    again = RunDirectory(path, {}, 2, stored=copies)
+    assert [report["step"] for report in again.reports()] == [1, 2]
+    assert (path / METRICS).read_bytes().splitlines() == whole[:2]
+    assert not RunDirectory(path, {}, 0).reports()  # what is dropped is not read
 
 
 @pytest.fixture
