@@ -1,13 +1,12 @@
 """Text -> vocabulary."""
 
 import itertools
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
+from kerasbert import files
 from kerasbert.data.documents import Report, read_documents
-from kerasbert.errors import InputError
 from kerasbert.recipes.options import BuildVocabOptions
 from kerasbert.recipes.training import say
 from kerasbert.text import WordPieceTokenizer
@@ -16,8 +15,12 @@ from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabul
 
 def build_vocab(options: BuildVocabOptions) -> dict:
     """Trains a WordPiece vocabulary and writes it; returns its size, hash and coverage."""
-    if pathlib.Path(options.output).exists():
-        raise InputError(f"{options.output} exists already; choose another --output or remove it")
+    with files.locked(options.output):
+        files.refuse_existing(options.output)
+        return _build_vocab(options)
+
+
+def _build_vocab(options: BuildVocabOptions) -> dict:
     report = Report()
     vocabulary = train_vocabulary(
         _texts(options, report),

@@ -426,6 +426,7 @@ def test_two_programs_at_one_output(tmp_path):
     assert_refused(path, export, ExportOptions(model="not there", output=str(path)))
     assert_refused(path, convert, ConvertOptions(input="not there", output=str(path)))
     assert_refused(path, quickstart, QuickstartOptions(output=str(path)))
+    assert_refused(path, build_vocab, BuildVocabOptions(input=["not there"], output=str(path)))
 
 
 def test_a_run_with_bad_input_leaves_nothing(corpus_dir, tmp_path):
