@@ -1,7 +1,9 @@
 """The one exception that means: what the user gave is wrong."""
 
+import contextlib
 import re
 import reprlib
+from collections.abc import Iterator
 
 #: What commands a terminal, ends a line or turns text around, and halves of surrogate pairs, which
 #: UTF-8 can't hold.
@@ -42,6 +44,17 @@ class InputError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(one_line(str(message)))
+
+
+@contextlib.contextmanager
+def about(place) -> Iterator[None]:
+    """While this lasts, an `InputError` that does not name the place, a file say, gets its name."""
+    try:
+        yield
+    except InputError as error:
+        if str(place) in str(error):
+            raise
+        raise InputError(f"{place}: {error}") from None
 
 
 class Interrupted(Exception):  # noqa: N818  nothing went wrong

@@ -8,16 +8,18 @@ by part, each as if it were a text of its own.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 from kerasbert.text.normalization import CUT, WHITE_SPACE, literal
 from kerasbert.text.offsets import at_places, count_at_most
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 # What `\w` is to `tokenizers`: letters, marks, decimal digits, connectors and joiners.
 _WORD = (
     r"\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}"
@@ -53,8 +55,16 @@ class AddedToken:
     def __post_init__(self):
         if not isinstance(self.content, str) or not self.content:
             raise InputError(f"an added token must be a string, not empty; found {self.content!r}")
+        if _SURROGATES.search(self.content):
+            raise InputError(f"the added token {self.content!r} has half a surrogate pair")
         if self.normalized is None:
             object.__setattr__(self, "normalized", not self.special)
+        for flag in ("special", "lstrip", "rstrip", "single_word", "normalized"):
+            if type(value := getattr(self, flag)) is not bool:
+                raise InputError(
+                    f"{flag} of the added token {shown(self.content)} must be true or false, found "
+                    f"{shown(value)}"
+                )
 
     @classmethod
     def of(cls, token: "str | Mapping | AddedToken", *, special: bool = False) -> Self:

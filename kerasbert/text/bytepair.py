@@ -12,13 +12,14 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
-from kerasbert.errors import InputError
+from kerasbert import schema
+from kerasbert.errors import InputError, shown
 from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.normalization import CUT, WHITE_SPACE, drop_invalid_utf8, holds
 from kerasbert.text.offsets import undo_drop
@@ -443,24 +444,8 @@ def _load_pieces(vocabulary) -> tuple[list[str], str]:
         return _order_pieces(vocabulary, "vocabulary"), "vocabulary"
     source = vocabulary.name
 
-    def unique(items):
-        pieces = dict(items)
-        if len(pieces) < len(items):
-            raise InputError(f"{source}: {_first_duplicate(p for p, _ in items)!r} stands twice")
-        return pieces
-
-    try:
-        pieces = json.loads(vocabulary.text(), object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source}:{error.lineno}: is not JSON: {error.msg}") from None
-    if not isinstance(pieces, dict):
-        raise InputError(f"{source}: must hold one object, from pieces to ids")
+    pieces = schema.parse(vocabulary.text(), source, dict[str, int])
     return _order_pieces(pieces, source), source
-
-
-def _first_duplicate(items: Iterable):
-    seen = set()
-    return next(item for item in items if item in seen or seen.add(item))
 
 
 def _order_pieces(pieces: Mapping[str, int], source: str) -> list[str]:
@@ -492,7 +477,9 @@ def _load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]],
     for line, merge in enumerate(merges, start=first):
         pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
         if len(pair) != 2 or not all(pair):
-            raise InputError(f"{source}:{line}: expected two pieces and a space, found {merge!r}")
+            raise InputError(
+                f"{source}:{line}: expected two pieces and a space, found {shown(merge)}"
+            )
         row = [*pair, "".join(pair)]
         for piece in row:
             if piece not in ids:

@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 import tensorflow as tf
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, join, whole
-from kerasbert.text.normalization import Sought, drop_invalid_utf8, split_words
+from kerasbert.text.normalization import Sought, drop_invalid_utf8, holds, split_words
 from kerasbert.text.offsets import undo_drop
 
 
@@ -281,8 +281,21 @@ class Tokenizer(abc.ABC):
                 tokens.append(AddedToken(mask, special=True, lstrip=self.mask_takes_space))
             by_id = [(self._ids[token.content], token) for token in tokens]
             made = Finder(by_id, self._normalizer(), self._spell_normalized) if tokens else None
+            if made:
+                self._check_findable(made)
             self._finders[with_mask] = made
         return self._finders[with_mask]
+
+    def _check_findable(self, finder: Finder) -> None:
+        try:
+            with tf.init_scope():
+                holds(tf.constant([""]), self._sought(finder).pattern)
+        except tf.errors.InvalidArgumentError:
+            longest = max(finder.contents, key=len)
+            raise InputError(
+                f"{len(finder.contents):,} added tokens are too many or too long to be found in "
+                f"texts; the longest has {len(longest):,} characters: {shown(longest)}"
+            ) from None
 
     def _sought(self, finder: Finder) -> Sought:
         """What a prepared text holds for sure that has an added token in it."""

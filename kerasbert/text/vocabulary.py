@@ -72,7 +72,7 @@ def vocabulary_pieces(data: bytes, source: str) -> list[str]:
     are no part of it.
 
     Raises:
-        InputError: it is not UTF-8.
+        InputError: it is not UTF-8, or has a NUL.
     """
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -80,6 +80,9 @@ def vocabulary_pieces(data: bytes, source: str) -> list[str]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{source}:{line}: is not UTF-8") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{source}:{line}: has the character NUL; the file is damaged or no text")
     # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     last = {piece: id for id, piece in enumerate(lines)}
@@ -133,7 +136,14 @@ def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
 
 
 def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:
-    """The exact content of a vocabulary's file."""
+    """The exact content of a vocabulary's file.
+
+    Raises:
+        InputError: a piece that no line of a file can hold.
+    """
+    for id, piece in enumerate(vocabulary):
+        if "\n" in piece or "\0" in piece or piece.endswith("\r"):
+            raise InputError(f"{piece!r}, the piece with the id {id}, can't be a line of vocab.txt")
     return "".join(piece + "\n" for piece in vocabulary).encode("utf-8")
 
 

@@ -7,6 +7,7 @@ from typing import Self
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from kerasbert.errors import InputError, about
 from kerasbert.text import vocabulary as vocabularies
 from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
 from kerasbert.text.normalization import (
@@ -51,11 +52,15 @@ class WordPieceTokenizer(Tokenizer):
         special_tokens: SpecialTokens = BERT_TOKENS,
         added_tokens: Sequence[AddedToken | str] = (),
     ):
+        source = "vocabulary"
         if isinstance(vocabulary, (str, os.PathLike)):
+            source = vocabulary
             vocabulary = vocabularies.load_vocabulary(vocabulary, special_tokens)
         else:
             vocabularies.check_vocabulary(vocabulary, special_tokens=special_tokens)
-        super().__init__(vocabulary, special_tokens, added_tokens=added_tokens)
+        with about(source):
+            super().__init__(vocabulary, special_tokens, added_tokens=added_tokens)
+            self._wordpiece = self._make_op()
         self.lowercase = is_true("lowercase", lowercase)
         self.strip_accents = strip_accents
         self._strip_accents = self.lowercase
@@ -63,15 +68,30 @@ class WordPieceTokenizer(Tokenizer):
             self._strip_accents = is_true("strip_accents", strip_accents)
         # Cleaning drops private-use characters, so one that no piece has can stand for "unknown".
         characters = set("".join(self.model_pieces))
-        self._unknown_word = next(c for c in map(chr, range(0xE000, 0xF900)) if c not in characters)
-        with tf.init_scope():
-            self._wordpiece = tf_text.FastWordpieceTokenizer(
-                vocab=list(self.model_pieces),
-                suffix_indicator="##",
-                max_bytes_per_word=4 * MAX_WORD_CHARACTERS,
-                token_out_type=tf.int32,
-                unknown_token=special_tokens.unknown,
-            )
+        private = (chr(code) for code in range(0xE000, 0xF900))
+        self._unknown_word = next((c for c in private if c not in characters), None)
+        if self._unknown_word is None:
+            raise InputError(f"{source}: has every private-use character; one must be left")
+
+    def _make_op(self) -> tf_text.FastWordpieceTokenizer:
+        # It takes no long pieces; no word that is looked up is as long as those.
+        pieces = [
+            vocabularies.no_piece(id)
+            if len(piece.removeprefix("##")) > MAX_WORD_CHARACTERS
+            else piece
+            for id, piece in enumerate(self.model_pieces)
+        ]
+        try:
+            with tf.init_scope():
+                return tf_text.FastWordpieceTokenizer(
+                    vocab=pieces,
+                    suffix_indicator="##",
+                    max_bytes_per_word=4 * MAX_WORD_CHARACTERS,
+                    token_out_type=tf.int32,
+                    unknown_token=self.special_tokens.unknown,
+                )
+        except RuntimeError as error:  # of C++; a piece of over 256 bytes, or none but special ones
+            raise InputError(f"the vocabulary can't be used: {error}") from None
 
     def _continues_word(self, piece: str) -> bool:
         return piece.startswith("##")
@@ -149,4 +169,5 @@ class WordPieceTokenizer(Tokenizer):
         """The tokenizer of a vocabulary file's content."""
         ((name, data),) = assets.items()
         vocabulary = vocabularies.parse_vocabulary(data, name, special_tokens)
-        return cls(vocabulary, special_tokens=special_tokens, **settings)
+        with about(name):
+            return cls(vocabulary, special_tokens=special_tokens, **settings)

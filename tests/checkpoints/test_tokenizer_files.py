@@ -1,5 +1,6 @@
 """Against transformers: directories and ids made by tests/goldens/make_tokenizers.py."""
 
+import base64
 import json
 import pathlib
 import re
@@ -51,7 +52,7 @@ def read(path):
 
 
 def write(path, value):
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value)
     path.write_text(text, encoding="utf-8")
 
 
@@ -277,7 +278,7 @@ ADDED_PROBLEMS = [
     ({"new": 2}, r"the added token 'new' has the id 2, but that is '\[CLS\]' in .*vocab.txt"),
     ({"new": 7}, r"vocab.txt: no piece has the id 6, though 'new' has the id 7"),
     ({"the": 6}, r"the added token 'the' has the id 6, but 5 in .*vocab.txt"),
-    ({"new": "x"}, r"added_tokens.json: is not what Hugging Face"),
+    ({"new": "x"}, r"added_tokens.json: new must be a whole number, found 'x'"),
 ]
 
 
@@ -367,24 +368,84 @@ def test_never_split_is_not_followed(tmp_path):
 REFUSED = [
     ("bert_uncased", SETTINGS, {"tokenizer_class": "BertJapaneseTokenizer"}, "tokenizer_class="),
     ("bert_uncased", SETTINGS, {"tokenize_chinese_chars": False}, "tokenize_chinese_chars=False"),
-    ("bert_uncased", SETTINGS, {"do_lower_case": "false"}, "must be true or false, found 'false'"),
+    (
+        "bert_uncased",
+        SETTINGS,
+        {"do_lower_case": "false"},
+        "must be true or false or null, found 'false'",
+    ),
     ("bert_uncased", SETTINGS, {"do_basic_tokenize": False}, "do_basic_tokenize=False"),
     ("bert_uncased", SETTINGS, {"truncation_side": "left"}, "truncation_side='left'"),
-    ("bert_uncased", SETTINGS, {"pad_token": 3}, "pad_token=3 is no token"),
+    (
+        "bert_uncased",
+        SETTINGS,
+        {"pad_token": 3},
+        "pad_token must be a string or an object or null, found 3",
+    ),
     ("bert_uncased", FAST, {"model__type": "WordLevel"}, "model.type='WordLevel'"),
     ("bert_uncased", FAST, {"model__continuing_subword_prefix": "@"}, "subword_prefix='@'"),
     ("bert_uncased", FAST, {"model__max_input_chars_per_word": 9}, "max_input_chars_per_word=9"),
     ("bert_uncased", FAST, {"normalizer__handle_chinese_chars": False}, "chinese_chars=False"),
     ("bert_uncased", FAST, {"normalizer__type": "NFC"}, r"normalizer=\['NFC'\]"),
     ("bert_uncased", FAST, {"pre_tokenizer__type": "Whitespace"}, r"pre_tokenizer=\['White"),
-    ("bert_uncased", FAST, {"model": None}, "KeyError: 'model'"),
-    ("bert_uncased", FAST, {"model__vocab": 3}, "is not what Hugging Face tokenizers writes"),
+    ("bert_uncased", FAST, {"model": None}, "model is missing"),
+    ("bert_uncased", FAST, {"model__vocab": 3}, "model.vocab must be an object, found 3"),
     ("roberta", FAST, {"pre_tokenizer__type": "Whitespace"}, r"pre_tokenizer=\['Whitespace'\]"),
     ("roberta", FAST, {"pre_tokenizer__use_regex": False}, "pre_tokenizer.use_regex=False"),
     ("roberta", FAST, {"normalizer": {"type": "NFC"}}, r"normalizer=\['NFC'\]"),
     ("roberta", FAST, {"model__end_of_word_suffix": "</w>"}, "end_of_word_suffix='</w>'"),
     ("roberta", FAST, {"model__byte_fallback": True}, "byte_fallback=True"),
     ("albert", FAST, {"model__byte_fallback": True}, "byte_fallback=True"),
+    *(
+        ("albert", FAST, {"model__vocab": vocabulary}, message)
+        for vocabulary, message in (
+            ([], "there are 0 pieces, none with the unknown id 1"),
+            ([["a"]], r"model.vocab\[0\] must be a list of 2"),
+            ([["a", -1.0], ["b", -1.0, 1]], r"model.vocab\[1\] must be a list of 2"),
+            ([["a", -1.0], [3, -1.0]], r"model.vocab\[1\]\[0\] must be a string"),
+            ([["a", "-1"]], r"model.vocab\[0\]\[1\] must be a finite number"),
+            ([["a", float("nan")]], r"model.vocab\[0\]\[1\] must be a finite number"),
+            ([["a", 10**400]], r"model.vocab\[0\]\[1\] must be a finite number"),
+            ([["a", -1.0], ["\ud800", -1.0]], "UnicodeEncodeError"),
+            ({"a": -1.0}, "model.vocab must be a list"),
+        )
+    ),
+    ("albert", FAST, {"model__unk_id": None}, "model.unk_id is missing"),
+    ("albert", FAST, {"model__unk_id": 0.5}, "model.unk_id must be a whole number, found 0.5"),
+    ("roberta", FAST, {"model__vocab": {"a": "0"}}, "model.vocab.a must be a whole number"),
+    (
+        "roberta",
+        FAST,
+        {"model__merges": [["a"]]},
+        r"model.merges\[0\] must be a string or a list of 2",
+    ),
+    ("roberta", FAST, {"model__merges": ["a"]}, "expected two pieces and a space, found 'a'"),
+    ("roberta", FAST, {"added_tokens": [{"content": "a"}]}, r"added_tokens\[0\].id is missing"),
+    ("roberta", FAST, {"added_tokens": [{"id": 0.5, "content": "a"}]}, "must be a whole number"),
+    *(
+        ("bert_uncased", FAST, {"added_tokens": [{"id": 0, "content": "[PAD]", **flag}]}, message)
+        for flag, message in (
+            ({"lstrip": "false"}, "lstrip of the added token .* must be true or false, found 'fal"),
+            ({"rstrip": []}, "rstrip of the added token"),
+            ({"special": None}, "special of the added token"),
+            ({"content": ""}, "an added token must be a string, not empty"),
+            ({"content": "\ud800"}, "half a surrogate pair"),
+        )
+    ),
+    *(
+        ("bert_uncased", SETTINGS, {key: value}, f"{key}.* must be ")
+        for key, value in (
+            ("tokenizer_class", 3),
+            ("tokenizer_class", ["BertTokenizer"]),
+            ("additional_special_tokens", 10**30),
+            ("additional_special_tokens", [3]),
+            ("extra_special_tokens", "x"),
+            ("mask_token", []),
+            ("added_tokens_decoder", []),
+            ("added_tokens_decoder", {"5": "x"}),
+        )
+    ),
+    ("bert_uncased", SETTINGS, {"added_tokens_decoder": {"x": {"content": "a"}}}, "'x'"),
     ("albert", FAST, {"normalizer": {"type": "NFC"}}, "normalizer='NFC'"),
     ("albert", FAST, {"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer='Whitespace'"),
 ]
@@ -440,6 +501,79 @@ def test_damaged_files(tmp_path):
     write(tmp_path / "vocab.json", {"a": 0, "b": 2})
     with pytest.raises(InputError, match=r"vocab.json: no piece has the id 1"):
         load(tmp_path, "roberta")
+
+
+def test_damaged_rules_of_normalization(tmp_path):
+    directory = copied("albert", tmp_path)
+    steps = read(directory / FAST)["normalizer"]["normalizers"]
+    for rules, message in (
+        (b"\0\4\0\0" + b"\xff" * 1024 + b"a\0", "damaged rules of normalization"),
+        (b"\0\4\0\0", "damaged rules of normalization"),
+    ):
+        steps[-1]["precompiled_charsmap"] = base64.b64encode(rules).decode()
+        edit(directory / FAST, normalizer__normalizers=steps)
+        with pytest.raises(InputError, match=rf"{FAST}: .*{message}"):
+            load(directory, "albert")
+    steps[-1]["precompiled_charsmap"] = "%%%%"  # base64 would leave it out
+    edit(directory / FAST, normalizer__normalizers=steps)
+    with pytest.raises(InputError, match=rf"{FAST}: is not what .*base64"):
+        load(directory, "albert")
+
+
+@pytest.mark.parametrize("name", [VOCABULARY, "spiece.model", FAST, SETTINGS, ADDED])
+def test_directories_for_files(name, tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    (directory / name).unlink(missing_ok=True)
+    (directory / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is a directory"):
+        load(directory, "albert" if name == "spiece.model" else "bert")
+
+
+USUAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ("the\na\0\n", ":7: has the character NUL"),
+        ("ก" * 90, ": the vocabulary can't be used: .* exceeds the max supported"),
+        ("", ": the vocabulary can't be used: No valid vocab tokens"),
+        ("".join(f"{chr(code)}\n" for code in range(0xE000, 0xF900)), ": .*private-use"),
+    ],
+)
+def test_vocabularies_that_the_op_refuses(pieces, message, tmp_path):
+    write(tmp_path / VOCABULARY, USUAL + pieces)
+    with pytest.raises(InputError, match=VOCABULARY + message):
+        load(tmp_path)
+
+
+def test_pieces_longer_than_any_word(tmp_path):
+    """As in transformers: they have their ids, and no text has them."""
+    write(tmp_path / VOCABULARY, f"{USUAL}{'a' * 1000}\n##{'b' * 300}\nthe\n")
+    tokenizer = load(tmp_path)
+    texts = ["a" * 1000, "the" + "b" * 300, "the"]
+    assert tokenizer.tokenize(texts).to_list() == [[1], [1], [7]]
+    assert tokenizer.vocabulary[5:] == ("a" * 1000, "##" + "b" * 300, "the")
+
+
+def test_pieces_that_are_no_lines(tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    vocabulary = read(directory / FAST)["model"]["vocab"]
+    edit(directory / FAST, model__vocab={**vocabulary, "a\nb": len(vocabulary)})
+    tokenizer = load(directory)
+    assert tokenizer.vocabulary[-1] == "a\nb"
+    with pytest.raises(
+        InputError, match=r"'a\\nb', the piece with .* can't be a line of vocab.txt"
+    ):
+        tokenizer.assets()
+
+
+def test_added_tokens_that_no_pattern_holds(tmp_path):
+    write(tmp_path / VOCABULARY, f"{USUAL}the\n")
+    write(tmp_path / ADDED, {"z" * 1_000_000: 6})
+    tokenizer = load(tmp_path)
+    with pytest.raises(InputError, match="1 added tokens are too many or too long to be found"):
+        tokenizer.tokenize(["the"])
 
 
 # === Writing ===

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.fast import (
@@ -23,7 +24,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     SPECIAL,
     TRIMMED,
 )
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.families import FAMILIES
 from kerasbert.text import AddedToken, SpecialTokens
 from kerasbert.text.vocabulary import no_piece
@@ -40,8 +41,40 @@ _CLASSES = {
     "XLMRobertaTokenizer": "xlm_roberta",
     "AlbertTokenizer": "albert",
 }
-# Settings that are true or false.
-_FLAGS = ("do_lower_case", "strip_accents", "keep_accents", "add_prefix_space", "trim_offsets")
+
+
+# What the files hold, as far as it is looked at.
+class _Token(TypedDict):
+    content: str
+
+
+_More = list[str | _Token] | dict[str, str | _Token] | None
+
+
+class _Special(TypedDict, total=False):
+    pad_token: str | _Token | None
+    unk_token: str | _Token | None
+    cls_token: str | _Token | None
+    sep_token: str | _Token | None
+    mask_token: str | _Token | None
+    additional_special_tokens: _More
+    extra_special_tokens: _More
+
+
+class _Class(TypedDict, total=False):
+    tokenizer_class: str | None
+
+
+class _Settings(_Special, _Class, total=False):
+    added_tokens_decoder: dict[str, _Token] | None
+    # transformers takes the string "false" for true.
+    do_lower_case: bool | None
+    strip_accents: bool | None
+    keep_accents: bool | None
+    add_prefix_space: bool | None
+    trim_offsets: bool | None
+
+
 # What settings may say that ours always do.
 _ALWAYS = {
     "tokenize_chinese_chars": (True,),
@@ -74,30 +107,32 @@ class Said:
     def read(cls, directory: pathlib.Path) -> "Said":
         """Reads the files; raises `InputError` if one is malformed."""
 
-        def optional(name):
-            return files.read_json(directory / name) if (directory / name).exists() else {}
+        def optional(name, kind):
+            return files.read_json(directory / name, kind) if (directory / name).exists() else {}
 
-        settings = dict(optional(SETTINGS))
-        settings.setdefault("tokenizer_class", optional(CONFIG).get("tokenizer_class"))
+        settings = dict(optional(SETTINGS, _Settings))
+        settings.setdefault("tokenizer_class", optional(CONFIG, _Class).get("tokenizer_class"))
         fast = Fast.read(directory / FAST) if (directory / FAST).exists() else None
         special = {}
-        for name, content in ((SPECIAL, optional(SPECIAL)), (SETTINGS, settings)):
+        told = ((SPECIAL, optional(SPECIAL, _Special)), (SETTINGS, settings))
+        for name, content in told:
             for ours, theirs in ROLES.items():
                 if content.get(theirs) is not None:
                     path = directory / name
-                    special[ours] = _text(content[theirs], path, theirs), path
+                    special[ours] = _text(content[theirs]), path
         more = {}
-        for name, content in ((SPECIAL, optional(SPECIAL)), (SETTINGS, settings)):
-            more |= _more_special(content, directory / name)
+        for name, content in told:
+            with about(directory / name):
+                more |= _more_special(content)
         named = {*more, *(token for token, _ in special.values())}
         # What comes later counts, as in transformers.
         added = {}
-        with well_formed(directory / ADDED):
-            for token, id in optional(ADDED).items():
-                added[int(id), token] = AddedToken(token, special=token in named)
+        with about(directory / ADDED):
+            for token, id in optional(ADDED, dict[str, int]).items():
+                added[id, token] = AddedToken(token, special=token in named)
         added |= {(id, token.content): token for id, token in (fast.added if fast else ())}
         with well_formed(directory / SETTINGS):
-            for id, content in settings.get("added_tokens_decoder", {}).items():
+            for id, content in (settings.get("added_tokens_decoder") or {}).items():
                 token = added_token(content)
                 added[int(id), token.content] = token
         with_ids = {token.content for token in added.values()}
@@ -123,15 +158,6 @@ class Said:
                 f"{source}: never_split is not followed, nor is it by fast tokenizers",
                 stacklevel=2,
             )
-        for key in _FLAGS:
-            if self.settings.get(key) not in (
-                None,
-                True,
-                False,
-            ):  # transformers takes "false" for true
-                raise InputError(
-                    f"{source}: {key} must be true or false, found {self.settings[key]!r}"
-                )
         for key, values in _ALWAYS.items():
             if key in self.settings and self.settings[key] not in values:
                 raise unsupported(source, key, self.settings[key], values[0])
@@ -219,20 +245,17 @@ def _plain(name: str) -> str:
     return name.removesuffix("Fast")
 
 
-def _more_special(content: Mapping, path: pathlib.Path) -> dict[str, AddedToken]:
+def _more_special(content: Mapping) -> dict[str, AddedToken]:
     """The special tokens that are named beside the usual ones."""
     found = {}
     for key in MORE_SPECIAL:
         listed = content.get(key) or ()
         for token in listed.values() if isinstance(listed, Mapping) else listed:
-            text = _text(token, path, key)
+            text = _text(token)
             facts = token if isinstance(token, Mapping) else {"content": text}
             found[text] = added_token({"normalized": False, **facts, "special": True})
     return found
 
 
-def _text(token, path: pathlib.Path, key: str) -> str:
-    text = token.get("content") if isinstance(token, Mapping) else token
-    if not isinstance(text, str):
-        raise InputError(f"{path}: {key}={token!r} is no token")
-    return text
+def _text(token: str | Mapping) -> str:
+    return token if isinstance(token, str) else token["content"]

@@ -4,15 +4,54 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NotRequired, TypedDict
 
-from kerasbert import files
+from kerasbert import files, schema
 from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.text import AddedToken
 from kerasbert.text.normalization import MAX_WORD_CHARACTERS
 from kerasbert.text.vocabulary import no_piece
 
 _FLAGS = tuple(field.name for field in dataclasses.fields(AddedToken))
+
+
+# What the file must say, and what of it is looked at beside what `_FAST_CHECKS` check.
+class _Added(TypedDict):
+    id: int
+    content: str
+
+
+class _Step(TypedDict):
+    type: str
+
+
+class _Steps(_Step, total=False):
+    normalizers: list[_Step]
+    pretokenizers: list[_Step]
+
+
+class _File(TypedDict):
+    model: dict
+    added_tokens: NotRequired[list[_Added] | None]
+    normalizer: NotRequired[_Steps | None]
+    pre_tokenizer: NotRequired[_Steps | None]
+
+
+class _Pieces(TypedDict):
+    vocab: dict[str, int]
+
+
+class _Merged(_Pieces):
+    merges: list[str | tuple[str, str]]
+
+
+class _Scored(TypedDict):
+    vocab: list[tuple[str, float]]
+    unk_id: int
+
+
+_MODELS = {"WordPiece": _Pieces, "BPE": _Merged, "Unigram": _Scored}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +77,14 @@ class Fast:
     @classmethod
     def read(cls, path: pathlib.Path) -> "Fast":
         """Reads the file; raises `InputError` if it does what our tokenizers don't."""
-        content = files.read_json(path)
+        content = files.read_json(path, _File)
         with well_formed(path):
             model, added = content["model"], content.get("added_tokens") or ()
             fast = cls(
                 path,
                 model,
                 model.get("type") or _guess_kind(model),
-                [(int(token["id"]), added_token(token)) for token in added],
+                [(token["id"], added_token(token)) for token in added],
                 _steps(content.get("normalizer"), "normalizers"),
                 _steps(content.get("pre_tokenizer"), "pretokenizers"),
             )
@@ -53,6 +92,7 @@ class Fast:
                 raise InputError(
                     f"{path}: model.type={fast.kind!r} is none of {', '.join(_FAST_CHECKS)}"
                 )
+            schema.check(model, _MODELS[fast.kind], path, "model")
             _FAST_CHECKS[fast.kind](fast)
         return fast
 
@@ -91,7 +131,8 @@ def unsupported(source, key: str, value, only) -> InputError:
 def well_formed(path: pathlib.Path) -> Iterator[None]:
     """Makes what goes wrong in looking at a file's content an `InputError` about the file."""
     try:
-        yield
+        with about(path):
+            yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -102,7 +143,7 @@ def well_formed(path: pathlib.Path) -> Iterator[None]:
 
 def _guess_kind(model: Mapping) -> str | None:
     # Files of old versions don't name it.
-    if isinstance(model["vocab"], list):
+    if isinstance(model.get("vocab"), list):
         return "Unigram"
     if "merges" in model:
         return "BPE"

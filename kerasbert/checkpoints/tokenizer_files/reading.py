@@ -17,7 +17,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     SETTINGS,
     VOCABULARY,
 )
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.text import (
     AddedToken,
     BytePairTokenizer,
@@ -33,6 +33,7 @@ from kerasbert.text.sentencepiece import (
     arrange,
     lower_number_commas,
     model_parts,
+    model_pieces,
     sentencepiece_model,
 )
 from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
@@ -50,7 +51,7 @@ def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
         InputError: there are no such files, they ask for something else than kerasbert's
             tokenizers, contradict each other, or the vocabulary lacks a special token.
     """
-    read = _reader(directory)
+    read, path = _reader(directory)
     if read is None:
         raise InputError(
             f"{directory}: has no tokenizer ({VOCABULARY}; {PIECES} and {MERGES}; {MODELS[0]} or "
@@ -58,24 +59,27 @@ def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
         )
     said = Said.read(directory)
     said.check()
-    tokenizer = read(directory, said, said.defaults(defaults))
+    with about(directory):
+        tokenizer = read(path, said, said.defaults(defaults))
     said.check_same_pieces(tokenizer.vocabulary)
     return tokenizer
 
 
 def exist(directory: pathlib.Path) -> bool:
     """Whether a directory has files of a tokenizer."""
-    return _reader(directory) is not None
+    return _reader(directory)[0] is not None
 
 
 def _reader(directory: pathlib.Path):
-    if (directory / VOCABULARY).exists():
-        return _wordpiece
-    if (directory / PIECES).exists() and (directory / MERGES).exists():
-        return _bytepair
-    if _model_path(directory) is not None:
-        return _sentencepiece
-    return _fast if (directory / FAST).exists() else None
+    """What reads a directory's tokenizer, and the file that has its vocabulary."""
+    if (path := directory / VOCABULARY).exists():
+        return _wordpiece, path
+    if (path := directory / PIECES).exists() and (directory / MERGES).exists():
+        return _bytepair, path
+    if path := _model_path(directory):
+        return _sentencepiece, path
+    path = directory / FAST
+    return (_fast if path.exists() else None), path
 
 
 def _model_path(directory: pathlib.Path) -> pathlib.Path | None:
@@ -97,8 +101,8 @@ def _model_and_added(
 # === WordPiece ===
 
 
-def _wordpiece(directory: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
-    path = directory / VOCABULARY
+def _wordpiece(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+    files.check_file(path)
     # Which tokens are special, and may be among the added ones, is checked when all are known.
     pieces = vocabulary_pieces(path.read_bytes(), str(path))
     return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, said)
@@ -118,15 +122,17 @@ def _wordpiece_of(ids: Mapping[str, int], source, said: Said) -> Tokenizer:
         lowercase = not any(word != word.lower() and word.isalpha() for word in words)
     strip_accents = said.setting("strip_accents", steps, None)
     model, added = _model_and_added(pieces, len(ids), tokens, said)
-    return WordPieceTokenizer(model, lowercase, strip_accents, tokens, added)
+    with about(source):
+        return WordPieceTokenizer(model, lowercase, strip_accents, tokens, added)
 
 
 # === Byte-level BPE ===
 
 
-def _bytepair(directory: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
-    path = directory / PIECES
-    return _bytepair_of(files.read_json(path), directory / MERGES, path, said)
+def _bytepair(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+    merges = path.with_name(MERGES)
+    files.check_file(merges)
+    return _bytepair_of(files.read_json(path, dict[str, int]), merges, path, said)
 
 
 def _fast_bytepair(said: Said, defaults: Mapping) -> Tokenizer:
@@ -153,8 +159,8 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, said: Said) -> Tokenize
 # === SentencePiece ===
 
 
-def _sentencepiece(directory: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
-    path = _model_path(directory)
+def _sentencepiece(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+    files.check_file(path)
     settings = _sentencepiece_settings(said, defaults, path)
     data = path.read_bytes()
     if said.fast:
@@ -179,9 +185,9 @@ def _number_commas(parts: Mapping, fast: Fast) -> dict:
 def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
     path, model = said.fast.path, said.fast.model
     settings = {**_sentencepiece_settings(said, defaults, path), "avoid_number_commas": False}
-    pieces, scores = (list(column) for column in zip(*model["vocab"], strict=True))
+    pieces, scores = ([pair[place] for pair in model["vocab"]] for place in (0, 1))
     unknown_id, count = model["unk_id"], len(FAIRSEQ_TOKENS)
-    if (*pieces[:count], pieces[-1]) == (*FAIRSEQ_TOKENS, FAIRSEQ_MASK):
+    if (*pieces[:count], *pieces[-1:]) == (*FAIRSEQ_TOKENS, FAIRSEQ_MASK):
         # The model that fairseq had: one that can be written under its usual name again.
         pieces, scores = [*REPLACED, *pieces[count:-1]], [0.0] * len(REPLACED) + scores[count:-1]
         unknown_id = REPLACED.index(pieces[0])
@@ -191,16 +197,13 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
     special = {token.content for _, token in said.fast.added if token.special}
     special |= {token for token, _ in said.special.values()}
     step = said.fast.step("Precompiled")
-    try:
-        data = sentencepiece_model(
-            pieces,
-            scores,
-            unknown_id=unknown_id,
-            charsmap=base64.b64decode(step["precompiled_charsmap"]) if step else b"",
-            control=special,
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    data = sentencepiece_model(
+        pieces,
+        scores,
+        unknown_id=unknown_id,
+        charsmap=base64.b64decode(step["precompiled_charsmap"], validate=True) if step else b"",
+        control=special,
+    )
     return _sentencepiece_of(data, settings, path, said)
 
 
@@ -227,7 +230,7 @@ def _sentencepiece_settings(said: Said, defaults: Mapping, source) -> dict:
 
 def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tokenizer:
     usual = ROBERTA_TOKENS if settings.get("packing") == "roberta" else ALBERT_TOKENS
-    stored = model_parts(data, str(source))["pieces"]
+    stored = model_pieces(data, str(source))
     pieces, _ = arrange(stored, settings.get("layout", "model"), str(source))
     with_added = said.pieces({piece: id for id, piece in enumerate(pieces)}, source)
     tokens = said.tokens(usual, with_added, source)
@@ -241,13 +244,14 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tok
                 f"pre_tokenizer={found!r}, which puts spaces beside it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
-    return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **settings)
+    with about(source):
+        return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **settings)
 
 
 # === Everything in tokenizer.json ===
 
 
-def _fast(directory: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+def _fast(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
     read = {"WordPiece": _fast_wordpiece, "BPE": _fast_bytepair, "Unigram": _fast_sentencepiece}
-    with well_formed(said.fast.path):
+    with well_formed(path):
         return read[said.fast.kind](said, defaults)
