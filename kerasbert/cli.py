@@ -35,8 +35,8 @@ def run(
     number if a signal stopped it.
 
     Args:
-        recipe: the name of a module in `kerasbert.recipes` with a function of the same name, whose
-            only argument are the options.
+        recipe: the whole name of a module that has a function of the module's own name, whose only
+            argument are the options.
         options_class: the dataclass of the options; a module that imports nothing heavy has it.
         ready: called before the recipe, when all is imported.
     """
@@ -50,7 +50,7 @@ def run(
     try:
         options = _parse(sys.argv, options_class)
         with _quiet_imports():
-            function = getattr(importlib.import_module(f"kerasbert.recipes.{recipe}"), recipe)
+            function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
         ready()
         result = function(options)
     except (InputError, OSError) as error:

@@ -14,15 +14,15 @@ _KINDS = (signal.SIGINT, signal.SIGTERM)
 LAUNCHER = "KERASBERT_LAUNCHER"
 
 
-def run(recipe: str, options: str = "kerasbert.recipes.options") -> None:
+def run(recipe: str, package: str = "kerasbert.recipes") -> None:
     """Runs a program, see `kerasbert.cli.run`; a signal ends it with 128 more than its number.
 
     Until the recipe is called a signal ends the program at once. Then it raises
     `KeyboardInterrupt`, so that what is half-written is removed; a second one ends it at once.
 
     Args:
-        recipe: the name of a module in `kerasbert.recipes`, and of its function.
-        options: the module that has the dataclass of its options.
+        recipe: the name of a module, and of its function, whose only argument are the options.
+        package: where that module is, beside `options`, which has the dataclass of its options.
     """
     terminal, told = os.dup(2), []  # imports turn standard error away
 
@@ -39,7 +39,7 @@ def run(recipe: str, options: str = "kerasbert.recipes.options") -> None:
     _handle(signal.SIG_DFL if LAUNCHER in os.environ else end)
     cli = importlib.import_module("kerasbert.cli")
     try:
-        cli.run(recipe, options_class(recipe, options), lambda: _handle(unwind))
+        cli.run(f"{package}.{recipe}", options_class(recipe, package), lambda: _handle(unwind))
     except SystemExit:
         if told:  # and said
             os._exit(128 + told[0])
@@ -52,10 +52,10 @@ def run(recipe: str, options: str = "kerasbert.recipes.options") -> None:
     _handle(signal.SIG_IGN)  # all is done
 
 
-def options_class(recipe: str, module: str = "kerasbert.recipes.options") -> type:
+def options_class(recipe: str, package: str = "kerasbert.recipes") -> type:
     """The dataclass of a recipe's options."""
     name = "".join(part.capitalize() for part in recipe.split("_"))
-    return getattr(importlib.import_module(module), f"{name}Options")
+    return getattr(importlib.import_module(f"{package}.options"), f"{name}Options")
 
 
 def _handle(handler: Callable | signal.Handlers) -> None:

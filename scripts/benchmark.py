@@ -7,4 +7,4 @@ Example:
 from kerasbert import program
 
 if __name__ == "__main__":
-    program.run("benchmark", "kerasbert.recipes.benchmark")
+    program.run("benchmark", "benchmarks")

@@ -8,4 +8,4 @@ Example:
 from kerasbert import program
 
 if __name__ == "__main__":
-    program.run("task_results")
+    program.run("task_results", "benchmarks")

@@ -9,6 +9,7 @@ import pathlib
 import random
 import resource
 import string
+import sys
 
 import hypothesis
 import programs
@@ -23,6 +24,9 @@ from kerasbert.text import (
     WordPieceTokenizer,
 )
 from kerasbert.text.tokenizer import ALBERT_TOKENS, ROBERTA_TOKENS
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "scripts"))  # `benchmarks`, which is not installed
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -1,4 +1,4 @@
-"""The options of the programs; the benchmark's are in `kerasbert.recipes.benchmark`.
+"""The options of the programs.
 
 Nothing heavy is imported here, so that help and refusals come at once.
 """
@@ -54,7 +54,8 @@ def split_names(joined: str | None) -> list[str] | None:
     return None if joined is None else [name.strip() for name in joined.split(",")]
 
 
-def _check_preset(name: str | None) -> None:
+def check_preset(name: str | None) -> None:
+    """Raises `InputError` for a name that no preset has; None is none."""
     if name and name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=3)
         known = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PRESETS)}"
@@ -293,7 +294,7 @@ class PretrainOptions(TrainingOptions):
             raise InputError(
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
-        _check_preset(self.preset)
+        check_preset(self.preset)
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
 
     @property
@@ -606,36 +607,7 @@ class QuickstartOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        _check_preset(self.preset)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskResultsOptions(Options):
-    """Options of `task_results`."""
-
-    data: str = option(help="the directory of the tasks' files, see docs/tasks.md")
-    init: str = option(help="the encoder that all start from")
-    output: str = option(help="the directory of the runs; rows that are there are not done again")
-    rows: list[str] = option([], help="some rows only; may be repeated")
-    precision: str = option("float32", help="of all trainings", choices=EXPORT_PRECISIONS)
-    peers: bool = option(False, help="train the same with transformers, too (extra dev)")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkScalingOptions(Options):
-    """Options of `benchmark_scaling`."""
-
-    preset: str = option("bert_small", help="the architecture")
-    batch_size: int = option(8, help="examples a step of each worker", least=1, most=_MOST_EXAMPLES)
-    sequence_length: int = option(128, help="tokens an example", least=8)
-    vocabulary_size: int = option(8_000, help="pieces", least=6)
-    steps: int = option(8, help="steps that are timed", least=1)
-    repeats: int = option(3, help="how often each number of workers is timed, in turns", least=1)
-    workers: int = option(2, help="the most workers; needs as many cores", least=2)
-
-    def __post_init__(self):
-        super().__post_init__()
-        _check_preset(self.preset)
+        check_preset(self.preset)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

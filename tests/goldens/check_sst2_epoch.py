@@ -19,6 +19,7 @@ import time
 
 RATE, BATCH, WARMUP, PRECISION = 1e-4, 32, 0.1, "bfloat16"
 START = "start"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
 def kerasbert(given, directory: pathlib.Path) -> None:
@@ -61,8 +62,9 @@ def kerashub(given, directory: pathlib.Path) -> None:
     import keras_hub
     import tensorflow as tf
 
+    sys.path.append(str(SCRIPTS))
+    from benchmarks import kerashub as their
     from kerasbert.data.examples import read_examples
-    from kerasbert.recipes.benchmark import kerashub as their
     from kerasbert.recipes.options import POLICIES
     from kerasbert.training.optimizers import Warmup
 

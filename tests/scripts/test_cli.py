@@ -1,6 +1,7 @@
 """What programs say before they begin; all here must come at once, without TensorFlow or Keras."""
 
 import dataclasses
+import importlib.util
 import json
 import math
 import pathlib
@@ -43,11 +44,11 @@ def test_warnings_and_errors_are_one_line_that_a_terminal_can_show(capsys, monke
 
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     monkeypatch.setattr(sys, "argv", ["program"])
-    recipe = types.ModuleType("kerasbert.recipes.fail")
+    recipe = types.ModuleType("recipes.fail")
     recipe.fail = fail
     monkeypatch.setitem(sys.modules, recipe.__name__, recipe)
     with pytest.raises(SystemExit):
-        cli.run("fail", Options)
+        cli.run("recipes.fail", Options)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ccc")
     assert line.endswith(r"cc\x9b")
@@ -108,8 +109,9 @@ def test_examples_are_command_lines(script):
     module = types.ModuleType(script.stem)
     code = compile(script.read_text(), script, "exec")
     exec(code, module.__dict__)
-    where = "recipes.benchmark" if script.stem == "benchmark" else "recipes.options"
-    options_class = program.options_class(script.stem, f"kerasbert.{where}")
+    is_recipe = importlib.util.find_spec(f"kerasbert.recipes.{script.stem}")
+    package = "kerasbert.recipes" if is_recipe else "benchmarks"
+    options_class = program.options_class(script.stem, package)
     example = module.__doc__.split("Example:")[1]
     python, path, *flags = shlex.split(example.replace("\\\n", ""))
     assert (python, path) == ("python", f"scripts/{script.name}")
@@ -149,11 +151,11 @@ def fake(options):
     {body}
     return {{}}
 
-module = types.ModuleType("kerasbert.recipes.fake")
-module.fake, module.FakeOptions = fake, FakeOptions
-sys.modules[module.__name__] = module
+fakes, recipe, options = map(types.ModuleType, ("fakes", "fakes.fake", "fakes.options"))
+recipe.fake, options.FakeOptions = fake, FakeOptions
+sys.modules |= {{module.__name__: module for module in (fakes, recipe, options)}}
 sys.argv = ["program"]
-program.run("fake", module.__name__)
+program.run("fake", "fakes")
 """
 _CLEANS_UP = """
     try:

@@ -2,18 +2,18 @@
 
 import pathlib
 
+import keras
 import numpy as np
 
+from benchmarks import kerashub as their
+from benchmarks import matmul, torch_sides
+from benchmarks.device import gpu_name
+from benchmarks.race import Side
+from benchmarks.work import Work
 from kerasbert import Backbone
 from kerasbert import features as keys
-from kerasbert.recipes.benchmark import kerashub as their
-from kerasbert.recipes.benchmark import matmul, torch_sides
-from kerasbert.recipes.benchmark.device import gpu_name
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
-from kerasbert.training.global_batch import ON_TENSORFLOW
 
 _VOCABULARY = 30_522
 _RATE = 1e-4
@@ -24,7 +24,7 @@ _HEADS = "heads.npz"
 def suite(options, directory: pathlib.Path) -> list[Work]:
     """Steps of a freshly made model on one batch without padding, as long documents give it."""
     if options.input:
-        from kerasbert.recipes.benchmark import pretrain_documents  # with text comes TensorFlow
+        from benchmarks import pretrain_documents  # with text comes TensorFlow
 
         return pretrain_documents.suite(options, directory)
     config = options.encoder(_VOCABULARY)
@@ -112,7 +112,6 @@ def kerasbert(directory: str, dropout: float, steps: int, precision: str, xla: b
 
 def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bool):
     """KerasHub's encoder and masked-language-model head, compiled as its tasks are."""
-    import keras
     import keras_hub
 
     policy = keras.dtype_policies.get(POLICIES[precision])
@@ -166,9 +165,13 @@ def _kerashub_heads(mlm_head, nsp_head) -> dict:
     return {**found, "mlm_head/bias": mlm_head._bias}
 
 
+def _on_tensorflow() -> bool:
+    return keras.backend.backend() == "tensorflow"
+
+
 def _compiled(xla: bool) -> dict:
     """How Keras compiles a step; on JAX it always does."""
-    return {"jit_compile": xla} if ON_TENSORFLOW else {}
+    return {"jit_compile": xla} if _on_tensorflow() else {}
 
 
 def _keras_steps(model, directory: str, steps: int):
@@ -176,7 +179,7 @@ def _keras_steps(model, directory: str, steps: int):
     batch = torch_sides.stored_batch(directory)
     y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
-    if not ON_TENSORFLOW:
+    if not _on_tensorflow():
         answer = model.test_on_batch(batch, y, weights, return_dict=True)["loss"]
         example = batch, y, weights
 

@@ -4,14 +4,14 @@ import pathlib
 
 import numpy as np
 
+from benchmarks import kerashub as their
+from benchmarks import torch_sides
+from benchmarks.classify import store_classifier
+from benchmarks.race import Side
+from benchmarks.work import Work
 from kerasbert import TextClassifier
 from kerasbert.data.examples import read_examples
 from kerasbert.errors import InputError
-from kerasbert.recipes.benchmark import kerashub as their
-from kerasbert.recipes.benchmark import torch_sides
-from kerasbert.recipes.benchmark.classify import store_classifier
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.options import POLICIES
 
 _STEPS = 10

@@ -1,14 +1,19 @@
 import json
 import os
+import pathlib
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
+from benchmarks import matmul, report
+from benchmarks.benchmark import benchmark
+from benchmarks.options import PEERS, BenchmarkOptions
+from benchmarks.race import Side, Times, fastest, race
+from benchmarks.work import Work
 from kerasbert.errors import InputError
-from kerasbert.recipes.benchmark import PEERS, BenchmarkOptions, benchmark, matmul, report
-from kerasbert.recipes.benchmark.race import Side, Times, fastest, race
-from kerasbert.recipes.benchmark.work import Work
 
 
 def sleeper(seconds, answer):
@@ -156,3 +161,34 @@ def test_tokenize(vocabulary, corpus_files, tmp_path):
     written = json.loads((tmp_path / "tokenize.json").read_text())
     assert written == json.loads(json.dumps({k: v for k, v in result.items() if k != "files"}))
     assert {path.rsplit(".")[-1] for path in result["files"]} == {"json", "md", "png"}
+
+
+_WITHOUT_TENSORFLOW = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_text"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.mark.full  # three processes
+def test_pretraining_on_jax_where_tensorflow_is_not_installed(tmp_path):
+    pytest.importorskip("jax")
+    (tmp_path / "sitecustomize.py").write_text(_WITHOUT_TENSORFLOW)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    program = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "benchmark.py"
+    flags = "--suite=pretrain --peers=none --backend=jax --precision=float32 --rounds=1 "
+    flags += f"--layers=1 --hidden=64 --batch_size=2 --length=16 --output={tmp_path}"
+    child = subprocess.run(
+        [sys.executable, program, *flags.split()],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    (found,) = json.loads(child.stdout.splitlines()[-1])["results"].values()
+    assert found["kerasbert float32"]["seconds"]

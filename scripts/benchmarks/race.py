@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks.device import peak_memory
 from kerasbert.errors import InputError
-from kerasbert.recipes.benchmark.device import peak_memory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from benchmarks import task_results as module
+from benchmarks.options import TaskResultsOptions
 from kerasbert import Backbone, BackboneConfig, MaskedLM, load
 from kerasbert.data import read_squad
-from kerasbert.recipes import task_results as module
-from kerasbert.recipes.options import TaskResultsOptions
 
 pytestmark = pytest.mark.eager
 

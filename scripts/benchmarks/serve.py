@@ -5,12 +5,12 @@ import pathlib
 
 import numpy as np
 
+from benchmarks import kerashub as their
+from benchmarks import torch_sides
+from benchmarks.classify import store_classifier
+from benchmarks.race import Side
+from benchmarks.work import Work
 from kerasbert import TextClassifier, files
-from kerasbert.recipes.benchmark import kerashub as their
-from kerasbert.recipes.benchmark import torch_sides
-from kerasbert.recipes.benchmark.classify import store_classifier
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.options import EXPORT_PRECISIONS
 
 _CALLS = 15  # of a text alone; a round's figure is their median

@@ -10,10 +10,11 @@ import time
 
 import numpy as np
 
+from benchmarks import environment
+from benchmarks.options import BenchmarkScalingOptions
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.recipes.options import BenchmarkScalingOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import clusters
@@ -48,14 +49,12 @@ def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
 
 def _time(workers: int, cores: list[int], options: BenchmarkScalingOptions) -> float:
     """Examples a second of so many workers together."""
-    program = (
-        "import sys; from kerasbert.recipes import benchmark_scaling as b; b.work(sys.argv[1])"
-    )
+    program = "import sys; from benchmarks import benchmark_scaling as b; b.work(sys.argv[1])"
     command = [sys.executable, "-c", program, json.dumps(dataclasses.asdict(options))]
     processes = [
         subprocess.Popen(
             command,
-            env={**os.environ, "TF_CONFIG": json.dumps(cluster), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**environment(), "TF_CONFIG": json.dumps(cluster), "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

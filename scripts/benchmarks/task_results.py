@@ -9,15 +9,16 @@ import json
 import pathlib
 import time
 
+from benchmarks import transformers_peer
+from benchmarks.options import TaskResultsOptions
 from kerasbert import features as keys
 from kerasbert import files, zoo
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import squad
-from kerasbert.recipes import transformers_peer
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.jobs import job
-from kerasbert.recipes.options import FinetuneOptions, TaskResultsOptions
+from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import QuestionAnswerer
 

@@ -6,10 +6,10 @@ import pathlib
 import shutil
 import zlib
 
+from benchmarks.race import Side
+from benchmarks.work import Work
 from kerasbert.data.documents import find_files, read_documents
 from kerasbert.errors import InputError
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
 
 _BATCH = 512
 

@@ -11,9 +11,9 @@ import pickle
 import subprocess
 import sys
 
+from benchmarks import environment, transformers_trainer
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.recipes import transformers_trainer
 from kerasbert.recipes.finetune import build
 from kerasbert.recipes.jobs import job
 from kerasbert.recipes.options import FinetuneOptions
@@ -74,7 +74,8 @@ def train(
     }
     files.write_json(output / "settings.json", settings)
     module = transformers_trainer.__name__
-    ended = subprocess.run([sys.executable, "-m", module, output / "settings.json"])
+    command = [sys.executable, "-m", module, output / "settings.json"]
+    ended = subprocess.run(command, env=environment())
     if ended.returncode:
         raise InputError("--peers: transformers' training has failed; it needs the extra dev")
     for file in ("vocab.txt", "tokenizer_config.json"):

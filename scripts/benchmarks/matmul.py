@@ -5,8 +5,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from kerasbert.recipes.benchmark.device import gpu_name
-from kerasbert.recipes.benchmark.race import Side
+from benchmarks.device import gpu_name
+from benchmarks.race import Side
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
     from kerasbert.config import BackboneConfig

@@ -5,9 +5,9 @@ import pathlib
 import platform
 import statistics
 
-from kerasbert.recipes.benchmark.device import gpu_name
-from kerasbert.recipes.benchmark.race import Times
-from kerasbert.recipes.benchmark.work import Work
+from benchmarks.device import gpu_name
+from benchmarks.race import Times
+from benchmarks.work import Work
 
 CEILING = "ceiling"
 

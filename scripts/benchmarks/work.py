@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from kerasbert.recipes.benchmark.race import Side
+from benchmarks.race import Side
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,28 +1,26 @@
-"""Trains, tokenizes and answers beside other people's programs: the same work, in one run."""
+"""The options of the programs of this package.
+
+Nothing heavy is imported here, so that help and refusals come at once.
+"""
 
 import dataclasses
-import importlib
 import importlib.util
-import json
-import os
-import pathlib
-import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
 from kerasbert.options import Options, option
+from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
     from kerasbert.config import BackboneConfig
 
 # Each a module here, whose `suite` says what is to be done.
 SUITES = {
-    "pretrain": "kerasbert.recipes.benchmark.pretrain",
-    "finetune": "kerasbert.recipes.benchmark.finetune",
-    "tokenize": "kerasbert.recipes.benchmark.tokenize",
-    "serve": "kerasbert.recipes.benchmark.serve",
-    "import": "kerasbert.recipes.benchmark.importing",
+    "pretrain": "benchmarks.pretrain",
+    "finetune": "benchmarks.finetune",
+    "tokenize": "benchmarks.tokenize",
+    "serve": "benchmarks.serve",
+    "import": "benchmarks.importing",
 }
 # What has to be installed for each; `tokenizers` comes with kerasbert.
 PEERS = {
@@ -117,37 +115,30 @@ class BenchmarkOptions(Options):
             raise InputError(f"--rounds must be 1 or more, found {self.rounds}")
 
 
-def benchmark(options: BenchmarkOptions) -> dict:
-    """Measures one suite; returns the figures of every side and where they are written."""
-    from kerasbert.recipes.benchmark import device, report
-    from kerasbert.recipes.benchmark.race import fastest, race
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskResultsOptions(Options):
+    """Options of `task_results`."""
 
-    options.check()
-    os.environ.update(device.SHARED, KERAS_BACKEND=options.backend)
-    output = pathlib.Path(options.output)
-    logs = output / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    suite = importlib.import_module(SUITES[options.suite]).suite
-    titles, found, heats = [], [], {}
-    with tempfile.TemporaryDirectory() as directory:
-        for work in suite(options, pathlib.Path(directory)):
-            sides, tried = fastest(work.sides, min(3, options.rounds), logs, work.calls)
-            titles.append(work.title)
-            heats |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
-            found.append(report.results(work, race(sides, options.rounds, logs, work.calls)))
-            print(report.table(work.title, found[-1]), file=sys.stderr)
-    path = output / options.suite
-    written = {
-        "options": dataclasses.asdict(options),
-        "machine": report.machine(),
-        "seconds_of_settings": heats,
-        "results": {
-            title: {name: dataclasses.asdict(one) for name, one in results.items()}
-            for title, results in zip(titles, found, strict=True)
-        },
-    }
-    path.with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n")
-    tables = [report.table(title, one) for title, one in zip(titles, found, strict=True)]
-    path.with_suffix(".md").write_text("\n".join(tables))
-    report.picture(titles, found, path.with_suffix(".png"))
-    return {**written, "files": [str(path.with_suffix(end)) for end in (".json", ".md", ".png")]}
+    data: str = option(help="the directory of the tasks' files, see docs/tasks.md")
+    init: str = option(help="the encoder that all start from")
+    output: str = option(help="the directory of the runs; rows that are there are not done again")
+    rows: list[str] = option([], help="some rows only; may be repeated")
+    precision: str = option("float32", help="of all trainings", choices=EXPORT_PRECISIONS)
+    peers: bool = option(False, help="train the same with transformers, too (extra dev)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkScalingOptions(Options):
+    """Options of `benchmark_scaling`."""
+
+    preset: str = option("bert_small", help="the architecture")
+    batch_size: int = option(8, help="examples a step of each worker", least=1, most=1_000_000)
+    sequence_length: int = option(128, help="tokens an example", least=8)
+    vocabulary_size: int = option(8_000, help="pieces", least=6)
+    steps: int = option(8, help="steps that are timed", least=1)
+    repeats: int = option(3, help="how often each number of workers is timed, in turns", least=1)
+    workers: int = option(2, help="the most workers; needs as many cores", least=2)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_preset(self.preset)

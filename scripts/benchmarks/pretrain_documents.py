@@ -4,6 +4,9 @@ import pathlib
 
 import numpy as np
 
+from benchmarks import kerashub as their
+from benchmarks.race import Side
+from benchmarks.work import Work
 from kerasbert import Backbone
 from kerasbert import features as keys
 from kerasbert.data.corpus import Corpus
@@ -11,9 +14,6 @@ from kerasbert.data.documents import read_documents
 from kerasbert.data.prepare import prepare_corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.errors import InputError
-from kerasbert.recipes.benchmark import kerashub as their
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
 from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
 from kerasbert.text import WordPieceTokenizer

@@ -4,8 +4,8 @@ import pathlib
 import subprocess
 import sys
 
-from kerasbert.recipes.benchmark.race import Side
-from kerasbert.recipes.benchmark.work import Work
+from benchmarks.race import Side
+from benchmarks.work import Work
 
 
 def suite(options, directory: pathlib.Path) -> list[Work]:
