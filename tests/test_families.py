@@ -56,7 +56,7 @@ TOKENIZATIONS = first_families(lambda family: json.dumps(dict(family.tokenizer))
 
 
 def features_of(task, *texts):
-    return {name: value.numpy() for name, value in task.text_features(*texts).items()}
+    return {name: value.numpy() for name, value in task.preprocessor.features(*texts).items()}
 
 
 def text_only(task):
@@ -126,7 +126,7 @@ def build(family, name, tokenizer):
 def predict(task):
     """What the task makes of text."""
     texts = USES[type(task).__name__][2]
-    outputs = task(task.text_features(*texts), training=False)
+    outputs = task(task.preprocessor.features(*texts), training=False)
     outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
     return {name: value.numpy() for name, value in outputs.items()}
 

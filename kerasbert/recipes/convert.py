@@ -6,6 +6,7 @@ from kerasbert import checkpoints, files, zoo
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
+from kerasbert.tasks import loading
 
 
 def convert(options: ConvertOptions) -> dict:
@@ -33,7 +34,7 @@ def _convert(options: ConvertOptions) -> dict:
         tokenizer = model.tokenizer
         names = model.save_to_preset(options.output, format=options.format)
         written = checkpoints.load(options.output)
-        unsaid = model.unsaid(written)
+        unsaid = loading.unsaid(model, written)
     unsaid += [*_unsaid_facts(getattr(model, "backbone", model).config, written), *preset.unread]
     for path, array in preset.weights.items():
         print(one_line(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}"))

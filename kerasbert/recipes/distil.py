@@ -60,7 +60,7 @@ def _distil(options: DistilOptions, strategy) -> dict:
         if options.alpha == 1
         else _labelled(teacher, work, options)
     )
-    rows = student.rows(texts, labels)
+    rows = student.preprocessor.rows(texts, labels)
     names = [pathlib.Path(path).name for path in options.train]
     result = train_epochs(
         options,

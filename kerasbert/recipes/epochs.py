@@ -57,7 +57,7 @@ def train_epochs(
         compile_for(options, model, steps, **compile_arguments)
 
     def batches(step):
-        return model.training_batches(
+        return model.preprocessor.training_batches(
             rows, batch_size=options.batch_size, seed=options.seed, start=step
         )
 
@@ -99,5 +99,5 @@ def _described(task: Task, rows: Rows, examples: int) -> str:
         count += f" in {len(rows):,} windows"
     if keys.TEXT not in rows.x:
         return count
-    truncated = task.count_truncated(rows)
+    truncated = task.preprocessor.count_truncated(rows)
     return f"{count}, {truncated:,} of them cut (sequence_length is {task.sequence_length})"

@@ -36,7 +36,9 @@ def _finetune(work: Job, options: FinetuneOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(work, train, options)
-    rows = model.rows(train.texts, train.labels or None, _weights(model, train, options))
+    rows = model.preprocessor.rows(
+        train.texts, train.labels or None, _weights(model, train, options)
+    )
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
     baseline = work.baseline(train, validation) if validation else None
     result = train_epochs(

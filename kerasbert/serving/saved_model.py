@@ -60,9 +60,9 @@ def write(
         name: tf.function(one, autograph=False).get_concrete_function(**tensors)
         for name, (tensors, one) in signatures.items()
     }
-    for name, (example, function, share) in examples.items():
+    for name, (example, compute, share) in examples.items():
         with _float32_products():
-            _check_outputs(name, concrete[name](**example), function(**example), share)
+            _check_outputs(name, concrete[name](**example), compute(**example), share)
     concrete["serving_default"] = module.serve.get_concrete_function()
     # What no graph reads is not stored.
     module.weights = [variable for one in concrete.values() for variable in one.variables]

@@ -1,6 +1,5 @@
 """Backbone + head + text, one file per task, written once for all families."""
 
-from kerasbert.tasks.entities import Entity, TaggedWord
 from kerasbert.tasks.masked_lm import Guess, MaskedLM
 from kerasbert.tasks.multiple_choice import MultipleChoice
 from kerasbert.tasks.pretrainer import Pretrainer
@@ -10,6 +9,7 @@ from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier import TextClassifier
 from kerasbert.tasks.text_embedder import TextEmbedder
 from kerasbert.tasks.token_classifier import TokenClassifier
+from kerasbert.tasks.token_classifier.entities import Entity, TaggedWord
 
 __all__ = [
     "Answer",

@@ -6,37 +6,30 @@ runs on other Keras backends.
 
 import dataclasses
 import difflib
-import functools
 import inspect
 import os
 import pathlib
-import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import keras
-import numpy as np
 
-from kerasbert import checkpoints, schema
-from kerasbert import features as keys
+from kerasbert import checkpoints
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.layers.inference import FrozenWeights, only_inference
 from kerasbert.layers.state import (
     WithState,
     freeze,
-    is_quantized,
     restore_state,
     state_of,
 )
+from kerasbert.tasks import loading
+from kerasbert.tasks.compiling import CompiledOnLogits
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.labels import OTHER_NAMES
-from kerasbert.tasks.on_logits import loss_of, metric_of
-from kerasbert.tasks.text_model import TextModel
-from kerasbert.training.global_batch import ON_TENSORFLOW
 
 
-class Task(WithState, TextModel):
+class Task(WithState, CompiledOnLogits):
     """A functional Keras model on a backbone that also takes raw strings.
 
     See `TextModel` for what its methods take.
@@ -63,6 +56,7 @@ class Task(WithState, TextModel):
         self.sequence_length = sequence_length or limit
         # Of a task that was made of its config: what its tokenizer was, until its files are there.
         self._tokenizer_config = None
+        self._made_preprocessor = _Made((), None)
 
     def __new__(cls, *args, **kwargs):
         """Refuses arguments that other libraries have, and says what they are called here."""
@@ -84,6 +78,43 @@ class Task(WithState, TextModel):
             _check_tokenizer(tokenizer, self.backbone.config)
             tokenizer.belongs_to(self.name)
         self._tokenizer = tokenizer
+
+    @property
+    def preprocessor(self):
+        """Turns raw text into what this task reads, a `Preprocessor`; None without a tokenizer.
+
+        It is made of the task's settings as they are now.
+        """
+        if self.tokenizer is None:
+            return None
+        head = repr(self.head_config())
+        settings = (self.tokenizer, self.sequence_length, head, self._compile_loss)
+        if self._made_preprocessor.settings != settings:
+            self._made_preprocessor = _Made(settings, self.make_preprocessor())
+        return self._made_preprocessor.preprocessor
+
+    def make_preprocessor(self):
+        """A new preprocessor with this task's tokenizer and settings."""
+        from kerasbert.tasks.preprocessor import Preprocessor  # with text comes TensorFlow
+
+        return Preprocessor(**self._text_settings())
+
+    def _text_settings(self) -> dict:
+        """The arguments that every preprocessor has."""
+        return {
+            "tokenizer": self.tokenizer,
+            "sequence_length": self.sequence_length,
+            "name": self.name,
+        }
+
+    @property
+    def _text(self):
+        if self.tokenizer is None and self._tokenizer_config:
+            raise InputError(
+                f"{self.name} was made of a config alone, which has no vocabulary: load the .keras "
+                "file or a preset, or set tokenizer"
+            )
+        return super()._text
 
     # === What a task says about itself ===
 
@@ -171,100 +202,10 @@ class Task(WithState, TextModel):
         freeze(self, [variable for variables in found.values() for variable in variables])
         return [v.path for v in self.weights if not v.trainable]
 
-    def compile(
-        self,
-        optimizer,
-        loss,
-        metrics=None,
-        weighted_metrics=None,
-        *,
-        layer_decay: float | None = None,
-        **kwargs,
-    ):
-        """Keras's `compile`, see `ExactModel`.
-
-        Losses and metrics of Keras, most of which take probabilities, are made for outputs that are
-        logits where they are named, such as "sparse_categorical_crossentropy", "accuracy" or "AUC".
-
-        Args:
-            optimizer: Keras's.
-            loss: Keras's.
-            metrics: Keras's; where a text has several places with outputs, some of which do not
-                count, such as those of `mask_positions` that no mask uses, they are
-                weighted, too.
-            weighted_metrics: Keras's.
-            layer_decay: every layer, from the head down, learns at so many times the rate of the
-                one above it; the embeddings are the lowest (ELECTRA's
-                `layerwise_lr_decay`); None: all at the same.
-            **kwargs: as in `ExactModel.compile`.
-
-        Raises:
-            InputError: a loss or metric of Keras that makes no sense of the outputs.
-        """
-        if layer_decay is not None and not ON_TENSORFLOW:
-            raise InputError("layer_decay needs the TensorFlow backend")
-        if self.outputs_for and metrics:
-            if weighted_metrics:
-                raise InputError(
-                    f"metrics of {self.name} are weighted ones, too: leave metrics out, or "
-                    "weighted_metrics"
-                )
-            metrics, weighted_metrics = None, metrics
-        super().compile(
-            optimizer=optimizer,
-            loss=self._losses_on_logits(loss),
-            metrics=self._metrics_on_logits(metrics),
-            weighted_metrics=self._metrics_on_logits(weighted_metrics),
-            **kwargs,
-        )
-        self.optimizer.rate_factors = {}
-        if layer_decay is not None:
-            top = len(self.backbone.blocks) + 1
-            self.optimizer.rate_factors = {
-                v.path: layer_decay ** (top - _depth(v.path, top)) for v in self.weights
-            }
-        self.layer_decay = layer_decay
-        self._forget_graphs()
-
     def quantize(self, mode=None, config=None, **kwargs):
         """As in `WithState`."""
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()
-
-    def _losses_on_logits(self, loss):
-        # A loss that only some places count for is the mean over those.
-        reduction = "mean_with_sample_weight" if self.outputs_for else "sum_over_batch_size"
-
-        def one(loss):
-            return loss_of(loss, self.outputs_activation, self.name, reduction)
-
-        if isinstance(self.output, dict) and isinstance(loss, str | type):
-            return {name: one(loss) for name in self.output}
-        return _map_nested(one, loss)
-
-    def _metrics_on_logits(self, metrics):
-        def one(metric):
-            activation, name = self.outputs_activation, self.name
-            return metric_of(metric, activation, name, self.accuracy_metric)
-
-        if metrics and isinstance(self.output, dict) and _are_named(metrics):
-            return {name: [one(metric) for metric in metrics] for name in self.output}
-        return _map_nested(one, metrics)
-
-    def check_class_weight(self) -> None:
-        """Raises `InputError` for examples of several labels, of which Keras takes the highest."""
-        if self.outputs_for:
-            raise InputError(
-                f"class_weight is for examples that have one class each, and {self.name} learns "
-                "labels of tokens; give weights of tokens as sample_weight"
-            )
-
-    def get_compile_config(self) -> dict:
-        """As in `ExactModel`, and `layer_decay`."""
-        config = super().get_compile_config()
-        if config and self.layer_decay is not None:
-            config = {**config, "layer_decay": self.layer_decay}
-        return config
 
     # === What it answers ===
 
@@ -279,8 +220,11 @@ class Task(WithState, TextModel):
         raise NotImplementedError
 
     def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
-        """The names of the string inputs of an export, and the function from them to outputs."""
-        raise NotImplementedError
+        """The names of the string inputs of an export, and the function from them to outputs.
+
+        See `Preprocessor.serving_signature` of the task.
+        """
+        return self._text.serving_signature(self)
 
     # === Save and load ===
 
@@ -342,33 +286,8 @@ class Task(WithState, TextModel):
             InputError: there is no such model, or it lacks what the head needs.
         """
         preset = checkpoints.load(directory)
-        resize = dict(backbone or {})
-        stored_tokenizer = None
-        if checkpoints.has_tokenizer(preset.directory):
-            stored_tokenizer = checkpoints.load_tokenizer(preset.directory)
-        if tokenizer is not None:
-            _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
-            size = tokenizer.vocabulary_size
-            if size > preset.backbone_config().vocabulary_size:
-                resize.setdefault("vocabulary_size", size)
-        config = preset.backbone_config(**resize)
-        if cls.needs_pooler(config):
-            config = dataclasses.replace(config, pooler=True)
-        encoder = Backbone(config, dtype=dtype)
-        stored = cls.stored_head(preset)
-        if "classes" in stored.keys() - head.keys():
-            preset.check_classes()
-        try:
-            task = cls(
-                encoder,
-                tokenizer=stored_tokenizer if tokenizer is None else tokenizer,
-                sequence_length=sequence_length or _length(preset, config),
-                **{**stored, **head},
-            )
-        except InputError as error:
-            raise InputError(f"{preset.directory}: {error}") from None
-        task._load_weights(preset, stored, resize)
-        return task
+        settings = {"tokenizer": tokenizer, "sequence_length": sequence_length, "dtype": dtype}
+        return loading.task(cls, preset, backbone=backbone, head=head, **settings)
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
@@ -377,51 +296,7 @@ class Task(WithState, TextModel):
         Raises:
             InputError: a setting of another kind, or one that the same task does not have.
         """
-        task, stored = preset.config.get("task"), preset.config.get("head", {})
-        if task not in (cls.__name__, *cls.heads_from):
-            return {}
-        kind = _stored_kind(cls)
-        if task != cls.__name__:
-            names = {field.name for field in dataclasses.fields(kind)}
-            stored = {name: value for name, value in stored.items() if name in names}
-        return dict(schema.check(stored, kind, preset.directory, "head"))
-
-    @classmethod
-    def _arguments(cls) -> dict:
-        """The constructor's arguments, and what each is unless it is given."""
-        makers = [each.__init__ for each in reversed(cls.__mro__) if issubclass(each, Task)]
-        known = [inspect.signature(make).parameters.items() for make in makers]
-        return {name: argument.default for each in known for name, argument in each}
-
-    def unsaid(self, preset: checkpoints.Preset) -> list[str]:
-        """The names of facts that a directory, to which this task was written, does not have.
-
-        Args:
-            preset: what has been read from the directory.
-        """
-        said = {**self._arguments(), **self.stored_head(preset)}
-        facts = {"sequence_length": self.sequence_length, **self.head_config()}
-        limit = self.backbone.config.max_sequence_length
-        said["sequence_length"] = preset.config.get("sequence_length") or limit
-        as_backbone = dataclasses.asdict(self.backbone.config)  # what None stands for
-        return [
-            name
-            for name, value in facts.items()
-            if _as_text(as_backbone.get(name) if value is None else value)
-            != _as_text(as_backbone.get(name) if said[name] is None else said[name])
-        ]
-
-    def _load_weights(self, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
-        config = self.head_config()
-        facts = [fact for fact in self.head_facts if fact in stored]
-        same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in facts)
-        encoder = {id(variable) for variable in self.backbone.weights}
-        pooler = [v for v in self.backbone.weights if v.path.startswith("pooler/")]
-        head = [v for v in self.weights if id(v) not in encoder]
-        body = [v for v in self.backbone.weights if not v.path.startswith("pooler/")]
-        optional = [*pooler, *(head if same_head else [])]
-        new = preset.assign(body, optional=optional, resize=resize)
-        self.new_weights = new if same_head else [*new, *(v.path for v in head)]
+        return loading.stored_head(cls, preset)
 
     def add_tokens(self, tokens, *, special: bool = False) -> Self:
         """Makes a copy that knows more tokens, such as the markers of entities.
@@ -436,26 +311,7 @@ class Task(WithState, TextModel):
         Returns:
             The copy; this task stays as it is.
         """
-        from kerasbert.text import tokenizer_from_config
-
-        old = self.packer.tokenizer
-        tokenizer = tokenizer_from_config(old.get_config(), old.assets())
-        tokenizer.add_tokens(tokens, special=special)
-        facts = self.backbone.config
-        size = max(facts.vocabulary_size, tokenizer.vocabulary_size)
-        config = dataclasses.replace(facts, vocabulary_size=size)
-        copy = type(self)(
-            Backbone(config, dtype=self.backbone.embeddings.dtype_policy),
-            tokenizer=tokenizer,
-            sequence_length=self.sequence_length,
-            name=self.name,
-            **self.head_config(),
-        )
-        weights = self.plain_weights()
-        stored = {"backbone": dataclasses.asdict(facts)}
-        preset = checkpoints.Preset(pathlib.Path(), self.name, "kerasbert", stored, weights)
-        preset.assign(copy.weights, resize={"vocabulary_size": size})
-        return copy
+        return loading.with_tokens(self, tokens, special=special)
 
     def get_config(self) -> dict:
         """Everything that `from_config` needs.
@@ -520,143 +376,26 @@ class Task(WithState, TextModel):
             InputError: `path` exists, or can't be written.
             RuntimeError: the check failed; nothing is left at `path`.
         """
-        import tensorflow as tf
+        from kerasbert.tasks import export  # with a SavedModel comes TensorFlow
 
-        from kerasbert.serving import saved_model
-
-        if self.tokenizer is None:
-            raise InputError(f"{self.name} has no tokenizer, so it can't be exported to take text")
-        inputs, function = self.serving_signature()
-        answering = only_inference(FrozenWeights())
-        tokens = {
-            name: tf.TensorSpec(shape, tf.int32, name=name)
-            for name, shape in self._token_inputs().items()
-        }
-        metadata = {
-            "task": type(self).__name__,
-            "inputs": inputs,
-            "sequence_length": self.sequence_length,
-            "tokenizer": self.tokenizer.get_config(),
-            **self.head_config(),
-        }
-        saved_model.write(
-            path,
-            answering(function),
-            inputs,
-            metadata,
-            resources=self.tokenizer.resources,
-            signatures={"tokens": (tokens, answering(self._of_tokens))},
-            examples={"tokens": self._example()} if check else {},
-            check=check,
-            overwrite=overwrite,
-        )
-
-    def _token_inputs(self) -> dict[str, tuple]:
-        """The shapes of ready features, with lengths for the mask.
-
-        A server that puts requests of different lengths together fills every tensor up with its
-        own first element, so that a mask would be wrong.
-        """
-        shapes = {feature.name: tuple(feature.shape) for feature in self.inputs}
-        rows = shapes.pop(keys.PADDING_MASK)[:-1]
-        return {**shapes, keys.LENGTHS: rows}
-
-    def _example(self) -> tuple[dict, Callable[..., dict], float]:
-        """Random features for the signature `tokens`, and how the layers compute them, plainly.
-
-        No token of them is padding, of which outputs are not defined. Also the share by which
-        outputs of another order of computing may differ.
-        """
-        import tensorflow as tf
-
-        numbers = np.random.default_rng(0)
-        facts, length = self.backbone.config, min(16, self.sequence_length)
-        highest = {
-            keys.TOKEN_IDS: facts.vocabulary_size,
-            keys.SEGMENT_IDS: max(1, facts.num_segments),
-            keys.MASK_POSITIONS: length,
-        }
-        shapes = self._token_inputs()
-        rows = [3, *([2] * (len(shapes[keys.LENGTHS]) - 1))]
-        features = {keys.LENGTHS: np.full(rows, length)}
-        for name in shapes.keys() - features.keys():
-            features[name] = numbers.integers(0, highest[name], (*rows, length))
-        features = {name: tf.constant(value, tf.int32) for name, value in features.items()}
-        layers = self._flatten_layers()
-        rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
-        return features, self._of_tokens, 0.03 if rough else 1e-3
-
-    def _of_tokens(self, lengths, **features) -> dict:
-        """The model's outputs by name, float32."""
-        import tensorflow as tf
-
-        width = tf.shape(features[keys.TOKEN_IDS])[-1]
-        features[keys.PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
-        outputs = self(features, training=False)
-        outputs = outputs if isinstance(outputs, dict) else {self.output_name: outputs}
-        return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
+        export.write(self, path, check=check, overwrite=overwrite)
 
 
-def _as_text(fact):
-    """A fact of a head to compare: class names are strings, whatever a file spells them as."""
-    return [str(name) for name in fact] if isinstance(fact, list | tuple) else fact
+class _Made(NamedTuple):
+    """The preprocessor that a task made last, and the settings that it made it of."""
+
+    settings: tuple
+    preprocessor: Any
 
 
 def _is_under(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name.rstrip('/')}/")
 
 
-def _depth(path: str, top: int) -> int:
-    """How far up a weight is: the embeddings 0, the head and the pooler `top`."""
-    part = path.split("/")[0]
-    if part == "embeddings":
-        return 0
-    return int(part.removeprefix("layer_")) + 1 if part.startswith("layer_") else top
-
-
-# What a stored head says in another way than the constructor takes it. Of models that were stored
-# long ago classes may be numbers, and those that had not seen a text have no `pair`.
-_STORED = {"classes": list[str | int], "pair": bool | None}
-
-
-@functools.cache
-def _stored_kind(task: type[Task]) -> type:
-    """What a stored head is: the constructor's arguments beyond backbone and text, none needed."""
-    hints = {}
-    for each in reversed(task.__mro__):
-        if issubclass(each, Task) and each is not Task:
-            hints |= typing.get_type_hints(each.__init__)
-    shared = inspect.signature(Task.__init__).parameters
-    kinds = {name: _STORED.get(name, hint) for name, hint in hints.items() if name not in shared}
-    return dataclasses.make_dataclass("Head", [(*each, None) for each in kinds.items()])
-
-
-def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
-    """The stored sequence length, as far as a backbone that may be another one goes."""
-    length, limit = preset.config.get("sequence_length"), config.max_sequence_length
-    if limit == preset.facts.get("max_sequence_length"):
-        return length
-    return None if length in (None, preset.facts.get("max_sequence_length")) else min(length, limit)
-
-
-def _map_nested(function: Callable, structure):
-    """What a function makes of everything in dicts, lists and tuples; None stays None."""
-    if isinstance(structure, dict):
-        return {key: _map_nested(function, value) for key, value in structure.items()}
-    if isinstance(structure, list | tuple):
-        return [_map_nested(function, value) for value in structure]
-    return None if structure is None else function(structure)
-
-
-def _are_named(metrics) -> bool:
-    """Whether it is a list of what can be made once for every output."""
-    return isinstance(metrics, list | tuple) and all(isinstance(one, str | type) for one in metrics)
-
-
 def _check_arguments(task: type[Task], arguments: dict) -> None:
     """Raises `InputError` for an argument that a task does not have, and names the nearest."""
-    makers = [each.__init__ for each in task.__mro__ if issubclass(each, Task)]
-    parameters = [p for make in makers for p in inspect.signature(make).parameters.values()]
+    signatures = map(inspect.signature, loading.constructors(task))
+    parameters = [p for signature in signatures for p in signature.parameters.values()]
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     known -= {"self", "inputs", "outputs"}
     for name in arguments:
@@ -666,17 +405,6 @@ def _check_arguments(task: type[Task], arguments: dict) -> None:
         near = ["classes"] if takes_classes else difflib.get_close_matches(name, known, 1)
         advice = f"; it is {near[0]} here" if near else f"; it has {', '.join(sorted(known))}"
         raise InputError(f"{task.__name__} has no argument {name}{advice}")
-
-
-def _check_same_tokens(stored, tokenizer, source: str) -> None:
-    """Raises `InputError` where tokens would get the rows of others."""
-    pieces = stored.vocabulary if stored is not None else ()
-    for id, (piece, found) in enumerate(zip(pieces, tokenizer.vocabulary, strict=False)):
-        if piece != found:
-            raise InputError(
-                f"{source}: its token with the id {id} is {piece!r}, the given tokenizer's "
-                f"{found!r}; give the tokenizer of this model, with tokens added to it"
-            )
 
 
 def _check_tokenizer(tokenizer, config: BackboneConfig) -> None:

@@ -36,7 +36,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
             Side("transformers", p, torch_sides.finetune, (*arguments, p)) for p in precisions
         ]
     sample = np.random.default_rng(0).permutation(len(texts))[:1000]
-    mask = np.asarray(model.text_features([texts[i] for i in sample])["padding_mask"])
+    mask = np.asarray(model.preprocessor.features([texts[i] for i in sample])["padding_mask"])
     return [
         Work(
             title=f"{_STEPS} steps of {options.layers} x {options.hidden}, "
@@ -57,7 +57,7 @@ def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
     )
     model.compile()
     names = [model.classes[label] for label in labels]
-    return _steps(model, model.training_batches(texts, names, batch_size=batch_size))
+    return _steps(model, model.preprocessor.training_batches(texts, names, batch_size=batch_size))
 
 
 def kerashub(directory: str, texts, labels, batch_size: int, length: int, precision: str):

@@ -59,7 +59,7 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
             ]
         if "openvino" in options.others:
             sides.append(Side("openvino", "", torch_sides.serve_openvino, arguments))
-        mask = np.asarray(model.text_features(batch)["padding_mask"])
+        mask = np.asarray(model.preprocessor.features(batch)["padding_mask"])
         works.append(
             Work(
                 title=f"{title}, {options.layers} x {options.hidden}",

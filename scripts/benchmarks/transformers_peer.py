@@ -54,9 +54,11 @@ def train(
     start = output / "start"
     if not start.exists():
         ours.save_to_preset(start, format="hf")
-    rows = ours.rows(examples.texts, examples.labels)
+    rows = ours.preprocessor.rows(examples.texts, examples.labels)
     steps = options.epochs * math.ceil(len(rows) / options.batch_size)
-    batches = ours.training_batches(rows, batch_size=options.batch_size, seed=options.seed)
+    batches = ours.preprocessor.training_batches(
+        rows, batch_size=options.batch_size, seed=options.seed
+    )
     with open(output / "batches.pickle", "wb") as file:
         for batch in batches.take(steps).as_numpy_iterator():
             pickle.dump(batch, file)

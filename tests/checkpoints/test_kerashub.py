@@ -403,7 +403,7 @@ def test_write_text_classifier(family, our_tokenizer, tmp_path):
     texts = [text.lower() for text in TEXT]
     # Straight `predict` compiles KerasHub's tokenizers, which takes seconds; once is enough.
     found = read.predict(texts, verbose=0) if family == "bert" else read(read.preprocessor(texts))
-    ours = task(task.text_features(texts))
+    ours = task(task.preprocessor.features(texts))
     np.testing.assert_allclose(ours.numpy(), np.array(found), atol=1e-5, rtol=0)
     assert read.preprocessor.sequence_length == 20
     assert read.dropout == task.backbone.config.dropout  # as the backbone's, where nobody says
@@ -421,7 +421,7 @@ def test_write_masked_lm(family, our_tokenizer, tmp_path):
     assert (masking.sequence_length, masking.mask_selection_rate) == (20, 0.15)
     if family == "albert":  # as above
         # KerasHub masks at random whatever it is given, so what it says of a text is its own.
-        width = task.text_features(TEXT)["mask_positions"].shape[1]
+        width = task.preprocessor.features(TEXT)["mask_positions"].shape[1]
         shape = (len(TEXT), width, tokenizer.vocabulary_size)
         assert read.predict(TEXT, verbose=0).shape == shape
 

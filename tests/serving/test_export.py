@@ -117,7 +117,7 @@ def test_ready_tokens(exported_pair):
     task, directory = exported_pair
     texts = ["a cat", "x", ""]
     ask = tf.saved_model.load(str(directory)).signatures["tokens"]
-    features = dict(task.text_features(texts, texts[::-1]))
+    features = dict(task.preprocessor.features(texts, texts[::-1]))
     expected = task(features, training=False)
     lengths = tf.reduce_sum(features.pop("padding_mask"), axis=1)
     np.testing.assert_allclose(ask(**features, lengths=lengths)["logits"], expected, atol=1e-5)

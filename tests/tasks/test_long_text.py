@@ -13,8 +13,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kerasbert import Backbone, BackboneConfig, InputError, TextClassifier, families, load
 from kerasbert.layers.chunks import POOLINGS, PoolChunks
 from kerasbert.serving.client import SavedModelClient
-from kerasbert.tasks.chunks import chunk_features, cut
 from kerasbert.text import TextPacker
+from kerasbert.text.chunks import chunk_features, cut
 from kerasbert.training.optimizers import adamw
 
 pytestmark = pytest.mark.eager
@@ -146,7 +146,7 @@ def test_beyond_the_chunks_nothing_is_read(make):
     read = " ".join(WORDS * 3) + " "
     longer = task.predict([read, read + "bad " * 200_000], verbose=0)  # 0.8 MB
     np.testing.assert_allclose(longer[0], longer[1], atol=1e-6)
-    assert task.text_features([read * 100])["token_ids"].shape == (1, 2, LENGTH)
+    assert task.preprocessor.features([read * 100])["token_ids"].shape == (1, 2, LENGTH)
     cut_off = task.predict([" ".join(read.split()[:16])], verbose=0)
     np.testing.assert_allclose(longer[0], cut_off[0], atol=1e-6)
 
@@ -154,7 +154,7 @@ def test_beyond_the_chunks_nothing_is_read(make):
 def test_no_texts_at_all(make, answer):
     for how in POOLINGS:
         task = make(how)
-        assert task(task.text_features(tf.zeros([0], tf.string))).shape == (0, 2)
+        assert task(task.preprocessor.features(tf.zeros([0], tf.string))).shape == (0, 2)
     _, function = task.serving_signature()
     assert function(tf.zeros([0], tf.string))["scores"].shape == (0, 2)
 

@@ -55,7 +55,7 @@ def test_learns_a_text_by_heart(task):
 
 def test_loss_is_the_weighted_mean(task):
     task.compile()
-    features, labels, weights = task.training_examples(0, {"text": TEXTS}, None, None)
+    features, labels, weights = task.preprocessor.training_examples(0, {"text": TEXTS}, None, None)
     logits = task(features).numpy().astype("float64")
     log_scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     losses = -np.take_along_axis(log_scores, labels.numpy()[..., None], -1)[..., 0]
@@ -65,7 +65,7 @@ def test_loss_is_the_weighted_mean(task):
 
 
 def test_pairs(task):
-    features, _, _ = task.training_examples(
+    features, _, _ = task.preprocessor.training_examples(
         0, {"text": TEXTS, "text_pair": TEXTS[::-1]}, None, None
     )
     assert features["segment_ids"].numpy().any()
@@ -93,12 +93,14 @@ def test_settings_of_the_head_are_kept(tokenizer, tiny_backbone, tmp_path):
     task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer, mask_rate=0.3, **head)
     task.save_to_preset(tmp_path / "model")
     task.save(tmp_path / "model.keras")
-    expected = task(task.text_features(BLANKS)).numpy()
+    expected = task(task.preprocessor.features(BLANKS)).numpy()
     for loaded in (load(tmp_path / "model"), keras.models.load_model(tmp_path / "model.keras")):
         assert loaded.head_config() == task.head_config() | head
         layer = loaded.get_layer("mlm_head")
         assert {name: getattr(layer, name) for name in head} == head
-        np.testing.assert_allclose(loaded(loaded.text_features(BLANKS)), expected, atol=1e-6)
+        np.testing.assert_allclose(
+            loaded(loaded.preprocessor.features(BLANKS)), expected, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_nothing_to_guess(task):
 def test_many_masks(task, answer, monkeypatch):
     texts = ["[MASK] " * 22, "no mask", "a [MASK]", "[MASK] " * 7]
     expected, served = task.fill_mask(texts, strict=False), answer(task, text=texts)
-    features = task.packer(texts[:1], tokenize=task.tokenizer.tokenize_with_mask)
+    features = task.preprocessor.packer(texts[:1], tokenize=task.tokenizer.tokenize_with_mask)
     logits = task({**features, "mask_positions": np.arange(1, 23)[np.newaxis]}).numpy()
     best = map(task.tokenizer.id_to_token, logits[0, :, :].argmax(axis=-1))
     assert [mask[0].token for mask in expected[0]] == list(best)
@@ -182,7 +184,8 @@ def test_many_masks(task, answer, monkeypatch):
         np.testing.assert_allclose(found["scores"][:count], scores, 1e-4)
         assert not np.any(found["scores"][count:])
     # However many masks have their logits at a time.
-    monkeypatch.setattr("kerasbert.tasks.masked_lm._MASKS_AT_ONCE", 4)
+    for module in ("model", "preprocessor"):
+        monkeypatch.setattr(f"kerasbert.tasks.masked_lm.{module}.MASKS_AT_ONCE", 4)
     parts = task.fill_mask(texts, strict=False), answer(task, text=texts)
     assert _tokens(parts[0]) == _tokens(expected)
     for now, before in zip(parts[1], served, strict=True):
@@ -220,7 +223,7 @@ def test_score_is_of_all_hidden_tokens(task):
     texts = [*TEXTS, "the bad old river", ""]
     found = task.score(texts, batch_size=2)
     losses, right = [], []
-    for features, labels, weights in task._examples(texts, batch_size=2):
+    for features, labels, weights in task.preprocessor.batches(texts, batch_size=2):
         logits = task(features).numpy().astype("float64")
         log_scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         used = weights.numpy() > 0
@@ -298,4 +301,4 @@ def test_pieces_in_a_text(make_tokenizer, tiny_backbone, settings, pieces, expec
     mask = tokenizer.special_tokens.mask
     text = tf.constant([f"the dog {mask} ({mask}) {mask}", "none"])
     ids = tf.ragged.constant([[tokenizer.token_to_id(p) for p in pieces], []], tf.int32)
-    assert task._filled_in(text, ids).numpy().tolist() == [expected.encode(), b"none"]
+    assert task.preprocessor.filled_in(text, ids).numpy().tolist() == [expected.encode(), b"none"]

@@ -29,7 +29,7 @@ def softmax(logits):
 
 def alone(task, text, choices):
     """The scores of one text's choices, by the layers themselves."""
-    rows = task.packer([text] * len(choices), choices)
+    rows = task.preprocessor.packer([text] * len(choices), choices)
     return task.get_layer("choice_head")(task.backbone(rows)["pooled_output"]).numpy()[:, 0]
 
 

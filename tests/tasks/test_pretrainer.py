@@ -90,8 +90,8 @@ def test_fit_on_pairs(pretrainer, texts, labels):
 @pytest.mark.parametrize("tune", [{"whole_word": True}, {"mask_rate": 0.5}])
 def test_masking_options_reach_fit(pretrainer, tokenizer, texts, tune):
     task = Pretrainer(pretrainer.backbone, tokenizer=tokenizer, **tune)
-    features, labels, _ = task.training_examples(0, {"text": texts}, None, None)
-    plain, _, _ = pretrainer.training_examples(0, {"text": texts}, None, None)
+    features, labels, _ = task.preprocessor.training_examples(0, {"text": texts}, None, None)
+    plain, _, _ = pretrainer.preprocessor.training_examples(0, {"text": texts}, None, None)
     assert features["mask_positions"].shape == labels["mlm_logits"].shape
     same = features["mask_positions"].shape == plain["mask_positions"].shape and np.array_equal(
         features["mask_positions"], plain["mask_positions"]
@@ -103,7 +103,7 @@ def test_predict_on_strings(pretrainer, tokenizer):
     outputs = pretrainer.predict(BLANKS, verbose=0)
     assert outputs["mlm_logits"].shape == (3, MASKED, tokenizer.vocabulary_size)
     assert outputs["nsp_logits"].shape == (3, 2)
-    features = pretrainer.text_features(BLANKS)
+    features = pretrainer.preprocessor.features(BLANKS)
     np.testing.assert_array_equal(features["mask_positions"], [[2, 5, 0], [0, 0, 0], [1, 0, 0]])
     expected = pretrainer(features)
     for name, value in outputs.items():
@@ -166,7 +166,7 @@ def test_mixed_bfloat16(pretrainer, batches, tmp_path):
 
 @pytest.mark.parametrize("anew", [True, False])
 def test_every_epoch_of_training_masks_anew(pretrainer, texts, anew):
-    examples = pretrainer._examples(texts, batch_size=len(texts), anew=anew)
+    examples = pretrainer.preprocessor.batches(texts, batch_size=len(texts), anew=anew)
     (first,), (second,) = (
         [features["mask_positions"].numpy() for features, _, _ in examples] for _ in range(2)
     )

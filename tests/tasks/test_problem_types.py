@@ -181,7 +181,7 @@ def test_labels_with_ready_features(make):
     ):
         task = make(problem_type)
         task.compile(run_eagerly=True)
-        features = {k: v.numpy() for k, v in task.text_features(TEXTS).items()}
+        features = {k: v.numpy() for k, v in task.preprocessor.features(TEXTS).items()}
         assert task.evaluate(features, y, verbose=0) == pytest.approx(
             task.evaluate(TEXTS, LABELS[problem_type], verbose=0)
         )
@@ -219,7 +219,7 @@ def test_class_weight_by_name_is_the_weighted_loss(make):
     for class_weight in ({"good": 3.0}, {1: 3.0}, {"bad": 1, "good": 3}):
         history = task.fit(TEXTS, NAMES, class_weight=class_weight, verbose=0).history
         assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
-    features = {k: v.numpy() for k, v in task.text_features(TEXTS).items()}
+    features = {k: v.numpy() for k, v in task.preprocessor.features(TEXTS).items()}
     history = task.fit(features, INDICES, class_weight={"good": 3.0}, verbose=0).history
     assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
 
@@ -229,7 +229,7 @@ def test_class_weights_of_training_batches(make):
     weights = task.class_weights(NAMES, {"good": 3.0})
     np.testing.assert_array_equal(weights, [3, 1, 3, 1, 3, 1])
     np.testing.assert_array_equal(task.class_weights(INDICES, {0: 0.5}), [1, 0.5] * 3)
-    _, y, w = next(iter(task.training_batches(TEXTS, NAMES, weights, batch_size=6)))
+    _, y, w = next(iter(task.preprocessor.training_batches(TEXTS, NAMES, weights, batch_size=6)))
     np.testing.assert_array_equal(w, np.where(y.numpy() == 1, 3, 1))
 
 
@@ -461,7 +461,7 @@ def exported(tiny_backbone, tokenizer, tmp_path_factory):
             threshold=0.4,
         )
         path = tmp_path_factory.mktemp(problem_type) / "1"
-        task.text_features(TEXTS)
+        task.preprocessor.features(TEXTS)
         task.export(path, check=False)
         found[problem_type] = task, SavedModelClient(path)
     return found

@@ -115,8 +115,8 @@ def test_rows_are_windows(task):
     x, y = examples(20, seed=1)
     x["context"][3] = ""
     y[3] = {"text": [], "answer_start": []}
-    rows = task.rows(x, y)
-    features, positions, _ = task.training_examples(0, rows.x, rows.y, None)
+    rows = task.preprocessor.rows(x, y)
+    features, positions, _ = task.preprocessor.training_examples(0, rows.x, rows.y, None)
     expected = [
         (number, *window)
         for number, context in enumerate(x["context"])
@@ -144,7 +144,7 @@ def test_answer_in_the_overlap_is_in_every_window_that_has_it(task):
     # 15 words beside the question's 6 tokens, a window every 6
     context = " ".join(["the"] * 14 + ["cat"] + ["red"] * 14)
     label = {"text": ["cat"], "answer_start": [14 * 4]}
-    rows = task.rows({"question": [QUESTION], "context": [context]}, [label])
+    rows = task.preprocessor.rows({"question": [QUESTION], "context": [context]}, [label])
     assert rows.x["question"].row_lengths().numpy().tolist() == [6] * 4
     assert rows.x["context"].row_lengths().numpy().tolist() == [15, 15, 15, 11]
     assert rows.y["start_logits"].numpy().tolist() == [8 + 14, 8 + 8, 8 + 2, 0]
@@ -153,7 +153,7 @@ def test_answer_in_the_overlap_is_in_every_window_that_has_it(task):
 def test_answer_that_is_cut_is_none(task):
     context = " ".join(["the"] * 14 + ["cat", "dog"])
     label = {"text": ["cat dog"], "answer_start": [14 * 4]}
-    rows = task.rows({"question": [QUESTION], "context": [context]}, [label])
+    rows = task.preprocessor.rows({"question": [QUESTION], "context": [context]}, [label])
     assert rows.y["start_logits"].numpy().tolist() == [0, 8 + 8]
     assert rows.y["end_logits"].numpy().tolist() == [0, 8 + 9]
 
@@ -161,7 +161,7 @@ def test_answer_that_is_cut_is_none(task):
 def test_windows_of_an_example_have_its_weight(task):
     x, _ = examples(3, seed=2)
     x["context"][1] = "the " * 30
-    rows = task.rows(x, [{"text": [], "answer_start": []}] * 3, [1.0, 2.0, 3.0])
+    rows = task.preprocessor.rows(x, [{"text": [], "answer_start": []}] * 3, [1.0, 2.0, 3.0])
     assert sorted(set(rows.sample_weight.tolist())) == [1, 2, 3]
     assert (rows.sample_weight == 2).sum() == 4
 
@@ -185,15 +185,15 @@ def test_evaluate(task):
     weights = [1.0] + [0.0] * 63
     weighted = task.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
     alone = task.evaluate(one, y[:1], verbose=0, return_dict=True)
-    assert weighted["loss"] * len(task.rows(x)) == pytest.approx(
-        alone["loss"] * len(task.rows(one)), rel=1e-3
+    assert weighted["loss"] * len(task.preprocessor.rows(x)) == pytest.approx(
+        alone["loss"] * len(task.preprocessor.rows(one)), rel=1e-3
     )
 
 
 def test_training_batches_depend_on_the_step_alone(task):
     x, y = examples(12, seed=3)
-    whole = list(task.training_batches(x, y, batch_size=8, seed=1).take(5))
-    later = list(task.training_batches(x, y, batch_size=8, seed=1, start=3).take(2))
+    whole = list(task.preprocessor.training_batches(x, y, batch_size=8, seed=1).take(5))
+    later = list(task.preprocessor.training_batches(x, y, batch_size=8, seed=1, start=3).take(2))
     for one, other in zip(whole[3:], later, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
@@ -370,7 +370,7 @@ def test_other_tokenizers(make_tokenizer, tiny_backbone, settings):
     questions = [QUESTION, "", "why " * 200, "国"] * 2
     for context, answers in zip(HARD, task.answer(questions, HARD, n_best=3), strict=True):
         check(context, answers)
-    rows = task.rows(*examples(8, seed=7))
+    rows = task.preprocessor.rows(*examples(8, seed=7))
     assert len(rows) > 8
     assert tf.reduce_sum(tf.cast(rows.y["start_logits"] > 0, tf.int32)) >= 6
 
@@ -415,7 +415,7 @@ def test_datasets_of_text_are_refused(task):
 
 
 def test_shapes(task):
-    features = task.text_features(["the dog"], ["a cat sees"])
+    features = task.preprocessor.features(["the dog"], ["a cat sees"])
     outputs = task.predict({name: x.numpy() for name, x in features.items()}, verbose=0)
     shapes = {name: value.shape for name, value in outputs.items()}
     assert shapes == {"start_logits": (1, 8), "end_logits": (1, 8)}

@@ -11,7 +11,7 @@ TEXTS = ["the cat runs and the bad dog", "a bad house", "it is good", "they read
 
 def examples(task, texts):
     """Features, and labels that call one word a replacement."""
-    features = {name: value.numpy() for name, value in task.text_features(texts).items()}
+    features = {name: value.numpy() for name, value in task.preprocessor.features(texts).items()}
     labels = features["token_ids"] == task.tokenizer.token_to_id("bad")
     return features, labels.astype("int32"), features["padding_mask"].astype("float32")
 
@@ -73,12 +73,12 @@ def test_loss_is_the_weighted_mean(task):
 
 
 def test_round_trips(task, tmp_path):
-    expected = task(task.text_features(TEXTS)).numpy()
+    expected = task(task.preprocessor.features(TEXTS)).numpy()
     task.save_to_preset(tmp_path / "model")
     task.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for other in (load(tmp_path / "model"), loaded):
-        np.testing.assert_allclose(other(other.text_features(TEXTS)), expected, atol=1e-6)
+        np.testing.assert_allclose(other(other.preprocessor.features(TEXTS)), expected, atol=1e-6)
     features, labels, weights = examples(task, TEXTS)
     both = [
         one.evaluate(features, labels, sample_weight=weights, verbose=0) for one in (task, loaded)

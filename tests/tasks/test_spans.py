@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.tasks.spans import NEVER, Spans, best_spans, distinct, in_steps, with_null
+from kerasbert.tasks.question_answerer.spans import (
+    NEVER,
+    Spans,
+    best_spans,
+    distinct,
+    in_steps,
+    with_null,
+)
 
 
 def brute_force(start_logits, end_logits, starts, ends, n, longest):

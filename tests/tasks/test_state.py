@@ -13,6 +13,7 @@ from kerasbert.layers import state
 from kerasbert.layers.inference import FrozenWeights
 from kerasbert.registration import CLASSES, PACKAGE
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.tasks.masked_lm.model import mlm_logits
 from kerasbert.training import student_from
 
 TEXTS, LABELS = ["a good dog", "bad city", "the film", "one two"], ["good", "bad", "good", "bad"]
@@ -26,7 +27,7 @@ def classifier(tokenizer, tiny_backbone):
 
 def outputs(task, texts=TEXTS):
     """Of the layers, one after the other, and of the graph that answers."""
-    features = task.text_features(texts)
+    features = task.preprocessor.features(texts)
     (fast,) = task.forward([features])
     return np.asarray(task(features, training=False)), fast
 
@@ -113,9 +114,9 @@ def test_one_quantized_layer(classifier):
 def test_quantized_table_of_a_masked_model(tokenizer, tiny_backbone, make):
     task = make(tiny_backbone(tokenizer), tokenizer=tokenizer)
     text = ["a [MASK] dog"]
-    before = np.asarray(task._mlm_logits(task(task.text_features(text), training=False)))[0, 0]
+    before = np.asarray(mlm_logits(task(task.preprocessor.features(text), training=False)))[0, 0]
     task.quantize("int8")
-    after = np.asarray(task._mlm_logits(task(task.text_features(text), training=False)))[0, 0]
+    after = np.asarray(mlm_logits(task(task.preprocessor.features(text), training=False)))[0, 0]
     assert np.corrcoef(after, before)[0, 1] > 0.99
 
 
@@ -248,7 +249,7 @@ def test_a_copy_of_a_compiled_task(classifier):
     copy = keras.models.clone_model(classifier)
     assert copy.compiled
     copy.set_weights(classifier.get_weights())
-    features = classifier.text_features(TEXTS)
+    features = classifier.preprocessor.features(TEXTS)
     np.testing.assert_allclose(copy(features), classifier(features), atol=1e-6)
 
 

@@ -44,7 +44,7 @@ def pair_classifier(tokenizer):
 
 
 def numpy_features(task, *texts):
-    return {name: value.numpy() for name, value in task.text_features(*texts).items()}
+    return {name: value.numpy() for name, value in task.preprocessor.features(*texts).items()}
 
 
 SINGLE = {
@@ -60,7 +60,7 @@ SINGLE = {
 
 @pytest.mark.parametrize("make", SINGLE.values(), ids=SINGLE)
 def test_predict_on_text_is_predict_on_features(classifier, make):
-    expected = classifier(classifier.text_features(TEXTS), training=False).numpy()
+    expected = classifier(classifier.preprocessor.features(TEXTS), training=False).numpy()
     assert expected.shape == (8, 2)
     got = classifier.predict(make(), batch_size=3, verbose=0)
     np.testing.assert_allclose(got, expected, atol=1e-5)
@@ -80,7 +80,7 @@ PAIRED = {
 
 @pytest.mark.parametrize("make", PAIRED.values(), ids=PAIRED)
 def test_predict_on_pairs(pair_classifier, make):
-    expected = pair_classifier(pair_classifier.text_features(TEXTS, PAIRS)).numpy()
+    expected = pair_classifier(pair_classifier.preprocessor.features(TEXTS, PAIRS)).numpy()
     assert expected.shape == (8, 3)
     got = pair_classifier.predict(make(), batch_size=3, verbose=0)
     np.testing.assert_allclose(got, expected, atol=1e-5)
@@ -119,7 +119,7 @@ def test_no_text_decides_whether_examples_are_pairs(classifier, pair_classifier)
     with pytest.raises(InputError, match=r"takes text; found text and text_pair; .* pair=True"):
         classifier.predict((TEXTS, PAIRS), verbose=0)
     with pytest.raises(InputError, match="pair=True"):
-        classifier.text_features(TEXTS, PAIRS)
+        classifier.preprocessor.features(TEXTS, PAIRS)
     assert (classifier.pair, pair_classifier.pair) == (False, True)
     assert classifier.serving_signature()[0] == ("text",)
 
@@ -234,8 +234,8 @@ def test_validation(classifier):
 
 
 def test_batches_are_as_long_as_their_longest_text(classifier):
-    assert classifier.text_features(["a"])["token_ids"].shape == (1, 3)
-    long = classifier.text_features(["a", "dog " * 100])
+    assert classifier.preprocessor.features(["a"])["token_ids"].shape == (1, 3)
+    long = classifier.preprocessor.features(["a", "dog " * 100])
     assert long["token_ids"].shape == (2, 24)
     alone = classifier.predict(["good"], verbose=0)
     among = classifier.predict(["good", "dog " * 100], verbose=0)

@@ -14,7 +14,7 @@ import kerasbert
 from kerasbert import Backbone, InputError, TextEmbedder, load
 from kerasbert.data.pairs import read_pairs
 from kerasbert.serving.client import SavedModelClient
-from kerasbert.tasks.text_embedder import nearest
+from kerasbert.tasks.text_embedder.search import nearest
 from kerasbert.training.optimizers import adamw
 
 pytestmark = pytest.mark.eager
@@ -36,7 +36,10 @@ def embedder(tokenizer, backbone):
 
 def states_of(task, text):
     """Every hidden state of one text's tokens, alone and without padding."""
-    return [state[0].numpy() for state in task.backbone(task.packer([text]))["hidden_states"]]
+    return [
+        state[0].numpy()
+        for state in task.backbone(task.preprocessor.packer([text]))["hidden_states"]
+    ]
 
 
 POOLED = {
@@ -107,7 +110,7 @@ def test_one_text_or_several_an_example(embedder):
     pairs = embedder.embed((TEXTS, OTHERS))
     assert pairs.shape == (5, 2, 16)
     np.testing.assert_allclose(pairs[:, 0], embedder.embed(TEXTS), atol=1e-6)
-    features, _, _ = embedder.training_examples(
+    features, _, _ = embedder.preprocessor.training_examples(
         0, {"text": tf.constant(TEXTS), "text_pair": tf.constant(OTHERS)}, None, None
     )
     assert features["token_ids"].shape[:2] == (5, 2)
@@ -147,7 +150,7 @@ def test_nearest(monkeypatch):
     queries, corpus = numbers.normal(size=(4, 6)), numbers.normal(size=(23, 6))
     norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(corpus, axis=1)
     cosines = queries @ corpus.T / norms
-    monkeypatch.setattr("kerasbert.tasks.text_embedder._BLOCK", 5)
+    monkeypatch.setattr("kerasbert.tasks.text_embedder.search._BLOCK", 5)
     scores, rows = nearest(queries, corpus, 7)
     np.testing.assert_array_equal(rows, np.argsort(-cosines, axis=1)[:, :7])
     np.testing.assert_allclose(scores, -np.sort(-cosines, axis=1)[:, :7], atol=1e-6)

@@ -133,7 +133,7 @@ def test_generators_and_py_datasets_are_evaluated(classifier):
 
 
 def test_streams_of_features_are_keras_own(classifier):
-    features = {k: v.numpy() for k, v in classifier.text_features(TEXTS).items()}
+    features = {k: v.numpy() for k, v in classifier.preprocessor.features(TEXTS).items()}
     stream = ((features, np.array([1, 0, 1, 0])) for _ in range(2))
     assert classifier.evaluate(stream, steps=2, verbose=0) == pytest.approx(
         classifier.evaluate(TEXTS, NAMES, verbose=0), rel=1e-4
@@ -224,24 +224,30 @@ def test_whole_numbers_are_names_where_all_classes_are(make, classes, tmp_path):
     given = [int(name) for name in classes]
     y = [given[-1], given[0]]
     named = [str(label) for label in y]
-    np.testing.assert_array_equal(task.labels(y, {}), task.labels(named, {}))
-    np.testing.assert_array_equal(task.labels(y, {}), [len(given) - 1, 0])
-    np.testing.assert_array_equal(task.labels(np.array(y, float), {}), [len(given) - 1, 0])
+    np.testing.assert_array_equal(
+        task.preprocessor.labels(y, {}), task.preprocessor.labels(named, {})
+    )
+    np.testing.assert_array_equal(task.preprocessor.labels(y, {}), [len(given) - 1, 0])
+    np.testing.assert_array_equal(
+        task.preprocessor.labels(np.array(y, float), {}), [len(given) - 1, 0]
+    )
     assert task.score(TEXTS[:2], y) == task.score(TEXTS[:2], named)
     dataset = tf.data.Dataset.from_tensors((TEXTS[:2], y))
     expected = task.evaluate(TEXTS[:2], named, verbose=0)
     assert task.evaluate(dataset, verbose=0) == pytest.approx(expected, rel=1e-4)
     np.testing.assert_array_equal(task.class_weights(named, {y[0]: 3.0}), [3.0, 1.0])
     with pytest.raises(InputError, match="y\\[0\\] is 9, which is none of the classes"):
-        task.labels([9], {})
+        task.preprocessor.labels([9], {})
     task.save_to_preset(tmp_path / "model")
     loaded = load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.labels(y, {}), task.labels(y, {}))
+    np.testing.assert_array_equal(
+        loaded.preprocessor.labels(y, {}), task.preprocessor.labels(y, {})
+    )
 
 
 def test_whole_numbers_as_tags(make):
     task = make(TokenClassifier, [1, 2, 3])
-    rows = task.rows([["a", "b"]], [[2, 1]])
+    rows = task.preprocessor.rows([["a", "b"]], [[2, 1]])
     assert rows.y.to_list() == [[1, 0]]
 
 
@@ -266,7 +272,7 @@ def test_learns_classes_that_are_numbers(make):
     ],
 )
 def test_labels_that_say_what_they_are(make, classes, y, expected):
-    assert make(TextClassifier, classes).labels(y, {}).tolist() == expected
+    assert make(TextClassifier, classes).preprocessor.labels(y, {}).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -344,7 +350,7 @@ def test_answers_as_strings(make):
         {"text": ["cat", ["dog", "a dog"], []], "answer_start": [4, [2, 0], []]},
     ):
         assert task.score(x, y) == task.score(x, lists)
-        rows, expected = task.rows(x, y), task.rows(x, lists)
+        rows, expected = task.preprocessor.rows(x, y), task.preprocessor.rows(x, lists)
         for name, places in expected.y.items():
             np.testing.assert_array_equal(rows.y[name], places)
 
@@ -363,7 +369,7 @@ def test_answers_as_strings(make):
 )
 def test_answers_that_cannot_be(make, y, message):
     with pytest.raises(InputError, match=message):
-        make(QuestionAnswerer).rows((["who"], ["the cat the"]), y)
+        make(QuestionAnswerer).preprocessor.rows((["who"], ["the cat the"]), y)
 
 
 # === Weights ===
@@ -402,9 +408,11 @@ def test_class_weight_of_a_tagger(make):
     stream = iter([(WORDS, TAGS)])
     found = loss(stream, None, class_weight={1: 3.0}, steps_per_epoch=1)
     assert found == pytest.approx(expected)
-    rows = task.rows(WORDS, TAGS)
+    rows = task.preprocessor.rows(WORDS, TAGS)
     columns = rows.columns
-    features, y, weights = task.training_examples(0, columns["x"], rows.y, rows.sample_weight)
+    features, y, weights = task.preprocessor.training_examples(
+        0, columns["x"], rows.y, rows.sample_weight
+    )
     features = {name: value.numpy() for name, value in features.items()}
     assert loss(
         features, y.numpy(), sample_weight=weights.numpy(), class_weight={"B": 3.0}
@@ -422,7 +430,7 @@ def test_class_weight_of_tokens_is_refused(make, task):
     # Keras takes the place of a row's highest label for the row's class.
     task = make(task)
     task.compile(run_eagerly=True)
-    x = {name: value.numpy() for name, value in task.text_features(TEXTS).items()}
+    x = {name: value.numpy() for name, value in task.preprocessor.features(TEXTS).items()}
     y = np.zeros_like(x.get("mask_positions", x["token_ids"]))
     for train in (task.fit, task.train_on_batch):
         with pytest.raises(InputError, match="learns labels of tokens"):
@@ -456,7 +464,7 @@ def test_windows_are_not_predicted_from_batches(make):
 def test_validation_data_goes_before_validation_split(classifier):
     classifier.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     held = classifier.evaluate(TEXTS[:1], NAMES[:1], verbose=0)[0]
-    for x in (TEXTS, {k: v.numpy() for k, v in classifier.text_features(TEXTS).items()}):
+    for x in (TEXTS, {k: v.numpy() for k, v in classifier.preprocessor.features(TEXTS).items()}):
         y = NAMES if x is TEXTS else np.array([1, 0, 1, 0])
         history = classifier.fit(
             x, y, validation_split=0.5, validation_data=(TEXTS[:1], NAMES[:1]), verbose=0
@@ -491,8 +499,8 @@ def test_small_calls_are_traced_once(make, monkeypatch):
     for call in calls.values():
         call(2)
     for task in (classifier, embedder, chooser, tagger):
-        monkeypatch.setattr(task, "text_features", no_pipeline)
-        monkeypatch.setattr(task, "word_logits", no_pipeline, raising=False)
+        for traced in ("features", "word_logits"):
+            monkeypatch.setattr(type(task.preprocessor), traced, no_pipeline, raising=False)
     for call in calls.values():
         call(1)
         call(4)

@@ -14,8 +14,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kerasbert import InputError, TokenClassifier, load
 from kerasbert.data.columns import read_columns
 from kerasbert.serving.client import SavedModelClient
-from kerasbert.tasks.entities import TaggedWord, join
-from kerasbert.tasks.token_classifier import deciding_windows
+from kerasbert.tasks.token_classifier.entities import TaggedWord, join
+from kerasbert.tasks.token_classifier.preprocessor import deciding_windows
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training.optimizers import adamw
 
@@ -141,7 +141,7 @@ def test_sentences_do_not_see_each_other(task):
 def test_a_words_first_piece_decides(task, tokenizer):
     words = ["zebras", "cat", "unlikely"]
     ids = tokenizer([" ".join(words)])
-    features = {name: value.numpy() for name, value in task.packer.pack(ids).items()}
+    features = {name: value.numpy() for name, value in task.preprocessor.packer.pack(ids).items()}
     pieces = [tokenizer.continues_word[id] for id in ids.to_list()[0]]
     first = [place for place, continues in enumerate(pieces, start=1) if not continues]
     assert len(first) == 3 < len(pieces)
@@ -281,7 +281,7 @@ def test_a_word_counts_once_in_the_loss(task):
         )
         assert found["loss"] == pytest.approx(np.average(losses, weights=flat), abs=1e-5)
         assert found["accuracy"] == pytest.approx(np.average(right, weights=flat))
-    rows = task.rows(words, tags)
+    rows = task.preprocessor.rows(words, tags)
     assert float(tf.reduce_sum(rows.sample_weight)) == len(places) < len(rows.y.flat_values)
 
 
@@ -290,8 +290,8 @@ def test_a_word_counts_once_in_the_loss(task):
 
 def test_training_batches_from_anywhere(task):
     words, tags = sentences(20, longest=60, seed=4)
-    batches = task.training_batches(words, tags, batch_size=4, seed=1)
-    later = task.training_batches(words, tags, batch_size=4, seed=1, start=7)
+    batches = task.preprocessor.training_batches(words, tags, batch_size=4, seed=1)
+    later = task.preprocessor.training_batches(words, tags, batch_size=4, seed=1, start=7)
     for one, other in zip(batches.skip(7).take(5), later.take(5), strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
@@ -521,7 +521,7 @@ def test_any_words(task, sentences):
     assert [len(one) for one in logits] == [len(one) for one in sentences]
     assert all(np.isfinite(one).all() for one in logits)
     labels = [["O"] * len(one) for one in sentences]
-    rows = task.rows(words, labels)
+    rows = task.preprocessor.rows(words, labels)
     assert float(tf.reduce_sum(rows.sample_weight)) == sum(map(len, sentences))
 
 

@@ -321,8 +321,10 @@ def test_batches_are_a_function_of_seed_and_step(sentences):
     tokenizer = words("ox")
     student = TextClassifier(backbone(tokenizer), 3, tokenizer=tokenizer)
     model = Distiller(TextClassifier(big(), 3, tokenizer=TOKENIZER), student, alpha=1.0)
-    one = list(model.training_batches(sentences, batch_size=10, seed=3).take(4))
-    ((again,),) = model.training_batches(sentences, batch_size=10, seed=3, start=3).take(1)
+    one = list(model.preprocessor.training_batches(sentences, batch_size=10, seed=3).take(4))
+    ((again,),) = model.preprocessor.training_batches(
+        sentences, batch_size=10, seed=3, start=3
+    ).take(1)
     for name, value in one[3][0].items():
         np.testing.assert_array_equal(again[name], value)
     own, theirs = (

@@ -270,6 +270,15 @@ class Distiller(ExactModel):
 
     # === Text ===
 
+    @property
+    def preprocessor(self):
+        """The student's, or both models' as one, where the teacher reads text in its own way."""
+        if not self.own_text:
+            return self.student.preprocessor
+        from kerasbert.training.distillation.text import TwoPreprocessors
+
+        return TwoPreprocessors(self.student.preprocessor, self.teacher.preprocessor, _TEACHERS)
+
     def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
         """Keras's `fit`, on all that the student's `fit` takes.
 
@@ -284,17 +293,18 @@ class Distiller(ExactModel):
         if keys.is_text(x):
             size = batch_size or 32
             if hasattr(x, "element_spec") or not shuffle:
-                x = self._examples(x, y, sample_weight, size)
+                x = self.preprocessor.batches(x, y, sample_weight, size)
             else:
-                rows = self.student.rows(x, y, sample_weight)
+                rows = self.student.preprocessor.rows(x, y, sample_weight)
                 kwargs.setdefault("steps_per_epoch", -(-len(rows) // size))
                 seed = int(keras.random.randint((), 0, 2**31 - 1))
-                x = sharded(self.training_batches(rows, batch_size=size, seed=seed))
+                batches = self.preprocessor.training_batches(rows, batch_size=size, seed=seed)
+                x = sharded(batches)
             y = sample_weight = batch_size = None
         parts = keys.validation_parts(kwargs.get("validation_data"))
         if keys.is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
-            kwargs["validation_data"] = self._examples(*parts, batch_size=size)
+            kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
         # Keras warns when it is told to shuffle a dataset.
         shuffle = shuffle and not hasattr(x, "element_spec")
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
@@ -302,37 +312,9 @@ class Distiller(ExactModel):
     def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
         """Keras's `evaluate`, of what is trained: losses and metrics, the teacher's among them."""
         if keys.is_text(x):
-            x = self._examples(x, y, sample_weight, batch_size)
+            x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
-
-    def training_batches(self, x, y=None, sample_weight=None, **kwargs):
-        """As in `Task`, with the teacher's features if it has its own."""
-        return self._batches("training_batches", x, y, sample_weight, **kwargs)
-
-    def _examples(self, x, y=None, sample_weight=None, batch_size=None):
-        if hasattr(x, "element_spec") and self.own_text:
-            raise InputError(
-                "teacher and student read text each in its own way, for which it has to be lists "
-                "or arrays, no tf.data.Dataset"
-            )
-        return self._batches("_examples", x, y, sample_weight, batch_size=batch_size)
-
-    def _batches(self, method: str, *args, **kwargs):
-        batches = getattr(self.student, method)(*args, **kwargs)
-        if not self.own_text:
-            return batches
-        import tensorflow as tf
-
-        def join(own, theirs):
-            features, *rest = own if isinstance(own, tuple) else (own,)
-            theirs = theirs[0] if isinstance(theirs, tuple) else theirs
-            named = {f"{_TEACHERS}{name}": value for name, value in theirs.items()}
-            return ({**features, **named}, *rest)
-
-        # Both are the same function of the same rows, so they come in the same order.
-        theirs = getattr(self.teacher, method)(*args, **kwargs)
-        return sharded(tf.data.Dataset.zip(batches, theirs).map(join))
 
 
 def _given(model: keras.Model, kind: str):

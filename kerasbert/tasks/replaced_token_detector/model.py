@@ -82,22 +82,13 @@ class ReplacedTokenDetector(Task):
         """The share of tokens of which it is known whether they were replaced."""
         return PlaceMean(is_replaced_as_said, name=name)
 
-    def serving_signature(self):
-        """`text` -> `tokens`, `scores` (the probability of having been replaced), `lengths`."""
-        import tensorflow as tf
+    def make_preprocessor(self):
+        """Of single texts."""
+        from kerasbert.tasks.replaced_token_detector.preprocessor import (
+            ReplacedTokenDetectorPreprocessor,
+        )
 
-        def detect(text):
-            features = self.text_features(text)
-            real = tf.cast(features[keys.PADDING_MASK], tf.bool)
-            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[keys.TOKEN_IDS])
-            scores = tf.sigmoid(self(features, training=False))
-            return {
-                "tokens": tf.where(real, tokens, ""),
-                "scores": tf.where(real, scores, 0.0),
-                "lengths": tf.reduce_sum(features[keys.PADDING_MASK], axis=1),
-            }
-
-        return (keys.TEXT,), detect
+        return ReplacedTokenDetectorPreprocessor(**self._text_settings())
 
 
 @keras.saving.register_keras_serializable("kerasbert")

@@ -14,14 +14,10 @@ from kerasbert.data.inputs import checked_size, length, numbers, plain, raw_colu
 from kerasbert.errors import InputError
 from kerasbert.layers import PoolChunks, PoolTokens
 from kerasbert.layers.pooling import TOKEN_POOLINGS
-from kerasbert.tasks.chunks import (
-    check_chunks,
-    chunk_features,
-    chunk_inputs,
-    chunk_room,
-    fold_chunks,
-)
+from kerasbert.metrics import classification
+from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.task import Task
+from kerasbert.tasks.text_embedder.search import nearest, unit
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
 
@@ -31,8 +27,6 @@ _COMBINE = {
     "mean": keras.layers.Average,
     "concat": keras.layers.Concatenate,
 }
-_TEXTS = (keys.TEXT, keys.TEXT_PAIR, keys.TEXT_NEGATIVE)
-_BLOCK = 65_536  # rows of a corpus that are looked at together
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -74,7 +68,6 @@ class TextEmbedder(Task):
     """
 
     outputs_are = "vector"
-    text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
     def __init__(
         self,
@@ -230,58 +223,6 @@ class TextEmbedder(Task):
             return None
         return keras.metrics.MeanMetricWrapper(found_partner, name=name)
 
-    def labels(self, y, columns: dict) -> np.ndarray:
-        """Scores; see the class."""
-        self._check_objective()
-        scores = numbers("y", y)
-        scores = scores[:, 0] if scores.shape[1:] == (1,) else scores
-        if scores.ndim != 1:
-            raise InputError(
-                f"y must have one score for every pair, found the shape {scores.shape}"
-            )
-        for place in np.flatnonzero(np.abs(scores) > 1)[:1]:
-            raise InputError(f"y[{place}] is {scores[place]:g}, but scores must be in [-1, 1]")
-        return scores
-
-    def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
-        import tensorflow as tf
-
-        self._check_objective()
-        y = tf.cast(y, tf.float32)
-        check = tf.debugging.Assert(tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1]"])
-        with tf.control_dependencies([check]):
-            return tf.identity(y)
-
-    def _check_objective(self) -> None:
-        """Raises `InputError` if there must be no labels."""
-        if self.objective == "contrastive":
-            raise InputError(
-                f"{self.name} has the contrastive objective, which needs no labels: leave y out, "
-                "or choose objective='similarity'"
-            )
-
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features (batch, texts, sequence) and scores, or 1 where there are none."""
-        import tensorflow as tf
-
-        if keys.TEXT_PAIR not in row:
-            raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
-        if self.objective == "contrastive":
-            y = tf.ones([tf.shape(row[keys.TEXT])[0]])
-        else:
-            if y is None or keys.TEXT_NEGATIVE in row:
-                raise InputError(
-                    f"{self.name} has the similarity objective, which needs pairs with scores (y)"
-                )
-        columns = [row[key] for key in _TEXTS if key in row]
-        features = self.text_features(tf.concat(columns, axis=0))
-        # All first texts, all second ones -> the texts of each example.
-        together = {
-            name: tf.stack(tf.split(rows, len(columns)), axis=1) for name, rows in features.items()
-        }
-        return together, y, sample_weight
-
     def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
         """How well cosines find what belongs together.
 
@@ -295,9 +236,7 @@ class TextEmbedder(Task):
             STS is scored; without, `accuracy`, the share of texts whose partner is the nearest of
             all second texts.
         """
-        from kerasbert.metrics import classification
-
-        columns = self.raw_columns(x)
+        columns = self._text.columns(x)
         if keys.TEXT_PAIR not in columns or not length(columns[keys.TEXT]):
             raise InputError(f"{self.name} is scored on pairs of texts")
         embeddings = self.embed(columns, batch_size=batch_size)
@@ -305,7 +244,7 @@ class TextEmbedder(Task):
         if y is None:
             _, found = nearest(first, second, 1)
             return {"accuracy": float(np.mean(found[:, 0] == np.arange(len(found))))}
-        cosines = np.sum(_unit(first) * _unit(second), axis=1)
+        cosines = np.sum(unit(first) * unit(second), axis=1)
         gold = numbers("y", y).reshape(-1)
         if len(gold) != len(cosines):
             raise InputError(f"there are {len(cosines)} pairs, but y has {len(gold)}")
@@ -314,44 +253,18 @@ class TextEmbedder(Task):
 
     # === Text ===
 
-    @property
-    def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
-        if not self.long_text:
-            return super().text_room
-        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
+    def make_preprocessor(self):
+        """With the prompt, and with labels by the objective."""
+        from kerasbert.tasks.text_embedder.preprocessor import TextEmbedderPreprocessor
 
-    def _truncated(self, row: dict):
-        import tensorflow as tf
-
-        texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
-        lengths = [self.tokenizer.tokenize(text).row_lengths() for text in texts]
-        return tf.reduce_max(tf.stack(lengths), axis=0) > self.text_room
-
-    def _prompted(self, text):
-        import tensorflow as tf
-
-        return tf.strings.join([self.prompt, text]) if self.prompt else text
-
-    def text_features(self, text, text_pair=None) -> dict:
-        """Features of single texts, (batch, sequence); in the graph.
-
-        With `long_text` they are (batch, chunks, sequence).
-        """
-        import tensorflow as tf
-
-        if text_pair is not None:
-            raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
-        text = self._prompted(text)
-        if self.long_text:
-            features = chunk_features(
-                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
-            )
-        else:
-            features = self.packer(text)
-        # The number of dimensions tells one text an example from several.
-        shape = self.inputs[0].shape
-        return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
+        return TextEmbedderPreprocessor(
+            **self._text_settings(),
+            prompt=self.prompt,
+            objective=self.objective,
+            long_text=self.long_text,
+            max_chunks=self.max_chunks,
+            chunk_overlap=self.chunk_overlap,
+        )
 
     def embed(self, x, *, batch_size: int = 32) -> np.ndarray:
         """Embeddings of texts.
@@ -363,7 +276,7 @@ class TextEmbedder(Task):
         Returns:
             float32, (texts, dim); of pairs (pairs, 2, dim).
         """
-        columns = list(self.raw_columns(x).values())
+        columns = list(self._text.columns(x).values())
         if len(columns) == 1:
             return self._outputs_of({keys.TEXT: columns[0]}, batch_size)
         texts = [text for column in columns for text in plain(column)]
@@ -385,42 +298,15 @@ class TextEmbedder(Task):
             For each text its words, as they are spelled there, and their vectors, float32 (words,
             dim).
         """
-        import tensorflow as tf
-
         if pieces not in ("mean", "first"):
             raise InputError(f"pieces must be mean or first, found {pieces!r}")
         texts = raw_columns(texts, ((keys.TEXT,),), "word_vectors")[keys.TEXT]
         found, batch_size = [], checked_size(batch_size)
         for start in range(0, length(texts), batch_size):
-            text = tf.constant(texts[start : start + batch_size])
-            ids, begins, ends = self.tokenizer.tokenize_with_offsets(text)
-            features = self.packer.pack(ids, pad_to_longest=True)
-            if self.long_text:
-                features = {name: value[:, tf.newaxis] for name, value in features.items()}
-            vectors = self._vectors_of(features).numpy().astype("float32")
-            found += map(
-                functools.partial(_words, pieces=pieces),
-                text.numpy(),
-                vectors[:, 1:-1],  # without the special tokens at both ends
-                begins.to_list(),
-                ends.to_list(),
-            )
+            vectors = self._graph(_graphs().token_vectors, self._text)
+            text, *rows = vectors(texts[start : start + batch_size])
+            found += map(functools.partial(_words, pieces=pieces), text, *rows)
         return found
-
-    @property
-    def _vectors_of(self):
-        """The function from features to the vectors of tokens."""
-        import tensorflow as tf
-
-        def make():
-            model = keras.Model(self.input, self._token_vectors)
-            return tf.function(
-                lambda features: model(features, training=False),
-                reduce_retracing=True,
-                autograph=False,
-            )
-
-        return self._graph("word vectors", make)
 
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32
@@ -439,33 +325,12 @@ class TextEmbedder(Task):
         """
         return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
 
-    def serving_signature(self):
-        """`text` -> `embedding`."""
 
-        def embed(text):
-            return {"embedding": self(self.text_features(text), training=False)}
+def _graphs():
+    """The module of functions that are traced: with them comes TensorFlow."""
+    from kerasbert.tasks.text_embedder import graphs
 
-        return (keys.TEXT,), embed
-
-
-def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and row numbers of the rows of a corpus that are nearest; see `search`."""
-    queries = _unit(queries)
-    best = np.zeros((len(queries), 0), "float32")
-    rows = np.zeros((len(queries), 0), "int64")
-    for start in range(0, len(corpus), _BLOCK):
-        block = queries @ _unit(corpus[start : start + _BLOCK]).T
-        best = np.concatenate([best, block], axis=1)
-        here = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
-        rows = np.concatenate([rows, here], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :top_k]
-        best, rows = (np.take_along_axis(each, order, axis=1) for each in (best, rows))
-    return best, rows
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, "float32")
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return graphs
 
 
 def _words(text: bytes, vectors, begins: list, ends: list, *, pieces: str):

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import checked_size, numbers, plain
+from kerasbert.data.inputs import checked_size
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
+from kerasbert.metrics import squad
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.progress import advance
-
-_EXPORTED_ANSWERS = 5
-_EXPORTED_WINDOWS_AT_ONCE = 16  # bounds the memory that a long document takes
 
 
 class Answer(NamedTuple):
@@ -73,8 +72,6 @@ class QuestionAnswerer(Task):
     """
 
     outputs_are = "tokens"
-    text_columns = ((keys.QUESTION, keys.CONTEXT),)
-    reads_windows = True
 
     def __init__(
         self,
@@ -151,74 +148,15 @@ class QuestionAnswerer(Task):
             **kwargs,
         )
 
-    # === Learning ===
+    # === Text ===
 
-    def rows(self, x, y=None, sample_weight=None):
-        """A row for every window: ids of `question` and of `context`, ragged, and positions.
+    def make_preprocessor(self):
+        """With windows as they are set."""
+        from kerasbert.tasks.question_answerer.preprocessor import QuestionAnswererPreprocessor
 
-        Raises:
-            InputError: a label that does not fit its context.
-        """
-        import tensorflow as tf
-
-        from kerasbert.data.answers import answer_labels, first_answers, tokens_of
-        from kerasbert.data.text_batches import Rows
-        from kerasbert.data.windows import cut
-
-        if isinstance(x, Rows):
-            return x
-        questions, contexts = self._question_and_context(x)
-        if not questions:
-            raise InputError(f"{self.name}: there are no examples")
-        documents = {context: number for number, context in enumerate(dict.fromkeys(contexts))}
-        of_question = tf.constant([documents[context] for context in contexts], tf.int64)
-        asked = self._questions(questions)
-        ids, starts, ends = self.tokenizer.tokenize_with_offsets(list(documents))
-        windows = self._windows(asked, tf.gather(ids.row_lengths(), of_question))
-        document = tf.gather(of_question, windows.row)
-        asked = tf.gather(asked, windows.row)
-        columns = {keys.QUESTION: asked, keys.CONTEXT: cut(ids, windows._replace(row=document))}
-        if sample_weight is not None:
-            sample_weight = numbers("sample_weight", sample_weight)
-            if len(sample_weight) != len(questions):
-                raise InputError(
-                    f"there are {len(questions)} questions, but sample_weight has "
-                    f"{len(sample_weight)}"
-                )
-            sample_weight = sample_weight[windows.row.numpy()]
-        if y is None:
-            return Rows(columns, None, sample_weight)
-        answers = first_answers(contexts, answer_labels(y, len(contexts)))
-        first, last = tokens_of(answers, of_question, list(documents), starts, ends)
-        first, last = (tf.gather(place, windows.row) - windows.start for place in (first, last))
-        inside = tf.gather(answers[:, 1] > 0, windows.row) & (first >= 0) & (last < windows.length)
-        before = asked.row_lengths() + self.packer.tokens_before_second
-        positions = {
-            name: tf.where(inside, before + place, 0)  # [CLS] is the first token
-            for name, place in ((keys.START_LOGITS, first), (keys.END_LOGITS, last))
-        }
-        return Rows(columns, positions, sample_weight)
-
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features of windows, and the positions that `rows` found."""
-        features = self.packer.pack(row[keys.QUESTION], row[keys.CONTEXT], pad_to_longest=True)
-        return features, y, sample_weight
-
-    def _questions(self, questions):
-        """Ids of questions, ragged, cut to the room they have."""
-        room = min(self.max_question_length, self.packer.pair_room // 2)
-        return self.tokenizer.tokenize(questions)[:, :room]
-
-    def _windows(self, asked, lengths):
-        """Windows of contexts with so many tokens, beside the ids of their questions."""
-        from kerasbert.data.windows import overlapping_windows
-
-        room = self.packer.pair_room
-        if room < 1:
-            raise InputError(
-                f"sequence_length {self.sequence_length} has no room for a question's context"
-            )
-        return overlapping_windows(lengths, room - asked.row_lengths(), self.stride)
+        settings = self.head_config()
+        del settings["dropout"]
+        return QuestionAnswererPreprocessor(**self._text_settings(), **settings)
 
     # === Answers ===
 
@@ -258,8 +196,8 @@ class QuestionAnswerer(Task):
         if x is not None and not keys.is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
         if hasattr(x, "element_spec"):
-            self._of_dataset(x)  # refuses
-        questions, contexts = self._question_and_context(x)
+            self._text.rows_of_dataset(x)  # refuses
+        questions, contexts = self._text.question_and_context(x)
         return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size)
 
     def best_spans(
@@ -292,8 +230,6 @@ class QuestionAnswerer(Task):
             `exact_match` and `f1` in percent, and more for SQuAD 2.0; see `kerasbert.metrics.squad`
             (which also says how Chinese is measured).
         """
-        from kerasbert.metrics import squad
-
         right, spans, no_answer = self._right_and_found(x, y, batch_size)
         threshold = 1.0 if self.no_answer_threshold is None else self.no_answer_threshold
         if not all(map(len, right)):
@@ -313,8 +249,6 @@ class QuestionAnswerer(Task):
         Returns:
             What `score` now gives.
         """
-        from kerasbert.metrics import squad
-
         if metric not in ("f1", "exact"):
             raise InputError(f"metric must be f1 or exact, found {metric!r}")
         right, spans, no_answer = self._right_and_found(x, y, batch_size)
@@ -324,44 +258,26 @@ class QuestionAnswerer(Task):
 
     def _right_and_found(self, x, y, batch_size: int) -> tuple[list[list[str]], list, list]:
         """The right answers of every question, and what `best_spans` gives."""
-        from kerasbert.data.answers import answer_labels
-
-        questions, contexts = self._question_and_context(x)
+        questions, contexts = self._text.question_and_context(x)
         if not questions:
             raise InputError(f"{self.name}: there are no examples")
-        right = [label["text"] for label in answer_labels(y, len(questions))]
+        right = self._text.right_answers(y, len(questions))
         return right, *self.best_spans(questions, contexts, batch_size=batch_size)
-
-    def _question_and_context(self, x) -> tuple[list[str], list[str]]:
-        """The two columns of text, as strings."""
-        columns = self.raw_columns(x)
-        return tuple(
-            [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
-            for column in map(plain, columns.values())
-        )
 
     def _ask(self, questions, contexts, n_best: int, batch_size: int):
         """Answers, and the probability of "no answer" against the best span."""
-        import numpy as np
-        import tensorflow as tf
-
         if n_best < 1:
             raise InputError(f"n_best must be 1 or more, found {n_best}")
-        batch_size = checked_size(batch_size)
-        questions, contexts = self._question_and_context((questions, contexts))
-
-        def make():
-            return tf.function(self._answers, reduce_retracing=True, autograph=False)
-
-        search = self._graph("answers", make)
+        text, batch_size = self._text, checked_size(batch_size)
+        questions, contexts = text.question_and_context((questions, contexts))
+        search = self._graph(_graphs().answers, text)
         answers, no_answer = [None] * len(questions), [0.0] * len(questions)
         # Contexts of like length are read together, so that little of a batch is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
-            asked = (tf.constant([column[i] for i in places]) for column in (questions, contexts))
-            found = search(*asked, n_best, batch_size, self.no_answer_threshold)
-            found = {name: value.numpy() for name, value in found.items()}
+            asked = ([column[i] for i in places] for column in (questions, contexts))
+            found = search(*asked, n_best, batch_size)
             for row, i in enumerate(places):
                 columns = (found[name][row].tolist() for name in ("scores", "starts", "ends"))
                 best = [
@@ -373,106 +289,9 @@ class QuestionAnswerer(Task):
             advance(len(places))
         return answers, no_answer
 
-    def _answers(self, question, context, n: int, at_once: int, threshold: float | None) -> dict:
-        """The `n` best answers of each row, the best first; in the graph.
 
-        Returns:
-            `answers`, `scores`, `starts` and `ends` (in characters), (batch, n), of which the first
-            of `counts` (batch,) are there and the rest is empty; `no_answer` (batch,), as in
-            `best_spans`.
-        """
-        import tensorflow as tf
+def _graphs():
+    """The module of functions that are traced: with them comes TensorFlow."""
+    from kerasbert.tasks.question_answerer import graphs
 
-        from kerasbert.tasks import spans
-        from kerasbert.text import bytes_to_characters
-
-        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8")  # U+FFFD for bad bytes
-        best, null, total = self._spans(question, context, n, at_once)
-        there = best.logits > spans.NEVER
-        gap = tf.cast(null, tf.float64) - tf.cast(best.logits[:, 0], tf.float64)
-        no_answer = tf.where(there[:, 0], tf.sigmoid(gap), 1.0)
-        if threshold is not None:
-            best = spans.with_null(best, null, no_answer > threshold)
-            total = tf.reduce_logsumexp(tf.stack([total, null]), axis=0)
-            there = best.logits > spans.NEVER
-        scores = tf.where(there, tf.exp(best.logits - total[:, tf.newaxis]), 0.0)
-        offsets = tf.RaggedTensor.from_tensor(tf.concat([best.starts, best.ends], axis=1))
-        characters = bytes_to_characters(context, offsets).to_tensor(shape=[None, 2 * n])
-        texts = tf.repeat(context[:, tf.newaxis], n, axis=1)
-        return {
-            "answers": tf.strings.substr(texts, best.starts, best.ends - best.starts),
-            "scores": scores,
-            "starts": characters[:, :n],
-            "ends": characters[:, n:],
-            "counts": tf.reduce_sum(tf.cast(there, tf.int32), axis=1),
-            "no_answer": no_answer,
-        }
-
-    def _spans(self, question, context, n: int, at_once: int):
-        """Looks at all windows, `at_once` at a time.
-
-        Returns:
-            The `n` best `Spans` of each context; the logit of "no answer", (batch,); and the
-            logarithm of what the spans' exponential logits are to be divided by, (batch,).
-        """
-        import tensorflow as tf
-
-        from kerasbert.data.windows import cut
-        from kerasbert.tasks import spans
-
-        asked = self._questions(question)
-        ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
-        windows = self._windows(asked, ids.row_lengths())
-
-        def look(first):
-            window = windows.batch(first, at_once)
-            of_window = tf.gather(asked, window.row)
-            features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
-            outputs = self(features, training=False)
-            logits = [outputs[name] for name in (keys.START_LOGITS, keys.END_LOGITS)]
-            begin = of_window.row_lengths() + self.packer.tokens_before_second
-            of_context = [spans.of_second_text(x, begin, window.length) for x in logits]
-            words = [spans.like(of_context[0], cut(x, window)) for x in offsets]
-            best = spans.best_spans(*of_context, *words, n, self.max_answer_length)
-            totals = [tf.reduce_logsumexp(x, axis=1) for x in of_context]
-            return *best, logits[0][:, 0] + logits[1][:, 0], *totals
-
-        table, column = tf.TensorSpec([None, n]), tf.TensorSpec([None])
-        places = tf.TensorSpec([None, n], tf.int64)
-        specs = (table, places, places, column, column, column)
-        *found, null, starts, ends = spans.in_steps(look, tf.size(windows.row), at_once, specs)
-
-        def side_by_side(values, empty):
-            """The values of each context's windows, (batch, values)."""
-            rows = tf.RaggedTensor.from_value_rowids(values, windows.row, nrows=ids.nrows())
-            return rows.to_tensor(empty)
-
-        found = (spans.flat(side_by_side(*x)) for x in zip(found, spans.NO_SPAN, strict=True))
-        totals = (tf.reduce_logsumexp(side_by_side(x, spans.NEVER), axis=1) for x in (starts, ends))
-        null = tf.reduce_min(side_by_side(null, -spans.NEVER), axis=1)
-        return spans.distinct(spans.Spans(*found), n), null, sum(totals)
-
-    def serving_signature(self):
-        """`question`, `context` -> `answer` and what belongs to it, and the best five.
-
-        `answer`, `score`, `start` and `end` (in characters) are those of `QuestionAnswerer.answer`;
-        `n_best_answers`, `n_best_scores`, `n_best_starts` and `n_best_ends` (batch, 5) have the
-        others too, and nothing where there are fewer; `no_answer_score` (batch,) is what
-        `no_answer_threshold` is compared with.
-        """
-        import tensorflow as tf
-
-        threshold = self.no_answer_threshold
-
-        def answer(question, context):
-            found = self._answers(
-                question, context, _EXPORTED_ANSWERS, _EXPORTED_WINDOWS_AT_ONCE, threshold
-            )
-            columns = ("answers", "scores", "starts", "ends")
-            return {
-                **{f"n_best_{name}": found[name] for name in columns},
-                **{name.removesuffix("s"): found[name][:, 0] for name in columns},
-                "no_answer_score": tf.cast(found["no_answer"], tf.float32),
-            }
-
-        return (keys.QUESTION, keys.CONTEXT), answer
+    return graphs

@@ -1,7 +1,6 @@
 """Masked language model: guesses the tokens that are hidden from it."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,13 +12,12 @@ from kerasbert.backbone import Backbone, feature_inputs, first_place
 from kerasbert.data.inputs import checked_size, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.layers import MLMHead
-from kerasbert.layers.inference import only_inference
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
-_SERVED_GUESSES = 5  # guesses for each mask that an export gives
-_MASKS_AT_ONCE = 128  # whose logits are in memory, some 100 KB each
+#: Masks whose logits are in memory together, some 100 KB each.
+MASKS_AT_ONCE = 128
 
 
 class Guess(NamedTuple):
@@ -60,7 +58,6 @@ class MaskedLM(Task):
     head_facts = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
     outputs_for = keys.MASK_POSITIONS
-    text_columns = ((keys.TEXT,), (keys.TEXT, keys.TEXT_PAIR))
 
     def __init__(
         self,
@@ -125,15 +122,9 @@ class MaskedLM(Task):
         """The model's outputs, from the encoder's and the logits of the masked tokens."""
         return logits
 
-    @staticmethod
-    def _mlm_logits(outputs):
-        """The logits of the masked tokens among the model's outputs."""
-        return outputs
-
     def head_config(self) -> dict:
         """How text is masked, and what the head is like."""
-        tune = {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
-        return {**tune, **self._head}
+        return {**self._masking(), **self._head}
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
@@ -151,41 +142,14 @@ class MaskedLM(Task):
 
     # === Text ===
 
-    @property
-    def masking(self):
-        """How text is masked for training."""
-        from kerasbert.data.masking import Masking
+    def make_preprocessor(self):
+        """With masks as they are set."""
+        from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
-        return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
+        return MaskedLMPreprocessor(**self._text_settings(), **self._masking())
 
-    def labels(self, y, columns: dict):
-        """There are none: the texts are their own labels."""
-        raise InputError(f"{self.name} makes its labels from the text; leave y out")
-
-    def targets(self, y, row: dict):
-        """As `labels`."""
-        return self.labels(y, row)
-
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Masks a batch of texts."""
-        from kerasbert.data import pretraining
-
-        return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
-
-    def text_features(self, text, text_pair=None) -> dict:
-        """Features of texts with mask tokens in them, and where those are.
-
-        There are as many `mask_positions` a row as may be masked in training; what a row does not
-        use points at 0.
-        """
-        import tensorflow as tf
-
-        features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
-        masks = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
-        places = tf.range(tf.shape(masks)[1])[tf.newaxis]
-        positions = tf.ragged.boolean_mask(tf.broadcast_to(places, tf.shape(masks)), masks)
-        width = max(1, math.ceil(self.mask_rate * self.sequence_length))
-        return {**features, keys.MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
+    def _masking(self) -> dict:
+        return {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
 
     def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
         """How well tokens of a text are guessed that are hidden from the model.
@@ -205,11 +169,11 @@ class MaskedLM(Task):
         from scipy import special
 
         losses, right = [], []
-        for features, labels, weights in self._examples(x, y, batch_size=batch_size):
+        for features, labels, weights in self._text.batches(x, y, batch_size=batch_size):
             (outputs,) = self.forward([features])
-            hidden = self._mlm_logits(weights).numpy() > 0
-            ids = self._mlm_logits(labels).numpy()[hidden]
-            logits = self._mlm_logits(outputs)[hidden].astype("float64")
+            hidden = mlm_logits(weights).numpy() > 0
+            ids = mlm_logits(labels).numpy()[hidden]
+            logits = mlm_logits(outputs)[hidden].astype("float64")
             of_ids = np.take_along_axis(logits, ids[:, np.newaxis], axis=1)[:, 0]
             losses.append(special.logsumexp(logits, axis=1) - of_ids)
             right.append(logits.argmax(axis=1) == ids)
@@ -217,115 +181,6 @@ class MaskedLM(Task):
         loss = float(losses.mean()) if losses.size else math.nan
         accuracy = float(right.mean()) if right.size else math.nan
         return {"loss": loss, "perplexity": float(np.exp(loss)), "accuracy": accuracy}
-
-    def serving_signature(self):
-        """`text` -> `tokens` and `scores` of the best guesses for every mask token.
-
-        Also `masks`, how many there are, and `sequence`, the text with the best guess in the place
-        of each; masks beyond what the model reads stay.
-        """
-        import tensorflow as tf
-
-        def fill(text):
-            vectors, masks = self._at_masks(text)
-            scores, ids = self._best_guesses(vectors)
-            most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
-
-            def of_texts(values, default):
-                rows = tf.RaggedTensor.from_row_lengths(values, masks).to_tensor(default)
-                missing = most - tf.shape(rows)[1]
-                return tf.pad(rows, [[0, 0], [0, missing], [0, 0]], constant_values=default)
-
-            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), ids)
-            best = tf.RaggedTensor.from_row_lengths(ids[:, 0], masks)
-            return {
-                "tokens": of_texts(tokens, ""),
-                "scores": of_texts(scores, 0.0),
-                "masks": masks,
-                "sequence": self._filled_in(text, best),
-            }
-
-        return (keys.TEXT,), fill
-
-    def _at_masks(self, text) -> tuple:
-        """The vectors at the mask tokens of texts, and how many there are in each; in the graph.
-
-        Returns:
-            Floats (masks of all texts, hidden), and int32 (batch,).
-        """
-        import tensorflow as tf
-
-        features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
-        masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
-        places = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
-        places = tf.ragged.boolean_mask(places, masked)
-        counts = tf.cast(places.row_lengths(), tf.int32)
-        dense = tf.concat([first_place(features), places.to_tensor()], axis=1)
-        vectors = self.backbone(features, places=dense)[keys.SEQUENCE_OUTPUT][:, 1:]
-        return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
-
-    def _best_guesses(self, vectors) -> tuple:
-        """Probabilities and ids of the best pieces for masks, (masks, guesses); in the graph.
-
-        A mask has a logit for every piece of the vocabulary: few masks have theirs at a time.
-        """
-        import tensorflow as tf
-
-        head, pieces = self.get_layer("mlm_head"), self.tokenizer.vocabulary_size
-
-        def some(start, *before):
-            logits = head(vectors[tf.newaxis, start : start + _MASKS_AT_ONCE])[0]
-            # The table may have rows that no piece belongs to.
-            best, ids = tf.math.top_k(logits[:, :pieces], _SERVED_GUESSES)
-            scores = tf.exp(best - tf.reduce_logsumexp(logits, axis=1, keepdims=True))
-            joined = (tf.concat(pair, axis=0) for pair in zip(before, (scores, ids), strict=True))
-            return start + _MASKS_AT_ONCE, *joined
-
-        shape = tf.TensorShape([None, _SERVED_GUESSES])
-        none = (tf.zeros([0, _SERVED_GUESSES], dtype) for dtype in (tf.float32, tf.int32))
-        return tf.while_loop(
-            lambda start, *_: start < tf.shape(vectors)[0],
-            some,
-            (tf.constant(0), *none),
-            shape_invariants=(tf.TensorShape([]), shape, shape),
-            parallel_iterations=1,
-        )[1:]
-
-    def _filled_in(self, text, ids):
-        """Texts with pieces, ragged ids (batch, guesses), in the place of their first mask tokens.
-
-        A piece that continues a word joins what stands before it.
-        """
-        import tensorflow as tf
-
-        from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
-
-        special = self.tokenizer.special_tokens
-        parts = tf.strings.split(drop_invalid_utf8(text), special.mask)
-        # After another piece it shows whether a piece starts a word: with a space.
-        after = tf.fill(tf.shape(ids.values), tf.constant(self.tokenizer.cls_id, ids.dtype))
-        spelled = self.tokenizer.detokenize(tf.stack([after, ids.values], axis=1))
-        spelled = tf.strings.regex_replace(spelled, "^" + re.escape(special.cls), "")
-
-        starts_word = tf.strings.regex_full_match(spelled, "(?s) .*")
-        starts_word |= tf.equal(ids.values, self.tokenizer.mask_id)  # it stays where it is
-        guesses = tf.strings.regex_replace(spelled, "^ ", "")
-
-        # What follows each part of a text: a guess, a mask token that is not guessed, or nothing.
-        def following(values, default):
-            rows = ids.with_values(values).to_tensor(default)
-            rows = tf.pad(rows, [[0, 0], [0, 1]], constant_values=default)
-            place = tf.minimum(
-                tf.ragged.range(parts.row_lengths()), tf.shape(rows, tf.int64)[1] - 1
-            )
-            return tf.gather(rows, place, batch_dims=1).values
-
-        bare = tf.strings.regex_replace(parts.values, f"[{WHITE_SPACE}]+$", "")
-        before = tf.where(following(starts_word, True), parts.values, bare)
-        filled = tf.strings.join([before, following(guesses, special.mask)])
-        joined = tf.strings.reduce_join(parts.with_values(filled), axis=1)
-        # No mask stands after the last part.
-        return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
     def fill_mask(
         self,
@@ -364,16 +219,7 @@ class MaskedLM(Task):
 
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
         """As `fill_mask`, of a batch of texts whose first has the number `start`."""
-        import tensorflow as tf
-
-        def make():
-            spec = tf.TensorSpec([None], tf.string)
-            return tf.function(
-                only_inference()(self._at_masks), input_signature=[spec], autograph=False
-            )
-
-        vectors, counts = self._graph("at masks", make)(tf.constant(texts, tf.string))
-        counts = counts.numpy().tolist()
+        vectors, counts = self._graph(_graphs().at_masks, self._text)(texts)
         mask = self.tokenizer.special_tokens.mask
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
         if strict:
@@ -383,7 +229,7 @@ class MaskedLM(Task):
             (*place, self._best(logits, top_k, chosen))
             for place, logits in zip(places, self._mask_logits(vectors), strict=True)
         ]
-        sequences = iter(self._with_guesses(texts, best))
+        sequences = iter(self._text.with_guesses(texts, best))
         found = [[] for _ in texts]
         for number, _, guesses in best:
             found[number].append(
@@ -411,8 +257,8 @@ class MaskedLM(Task):
     def _mask_logits(self, vectors) -> Iterator[np.ndarray]:
         """The logits of every mask, one after the other; few are in memory at a time."""
         head = self.get_layer("mlm_head")
-        for start in range(0, len(vectors), _MASKS_AT_ONCE):
-            some = head(vectors[None, start : start + _MASKS_AT_ONCE])
+        for start in range(0, len(vectors), MASKS_AT_ONCE):
+            some = head(vectors[None, start : start + MASKS_AT_ONCE])
             yield from keras.ops.convert_to_numpy(some)[0]
 
     def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:
@@ -438,20 +284,14 @@ class MaskedLM(Task):
             ids += [self.tokenizer.token_to_id(target)] if known else found
         return np.array(list(dict.fromkeys(ids)))
 
-    def _with_guesses(self, texts, best) -> list[str]:
-        """For each guess its text, with the guess in the place of its mask; other masks stay."""
-        import tensorflow as tf
 
-        mask = self.tokenizer.mask_id
-        rows = [
-            (texts[number], [mask] * place + [id])
-            for number, place, guesses in best
-            for id, _ in guesses
-        ]
-        if not rows:
-            return []
-        repeated, ids = zip(*rows, strict=True)
-        text = tf.convert_to_tensor(repeated, tf.string)
-        filled = self._filled_in(text, tf.ragged.constant(ids, tf.int32))
-        # A token may be a part of a character.
-        return [text.decode("utf-8", "replace") for text in filled.numpy()]
+def _graphs():
+    """The module of functions that are traced: with them comes TensorFlow."""
+    from kerasbert.tasks.masked_lm import graphs
+
+    return graphs
+
+
+def mlm_logits(outputs):
+    """What belongs to masked tokens among the outputs, labels or weights of a model."""
+    return outputs[keys.MLM_LOGITS] if isinstance(outputs, dict) else outputs

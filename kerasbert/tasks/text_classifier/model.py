@@ -9,20 +9,13 @@ import numpy as np
 from kerasbert import checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
-from kerasbert.data.inputs import Accepted
 from kerasbert.errors import InputError
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
-from kerasbert.tasks.chunks import (
-    check_chunks,
-    chunk_features,
-    chunk_inputs,
-    chunk_room,
-    fold_chunks,
-)
+from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.labels import class_names
-from kerasbert.tasks.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
 from kerasbert.tasks.task import Task
+from kerasbert.tasks.text_classifier.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
 from kerasbert.training.optimizers import adamw
 
 
@@ -284,52 +277,24 @@ class TextClassifier(Task):
         """
         weights = self.problem.class_weights(class_weight)
         labels = self.problem.labels(y)
-        labels = labels.argmax(-1) if self._has_shares(labels) else labels
+        labels = labels.argmax(-1) if labels.ndim == 2 else labels
         return np.array(list(weights.values()), "float32")[labels]
-
-    def labels(self, y, columns: dict):
-        """Class indices, 0 and 1 for each class, or floats."""
-        labels = self.problem.labels(y)
-        if self._has_shares(labels):
-            return _of_shares(labels, self._compile_loss)
-        return labels
-
-    def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
-        targets = self.problem.targets(y)
-        if self._has_shares(targets) and _wants_indices(self._compile_loss):
-            raise InputError(_SHARES)
-        return targets
 
     # === Text ===
 
-    @property
-    def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
-        if not self.long_text:
-            return super().text_room
-        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
+    def make_preprocessor(self):
+        """With labels in the form that the loss takes."""
+        from kerasbert.tasks.text_classifier.preprocessor import TextClassifierPreprocessor
 
-    @property
-    def text_columns(self) -> Accepted:
-        """By `pair`."""
-        return ((keys.TEXT, keys.TEXT_PAIR),) if self.pair else ((keys.TEXT,),)
-
-    @property
-    def columns_hint(self) -> str:
-        """How to take pairs."""
-        return "" if self.pair else "; a classifier of pairs of texts is made with pair=True"
-
-    def text_features(self, text, text_pair=None) -> dict:
-        """Features of a batch of strings; in the graph."""
-        if self.pair != (text_pair is not None):
-            takes = "pairs of texts" if self.pair else "one text"
-            raise InputError(f"{self.name} takes {takes}{self.columns_hint}")
-        if self.long_text:
-            return chunk_features(
-                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
-            )
-        return super().text_features(text, text_pair)
+        return TextClassifierPreprocessor(
+            **self._text_settings(),
+            problem=self.problem,
+            pair=self.pair,
+            takes_shares=not _wants_indices(self._compile_loss),
+            long_text=self.long_text,
+            max_chunks=self.max_chunks,
+            chunk_overlap=self.chunk_overlap,
+        )
 
     def classify(self, x, *, batch_size: int = 32) -> list[dict[str, Any]]:
         """Answers in words.
@@ -343,7 +308,7 @@ class TextClassifier(Task):
             `predicted`, the names with a score of `threshold` or more, and `scores`. Numbers:
             `value` or, of several, `values` by name.
         """
-        logits = self._outputs_of(self.raw_columns(x), batch_size)
+        logits = self._outputs_of(self._text.columns(x), batch_size)
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
         return [self.problem.answer(row) for row in scores]
 
@@ -358,30 +323,10 @@ class TextClassifier(Task):
         Returns:
             By `problem_type` what `kerasbert.metrics.classification` gives.
         """
-        rows = self.rows(x, y)
+        rows = self._text.rows(x, y)
         if not len(rows):
             raise InputError(f"{self.name}: there are no examples")
-        labels = rows.y.argmax(-1) if self._has_shares(rows.y) else rows.y
-        return self.problem.score(labels, self._outputs_of(rows.x, batch_size))
-
-    def _has_shares(self, labels) -> bool:
-        return self.problem_type == "single_label_classification" and len(labels.shape) == 2
-
-    # === Export ===
-
-    def serving_signature(self):
-        """`text` (and `text_pair`) -> what `problem_type` has for an answer.
-
-        One class: `scores` float32 (batch, classes), `label` (batch,), `labels` (batch, classes)
-        the names of the scores. Several: `scores` and `labels` likewise, and `predicted`, 0 or 1
-        for each, int32. Numbers: `value`, float32 (batch,) or, of several, `values` (batch,
-        numbers) and their names as `labels`.
-        """
-
-        def classify(text, text_pair=None):
-            return self.problem.answers(self(self.text_features(text, text_pair), training=False))
-
-        return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
+        return self.problem.score(rows.y, self._outputs_of(rows.x, batch_size))
 
 
 def _check_threshold(threshold: float) -> None:
@@ -389,23 +334,7 @@ def _check_threshold(threshold: float) -> None:
         raise InputError(f"threshold must be between 0 and 1, found {threshold}")
 
 
-def _of_shares(labels: np.ndarray, compile_loss) -> np.ndarray:
-    """Shares of classes, (examples, classes), as the loss wants them: so, or as class indices."""
-    if not _wants_indices(compile_loss):
-        return labels
-    whole = (labels == 0) | (labels == 1)
-    if not (whole.all() and (labels.sum(-1) == 1).all()):
-        raise InputError(_SHARES)
-    return labels.argmax(-1).astype("int32")
-
-
 def _wants_indices(compile_loss) -> bool:
     loss = compile_loss and compile_loss._user_loss
     loss = getattr(loss, "loss", loss)
     return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)
-
-
-_SHARES = (
-    "y has the share of each class, but the loss takes one class an example; "
-    "compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True)) takes shares"
-)

@@ -7,7 +7,6 @@ from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
-from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
@@ -55,10 +54,6 @@ class Pretrainer(MaskedLM):
         )
         return {keys.MLM_LOGITS: logits, keys.NSP_LOGITS: nsp_head(encoded[keys.POOLED_OUTPUT])}
 
-    @staticmethod
-    def _mlm_logits(outputs):
-        return outputs[keys.MLM_LOGITS]
-
     def head_config(self) -> dict:
         """How text is masked and paired, and what the head is like."""
         return {**super().head_config(), "objective": self.objective}
@@ -79,23 +74,10 @@ class Pretrainer(MaskedLM):
             **kwargs,
         )
 
-    def labels(self, y, columns: dict):
-        """Whether the second text follows the first, 0, or does not, 1."""
-        return class_indices("y", y, ("0", "1"))
+    def make_preprocessor(self):
+        """With masks and pairs as they are set."""
+        from kerasbert.tasks.pretrainer.preprocessor import PretrainerPreprocessor
 
-    def targets(self, y, row: dict):
-        """As they are given."""
-        return y
-
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
-        from kerasbert.data import pretraining
-
-        return pretraining.examples_from_text(
-            packer=self.packer,
-            masking=self.masking,
-            seed=(self.seed, number),
-            nsp_labels=y,
-            objective=self.objective,
-            **row,
+        return PretrainerPreprocessor(
+            **self._text_settings(), **self._masking(), objective=self.objective
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, first_place
-from kerasbert.data.inputs import plain, shown_classes
+from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
@@ -85,8 +85,6 @@ class MultipleChoice(Task):
         # === Config ===
         self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
 
-    text_columns = ((keys.TEXT, keys.CHOICES),)
-
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
         """Unless the family's classifiers have another layer, which is no tanh of the first token.
@@ -110,73 +108,16 @@ class MultipleChoice(Task):
 
     # === Text ===
 
-    def text_features(self, text, choices) -> dict:
-        """Features of texts with their choices, (batch, choices, sequence); in the graph.
+    def make_preprocessor(self):
+        """Of texts and choices."""
+        from kerasbert.tasks.multiple_choice.preprocessor import MultipleChoicePreprocessor
 
-        Args:
-            text: string tensor, (batch,).
-            choices: string tensor, (batch, choices), ragged or filled up with empty strings.
-        """
-        import tensorflow as tf
-
-        choices = _dense(choices)
-        shape = tf.shape(choices)
-        pairs = self.packer(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
-        real = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
-        length = tf.shape(pairs[keys.TOKEN_IDS])[1]
-        rows = tf.stack([shape[0], shape[1], length])
-        features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
-        return {**features, keys.PADDING_MASK: features[keys.PADDING_MASK] * real}
-
-    def _truncated(self, row: dict):
-        import tensorflow as tf
-
-        text, choices = self.tokenizer.tokenize(row[keys.TEXT]), _dense(row[keys.CHOICES])
-        of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
-        longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
-        return text.row_lengths() + longest > self.packer.pair_room
-
-    def labels(self, y, columns: dict) -> np.ndarray:
-        """The indices of the right choices."""
-        y, choices = plain(y), plain(columns[keys.CHOICES])
-        if len(y) != len(choices):
-            raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
-        found = np.zeros(len(y), "int32")
-        for place, (label, own) in enumerate(zip(y, choices, strict=True)):
-            own = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in own]
-            known = {choice: index for index, choice in reversed([*enumerate(own)]) if choice}
-            index = None
-            if isinstance(label, str | bytes):
-                label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
-                index = known.get(label)
-            elif not isinstance(label, bool | np.bool_) and label in range(len(own)):
-                index = int(label) if own[int(label)] else None
-            if index is None:
-                raise InputError(
-                    f"y[{place}] is {label!r}, which is none of its choices: {shown_classes(own)}"
-                )
-            found[place] = index
-        return found
-
-    def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
-        import tensorflow as tf
-
-        choices = _dense(row[keys.CHOICES])
-        if y.dtype == tf.string:
-            right = (choices == y[:, tf.newaxis]) & (choices != "")
-        else:
-            places = tf.range(tf.shape(choices)[1])
-            right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
-        known = tf.reduce_all(tf.reduce_any(right, axis=1))
-        check = tf.debugging.Assert(known, ["a label is none of the choices of its text"])
-        with tf.control_dependencies([check]):
-            return tf.argmax(right, axis=1, output_type=tf.int32)
+        return MultipleChoicePreprocessor(**self._text_settings())
 
     def predict(self, x, *args, **kwargs):
         """As in `Task`; of text the logits of as many choices as there are at the most."""
         if keys.is_text(x) and not hasattr(x, "element_spec"):
-            x = _filled(self.raw_columns(x))
+            x = _filled(self._text.columns(x))
         return super().predict(x, *args, **kwargs)
 
     def choose(
@@ -193,7 +134,7 @@ class MultipleChoice(Task):
             For each text the choice and its probability among the text's choices; ("", 0.0) where
             there is none.
         """
-        columns = _filled(self.raw_columns((texts, choices)))
+        columns = _filled(self._text.columns((texts, choices)))
         choices = columns[keys.CHOICES]
         if not len(choices):
             return []
@@ -214,35 +155,11 @@ class MultipleChoice(Task):
             y: indices of the right choices, or the choices themselves.
             batch_size: texts at a time.
         """
-        rows = self.rows(x, y)
+        rows = self._text.rows(x, y)
         if not len(rows):
             raise InputError(f"{self.name}: there are no examples")
         found = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
         return {"accuracy": float(np.mean(found == rows.y))}
-
-    def serving_signature(self):
-        """`text`, `choices` -> `choice`, `answer`, `scores`.
-
-        `choices` is filled up with empty strings, which are none; where there is no choice at all,
-        `choice` is -1, `answer` empty, and `scores` are 0.
-        """
-        import tensorflow as tf
-
-        from kerasbert.text.normalization import drop_invalid_utf8
-
-        def choose(text, choices):
-            given = tf.shape(choices)[1]
-            choices = _dense(choices)
-            logits = self(self.text_features(text, choices), training=False)
-            real = choices != ""
-            choice = tf.argmax(logits, axis=1, output_type=tf.int32)
-            return {
-                "choice": tf.where(tf.reduce_any(real, axis=1), choice, -1),
-                "answer": drop_invalid_utf8(tf.gather(choices, choice, batch_dims=1)),
-                "scores": tf.where(real, tf.nn.softmax(logits), 0.0)[:, :given],
-            }
-
-        return (keys.TEXT, keys.CHOICES), choose
 
 
 def _filled(columns: dict) -> dict:
@@ -250,15 +167,3 @@ def _filled(columns: dict) -> dict:
     choices = [list(row) for row in plain(columns[keys.CHOICES])]
     width = max(map(len, choices), default=0)
     return {**columns, keys.CHOICES: [row + [""] * (width - len(row)) for row in choices]}
-
-
-def _dense(choices):
-    """Choices filled up with empty strings, one column at least."""
-    import tensorflow as tf
-
-    if isinstance(choices, list):
-        choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
-    if isinstance(choices, tf.RaggedTensor):
-        choices = choices.to_tensor("")
-    missing = tf.maximum(1 - tf.shape(choices)[1], 0)
-    return tf.pad(choices, [[0, 0], [0, missing]], constant_values="")

@@ -13,7 +13,7 @@ from keras import ops
 from kerasbert.data.inputs import numbers, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification
-from kerasbert.tasks.labels import are_numbers, class_indices, class_weight_table, unknown_label
+from kerasbert.tasks.labels import class_indices, class_weight_table, unknown_label
 
 
 class ProblemType(abc.ABC):
@@ -55,16 +55,8 @@ class ProblemType(abc.ABC):
         """
 
     @abc.abstractmethod
-    def targets(self, y):
-        """As `labels`, of a tensor, perhaps ragged; in the graph."""
-
-    @abc.abstractmethod
     def scores(self, logits):
         """Probabilities, or the numbers themselves, float32 (batch, classes)."""
-
-    @abc.abstractmethod
-    def answers(self, logits) -> dict:
-        """The outputs of an export; in the graph."""
 
     @abc.abstractmethod
     def answer(self, scores: np.ndarray) -> dict:
@@ -115,53 +107,14 @@ class SingleLabel(ProblemType):
             )
         return numbers("y", y)
 
-    def targets(self, y):
-        import tensorflow as tf
-
-        if y.shape.rank == 2 and y.shape[1] == 1:
-            y = y[:, 0]
-        if y.dtype != tf.string:
-            return self._indices(y)
-        if y.shape.rank != 1:
-            raise InputError(f"y must be one name for every example, found the shape {y.shape}")
-        matches = _matches(y, self.classes)
-        with tf.control_dependencies([_assert_known(y, matches, self.classes)]):
-            return tf.argmax(matches, axis=-1, output_type=tf.int32)
-
-    def _indices(self, y):
-        """Of numbers, each of which is a class's name or index; shares of all classes stay."""
-        import tensorflow as tf
-
-        if y.shape.rank == 2 and y.shape[1] in (None, len(self.classes)):
-            return y
-        if y.shape.rank != 1:
-            raise InputError(
-                f"y must have one class, or a share of each of the {len(self.classes)} classes, "
-                f"for every example; found the shape {y.shape}"
-            )
-        places = range(len(self.classes))
-        of_place = list(map(int, self.classes)) if are_numbers(self.classes) else list(places)
-        matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
-        with tf.control_dependencies([_assert_known(tf.as_string(y), matches, self.classes)]):
-            return tf.argmax(matches, axis=-1, output_type=tf.int32)
-
     def scores(self, logits):
         return ops.softmax(logits)
-
-    def answers(self, logits):
-        import tensorflow as tf
-
-        names = tf.constant(self.classes)
-        return {
-            "scores": self.scores(logits),
-            "label": tf.gather(names, tf.argmax(logits, axis=-1)),
-            "labels": tf.broadcast_to(names, tf.shape(logits)),
-        }
 
     def answer(self, scores):
         return {"label": self.classes[int(scores.argmax())], "scores": self._named(scores)}
 
     def score(self, targets, logits):
+        targets = targets.argmax(-1) if targets.ndim == 2 else targets
         return classification.single_label(targets, logits.argmax(-1), len(self.classes))
 
     def class_weights(self, class_weight):
@@ -216,49 +169,8 @@ class MultiLabel(ProblemType):
             )
         return found
 
-    def targets(self, y):
-        import tensorflow as tf
-
-        if y.dtype != tf.string:
-            return tf.cast(self._dense(y), tf.float32)
-        if y.shape.rank == 1:
-            raise InputError(f"y must be lists of names, or {self._wanted()}; found single names")
-        y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
-        matches = _matches(y.flat_values, self.classes)
-        with tf.control_dependencies([_assert_known(y.flat_values, matches, self.classes)]):
-            named = tf.math.unsorted_segment_sum(
-                tf.cast(matches, tf.float32), y.value_rowids(), y.nrows()
-            )
-        return tf.minimum(named, 1.0)
-
-    def _dense(self, y):
-        """Zeros and ones for every class; a row without any, as of no names, is zeros."""
-        import tensorflow as tf
-
-        count, message = len(self.classes), f"y must be lists of names, or {self._wanted()}"
-        is_ragged = isinstance(y, tf.RaggedTensor)
-        if y.shape.rank != 2 or not (is_ragged or y.shape[1] in (None, count)):
-            raise InputError(f"{message}; found the shape {y.shape}")
-        lengths = y.row_lengths() if is_ragged else tf.shape(y, tf.int64)[1:]
-        right = (lengths == count) | ((lengths == 0) & is_ragged)
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
-            return y.to_tensor(shape=[None, count]) if is_ragged else tf.identity(y)
-
-    def _wanted(self) -> str:
-        return f"0 and 1 for each of the {len(self.classes)} classes"
-
     def scores(self, logits):
         return ops.sigmoid(logits)
-
-    def answers(self, logits):
-        import tensorflow as tf
-
-        scores = self.scores(logits)
-        return {
-            "scores": scores,
-            "predicted": tf.cast(scores >= self.threshold, tf.int32),
-            "labels": tf.broadcast_to(tf.constant(self.classes), tf.shape(logits)),
-        }
 
     def answer(self, scores):
         named = self._named(scores)
@@ -293,33 +205,8 @@ class Regression(ProblemType):
             )
         return found.reshape(-1, count)
 
-    def targets(self, y):
-        import tensorflow as tf
-
-        if y.dtype == tf.string:
-            raise InputError("y must be numbers, found strings")
-        y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
-        y = tf.cast(y, tf.float32)
-        y = y[:, tf.newaxis] if y.shape.rank == 1 else y
-        found, count = tf.shape(y)[-1], len(self.classes)
-        wanted = f"y must have {count} numbers for every example ({shown_classes(self.classes)})"
-        # One string: of several, TensorFlow puts each in brackets.
-        message = tf.strings.join([wanted, ", found ", tf.strings.as_string(found)])
-        with tf.control_dependencies([tf.debugging.Assert(found == count, [message])]):
-            return tf.reshape(y, [-1, count])
-
     def scores(self, logits):
         return logits
-
-    def answers(self, logits):
-        import tensorflow as tf
-
-        if len(self.classes) == 1:
-            return {"value": logits[:, 0]}
-        return {
-            "values": logits,
-            "labels": tf.broadcast_to(tf.constant(self.classes), tf.shape(logits)),
-        }
 
     def answer(self, scores):
         return {"value": float(scores[0])} if len(scores) == 1 else {"values": self._named(scores)}
@@ -370,25 +257,6 @@ def label_accuracy(y_true, y_pred, threshold: float = 0.5):
     predicted = ops.sigmoid(y_pred) >= threshold
     right = ops.equal(ops.cast(y_true, "bool"), predicted)
     return ops.mean(ops.cast(right, "float32"), axis=-1)
-
-
-def _matches(names, classes: Sequence[str]):
-    """bool, (names, classes)."""
-    import tensorflow as tf
-
-    return tf.equal(names[:, tf.newaxis], tf.constant(classes))
-
-
-def _assert_known(names, matches, classes: Sequence[str]):
-    import tensorflow as tf
-
-    known = tf.reduce_any(matches, axis=1)
-    first = tf.argmin(tf.concat([tf.cast(known, tf.int32), [0]], axis=0))
-    unknown = tf.concat([names, [""]], axis=0)[first]
-    message = tf.strings.join(
-        ["a label is '", unknown, f"', which is none of the classes {shown_classes(classes)}"]
-    )
-    return tf.debugging.Assert(tf.reduce_all(known), [message])
 
 
 def _names(labels) -> bool:

@@ -1,0 +1,86 @@
+"""A task -> a SavedModel that takes raw strings."""
+
+import functools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.layers.inference import FrozenWeights, only_inference
+from kerasbert.layers.state import is_quantized
+from kerasbert.serving import saved_model
+
+
+def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> None:
+    """See `Task.export`."""
+    inputs, function = task.serving_signature()
+    answering = only_inference(FrozenWeights())
+    shapes = _token_inputs(task).items()
+    tokens = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}
+    of_tokens = functools.partial(_of_tokens, task)
+    metadata = {
+        "task": type(task).__name__,
+        "inputs": inputs,
+        "sequence_length": task.sequence_length,
+        "tokenizer": task.tokenizer.get_config(),
+        **task.head_config(),
+    }
+    saved_model.write(
+        path,
+        answering(function),
+        inputs,
+        metadata,
+        resources=task.tokenizer.resources,
+        signatures={"tokens": (tokens, answering(of_tokens))},
+        examples={"tokens": (_example(task), of_tokens, _tolerance(task))} if check else {},
+        check=check,
+        overwrite=overwrite,
+    )
+
+
+def _token_inputs(task) -> dict[str, tuple]:
+    """The shapes of ready features, with lengths for the mask.
+
+    A server that puts requests of different lengths together fills every tensor up with its own
+    first element, so that a mask would be wrong.
+    """
+    shapes = {feature.name: tuple(feature.shape) for feature in task.inputs}
+    rows = shapes.pop(keys.PADDING_MASK)[:-1]
+    return {**shapes, keys.LENGTHS: rows}
+
+
+def _example(task) -> dict:
+    """Random features for the signature `tokens`.
+
+    No token of them is padding, of which outputs are not defined.
+    """
+    numbers = np.random.default_rng(0)
+    config, length = task.backbone.config, min(16, task.sequence_length)
+    highest = {
+        keys.TOKEN_IDS: config.vocabulary_size,
+        keys.SEGMENT_IDS: max(1, config.num_segments),
+        keys.MASK_POSITIONS: length,
+    }
+    shapes = _token_inputs(task)
+    rows = [3, *([2] * (len(shapes[keys.LENGTHS]) - 1))]
+    features = {keys.LENGTHS: np.full(rows, length)}
+    for name in shapes.keys() - features.keys():
+        features[name] = numbers.integers(0, highest[name], (*rows, length))
+    return {name: tf.constant(value, tf.int32) for name, value in features.items()}
+
+
+def _tolerance(task) -> float:
+    """The share by which outputs of another order of computing may differ."""
+    layers = task._flatten_layers()
+    rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
+    return 0.03 if rough else 1e-3
+
+
+def _of_tokens(task, lengths, **features) -> dict:
+    """The model's outputs by name, float32."""
+    width = tf.shape(features[keys.TOKEN_IDS])[-1]
+    features[keys.PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
+    outputs = task(features, training=False)
+    outputs = outputs if isinstance(outputs, dict) else {task.output_name: outputs}
+    return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}

@@ -1,0 +1,175 @@
+"""A stored model -> a task, and a task with more tokens; see `Task.from_preset`."""
+
+import dataclasses
+import functools
+import inspect
+import pathlib
+import typing
+from collections.abc import Callable
+
+from kerasbert import checkpoints, schema
+from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.errors import InputError
+
+
+def task(
+    kind: type,
+    preset: checkpoints.Preset,
+    *,
+    tokenizer,
+    sequence_length: int | None,
+    dtype,
+    backbone: dict | None,
+    head: dict,
+):
+    """A task of this kind from a stored model; the arguments are those of `Task.from_preset`."""
+    resize = dict(backbone or {})
+    stored_tokenizer = None
+    if checkpoints.has_tokenizer(preset.directory):
+        stored_tokenizer = checkpoints.load_tokenizer(preset.directory)
+    if tokenizer is not None:
+        _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
+        size = tokenizer.vocabulary_size
+        if size > preset.backbone_config().vocabulary_size:
+            resize.setdefault("vocabulary_size", size)
+    config = preset.backbone_config(**resize)
+    if kind.needs_pooler(config):
+        config = dataclasses.replace(config, pooler=True)
+    encoder = Backbone(config, dtype=dtype)
+    stored = kind.stored_head(preset)
+    if "classes" in stored.keys() - head.keys():
+        preset.check_classes()
+    try:
+        task = kind(
+            encoder,
+            tokenizer=stored_tokenizer if tokenizer is None else tokenizer,
+            sequence_length=sequence_length or _length(preset, config),
+            **{**stored, **head},
+        )
+    except InputError as error:
+        raise InputError(f"{preset.directory}: {error}") from None
+    _load_weights(task, preset, stored, resize)
+    return task
+
+
+def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
+    """See `Task.stored_head`."""
+    task, stored = preset.config.get("task"), preset.config.get("head", {})
+    if task not in (kind.__name__, *kind.heads_from):
+        return {}
+    fields = _stored_kind(kind)
+    if task != kind.__name__:
+        names = {field.name for field in dataclasses.fields(fields)}
+        stored = {name: value for name, value in stored.items() if name in names}
+    return dict(schema.check(stored, fields, preset.directory, "head"))
+
+
+def unsaid(task, preset: checkpoints.Preset) -> list[str]:
+    """The names of facts that a directory, to which a task was written, does not have.
+
+    Args:
+        task: what was written.
+        preset: what has been read from the directory.
+    """
+    said = {**_arguments(type(task)), **task.stored_head(preset)}
+    facts = {"sequence_length": task.sequence_length, **task.head_config()}
+    limit = task.backbone.config.max_sequence_length
+    said["sequence_length"] = preset.config.get("sequence_length") or limit
+    as_backbone = dataclasses.asdict(task.backbone.config)  # what None stands for
+    return [
+        name
+        for name, value in facts.items()
+        if _as_text(as_backbone.get(name) if value is None else value)
+        != _as_text(as_backbone.get(name) if said[name] is None else said[name])
+    ]
+
+
+def with_tokens(task, tokens, *, special: bool):
+    """See `Task.add_tokens`."""
+    from kerasbert.text import tokenizer_from_config  # with text comes TensorFlow
+
+    old = task._text.tokenizer
+    tokenizer = tokenizer_from_config(old.get_config(), old.assets())
+    tokenizer.add_tokens(tokens, special=special)
+    facts = task.backbone.config
+    size = max(facts.vocabulary_size, tokenizer.vocabulary_size)
+    config = dataclasses.replace(facts, vocabulary_size=size)
+    copy = type(task)(
+        Backbone(config, dtype=task.backbone.embeddings.dtype_policy),
+        tokenizer=tokenizer,
+        sequence_length=task.sequence_length,
+        name=task.name,
+        **task.head_config(),
+    )
+    weights = task.plain_weights()
+    stored = {"backbone": dataclasses.asdict(facts)}
+    preset = checkpoints.Preset(pathlib.Path(), task.name, "kerasbert", stored, weights)
+    preset.assign(copy.weights, resize={"vocabulary_size": size})
+    return copy
+
+
+def constructors(kind: type) -> list[Callable]:
+    """The constructors of `Task` and of what a task's class is made of, `Task`'s first."""
+    above = [each for each in reversed(kind.__mro__) if hasattr(each, "stored_head")]
+    return [each.__init__ for each in above]
+
+
+def _arguments(kind: type) -> dict:
+    """The constructor's arguments, and what each is unless it is given."""
+    makers = constructors(kind)
+    known = [inspect.signature(make).parameters.items() for make in makers]
+    return {name: argument.default for each in known for name, argument in each}
+
+
+def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
+    config = task.head_config()
+    facts = [fact for fact in task.head_facts if fact in stored]
+    same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in facts)
+    encoder = {id(variable) for variable in task.backbone.weights}
+    pooler = [v for v in task.backbone.weights if v.path.startswith("pooler/")]
+    head = [v for v in task.weights if id(v) not in encoder]
+    body = [v for v in task.backbone.weights if not v.path.startswith("pooler/")]
+    optional = [*pooler, *(head if same_head else [])]
+    new = preset.assign(body, optional=optional, resize=resize)
+    task.new_weights = new if same_head else [*new, *(v.path for v in head)]
+
+
+# What a stored head says in another way than the constructor takes it. Of models that were stored
+# long ago classes may be numbers, and those that had not seen a text have no `pair`.
+_STORED = {"classes": list[str | int], "pair": bool | None}
+
+
+@functools.cache
+def _stored_kind(task: type) -> type:
+    """What a stored head is: the constructor's arguments beyond backbone and text, none needed."""
+    shared, *own = constructors(task)
+    hints = {}
+    for make in own:
+        hints |= typing.get_type_hints(make)
+    shared = inspect.signature(shared).parameters
+    kinds = {name: _STORED.get(name, hint) for name, hint in hints.items() if name not in shared}
+    return dataclasses.make_dataclass("Head", [(*each, None) for each in kinds.items()])
+
+
+def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
+    """The stored sequence length, as far as a backbone that may be another one goes."""
+    length, limit = preset.config.get("sequence_length"), config.max_sequence_length
+    if limit == preset.facts.get("max_sequence_length"):
+        return length
+    return None if length in (None, preset.facts.get("max_sequence_length")) else min(length, limit)
+
+
+def _as_text(fact):
+    """A fact of a head to compare: class names are strings, whatever a file spells them as."""
+    return [str(name) for name in fact] if isinstance(fact, list | tuple) else fact
+
+
+def _check_same_tokens(stored, tokenizer, source: str) -> None:
+    """Raises `InputError` where tokens would get the rows of others."""
+    pieces = stored.vocabulary if stored is not None else ()
+    for id, (piece, found) in enumerate(zip(pieces, tokenizer.vocabulary, strict=False)):
+        if piece != found:
+            raise InputError(
+                f"{source}: its token with the id {id} is {piece!r}, the given tokenizer's "
+                f"{found!r}; give the tokenizer of this model, with tokens added to it"
+            )

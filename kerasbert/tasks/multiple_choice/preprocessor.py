@@ -1,0 +1,108 @@
+"""Texts, choices and which of them is right -> what a model of choices reads and learns from."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.data.inputs import plain, shown_classes
+from kerasbert.errors import InputError
+from kerasbert.tasks.preprocessor import Preprocessor
+from kerasbert.text.normalization import drop_invalid_utf8
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class MultipleChoicePreprocessor(Preprocessor):
+    """See `MultipleChoice`."""
+
+    text_columns = ((keys.TEXT, keys.CHOICES),)
+
+    def features(self, text, choices) -> dict:
+        """Features of texts with their choices, (batch, choices, sequence).
+
+        Args:
+            text: string tensor, (batch,).
+            choices: string tensor, (batch, choices), ragged or filled up with empty strings.
+        """
+        choices = _dense(choices)
+        shape = tf.shape(choices)
+        pairs = self.packer(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
+        real = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
+        length = tf.shape(pairs[keys.TOKEN_IDS])[1]
+        rows = tf.stack([shape[0], shape[1], length])
+        features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
+        return {**features, keys.PADDING_MASK: features[keys.PADDING_MASK] * real}
+
+    def truncated(self, row: dict):
+        """Which rows have more tokens, of the text and a choice, than are read, bool (batch,)."""
+        text, choices = self.tokenizer.tokenize(row[keys.TEXT]), _dense(row[keys.CHOICES])
+        of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
+        longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
+        return text.row_lengths() + longest > self.packer.pair_room
+
+    def labels(self, y, columns: dict) -> np.ndarray:
+        """The indices of the right choices."""
+        y, choices = plain(y), plain(columns[keys.CHOICES])
+        if len(y) != len(choices):
+            raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
+        found = np.zeros(len(y), "int32")
+        for place, (label, own) in enumerate(zip(y, choices, strict=True)):
+            own = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in own]
+            known = {choice: index for index, choice in reversed([*enumerate(own)]) if choice}
+            index = None
+            if isinstance(label, str | bytes):
+                label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+                index = known.get(label)
+            elif not isinstance(label, bool | np.bool_) and label in range(len(own)):
+                index = int(label) if own[int(label)] else None
+            if index is None:
+                raise InputError(
+                    f"y[{place}] is {label!r}, which is none of its choices: {shown_classes(own)}"
+                )
+            found[place] = index
+        return found
+
+    def targets(self, y, row: dict):
+        """As `labels`, in the graph."""
+        choices = _dense(row[keys.CHOICES])
+        if y.dtype == tf.string:
+            right = (choices == y[:, tf.newaxis]) & (choices != "")
+        else:
+            places = tf.range(tf.shape(choices)[1])
+            right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
+        known = tf.reduce_all(tf.reduce_any(right, axis=1))
+        check = tf.debugging.Assert(known, ["a label is none of the choices of its text"])
+        with tf.control_dependencies([check]):
+            return tf.argmax(right, axis=1, output_type=tf.int32)
+
+    def serving_signature(self, task):
+        """`text`, `choices` -> `choice`, `answer`, `scores`.
+
+        `choices` is filled up with empty strings, which are none; where there is no choice at all,
+        `choice` is -1, `answer` empty, and `scores` are 0.
+        """
+
+        def choose(text, choices):
+            given = tf.shape(choices)[1]
+            choices = _dense(choices)
+            logits = task(self.features(text, choices), training=False)
+            real = choices != ""
+            choice = tf.argmax(logits, axis=1, output_type=tf.int32)
+            return {
+                "choice": tf.where(tf.reduce_any(real, axis=1), choice, -1),
+                "answer": drop_invalid_utf8(tf.gather(choices, choice, batch_dims=1)),
+                "scores": tf.where(real, tf.nn.softmax(logits), 0.0)[:, :given],
+            }
+
+        return (keys.TEXT, keys.CHOICES), choose
+
+
+def _dense(choices):
+    """Choices filled up with empty strings, one column at least."""
+    if isinstance(choices, list):
+        choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
+    if isinstance(choices, tf.RaggedTensor):
+        choices = choices.to_tensor("")
+    missing = tf.maximum(1 - tf.shape(choices)[1], 0)
+    return tf.pad(choices, [[0, 0], [0, missing]], constant_values="")

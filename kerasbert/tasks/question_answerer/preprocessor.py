@@ -1,0 +1,206 @@
+"""Questions, contexts of any length and answers -> windows that a question answerer reads."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.data.answers import answer_labels, first_answers, tokens_of
+from kerasbert.data.inputs import numbers, plain
+from kerasbert.data.text_batches import Rows
+from kerasbert.data.windows import cut, overlapping_windows
+from kerasbert.errors import InputError
+from kerasbert.tasks.preprocessor import Preprocessor
+from kerasbert.tasks.question_answerer import spans
+from kerasbert.text import bytes_to_characters
+
+_EXPORTED_ANSWERS = 5
+_EXPORTED_WINDOWS_AT_ONCE = 16  # bounds the memory that a long document takes
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class QuestionAnswererPreprocessor(Preprocessor):
+    """See `QuestionAnswerer`, of which all attributes are."""
+
+    stride: int = 128
+    max_question_length: int = 64
+    max_answer_length: int = 30
+    no_answer_threshold: float | None = None
+
+    text_columns = ((keys.QUESTION, keys.CONTEXT),)
+    reads_windows = True
+
+    def rows(self, x, y=None, sample_weight=None):
+        """A row for every window: ids of `question` and of `context`, ragged, and positions.
+
+        Raises:
+            InputError: a label that does not fit its context.
+        """
+        if isinstance(x, Rows):
+            return x
+        questions, contexts = self.question_and_context(x)
+        if not questions:
+            raise InputError(f"{self.name}: there are no examples")
+        documents = {context: number for number, context in enumerate(dict.fromkeys(contexts))}
+        of_question = tf.constant([documents[context] for context in contexts], tf.int64)
+        asked = self.question_ids(questions)
+        ids, starts, ends = self.tokenizer.tokenize_with_offsets(list(documents))
+        windows = self.windows(asked, tf.gather(ids.row_lengths(), of_question))
+        document = tf.gather(of_question, windows.row)
+        asked = tf.gather(asked, windows.row)
+        columns = {keys.QUESTION: asked, keys.CONTEXT: cut(ids, windows._replace(row=document))}
+        if sample_weight is not None:
+            sample_weight = numbers("sample_weight", sample_weight)
+            if len(sample_weight) != len(questions):
+                raise InputError(
+                    f"there are {len(questions)} questions, but sample_weight has "
+                    f"{len(sample_weight)}"
+                )
+            sample_weight = sample_weight[windows.row.numpy()]
+        if y is None:
+            return Rows(columns, None, sample_weight)
+        answers = first_answers(contexts, answer_labels(y, len(contexts)))
+        first, last = tokens_of(answers, of_question, list(documents), starts, ends)
+        first, last = (tf.gather(place, windows.row) - windows.start for place in (first, last))
+        inside = tf.gather(answers[:, 1] > 0, windows.row) & (first >= 0) & (last < windows.length)
+        before = asked.row_lengths() + self.packer.tokens_before_second
+        positions = {
+            name: tf.where(inside, before + place, 0)  # [CLS] is the first token
+            for name, place in ((keys.START_LOGITS, first), (keys.END_LOGITS, last))
+        }
+        return Rows(columns, positions, sample_weight)
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features of windows, and the positions that `rows` found."""
+        features = self.packer.pack(row[keys.QUESTION], row[keys.CONTEXT], pad_to_longest=True)
+        return features, y, sample_weight
+
+    def question_ids(self, questions):
+        """Ids of questions, ragged, cut to the room they have."""
+        room = min(self.max_question_length, self.packer.pair_room // 2)
+        return self.tokenizer.tokenize(questions)[:, :room]
+
+    def windows(self, asked, lengths):
+        """Windows of contexts with so many tokens, beside the ids of their questions."""
+        room = self.packer.pair_room
+        if room < 1:
+            raise InputError(
+                f"sequence_length {self.sequence_length} has no room for a question's context"
+            )
+        return overlapping_windows(lengths, room - asked.row_lengths(), self.stride)
+
+    def question_and_context(self, x) -> tuple[list[str], list[str]]:
+        """The two columns of text, as strings."""
+        columns = self.columns(x)
+        return tuple(
+            [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
+            for column in map(plain, columns.values())
+        )
+
+    def right_answers(self, y, count: int) -> list[list[str]]:
+        """The texts of the right answers of each of so many questions, in labels of any form."""
+        return [label["text"] for label in answer_labels(y, count)]
+
+    # === Answers, in the graph ===
+
+    def answers(
+        self, task, question, context, n: int, at_once: int, threshold: float | None
+    ) -> dict:
+        """The `n` best answers of each row, the best first; in the graph.
+
+        Args:
+            task: the model.
+            question: strings, (batch,).
+            context: strings, (batch,).
+            n: see above.
+            at_once: windows that are looked at together.
+            threshold: see `no_answer_threshold` of `QuestionAnswerer`.
+
+        Returns:
+            `answers`, `scores`, `starts` and `ends` (in characters), (batch, n), of which the first
+            of `counts` (batch,) are there and the rest is empty; `no_answer` (batch,), as in
+            `QuestionAnswerer.best_spans`.
+        """
+        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8")  # U+FFFD for bad bytes
+        best, null, total = self._spans(task, question, context, n, at_once)
+        there = best.logits > spans.NEVER
+        gap = tf.cast(null, tf.float64) - tf.cast(best.logits[:, 0], tf.float64)
+        no_answer = tf.where(there[:, 0], tf.sigmoid(gap), 1.0)
+        if threshold is not None:
+            best = spans.with_null(best, null, no_answer > threshold)
+            total = tf.reduce_logsumexp(tf.stack([total, null]), axis=0)
+            there = best.logits > spans.NEVER
+        scores = tf.where(there, tf.exp(best.logits - total[:, tf.newaxis]), 0.0)
+        offsets = tf.RaggedTensor.from_tensor(tf.concat([best.starts, best.ends], axis=1))
+        characters = bytes_to_characters(context, offsets).to_tensor(shape=[None, 2 * n])
+        texts = tf.repeat(context[:, tf.newaxis], n, axis=1)
+        return {
+            "answers": tf.strings.substr(texts, best.starts, best.ends - best.starts),
+            "scores": scores,
+            "starts": characters[:, :n],
+            "ends": characters[:, n:],
+            "counts": tf.reduce_sum(tf.cast(there, tf.int32), axis=1),
+            "no_answer": no_answer,
+        }
+
+    def _spans(self, task, question, context, n: int, at_once: int):
+        """Looks at all windows, `at_once` at a time.
+
+        Returns:
+            The `n` best `Spans` of each context; the logit of "no answer", (batch,); and the
+            logarithm of what the spans' exponential logits are to be divided by, (batch,).
+        """
+        asked = self.question_ids(question)
+        ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
+        windows = self.windows(asked, ids.row_lengths())
+
+        def look(first):
+            window = windows.batch(first, at_once)
+            of_window = tf.gather(asked, window.row)
+            features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
+            outputs = task(features, training=False)
+            logits = [outputs[name] for name in (keys.START_LOGITS, keys.END_LOGITS)]
+            begin = of_window.row_lengths() + self.packer.tokens_before_second
+            of_context = [spans.of_second_text(x, begin, window.length) for x in logits]
+            words = [spans.like(of_context[0], cut(x, window)) for x in offsets]
+            best = spans.best_spans(*of_context, *words, n, self.max_answer_length)
+            totals = [tf.reduce_logsumexp(x, axis=1) for x in of_context]
+            return *best, logits[0][:, 0] + logits[1][:, 0], *totals
+
+        table, column = tf.TensorSpec([None, n]), tf.TensorSpec([None])
+        places = tf.TensorSpec([None, n], tf.int64)
+        specs = (table, places, places, column, column, column)
+        *found, null, starts, ends = spans.in_steps(look, tf.size(windows.row), at_once, specs)
+
+        def side_by_side(values, empty):
+            """The values of each context's windows, (batch, values)."""
+            rows = tf.RaggedTensor.from_value_rowids(values, windows.row, nrows=ids.nrows())
+            return rows.to_tensor(empty)
+
+        found = (spans.flat(side_by_side(*x)) for x in zip(found, spans.NO_SPAN, strict=True))
+        totals = (tf.reduce_logsumexp(side_by_side(x, spans.NEVER), axis=1) for x in (starts, ends))
+        null = tf.reduce_min(side_by_side(null, -spans.NEVER), axis=1)
+        return spans.distinct(spans.Spans(*found), n), null, sum(totals)
+
+    def serving_signature(self, task):
+        """`question`, `context` -> `answer` and what belongs to it, and the best five.
+
+        `answer`, `score`, `start` and `end` (in characters) are those of `QuestionAnswerer.answer`;
+        `n_best_answers`, `n_best_scores`, `n_best_starts` and `n_best_ends` (batch, 5) have the
+        others too, and nothing where there are fewer; `no_answer_score` (batch,) is what
+        `no_answer_threshold` is compared with.
+        """
+        threshold = self.no_answer_threshold
+
+        def answer(question, context):
+            found = self.answers(
+                task, question, context, _EXPORTED_ANSWERS, _EXPORTED_WINDOWS_AT_ONCE, threshold
+            )
+            columns = ("answers", "scores", "starts", "ends")
+            return {
+                **{f"n_best_{name}": found[name] for name in columns},
+                **{name.removesuffix("s"): found[name][:, 0] for name in columns},
+                "no_answer_score": tf.cast(found["no_answer"], tf.float32),
+            }
+
+        return (keys.QUESTION, keys.CONTEXT), answer

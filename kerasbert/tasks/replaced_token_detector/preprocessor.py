@@ -1,0 +1,29 @@
+"""Texts -> what a detector of replaced tokens reads."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.tasks.preprocessor import Preprocessor
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class ReplacedTokenDetectorPreprocessor(Preprocessor):
+    """See `ReplacedTokenDetector`."""
+
+    def serving_signature(self, task):
+        """`text` -> `tokens`, `scores` (the probability of having been replaced), `lengths`."""
+
+        def detect(text):
+            features = self.features(text)
+            real = tf.cast(features[keys.PADDING_MASK], tf.bool)
+            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[keys.TOKEN_IDS])
+            scores = tf.sigmoid(task(features, training=False))
+            return {
+                "tokens": tf.where(real, tokens, ""),
+                "scores": tf.where(real, scores, 0.0),
+                "lengths": tf.reduce_sum(features[keys.PADDING_MASK], axis=1),
+            }
+
+        return (keys.TEXT,), detect

@@ -1,0 +1,143 @@
+"""What each problem type does in the graph: labels -> targets, logits -> an export's outputs."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from kerasbert.data.inputs import shown_classes
+from kerasbert.errors import InputError
+from kerasbert.tasks.labels import are_numbers
+
+
+def targets_of_classes(problem, y):
+    """Class indices, int32 (batch,); shares of all classes stay as they are."""
+    if y.shape.rank == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype != tf.string:
+        return _indices(problem, y)
+    if y.shape.rank != 1:
+        raise InputError(f"y must be one name for every example, found the shape {y.shape}")
+    matches = _matches(y, problem.classes)
+    with tf.control_dependencies([_assert_known(y, matches, problem.classes)]):
+        return tf.argmax(matches, axis=-1, output_type=tf.int32)
+
+
+def _indices(problem, y):
+    """Of numbers, each of which is a class's name or index; shares of all classes stay."""
+    if y.shape.rank == 2 and y.shape[1] in (None, len(problem.classes)):
+        return y
+    if y.shape.rank != 1:
+        raise InputError(
+            f"y must have one class, or a share of each of the {len(problem.classes)} classes, "
+            f"for every example; found the shape {y.shape}"
+        )
+    places = range(len(problem.classes))
+    of_place = list(map(int, problem.classes)) if are_numbers(problem.classes) else list(places)
+    matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
+    with tf.control_dependencies([_assert_known(tf.as_string(y), matches, problem.classes)]):
+        return tf.argmax(matches, axis=-1, output_type=tf.int32)
+
+
+def answers_of_classes(problem, logits):
+    """`scores` of each class, the best `label`, and the classes as `labels`."""
+    names = tf.constant(problem.classes)
+    return {
+        "scores": problem.scores(logits),
+        "label": tf.gather(names, tf.argmax(logits, axis=-1)),
+        "labels": tf.broadcast_to(names, tf.shape(logits)),
+    }
+
+
+def targets_of_labels(problem, y):
+    """0 and 1 for each class, float32 (batch, classes)."""
+    if y.dtype != tf.string:
+        return tf.cast(_dense(problem, y), tf.float32)
+    if y.shape.rank == 1:
+        raise InputError(f"y must be lists of names, or {_wanted(problem)}; found single names")
+    y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
+    matches = _matches(y.flat_values, problem.classes)
+    with tf.control_dependencies([_assert_known(y.flat_values, matches, problem.classes)]):
+        named = tf.math.unsorted_segment_sum(
+            tf.cast(matches, tf.float32), y.value_rowids(), y.nrows()
+        )
+    return tf.minimum(named, 1.0)
+
+
+def _dense(problem, y):
+    """Zeros and ones for every class; a row without any, as of no names, is zeros."""
+    count, message = len(problem.classes), f"y must be lists of names, or {_wanted(problem)}"
+    is_ragged = isinstance(y, tf.RaggedTensor)
+    if y.shape.rank != 2 or not (is_ragged or y.shape[1] in (None, count)):
+        raise InputError(f"{message}; found the shape {y.shape}")
+    lengths = y.row_lengths() if is_ragged else tf.shape(y, tf.int64)[1:]
+    right = (lengths == count) | ((lengths == 0) & is_ragged)
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
+        return y.to_tensor(shape=[None, count]) if is_ragged else tf.identity(y)
+
+
+def _wanted(problem) -> str:
+    return f"0 and 1 for each of the {len(problem.classes)} classes"
+
+
+def answers_of_labels(problem, logits):
+    """`scores` of each class, what is `predicted`, 0 or 1, and the classes as `labels`."""
+    scores = problem.scores(logits)
+    return {
+        "scores": scores,
+        "predicted": tf.cast(scores >= problem.threshold, tf.int32),
+        "labels": tf.broadcast_to(tf.constant(problem.classes), tf.shape(logits)),
+    }
+
+
+def targets_of_numbers(problem, y):
+    """float32, (batch, numbers)."""
+    if y.dtype == tf.string:
+        raise InputError("y must be numbers, found strings")
+    y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
+    y = tf.cast(y, tf.float32)
+    y = y[:, tf.newaxis] if y.shape.rank == 1 else y
+    found, count = tf.shape(y)[-1], len(problem.classes)
+    wanted = f"y must have {count} numbers for every example ({shown_classes(problem.classes)})"
+    # One string: of several, TensorFlow puts each in brackets.
+    message = tf.strings.join([wanted, ", found ", tf.strings.as_string(found)])
+    with tf.control_dependencies([tf.debugging.Assert(found == count, [message])]):
+        return tf.reshape(y, [-1, count])
+
+
+def answers_of_numbers(problem, logits):
+    """The `value`; of several `values`, and their names as `labels`."""
+    if len(problem.classes) == 1:
+        return {"value": logits[:, 0]}
+    return {
+        "values": logits,
+        "labels": tf.broadcast_to(tf.constant(problem.classes), tf.shape(logits)),
+    }
+
+
+def _matches(names, classes: Sequence[str]):
+    """bool, (names, classes)."""
+    return tf.equal(names[:, tf.newaxis], tf.constant(classes))
+
+
+def _assert_known(names, matches, classes: Sequence[str]):
+    known = tf.reduce_any(matches, axis=1)
+    first = tf.argmin(tf.concat([tf.cast(known, tf.int32), [0]], axis=0))
+    unknown = tf.concat([names, [""]], axis=0)[first]
+    message = tf.strings.join(
+        ["a label is '", unknown, f"', which is none of the classes {shown_classes(classes)}"]
+    )
+    return tf.debugging.Assert(tf.reduce_all(known), [message])
+
+
+#: Labels -> targets, by `ProblemType.outputs_are`: of a problem and a tensor, perhaps ragged.
+TARGETS = {
+    "classes": targets_of_classes,
+    "labels": targets_of_labels,
+    "numbers": targets_of_numbers,
+}
+#: Logits -> the outputs of an export, likewise.
+ANSWERS = {
+    "classes": answers_of_classes,
+    "labels": answers_of_labels,
+    "numbers": answers_of_numbers,
+}

@@ -1,0 +1,126 @@
+"""Texts, pairs of them and scores -> what a text embedder reads and learns from."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.data.inputs import numbers
+from kerasbert.errors import InputError
+from kerasbert.tasks.preprocessor import Preprocessor
+from kerasbert.text.chunks import chunk_features, chunk_room
+
+_TEXTS = (keys.TEXT, keys.TEXT_PAIR, keys.TEXT_NEGATIVE)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TextEmbedderPreprocessor(Preprocessor):
+    """See `TextEmbedder`.
+
+    Attributes:
+        prompt: what is put before every text.
+        objective: "contrastive", which has no labels, or "similarity".
+        long_text: how the vectors of chunks are pooled; None: what is beyond `sequence_length` is
+            cut off.
+        max_chunks: chunks a text may have.
+        chunk_overlap: tokens that a chunk repeats of the one before it.
+    """
+
+    prompt: str = ""
+    objective: str = "contrastive"
+    long_text: str | None = None
+    max_chunks: int = 8
+    chunk_overlap: int = 0
+
+    text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
+
+    def labels(self, y, columns: dict) -> np.ndarray:
+        """Scores; see the class."""
+        self._check_objective()
+        scores = numbers("y", y)
+        scores = scores[:, 0] if scores.shape[1:] == (1,) else scores
+        if scores.ndim != 1:
+            raise InputError(
+                f"y must have one score for every pair, found the shape {scores.shape}"
+            )
+        for place in np.flatnonzero(np.abs(scores) > 1)[:1]:
+            raise InputError(f"y[{place}] is {scores[place]:g}, but scores must be in [-1, 1]")
+        return scores
+
+    def targets(self, y, row: dict):
+        """As `labels`, in the graph."""
+        self._check_objective()
+        y = tf.cast(y, tf.float32)
+        check = tf.debugging.Assert(tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1]"])
+        with tf.control_dependencies([check]):
+            return tf.identity(y)
+
+    def _check_objective(self) -> None:
+        """Raises `InputError` if there must be no labels."""
+        if self.objective == "contrastive":
+            raise InputError(
+                f"{self.name} has the contrastive objective, which needs no labels: leave y out, "
+                "or choose objective='similarity'"
+            )
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features (batch, texts, sequence) and scores, or 1 where there are none."""
+        if keys.TEXT_PAIR not in row:
+            raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
+        if self.objective == "contrastive":
+            y = tf.ones([tf.shape(row[keys.TEXT])[0]])
+        else:
+            if y is None or keys.TEXT_NEGATIVE in row:
+                raise InputError(
+                    f"{self.name} has the similarity objective, which needs pairs with scores (y)"
+                )
+        columns = [row[key] for key in _TEXTS if key in row]
+        features = self.features(tf.concat(columns, axis=0))
+        # All first texts, all second ones -> the texts of each example.
+        together = {
+            name: tf.stack(tf.split(rows, len(columns)), axis=1) for name, rows in features.items()
+        }
+        return together, y, sample_weight
+
+    @property
+    def text_room(self) -> int:
+        """Tokens of one text that are read, special tokens not counted."""
+        if not self.long_text:
+            return super().text_room
+        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
+
+    def truncated(self, row: dict):
+        """Which rows have a text with more tokens than are read, bool (batch,)."""
+        texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
+        lengths = [self.tokenizer.tokenize(text).row_lengths() for text in texts]
+        return tf.reduce_max(tf.stack(lengths), axis=0) > self.text_room
+
+    def _prompted(self, text):
+        return tf.strings.join([self.prompt, text]) if self.prompt else text
+
+    def features(self, text, text_pair=None) -> dict:
+        """Features of single texts, (batch, sequence).
+
+        With `long_text` they are (batch, chunks, sequence).
+        """
+        if text_pair is not None:
+            raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
+        text = self._prompted(text)
+        if self.long_text:
+            features = chunk_features(
+                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
+            )
+        else:
+            features = self.packer(text)
+        # The number of dimensions tells one text an example from several.
+        shape = [None] * (3 if self.long_text else 2)
+        return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
+
+    def serving_signature(self, task):
+        """`text` -> `embedding`."""
+
+        def embed(text):
+            return {"embedding": task(self.features(text), training=False)}
+
+        return (keys.TEXT,), embed

@@ -1,0 +1,99 @@
+"""Sentences -> the logits of their words, or of every token, computed a batch at a time."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.data.inputs import checked_size, plain
+from kerasbert.tasks.token_classifier.preprocessor import valid_text
+from kerasbert.text import bytes_to_characters
+from kerasbert.training.progress import advance
+
+_STRINGS, _COUNTS = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+
+
+def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
+    """The logits of the words of raw columns, (words, classes) for each row."""
+    ((name, column),) = columns.items()
+    column, found, batch_size = plain(column), [], checked_size(batch_size)
+    for begin in range(0, len(column), batch_size):
+        rows = column[begin : begin + batch_size]
+        if name == keys.TEXT:
+            logits, lengths = task._graph(_of_text, task.preprocessor)(tf.constant(rows))
+        else:
+            words, lengths = _flat(rows)
+            logits = task._graph(_of_words, task.preprocessor)(words, lengths)
+        found.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
+        advance(len(rows))
+    return found
+
+
+def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[tuple]]:
+    """For every sentence, for each of its words: the ids of its tokens, and their logits."""
+    batch_size = checked_size(batch_size)
+    for begin in range(0, len(words), batch_size):
+        rows = words[begin : begin + batch_size]
+        logits, ids, splits = task._graph(_of_tokens, task.preprocessor)(*_flat(rows))
+        cuts = splits.numpy()[1:-1]
+        pairs = zip(*(np.split(x.numpy(), cuts) for x in (ids, logits)), strict=True)
+        for row in rows:
+            yield list(itertools.islice(pairs, len(row)))
+
+
+def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[list[tuple]]]:
+    """The texts, their words, and where each starts and ends in characters."""
+    if keys.TEXT in columns:
+        text = valid_text(tf.constant(plain(columns[keys.TEXT]), tf.string))
+        words, *limits = preprocessor.words_of_text(text)
+        limits = (bytes_to_characters(text, offsets).to_list() for offsets in limits)
+        places = [list(zip(*row, strict=True)) for row in zip(*limits, strict=True)]
+        return [one.decode() for one in text.numpy()], words.to_list(), places
+    words, texts, places = [list(row) for row in plain(columns[keys.WORDS])], [], []
+    for row in words:
+        own = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in row]
+        ends = np.cumsum([len(word) + 1 for word in own]) - 1
+        texts.append(" ".join(own))
+        places.append([(int(e) - len(word), int(e)) for word, e in zip(own, ends, strict=True)])
+    return texts, words, places
+
+
+def _flat(rows: list[list]) -> tuple:
+    """The words of sentences, one sentence after the other, and how many each has."""
+    words = tf.constant([word for row in rows for word in row], tf.string)
+    return words, tf.constant([*map(len, rows)], tf.int64)
+
+
+# === In the graph ===
+
+
+def _of_words(task, preprocessor):
+    def logits(words, lengths):
+        sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
+        return preprocessor.word_logits(task, sentences)
+
+    return tf.function(logits, input_signature=[_STRINGS, _COUNTS], autograph=False)
+
+
+def _of_text(task, preprocessor):
+    def logits(text):
+        words, _, _ = preprocessor.words_of_text(text)
+        return preprocessor.word_logits(task, words), words.row_lengths()
+
+    return tf.function(logits, input_signature=[_STRINGS], autograph=False)
+
+
+def _of_tokens(task, preprocessor):
+    def logits(words, lengths):
+        sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
+        ids, _, decides = preprocessor.windows(sentences, every_token=True)
+        pieces = preprocessor.tokenizer.tokenize_words(words)
+        return (
+            preprocessor.logits(task, ids, decides),
+            pieces.values,
+            pieces.row_splits,
+        )
+
+    return tf.function(logits, input_signature=[_STRINGS, _COUNTS], autograph=False)

@@ -1,0 +1,260 @@
+"""Sentences, and a label for each of their words -> windows that a token classifier reads."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert import features as keys
+from kerasbert.data.inputs import length, numbers, plain
+from kerasbert.data.text_batches import Rows, text_tensor
+from kerasbert.data.windows import overlapping_windows
+from kerasbert.errors import InputError
+from kerasbert.tasks.labels import class_indices, class_weight_table
+from kerasbert.tasks.preprocessor import Preprocessor
+from kerasbert.text import bytes_to_characters
+
+_WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TokenClassifierPreprocessor(Preprocessor):
+    """See `TokenClassifier`.
+
+    Attributes:
+        classes: their names.
+        stride: tokens from the start of a window to the start of the next; None: half a window.
+    """
+
+    classes: Sequence[str]
+    stride: int | None = None
+
+    text_columns = ((keys.WORDS,), (keys.TEXT,))
+    reads_windows = True
+
+    def rows(self, x, y=None, sample_weight=None):
+        """Windows of tokens; labels and weights for each token, 0 for all but those that decide.
+
+        Args:
+            x: lists of words, or rows.
+            y: a list of class names or indices for each sentence.
+            sample_weight: a number or a list of numbers for each sentence, or None.
+
+        Raises:
+            InputError: words and labels do not fit together; the message names the sentence.
+        """
+        if isinstance(x, Rows):
+            return x
+        columns = self.columns(x)
+        if not length(next(iter(columns.values()))):
+            raise InputError(f"{self.name}: there are no examples")
+        if keys.WORDS not in columns or y is None:
+            raise InputError(
+                f"{self.name} learns from lists of words and of labels, "
+                "such as [['A', 'dog']] with [['O', 'B-animal']]"
+            )
+        words = text_tensor(keys.WORDS, columns[keys.WORDS])
+        lengths = words.row_lengths().numpy()
+        labels = self.class_indices_of_words(y, lengths)
+        weights = np.ones(lengths.sum(), "float32")
+        if sample_weight is not None:
+            weights = np.concatenate([[], *_lists("sample_weight", sample_weight, lengths)])
+            weights = numbers("sample_weight", weights)
+        ids, word, decides = self.windows(words)
+        return Rows(
+            {keys.TOKEN_IDS: ids},
+            word.with_values(tf.gather(tf.constant(labels, tf.int32), word.values)),
+            word.with_values(
+                tf.where(decides.values, tf.gather(tf.cast(weights, tf.float32), word.values), 0.0)
+            ),
+        )
+
+    def weighted(self, rows, class_weight):
+        """Every token's weight is multiplied by its class's."""
+        if class_weight is None:
+            return rows, None
+        weights = rows.y.with_values(self.weights_of_tokens(rows.y.values, class_weight))
+        return dataclasses.replace(rows, sample_weight=rows.sample_weight * weights), None
+
+    def weights_of_tokens(self, labels, class_weight) -> np.ndarray:
+        """The weight of each token's class, by its index."""
+        return class_weight_table(class_weight, self.classes)[np.asarray(labels)]
+
+    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+        """Features, and the labels and weights of their tokens."""
+        features = self.packer.pack(row[keys.TOKEN_IDS], pad_to_longest=True)
+        return features, _beside(features, y), _beside(features, sample_weight)
+
+    def class_indices_of_words(self, y, lengths) -> np.ndarray:
+        """The classes of all words, one sentence after the other; names or indices come in.
+
+        Args:
+            y: a list of labels for each sentence.
+            lengths: how many words each has.
+        """
+        sentences = _lists("y", y, lengths)
+        flat = [label for labels in sentences for label in labels]
+        try:
+            return class_indices("y", flat, self.classes)
+        except InputError:
+            for place, labels in enumerate(sentences):  # which of the sentences is it?
+                class_indices(f"y[{place}]", labels, self.classes)
+            raise
+
+    def windows(self, words, *, every_token: bool = False):
+        """The windows of sentences; in the graph.
+
+        Args:
+            words: strings, ragged (sentences, words).
+            every_token: let all tokens of a word decide, each in one window, not the first alone.
+
+        Returns:
+            Ragged, (windows, tokens), each: the ids; which of all words a token belongs to; whether
+            it is one that decides over the word.
+        """
+        packer = self.packer
+        pieces = packer.tokenizer.tokenize_words(words.values)
+        ids, word = pieces.values, pieces.value_rowids()
+        first = tf.equal(tf.range(tf.size(ids, tf.int64)), tf.gather(pieces.row_starts(), word))
+        tokens = words.with_values(pieces).merge_dims(1, 2).row_lengths()
+        size = packer.text_room
+        places, decides = deciding_windows(tokens, size, self.stride or (size + 1) // 2)
+        ids, word, first = (
+            places.with_values(tf.gather(x, places.values)) for x in (ids, word, first)
+        )
+        return ids, word, decides.with_values(decides.values & (first.values | every_token))
+
+    # === Outputs of words, in the graph ===
+
+    def word_logits(self, task, words):
+        """The logits of every word; in the graph, some windows at a time.
+
+        Args:
+            task: the model.
+            words: strings, ragged (sentences, words).
+
+        Returns:
+            float32, (all words, classes), one sentence after the other.
+        """
+        ids, _, decides = self.windows(words)
+        return self.logits(task, ids, decides)
+
+    def logits(self, task, ids, decides):
+        """The logits of the tokens that decide in windows, one after the other."""
+        count = tf.cast(ids.nrows(), tf.int32)
+        steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
+        found = tf.TensorArray(
+            tf.float32, steps, infer_shape=False, element_shape=[None, len(self.classes)]
+        )
+
+        def step(number, found):
+            begin = number * _WINDOWS_AT_ONCE
+            end = tf.minimum(begin + _WINDOWS_AT_ONCE, count)
+            features = self.packer.pack(ids[begin:end], pad_to_longest=True)
+            chosen = _beside(features, decides[begin:end])
+            logits = tf.boolean_mask(task(features, training=False), chosen)
+            return number + 1, found.write(number, logits)
+
+        _, found = tf.while_loop(
+            lambda number, _: number < steps, step, (0, found), parallel_iterations=1
+        )
+        return found.concat()
+
+    def words_of_text(self, text) -> tuple:
+        """Words, starts and ends of texts, (batch,); see `Tokenizer.split_words`.
+
+        The offsets are in bytes of the texts as UTF-8, in which U+FFFD stands for bytes that are
+        not.
+        """
+        return self.tokenizer.split_words(valid_text(text))
+
+    def serving_signature(self, task):
+        """`text` -> `words`, `labels`, `scores`, `starts`, `ends` of each word, and `lengths`.
+
+        `starts` and `ends` count characters of the text. Rows are filled up to the longest;
+        `lengths` says how many words each has. Bytes that are not UTF-8 are U+FFFD; NUL in a word
+        is U+0001.
+        """
+
+        def tag(text):
+            words, starts, ends = self.words_of_text(text)
+            scores = tf.nn.softmax(self.word_logits(task, words))
+            labels = tf.gather(tf.constant(self.classes), tf.argmax(scores, axis=-1))
+            valid = valid_text(text)
+            return {
+                "words": words.to_tensor(),
+                "labels": words.with_values(labels).to_tensor(),
+                "scores": words.with_values(tf.reduce_max(scores, axis=-1)).to_tensor(),
+                "starts": bytes_to_characters(valid, starts).to_tensor(),
+                "ends": bytes_to_characters(valid, ends).to_tensor(),
+                "lengths": words.row_lengths(),
+            }
+
+        return (keys.TEXT,), tag
+
+
+# === Sentences ===
+
+
+def valid_text(text):
+    """Strings as UTF-8, in which U+FFFD stands for bytes that are not."""
+    text = tf.convert_to_tensor(text, tf.string)
+    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+
+
+def _lists(name: str, values, lengths: Sequence[int]) -> list:
+    """One list of values for each sentence; a single value is each word's."""
+    values = plain(values)
+    if len(values) != len(lengths):
+        raise InputError(f"there are {len(lengths)} sentences, but {name} has {len(values)}")
+    lists = [
+        plain(own) if isinstance(own, Iterable) and not isinstance(own, str) else [own] * int(count)
+        for own, count in zip(values, lengths, strict=True)
+    ]
+    for number, (found, count) in enumerate(zip(lists, lengths, strict=True)):
+        if len(found) != count:
+            raise InputError(f"sentence {number} has {count} words, but {len(found)} in {name}")
+    return lists
+
+
+# === Windows ===
+
+
+def deciding_windows(lengths, size: int, stride: int) -> tuple:
+    """Cuts rows of tokens into windows, and says which window every token is looked at in.
+
+    The last window of a row is as long as the others: it starts where it ends with the row.
+
+    Args:
+        lengths: int64 (rows,), the number of tokens of each row.
+        size: tokens that a window may have.
+        stride: tokens from the start of a window to the next, in [1, size].
+
+    Returns:
+        Two ragged tensors (windows, tokens), row after row: the places of the windows' tokens in
+        all rows' tokens one after the other (int64); and whether the window decides over the token
+        (bool), having more tokens beside it, on the side where it has fewer, than any other window,
+        or as many as a later one. One window decides over a token.
+    """
+    row, begin, _ = overlapping_windows(lengths, size, stride)
+    length = tf.gather(lengths, row)
+    begin = tf.minimum(begin, tf.maximum(length - size, 0))
+    end = tf.minimum(begin + size, length)
+    # Windows of a row have the same length, so the middle of what two share is where they change.
+    next_in_row = tf.equal(row[1:], row[:-1])
+    middle = (begin[1:] + end[:-1] + 1) // 2
+    first = tf.concat([begin[:1], tf.where(next_in_row, middle, begin[1:])], axis=0)
+    limit = tf.concat([tf.where(next_in_row, middle, end[:-1]), end[-1:]], axis=0)
+
+    offset = tf.gather(tf.cumsum(lengths, exclusive=True), row)
+    places = tf.ragged.range(offset + begin, offset + end)
+    first, limit = (tf.gather(offset + x, places.value_rowids()) for x in (first, limit))
+    return places, places.with_values((first <= places.values) & (places.values < limit))
+
+
+def _beside(features: dict, values):
+    """Ragged values of tokens, (batch, tokens), at the tokens' places in packed features."""
+    width = tf.shape(features[keys.TOKEN_IDS])[1]
+    dense = values.to_tensor(shape=tf.stack([-1, width - 1]))
+    return tf.pad(dense, [[0, 0], [1, 0]])  # [CLS] has none

@@ -1,0 +1,52 @@
+"""Text that two models read, each in its own way."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from kerasbert.errors import InputError
+from kerasbert.training.strategies import sharded
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoPreprocessors:
+    """The preprocessors of a student and of its teacher as one.
+
+    Attributes:
+        student: its features, labels and weights stay as they are.
+        teacher: its features stand beside them.
+        prefix: put before the names of the teacher's features.
+    """
+
+    student: Any
+    teacher: Any
+    prefix: str
+
+    def batches(self, x, y=None, sample_weight=None, batch_size=None) -> tf.data.Dataset:
+        """As in `Preprocessor`, of text that is no dataset."""
+        if hasattr(x, "element_spec"):
+            raise InputError(
+                "teacher and student read text each in its own way, for which it has to be lists "
+                "or arrays, no tf.data.Dataset"
+            )
+        examples = x, y, sample_weight, batch_size
+        return self._joined(self.student.batches(*examples), self.teacher.batches(*examples))
+
+    def training_batches(self, x, y=None, sample_weight=None, **kwargs) -> tf.data.Dataset:
+        """As in `Preprocessor`."""
+        examples = x, y, sample_weight
+        return self._joined(
+            self.student.training_batches(*examples, **kwargs),
+            self.teacher.training_batches(*examples, **kwargs),
+        )
+
+    def _joined(self, own: tf.data.Dataset, theirs: tf.data.Dataset) -> tf.data.Dataset:
+        def join(own, theirs):
+            features, *rest = own if isinstance(own, tuple) else (own,)
+            theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+            named = {f"{self.prefix}{name}": value for name, value in theirs.items()}
+            return ({**features, **named}, *rest)
+
+        # Both are the same function of the same rows, so they come in the same order.
+        return sharded(tf.data.Dataset.zip(own, theirs).map(join))
