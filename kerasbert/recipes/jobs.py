@@ -33,7 +33,7 @@ from kerasbert.tasks import (
     TextEmbedder,
     TokenClassifier,
 )
-from kerasbert.tasks.entities import Entity, join
+from kerasbert.tasks.token_classifier.entities import Entity, join
 from kerasbert.training.progress import CountBatches, answering
 
 _COLUMNS = ("text_column", "text_pair_column", "label_column", "column_names")
