@@ -1,6 +1,6 @@
 """The options of the programs.
 
-Nothing heavy is imported here, so that help and refusals come at once.
+Nothing heavy is imported here, so that help and errors appear at once.
 """
 
 import dataclasses
@@ -41,12 +41,12 @@ _NOT_OF_THE_RUN = (
 )
 _MOST_DEVICES = 256  # of one machine
 _MOST_EXAMPLES = 1_000_000  # at a time
-_LEARNING = "how it learns"
-_WEIGHTS = "which weights learn"
+_LEARNING = "optimization"
+_WEIGHTS = "trainable weights"
 _SAVING = "memory and speed"
-_KEEPING = "what is kept"
-_DEVICES = "where it computes"
-_DATA = "what the files hold"
+_KEEPING = "checkpoints and model selection"
+_DEVICES = "distribution"
+_DATA = "data format"
 
 
 def split_names(joined: str | None) -> list[str] | None:
@@ -70,22 +70,25 @@ class BuildVocabOptions(Options):
     """Options of `build_vocab`."""
 
     input: list[str] = option(
-        help="file, glob or tfds:NAME[:SPLIT] with text; plain text with empty lines between "
-        "documents, JSON lines with 'text', WikiExtractor output, also .gz; may be repeated"
+        help="text: file, glob or tfds:NAME[:SPLIT]; plain text with empty lines between "
+        "documents, JSON lines with 'text', or WikiExtractor output, optionally .gz; may be "
+        "repeated"
     )
     vocab_size: int = option(
         30_000,
-        help="pieces at the most, the five special tokens included",
+        help="maximum vocabulary size, including the five special tokens",
         least=10,
         most=1_000_000,
     )
-    output: str = option(help="the vocabulary file to write")
-    lowercase: bool = option(True, help="lower-case the text and drop accents")
-    min_frequency: int = option(2, help="how often pieces must meet to be joined", least=1)
+    output: str = option(help="vocabulary file to write")
+    lowercase: bool = option(True, help="lower-case the text and strip accents")
+    min_frequency: int = option(
+        2, help="minimum frequency of a pair of subwords to be merged", least=1
+    )
     alphabet_size: int | None = option(
         None,
-        help="different characters kept, the most frequent; default: as many as make up 99.99 % of "
-        "the text, in three quarters of the vocabulary at the most",
+        help="number of characters to keep, most frequent first; default: as many as cover 99.99 % "
+        "of the text, in at most three quarters of the vocabulary",
         least=1,
     )
 
@@ -95,13 +98,13 @@ class PrepareCorpusOptions(Options):
     """Options of `prepare_corpus`."""
 
     input: list[str] = option(help="text, as in build_vocab.py; may be repeated")
-    vocab: str | None = option(None, help="a WordPiece vocabulary file")
+    vocab: str | None = option(None, help="WordPiece vocabulary file")
     tokenizer: str | None = option(
-        None, help="instead: a model, as in convert.py, whose tokenizer to use"
+        None, help="instead of --vocab: a model, as in convert.py, whose tokenizer to use"
     )
-    output: str = option(help="the corpus directory to write; must not exist")
-    lowercase: bool = option(True, help="whether --vocab is of lower-cased text")
-    tokens_per_shard: int = option(1 << 24, help="about how many tokens a shard has", least=1)
+    output: str = option(help="corpus directory to write; must not exist")
+    lowercase: bool = option(True, help="whether --vocab is lower-cased")
+    tokens_per_shard: int = option(1 << 24, help="approximate number of tokens per shard", least=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -116,89 +119,95 @@ class PrepareCorpusOptions(Options):
 class TrainingOptions(Options):
     """Options of every program that trains."""
 
-    optimizer: str = option(
-        "adamw", help="turns gradients into steps", choices=OPTIMIZERS, group=_LEARNING
-    )
+    optimizer: str = option("adamw", help="optimizer", choices=OPTIMIZERS, group=_LEARNING)
     warmup: float = option(
         0.1,
-        help="share of the steps in which the learning rate rises",
+        help="fraction of the steps in which the learning rate warms up",
         least=0,
         most=1,
         group=_LEARNING,
     )
     decay: str = option(
-        "linear", help="how the learning rate falls then", choices=DECAYS, group=_LEARNING
+        "linear", help="learning rate schedule after the warm-up", choices=DECAYS, group=_LEARNING
     )
     weight_decay: float = option(
-        0.01, help="of all but biases and LayerNorm", least=0, group=_LEARNING
+        0.01, help="weight decay; biases and LayerNorm are excluded", least=0, group=_LEARNING
     )
     clip_norm: float = option(
         1.0,
-        help="limit of the gradient's norm over the global batch; 0: none",
+        help="maximum gradient norm over the global batch; 0: none",
         least=0,
         group=_LEARNING,
     )
     ema: float | None = option(
         None,
-        help="validate and save a moving average of the weights, of this momentum",
+        help="momentum of an exponential moving average of the weights, which is then evaluated "
+        "and saved",
         above=0,
         below=1,
         group=_LEARNING,
     )
     layer_decay: float | None = option(
         None,
-        help="every layer learns at so many times the rate of the one above; default: all alike",
+        help="layer-wise learning rate decay: each layer's rate relative to the layer above; "
+        "default: no decay",
         above=0,
         below=1,
         group=_WEIGHTS,
     )
     freeze_layers: int = option(
-        0, help="embeddings and so many layers from the bottom stay", least=0, group=_WEIGHTS
+        0, help="freeze the embeddings and the first N layers", least=0, group=_WEIGHTS
     )
     freeze: list[str] = option(
         [],
-        help="weights that stay, by the beginning of their path, such as layer_0; may be repeated",
+        help="freeze weights whose path begins with this, such as layer_0; may be repeated",
         group=_WEIGHTS,
     )
     accumulation_steps: int = option(
         1,
-        help="cut a batch into so many pieces, computed one after the other, to save memory",
+        help="number of microbatches that each batch is split into, to save memory",
         least=1,
         group=_SAVING,
     )
     gradient_checkpointing: bool = option(
-        False, help="compute activations again for the gradient, to save memory", group=_SAVING
+        False, help="recompute activations for the gradient, to save memory", group=_SAVING
     )
     precision: str = option(
         "float32",
-        help="of computing, not of weights: float32, bfloat16, or float16 (scales the loss)",
+        help="compute dtype: float32, bfloat16, or float16 (with loss scaling); weights stay "
+        "float32",
         choices=POLICIES,
         group=_SAVING,
     )
     steps_per_execution: int = option(
-        1, help="steps between two looks at what happens", least=1, group=_SAVING
+        1, help="training steps per Python callback", least=1, group=_SAVING
     )
     deterministic: bool = option(
         False,
-        help="repeatable to the bit on GPUs too, but slower; on a CPU it is so anyway",
+        help="bitwise reproducible on GPUs too, but slower; CPUs always are",
         group=_SAVING,
     )
     monitor: str | None = option(
         None,
-        help="keep the model with the best such metric (val_accuracy, say), not the last",
+        help="keep the model with the best value of this metric, such as val_accuracy, instead of "
+        "the last",
         group=_KEEPING,
     )
     patience: int = option(
         0,
-        help="with --monitor: stop after so many reports without a better one",
+        help="with --monitor: stop after this many evaluations without improvement",
         least=0,
         group=_KEEPING,
     )
-    checkpoint_every_steps: int = option(0, help="0: not because of steps", least=0, group=_KEEPING)
-    checkpoint_every_minutes: float = option(
-        10.0, help="0: not because of time", least=0, group=_KEEPING
+    checkpoint_every_steps: int = option(
+        0, help="steps from one checkpoint to the next; 0: off", least=0, group=_KEEPING
     )
-    keep_checkpoints: int = option(3, help="how many of the newest stay", least=1, group=_KEEPING)
+    checkpoint_every_minutes: float = option(
+        10.0, help="minutes from one checkpoint to the next; 0: off", least=0, group=_KEEPING
+    )
+    keep_checkpoints: int = option(
+        3, help="number of recent checkpoints to keep", least=1, group=_KEEPING
+    )
     strategy: str = option(
         "none",
         help="none (one device), mirrored (all GPUs), multiworker (TF_CONFIG) or tpu",
@@ -207,24 +216,24 @@ class TrainingOptions(Options):
     )
     num_virtual_devices: int = option(
         0,
-        help="cut the CPU into so many, to try mirrored out",
+        help="number of virtual CPU devices, for testing mirrored",
         least=0,
         most=_MOST_DEVICES,
         group=_DEVICES,
     )
     workers: int = option(
         1,
-        help="so many multiworker processes on this machine",
+        help="number of multiworker processes to start on this machine",
         least=1,
         most=_MOST_DEVICES,
         group=_DEVICES,
     )
     dry_run: bool = option(
-        False, help="write nothing: show the model, a batch and how long the run would take"
+        False, help="print the model, a batch and the estimated time, and write nothing"
     )
     seed: int = option(
         0,
-        help="decides new weights, order and everything drawn at random",
+        help="seed for initialization, shuffling and all other randomness",
         least=0,
         most=LARGEST_SEED,
     )
@@ -242,50 +251,60 @@ class TrainingOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         if self.patience and not self.monitor:
-            raise InputError("--patience needs --monitor, the metric to be patient with")
+            raise InputError("--patience needs --monitor")
         if self.accumulation_steps > self.batch_size:
             raise InputError(
                 f"--accumulation_steps={self.accumulation_steps}: a batch of {self.batch_size} "
-                "can't be cut into more pieces than it has examples (--batch_size)"
+                "can't be split into more microbatches than it has examples (--batch_size)"
             )
 
     def _monitors_what_is_there(self, validation: str | None, flag: str) -> None:
         if self.monitor and self.monitor.startswith("val_") and not validation:
-            raise InputError(f"--monitor={self.monitor} needs {flag}, what it is measured on")
+            raise InputError(f"--monitor={self.monitor} needs {flag}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainOptions(TrainingOptions):
     """Options of `pretrain`."""
 
-    corpus: str = option(help="the corpus directory that prepare_corpus.py wrote")
+    corpus: str = option(help="corpus directory written by prepare_corpus.py")
     validation_corpus: str | None = option(
-        None, help="another corpus, of the same vocabulary, never trained on"
+        None, help="another corpus with the same vocabulary, for evaluation only"
     )
-    preset: str | None = option(
-        None, help="the architecture, such as bert_base; default: bert_tiny"
-    )
+    preset: str | None = option(None, help="architecture, such as bert_base; default: bert_tiny")
     init: str | None = option(
-        None, help="instead: a model to go on from, as in convert.py, of the corpus's tokenizer"
+        None,
+        help="instead of --preset: model to start from, as in convert.py, with the corpus's "
+        "tokenizer",
     )
     steps: int = option(10_000, help="training steps", least=1)
     batch_size: int = option(
-        64, help="examples a step, over all devices", least=1, most=_MOST_EXAMPLES
+        64, help="examples per step, over all devices", least=1, most=_MOST_EXAMPLES
     )
-    sequence_length: int = option(128, help="tokens an example", least=8)
-    learning_rate: float = option(1e-3, help="the peak, after the warm-up", above=0)
+    sequence_length: int = option(128, help="tokens per example", least=8)
+    learning_rate: float = option(1e-3, help="peak learning rate, after the warm-up", above=0)
     dropout: float = option(
-        0.1, help="everywhere in the encoder; 0 suits short runs", least=0, below=1
+        0.1, help="dropout rate of the encoder; 0 suits short runs", least=0, below=1
     )
     objective: str = option(
-        "nsp", help="nsp (next sentence) or sop (sentence order)", choices=("nsp", "sop")
+        "nsp",
+        help="nsp (next sentence prediction) or sop (sentence order prediction)",
+        choices=("nsp", "sop"),
     )
-    mask_rate: float = option(0.15, help="share of the tokens that are predicted", above=0, below=1)
-    whole_word: bool = option(False, help="mask all pieces of a word together")
-    output: str = option(help="the run directory; the model is output/model")
-    validation_every: int = option(500, help="steps between two lines of metrics.jsonl", least=1)
+    mask_rate: float = option(
+        0.15, help="fraction of the tokens that are predicted", above=0, below=1
+    )
+    whole_word: bool = option(
+        False, help="whole word masking: mask all subwords of a word together"
+    )
+    output: str = option(help="run directory; the model is output/model")
+    validation_every: int = option(
+        500,
+        help="evaluation interval in steps; each evaluation is a line of metrics.jsonl",
+        least=1,
+    )
     validation_batches: int = option(
-        32, help="batches of the validation corpus that are looked at", least=1
+        32, help="batches of the validation corpus per evaluation", least=1
     )
 
     def __post_init__(self):
@@ -308,30 +327,31 @@ class ColumnOptions(Options):
     """Where the texts of a file are."""
 
     text_column: str | None = option(
-        None, help="default: text, sentence, text_a or sentence1", group=_DATA
+        None, help="column of the text; default: text, sentence, text_a or sentence1", group=_DATA
     )
     text_pair_column: str | None = option(
-        None, help="default: text_pair, text_b or sentence2, if there is one", group=_DATA
+        None,
+        help="column of the second text; default: text_pair, text_b or sentence2, if present",
+        group=_DATA,
     )
     column_names: str | None = option(
         None,
-        help="the columns, between commas, of a .tsv or .csv whose first line is an example",
+        help="column names, comma-separated, of a .tsv or .csv without a header line",
         group=_DATA,
     )
     word_column: int | None = option(
         None,
-        help="of columns of words the number of the column with the words, from 0; default: the "
-        "first, or the second behind numbers 1, 2, ...",
+        help="in CoNLL columns: number of the column with the words, from 0; default: the first, "
+        "or the second after word numbers 1, 2, ...",
         least=0,
         group=_DATA,
     )
     comment: str | None = option(
         None,
-        help="what lines of columns of words start with that are no words; default: # where words "
-        "have numbers",
+        help="in CoNLL columns: prefix of comment lines; default: # if words are numbered",
         group=_DATA,
     )
-    glue: str | None = option(None, help="the file is of this GLUE task, such as sst2", group=_DATA)
+    glue: str | None = option(None, help="GLUE task of the file, such as sst2", group=_DATA)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -340,23 +360,24 @@ class DataOptions(ColumnOptions):
 
     label_column: str | None = option(
         None,
-        help="default: label; of several labels perhaps a,b,c, a column of 1 and 0 for each; of "
-        "columns of words the number of the column, from 0, default the last",
+        help="column of the label, default: label; for several labels also a,b,c: a 0/1 column for "
+        "each; in CoNLL columns the number of the column, from 0, default the last",
         group=_DATA,
     )
     label_separator: str | None = option(
         None,
-        help="what stands between several labels; default: they are a list in JSON",
+        help="separator of several labels; default: labels are JSON lists",
         group=_DATA,
     )
     highest_score: float | None = option(
         None,
-        help="of pairs for embedding, what their scores are divided by: STS has 5; default: 1",
+        help="for embedding pairs: highest possible score, by which scores are divided, 5 in STS; "
+        "default: 1",
         above=0,
         group=_DATA,
     )
     strict: bool = option(
-        False, help="stop at the first example that would be left out", group=_DATA
+        False, help="stop at the first invalid example instead of skipping it", group=_DATA
     )
 
 
@@ -364,22 +385,25 @@ class DataOptions(ColumnOptions):
 class EpochOptions(TrainingOptions, DataOptions):
     """Options of every program that trains on examples."""
 
-    validation: str | None = option(None, help="examples that are not trained on")
-    epochs: int = option(3, help="times through the examples", least=1)
+    validation: str | None = option(None, help="examples for evaluation only")
+    epochs: int = option(3, help="number of epochs", least=1)
     batch_size: int = option(
-        32, help="examples (of long texts: windows) a step", least=1, most=_MOST_EXAMPLES
+        32, help="examples (for long texts: windows) per step", least=1, most=_MOST_EXAMPLES
     )
     sequence_length: int | None = option(
-        None, help="tokens that are read at once; default: as in the model to start from", least=1
+        None, help="maximum tokens per sequence; default: as in the initial model", least=1
     )
-    learning_rate: float = option(5e-5, help="the peak, after the warm-up", above=0)
+    learning_rate: float = option(5e-5, help="peak learning rate, after the warm-up", above=0)
     dropout: float | None = option(
-        None, help="everywhere; default: as in the model to start from", least=0, below=1
+        None,
+        help="dropout rate of the whole model; default: as in the initial model",
+        least=0,
+        below=1,
     )
     validation_every: int = option(
-        0, help="steps between two reports; 0: one after every epoch", least=0
+        0, help="evaluation interval in steps; 0: once per epoch", least=0
     )
-    output: str = option(help="the run directory; the model is output/model")
+    output: str = option(help="run directory; the model is output/model")
 
     def __post_init__(self):
         super().__post_init__()
@@ -390,23 +414,23 @@ class EpochOptions(TrainingOptions, DataOptions):
 class FinetuneOptions(EpochOptions):
     """Options of `finetune`."""
 
-    task: str = option("text_classification", help="what is learnt", choices=TASKS)
-    init: str = option(help="the model to start from: RUN/model, or any that convert.py reads")
-    train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD's JSON")
+    task: str = option("text_classification", help="task to train", choices=TASKS)
+    init: str = option(help="model to start from: RUN/model, or any that convert.py reads")
+    train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON")
     classes: str | None = option(
         None,
-        help="the classes in their order, between commas; examples with other labels are left out; "
-        "default: all labels of --train",
+        help="classes in order, comma-separated; examples with other labels are skipped; default: "
+        "all labels of --train",
     )
     label_smoothing: float = option(
-        0.0, help="share of a label that is spread over all classes", least=0, below=1
+        0.0, help="fraction of each label that is spread over all classes", least=0, below=1
     )
     class_weight: list[str] = option(
-        [], help="CLASS=WEIGHT of a class that counts more or less than 1; may be repeated"
+        [], help="CLASS=WEIGHT, for a class weight other than 1; may be repeated"
     )
     long_text: str | None = option(
         None,
-        help="read texts of any length in chunks, pooled by mean, max or attention",
+        help="encode long texts in chunks, pooled by mean, max or attention, instead of truncating",
         choices=("mean", "max", "attention"),
     )
 
@@ -415,39 +439,41 @@ class FinetuneOptions(EpochOptions):
 class DistilOptions(EpochOptions):
     """Options of `distil`."""
 
-    teacher: str = option(help="the model to learn from: RUN/model")
+    teacher: str = option(help="model to imitate: RUN/model")
     student: str | None = option(
-        None, help="the model to train: an architecture such as bert_tiny, or any model to start at"
+        None, help="model to train: an architecture such as bert_tiny, or any model to start from"
     )
     student_layers: int = option(
         0,
-        help="instead: so many of the teacher's layers, evenly spaced, with their weights",
+        help="instead of --student: number of teacher layers to copy, evenly spaced",
         least=0,
     )
     train: list[str] = option(
         help="examples, as in finetune.py, or with --alpha=1 without labels, as in predict.py; may "
         "be repeated"
     )
-    temperature: float = option(2.0, help="what the logits of both are divided by", above=0)
+    temperature: float = option(
+        2.0, help="temperature that both models' logits are divided by", above=0
+    )
     alpha: float = option(
         0.5,
-        help="the teacher's share in what answers are learned from, the labels' is the rest",
+        help="weight of the teacher's outputs in the loss; the labels have the rest",
         least=0,
         most=1,
     )
     hidden: str | None = option(
-        None, help="also learn hidden states, compared by mse or cosine", choices=("mse", "cosine")
+        None, help="also match hidden states, with mse or cosine", choices=("mse", "cosine")
     )
     attention: str | None = option(
-        None, help="also learn attention, compared by mse or kl", choices=("mse", "kl")
+        None, help="also match attention, with mse or kl", choices=("mse", "kl")
     )
-    hidden_weight: float = option(1.0, help="how much they count, for each layer", least=0)
-    attention_weight: float = option(1.0, help="how much it counts, for each layer", least=0)
+    hidden_weight: float = option(1.0, help="loss weight of the hidden states, per layer", least=0)
+    attention_weight: float = option(1.0, help="loss weight of the attention, per layer", least=0)
 
     def __post_init__(self):
         super().__post_init__()
         if bool(self.student) == bool(self.student_layers):
-            raise InputError("give either --student, a model, or --student_layers, how many it has")
+            raise InputError("give either --student or --student_layers")
 
 
 # === Trained models ===
@@ -455,12 +481,12 @@ class DistilOptions(EpochOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
-    """Options of every program that asks a model."""
+    """Options of every program that loads a model."""
 
-    model: str = option(help="the model directory, such as RUN/model")
+    model: str = option(help="model directory, such as RUN/model")
     pair: bool = option(
         False,
-        help="the classifier takes pairs of texts; kerasbert's format says so itself, others don't",
+        help="the classifier takes text pairs; needed only for formats other than kerasbert's",
     )
 
     @property
@@ -473,32 +499,32 @@ class ModelOptions(Options):
 class EvaluateOptions(DataOptions, ModelOptions):
     """Options of `evaluate`."""
 
-    model: str | None = option(None, help="the model directory, such as RUN/model")
+    model: str | None = option(None, help="model directory, such as RUN/model")
     predictions: str | None = option(
-        None, help="instead: answers in the format of --metric's official script"
+        None, help="instead of --model: predictions in the format of --metric's official script"
     )
     no_answer: str | None = option(
-        None, help="with --predictions: SQuAD 2.0's probabilities that there is no answer"
+        None, help="with --predictions: SQuAD 2.0's no-answer probabilities"
     )
     metric: str | None = option(
         None, help="with --predictions: squad1, squad2 or seqeval", choices=METRICS
     )
     data: str = option(
-        help="examples of the model's task, as in finetune.py; a corpus directory for a pretrained "
-        "model"
+        help="examples of the model's task, as in finetune.py; for a pretrained model a corpus "
+        "directory"
     )
     tune_threshold: bool = option(
         False,
-        help='say "no answer" from the probability on that is best on --data itself, not from the '
-        "one that is stored with the model: what a threshold could reach at most",
+        help="use the no-answer threshold that is best on --data itself instead of the stored one; "
+        "an upper bound, not a test score",
     )
     batch_size: int | None = option(
-        None, help="examples at a time; default: 32, of a corpus 64", least=1, most=_MOST_EXAMPLES
+        None, help="examples per batch; default: 32, with a corpus 64", least=1, most=_MOST_EXAMPLES
     )
-    batches: int = option(32, help="batches of a corpus that are looked at", least=1)
+    batches: int = option(32, help="number of batches of a corpus to evaluate", least=1)
     seed: int = option(
         1,
-        help="decides the masks and pairs that are drawn from a corpus",
+        help="seed for the masks and pairs that are drawn from a corpus",
         least=0,
         most=LARGEST_SEED,
     )
@@ -524,40 +550,40 @@ class PredictOptions(ColumnOptions, ModelOptions):
     """Options of `predict`."""
 
     input: str = option(
-        help="texts: .txt (one a line), .tsv, .csv, .jsonl with the task's columns (text, "
-        "text_pair, words, question, context, choices); SQuAD's .json; words in columns, .conll"
+        help="texts: .txt (one per line), .tsv, .csv, .jsonl with the task's columns (text, "
+        "text_pair, words, question, context, choices); SQuAD .json; CoNLL columns, .conll"
     )
     output: str = option(
-        help=".jsonl or .csv, an answer for every row of the input, with its number (row) and its "
-        "id if it has one; or as official scripts read it: .json of answers, .conll of tags"
+        help=".jsonl or .csv: a prediction for every row of the input, with its row number (row) "
+        "and its id if present; or for official scripts: .json of answers, .conll of tags"
     )
-    with_text: bool = option(False, help="write the texts beside their answers")
-    batch_size: int = option(64, help="examples at a time", least=1, most=_MOST_EXAMPLES)
+    with_text: bool = option(False, help="include the texts in the predictions")
+    batch_size: int = option(64, help="examples per batch", least=1, most=_MOST_EXAMPLES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions(ModelOptions):
     """Options of `export`."""
 
-    output: str = option(help="the version directory to write, such as saved_models/NAME/1")
+    output: str = option(help="version directory to write, such as saved_models/NAME/1")
     precision: str = option(
         "float32",
-        help="float32; or bfloat16: half the size, and faster on processors that multiply it; "
-        "scores then differ in the third digit",
+        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
+        "products; scores then differ in the third digit",
         choices=EXPORT_PRECISIONS,
     )
-    overwrite: bool = option(False, help="replace what is there")
-    check: bool = option(True, help="compare answers with the live model in a fresh process")
+    overwrite: bool = option(False, help="replace an existing export")
+    check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QueryOptions(Options):
     """Options of `query`."""
 
-    saved_model: str = option(help="an export: its version directory, or the one above")
-    text: list[str] = option(help="a text, or a question; may be repeated")
+    saved_model: str = option(help="export: its version directory, or the one above")
+    text: list[str] = option(help="text, or question; may be repeated")
     text_pair: list[str] = option(
-        [], help="its second text, or the question's context; as often as text"
+        [], help="second text, or the question's context; as often as --text"
     )
 
 
@@ -566,22 +592,23 @@ class ConvertOptions(Options):
     """Options of `convert`."""
 
     input: str = option(
-        help="a model directory of Google, Hugging Face, KerasHub or kerasbert; "
+        help="model directory in the format of Google, Hugging Face, KerasHub or kerasbert; "
         "hf://organization/name; or the name of a KerasHub preset"
     )
-    output: str = option(help="the directory to write; must not exist")
-    format: str = option("kerasbert", help="of the directory to write", choices=FORMATS)
+    output: str = option(help="directory to write; must not exist")
+    format: str = option("kerasbert", help="format to write", choices=FORMATS)
     activation: str | None = option(
         None,
-        help="write it with another activation: gelu_tanh where a format knows no other GELU "
-        "(google; kerashub's BERT), which changes the outputs a little",
+        help="convert to another activation, such as gelu_tanh where a format has no other GELU "
+        "(google; kerashub's BERT); this changes the outputs slightly",
     )
     vocabulary_size: int | None = option(
-        None, help="resize the token embeddings: old rows stay, new ones start at random", least=1
+        None, help="resize the token embeddings: old rows are kept, new ones are random", least=1
     )
     max_sequence_length: int | None = option(
         None,
-        help="resize the positions: more of them repeat the old ones from the first on",
+        help="resize the position embeddings: additional ones repeat the old ones from the first "
+        "on",
         least=1,
     )
 
@@ -593,17 +620,17 @@ class ConvertOptions(Options):
 class QuickstartOptions(Options):
     """Options of `quickstart`."""
 
-    output: str = option("runs/quickstart", help="where all files go; an earlier run is replaced")
-    saved_model: str = option("saved_models/quickstart/1", help="where the export goes")
-    vocab_size: int = option(6_000, help="pieces of the vocabulary", least=6)
-    preset: str = option("bert_tiny", help="the architecture")
-    steps: int = option(2_200, help="pretraining steps", least=1)
-    batch_size: int = option(32, help="examples a pretraining step", least=1, most=_MOST_EXAMPLES)
-    sequence_length: int = option(64, help="tokens an example", least=8)
-    epochs: int = option(2, help="epochs of fine-tuning", least=1)
-    seed: int = option(
-        0, help="decides everything that is drawn at random", least=0, most=LARGEST_SEED
+    output: str = option(
+        "runs/quickstart", help="directory for all files; an earlier run is replaced"
     )
+    saved_model: str = option("saved_models/quickstart/1", help="directory for the export")
+    vocab_size: int = option(6_000, help="vocabulary size", least=6)
+    preset: str = option("bert_tiny", help="architecture")
+    steps: int = option(2_200, help="pretraining steps", least=1)
+    batch_size: int = option(32, help="examples per pretraining step", least=1, most=_MOST_EXAMPLES)
+    sequence_length: int = option(64, help="tokens per example", least=8)
+    epochs: int = option(2, help="epochs of fine-tuning", least=1)
+    seed: int = option(0, help="seed for all randomness", least=0, most=LARGEST_SEED)
 
     def __post_init__(self):
         super().__post_init__()
@@ -615,9 +642,9 @@ class KillHarnessOptions(Options):
     """Options of `kill_harness`."""
 
     command: str = option(
-        help="the training program and its flags but --output, such as 'scripts/pretrain.py "
+        help="training program and its flags except --output, such as 'scripts/pretrain.py "
         "--corpus C --steps 200 --checkpoint_every_steps 5'"
     )
-    output: str = option(help="a directory for both runs; must not exist")
-    kills: int = option(20, help="how often the run is killed at the least", least=1)
-    seed: int = option(0, help="decides when", least=0, most=LARGEST_SEED)
+    output: str = option(help="directory for both runs; must not exist")
+    kills: int = option(20, help="minimum number of times that the run is killed", least=1)
+    seed: int = option(0, help="seed for the times of the kills", least=0, most=LARGEST_SEED)

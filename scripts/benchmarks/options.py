@@ -38,26 +38,27 @@ class BenchmarkOptions(Options):
     """Options of `benchmark`."""
 
     suite: str = option(help=f"one of {', '.join(SUITES)}")
-    peers: str = option("kerashub", help=f"with commas between them: {', '.join(PEERS)}; or none")
-    output: str = option("runs/benchmark", help="where JSON, table and picture are written")
-    rounds: int = option(11, help="times that each side does the work, in turn")
-    layers: int = option(4, help="of the encoder")
-    hidden: int = option(512, help="width of the encoder")
-    dropout: float = option(0.1, help="in training")
-    batch_size: int = option(32, help="sequences at a time")
+    peers: str = option("kerashub", help=f"comma-separated list of {', '.join(PEERS)}; or none")
+    output: str = option("runs/benchmark", help="directory for the JSON, table and plot")
+    rounds: int = option(11, help="number of times that each library runs the workload, in turn")
+    layers: int = option(4, help="layers of the encoder")
+    hidden: int = option(512, help="hidden size of the encoder")
+    dropout: float = option(0.1, help="dropout rate in training")
+    batch_size: int = option(32, help="sequences per batch")
     precision: str | None = option(
-        None, help="of training: bfloat16 or float32; default: what is faster, of each side"
+        None,
+        help="training precision: bfloat16 or float32; default: the faster one of each library",
     )
     backend: str = option(
-        "tensorflow", help="pretrain: Keras's backend for kerasbert and KerasHub; or jax"
+        "tensorflow", help="pretrain: Keras backend of kerasbert and KerasHub, tensorflow or jax"
     )
-    length: int = option(128, help="tokens of each sequence, or the most that a text may have")
-    vocab: str | None = option(None, help="a WordPiece vocabulary; all suites with text need it")
-    lowercase: bool = option(True, help="whether it is of lower-cased text")
+    length: int = option(128, help="tokens per sequence, or the maximum per text")
+    vocab: str | None = option(None, help="WordPiece vocabulary; required by all suites with text")
+    lowercase: bool = option(True, help="whether --vocab is lower-cased")
     input: list[str] = option(
         [],
         help="tokenize, and pretrain on documents instead of one batch: text, as in "
-        "build_vocab.py; finetune: labelled texts",
+        "build_vocab.py; finetune: labeled texts",
     )
 
     @property
@@ -119,25 +120,27 @@ class BenchmarkOptions(Options):
 class TaskResultsOptions(Options):
     """Options of `task_results`."""
 
-    data: str = option(help="the directory of the tasks' files, see docs/tasks.md")
-    init: str = option(help="the encoder that all start from")
-    output: str = option(help="the directory of the runs; rows that are there are not done again")
-    rows: list[str] = option([], help="some rows only; may be repeated")
-    precision: str = option("float32", help="of all trainings", choices=EXPORT_PRECISIONS)
-    peers: bool = option(False, help="train the same with transformers, too (extra dev)")
+    data: str = option(help="directory with the tasks' files, see docs/tasks.md")
+    init: str = option(help="encoder to start from")
+    output: str = option(help="directory of the runs; existing rows are skipped")
+    rows: list[str] = option([], help="only these rows; may be repeated")
+    precision: str = option("float32", help="training precision", choices=EXPORT_PRECISIONS)
+    peers: bool = option(False, help="also train with transformers (extra dev)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkScalingOptions(Options):
     """Options of `benchmark_scaling`."""
 
-    preset: str = option("bert_small", help="the architecture")
-    batch_size: int = option(8, help="examples a step of each worker", least=1, most=1_000_000)
-    sequence_length: int = option(128, help="tokens an example", least=8)
-    vocabulary_size: int = option(8_000, help="pieces", least=6)
-    steps: int = option(8, help="steps that are timed", least=1)
-    repeats: int = option(3, help="how often each number of workers is timed, in turns", least=1)
-    workers: int = option(2, help="the most workers; needs as many cores", least=2)
+    preset: str = option("bert_small", help="architecture")
+    batch_size: int = option(8, help="examples per step of each worker", least=1, most=1_000_000)
+    sequence_length: int = option(128, help="tokens per example", least=8)
+    vocabulary_size: int = option(8_000, help="vocabulary size", least=6)
+    steps: int = option(8, help="number of timed steps", least=1)
+    repeats: int = option(
+        3, help="number of times that each number of workers is timed, in turn", least=1
+    )
+    workers: int = option(2, help="maximum number of workers; needs as many cores", least=2)
 
     def __post_init__(self):
         super().__post_init__()

@@ -99,7 +99,7 @@ def test_help_comes_at_once_and_names_every_flag():
         assert f" --{field.name} " in shown or f" --[no]{field.name} " in shown
         assert " ".join(field.metadata["help"].split()) in shown
     headings = [line for line in lines if re.match(r"\S.*:$", line)]
-    assert headings[:3] == ["Example:", "options:", "how it learns:"]
+    assert headings[:3] == ["Example:", "options:", "optimization:"]
     assert "(required)" in shown
     assert "training steps (default: 10000)" in shown
 
@@ -259,7 +259,7 @@ def test_every_number_has_limits():
         ({"batch_size": 2**31}, f"--batch_size must be between 1 and 1000000, found {2**31}"),
         ({"workers": 2**31}, "--workers must be between 1 and 256"),
         ({"num_virtual_devices": 2**31}, "--num_virtual_devices must be between 0 and 256"),
-        ({"accumulation_steps": 33}, "--accumulation_steps=33: a batch of 32 can't be cut into"),
+        ({"accumulation_steps": 33}, "--accumulation_steps=33: a batch of 32 can't be split into"),
     ],
 )
 def test_endless_and_impossible_numbers(flags, message):
