@@ -12,13 +12,12 @@ import json
 import os
 import sys
 
+from kerasbert import _compat
 from kerasbert.errors import InputError
 
 PACKAGE = "kerasbert"
 #: Keras's backends that kerasbert runs on.
 BACKENDS = ("tensorflow", "jax")
-# Where Keras keeps what is registered.
-_REGISTRY = "keras.src.saving.object_registration"
 #: The registered classes, by module; their functions come with them.
 CLASSES = {
     "backbone": ("Backbone",),
@@ -67,7 +66,7 @@ class _Watch(importlib.abc.MetaPathFinder):
         """Keras's module, which registers when it has run; None for all others."""
         if name == "keras":
             _check_backend(_chosen_backend())
-        if name != _REGISTRY:
+        if name != _compat.REGISTRY:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -85,7 +84,7 @@ def _register_in(registry) -> None:
     for module, names in CLASSES.items():
         for name in names:
             stand_in = _StandIn(f"{PACKAGE}.{module}", name)
-            registry.GLOBAL_CUSTOM_OBJECTS.setdefault(f"{PACKAGE}>{name}", stand_in)
+            _compat.registered(registry).setdefault(f"{PACKAGE}>{name}", stand_in)
 
 
 def _chosen_backend() -> str:
@@ -114,8 +113,8 @@ def register() -> None:
     Raises:
         InputError: Keras has a backend that kerasbert does not run on; here or at Keras's import.
     """
-    if _REGISTRY in sys.modules:
+    if _compat.REGISTRY in sys.modules:
         _check_backend(sys.modules["keras"].backend.backend())
-        _register_in(sys.modules[_REGISTRY])
+        _register_in(sys.modules[_compat.REGISTRY])
     elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Watch())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
+from kerasbert import _compat
 from kerasbert.errors import InputError
 
 #: Ways to quantize that every layer, export and file here follows.
@@ -23,10 +24,8 @@ class WithState(keras.Model):
         if name != "trainable":
             super().__setattr__(name, value)
             return
-        for layer in self._flatten_layers():
-            layer._trainable = bool(value)
-            for variable in layer._trainable_variables:
-                variable.trainable = bool(value)
+        for layer in _compat.layers_of(self):
+            _compat.set_trainable(layer, bool(value))
 
     def quantize(self, mode=None, config=None, **kwargs):
         """Keras's `quantize`, by "int8" or "int4" or a config of these.
@@ -50,7 +49,7 @@ class WithState(keras.Model):
             InputError: weights are quantized.
         """
         weights = {variable.path: variable.numpy() for variable in self.weights}
-        for layer in self._flatten_layers():
+        for layer in _compat.layers_of(self):
             if _mode(layer):
                 raise InputError(
                     f"the weights of {layer.path} are {layer.quantization_mode}, where floats are "
@@ -69,14 +68,14 @@ def freeze(model: keras.Model, variables: Iterable) -> None:
     """Keeps variables as they are in training; layers that have no others are not trainable."""
     for variable in variables:
         variable.trainable = False
-    for layer in model._flatten_layers():
+    for layer in _compat.layers_of(model):
         if layer.weights and not any(variable.trainable for variable in layer.weights):
             layer.trainable = False
 
 
 def state_of(model: keras.Model) -> dict:
     """What `restore_state` gives to a model of the same layers; JSON types."""
-    layers = [layer for layer in model._flatten_layers() if layer.weights]
+    layers = [layer for layer in _compat.layers_of(model) if layer.weights]
     serialize = keras.saving.serialize_keras_object
     quantized = {one.path: serialize(one.quantization_config) for one in layers if _mode(one)}
     adapted = {id(_table(layer)) for layer in layers if _is_adapted(layer)}
@@ -87,7 +86,7 @@ def state_of(model: keras.Model) -> dict:
 def restore_state(model: keras.Model, state: Mapping) -> None:
     """Makes the layers of a model what they were; its weights are loaded afterwards."""
     quantized, frozen = state["quantized"], set(state["frozen"])
-    for layer in list(model._flatten_layers()):
+    for layer in list(_compat.layers_of(model)):
         if layer.path in quantized and not _mode(layer):
             layer.quantize(config=keras.saving.deserialize_keras_object(quantized[layer.path]))
     freeze(model, [variable for variable in model.weights if variable.path in frozen])
@@ -116,4 +115,5 @@ def _is_adapted(layer) -> bool:
 
 def _table(layer):
     """The variable that an adapter adds to."""
-    return layer._kernel if isinstance(layer, keras.layers.Dense) else layer._embeddings
+    is_dense = isinstance(layer, keras.layers.Dense)
+    return _compat.variable_of(layer, "kernel" if is_dense else "embeddings")

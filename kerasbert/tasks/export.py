@@ -6,6 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from kerasbert import _compat
 from kerasbert import features as keys
 from kerasbert.layers.inference import FrozenWeights, only_inference
 from kerasbert.layers.state import is_quantized
@@ -72,7 +73,7 @@ def _example(task) -> dict:
 
 def _tolerance(task) -> float:
     """The share by which outputs of another order of computing may differ."""
-    layers = task._flatten_layers()
+    layers = _compat.layers_of(task)
     rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
     return 0.03 if rough else 1e-3
 

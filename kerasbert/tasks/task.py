@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import keras
 
-from kerasbert import checkpoints
+from kerasbert import _compat, checkpoints
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.state import (
@@ -88,7 +88,7 @@ class Task(WithState, CompiledOnLogits):
         if self.tokenizer is None:
             return None
         head = repr(self.head_config())
-        settings = (self.tokenizer, self.sequence_length, head, self._compile_loss)
+        settings = (self.tokenizer, self.sequence_length, head, _compat.given_loss(self))
         if self._made_preprocessor.settings != settings:
             self._made_preprocessor = _Made(settings, self.make_preprocessor())
         return self._made_preprocessor.preprocessor

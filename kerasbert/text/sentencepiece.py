@@ -16,8 +16,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
-from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
+from kerasbert import _compat
 from kerasbert.errors import InputError, shown
 from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
 from kerasbert.text.charsmap import Charsmap, check_rules
@@ -311,7 +311,7 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
     with tf.init_scope():
         try:
             op = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
-            op._model_resource = _SharedModel(data, name)
+            _compat.set_sentencepiece_resource(op, _SharedModel(data, name))
             count = int(op.vocab_size())
         except tf.errors.OpError:
             raise _no_model(source) from None
@@ -356,9 +356,7 @@ class _SharedModel(tf.saved_model.experimental.TrackableResource):
 
     def _create_resource(self):
         with tf.name_scope(self._name):
-            return gen_sentencepiece_tokenizer.sentencepiece_op(
-                model=self._data, shared_name=self._name
-            )
+            return _compat.sentencepiece_resource(self._data, self._name)
 
 
 def arrange(

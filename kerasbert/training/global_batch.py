@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from kerasbert import _compat
 from kerasbert import features as keys
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_FLOAT, is_finite
@@ -204,7 +205,7 @@ def exact_updates(
             )
     _check_hooks(optimizer)
     if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
-        with optimizer._distribution_strategy.scope():
+        with _compat.strategy_of(optimizer).scope():
             # Steps that were skipped, in all and since the last that was not.
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
             optimizer.loss_scale = _LossScale() if float16 else None
@@ -215,7 +216,7 @@ def exact_updates(
     if not hasattr(optimizer, "rate_factors"):
         #: Factors of the learning rate by the path of a variable, where it is not 1.
         optimizer.rate_factors = {}
-    optimizer._backend_apply_gradients = types.MethodType(_apply_gradients, optimizer)
+    _compat.replace_apply(optimizer, types.MethodType(_apply_gradients, optimizer))
     #: Whether `fit` leaves weights where there are moving averages, see `fits_keep_weights`.
     optimizer.keeps_weights = False
     optimizer.finalize_variable_values = types.MethodType(_finalize, optimizer)
@@ -228,8 +229,8 @@ def check_numbers(optimizer: keras.optimizers.Optimizer) -> None:
     One step with it would make weights NaN, though every gradient is finite.
     """
     numbers = {name: value for name, value in vars(optimizer).items() if isinstance(value, float)}
-    if isinstance(optimizer._learning_rate, keras.Variable):  # else a schedule or a function
-        numbers["learning_rate"] = float(optimizer._learning_rate)
+    if isinstance(rate := _compat.given_rate(optimizer), keras.Variable):  # or it changes
+        numbers["learning_rate"] = float(rate.numpy())
     for name, value in numbers.items():
         if not is_finite(value):
             none = "; None means no limit" if "clip" in name else ""
@@ -239,8 +240,7 @@ def check_numbers(optimizer: keras.optimizers.Optimizer) -> None:
             )
 
 
-# What an optimizer may do in its own way. Two of Keras's do so and are followed here.
-_HOOKS = ("apply", "_backend_apply_gradients", "_backend_update_step", "_apply_weight_decay")
+# Two of Keras's optimizers do something in their own way and are followed here.
 _FOLLOWED = (keras.optimizers.Nadam, keras.optimizers.Muon)
 _NOT_FOLLOWED = {
     keras.optimizers.LossScaleOptimizer: "leave it out: in float16, compile scales the loss itself",
@@ -253,7 +253,7 @@ def _check_hooks(optimizer) -> None:
         if isinstance(optimizer, kind):
             raise InputError(f"{kind.__name__} is not exact under a strategy; {advice}")
     kind = next((k for k in _FOLLOWED if isinstance(optimizer, k)), keras.optimizers.SGD)
-    for hook in _HOOKS:
+    for hook in _compat.OPTIMIZER_HOOKS:
         if getattr(type(optimizer), hook) is not getattr(kind, hook):
             raise InputError(
                 f"{type(optimizer).__name__} changes Keras's {hook}, which is not exact under a "
@@ -301,7 +301,7 @@ class _LossScale:
 def _apply_gradients(optimizer, gradients, variables) -> None:
     import tensorflow as tf
 
-    strategy = optimizer._distribution_strategy
+    strategy = _compat.strategy_of(optimizer)
     factors = [optimizer.rate_factors.get(v.path, 1.0) for v in variables]
     decays = [_weight_decay(optimizer, v) for v in variables]
     variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
@@ -324,7 +324,7 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     if optimizer.global_clipnorm:
         gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm, norm)
     else:
-        gradients = optimizer._clip_gradients(gradients)
+        gradients = _compat.clipped(optimizer, gradients)
     # Averages begin as 0, so the first step that is not skipped sets them.
     first = tf.cast(updates(optimizer) == 0, tf.float32)
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
@@ -353,26 +353,22 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
 
     averages = _averages(optimizer, variables)
     places = list(zip(variables, gradients, averages, factors, decays, strict=True))
-    tf.__internal__.distribute.interim.maybe_merge_call(
-        update, strategy, places, finite, rate, momentum
-    )
+    _compat.merge_call(update, strategy, places, finite, rate, momentum)
 
 
 def _averages(optimizer, variables) -> list:
     """The moving average of each variable, or None."""
     if not optimizer.use_ema:
         return [None] * len(variables)
-    averages = optimizer._model_variables_moving_average
-    found = [averages[optimizer._get_variable_index(v)] for v in variables]
-    return [average.value for average in found]
+    return [_compat.average_of(optimizer, variable).value for variable in variables]
 
 
 def _weight_decay(optimizer, variable) -> float | None:
     """What a variable loses at each step, as a share of it, times the rate; None: nothing."""
     decay = optimizer.weight_decay
-    if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
+    if isinstance(optimizer, keras.optimizers.Muon) and _compat.takes_adamw(optimizer, variable):
         decay = optimizer.adam_weight_decay
-    return decay if optimizer._use_weight_decay(variable) else None
+    return decay if _compat.is_decayed(optimizer, variable) else None
 
 
 def _before_step(optimizer, strategy) -> None:
@@ -380,14 +376,16 @@ def _before_step(optimizer, strategy) -> None:
     import tensorflow as tf
 
     if isinstance(optimizer, keras.optimizers.Nadam):
-        product = optimizer._u_product.value
+        product = _compat.momentum_product(optimizer).value
         step = tf.cast(updates(optimizer) + 1, product.dtype)
         factor = optimizer.beta_1 * (1.0 - 0.5 * 0.96**step)
         strategy.extended.update(product, lambda v, x: v.assign(v * x), args=(factor,), group=False)
 
 
-class _ExactSteps(keras.Model):
+class _ExactSteps(_compat.TrainerHooks, keras.Model):
     """The steps of an `ExactModel` on TensorFlow."""
+
+    counts = SEEN
 
     # === One step ===
 
@@ -410,13 +408,6 @@ class _ExactSteps(keras.Model):
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
         return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
 
-    def _get_metrics_result_or_logs(self, logs):
-        # If logs hold more than metrics, Keras takes those of the last step, which are the mean of
-        # what the replicas have each, in place of the metrics of all of them together.
-        counts = {name: logs[name] for name in SEEN if name in logs}
-        others = {name: value for name, value in logs.items() if name not in counts}
-        return {**super()._get_metrics_result_or_logs(others), **counts}
-
     def _step_in_pieces(self, data) -> dict:
         import tensorflow as tf
 
@@ -433,9 +424,10 @@ class _ExactSteps(keras.Model):
             losses.append(loss)
             logs = self.compute_metrics(*piece.outcome)
         self._divide_by(None, pieces)
-        self._loss_tracker.update_state(tf.add_n(losses) / pieces, sample_weight=batch.rows)
+        tracker = _compat.loss_tracker(self)
+        tracker.update_state(tf.add_n(losses) / pieces, sample_weight=batch.rows)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {**logs, "loss": self._loss_tracker.result()}
+        return {**logs, "loss": tracker.result()}
 
     def _gradients(self, piece: "_Batch", variables: list):
         """The loss of a piece as Keras reports it, and its part of the gradient."""
@@ -443,7 +435,7 @@ class _ExactSteps(keras.Model):
 
         with tf.GradientTape() as tape:
             piece.y_pred = self(piece.x, training=True)
-            loss = self._compute_loss(*piece.outcome, training=True)
+            loss = _compat.compute_loss(self, *piece.outcome)
             scaled = self.optimizer.scale_loss(loss)
         if self.losses:
             raise InputError("accumulation_steps: layers with losses of their own are not exact")
@@ -457,16 +449,15 @@ class _ExactSteps(keras.Model):
 
         # Only of what kind the outputs are matters, so TensorFlow leaves computing them out.
         outputs = self(batch.x, training=False)
-        if not self._compile_loss.built:
-            self._compile_loss.build(batch.y, outputs)
+        _compat.build_losses(self, batch.y, outputs)
         weights = [
             loss.divisor(*(_at(path, part) for part in (batch.y, outputs, batch.sample_weight)))
-            for path, loss, _, _ in self._compile_loss._flat_losses
+            for path, loss in _compat.flat_losses(self)
         ]
         return tf.distribute.get_replica_context().all_reduce("SUM", weights)
 
     def _divide_by(self, weights: list | None, pieces: int) -> None:
-        for index, (_, loss, _, _) in enumerate(self._compile_loss._flat_losses):
+        for index, (_, loss) in enumerate(_compat.flat_losses(self)):
             loss.is_part_of(weights and weights[index], pieces)
 
     def make_train_function(self, force=False):
@@ -474,39 +465,25 @@ class _ExactSteps(keras.Model):
         with self.distribute_strategy.scope():
             if self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
-            loss = self._compile_loss
-            if loss is not None and not loss.built and _are_alike(loss._user_loss, self.output):
-                loss.build(self.output, self.output)
+            if _are_alike(_compat.given_loss(self), self.output):
+                _compat.build_losses(self, self.output, self.output)
         return super().make_train_function(force)
 
     # === What Keras does wrongly under a strategy ===
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras reduces the first batch to its mean over replicas, which fails on several workers.
-        if self._distribute_strategy is None:
-            return
-        strategy = self.distribute_strategy
-        if iterator is not None:
-            _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(
-                lambda value: strategy.experimental_local_results(value)[0], next(batches)
-            )
-        with strategy.scope():
-            self._symbolic_build(data_batch=data_batch)
-
-    def _make_function(self, step_function):
-        # Keras reduces metrics over replicas along an axis that they don't have.
+    def step_function(self, step):
+        """One that gathers nothing from workers that they don't have; None: Keras's."""
         import tensorflow as tf
 
         strategy = self.distribute_strategy
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return super()._make_function(step_function)
+            return None
         if self.jit_compile or self.run_eagerly:
             raise InputError("several workers can't take jit_compile or run_eagerly; leave it out")
 
         @tf.function(autograph=False)
         def one_step(iterator):
-            outputs = strategy.run(step_function, args=(iterator.get_next(),))
+            outputs = strategy.run(step, args=(iterator.get_next(),))
             return keras.tree.map_structure(
                 lambda value: strategy.experimental_local_results(value)[0], outputs
             )
@@ -548,7 +525,7 @@ class ExactModel(_ExactSteps if ON_TENSORFLOW else keras.Model):
         if accumulation_steps < 1:
             raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
         if ON_TENSORFLOW:
-            float16 = any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
+            float16 = any(layer.compute_dtype == "float16" for layer in _compat.layers_of(self))
             optimizer = exact_updates(keras.optimizers.get(optimizer), float16=float16)
             loss = global_mean(loss)
             kwargs = {"jit_compile": False, **kwargs, "auto_scale_loss": False}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
@@ -86,7 +87,7 @@ def train(
 def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes at the first batch."""
     with model.distribute_strategy.scope():
-        model._symbolic_build(data_batch=next(iter(dataset.take(1))))
+        _compat.build_on_batch(model, next(iter(dataset.take(1))))
 
 
 def _check_monitor(

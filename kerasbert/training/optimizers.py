@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 from keras import ops
 
+from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.options import is_finite
 
@@ -130,9 +131,8 @@ def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) 
     """Puts the moving averages of variables in their place, if the optimizer has them."""
     if not optimizer.use_ema or int(updates(optimizer)) == 0:
         return  # before the first update they are 0
-    averages = optimizer._model_variables_moving_average
     for variable in variables:
-        variable.assign(averages[optimizer._get_variable_index(variable)].numpy())
+        variable.assign(_compat.average_of(optimizer, variable).numpy())
 
 
 @contextlib.contextmanager
@@ -192,12 +192,12 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
             return
         import tensorflow as tf
 
-        dtype, place = variable.dtype, self._get_variable_index(variable)
+        dtype, moments = variable.dtype, _compat.moments_of(self, variable)
         step = tf.cast(updates(self) + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[place].value.handle,
-            v=self._velocities[place].value.handle,
+            m=moments[0].value.handle,
+            v=moments[1].value.handle,
             beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
             beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
             lr=tf.cast(learning_rate, dtype),
@@ -254,22 +254,19 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         step = ops.cast(updates(self) + 1, variable.dtype)
-        place = self._get_variable_index(variable)
+        place = _compat.place_of(self, variable)
         first, second = self._first[place], self._second[place]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
         first = first / (1 - ops.power(ops.cast(self.beta_1, variable.dtype), step))
         second = second / (1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
         update = first / (ops.sqrt(second) + self.epsilon)
-        if self._is_decayed(variable):
+        if _compat.is_decayed(self, variable):
             update = update + self.lamb_decay * variable
             weight_norm, update_norm = ops.norm(variable), ops.norm(update)
             ratio = weight_norm / ops.maximum(update_norm, 1e-30)
             update = update * ops.where((weight_norm > 0) & (update_norm > 0), ratio, 1.0)
         self.assign_sub(variable, rate * update)
-
-    def _is_decayed(self, variable) -> bool:
-        return self._use_weight_decay(variable)
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbert import checkpoints
+from kerasbert import _compat, checkpoints
 from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
 from kerasbert.errors import InputError
@@ -290,7 +290,7 @@ class TextClassifier(Task):
             **self._text_settings(),
             problem=self.problem,
             pair=self.pair,
-            takes_shares=not _wants_indices(self._compile_loss),
+            takes_shares=not _wants_indices(_compat.given_loss(self)),
             long_text=self.long_text,
             max_chunks=self.max_chunks,
             chunk_overlap=self.chunk_overlap,
@@ -334,7 +334,6 @@ def _check_threshold(threshold: float) -> None:
         raise InputError(f"threshold must be between 0 and 1, found {threshold}")
 
 
-def _wants_indices(compile_loss) -> bool:
-    loss = compile_loss and compile_loss._user_loss
-    loss = getattr(loss, "loss", loss)
+def _wants_indices(loss) -> bool:
+    loss = getattr(loss, "loss", loss)  # of a `GlobalMean`
     return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)

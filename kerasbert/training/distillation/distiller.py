@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 from keras import ops
 
+from kerasbert import _compat
 from kerasbert import features as keys
 from kerasbert.errors import InputError
 from kerasbert.training.distillation import pairs
@@ -154,7 +155,7 @@ class Distiller(ExactModel):
         losses, weights, metrics = {}, {}, {"metrics": {}, "weighted_metrics": {}}
         if self.alpha < 1:
             losses, weights = dict(own), dict.fromkeys(own, 1 - self.alpha)
-            metrics = {kind: named(_given(student, kind)) for kind in metrics}
+            metrics = {kind: named(_compat.given_metrics(student, kind) or {}) for kind in metrics}
         soft = functools.partial(SOFT[student.outputs_are], temperature=self.temperature)
         for name, loss in own.items():
             losses[f"soft_{name}"] = FunctionLoss(soft, reduction=loss.reduction)
@@ -213,7 +214,7 @@ class Distiller(ExactModel):
             **{f"attention_{i}": x for i, x in zip(layers, attention, strict=bool(attention))},
         }
 
-    def _with_targets(self, data) -> tuple:
+    def step_data(self, data) -> tuple:
         """A batch with the teacher's part: `(features, targets, weights)`, by names of losses."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = keys.with_defaults(x)
@@ -259,14 +260,11 @@ class Distiller(ExactModel):
 
     def train_step(self, data):
         """Keras's, with the teacher's part."""
-        return super().train_step(self._with_targets(data))
+        return super().train_step(self.step_data(data))
 
     def test_step(self, data):
         """Keras's, with the teacher's part."""
-        return super().test_step(self._with_targets(data))
-
-    def _symbolic_build(self, iterator=None, data_batch=None):
-        super()._symbolic_build(data_batch=self._with_targets(data_batch))
+        return super().test_step(self.step_data(data))
 
     # === Text ===
 
@@ -315,11 +313,6 @@ class Distiller(ExactModel):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
-
-
-def _given(model: keras.Model, kind: str):
-    """The metrics that a model was compiled with."""
-    return (model._compile_metrics and getattr(model._compile_metrics, f"_user_{kind}")) or {}
 
 
 def _of_examples(sample_weight):
