@@ -7,6 +7,7 @@ NAME.index, NAME.data-*  the weights, whatever NAME is
 
 import dataclasses
 import math
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
@@ -218,7 +219,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     names = sorted(tensors)
     with files.writing(directory, tf.errors.OpError):
         tf.raw_ops.SaveV2(
-            prefix=str(directory / _CHECKPOINT),
+            prefix=os.fsencode(directory / _CHECKPOINT),  # a path may be no Unicode
             tensor_names=names,
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(tensors[name]) for name in names],

@@ -32,7 +32,10 @@ def _tensor(path, file, name: str) -> np.ndarray:
             f"{path}: {name} is of the type {dtype}, which kerasbert does not read; convert the "
             "model to float32, float16 or bfloat16"
         )
-    array = file.get_tensor(name)
+    try:
+        array = file.get_tensor(name)
+    except ValueError as error:  # more dimensions than NumPy has, say
+        raise InputError(f"{path}: {name} is no array ({error})") from None
     if dtype == "BOOL" or dtype[0] not in "FB":
         return array
     # One at a time: the file's halves beside all that they become would be half as much again.

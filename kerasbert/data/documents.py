@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from kerasbert.data import json_lines
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, escaped
 
 _logger = logging.getLogger(__name__)
 _DOC = re.compile(r"<doc\b[^>]*>")
@@ -119,7 +119,8 @@ def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
                     line = data.decode("utf-8", "replace")
                     report.invalid_utf8 += 1
                     if report.invalid_utf8 <= report.named_lines:
-                        _logger.warning("%s:%d: %s; replaced", path, number, error.reason)
+                        place = escaped(f"{path}:{number}")
+                        _logger.warning("%s: %s; replaced", place, error.reason)
                 yield number, line
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error

@@ -26,10 +26,6 @@ class _Metadata(TypedDict):
     files: NotRequired[dict[str, str]]
 
 
-class _Metadata(TypedDict):
-    inputs: list[str]
-
-
 class SavedModelClient:
     """An exported model in this process.
 
