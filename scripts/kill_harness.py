@@ -1,8 +1,10 @@
-"""Kills a training run again and again; compares its end with that of one left alone.
+"""Kills a program again and again; compares what it made with that of one left alone.
 
 Example:
   python scripts/kill_harness.py --output runs/killed --kills 20 --command \\
     'scripts/pretrain.py --corpus runs/mine/corpus --steps 200 --checkpoint_every_steps 5'
+  python scripts/kill_harness.py --output runs/killed_answers --name answers.jsonl --command \\
+    'scripts/predict.py --model runs/mine/finetune/model --input dev.tsv'
 """
 
 from kerasbert import program
