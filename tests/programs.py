@@ -14,8 +14,8 @@ import numpy as np
 #: Whether a program gets a new process.
 fresh = False
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tensorflow", "tensorflow_text"])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["tensorflow", "tensorflow_text"])
 
 
 def start(words, *, cwd=None, env=None):
@@ -86,7 +86,7 @@ class _Copy:
         names = [file.name for file in self._outputs]
         environment = dict(os.environ if env is None else env)
         given = (words, str(cwd or os.getcwd()), environment, names)
-        self._process = _context.Process(target=_run_file, args=given)
+        self._process = context.Process(target=_run_file, args=given)
         self._process.start()
         self.pid, self.kill = self._process.pid, self._process.kill
 

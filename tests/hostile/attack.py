@@ -1,0 +1,176 @@
+"""An attack: files and a command line that mean harm, and what may come of it."""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Callable
+
+import numpy as np
+import safetensors.numpy
+
+#: Any outcome but a traceback, a crash, a hang, too much memory or half an output.
+ANY = "any"
+#: As `ANY`, but if it is accepted, the result must be that of the unharmed files.
+SAME = "same"
+#: One line and status 1.
+REFUSED = "refused"
+#: Status 0.
+ACCEPTED = "accepted"
+
+MEGABYTE = 1 << 20
+_LONGEST_LINE = 2_100
+_BAR = re.compile(r"[^\n]*\r")
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """One attack.
+
+    Attributes:
+        kind: its class, a row of the table.
+        name: says what is wrong, and is its own within the class.
+        make: writes the files into an empty directory.
+        program: a recipe, or one of `serve.PROBES`.
+        flags: of the program; `{}` in a value stands for the directory.
+        expect: one of the four above.
+        unharmed: with `SAME`, writes the sound files.
+        output: what the program would write, within the directory: nothing of it may be there
+            after a refusal.
+    """
+
+    kind: str
+    name: str
+    make: Callable[[pathlib.Path], None]
+    program: str
+    flags: dict
+    expect: str = ANY
+    unharmed: Callable[[pathlib.Path], None] | None = None
+    output: str | None = None
+
+    def words(self, directory: pathlib.Path) -> list[str]:
+        """The command line."""
+        words = []
+        for flag, values in self.flags.items():
+            for value in values if isinstance(values, list) else [values]:
+                words.append(f"--{flag}={str(value).replace('{}', str(directory))}")
+        return words
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of an attack, or of its unharmed twin.
+
+    Attributes:
+        status: the exit status; None: the process died or was killed.
+        death: how.
+        out: standard output.
+        err: standard error.
+        seconds: of the processor, all threads together.
+        memory: bytes beyond those that the process had before.
+    """
+
+    status: int | None
+    death: str = ""
+    out: str = ""
+    err: str = ""
+    seconds: float = 0.0
+    memory: int = 0
+
+    @property
+    def result(self) -> str:
+        """The last line of the standard output."""
+        return self.out.splitlines()[-1] if self.out.strip() else ""
+
+
+def most_memory(size: int) -> int:
+    """Bytes that may be taken for files of so many."""
+    return 4 * size + 500 * MEGABYTE
+
+
+def most_seconds(size: int) -> float:
+    """Seconds that may be taken for files of so many bytes."""
+    return 10.0 * max(1.0, size / MEGABYTE)
+
+
+def fault(attack: Attack, outcome: Outcome, unharmed: str, directory: pathlib.Path, size: int):
+    """What is wrong with an outcome, in a few words, or None."""
+    if outcome.status is None:
+        return outcome.death
+    if (directory / CANARY).exists():
+        return "ran code of the file"
+    if outcome.memory > most_memory(size):
+        return f"{outcome.memory / MEGABYTE:.0f} MB of memory"
+    if outcome.seconds > most_seconds(size):
+        return f"{outcome.seconds:.0f} s"
+    if outcome.status == 0:
+        return _fault_of_acceptance(attack, outcome, unharmed, directory)
+    return _fault_of_refusal(attack, outcome, directory)
+
+
+#: What files that try to run code make.
+CANARY = "canary"
+
+
+def _fault_of_acceptance(attack, outcome, unharmed, directory) -> str | None:
+    if "Traceback" in outcome.err:
+        return "traceback in spite of status 0"
+    if attack.expect == REFUSED:
+        return "accepted"
+    if attack.expect == SAME and outcome.result != unharmed:
+        return "accepted, with another result"
+    if '"finite": false' in outcome.result and "finite" not in outcome.err:
+        return "accepted, not finite, without a word"
+    return attack.output and _fault_of_output(directory / attack.output, outcome)
+
+
+def _fault_of_output(output: pathlib.Path, outcome: Outcome) -> str | None:
+    """What is wrong with what a program wrote."""
+    if not output.exists():
+        return "no output in spite of status 0"
+    for path in output.rglob("model.safetensors"):
+        arrays = safetensors.numpy.load_file(path).values()
+        if not all(np.isfinite(array).all() for array in arrays):
+            return "a model that is not finite"
+    if output.suffix == ".jsonl":
+        lines = len(output.read_bytes().splitlines())
+        if lines != json.loads(outcome.result)["examples"]:
+            return f"{lines} lines of answers"
+    return None
+
+
+def _fault_of_refusal(attack: Attack, outcome: Outcome, directory: pathlib.Path) -> str | None:
+    lines = [line for line in _BAR.sub("", outcome.err).splitlines() if line.strip()]
+    if "Traceback" in outcome.err:
+        return f"traceback: {lines[-1][:150]}"
+    if outcome.status != 1:
+        return f"status {outcome.status}"
+    if not lines or not lines[-1].startswith("error: "):
+        return f"no error line: {lines[-1][:150] if lines else ''}"
+    if sum(line.startswith("error: ") for line in lines) > 1:
+        return "several error lines"
+    if len(lines[-1]) > _LONGEST_LINE:
+        return f"a line of {len(lines[-1])} characters"
+    # str.splitlines knows more ends of lines than terminals do; an escape is not printable.
+    if not all(c.isprintable() for c in outcome.err.replace("\n", "").replace("\r", "")):
+        return "unprintable characters on the terminal"
+    if attack.expect == ACCEPTED:
+        return f"refused: {lines[-1][:150]}"
+    if left := _left(attack, directory):
+        return f"left {left}"
+    return None
+
+
+def _left(attack: Attack, directory: pathlib.Path) -> str | None:
+    """What of the output is there in spite of a refusal."""
+    if not attack.output:
+        return None
+    path = directory / attack.output
+    if path.exists():
+        return attack.output
+    if not path.parent.exists():
+        return None
+    own = [other.name for other in path.parent.iterdir() if other.name.startswith(f".{path.name}.")]
+    # A lock is kept: to remove it would let two processes hold it.
+    own = [name for name in own if not name.endswith(".lock")]
+    return own[0] if own else None

@@ -1,0 +1,121 @@
+"""Runs attacks and counts what they broke."""
+
+import collections
+import dataclasses
+import pathlib
+import shutil
+import stat
+from collections.abc import Callable, Iterable
+
+from attack import Attack, Outcome, fault
+from serve import STOPPED, Server
+
+#: A run that was cut off, among the sound files.
+RUN = "run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What an attack came to; `fault` is None where all went as it should."""
+
+    attack: Attack
+    outcome: Outcome
+    fault: str | None
+
+
+class Harness:
+    """Runs attacks in a directory of its own.
+
+    Args:
+        directory: where sound and damaged files go.
+        seconds: wall time after which an attack counts as one that hangs.
+    """
+
+    def __init__(self, directory: pathlib.Path, seconds: float = 60):
+        self.bases = directory / "bases"
+        self._place = directory / "attack"
+        self._server = Server(seconds)
+        self._unharmed: dict[tuple, str] = {}
+
+    def __enter__(self):
+        self.bases.mkdir(parents=True)
+        self.must_run("make_bases", [f"--input={self.bases}"])
+        stop = self.bases / RUN / "checkpoints" / "step-0000000008"
+        self.must_run("finish_run", [f"--input={RUN}"], until=stop)
+        return self
+
+    def __exit__(self, *_):
+        self._server.__exit__()
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def must_run(self, program: str, words: list[str], **how) -> Outcome:
+        """Runs what must not fail."""
+        outcome = self._server.run(program, words, self.bases, 1 << 30, seconds=300, **how)
+        if outcome.status != 0 and outcome.death != STOPPED:
+            raise RuntimeError(f"{program} {words}: {outcome.death} {outcome.err[-3000:]}")
+        return outcome
+
+    def run(self, attack: Attack) -> Found:
+        """Runs one attack."""
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir()
+        attack.make(self._place)
+        size = _size(self._place)
+        words = attack.words(self._place)
+        outcome = self._server.run(attack.program, words, self._place, size)
+        unharmed = attack.unharmed and self._of_unharmed(attack)
+        return Found(attack, outcome, fault(attack, outcome, unharmed, self._place, size))
+
+    def _of_unharmed(self, attack: Attack) -> str:
+        """The last line that the program prints for the unharmed files."""
+        key = (attack.unharmed, attack.program, str(attack.flags))
+        if key not in self._unharmed:
+            place = self._place.with_name("unharmed")
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            attack.unharmed(place)
+            words = attack.words(place)
+            outcome = self._server.run(attack.program, words, place, 1 << 30)
+            if outcome.status != 0:
+                raise RuntimeError(f"{attack.program} fails unharmed: {outcome.err[-3000:]}")
+            self._unharmed[key] = outcome.result.replace(str(place), str(self._place))
+            shutil.rmtree(place)
+        return self._unharmed[key]
+
+
+def _size(directory: pathlib.Path) -> int:
+    """The bytes of all plain files."""
+    states = [path.lstat() for path in directory.rglob("*")]
+    return sum(state.st_size for state in states if stat.S_ISREG(state.st_mode))
+
+
+def table(found: Iterable[Found]) -> str:
+    """Class, attacks, failures."""
+    attacks, faults = collections.Counter(), collections.Counter()
+    for one in found:
+        attacks[one.attack.kind] += 1
+        faults[one.attack.kind] += one.fault is not None
+    rows = [(kind, attacks[kind], faults[kind]) for kind in attacks]
+    rows.append(("all", attacks.total(), faults.total()))
+    lines = ["| class | attacks | failures |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {kind} | {n} | {bad} |" for kind, n, bad in rows)])
+
+
+def copied(base: pathlib.Path) -> Callable[[pathlib.Path], None]:
+    """Makes a copy of a directory."""
+    return lambda directory: _copy(base, directory / base.name)
+
+
+def with_file(base: pathlib.Path, name: str, data: bytes) -> Callable[[pathlib.Path], None]:
+    """Makes a copy of a directory in which one file holds other bytes."""
+
+    def make(directory):
+        _copy(base, directory / base.name)
+        (directory / base.name / name).write_bytes(data)
+
+    return make
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    # Not the mode of the files: the goldens may be read-only.
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
