@@ -41,7 +41,7 @@ CLASSES = {
     "tasks.text_classifier.model": ("TextClassifier",),
     "tasks.text_embedder.model": ("TextEmbedder",),
     "tasks.token_classifier.model": ("TokenClassifier",),
-    "training.global_batch": ("FunctionLoss", "GlobalMean"),
+    "training.global_loss": ("FunctionLoss", "GlobalMean"),
     "training.optimizers": ("AdamW", "LAMB", "Warmup"),
     "training.similarity": ("CosineError", "InBatchNegatives"),
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from kerasbert.errors import InputError
 from kerasbert.tasks.on_logits import loss_of, metric_of
 from kerasbert.tasks.text_model import TextModel
-from kerasbert.training.global_batch import ON_TENSORFLOW
+from kerasbert.training.exact_model import ON_TENSORFLOW
 
 
 class CompiledOnLogits(TextModel):

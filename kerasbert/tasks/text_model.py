@@ -14,7 +14,7 @@ import numpy as np
 from kerasbert import features as keys
 from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
-from kerasbert.training.global_batch import ExactModel
+from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
 
 # Texts of up to so many batches are answered without a pipeline.

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "AdamW": "optimizers",
         "Checkpoints": "checkpoints",
         "Distiller": "distillation",
-        "ExactModel": "global_batch",
+        "ExactModel": "exact_model",
         "LAMB": "optimizers",
         "Warmup": "optimizers",
         "adamw": "optimizers",

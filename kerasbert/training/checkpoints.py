@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
+import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -226,8 +227,6 @@ class Checkpoints:
 
 def _metric_rows(model: keras.Model) -> dict[str, np.ndarray]:
     """What each replica has added up so far, (replicas, ...): their sum alone rounds otherwise."""
-    import tensorflow as tf
-
     strategy, variables = model.distribute_strategy, _metrics(model)
     if strategy.num_replicas_in_sync == 1:
         return {name: np.asarray(v.numpy())[np.newaxis] for name, v in variables.items()}
@@ -242,8 +241,6 @@ def _metric_rows(model: keras.Model) -> dict[str, np.ndarray]:
 
 def _put_metric_rows(model: keras.Model, rows: dict[str, np.ndarray]) -> None:
     """Gives each replica its row back; of other numbers of replicas the first has the sum."""
-    import tensorflow as tf
-
     strategy, variables = model.distribute_strategy, _metrics(model)
     replicas = strategy.num_replicas_in_sync
     for name, array in rows.items():

@@ -190,7 +190,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
-        import tensorflow as tf
+        import tensorflow as tf  # other backends do without it
 
         dtype, moments = variable.dtype, _compat.moments_of(self, variable)
         step = tf.cast(updates(self) + 1, dtype)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 import keras
+import tensorflow as tf
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
 from kerasbert.training import curves
-from kerasbert.training.global_batch import SEEN
+from kerasbert.training.exact_optimizer import SEEN
 
 CONFIG, METRICS, LOSSES = "config.json", "metrics.jsonl", "losses.jsonl"
 CURVES, MODEL = "curves.png", "model"
@@ -224,8 +225,6 @@ class ReportMetrics(keras.callbacks.Callback):
         )
 
     def _write_events(self, step: int, values: dict) -> None:
-        import tensorflow as tf
-
         # `tf.summary.scalar` needs TensorBoard's package; its files don't.
         summary = tf.compat.v1.Summary()
         for name, value in values.items():

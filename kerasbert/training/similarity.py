@@ -32,7 +32,9 @@ def cosines_to_all(embeddings):
 
 def _of_all_replicas(x):
     """The rows of all replicas, and which is the first of this one's."""
-    import tensorflow as tf
+    if keras.backend.backend() != "tensorflow":
+        return x, 0  # there is no strategy
+    import tensorflow as tf  # other backends do without it
 
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

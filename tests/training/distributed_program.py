@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, Pretrainer
 from kerasbert.layers import Dropout
-from kerasbert.training.global_batch import ExactModel, exact_updates
+from kerasbert.training.exact_model import ExactModel
+from kerasbert.training.exact_optimizer import exact_updates
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.strategies import make_strategy, sharded
 
@@ -199,7 +200,7 @@ def scaled(strategy):
 
 
 def defects(strategy):
-    """The facts that `kerasbert.training.global_batch` is there for."""
+    """The facts that `kerasbert.training.exact_model` is there for."""
     accumulation = {"gradient_accumulation_steps": 2}
     return {
         "bool_input": outcome(lambda: plain_fit(strategy, dtype="bool")),

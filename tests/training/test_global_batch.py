@@ -11,13 +11,9 @@ from distributed_program import BATCH, ROWS, examples, tiny_pretrainer
 
 from kerasbert import InputError
 from kerasbert.layers import Dropout
-from kerasbert.training.global_batch import (
-    ExactModel,
-    FunctionLoss,
-    GlobalMean,
-    exact_updates,
-    global_mean,
-)
+from kerasbert.training.exact_model import ExactModel
+from kerasbert.training.exact_optimizer import exact_updates
+from kerasbert.training.global_loss import FunctionLoss, GlobalMean, global_mean
 from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw, fits_keep_weights
 

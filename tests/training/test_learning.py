@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, InputError, TextClassifier
-from kerasbert.training.global_batch import exact_updates
+from kerasbert.training.exact_optimizer import exact_updates
 from kerasbert.training.optimizers import adamw, averaged_weights, fits_keep_weights
 
 ROWS = 12

@@ -8,7 +8,7 @@ from tensorflow.python.framework import ops
 
 from kerasbert import InputError
 from kerasbert.training.checkpoints import Checkpoints
-from kerasbert.training.global_batch import ExactModel
+from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.loop import train
 from kerasbert.training.progress import TrainingBar
 

@@ -6,7 +6,7 @@ import pytest
 
 from kerasbert import InputError
 from kerasbert.layers import TransformerBlock
-from kerasbert.training.global_batch import exact_updates
+from kerasbert.training.exact_optimizer import exact_updates
 from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb, updates
 
 

@@ -12,7 +12,8 @@ from kerasbert.errors import InputError
 from kerasbert.training.distillation import pairs
 from kerasbert.training.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.training.distillation.states import named, watcher
-from kerasbert.training.global_batch import ExactModel, FunctionLoss
+from kerasbert.training.exact_model import ExactModel
+from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.strategies import sharded
 
 # Put before the names of features that only the teacher reads.
