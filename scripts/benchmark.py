@@ -1,4 +1,4 @@
-"""Measures training, fine-tuning, tokenizing and answering beside other people's programs.
+"""Compares training, fine-tuning, tokenizing and inference with other libraries.
 
 Example:
   python scripts/benchmark.py --suite pretrain --peers kerashub,transformers --layers 4 --hidden 512

@@ -1,4 +1,4 @@
-"""Measures how training speeds up from one worker process to several, a core each.
+"""Measures how training scales from one worker process to several, each on its own core.
 
 Example:
   python scripts/benchmark_scaling.py --preset bert_small --workers 2

@@ -1,4 +1,4 @@
-"""Trains a small model to answer as a big one does.
+"""Trains a small model to imitate a large one.
 
 Example:
   python scripts/distil.py --teacher runs/mine/finetune/model --student_layers 1 \\

@@ -1,4 +1,4 @@
-"""Measures a model, or predictions, on examples, or a model on a corpus.
+"""Evaluates a model or predictions on examples, or a model on a corpus.
 
 Example:
   python scripts/evaluate.py --model runs/mine/finetune/model --data dev.tsv

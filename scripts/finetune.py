@@ -1,4 +1,4 @@
-"""Trains a pretrained model on examples of a task.
+"""Fine-tunes a pretrained model on examples of a task.
 
 Example:
   python scripts/finetune.py --init runs/mine/pretrain/model --train train.tsv \\

@@ -1,4 +1,4 @@
-"""Kills a program again and again; compares what it made with that of one left alone.
+"""Kills a program repeatedly, and compares its output with that of an uninterrupted run.
 
 Example:
   python scripts/kill_harness.py --output runs/killed --kills 20 --command \\

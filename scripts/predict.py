@@ -1,4 +1,4 @@
-"""Answers every example of a file with a model.
+"""Writes a model's prediction for every example of a file.
 
 Example:
   python scripts/predict.py --model runs/mine/finetune/model --input dev.tsv \\

@@ -1,4 +1,4 @@
-"""Tokenizes text once into shards that pretrain.py draws from.
+"""Tokenizes text once, into shards for pretrain.py.
 
 Example:
   python scripts/prepare_corpus.py --input 'text/*.txt' --vocab runs/mine/vocab.txt \\

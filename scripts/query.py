@@ -1,4 +1,4 @@
-"""Asks an exported SavedModel, in this process, without model code.
+"""Runs an exported SavedModel in this process, without model code.
 
 Example:
   python scripts/query.py --saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'

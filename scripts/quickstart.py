@@ -1,4 +1,4 @@
-"""Does the whole job on text that is already here: vocabulary to answers in minutes.
+"""Runs the whole workflow on text from this machine: vocabulary to predictions in minutes.
 
 Example:
   python scripts/quickstart.py --output runs/quickstart

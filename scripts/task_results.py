@@ -1,4 +1,4 @@
-"""Fine-tunes every task of the README's table from one encoder, and prints the table.
+"""Fine-tunes all tasks of the README's table from one encoder, and prints the table.
 
 Example:
   python scripts/task_results.py --data data --init runs/mine/pretrain/model \\
