@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import mutate
 from attack import CANARY, REFUSED, Attack
 from goldens import GOLDENS
-from harness import with_file
+from harness import copied, with_file
 from safetensors.numpy import load_file
 
 _MODEL = GOLDENS / "huggingface" / "bert"
@@ -160,20 +160,17 @@ def _special_files() -> Iterator[Attack]:
 
 
 def _special(kind, file, title, maker) -> Attack:
-    base = _MODEL
-
     def make(directory):
-        with_file(base, _FILE, zipped(*_sound()))(directory)
-        path = directory / base.name / file
-        if file != "model.safetensors":
+        copied(_MODEL)(directory)
+        path = directory / _MODEL.name / file
+        if file == _FILE:
             (path.parent / "model.safetensors").unlink()
         path.unlink(missing_ok=True)
         maker(path)
 
     program = "load_tokenizer" if file == "vocab.txt" else "load_model"
-    return Attack(
-        kind, f"{file} is {title}", make, program, {"input": f"{{}}/{base.name}"}, REFUSED
-    )
+    flags = {"input": f"{{}}/{_MODEL.name}"}
+    return Attack(kind, f"{file} is {title}", make, program, flags, REFUSED)
 
 
 def _sparse(path) -> None:
