@@ -8,11 +8,24 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import toy_family
+from safetensors.numpy import load_file
 
-from kerasbert import Backbone, BackboneConfig, MaskedLM, Pretrainer, families, load
+from kerasbert import (
+    Backbone,
+    BackboneConfig,
+    InputError,
+    MaskedLM,
+    Pretrainer,
+    families,
+    list_presets,
+    load,
+)
+from kerasbert.checkpoints import tokenizer_files
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.prepare import prepare_corpus
 from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.recipes.options import PretrainOptions
 from kerasbert.serving.client import SavedModelClient, answer_rows
 from kerasbert.zoo import TASKS
 
@@ -241,35 +254,33 @@ def test_keras_file(name, tokenizer_of, tmp_path):
     assert_same(expected, predict(loaded))
 
 
-# === A new family is a table ===
+# === A family from outside of the package ===
 
 
 @pytest.fixture
-def toybert(monkeypatch):
-    bert = families.FAMILIES["bert"]
-    facts = {**bert.presets["bert_tiny"], "family": "toybert", "activation": "relu"}
-    layout = dataclasses.replace(
-        bert.layouts["hf"],
-        model_type="toybert",
-        prefix="toybert.",
-        models={task: f"Toy{name}" for task, name in bert.layouts["hf"].models.items()},
-        encoder=tuple((*row[:2], f"toy.{row[2]}") for row in bert.layouts["hf"].encoder),
-    )
-    family = families.Family(
-        presets={"toybert_tiny": facts}, tokenizer=bert.tokenizer, layouts={"hf": layout}
-    )
-    monkeypatch.setitem(families.FAMILIES, "toybert", family)
-    monkeypatch.setitem(families.PRESETS, "toybert_tiny", facts)
+def toy():
+    families.register("toy", toy_family.FAMILY)
+    yield
+    del families.FAMILIES["toy"]
+    for name in toy_family.FAMILY.presets:
+        del families.PRESETS[name]
 
 
-@pytest.mark.parametrize("format", ["kerasbert", "hf"])
-def test_a_new_family_needs_no_code(toybert, tokenizer, tmp_path, format):
-    facts = {**TINY, "vocabulary_size": tokenizer.vocabulary_size}
-    config = BackboneConfig.from_preset("toybert_tiny", **facts)
-    for name, model in (
-        ("encoder", Backbone(config)),
-        ("task", MaskedLM(Backbone(config), tokenizer=tokenizer)),
-    ):
+@pytest.fixture
+def toy_tokenizer(toy, tokenizer_of):
+    return tokenizer_of("toy")
+
+
+def toy_config(tokenizer):
+    size = {"vocabulary_size": tokenizer.vocabulary_size, "max_sequence_length": 24}
+    return BackboneConfig.from_preset("toy_tiny", **size, initializer_range=0.2)
+
+
+@pytest.mark.parametrize("format", ["kerasbert", "hf", "google"])
+def test_a_new_family_needs_no_code(toy_tokenizer, tmp_path, format):
+    config = toy_config(toy_tokenizer)
+    task = MaskedLM(Backbone(config), tokenizer=toy_tokenizer)
+    for name, model in ("encoder", Backbone(config)), ("task", task):
         model.save_to_preset(tmp_path / name, format=format)
         loaded = load(tmp_path / name)
         assert type(loaded) is type(model)
@@ -277,16 +288,49 @@ def test_a_new_family_needs_no_code(toybert, tokenizer, tmp_path, format):
         for variable in model.weights:
             if variable.path in stored or not variable.path.startswith("pooler/"):
                 np.testing.assert_array_equal(stored[variable.path], variable.numpy())
-    assert loaded.backbone.config.family == "toybert"
-    assert_same(predict(model), predict(loaded))
+    facts = dataclasses.replace(loaded.backbone.config, pooler=True, initializer_range=0.2)
+    assert facts == config
+    assert loaded.tokenizer.get_config() == toy_tokenizer.get_config()
+    assert_same(predict(task), predict(loaded))
 
 
-def test_names_of_a_new_family_are_its_own(toybert, tokenizer, tmp_path):
-    config = tiny_config("toybert", tokenizer)
-    Backbone(config).save_to_preset(tmp_path / "model", format="hf")
-    stored = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert (stored["model_type"], stored["architectures"]) == ("toybert", ["ToyBertModel"])
-    assert stored["hidden_act"] == "relu"
+def test_a_new_family_has_its_own_names(toy_tokenizer, tmp_path):
+    Backbone(toy_config(toy_tokenizer)).save_to_preset(tmp_path / "hf", format="hf")
+    stored = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert (stored["model_type"], stored["architectures"]) == ("toy", ["ToyModel"])
+    assert (stored["bend"], stored["pairs_of_heads"]) == ("hinge", 1)
+    assert "box.pooler.dense.weight" in load_file(tmp_path / "hf" / "model.safetensors")
+    assert "toy_tiny" in list_presets()
+    assert PretrainOptions(corpus="x", output="y", preset="toy_tiny").preset == "toy_tiny"
+
+
+def test_a_new_family_is_found_wherever_families_are_named(toy_tokenizer, tmp_path, recwarn):
+    model = MaskedLM(Backbone(toy_config(toy_tokenizer)), tokenizer=toy_tokenizer)
+    # A model of another family may have its tokenizer.
+    model.save_to_preset(tmp_path / "hf", format="hf")
+    path = tmp_path / "hf" / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "tokenizer_class": "ToyTokenizer"}))
+    for name in "tokenizer.json", "special_tokens_map.json":
+        (tmp_path / "hf" / name).unlink()
+    tokenizer = tokenizer_files.load(tmp_path / "hf", {"kind": "wordpiece"})
+    assert tokenizer.get_config() == toy_tokenizer.get_config()
+    # Google's checkpoints are told apart by their configs.
+    model.save_to_preset(tmp_path / "google", format="google")
+    (tmp_path / "google" / "toy_config.json").unlink()
+    with pytest.raises(InputError, match=r"electra_config.json, toy_config.json .* toy without"):
+        load(tmp_path / "google")
+    with pytest.raises(InputError, match="hf://toymakers/toy-tiny-cased"):
+        load("toy_tiny_cased")
+    with pytest.raises(InputError, match="the family 'toy' has no 'kerashub' format"):
+        model.save_to_preset(tmp_path / "kerashub", format="kerashub")
+
+
+def test_a_family_is_registered_once(toy):
+    for name, presets in ("toy", {}), ("other", toy_family.FAMILY.presets):
+        with pytest.raises(InputError, match=r"there is a 'toy.*' already"):
+            families.register(name, dataclasses.replace(toy_family.FAMILY, presets=presets))
+    assert "other" not in families.FAMILIES
 
 
 # === Pretraining with every tokenizer ===

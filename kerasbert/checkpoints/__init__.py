@@ -1,7 +1,8 @@
 """Models on disk <-> config, named weights and tokenizer, in everybody's formats.
 
-A format is a module with `detect`, `load`, `has_tokenizer`, `load_tokenizer` and `save`; they are
-listed here and nowhere else.
+A format is a module with `detect`, `load_config`, `load`, `has_tokenizer`, `load_tokenizer` and
+`save`; they are listed here and nowhere else. What format a directory has is found out once: a
+`Preset` knows it, and its config, so its tokenizer is asked for by the `Preset`.
 """
 
 import importlib
@@ -16,6 +17,7 @@ from kerasbert import files
 from kerasbert.checkpoints import hub
 from kerasbert.checkpoints.preset import Preset, check_finite
 from kerasbert.errors import InputError
+from kerasbert.families import layout_of
 
 # The module of each format, in the order in which a directory is tried.
 FORMATS = {
@@ -75,19 +77,36 @@ def load(name: str | os.PathLike | Preset) -> Preset:
     return _format_of(directory).load(directory)
 
 
-def load_tokenizer(name: str | os.PathLike):
+def load_tokenizer(name: str | os.PathLike | Preset):
     """Reads the tokenizer of a model in any format.
+
+    Args:
+        name: as in `load`.
 
     Raises:
         InputError: there is no such model, or it has no tokenizer that kerasbert can follow.
     """
+    module, directory, config = _without_weights(name)
+    return module.load_tokenizer(directory, config)
+
+
+def has_tokenizer(name: str | os.PathLike | Preset) -> bool:
+    """Whether a model has files of a tokenizer.
+
+    Args:
+        name: as in `load`.
+    """
+    module, directory, config = _without_weights(name)
+    return module.has_tokenizer(directory, config)
+
+
+def _without_weights(name: str | os.PathLike | Preset) -> tuple[ModuleType, pathlib.Path, dict]:
+    """The module of a model's format, where the model is, and its config."""
+    if isinstance(name, Preset):
+        return _module(name.format), name.directory, name.config
     directory = hub.fetch(name)
-    return _format_of(directory).load_tokenizer(directory)
-
-
-def has_tokenizer(directory: pathlib.Path) -> bool:
-    """Whether a model's directory has files of a tokenizer."""
-    return _format_of(directory).has_tokenizer(directory)
+    module = _format_of(directory)
+    return module, directory, module.load_config(directory)
 
 
 def save(
@@ -116,12 +135,12 @@ def save(
     """
     import safetensors
 
-    from kerasbert.checkpoints import equivalents, layouts
+    from kerasbert.checkpoints import equivalents
 
     module = _module(format)
     check_finite(directory, weights)
     if format != "kerasbert":
-        layout = layouts.layout_of(config["backbone"]["family"], format)
+        layout = layout_of(config["backbone"]["family"], format)
         config, weights = equivalents.adapt(config, weights, layout)
     with (
         files.new_directory(directory) as temporary,

@@ -16,28 +16,37 @@ from typing import Any
 import numpy as np
 
 from kerasbert import files
-from kerasbert.checkpoints import layouts, sizes
+from kerasbert.checkpoints import sizes
 from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.settings import (
+    check_expressible,
+    check_head,
+    read_settings,
+    write_settings,
+)
+from kerasbert.checkpoints.weights import (
+    Naming,
+    check_extra,
+    check_heads,
+    parts,
+    read_weights,
+    spell_out,
+    write_weights,
+)
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.families import FAMILIES, Layout
+from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 
 FORMAT, TF2 = "google", "tf2"
-# By the name of the config: the family.
-_CONFIGS = {
-    "bert_config.json": "bert",
-    "albert_config.json": "albert",
-    "electra_config.json": "electra",
-}
 _CHECKPOINT = "bert_model.ckpt"
 _NAMINGS = {
-    FORMAT: layouts.Naming(layouts.parts("/", "kernel", "gamma", "beta", "")),
-    TF2: layouts.Naming(layouts.parts("/", "kernel", "gamma", "beta", "embeddings")),
+    FORMAT: Naming(parts("/", "kernel", "gamma", "beta", "")),
+    TF2: Naming(parts("/", "kernel", "gamma", "beta", "embeddings")),
 }
-# What an optimizer and the training loop keep, and ELECTRA's generator beside the discriminator.
-_IGNORED = re.compile(
-    r"(/adam_[mv]|/AdamWeightDecayOptimizer(_1)?|/lamb_[mv]|/LAMBOptimizer(_1)?|/temperature)$"
-    r"|^(global_step|save_counter)(/|$)|^generator(_predictions)?/|^beta[12]_power$"
+# What an optimizer and the training loop keep.
+_IGNORED = (
+    r"(/adam_[mv]|/AdamWeightDecayOptimizer(_1)?|/lamb_[mv]|/LAMBOptimizer(_1)?)$"
+    r"|^(global_step|save_counter)(/|$)|^beta[12]_power$"
     r"|(^|/)optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_OBJECT_GRAPH$"
 )
 _TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIABLE_VALUE$")
@@ -45,18 +54,34 @@ _TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIA
 
 def detect(directory: pathlib.Path) -> bool:
     """Whether the directory has this format, or a part of it."""
-    return any((directory / name).exists() for name in _CONFIGS) or any(directory.glob("*.index"))
+    return any((directory / name).exists() for name in _configs()) or any(directory.glob("*.index"))
+
+
+def _configs() -> dict[str, str]:
+    """By the name of the config: the family."""
+    return {
+        layout.config_file: family
+        for family, layout in layouts_of(FORMAT).items()
+        if layout.config_file
+    }
+
+
+def load_config(directory: pathlib.Path) -> dict:
+    """What is said without a look at the weights: the tokenizer."""
+    _, family = _family(directory)
+    return {"tokenizer": FAMILIES[family].tokenizer}
 
 
 def _family(directory: pathlib.Path) -> tuple[pathlib.Path, str]:
-    found = [name for name in _CONFIGS if (directory / name).exists()]
+    configs = _configs()
+    found = [name for name in configs if (directory / name).exists()]
     if len(found) != 1:
+        hints = "".join(f"; {hint}" for x in layouts_of(FORMAT).values() if (hint := x.config_hint))
         raise InputError(
-            f"{directory}: a TensorFlow checkpoint needs one of {', '.join(_CONFIGS)} beside it, "
-            f"found {' and '.join(found) or 'none'}; ELECTRA's releases have none, so write an "
-            "electra_config.json with the keys of a bert_config.json and embedding_size"
+            f"{directory}: a TensorFlow checkpoint needs one of {', '.join(configs)} beside it, "
+            f"found {' and '.join(found) or 'none'}{hints}"
         )
-    return directory / found[0], _CONFIGS[found[0]]
+    return directory / found[0], configs[found[0]]
 
 
 def load(directory: pathlib.Path) -> Preset:
@@ -72,16 +97,16 @@ def load(directory: pathlib.Path) -> Preset:
     layout, naming = _layout(source, family, format), _NAMINGS[format]
     spelled = _short_names(source, stored) if format == TF2 else {name: name for name in stored}
     tensors = {name: stored[full] for name, full in spelled.items()}
-    facts = layouts.read_settings(layout.settings, theirs, layout.defaults, str(path))
+    facts = read_settings(layout.settings, theirs, layout.defaults, str(path))
     facts = {"family": family, **facts, **layout.constants}
     BackboneConfig.from_stored(facts, str(path))  # before anything is counted by them
     sizes.check_layers(facts, len(tensors), source)
     task, heads = _heads(source, layout, naming, facts, tensors)
-    links = [*layouts.links(layout.encoder, naming, facts, layout.prefix), *heads]
-    layouts.check_heads(links, tensors, facts["num_heads"], source)
-    weights, names, used = layouts.read_weights(links, tensors, naming)
+    links = [*spell_out(layout.encoder, naming, facts, layout.prefix), *heads]
+    check_heads(links, tensors, facts["num_heads"], source)
+    weights, names, used = read_weights(links, tensors, naming)
     left = sorted(tensors.keys() - used)
-    layouts.check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
+    check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
     facts["pooler"] = any(path.startswith("pooler/") for path in weights)
     config = {
         "task": task,
@@ -94,12 +119,14 @@ def load(directory: pathlib.Path) -> Preset:
 
 
 def _layout(source: str, family: str, format: str) -> Layout:
-    if format not in FAMILIES[family].layouts:
+    layouts = layouts_of(format)
+    if family not in layouts:
+        known = " or ".join(f"{name.upper()}'s" for name in layouts)
         raise InputError(
             f"{source}: is a checkpoint of tensorflow/models, which kerasbert reads only if it is "
-            f"BERT's, and the config is of the family {family!r}"
+            f"{known}, and the config is of the family {family!r}"
         )
-    return FAMILIES[family].layouts[format]
+    return layouts[family]
 
 
 def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
@@ -118,7 +145,7 @@ def _heads(source: str, layout: Layout, naming, facts: Mapping, tensors: Mapping
     """The first task all of whose head is there, and where it is."""
     partly = {}
     for task, rows in layout.heads.items():
-        links = layouts.links(rows, naming, facts)
+        links = spell_out(rows, naming, facts)
         missing = [link.theirs for link in links if link.theirs not in tensors]
         if not missing:
             return task, links
@@ -146,11 +173,13 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
         found = ", ".join(path.name for path in indexes) or "none"
         raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {found}")
     source = str(indexes[0]).removesuffix(".index")
+    patterns = (_IGNORED, *(layout.ignored for layout in layouts_of(FORMAT).values()))
+    beside = re.compile("|".join(filter(None, patterns)))
     with files.without_patterns(source) as prefix:
         try:
             reader = tf.train.load_checkpoint(prefix)
             shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-            ignored = [name for name in sorted(shapes) if _IGNORED.search(name)]
+            ignored = [name for name in sorted(shapes) if beside.search(name)]
             wanted = sorted(shapes.keys() - set(ignored))
             _check_tensors(source, {name: (shapes[name], types[name]) for name in wanted})
             tensors = {name: reader.get_tensor(name) for name in wanted}
@@ -173,19 +202,18 @@ def _check_tensors(source: str, tensors: Mapping[str, tuple[list[int], Any]]) ->
     sizes.check_total(total, sum(path.stat().st_size for path in data), source)
 
 
-def has_tokenizer(directory: pathlib.Path) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
     """Whether there is one."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(directory)
 
 
-def load_tokenizer(directory: pathlib.Path):
+def load_tokenizer(directory: pathlib.Path, config: Mapping):
     """The tokenizer of the directory's files."""
     from kerasbert.checkpoints import tokenizer_files
 
-    _, family = _family(directory)
-    return tokenizer_files.load(directory, FAMILIES[family].tokenizer)
+    return tokenizer_files.load(directory, config["tokenizer"])
 
 
 # === Writing ===
@@ -203,19 +231,19 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     import tensorflow as tf
 
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
-    layout, naming = layouts.layout_of(backbone.family, FORMAT), _NAMINGS[FORMAT]
+    layout, naming = layout_of(backbone.family, FORMAT), _NAMINGS[FORMAT]
     if task is not None and task not in layout.heads:
         raise InputError(f"google-research has no {task} in the family {backbone.family!r}")
-    theirs = layouts.write_settings(layout.settings, dataclasses.asdict(backbone))
-    layouts.check_expressible(layout, backbone, theirs, FORMAT)
-    layouts.check_head(layout, backbone, task, config.get("head", {}))
+    theirs = write_settings(layout.settings, dataclasses.asdict(backbone))
+    check_expressible(layout, backbone, theirs, FORMAT)
+    check_head(layout, backbone, task, config.get("head", {}))
     links = [
-        *layouts.links(layout.encoder, naming, config["backbone"], layout.prefix),
-        *layouts.links(layout.heads.get(task, ()), naming, config["backbone"]),
+        *spell_out(layout.encoder, naming, config["backbone"], layout.prefix),
+        *spell_out(layout.heads.get(task, ()), naming, config["backbone"]),
     ]
     if left := sorted(weights.keys() - {link.ours for link in links}):
         raise InputError(f"google-research's checkpoints have no place for {', '.join(left)}")
-    tensors = layouts.write_weights(links, weights, naming, backbone.num_heads)
+    tensors = write_weights(links, weights, naming, backbone.num_heads)
     names = sorted(tensors)
     with files.writing(directory, tf.errors.OpError):
         tf.raw_ops.SaveV2(
@@ -224,8 +252,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(tensors[name]) for name in names],
         )
-    (config_name,) = (name for name, family in _CONFIGS.items() if family == backbone.family)
-    files.write_json(directory / config_name, theirs)
+    files.write_json(directory / layout.config_file, theirs)
     if tokenizer is not None:
         _save_tokenizer(directory, tokenizer, backbone.family)
     return {link.ours: link.theirs for link in reversed(links) if link.ours in weights}

@@ -8,35 +8,6 @@ from kerasbert import families
 from kerasbert.errors import InputError
 
 _HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
-# The best-known models of Hugging Face in our families, by organization: most went by their bare
-# names until 2024, and many texts still call them so.
-_WELL_KNOWN = {
-    "google-bert": (
-        "bert-base-uncased bert-base-cased bert-large-uncased bert-large-cased bert-base-chinese "
-        "bert-base-multilingual-cased bert-base-multilingual-uncased bert-base-german-cased "
-        "bert-large-uncased-whole-word-masking "
-        "bert-large-uncased-whole-word-masking-finetuned-squad"
-    ),
-    "FacebookAI": (
-        "roberta-base roberta-large roberta-large-mnli xlm-roberta-base xlm-roberta-large "
-        "xlm-roberta-large-finetuned-conll03-english"
-    ),
-    "distilbert": (
-        "distilbert-base-uncased distilbert-base-cased distilbert-base-multilingual-cased "
-        "distilbert-base-cased-distilled-squad distilbert-base-uncased-finetuned-sst-2-english "
-        "distilroberta-base"
-    ),
-    "albert": "albert-base-v1 albert-base-v2 albert-large-v2 albert-xlarge-v2 albert-xxlarge-v2",
-    "google": (
-        "electra-small-discriminator electra-base-discriminator electra-large-discriminator "
-        "electra-small-generator electra-base-generator electra-large-generator"
-    ),
-    "sentence-transformers": (
-        "all-MiniLM-L6-v2 all-MiniLM-L12-v2 multi-qa-MiniLM-L6-cos-v1 all-distilroberta-v1 "
-        "paraphrase-multilingual-MiniLM-L12-v2"
-    ),
-    "nghuyong": "ernie-2.0-base-en ernie-3.0-base-zh",
-}
 # All that kerasbert reads but the pickles, which are fetched only where there is nothing else.
 _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
 _PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
@@ -102,7 +73,8 @@ def _well_known() -> dict[str, str]:
     """Names of the best-known models as `_spelled`, and as they can be loaded."""
     return {
         _spelled(name): f"{_HUGGING_FACE}{organization}/{name}"
-        for organization, names in _WELL_KNOWN.items()
+        for family in families.FAMILIES.values()
+        for organization, names in family.well_known.items()
         for name in names.split()
     }
 
@@ -112,9 +84,8 @@ def _kerashub_presets() -> dict[str, str]:
     import keras_hub
 
     classes = [
-        getattr(keras_hub.models, family.layouts["kerashub"].model_type)
-        for family in families.FAMILIES.values()
-        if "kerashub" in family.layouts
+        getattr(keras_hub.models, layout.model_type)
+        for layout in families.layouts_of("kerashub").values()
     ]
     return {
         name: facts["kaggle_handle"] for each in classes for name, facts in each.presets.items()

@@ -17,14 +17,29 @@ import numpy as np
 import safetensors.numpy
 
 from kerasbert import files
-from kerasbert.checkpoints import layouts, sentence_transformers, sizes
+from kerasbert.checkpoints import sentence_transformers, sizes
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.safetensors_file import read_safetensors
+from kerasbert.checkpoints.settings import (
+    check_expressible,
+    check_head,
+    check_only,
+    read_settings,
+    write_settings,
+)
 from kerasbert.checkpoints.tf_file import read_tf_file
 from kerasbert.checkpoints.torch_file import read_torch_file
+from kerasbert.checkpoints.weights import (
+    Naming,
+    check_extra,
+    parts,
+    read_weights,
+    spell_out,
+    write_weights,
+)
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.families import FAMILIES, Layout
+from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 
 FORMAT = "hf"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -32,7 +47,7 @@ TORCH_WEIGHTS, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 TF_WEIGHTS = "tf_model.h5"
 OLD_CONFIG = "bert_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-_NAMING = layouts.Naming(layouts.parts(".", "weight", "weight", "bias", "weight"), transposed=True)
+_NAMING = Naming(parts(".", "weight", "weight", "bias", "weight"), transposed=True)
 # Buffers that older versions stored; they hold nothing that was learned.
 _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
 
@@ -83,14 +98,14 @@ def _read_config(directory: pathlib.Path) -> _Read:
     path = _config_path(where)
     source, theirs = str(path), files.read_json(path)
     family, layout = _family(theirs, source, where)
-    layouts.check_only(layout, theirs, source)
-    facts = layouts.read_settings(layout.settings, theirs, layout.defaults, source)
+    check_only(layout, theirs, source)
+    facts = read_settings(layout.settings, theirs, layout.defaults, source)
     backbone = {"family": family, **facts, **layout.constants}
     BackboneConfig.from_stored(backbone, source)  # what follows needs possible sizes
     task = _task(theirs, layout)
     settings = layout.head_settings.get(task, ())
     head = {
-        **layouts.read_settings(settings, theirs, layout.defaults, source),
+        **read_settings(settings, theirs, layout.defaults, source),
         **layout.head_constants.get(task, {}),
     }
     config = {"task": task, "backbone": backbone, "head": head}
@@ -113,10 +128,7 @@ def _length(directory: pathlib.Path, most: int) -> int | None:
 
 
 def _family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
-    known = {
-        family.layouts[FORMAT].model_type: (name, family.layouts[FORMAT])
-        for name, family in FAMILIES.items()
-    }
+    known = {layout.model_type: (name, layout) for name, layout in layouts_of(FORMAT).items()}
     if "model_type" not in theirs:
         return _guessed_family(theirs, source, directory)
     if theirs["model_type"] not in list(known):
@@ -128,16 +140,18 @@ def _family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str,
 
 def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
     """The family of a config of before 2020, or one written by hand."""
-    layouts_of = {name: family.layouts[FORMAT] for name, family in FAMILIES.items()}
-    for name, layout in layouts_of.items():
+    layouts = layouts_of(FORMAT)
+    for name, layout in layouts.items():
         if _architecture(theirs) in layout.models.values():
             return name, layout
-    # Settings alone tell BERT from all but those whose vocabulary is in other files.
-    others = {"embedding_size", "num_hidden_groups", "dim", "use_task_id"}
-    if (directory / "vocab.txt").exists() and not others & theirs.keys():
-        warnings.warn(f"{source}: lacks 'model_type'; it is read as BERT's", stacklevel=2)
-        return "bert", layouts_of["bert"]
-    kinds = ", ".join(layout.model_type for layout in layouts_of.values())
+    # Settings alone tell it from all but those whose vocabulary is in other files.
+    assumed = {name: layout.assumed_unless for name, layout in layouts.items()}
+    for name, others in assumed.items() if (directory / "vocab.txt").exists() else ():
+        if others is not None and theirs.keys().isdisjoint(others):
+            read_as = f"it is read as {name.upper()}'s"
+            warnings.warn(f"{source}: lacks 'model_type'; {read_as}", stacklevel=2)
+            return name, layouts[name]
+    kinds = ", ".join(layout.model_type for layout in layouts.values())
     raise InputError(f"{source}: lacks 'model_type'; write there which it is of {kinds}")
 
 
@@ -167,8 +181,8 @@ def load(directory: pathlib.Path) -> Preset:
     }
     sizes.check_layers(facts, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task, ()))
-    links = layouts.links(rows, _NAMING, facts)
-    weights, names, used = layouts.read_weights(links, tensors, _NAMING)
+    links = spell_out(rows, _NAMING, facts)
+    weights, names, used = read_weights(links, tensors, _NAMING)
     left_over = sorted(tensors.keys() - used)
     _check_left_over(source, left_over, tensors, task, layout)
     _tie(source, weights, head, names)
@@ -215,7 +229,7 @@ def _check_left_over(source, left_over, tensors, task, layout) -> None:
         for name in left_over
         if not _BUFFERS.search(name) and (task is not None or name.split(".")[0] in known)
     ]
-    layouts.check_extra(source, extra)
+    check_extra(source, extra)
 
 
 def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:
@@ -267,19 +281,19 @@ _READERS = {
 }
 
 
-def has_tokenizer(directory: pathlib.Path) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
     """Whether there is one."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(sentence_transformers.transformer(directory))
 
 
-def load_tokenizer(directory: pathlib.Path):
+def load_tokenizer(directory: pathlib.Path, config: Mapping):
     """The tokenizer of the directory's files."""
     from kerasbert.checkpoints import tokenizer_files
 
-    settings = load_config(directory)["tokenizer"]
-    tokenizer = tokenizer_files.load(sentence_transformers.transformer(directory), settings)
+    where = sentence_transformers.transformer(directory)
+    tokenizer = tokenizer_files.load(where, config["tokenizer"])
     if not sentence_transformers.lower_cases(directory):
         return tokenizer
     try:
@@ -318,7 +332,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         sentence_transformers.write(directory, config)
         config = {**config, "task": None, "head": {}}
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
-    layout = layouts.layout_of(backbone.family, FORMAT)
+    layout = layout_of(backbone.family, FORMAT)
     if task not in layout.models:
         raise InputError(f"transformers has no {task} in the family {backbone.family!r}")
     theirs = _written_config(layout, backbone, task, config.get("head", {}))
@@ -328,12 +342,12 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         for path, array in weights.items()
         if not (task in layout.without_pooler and path.startswith("pooler/"))
     }
-    links = layouts.links(rows, _NAMING, config["backbone"])
-    encoder = {link.theirs for link in layouts.links(layout.encoder, _NAMING, config["backbone"])}
+    links = spell_out(rows, _NAMING, config["backbone"])
+    encoder = {link.theirs for link in spell_out(layout.encoder, _NAMING, config["backbone"])}
     prefix = layout.prefix if task else ""
     tensors = {
         (prefix + name if name in encoder else name): array
-        for name, array in layouts.write_weights(links, kept, _NAMING, backbone.num_heads).items()
+        for name, array in write_weights(links, kept, _NAMING, backbone.num_heads).items()
     }
     if left := sorted(kept.keys() - {link.ours for link in links}):
         raise InputError(f"transformers' {layout.models[task]} has no place for {', '.join(left)}")
@@ -352,17 +366,15 @@ def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mappin
         "architectures": [layout.models[task]],
         "model_type": layout.model_type,
         **layout.defaults,
-        **layouts.write_settings(layout.settings, dataclasses.asdict(backbone)),
+        **write_settings(layout.settings, dataclasses.asdict(backbone)),
         "dtype": "float32",
     }
-    if "use_task_id" in theirs:
-        theirs["use_task_id"] = backbone.num_task_types > 0
-    layouts.check_expressible(layout, backbone, theirs, FORMAT)
+    check_expressible(layout, backbone, theirs, FORMAT)
     settings = layout.head_settings.get(task, ())
-    theirs |= layouts.write_settings(settings, _with_rates(head, settings, layout, backbone))
+    theirs |= write_settings(settings, _with_rates(head, settings, layout, backbone))
     if "id2label" in theirs:
         theirs["label2id"] = {name: int(i) for i, name in theirs["id2label"].items()}
-    layouts.check_head(layout, backbone, task, head)
+    check_head(layout, backbone, task, head)
     return theirs
 
 

@@ -82,19 +82,18 @@ def _read_weights(path: pathlib.Path, config: Mapping) -> dict:
     return read_safetensors(path)
 
 
-def has_tokenizer(directory: pathlib.Path) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
     """Whether there is one."""
-    return load_config(directory).get("tokenizer") is not None
+    return config.get("tokenizer") is not None
 
 
-def load_tokenizer(directory: pathlib.Path):
+def load_tokenizer(directory: pathlib.Path, config: Mapping):
     """The tokenizer of the directory's files."""
     from kerasbert import text
 
-    config = load_config(directory).get("tokenizer")
-    if config is None:
+    if config.get("tokenizer") is None:
         raise InputError(f"{directory}: the model was saved without a tokenizer")
-    return text.load_tokenizer(directory, config)
+    return text.load_tokenizer(directory, config["tokenizer"])
 
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """ALBERT (Lan et al. 2020): narrow embeddings, layers that share their weights."""
 
 from kerasbert.families import bert
+from kerasbert.families.codecs import LABELS, WIDTH_IF_PROJECTED
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
 
@@ -39,7 +40,7 @@ _HF_MLM_HEAD = (
     (TENSOR, "mlm_head/bias", "predictions.bias"),
 )
 _HF_CLASSIFIER_SETTINGS = (
-    ("classes", "id2label", "labels"),
+    ("classes", "id2label", LABELS),
     ("dropout", "classifier_dropout_prob"),
 )
 _GROUPS = (
@@ -51,7 +52,7 @@ _GROUPS = (
 # === google-research/albert, modeling.py ===
 
 # There the embeddings are projected only where they are narrower or wider than the layers.
-_GOOGLE_GROUPS = (("embedding_dim", "embedding_size", "width_if_projected"), *_GROUPS[1:])
+_GOOGLE_GROUPS = (("embedding_dim", "embedding_size", WIDTH_IF_PROJECTED), *_GROUPS[1:])
 _GOOGLE_LAYER = "encoder/transformer/group_{g}/inner_group_{k}"
 
 # === KerasHub, models/albert ===
@@ -75,6 +76,11 @@ FAMILY = Family(
         "replace_quotes": True,
         "avoid_number_commas": True,
     },
+    well_known={
+        "albert": (
+            "albert-base-v1 albert-base-v2 albert-large-v2 albert-xlarge-v2 albert-xxlarge-v2"
+        ),
+    },
     layouts={
         "hf": Layout(
             model_type="albert",
@@ -94,6 +100,7 @@ FAMILY = Family(
                 for task, name in bert.HF_MODELS.items()
                 if task != "NextSentencePredictor"
             },
+            tokenizer_class="AlbertTokenizer",
             prefix="albert.",
             encoder=(
                 *_HF_EMBEDDINGS,
@@ -127,6 +134,7 @@ FAMILY = Family(
         ),
         "google": Layout(
             model_type="albert",
+            config_file="albert_config.json",
             settings=(*bert.GOOGLE_SETTINGS, *_GOOGLE_GROUPS),
             defaults={
                 **bert.GOOGLE_DEFAULTS,

@@ -1,5 +1,6 @@
 """BERT (Devlin et al. 2019) and its miniatures (Turc et al. 2019, arXiv:1908.08962)."""
 
+from kerasbert.families.codecs import ACTIVATION, COUNT, LABELS, PROBLEM_TYPE, by_name
 from kerasbert.families.layout import (
     DENSE,
     EMBEDDING,
@@ -54,7 +55,7 @@ HF_SETTINGS = (
     ("num_layers", "num_hidden_layers"),
     ("num_heads", "num_attention_heads"),
     ("intermediate_dim", "intermediate_size"),
-    ("activation", "hidden_act", "activation"),
+    ("activation", "hidden_act", ACTIVATION),
     ("dropout", "hidden_dropout_prob"),
     ("attention_dropout", "attention_probs_dropout_prob"),
     ("max_sequence_length", "max_position_embeddings"),
@@ -113,8 +114,8 @@ HF_HEADS = {
     "QuestionAnswerer": ((DENSE, "span_head", "qa_outputs"),),
     "MultipleChoice": ((DENSE, "choice_head", "classifier"),),
 }
-HF_CLASSIFIER_SETTINGS = (("classes", "id2label", "labels"), ("dropout", "classifier_dropout"))
-HF_PROBLEM_TYPE = ("problem_type", "problem_type", "problem_type")
+HF_CLASSIFIER_SETTINGS = (("classes", "id2label", LABELS), ("dropout", "classifier_dropout"))
+HF_PROBLEM_TYPE = ("problem_type", "problem_type", PROBLEM_TYPE)
 HF_MLM_SETTINGS = (("tied", "tie_word_embeddings"),)
 HF_HEAD_SETTINGS = {
     "Pretrainer": HF_MLM_SETTINGS,
@@ -136,13 +137,15 @@ HF_MODELS = {
 
 # === google-research/bert, modeling.py, run_pretraining.py, run_classifier.py, run_squad.py ===
 
+# "gelu" is the tanh form there.
+GOOGLE_ACTIVATION = by_name({"gelu": "gelu_tanh", "relu": "relu", "tanh": "tanh"})
 GOOGLE_SETTINGS = (
     ("vocabulary_size", "vocab_size"),
     ("hidden_dim", "hidden_size"),
     ("num_layers", "num_hidden_layers"),
     ("num_heads", "num_attention_heads"),
     ("intermediate_dim", "intermediate_size"),
-    ("activation", "hidden_act", "google_activation"),
+    ("activation", "hidden_act", GOOGLE_ACTIVATION),
     ("dropout", "hidden_dropout_prob"),
     ("attention_dropout", "attention_probs_dropout_prob"),
     ("max_sequence_length", "max_position_embeddings"),
@@ -259,12 +262,24 @@ KERASHUB_MLM_HEAD = (
     (TENSOR, "mlm_head/bias", "mlm_head/output_bias"),
 )
 KERASHUB_MLM_EPSILON = 1e-5  # whatever the encoder's is
-KERASHUB_CLASSIFIER_SETTINGS = (("classes", "num_classes", "count"), ("dropout", "dropout"))
+KERASHUB_CLASSIFIER_SETTINGS = (("classes", "num_classes", COUNT), ("dropout", "dropout"))
 KERASHUB_CLASSIFIER = ((DENSE, "classifier", "logits"),)
 
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
+    well_known={
+        "google-bert": (
+            "bert-base-uncased bert-base-cased bert-large-uncased bert-large-cased "
+            "bert-base-chinese bert-base-multilingual-cased bert-base-multilingual-uncased "
+            "bert-base-german-cased bert-large-uncased-whole-word-masking "
+            "bert-large-uncased-whole-word-masking-finetuned-squad"
+        ),
+        "sentence-transformers": (
+            "all-MiniLM-L6-v2 all-MiniLM-L12-v2 multi-qa-MiniLM-L6-cos-v1 "
+            "paraphrase-multilingual-MiniLM-L12-v2"
+        ),
+    },
     layouts={
         "hf": Layout(
             model_type="bert",
@@ -272,6 +287,8 @@ FAMILY = Family(
             defaults=HF_DEFAULTS,
             only=HF_ONLY,
             models={task: f"Bert{name}" for task, name in HF_MODELS.items()},
+            tokenizer_class="BertTokenizer",
+            assumed_unless=("embedding_size", "num_hidden_groups", "dim", "use_task_id"),
             prefix="bert.",
             encoder=HF_ENCODER,
             heads=HF_HEADS,
@@ -279,6 +296,7 @@ FAMILY = Family(
         ),
         "google": Layout(
             model_type="bert",
+            config_file="bert_config.json",
             settings=GOOGLE_SETTINGS,
             defaults=GOOGLE_DEFAULTS,
             prefix="bert/",

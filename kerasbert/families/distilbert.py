@@ -1,6 +1,7 @@
 """DistilBERT (Sanh et al. 2019): BERT without segments and pooler."""
 
 from kerasbert.families import bert
+from kerasbert.families.codecs import ACTIVATION, LABELS
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
 _COMMON = {
@@ -52,6 +53,12 @@ _KERASHUB_EMBEDDINGS = (
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
+    well_known={
+        "distilbert": (
+            "distilbert-base-uncased distilbert-base-cased distilbert-base-multilingual-cased "
+            "distilbert-base-cased-distilled-squad distilbert-base-uncased-finetuned-sst-2-english"
+        ),
+    },
     layouts={
         "hf": Layout(
             model_type="distilbert",
@@ -61,7 +68,7 @@ FAMILY = Family(
                 ("num_layers", "n_layers"),
                 ("num_heads", "n_heads"),
                 ("intermediate_dim", "hidden_dim"),
-                ("activation", "activation", "activation"),
+                ("activation", "activation", ACTIVATION),
                 ("dropout", "dropout"),
                 ("attention_dropout", "attention_dropout"),
                 ("max_sequence_length", "max_position_embeddings"),
@@ -95,6 +102,7 @@ FAMILY = Family(
                     "MultipleChoice",
                 )
             },
+            tokenizer_class="DistilBertTokenizer",
             prefix="distilbert.",
             encoder=(
                 (EMBEDDING, "embeddings/token_embedding", "embeddings.word_embeddings"),
@@ -130,11 +138,11 @@ FAMILY = Family(
             head_settings={
                 "MaskedLM": bert.HF_MLM_SETTINGS,
                 "TextClassifier": (
-                    ("classes", "id2label", "labels"),
+                    ("classes", "id2label", LABELS),
                     ("dropout", "seq_classif_dropout"),
                     bert.HF_PROBLEM_TYPE,
                 ),
-                "TokenClassifier": (("classes", "id2label", "labels"),),
+                "TokenClassifier": (("classes", "id2label", LABELS),),
                 "QuestionAnswerer": (("dropout", "qa_dropout"),),
                 "MultipleChoice": (("dropout", "seq_classif_dropout"),),
             },

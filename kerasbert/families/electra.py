@@ -1,6 +1,7 @@
 """ELECTRA (Clark et al. 2020): a discriminator of replaced tokens, and its small generator."""
 
 from kerasbert.families import bert
+from kerasbert.families.codecs import WIDTH_IF_PROJECTED, by_name
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
 
@@ -31,17 +32,24 @@ PRESETS = {
 }
 
 _CONSTANTS = {"classifier_activation": "gelu"}
-_WIDTH = (("embedding_dim", "embedding_size", "width_if_projected"),)
+_WIDTH = (("embedding_dim", "embedding_size", WIDTH_IF_PROJECTED),)
 # google-research/electra's "gelu" is the exact one, unlike BERT's.
+_GOOGLE_ACTIVATION = by_name({"gelu": "gelu", "relu": "relu", "tanh": "tanh"})
 _GOOGLE_SETTINGS = (
     *(row for row in bert.GOOGLE_SETTINGS if row[0] != "activation"),
-    ("activation", "hidden_act", "electra_activation"),
+    ("activation", "hidden_act", _GOOGLE_ACTIVATION),
     *_WIDTH,
 )
 
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
+    well_known={
+        "google": (
+            "electra-small-discriminator electra-base-discriminator electra-large-discriminator "
+            "electra-small-generator electra-base-generator electra-large-generator"
+        ),
+    },
     layouts={
         "hf": Layout(
             model_type="electra",
@@ -62,6 +70,7 @@ FAMILY = Family(
                 "QuestionAnswerer": "ElectraForQuestionAnswering",
                 "MultipleChoice": "ElectraForMultipleChoice",
             },
+            tokenizer_class="ElectraTokenizer",
             prefix="electra.",
             encoder=(
                 *bert.HF_ENCODER[:-1],
@@ -100,6 +109,13 @@ FAMILY = Family(
         # Its releases have no JSON; electra_config.json is ours, in the words of its `BertConfig`.
         "google": Layout(
             model_type="electra",
+            config_file="electra_config.json",
+            config_hint=(
+                "ELECTRA's releases have none, so write an electra_config.json with the keys of a "
+                "bert_config.json and embedding_size"
+            ),
+            # The generator beside the discriminator.
+            ignored=r"/temperature$|^generator(_predictions)?/",
             settings=_GOOGLE_SETTINGS,
             defaults={**bert.GOOGLE_DEFAULTS, "type_vocab_size": 2},
             constants={**_CONSTANTS, "pooler": False},

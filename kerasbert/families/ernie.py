@@ -1,6 +1,7 @@
 """ERNIE 1.0 (Sun et al. 2019) and 2.0/3.0 (Sun et al. 2020, 2021): BERT, with task types in 2.0."""
 
 from kerasbert.families import bert
+from kerasbert.families.codecs import Codec
 from kerasbert.families.layout import EMBEDDING, Family, Layout
 
 
@@ -28,16 +29,31 @@ PRESETS = {
     ),
 }
 
+
+def _read_task_types(value, config) -> int:
+    return config["task_type_vocab_size"] if config["use_task_id"] else 0
+
+
+# Two keys for one number. Where there are none, transformers' default stands in the file.
+_USED = Codec(_read_task_types, lambda rows, facts: rows > 0)
+_ROWS = Codec(_read_task_types, lambda rows, facts: rows or 3)
+_TASK_TYPES = (
+    ("num_task_types", "use_task_id", _USED),
+    ("num_task_types", "task_type_vocab_size", _ROWS),
+)
+
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
+    well_known={"nghuyong": "ernie-2.0-base-en ernie-3.0-base-zh"},
     layouts={
         "hf": Layout(
             model_type="ernie",
-            settings=(*bert.HF_SETTINGS, ("num_task_types", "task_type_vocab_size", "task_types")),
+            settings=(*bert.HF_SETTINGS, *_TASK_TYPES),
             defaults={**bert.HF_DEFAULTS, "task_type_vocab_size": 3, "use_task_id": False},
             only=bert.HF_ONLY,
             models={task: f"Ernie{name}" for task, name in bert.HF_MODELS.items()},
+            tokenizer_class="ErnieTokenizer",
             prefix="ernie.",
             encoder=(
                 *bert.HF_ENCODER,

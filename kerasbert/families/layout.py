@@ -10,6 +10,8 @@ from 4 on, `{after_layers}` is what follows the last of those. Where several row
 import dataclasses
 from collections.abc import Mapping
 
+from kerasbert.families.codecs import Codec
+
 #: Kinds of rows. What each consists of, a format says (kernel and bias, say, of a dense layer).
 EMBEDDING, DENSE, NORM = "embedding", "dense", "norm"
 #: Dense layers whose columns a format may split by attention head: queries, keys, values; and rows.
@@ -18,8 +20,8 @@ TO_HEADS, FROM_HEADS = "to_heads", "from_heads"
 TENSOR, TRANSPOSED = "tensor", "transposed"
 
 Rows = tuple[tuple[str, str, str], ...]
-#: `(ours, theirs)` or `(ours, theirs, codec)`; the codecs are in `kerasbert.checkpoints.layouts`.
-Settings = tuple[tuple[str, ...], ...]
+#: `(ours, theirs)` or `(ours, theirs, codec)`.
+Settings = tuple[tuple[str, str] | tuple[str, str, Codec], ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,12 @@ class Layout:
         constants: facts that every checkpoint of this layout has and no config says.
         defaults: what a key means that the config leaves out.
         only: keys whose value, if there is one, must be this.
+        config_file: the name of the format's config, where that tells the family.
+        config_hint: what a message says of a config that is not there.
+        ignored: a pattern of tensors beside the model that the format's checkpoints may have.
+        assumed_unless: where given, a config that names no family is this one's if it has none of
+            these keys, and a vocabulary lies beside it.
+        tokenizer_class: what the format calls the family's tokenizer, where files name it.
         models: the class that stands for a task (None: the encoder alone).
         prefix: before the names of the encoder in a model with a head.
         encoder: rows of the encoder.
@@ -46,6 +54,11 @@ class Layout:
     constants: Mapping[str, object] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     only: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    config_file: str | None = None
+    config_hint: str = ""
+    ignored: str = ""
+    assumed_unless: tuple[str, ...] | None = None
+    tokenizer_class: str | None = None
     models: Mapping[str | None, str] = dataclasses.field(default_factory=dict)
     prefix: str = ""
     encoder: Rows
@@ -63,8 +76,11 @@ class Family:
         presets: architectures by name, each the arguments of `BackboneConfig`.
         tokenizer: settings of the tokenizer that its checkpoints have, where they don't say.
         layouts: by the name of the format.
+        well_known: names of Hugging Face's best-known models of the family, by organization: most
+            went by their bare names until 2024, and many texts still call them so.
     """
 
     presets: Mapping[str, Mapping[str, object]]
     tokenizer: Mapping[str, object]
     layouts: Mapping[str, Layout]
+    well_known: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -1,6 +1,7 @@
 """RoBERTa (Liu et al. 2019): BERT's body, byte-level BPE, positions that start after padding's."""
 
 from kerasbert.families import bert
+from kerasbert.families.codecs import Codec
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
 # What every model of the family shares.
@@ -30,8 +31,13 @@ PRESETS = {"roberta_base": _size(12, 768), "roberta_large": _size(24, 1024)}
 
 # === Hugging Face transformers, models/roberta ===
 
+# The table has rows for positions that no token has: padding's and those before it.
+_POSITIONS_AFTER_PADDING = Codec(
+    lambda rows, config: rows - config["pad_token_id"] - 1,
+    lambda length, facts: length + facts["padding_id"] + 1,
+)
 HF_SETTINGS = tuple(
-    (*row, "positions_after_padding") if row[0] == "max_sequence_length" else row
+    (*row, _POSITIONS_AFTER_PADDING) if row[0] == "max_sequence_length" else row
     for row in bert.HF_SETTINGS
 )
 HF_CONSTANTS = {"positions": "learned_offset", "classifier_activation": "tanh"}
@@ -70,6 +76,7 @@ def hf_layout(model_type: str, class_prefix: str) -> Layout:
             for task, name in bert.HF_MODELS.items()
             if task is None or task in HF_HEADS
         },
+        tokenizer_class=f"{class_prefix}Tokenizer",
         prefix="roberta.",
         encoder=bert.HF_ENCODER,
         heads=HF_HEADS,
@@ -126,5 +133,10 @@ def kerashub_layout(class_prefix: str) -> Layout:
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "bytepair"},
+    well_known={
+        "FacebookAI": "roberta-base roberta-large roberta-large-mnli",
+        "distilbert": "distilroberta-base",
+        "sentence-transformers": "all-distilroberta-v1",
+    },
     layouts={"hf": hf_layout("roberta", "Roberta"), "kerashub": kerashub_layout("Roberta")},
 )

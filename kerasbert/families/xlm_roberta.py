@@ -19,6 +19,11 @@ def _size(num_layers: int, hidden_dim: int) -> dict:
 FAMILY = Family(
     presets={"xlm_roberta_base": _size(12, 768), "xlm_roberta_large": _size(24, 1024)},
     tokenizer={"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"},
+    well_known={
+        "FacebookAI": (
+            "xlm-roberta-base xlm-roberta-large xlm-roberta-large-finetuned-conll03-english"
+        ),
+    },
     layouts={
         "hf": roberta.hf_layout("xlm-roberta", "XLMRoberta"),
         "kerashub": roberta.kerashub_layout("XLMRoberta"),

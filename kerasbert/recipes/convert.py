@@ -24,8 +24,8 @@ def _convert(options: ConvertOptions) -> dict:
     model = zoo.load(preset, **_changes(preset, options))
     if isinstance(model, Backbone):
         tokenizer = None
-        if checkpoints.has_tokenizer(preset.directory):
-            tokenizer = checkpoints.load_tokenizer(preset.directory)
+        if checkpoints.has_tokenizer(preset):
+            tokenizer = checkpoints.load_tokenizer(preset)
         beside = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
         names = model.save_to_preset(options.output, format=options.format, **beside)
         written = checkpoints.load(options.output)
@@ -63,7 +63,7 @@ def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
 
 def _has(written: checkpoints.Preset, name: str) -> bool:
     if name == "tokenizer":
-        return checkpoints.has_tokenizer(written.directory)
+        return checkpoints.has_tokenizer(written)
     return written.config.get(name) is not None
 
 

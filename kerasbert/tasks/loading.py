@@ -25,8 +25,8 @@ def task(
     """A task of this kind from a stored model; the arguments are those of `Task.from_preset`."""
     resize = dict(backbone or {})
     stored_tokenizer = None
-    if checkpoints.has_tokenizer(preset.directory):
-        stored_tokenizer = checkpoints.load_tokenizer(preset.directory)
+    if checkpoints.has_tokenizer(preset):
+        stored_tokenizer = checkpoints.load_tokenizer(preset)
     if tokenizer is not None:
         _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
         size = tokenizer.vocabulary_size

@@ -36,6 +36,14 @@ ROBERTA_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>", cls="<s>", sep="</s
 #: How ALBERT spells them.
 ALBERT_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>")
 
+#: How vocabularies usually spell them, by kind of tokenizer and packing.
+USUAL_TOKENS = {
+    ("wordpiece", "bert"): BERT_TOKENS,
+    ("bytepair", "roberta"): ROBERTA_TOKENS,
+    ("sentencepiece", "bert"): ALBERT_TOKENS,
+    ("sentencepiece", "roberta"): ROBERTA_TOKENS,
+}
+
 
 def is_true(name: str, value) -> bool:
     """A setting that is true or false.

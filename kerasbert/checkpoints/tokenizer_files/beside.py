@@ -25,22 +25,9 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     TRIMMED,
 )
 from kerasbert.errors import InputError, about
-from kerasbert.families import FAMILIES
+from kerasbert.families import FAMILIES, layouts_of
 from kerasbert.text import AddedToken, SpecialTokens
 from kerasbert.text.vocabulary import no_piece
-
-# Classes whose tokenization is one of ours, and the family that has the facts; others
-# (BertJapaneseTokenizer, ...) are not. A model may have another family's: multilingual MiniLM is
-# a BERT with the tokenizer of XLM-R.
-_CLASSES = {
-    "BertTokenizer": "bert",
-    "DistilBertTokenizer": "distilbert",
-    "ElectraTokenizer": "electra",
-    "ErnieTokenizer": "ernie",
-    "RobertaTokenizer": "roberta",
-    "XLMRobertaTokenizer": "xlm_roberta",
-    "AlbertTokenizer": "albert",
-}
 
 
 # What the files hold, as far as it is looked at.
@@ -149,7 +136,7 @@ class Said:
         """Refuses what kerasbert's tokenizers don't do."""
         source = self.directory / SETTINGS
         name = self.settings["tokenizer_class"]
-        if name and name not in GENERIC and _plain(name) not in _CLASSES:
+        if name and name not in GENERIC and _plain(name) not in tokenizers_by_class():
             if not source.exists() or "tokenizer_class" not in files.read_json(source):
                 source = self.directory / CONFIG
             raise InputError(f"{source}: tokenizer_class={name!r} is none that kerasbert knows")
@@ -169,8 +156,7 @@ class Said:
 
     def defaults(self, family: Mapping) -> Mapping:
         """The facts of the tokenizer's class, where the files name one, else the family's."""
-        family_name = _CLASSES.get(_plain(self.settings["tokenizer_class"] or ""))
-        return FAMILIES[family_name].tokenizer if family_name else family
+        return tokenizers_by_class().get(_plain(self.settings["tokenizer_class"] or ""), family)
 
     def setting(self, key: str, steps: Sequence[Mapping], otherwise, step_key: str | None = None):
         """A setting as tokenizer_config.json says it, else as the first of `steps` does."""
@@ -239,6 +225,19 @@ class Said:
                     f"{self.fast.path}: has {piece!r} with the id {id}, where the vocabulary "
                     f"beside it has {found}; remove the one that is not the model's"
                 )
+
+
+def tokenizers_by_class() -> dict[str, Mapping]:
+    """The facts of tokenizers, by transformers' classes of the same.
+
+    Others (BertJapaneseTokenizer, ...) are none of ours. A model may have another family's:
+    multilingual MiniLM is a BERT with the tokenizer of XLM-R.
+    """
+    return {
+        layout.tokenizer_class: FAMILIES[family].tokenizer
+        for family, layout in layouts_of("hf").items()
+        if layout.tokenizer_class
+    }
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerasbert import files
-from kerasbert.checkpoints.tokenizer_files.beside import Said
+from kerasbert.checkpoints.tokenizer_files.beside import Said, tokenizers_by_class
 from kerasbert.checkpoints.tokenizer_files.fast import Fast, well_formed
 from kerasbert.checkpoints.tokenizer_files.names import (
     FAST,
@@ -36,7 +36,7 @@ from kerasbert.text.sentencepiece import (
     model_pieces,
     sentencepiece_model,
 )
-from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
+from kerasbert.text.tokenizer import BERT_TOKENS, ROBERTA_TOKENS, USUAL_TOKENS
 from kerasbert.text.vocabulary import vocabulary_pieces
 
 
@@ -208,10 +208,12 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
 
 
 def _sentencepiece_settings(said: Said, defaults: Mapping, source) -> dict:
-    if defaults["kind"] != SentencePieceTokenizer.kind:
+    kind = SentencePieceTokenizer.kind
+    if defaults["kind"] != kind:
+        classes = [name for name, facts in tokenizers_by_class().items() if facts["kind"] == kind]
         raise InputError(
             f"{source}: is SentencePiece, but the family has {defaults['kind']}; no tokenizer_class"
-            f" in {SETTINGS} says how to use it (AlbertTokenizer or XLMRobertaTokenizer)"
+            f" in {SETTINGS} says how to use it ({' or '.join(sorted(classes))})"
         )
     settings = {name: value for name, value in defaults.items() if name != "kind"}
     if said.fast:
@@ -229,7 +231,7 @@ def _sentencepiece_settings(said: Said, defaults: Mapping, source) -> dict:
 
 
 def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tokenizer:
-    usual = ROBERTA_TOKENS if settings.get("packing") == "roberta" else ALBERT_TOKENS
+    usual = USUAL_TOKENS[SentencePieceTokenizer.kind, settings.get("packing", "bert")]
     stored = model_pieces(data, str(source))
     pieces, _ = arrange(stored, settings.get("layout", "model"), str(source))
     with_added = said.pieces({piece: id for id, piece in enumerate(pieces)}, source)

@@ -1,0 +1,122 @@
+"""The JSON of a KerasHub preset -> our config."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import TypedDict
+
+from kerasbert import files, schema
+from kerasbert.checkpoints import settings as tables
+from kerasbert.checkpoints.kerashub.names import CONFIG, FORMAT, PREPROCESSOR, TASK
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES, Layout, layouts_of
+
+# Before 2024 (keras_nlp) a BertTextClassifier was called BertClassifier.
+_OLD_CLASSIFIER = re.compile("(?<!Text)Classifier$")
+
+
+# What the files say of what is looked at, beside what the tables of families name.
+class _Object(TypedDict):
+    class_name: str
+    config: dict
+
+
+class _Task(TypedDict, total=False):
+    activation: str | dict | None
+    hidden_dim: int | None
+
+
+class _Preprocessor(TypedDict, total=False):
+    sequence_length: int | None
+    mask_selection_rate: float | None
+
+
+def detect(directory: pathlib.Path) -> bool:
+    """Whether the directory has this format."""
+    path = directory / CONFIG
+    return path.exists() and {"class_name", "config"} <= files.read_json(path).keys()
+
+
+def load_config(directory: pathlib.Path) -> dict:
+    """Reads everything but the weights.
+
+    Raises:
+        InputError: a class or a setting that kerasbert has nothing for, or a setting that is not
+            there.
+    """
+    return read_config(directory)[0]
+
+
+def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
+    """As `load_config`, with the layout of the family."""
+    path = directory / CONFIG
+    name, said = read_object(path)
+    known = {layout.model_type: (family, layout) for family, layout in layouts_of(FORMAT).items()}
+    if name not in known:
+        raise InputError(f"{path}: {name!r} is none of {', '.join(known)}")
+    family, layout = known[name]
+    facts = {"family": family, **_read_settings(layout.settings, said, layout.defaults, path)}
+    facts |= layout.constants
+    try:
+        BackboneConfig(**facts)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    task, head = _read_task(directory, layout, facts)
+    length, masking = _read_preprocessor(directory, facts)
+    config = {
+        "task": task,
+        "backbone": facts,
+        "head": {**head, **masking} if task == "MaskedLM" else head,
+        "sequence_length": length,
+        "tokenizer": FAMILIES[family].tokenizer,
+    }
+    return config, layout
+
+
+def read_object(path: pathlib.Path, kind: type = dict) -> tuple[str, dict]:
+    """The name of the class of a serialized Keras object, and its config."""
+    stored = files.read_json(path, _Object)
+    return stored["class_name"], schema.check(stored["config"], kind, path, "config")
+
+
+def _read_settings(settings, said: Mapping, defaults: Mapping, path: pathlib.Path) -> dict:
+    """As `tables.read_settings`, but every setting must be there: KerasHub says all of them."""
+    for _, theirs, *_ in settings:
+        if said.get(theirs, defaults.get(theirs)) is None:
+            raise InputError(f"{path}: lacks {theirs!r}")
+    return tables.read_settings(settings, said, defaults, str(path))
+
+
+def _read_task(directory: pathlib.Path, layout: Layout, facts: Mapping) -> tuple[str | None, dict]:
+    path = directory / TASK
+    if not path.exists():
+        return None, {}
+    name, said = read_object(path, _Task)
+    tasks = {theirs: ours for ours, theirs in layout.models.items() if ours}
+    task = tasks.get(_OLD_CLASSIFIER.sub("TextClassifier", name))
+    if task is None:  # such as a BertTextEmbedder; the encoder can be used all the same
+        return None, {}
+    if said.get("activation") not in (None, "linear"):
+        raise InputError(
+            f"{path}: a head with activation={said['activation']!r}; only logits are supported"
+        )
+    if said.get("hidden_dim") not in (None, facts["hidden_dim"]):
+        raise InputError(
+            f"{path}: a head with hidden_dim={said['hidden_dim']!r}; only the encoder's "
+            f"{facts['hidden_dim']} is supported"
+        )
+    head = _read_settings(layout.head_settings.get(task, ()), said, {}, path)
+    return task, {**head, **layout.head_constants.get(task, {})}
+
+
+def _read_preprocessor(directory: pathlib.Path, facts: Mapping) -> tuple[int | None, dict]:
+    """The length of a row, if it is said, and how text is masked."""
+    path = directory / PREPROCESSOR
+    if not path.exists():
+        return None, {}
+    _, said = read_object(path, _Preprocessor)
+    length, rate = said.get("sequence_length"), said.get("mask_selection_rate")
+    # KerasHub's default is 512, whatever the encoder can take.
+    length = length and min(length, facts["max_sequence_length"])
+    return length, {} if rate is None else {"mask_rate": rate}

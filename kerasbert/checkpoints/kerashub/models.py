@@ -1,0 +1,28 @@
+"""KerasHub's own models, built from configs of ours."""
+
+from collections.abc import Mapping
+
+from kerasbert.checkpoints.kerashub.names import ERRORS, reason
+from kerasbert.checkpoints.settings import write_settings
+from kerasbert.errors import InputError
+from kerasbert.families import Layout
+
+
+def build(layout: Layout, config: Mapping, source: str, preprocessor=None):
+    """KerasHub's model of a config of ours, with new weights."""
+    import keras_hub
+
+    facts, task, head = config["backbone"], config["task"], dict(config.get("head", {}))
+    if head.get("dropout") is None:
+        head["dropout"] = facts["dropout"]
+    settings = write_settings(layout.head_settings.get(task, ()), head)
+    try:
+        model = getattr(keras_hub.models, layout.models[None])(
+            **write_settings(layout.settings, facts), dtype="float32"
+        )
+        if task is not None:
+            make = getattr(keras_hub.models, layout.models[task])
+            model = make(backbone=model, preprocessor=preprocessor, **settings)
+    except ERRORS as error:
+        raise InputError(f"{source}: KerasHub refuses it: {reason(error)}") from None
+    return model

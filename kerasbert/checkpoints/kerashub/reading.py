@@ -1,0 +1,41 @@
+"""From a KerasHub preset to a `Preset`."""
+
+import pathlib
+
+from kerasbert.checkpoints.kerashub.config import read_config
+from kerasbert.checkpoints.kerashub.models import build
+from kerasbert.checkpoints.kerashub.names import CONFIG, FORMAT, NAMING
+from kerasbert.checkpoints.kerashub.weights import (
+    check_nothing_left,
+    check_sizes,
+    load_weights,
+    shapes_of,
+    weights_path,
+)
+from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.weights import read_weights, spell_out
+from kerasbert.errors import InputError
+
+
+def load(directory: pathlib.Path) -> Preset:
+    """Reads a model.
+
+    Raises:
+        InputError: a class that kerasbert has nothing for, weights that are damaged or missing.
+    """
+    config, layout = read_config(directory)
+    path = weights_path(directory)
+    shapes = shapes_of(path)
+    check_sizes(directory, path, shapes, config)
+    model = build(layout, config, str(directory / CONFIG))
+    load_weights(directory, path, model, config["task"])
+    check_nothing_left(path, len(shapes), model if config["task"] is None else model.backbone)
+    source = str(path)
+    tensors = {variable.path: variable.numpy() for variable in model.weights}
+    rows = (*layout.encoder, *layout.heads.get(config["task"], ()))
+    links = spell_out(rows, NAMING, config["backbone"])
+    weights, names, used = read_weights(links, tensors, NAMING)
+    if extra := sorted(tensors.keys() - used):
+        raise InputError(f"{source}: {len(extra)} weights that kerasbert has no place for: {extra}")
+    config["backbone"]["pooler"] = any(path.startswith("pooler/") for path in weights)
+    return Preset(directory, source, FORMAT, config, weights, names)

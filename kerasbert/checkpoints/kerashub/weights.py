@@ -1,0 +1,97 @@
+"""The HDF5 files of a KerasHub preset, read into KerasHub's own models."""
+
+import math
+import pathlib
+import warnings
+
+import numpy as np
+
+from kerasbert import files
+from kerasbert.checkpoints import sizes
+from kerasbert.checkpoints.h5_file import h5_shapes
+from kerasbert.checkpoints.kerashub.names import CONFIG, SHARDS, TASK_WEIGHTS, WEIGHTS, reason
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+
+
+def weights_path(directory: pathlib.Path) -> pathlib.Path:
+    """The file of the encoder's weights, or the one that lists where they are."""
+    sharded = not (directory / WEIGHTS).exists() and (directory / SHARDS).exists()
+    return directory / (SHARDS if sharded else WEIGHTS)
+
+
+def check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, config) -> None:
+    """Raises `InputError` for files that have less than the config asks for, before it is built."""
+    facts = BackboneConfig(**{**config["backbone"], "pooler": False})  # some have none
+    sizes.check_layers(config["backbone"], len(shapes), str(path))
+    _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(facts)))
+    if config["task"] is not None:
+        classes = len(config["head"].get("classes", ()))
+        task = directory / TASK_WEIGHTS
+        _check_count(task, shapes_of(task), classes * facts.hidden_dim)
+
+
+def _check_count(path: pathlib.Path, shapes: list[tuple[int, ...]], least: int) -> None:
+    if (count := sum(map(math.prod, shapes))) < least:
+        raise InputError(f"{path}: has {count:,} numbers, the JSON beside it asks for {least:,}")
+
+
+def shapes_of(path: pathlib.Path) -> list[tuple[int, ...]]:
+    """The shapes of all weights in a file, or in the shards that it lists."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the preset is incomplete")
+    shards = [path]
+    if path.name == SHARDS:
+        shards = sorted(path.parent.glob("model_*.weights.h5"))
+        _check_named(path, {shard.name for shard in shards})
+    return [
+        shape
+        for shard in shards
+        for name, shape in h5_shapes(shard).items()
+        if not name.startswith("optimizer/")
+    ]
+
+
+def _check_named(path: pathlib.Path, shards: set[str]) -> None:
+    """Raises `InputError` where Keras would open something else than the shards."""
+    where = files.read_json(path).get("weight_map")
+    for named in where.values() if isinstance(where, dict) else [where]:
+        for name in named if isinstance(named, list) else [named]:
+            if not isinstance(name, str) or name not in shards:
+                raise InputError(f"{path}: names {name!r}, which is no shard that is there")
+
+
+def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str | None) -> None:
+    """Reads KerasHub's files into its model."""
+    backbone = model if task is None else model.backbone
+    _read_h5(path, backbone.weights, backbone.load_weights)
+    if task is not None:
+        encoder = {id(variable) for variable in backbone.weights}
+        head = [variable for variable in model.weights if id(variable) not in encoder]
+        _read_h5(directory / TASK_WEIGHTS, head, model.load_task_weights)
+
+
+def check_nothing_left(path: pathlib.Path, found: int, backbone) -> None:
+    """Raises `InputError` for weights that the config does not ask for; Keras would drop them."""
+    if found != len(backbone.weights):
+        raise InputError(
+            f"{path}: has {found} weights, but {CONFIG} asks for {len(backbone.weights)}"
+        )
+
+
+def _read_h5(path: pathlib.Path, variables: list, read) -> None:
+    for variable in variables:
+        variable.assign(np.full(variable.shape, np.nan, np.float32))
+    try:
+        with warnings.catch_warnings():
+            # Where Keras finds no list of layers in a file, it warns, leaves the layers as they
+            # are, and often finds them elsewhere. Those it does not find are still NaN.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            read(str(path))
+    except Exception as error:  # a damaged file fails in too many ways to list
+        raise InputError(
+            f"{path}: damaged, or not the weights that the JSON beside it asks for: {reason(error)}"
+        ) from None
+    unread = [variable.path for variable in variables if np.isnan(variable.numpy()).all()]
+    if unread:
+        raise InputError(f"{path}: lacks {', '.join(unread)}")

@@ -1,0 +1,110 @@
+"""From a model of ours to a KerasHub preset, written by KerasHub itself."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+
+from kerasbert import files
+from kerasbert.checkpoints.kerashub.config import load_config
+from kerasbert.checkpoints.kerashub.models import build
+from kerasbert.checkpoints.kerashub.names import FORMAT, NAMING
+from kerasbert.checkpoints.settings import check_expressible, check_head, write_settings
+from kerasbert.checkpoints.weights import spell_out, write_weights
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.families import FAMILIES, Layout, layout_of
+
+_MOST_AROUND_TENSOR = 16 << 10  # bytes that HDF5 needs beside one tensor's own
+
+
+def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+    """Writes what KerasHub's `from_preset` reads.
+
+    Of a classifier's classes KerasHub stores the number; their names stay behind.
+
+    Returns:
+        The name of every variable in KerasHub's model.
+
+    Raises:
+        InputError: the format has no place for something that the model has.
+    """
+    facts, task = BackboneConfig(**config["backbone"]), config["task"]
+    layout = layout_of(facts.family, FORMAT)
+    _check_config(layout, facts, task, config.get("head", {}))
+    if task in layout.without_pooler:
+        weights = {path: a for path, a in weights.items() if not path.startswith("pooler/")}
+    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    links = spell_out(rows, NAMING, config["backbone"])
+    _check_weights(layout.models[task], weights, {link.ours for link in links})
+
+    preprocessor = None
+    if tokenizer is not None:
+        # Tokenizers need TensorFlow, models don't.
+        from kerasbert.checkpoints.kerashub import tokenizers
+
+        kind = FAMILIES[facts.family].tokenizer["kind"]
+        theirs = tokenizers.their_tokenizer(layout, kind, tokenizer)
+        preprocessor = _preprocessor(layout, config, theirs)
+    model = build(layout, config, layout.models[task], preprocessor)
+    tensors = write_weights(links, weights, NAMING, facts.num_heads)
+    for variable in model.weights:
+        variable.assign(tensors[variable.path])
+    # A disk that gets full may crash the process inside of HDF5.
+    size = sum(tensor.nbytes + _MOST_AROUND_TENSOR for tensor in tensors.values())
+    files.reserve(directory, size)
+    model.save_to_preset(str(directory))
+    if tokenizer is not None:
+        if preprocessor is None:
+            theirs.save_to_preset(str(directory))
+        written = tokenizers.load_tokenizer(directory, load_config(directory))
+        tokenizers.check_tokenizer(tokenizer, written)
+    return {link.ours: link.theirs for link in links if link.ours in weights}
+
+
+def _check_config(layout: Layout, facts: BackboneConfig, task: str | None, head: Mapping) -> None:
+    if task not in layout.models:
+        raise InputError(
+            f"KerasHub has no {task} in the family {facts.family!r}; save as 'kerasbert'"
+        )
+    theirs = write_settings(layout.settings, dataclasses.asdict(facts))
+    for name, value in theirs.items():
+        if value is None:  # an ALBERT that does not project its embeddings
+            raise InputError(
+                f"KerasHub's {layout.models[None]} needs {name}; this model has none; save as "
+                "'kerasbert'"
+            )
+    check_expressible(layout, facts, theirs, FORMAT)
+    check_head(layout, facts, task, head)
+
+
+def _check_weights(name: str, weights: Mapping, wanted: set[str]) -> None:
+    if left := sorted(weights.keys() - wanted):
+        hint = "load the model with pooler=False to leave it, or save as 'kerasbert'"
+        if not left[0].startswith("pooler/"):
+            hint = "save as 'kerasbert'"
+        raise InputError(f"KerasHub's {name} has no place for {', '.join(left)}; {hint}")
+    if missing := sorted(wanted - weights.keys()):
+        hint = "a task's from_preset(..., backbone={'pooler': True}) makes a new one"
+        if not missing[0].startswith("pooler/"):
+            hint = "save as 'kerasbert'"
+        raise InputError(
+            f"KerasHub's {name} needs {', '.join(missing)}; this model has none; {hint}"
+        )
+
+
+def _preprocessor(layout: Layout, config: Mapping, tokenizer):
+    """From text to what KerasHub's task takes; an encoder alone has none."""
+    import keras_hub
+
+    task = config["task"]
+    if task is None:
+        return None
+    length = config.get("sequence_length") or config["backbone"]["max_sequence_length"]
+    settings = {"sequence_length": length}
+    if task == "MaskedLM":
+        rate = config.get("head", {}).get("mask_rate", 0.15)
+        most = max(1, math.ceil(rate * length))
+        settings |= {"mask_selection_rate": rate, "mask_selection_length": most}
+    make = getattr(keras_hub.models, f"{layout.models[task]}Preprocessor")
+    return make(tokenizer, **settings)

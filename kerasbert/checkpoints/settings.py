@@ -1,0 +1,118 @@
+"""The tables of `kerasbert.families`, put to use: settings of a format <-> ours."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from kerasbert import schema
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.families import Layout
+from kerasbert.families.codecs import AS_IS, LABELS
+from kerasbert.families.layout import Settings
+
+
+def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source: str) -> dict:
+    """Ours from theirs.
+
+    Args:
+        settings: the table.
+        config: the format's config.
+        defaults: what a key means that is not there.
+        source: the file, for messages.
+
+    Raises:
+        InputError: a key is missing or has a value that we have nothing for.
+    """
+    config = {**defaults, **config}
+    facts = {}
+    for ours, theirs, *codec in settings:
+        (codec,) = codec or (AS_IS,)
+        if theirs not in config and not codec.reads_missing:
+            if ours in _REQUIRED:
+                raise InputError(f"{source}: lacks {theirs!r}")
+            continue
+        try:
+            facts[ours] = codec.read(config.get(theirs), config)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise InputError(f"{source}: {theirs}={config.get(theirs)!r}: {error}") from None
+        schema.check(facts[ours], _KINDS.get(ours, Any), source, theirs)
+    return facts
+
+
+# What ours must be where no other check would name the format's key. A head's dropout may be null.
+_KINDS = {"dropout": schema.Rate | None, "attention_dropout": schema.Rate, "tied": bool}
+_REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+
+
+def write_settings(settings: Settings, facts: Mapping) -> dict:
+    """Theirs from ours; the inverse of `read_settings`."""
+    config = {}
+    for ours, theirs, *codec in settings:
+        if ours in facts:
+            (codec,) = codec or (AS_IS,)
+            config[theirs] = codec.write(facts[ours], facts)
+    return config
+
+
+def check_only(layout: Layout, config: Mapping, source: str) -> None:
+    """Raises `InputError` for a setting that kerasbert's layers can't follow."""
+    for key, value in layout.only.items():
+        if config.get(key, value) != value:
+            raise InputError(f"{source}: {key}={config[key]!r}; only {value!r} is supported")
+
+
+def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, format: str):
+    """Raises `InputError` if reading `written` would give another config than `config`."""
+    read = read_settings(layout.settings, written, layout.defaults, format)
+    back = BackboneConfig(**{"family": config.family, **read, **layout.constants})
+    for field in dataclasses.fields(config):
+        ours, theirs = getattr(config, field.name), getattr(back, field.name)
+        if field.name == "padding_id" and config.positions != "learned_offset":
+            continue  # the tokenizer knows it
+        if field.name not in _SAID_ELSEWHERE and ours != theirs:
+            raise InputError(
+                f"format {format!r} has no place for {field.name}={ours!r} in the family "
+                f"{config.family!r} (there it is {theirs!r}); save as 'kerasbert'"
+            )
+
+
+# By the weights, or of no concern to another process; and what only matters to new weights.
+_SAID_ELSEWHERE = ("pooler", "return_hidden_states", "task_type", "initializer_range")
+
+
+def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> None:
+    """Raises `InputError` for what a format fixes in a head, or takes from the encoder.
+
+    Warns if the names of classes stay behind.
+    """
+    unsaid = {
+        "activation": backbone.activation,
+        "layer_norm_epsilon": backbone.layer_norm_epsilon,
+        "objective": "nsp",
+        "problem_type": "single_label_classification",
+        "threshold": 0.5,
+        "long_text": None,
+    }
+    settings = layout.head_settings.get(task, ())
+    said = {row[0] for row in settings}
+    for name, value in {**unsaid, **layout.head_constants.get(task, {})}.items():
+        if name in said:
+            continue
+        ours = head.get(name)
+        if ours is None:
+            ours = unsaid.get(name, value)
+        if name in head and ours != value:
+            raise InputError(
+                f"the format has no place for {name}={ours!r} in the head of a {task} "
+                f"(there it is {value!r}); save as 'kerasbert'"
+            )
+    classes = head.get("classes", ())
+    if not any(LABELS in row for row in settings) and any(
+        name != str(index) for index, name in enumerate(classes)
+    ):
+        warnings.warn(
+            f"the format keeps the number of classes, not their names {', '.join(classes)}",
+            stacklevel=2,
+        )

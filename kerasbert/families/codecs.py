@@ -1,0 +1,112 @@
+"""How the value of a setting in a format becomes ours, and ours the format's.
+
+A codec that only one family needs stands in that family's file.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from kerasbert.errors import InputError
+
+_MOST_CLASSES = 1_000_000
+_PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+
+
+class Codec(NamedTuple):
+    """The two directions of one setting.
+
+    Attributes:
+        read: from the format's value and its whole config to ours.
+        write: from ours and all facts to the format's value.
+        reads_missing: whether `read` knows what a key means that is not there.
+    """
+
+    read: Callable
+    write: Callable
+    reads_missing: bool = False
+
+
+def by_name(names: Mapping[str, str]) -> Codec:
+    """The codec of activations that a format calls by the names in a table."""
+    written = {ours: theirs for theirs, ours in reversed(names.items())}
+
+    def read(value, config):
+        if value not in names:
+            raise InputError(f"knows no activation {value!r}; there are {', '.join(names)}")
+        return names[value]
+
+    def write(value, facts):
+        if value not in written:
+            raise InputError(
+                f"the format has no name for the activation {value!r}; it has {', '.join(written)} "
+                "(activation= on loading, convert.py --activation)"
+            )
+        return written[value]
+
+    return Codec(read, write)
+
+
+def _read_labels(value, config):
+    if value is None:  # files of 2019 have the number, under one name or the other
+        count = config.get("num_labels") or config.get("_num_labels") or 2
+        return [f"LABEL_{i}" for i in _indices(count)]
+    by_index = {int(key): label for key, label in value.items()}
+    if sorted(by_index) != list(range(len(by_index))):
+        raise InputError(f"must name the classes 0 to {len(by_index) - 1}")
+    # transformers writes what a dataset has for a label: integers, say.
+    labels = [by_index[index] for index in range(len(by_index))]
+    if not all(isinstance(label, str | int | float) for label in labels):
+        raise InputError("a label must be a string or a number")
+    return [str(label) for label in labels]
+
+
+def _read_problem_type(value, config):
+    """What transformers takes a head for whose config does not say."""
+    labels = _read_labels(config.get("id2label"), config)
+    found = value or ("regression" if len(labels) == 1 else "single_label_classification")
+    if found not in _PROBLEM_TYPES:
+        raise InputError(f"none of {', '.join(_PROBLEM_TYPES)}")
+    return found
+
+
+def _indices(count) -> range:
+    """Those of classes of which only the number is said."""
+    if type(count) is not int or not 1 <= count <= _MOST_CLASSES:
+        raise InputError(f"{count!r} is no number of classes, 1 to {_MOST_CLASSES:,}")
+    return range(count)
+
+
+AS_IS = Codec(lambda value, config: value, lambda value, facts: value)
+#: transformers' names of activations.
+ACTIVATION = by_name(
+    {
+        "gelu": "gelu",
+        "gelu_python": "gelu",
+        "gelu_new": "gelu_tanh",
+        "gelu_pytorch_tanh": "gelu_tanh",
+        "gelu_python_tanh": "gelu_tanh",
+        "gelu_accurate": "gelu_tanh",
+        "gelu_fast": "gelu_tanh",
+        "relu": "relu",
+        "silu": "silu",
+        "swish": "silu",
+        "tanh": "tanh",
+    }
+)
+#: The names of classes.
+LABELS = Codec(
+    _read_labels,
+    lambda classes, facts: {str(i): name for i, name in enumerate(classes)},
+    reads_missing=True,
+)
+#: The number of classes, where their names are not kept.
+COUNT = Codec(
+    lambda count, config: [str(i) for i in _indices(count)],
+    lambda classes, facts: len(classes),
+)
+PROBLEM_TYPE = Codec(_read_problem_type, lambda value, facts: value, reads_missing=True)
+#: The width of the embeddings, where they are projected only if it is not that of the layers.
+WIDTH_IF_PROJECTED = Codec(
+    lambda width, config: None if width == config["hidden_size"] else width,
+    lambda width, facts: width or facts["hidden_dim"],
+)
