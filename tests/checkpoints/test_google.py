@@ -12,7 +12,7 @@ import kerasbert
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints
 from kerasbert.families import FAMILIES
 from kerasbert.text import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
-from kerasbert.text.sentencepiece import sentencepiece_model
+from kerasbert.text.sentencepiece_model import sentencepiece_model
 
 VOCABULARY, WIDTH, HEADS, INNER, POSITIONS = 30, 8, 2, 12, 16
 CONFIG = {

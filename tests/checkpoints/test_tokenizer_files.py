@@ -23,7 +23,7 @@ from kerasbert.text import (
     TextPacker,
     WordPieceTokenizer,
 )
-from kerasbert.text.sentencepiece import lower_number_commas, model_parts
+from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
 from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "tokenizers"

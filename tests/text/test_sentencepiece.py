@@ -18,7 +18,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from kerasbert.errors import InputError
 from kerasbert.text.charsmap import check_rules
 from kerasbert.text.normalization import split_words
-from kerasbert.text.sentencepiece import SentencePieceTokenizer, sentencepiece_model
+from kerasbert.text.sentencepiece import SentencePieceTokenizer
+from kerasbert.text.sentencepiece_model import sentencepiece_model
 from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
 
 HARD = [

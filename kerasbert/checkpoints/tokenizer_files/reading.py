@@ -26,7 +26,7 @@ from kerasbert.text import (
     Tokenizer,
     WordPieceTokenizer,
 )
-from kerasbert.text.sentencepiece import (
+from kerasbert.text.sentencepiece_model import (
     FAIRSEQ_MASK,
     FAIRSEQ_TOKENS,
     REPLACED,

@@ -28,7 +28,7 @@ from kerasbert.text import (
     WordPieceTokenizer,
 )
 from kerasbert.text.packing import PACKINGS
-from kerasbert.text.sentencepiece import lower_number_commas, model_parts
+from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
 
 
 def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) -> None:

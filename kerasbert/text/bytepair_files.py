@@ -1,0 +1,116 @@
+"""The files of byte-level BPE, vocab.json and merges.txt, and how they spell bytes."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+
+from kerasbert import schema
+from kerasbert.errors import InputError, shown
+
+
+def _characters() -> list[str]:
+    """What stands for each byte in the files: if it prints in Latin-1 itself, or else U+0100.."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+#: What stands for each byte.
+CHARACTERS = _characters()
+# Latin-1 spells the bytes in turn. What stands for no byte must not become one by accident.
+_TO_LATIN = {
+    **dict.fromkeys(range(256), "\uffff"),
+    **{ord(character): chr(byte) for byte, character in enumerate(CHARACTERS)},
+}
+
+
+def piece_bytes(piece: str) -> bytes:
+    """The bytes that a piece stands for."""
+    try:
+        return piece.translate(_TO_LATIN).encode("latin-1")
+    except UnicodeEncodeError:  # an added token, which is spelled as it is
+        return piece.encode("utf-8")
+
+
+#: How the first line of merges.txt may start.
+HEADER = "#version"
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file's name, for messages, and its content."""
+
+    name: str
+    data: bytes
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Self:
+        """Reads a file; raises `InputError` if that can't be."""
+        try:
+            return cls(str(path), pathlib.Path(path).read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: can't be read: {error.strerror}") from None
+
+    def text(self) -> str:
+        """The content, without a byte order mark and Windows line ends, which mean nothing."""
+        try:
+            return self.data.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            line = self.data.count(b"\n", 0, error.start) + 1
+            raise InputError(f"{self.name}:{line}: is not UTF-8") from None
+
+
+def load_pieces(vocabulary) -> tuple[list[str], str]:
+    """The pieces in the order of their ids, and what messages call the vocabulary."""
+    if isinstance(vocabulary, (str, os.PathLike)):
+        vocabulary = File.read(vocabulary)
+    if not isinstance(vocabulary, File):
+        return _order_pieces(vocabulary, "vocabulary"), "vocabulary"
+    source = vocabulary.name
+    pieces = schema.parse(vocabulary.text(), source, dict[str, int])
+    return _order_pieces(pieces, source), source
+
+
+def _order_pieces(pieces: Mapping[str, int], source: str) -> list[str]:
+    by_id: dict[int, str] = {}
+    for piece, id in pieces.items():
+        if not isinstance(id, (int, np.integer)) or isinstance(id, bool):
+            raise InputError(f"{source}: the id of {piece!r} must be a whole number, found {id!r}")
+        if id in by_id:
+            raise InputError(f"{source}: {by_id[id]!r} and {piece!r} have the same id {id}")
+        if any("\ud800" <= character <= "\udfff" for character in piece):
+            raise InputError(f"{source}: {piece!r} has half a surrogate pair")
+        by_id[int(id)] = piece
+    missing = next((id for id in range(len(by_id)) if id not in by_id), None)
+    if missing is not None:
+        raise InputError(f"{source}: no piece has the id {missing}; there must be no holes")
+    return [by_id[id] for id in range(len(by_id))]
+
+
+def load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """The pairs, and the ids of left part, right part and result: int64, (merges, 3)."""
+    if isinstance(merges, (str, os.PathLike)):
+        merges = File.read(merges)
+    source, first = "merges", 1
+    if isinstance(merges, File):
+        source, merges = merges.name, merges.text().rstrip("\n").split("\n")
+        if merges[0].startswith(HEADER) or merges == [""]:
+            merges, first = merges[1:], 2
+    pairs, rows = [], []
+    for line, merge in enumerate(merges, start=first):
+        pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        if len(pair) != 2 or not all(pair):
+            raise InputError(
+                f"{source}:{line}: expected two pieces and a space, found {shown(merge)}"
+            )
+        row = [*pair, "".join(pair)]
+        for piece in row:
+            if piece not in ids:
+                raise InputError(f"{source}:{line}: {piece!r} is not in the vocabulary")
+        pairs.append(pair)
+        rows.append([ids[piece] for piece in row])
+    return pairs, np.array(rows, np.int64).reshape(-1, 3)
