@@ -490,6 +490,8 @@ def _option(program, flags, name, value) -> Attack:
         )
 
     output = flags.get("output", "").removeprefix("{}/") or None
+    if program in ("finetune", "pretrain"):  # reports stay of a run that has begun
+        output = f"{output}/model"
     shown = value if len(value) < 60 else f"{value[:20]}... of {len(value)}"
     if name == "output":
         output = None
