@@ -60,7 +60,7 @@ FILES = {
         "t.conll",
         "the O\ncat B-pet\n\na O\ngood O\ndog B-pet\n\n",
         ("in.txt", "the cat\na dog likes it\n"),
-        {"words", "labels", "scores"},
+        {"words", "labels", "scores", "entities"},
     ),
     "question_answering": (
         "t.json",

@@ -1,5 +1,6 @@
 """predict.py: an answer for every row, from the run that it says, or a line that says why not."""
 
+import concurrent.futures
 import csv
 import errno
 import functools
@@ -427,11 +428,10 @@ def test_damaged_answers_are_made_again(cut_off, tmp_path, damage, whole):
 
 def test_one_at_a_time(cut_off, tmp_path):
     options, _ = cut_off
-    with (
-        files.locked(options["output"]),
-        pytest.raises(InputError, match=r"out\.jsonl: is being written by process \d+"),
-    ):
-        predict(PredictOptions(**options))
+    with concurrent.futures.ThreadPoolExecutor(1) as other, files.locked(options["output"]):
+        run = other.submit(predict, PredictOptions(**options))
+        with pytest.raises(InputError, match=r"out\.jsonl: is being written by process \d+"):
+            run.result()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 
 

@@ -147,7 +147,7 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"corpus": "nowhere"}, "nowhere: no such corpus directory"),
         ({"preset": "bert_huge"}, "there is no preset 'bert_huge'"),
         ({"steps": 0}, "--steps must be 1 or more, found 0"),
-        ({"batch_size": 0}, "--batch_size must be 1 or more"),
+        ({"batch_size": 0}, "--batch_size must be between 1 and"),
         ({"validation_every": 0}, "--validation_every must be 1 or more"),
         ({"warmup": 1.5}, "--warmup must be between 0 and 1"),
         ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
