@@ -10,4 +10,4 @@ Example:
 from kerasbert import program
 
 if __name__ == "__main__":
-    program.run("kill_harness")
+    program.run("kill_harness", "benchmarks")

@@ -635,19 +635,3 @@ class QuickstartOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         check_preset(self.preset)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KillHarnessOptions(Options):
-    """Options of `kill_harness`."""
-
-    command: str = option(
-        help="program and its flags except --output, such as 'scripts/pretrain.py "
-        "--corpus C --steps 200 --checkpoint_every_steps 5'"
-    )
-    output: str = option(help="directory for both outputs; must not exist")
-    name: str = option(
-        "output", help="file name of both outputs, where it matters: 1 for an export, a.jsonl"
-    )
-    kills: int = option(20, help="number of times that the program is killed", least=1)
-    seed: int = option(0, help="seed for the times of the kills", least=0, most=LARGEST_SEED)

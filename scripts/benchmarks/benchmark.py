@@ -8,7 +8,7 @@ import pathlib
 import sys
 import tempfile
 
-from benchmarks import device, report
+from benchmarks import before, device, report
 from benchmarks.options import SUITES, BenchmarkOptions
 from benchmarks.race import fastest, race
 
@@ -24,7 +24,8 @@ def benchmark(options: BenchmarkOptions) -> dict:
     titles, found, heats = [], [], {}
     with tempfile.TemporaryDirectory() as directory:
         for work in suite(options, pathlib.Path(directory)):
-            sides, tried = fastest(work.sides, min(3, options.rounds), logs, work.calls)
+            sides = before.beside(work.sides, options.before) if options.before else work.sides
+            sides, tried = fastest(sides, min(3, options.rounds), logs, work.calls)
             titles.append(work.title)
             heats |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
             found.append(report.results(work, race(sides, options.rounds, logs, work.calls)))

@@ -5,10 +5,11 @@ Nothing heavy is imported here, so that help and refusals come at once.
 
 import dataclasses
 import importlib.util
+import pathlib
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
-from kerasbert.options import Options, option
+from kerasbert.options import LARGEST_SEED, Options, option
 from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
@@ -39,6 +40,9 @@ class BenchmarkOptions(Options):
 
     suite: str = option(help=f"one of {', '.join(SUITES)}")
     peers: str = option("kerashub", help=f"comma-separated list of {', '.join(PEERS)}; or none")
+    before: str | None = option(
+        None, help="a checkout of kerasbert whose code runs beside this one's, as one more side"
+    )
     output: str = option("runs/benchmark", help="directory for the JSON, table and plot")
     rounds: int = option(11, help="number of times that each library runs the workload, in turn")
     layers: int = option(4, help="layers of the encoder")
@@ -112,6 +116,8 @@ class BenchmarkOptions(Options):
             )
         if self.backend != "tensorflow" and (self.suite != "pretrain" or self.input):
             raise InputError("--backend is for --suite=pretrain without --input")
+        if self.before and not pathlib.Path(self.before, "kerasbert").is_dir():
+            raise InputError(f"--before={self.before} is no checkout of kerasbert")
         if self.rounds < 1:
             raise InputError(f"--rounds must be 1 or more, found {self.rounds}")
 
@@ -145,3 +151,19 @@ class BenchmarkScalingOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         check_preset(self.preset)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KillHarnessOptions(Options):
+    """Options of `kill_harness`."""
+
+    command: str = option(
+        help="program and its flags except --output, such as 'scripts/pretrain.py "
+        "--corpus C --steps 200 --checkpoint_every_steps 5'"
+    )
+    output: str = option(help="directory for both outputs; must not exist")
+    name: str = option(
+        "output", help="file name of both outputs, where it matters: 1 for an export, a.jsonl"
+    )
+    kills: int = option(20, help="number of times that the program is killed", least=1)
+    seed: int = option(0, help="seed for the times of the kills", least=0, most=LARGEST_SEED)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks import matmul, report
+from benchmarks import before, importing, matmul, report
 from benchmarks.benchmark import benchmark
 from benchmarks.options import PEERS, BenchmarkOptions
 from benchmarks.race import Side, Times, fastest, race
@@ -68,6 +68,22 @@ def test_a_side_that_stops_leaves_a_log_and_the_others_go_on(tmp_path, capsys):
     assert "out of luck" in (tmp_path / "b-x.log").read_text()
     with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
         race([broken], 1, tmp_path)
+
+
+@pytest.mark.parametrize("where", ["scripts/benchmarks", "kerasbert/recipes/benchmark"])
+def test_the_code_of_another_checkout(where, tmp_path):
+    for package in ("kerasbert", "kerasbert/recipes", where):
+        (tmp_path / package).mkdir(parents=True, exist_ok=True)
+        (tmp_path / package / "__init__.py").touch()
+    code = "import kerasbert\n\ndef importing(modules):\n    return lambda: 0, kerasbert.__file__"
+    (tmp_path / where / "importing.py").write_text(code)
+    sides = [Side("kerasbert", "", importing.importing, ("sys",)), side("peer", "", 0.01)]
+    times = race(before.beside(sides, str(tmp_path)), 1, tmp_path)
+    assert [(name, one.answer) for name, one in times.items()] == [
+        ("kerasbert", None),
+        ("peer", None),
+        ("before", str(tmp_path / "kerasbert" / "__init__.py")),
+    ]
 
 
 def test_operations_of_an_encoder_are_those_of_its_kernels():

@@ -112,12 +112,13 @@ def test_examples_are_command_lines(script):
     is_recipe = importlib.util.find_spec(f"kerasbert.recipes.{script.stem}")
     package = "kerasbert.recipes" if is_recipe else "benchmarks"
     options_class = program.options_class(script.stem, package)
-    example = module.__doc__.split("Example:")[1]
-    python, path, *flags = shlex.split(example.replace("\\\n", ""))
-    assert (python, path) == ("python", f"scripts/{script.name}")
-    options = cli._parse([path, *flags], options_class)
-    given = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
-    assert given <= dataclasses.asdict(options).keys()
+    examples = module.__doc__.split("Example:")[1].replace("\\\n", "")
+    for line in examples.strip().splitlines():
+        python, path, *flags = shlex.split(line)
+        assert (python, path) == ("python", f"scripts/{script.name}")
+        options = cli._parse([path, *flags], options_class)
+        given = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
+        assert given <= dataclasses.asdict(options).keys()
 
 
 def test_the_result_is_json(monkeypatch, capsys):

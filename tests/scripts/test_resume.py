@@ -12,8 +12,9 @@ import programs
 import pytest
 from test_scripts import assert_refused, command
 
+from benchmarks.kill_harness import kill_harness
+from benchmarks.options import KillHarnessOptions
 from kerasbert import Pretrainer
-from kerasbert.recipes.kill_harness import KillHarnessOptions, kill_harness
 
 ENOUGH = 100
 

@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+from benchmarks.options import KillHarnessOptions
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.recipes.options import KillHarnessOptions
 
 # Of a report of a run, what a clock decides.
 _TIMES = ("seconds",)
