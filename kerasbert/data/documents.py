@@ -181,5 +181,7 @@ def _read_tfds(source: str, report: Report) -> Iterator[list[str]]:
         examples = builder.as_dataset(split=split[0] if split else "train")
     except tfds.core.DatasetNotFoundError:
         raise InputError(f"{source}: TFDS knows no dataset of this name") from None
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{source}: TFDS can't read it ({str(error).splitlines()[0]})") from None
     for example in tfds.as_numpy(examples):
         yield example["text"].decode("utf-8", "replace").split("\n")

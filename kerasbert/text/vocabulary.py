@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import os
 import pathlib
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -203,7 +204,7 @@ def train_vocabulary(
     def counted():
         for text in texts:
             counts.update(text)
-            yield text
+            yield _without_long_words(text)
 
     trainer = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=strip_accents)
     trainer.train_from_iterator(
@@ -225,6 +226,16 @@ def train_vocabulary(
             frequencies[normalized] += count
     room = vocabulary_size - len(_SPECIAL)
     return [*_SPECIAL, *_chosen(pieces, frequencies, room, alphabet_size)]
+
+
+# WordPiece makes [UNK] of a longer word, so nothing is learnt from it, and the trainer would take
+# minutes for one of a megabyte. Chinese characters are words of their own.
+_LONG = re.compile(r"\S{101}")
+_LONG_WORD = re.compile(r"(?:(?![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f])\w){101,}")
+
+
+def _without_long_words(text: str) -> str:
+    return _LONG_WORD.sub(" ", text) if _LONG.search(text) else text
 
 
 # Larger than any model's; the trainer takes memory for all pieces before it starts.

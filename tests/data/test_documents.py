@@ -204,3 +204,9 @@ def test_byte_order_mark_is_no_text(tmp_path, text):
 def test_escaped_surrogates_are_replaced(tmp_path):
     (tmp_path / "x").write_text(r'{"text": "a \ud800 b"}')
     assert list(read_documents([str(tmp_path / "x")])) == [["a \ufffd b"]]
+
+
+@pytest.mark.parametrize("source", ["tfds:../x", "tfds:", "tfds:a b"])
+def test_names_that_tfds_cannot_read(source):
+    with pytest.raises(InputError, match="TFDS can't read it"):
+        list(read_documents([source], Report()))

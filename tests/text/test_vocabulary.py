@@ -177,3 +177,10 @@ def test_sizes_that_lose_the_text_are_refused():
 def test_nothing_to_train_on(texts, size, message):
     with pytest.raises(InputError, match=message):
         train_vocabulary(texts, size)
+
+
+def test_words_that_are_unknown_for_their_length_are_not_learnt():
+    long, chinese = "x" * 1_000_000, "东京" * 200  # the trainer took minutes for the first
+    vocabulary = train_vocabulary(["a dog", long, f"the {long} cat", chinese] * 3, 60)
+    assert not {"x", "##x", "xx"} & set(vocabulary)
+    assert {"东", "京", "dog", "cat"} <= set(vocabulary)
