@@ -50,7 +50,7 @@ class Problems:
 
     def report(self, say: Callable[[str], None]) -> None:
         """Says what was left out and what was mended, a line for each kind."""
-        for done, problems in (("left out", self.lines), ("mended", self.mended)):
+        for done, problems in (("skipped", self.lines), ("corrected", self.mended)):
             for what, lines in list(problems.items())[:_KINDS]:
                 more = ", ..." if len(lines) > _SHOWN else ""
                 shown = ", ".join(map(str, lines[:_SHOWN])) + more

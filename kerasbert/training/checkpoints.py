@@ -184,7 +184,7 @@ class Checkpoints:
             try:
                 yield _check(path)
             except InputError as error:
-                self.say(f"checkpoint is damaged and passed over: {error}")
+                self.say(f"skipping a damaged checkpoint: {error}")
 
     def _difference(self, stored: dict) -> str:
         names = sorted(stored.keys() | self.settings.keys())

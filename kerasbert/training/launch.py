@@ -89,7 +89,7 @@ def launch(workers: int) -> dict:
             process.kill()
             process.wait()
     if processes[0].returncode:
-        raise Interrupted("the workers have stopped; the same command goes on from there", told[-1])
+        raise Interrupted("the workers have stopped; repeat the command to resume", told[-1])
     return json.loads(processes[0].stdout.read().splitlines()[-1])
 
 
@@ -139,7 +139,7 @@ def _wait(processes: list[subprocess.Popen], told: list[int]) -> None:
                 name = signal.Signals(-status).name if status < 0 else f"status {status}"
                 raise InputError(
                     f"worker {index} of {len(processes)} ended with {name}, so the run has ended; "
-                    "the same command goes on from the last checkpoint"
+                    "repeat the command to resume from the last checkpoint"
                 )
             if status == 0:
                 del running[index]

@@ -57,7 +57,7 @@ def train(
     """
     step = stored.step if stored else 0
     if stored:
-        checkpoints.say(f"goes on from {stored.path}")
+        checkpoints.say(f"resuming from {stored.path}")
     _build(model, batches(0))  # so that what is stored has the same names in every run
     if monitor and not stored:
         _check_monitor(model, monitor, validate)
@@ -184,7 +184,7 @@ class _Keeper(keras.callbacks.Callback):
         self._check_gradients(self.end)
         skipped = int(self.model.optimizer.skipped_steps.numpy())
         if skipped > self.skipped:
-            self.checkpoints.say(f"{skipped} steps were skipped, their gradients were not finite")
+            self.checkpoints.say(f"{skipped} steps skipped: gradients were not finite")
             self.skipped = skipped
             self._check_loss()
         self._keep(self.end, enough=self.best is not None and self.best.enough)
@@ -197,8 +197,8 @@ class _Keeper(keras.callbacks.Callback):
             self.checkpoints.save(self.model, step, write=is_chief(strategy))
         if told:
             raise Interrupted(
-                f"stopped by {signal.Signals(told).name} after step {step}, which is kept; "
-                "the same command goes on from there",
+                f"stopped by {signal.Signals(told).name} after step {step}, which is saved; "
+                "repeat the command to resume",
                 told,
             )
 
@@ -224,7 +224,7 @@ class _Signals:
         self.keeper.told = kind
         signal.signal(kind, signal.SIG_DFL)
         self.keeper.checkpoints.say(
-            f"{signal.Signals(kind).name}: stops after this step; once more ends at once"
+            f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )
 
 

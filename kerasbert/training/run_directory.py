@@ -127,7 +127,7 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
                 line = schema.parse(text, f"{path}: line {number}", _Line)
             except InputError as error:
                 raise InputError(
-                    f"{error}; the same command, started again, goes on from the last checkpoint, "
+                    f"{error}; repeat the command to resume from the last checkpoint, "
                     "which has a copy of this file"
                 ) from None
             lines.append({k: math.nan if value is None else value for k, value in line.items()})

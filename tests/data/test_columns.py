@@ -179,7 +179,7 @@ def test_wrong_number_of_columns(write):
     assert found.problems.lines == {"another number of columns": [2, 5]}
     said = []
     found.problems.report(said.append)
-    assert said[0].endswith("2 left out: another number of columns (line 2, 5)")
+    assert said[0].endswith("2 skipped: another number of columns (line 2, 5)")
 
 
 def test_strict(write):

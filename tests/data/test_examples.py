@@ -139,7 +139,7 @@ def test_of_classes(tmp_path):
     assert (found.lines, found.classes, found.left_out) == ([2, 5], ["2", "3", "0"], 1)
     said = []
     found.problems.report(said.append)
-    assert said == [f"{path}: 1 left out: label '1' is none of 2, 3, 0 (line 4)"]
+    assert said == [f"{path}: 1 skipped: label '1' is none of 2, 3, 0 (line 4)"]
     with pytest.raises(InputError, match=r"a.tsv: no example is left: label '0' is none of q"):
         examples.of_classes(["q"])
     assert examples.left_out == 0
@@ -153,7 +153,7 @@ def test_many_kinds_of_problems_are_told_in_few_lines(tmp_path):
     path = write(tmp_path, "a.tsv", "text\tlabel\nb\t1\n" + rows)
     said = []
     read_examples(path, problem_type="regression").problems.report(said.append)
-    assert said[-1] == f"{path}: 90 more left out for other reasons"
+    assert said[-1] == f"{path}: 90 more skipped for other reasons"
     assert len(said) == 11
     path = write(tmp_path, "a.tsv", "text\tlabel\n" + rows)
     with pytest.raises(InputError, match=r"no example is left: .*'x4' is no number; \.\.\.$"):
@@ -281,7 +281,7 @@ def test_left_out(tmp_path, name, text, options, what):
     examples.problems.report(said.append)
     assert len(said) == 1
     assert what in said[0]
-    assert said[0].startswith(f"{path}: 1 left out: ")
+    assert said[0].startswith(f"{path}: 1 skipped: ")
     assert said[0].endswith(f"(line {line})")
     with pytest.raises(InputError, match=rf"a\.\w+:{line}: .*{re.escape(what)}"):
         read_examples(path, strict=True, **options)

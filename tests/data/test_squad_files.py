@@ -70,12 +70,12 @@ def test_problems(file):
     said = []
     examples.problems.report(said.append)
     assert [line.removeprefix(f"{file}: ") for line in said] == [
-        "1 left out: empty question (question blank)",
-        "1 left out: id that an earlier question has (question good)",
-        "2 left out: answer that is not where its answer_start says (question twice, nowhere)",
-        "1 left out: empty answer (question nothing)",
-        "1 left out: empty context (question no context)",
-        "1 mended: answer elsewhere than its answer_start says (question moved)",
+        "1 skipped: empty question (question blank)",
+        "1 skipped: id that an earlier question has (question good)",
+        "2 skipped: answer that is not where its answer_start says (question twice, nowhere)",
+        "1 skipped: empty answer (question nothing)",
+        "1 skipped: empty context (question no context)",
+        "1 corrected: answer elsewhere than its answer_start says (question moved)",
     ]
     with pytest.raises(InputError, match="json: question blank: empty question"):
         read_squad(file, strict=True)

@@ -342,9 +342,7 @@ def test_classes_that_only_validation_has(init, tmp_path, capsys):
     result = finetune(labelled(init, tmp_path, validation=validation))
     assert (result["classes"], result["validation_left_out"]) == (["bad", "good"], 1)
     assert result["validation_examples"] == 2
-    assert (
-        "v.tsv: 1 left out: label 'fair' is none of bad, good (line 3)" in capsys.readouterr().err
-    )
+    assert "v.tsv: 1 skipped: label 'fair' is none of bad, good (line 3)" in capsys.readouterr().err
     found = evaluate(EvaluateOptions(model=result["model"], data=validation))
     assert (found["examples"], found["left_out"]) == (2, 1)
     assert found["accuracy"] == result["accuracy"]
@@ -442,7 +440,7 @@ def test_sentences_that_are_left_out_are_told(tmp_path, capsys):
     tags = write(tmp_path, "tags.conll", "a O\n\nb\n\n")
     flags = {"data": tags, "predictions": tags, "metric": "seqeval"}
     assert evaluate(EvaluateOptions(**flags))["accuracy"] == 1
-    assert "tags.conll: 1 left out: another number of columns (line 3)" in capsys.readouterr().err
+    assert "tags.conll: 1 skipped: another number of columns (line 3)" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"tags\.conll:3: another number of columns"):
         evaluate(EvaluateOptions(**flags, strict=True))
 

@@ -118,7 +118,7 @@ def test_stopped_run_goes_on(files):
     assert checkpoints(output)
     child = end(start("distil", **words))
     assert child.returncode == 0, child.stderr
-    assert "goes on from" in child.stderr
+    assert "resuming from" in child.stderr
     result = json.loads(child.stdout.splitlines()[-1])
     assert result["steps"] == 20
     assert os.path.isdir(result["model"])

@@ -99,7 +99,7 @@ def test_stopped_run_goes_on(init, texts, tmp_path):
         assert "Traceback" not in stopped.stderr
         said = stopped.stderr.splitlines()
         (last,) = (line for line in said if line.startswith("stopped by SIGTERM after step "))
-        assert last.endswith("the same command goes on from there")
+        assert last.endswith("repeat the command to resume")
         kept = checkpoints(output)
         assert len(kept) <= 2
         assert int(kept[-1].removeprefix("step-")) == int(last.split()[5].rstrip(","))
@@ -112,7 +112,7 @@ def test_stopped_run_goes_on(init, texts, tmp_path):
         assert_refused(end(other), "learning_rate was 5e-05, now it is 0.5")
         resumed = end(start("finetune", **flags, output=output))  # not both at once: a lock
         assert resumed.returncode == 0, resumed.stderr
-        assert f"goes on from {output / 'checkpoints' / kept[-1]}" in resumed.stderr
+        assert f"resuming from {output / 'checkpoints' / kept[-1]}" in resumed.stderr
         assert not (output / "checkpoints").exists()
         left_alone = end(whole)
         assert left_alone.returncode == 0, left_alone.stderr
@@ -173,7 +173,7 @@ def test_worker_that_dies(pretraining, tmp_path):
         errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
         assert errors == [
             "error: worker 1 of 2 ended with SIGKILL, so the run has ended; "
-            "the same command goes on from the last checkpoint"
+            "repeat the command to resume from the last checkpoint"
         ]
         assert not any(pathlib.Path(f"/proc/{worker}").exists() for worker in workers)
     finally:
@@ -186,7 +186,7 @@ def test_worker_that_dies(pretraining, tmp_path):
 
     alone = end(start("pretrain", **flags))
     assert alone.returncode == 0, alone.stderr
-    assert f"goes on from {output / 'checkpoints' / kept[-1]}" in alone.stderr
+    assert f"resuming from {output / 'checkpoints' / kept[-1]}" in alone.stderr
     assert json.loads(alone.stdout.splitlines()[-1])["steps"] == 400
     assert [report["step"] for report in outcome(output)[1]] == [400]
 

@@ -163,7 +163,7 @@ def test_damaged_checkpoint_is_named_and_passed_over(three, lines, file, damage)
     damage(three.directory / name(3) / file)
     assert three.newest().step == 2
     (line,) = lines
-    assert line.startswith("checkpoint is damaged and passed over: ")
+    assert line.startswith("skipping a damaged checkpoint: ")
     assert str(three.directory / name(3)) in line
 
 
