@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     (
         "checkpoints",
         "data",
+        "distillation",
         "families",
         "layers",
         "metrics",

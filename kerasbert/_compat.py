@@ -70,7 +70,7 @@ def given_loss(model):
 def given_metrics(model, kind: str):
     """The `metrics` or `weighted_metrics` that a model was compiled with, as they were given.
 
-    Test: tests/training/test_distillation.py::test_the_whole_loss
+    Test: tests/distillation/test_distillation.py::test_the_whole_loss
     """
     return model._compile_metrics and getattr(model._compile_metrics, f"_user_{kind}")
 

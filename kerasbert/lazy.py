@@ -11,7 +11,8 @@ def attributes(
 
     Args:
         package: its `__name__`.
-        names: the module, inside of the package, that each name is in.
+        names: the module, inside of the package, that each name is in; with a dot before it, beside
+            the package.
         modules: modules of the package that are attributes without being imported, too.
 
     Returns:
@@ -20,7 +21,7 @@ def attributes(
 
     def get(name: str):
         if name in names:
-            return getattr(importlib.import_module(f"{package}.{names[name]}"), name)
+            return getattr(importlib.import_module(f".{names[name]}", package), name)
         if name in modules:
             return importlib.import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ def test_public_names_resolve(package, name):
     assert name in dir(package)
 
 
-ROOMS = ["data", "layers", "metrics", "serving", "tasks", "text", "training", "zoo"]
+ROOMS = ["data", "distillation", "layers", "metrics", "serving", "tasks", "text", "training", "zoo"]
 
 
 @pytest.mark.parametrize("name", ROOMS)

@@ -11,6 +11,7 @@ from kerasbert import features as keys
 from kerasbert import zoo
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.problems import Problems
+from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job_of
@@ -18,7 +19,6 @@ from kerasbert.recipes.options import DistilOptions
 from kerasbert.recipes.raw_examples import ID, ROW, raw_examples
 from kerasbert.recipes.training import begin, say
 from kerasbert.tasks import Task, TokenClassifier
-from kerasbert.training.distillation import Distiller, student_from
 from kerasbert.training.launch import spread
 
 # What a head's own weights are like; all else about it is the teacher's.

@@ -1,4 +1,4 @@
-"""Optimizers, schedules, distillation, and what a training run writes down."""
+"""Optimizers, schedules, and what a training run writes down."""
 
 from kerasbert import lazy
 
@@ -7,16 +7,16 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     {
         "AdamW": "optimizers",
         "Checkpoints": "checkpoints",
-        "Distiller": "distillation",
+        "Distiller": ".distillation",
         "ExactModel": "exact_model",
         "LAMB": "optimizers",
         "Warmup": "optimizers",
         "adamw": "optimizers",
         "averaged_weights": "optimizers",
-        "distil": "distillation",
+        "distil": ".distillation",
         "lamb": "optimizers",
         "make_strategy": "strategies",
-        "student_from": "distillation",
+        "student_from": ".distillation",
         "train": "loop",
     },
 )

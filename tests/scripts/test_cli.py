@@ -270,10 +270,10 @@ def test_endless_and_impossible_numbers(flags, message):
 
 
 def test_choices_are_those_there_are():
-    from kerasbert import checkpoints
+    from kerasbert import checkpoints, distillation
     from kerasbert.recipes.evaluate import _METRICS
     from kerasbert.recipes.jobs import JOBS
-    from kerasbert.training import distillation, optimizers, strategies
+    from kerasbert.training import optimizers, strategies
 
     assert tuple(optimizers.OPTIMIZERS) == all_options.OPTIMIZERS
     assert all_options.DECAYS == optimizers.DECAYS

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import keras
 
-from kerasbert.training.distillation.distiller import Distiller
-from kerasbert.training.distillation.losses import ATTENTION, HIDDEN
-from kerasbert.training.distillation.states import with_states
-from kerasbert.training.distillation.students import student_from
+from kerasbert.distillation.distiller import Distiller
+from kerasbert.distillation.losses import ATTENTION, HIDDEN
+from kerasbert.distillation.states import with_states
+from kerasbert.distillation.students import student_from
 
 __all__ = ["ATTENTION", "HIDDEN", "Distiller", "distil", "student_from", "with_states"]
 

@@ -20,10 +20,10 @@ from kerasbert import (
     TokenClassifier,
     load,
 )
+from kerasbert import distillation as d
+from kerasbert.distillation import losses
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training import Distiller, distil, student_from
-from kerasbert.training import distillation as d
-from kerasbert.training.distillation import losses
 
 pytestmark = pytest.mark.eager
 

@@ -8,10 +8,12 @@ from keras import ops
 
 from kerasbert import _compat
 from kerasbert import features as keys
+from kerasbert.distillation import pairs
+from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
+from kerasbert.distillation.states import named, watcher
+from kerasbert.distillation.text import TwoPreprocessors
+from kerasbert.distillation.weights import of_examples, weights_of
 from kerasbert.errors import InputError
-from kerasbert.training.distillation import pairs
-from kerasbert.training.distillation.losses import ATTENTION, HIDDEN, SOFT
-from kerasbert.training.distillation.states import named, watcher
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.strategies import sharded
@@ -78,7 +80,7 @@ class Distiller(ExactModel):
         hidden_weight: float = 1.0,
         attention_weight: float = 1.0,
     ):
-        _check_numbers(temperature, alpha, hidden_weight, attention_weight)
+        pairs.check_numbers(temperature, alpha, hidden_weight, attention_weight)
         pairs.check(teacher, student, hidden, attention)
         states = bool(hidden or attention)
         own_text = pairs.reads_own_text(teacher, student, states)
@@ -241,10 +243,10 @@ class Distiller(ExactModel):
             kind, _, of = name.partition("_")
             if kind == "soft":
                 shape, mask = ops.shape(target)[:-1], self._places(x)
-                weights[name] = _weights(given[of], shape, mask)
+                weights[name] = weights_of(given[of], shape, mask)
             else:
                 mask = x[keys.PADDING_MASK]
-                weights[name] = _weights(_of_examples(sample_weight), ops.shape(mask), mask)
+                weights[name] = weights_of(of_examples(sample_weight), ops.shape(mask), mask)
         if self.alpha < 1:
             labels = named(y)
             first = ops.shape(x[keys.TOKEN_IDS])[:1]
@@ -274,8 +276,6 @@ class Distiller(ExactModel):
         """The student's, or both models' as one, where the teacher reads text in its own way."""
         if not self.own_text:
             return self.student.preprocessor
-        from kerasbert.training.distillation.text import TwoPreprocessors
-
         return TwoPreprocessors(self.student.preprocessor, self.teacher.preprocessor, _TEACHERS)
 
     def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
@@ -314,34 +314,3 @@ class Distiller(ExactModel):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
-
-
-def _of_examples(sample_weight):
-    """Weights (batch,) of whole examples, or None: those of single tokens say nothing of layers."""
-    whole = not isinstance(sample_weight, dict | None) and len(sample_weight.shape) == 1
-    return sample_weight if whole else None
-
-
-def _weights(given, shape: tuple, mask):
-    """Weights of a shape: those that are given, and 0 where there is padding.
-
-    Args:
-        given: of the same shape, or of its first dimensions; None: ones.
-        shape: of the losses.
-        mask: 1 on what is real, of the same shape; otherwise it is about something else.
-    """
-    weights = ops.ones(shape) if given is None else ops.cast(given, "float32")
-    weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(shape) - len(weights.shape))))
-    if mask is not None and len(mask.shape) == len(shape):
-        weights = weights * ops.cast(mask, "float32")
-    return ops.broadcast_to(weights, shape)
-
-
-def _check_numbers(temperature, alpha, hidden_weight, attention_weight) -> None:
-    if not temperature > 0:
-        raise InputError(f"temperature must be over 0, found {temperature}")
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha must be in [0, 1], found {alpha}")
-    for name, value in (("hidden_weight", hidden_weight), ("attention_weight", attention_weight)):
-        if not value >= 0:
-            raise InputError(f"{name} must be 0 or more, found {value}")

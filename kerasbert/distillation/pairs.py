@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.errors import InputError
-from kerasbert.training.distillation.losses import ATTENTION, HIDDEN, SOFT
 
 
 def check(teacher, student, hidden: str | None, attention: str | None) -> None:
@@ -15,6 +15,17 @@ def check(teacher, student, hidden: str | None, attention: str | None) -> None:
             "attention='kl' compares probabilities, which dropout makes 0: give the student's "
             "backbone attention_dropout=0.0"
         )
+
+
+def check_numbers(temperature, alpha, hidden_weight, attention_weight) -> None:
+    """Raises `InputError` for arguments of `Distiller` that can't be."""
+    if not temperature > 0:
+        raise InputError(f"temperature must be over 0, found {temperature}")
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must be in [0, 1], found {alpha}")
+    for name, value in (("hidden_weight", hidden_weight), ("attention_weight", attention_weight)):
+        if not value >= 0:
+            raise InputError(f"{name} must be 0 or more, found {value}")
 
 
 def _check_kinds(hidden: str | None, attention: str | None) -> None:
