@@ -23,7 +23,7 @@ from kerasbert.text import (
     SentencePieceTokenizer,
     WordPieceTokenizer,
 )
-from kerasbert.text.tokenizer import ALBERT_TOKENS, ROBERTA_TOKENS
+from kerasbert.text.special_tokens import ALBERT_TOKENS, ROBERTA_TOKENS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "scripts"))  # `benchmarks`, which is not installed

@@ -17,6 +17,7 @@ from kerasbert import (
     InputError,
     MaskedLM,
     Pretrainer,
+    checkpoints,
     families,
     list_presets,
     load,
@@ -252,6 +253,17 @@ def test_keras_file(name, tokenizer_of, tmp_path):
     assert loaded.head_config() == task.head_config()
     assert loaded.tokenizer.get_config() == task.tokenizer.get_config()
     assert_same(expected, predict(loaded))
+
+
+@pytest.mark.parametrize("format", ["kerasbert", "hf"])
+def test_the_format_of_a_directory_is_detected_once(format, tokenizer_of, tmp_path, monkeypatch):
+    build("bert", "MaskedLM", tokenizer_of("bert")).save_to_preset(tmp_path / "x", format=format)
+    detect, asked = checkpoints._format_of, []
+    monkeypatch.setattr(
+        checkpoints, "_format_of", lambda directory: asked.append(directory) or detect(directory)
+    )
+    assert load(tmp_path / "x").tokenizer is not None
+    assert asked == [tmp_path / "x"]
 
 
 # === A family from outside of the package ===

@@ -6,11 +6,10 @@ tf_model.h5   those of a TensorFlow model
 """
 
 import dataclasses
-import os
 import pathlib
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +17,8 @@ import safetensors.numpy
 
 from kerasbert import files
 from kerasbert.checkpoints import sentence_transformers, sizes
+from kerasbert.checkpoints.huggingface_weights import WEIGHTS, has_weights, plain_tensors
 from kerasbert.checkpoints.preset import Preset
-from kerasbert.checkpoints.safetensors_file import read_safetensors
 from kerasbert.checkpoints.settings import (
     check_expressible,
     check_head,
@@ -27,8 +26,6 @@ from kerasbert.checkpoints.settings import (
     read_settings,
     write_settings,
 )
-from kerasbert.checkpoints.tf_file import read_tf_file
-from kerasbert.checkpoints.torch_file import read_torch_file
 from kerasbert.checkpoints.weights import (
     Naming,
     check_extra,
@@ -42,10 +39,7 @@ from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 
 FORMAT = "hf"
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-TORCH_WEIGHTS, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-TF_WEIGHTS = "tf_model.h5"
-OLD_CONFIG = "bert_config.json"
+CONFIG, OLD_CONFIG = "config.json", "bert_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _NAMING = Naming(parts(".", "weight", "weight", "bias", "weight"), transposed=True)
 # Buffers that older versions stored; they hold nothing that was learned.
@@ -59,7 +53,7 @@ def detect(directory: pathlib.Path) -> bool:
     if path is None:
         return False
     theirs = files.read_json(path)
-    old = not _WIDTHS.isdisjoint(theirs) and _has_weights(where)
+    old = not _WIDTHS.isdisjoint(theirs) and has_weights(where)
     return "model_type" in theirs or old
 
 
@@ -67,12 +61,8 @@ def _config_path(directory: pathlib.Path) -> pathlib.Path | None:
     if (directory / CONFIG).exists():
         return directory / CONFIG
     # Google's config has the same name, and means another GELU.
-    google = any(directory.glob("*.index")) or not _has_weights(directory)
+    google = any(directory.glob("*.index")) or not has_weights(directory)
     return None if google or not (directory / OLD_CONFIG).exists() else directory / OLD_CONFIG
-
-
-def _has_weights(directory: pathlib.Path) -> bool:
-    return any((directory / name).exists() for name in _READERS)
 
 
 # What a config without a model_type says if it is one of transformers'.
@@ -175,10 +165,8 @@ def load(directory: pathlib.Path) -> Preset:
     """
     config, layout, task, head = _read_config(directory)
     facts = config["backbone"]
-    tensors, source = read_tensors(sentence_transformers.transformer(directory))
-    tensors = {
-        _plain_name(name, layout.prefix): array for name, array in _without_wrapper(tensors).items()
-    }
+    where = sentence_transformers.transformer(directory)
+    tensors, source = plain_tensors(where, layout.prefix)
     sizes.check_layers(facts, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task, ()))
     links = spell_out(rows, _NAMING, facts)
@@ -207,20 +195,6 @@ def _unread(directory: pathlib.Path) -> list[str]:
     return [*sides, *sentence_transformers.unread(directory)]
 
 
-def _without_wrapper(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Without what a wrapper puts before every name: DataParallel "module.", Lightning "model."."""
-    for prefix in ("module.", "model."):
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): array for name, array in tensors.items()}
-    return tensors
-
-
-def _plain_name(name: str, prefix: str) -> str:
-    name = name.removeprefix(prefix)
-    # Files from before 2019 say it as TensorFlow does.
-    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-
-
 def _check_left_over(source, left_over, tensors, task, layout) -> None:
     # Of a head that the config does not name, nobody can say what it is; it stays behind.
     known = [row[2].split(".")[0] for row in layout.encoder]
@@ -243,42 +217,6 @@ def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:
             "the config says that they are tied (tie_word_embeddings)"
         )
     del weights["mlm_head/table"]
-
-
-def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
-    """Every tensor of a directory, by name, and the file that they are in.
-
-    Raises:
-        InputError: no weights, a shard that is missing, or a damaged file.
-    """
-    for name, read in _READERS.items():
-        if (directory / name).exists():
-            return read(directory / name), str(directory / name)
-    raise InputError(f"{directory}: has neither {' nor '.join(_READERS)}")
-
-
-def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
-    where = files.read_json(index).get("weight_map")
-    if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
-        raise InputError(f"{index}: has no weight_map of names to files")
-    tensors = {}
-    for shard in sorted(set(where.values())):
-        if pathlib.Path(shard).name != shard or not os.path.isfile(index.parent / shard):
-            raise InputError(f"{index}: names {shard}, which is not there")
-        tensors |= read(index.parent / shard)
-    if missing := sorted(where.keys() - tensors.keys()):
-        raise InputError(f"{index}: {missing[0]} is not in {where[missing[0]]}")
-    return tensors
-
-
-# By the name of a file of weights, the usual one first.
-_READERS = {
-    WEIGHTS: read_safetensors,
-    INDEX: lambda index: _read_shards(index, read_safetensors),
-    TORCH_WEIGHTS: read_torch_file,
-    TORCH_INDEX: lambda index: _read_shards(index, read_torch_file),
-    TF_WEIGHTS: read_tf_file,
-}
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:

@@ -11,7 +11,8 @@ from kerasbert.text.registry import (
     tokenizer_from_config,
 )
 from kerasbert.text.sentencepiece import SentencePieceTokenizer
-from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
+from kerasbert.text.special_tokens import SpecialTokens
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.text.vocabulary import load_vocabulary, train_vocabulary
 from kerasbert.text.wordpiece import WordPieceTokenizer
 

@@ -29,7 +29,8 @@ from kerasbert.text.bytepair_files import (
 )
 from kerasbert.text.normalization import CUT, WHITE_SPACE, drop_invalid_utf8, holds
 from kerasbert.text.offsets import undo_drop
-from kerasbert.text.tokenizer import ROBERTA_TOKENS, SpecialTokens, Tokenizer
+from kerasbert.text.special_tokens import ROBERTA_TOKENS, SpecialTokens
+from kerasbert.text.tokenizer import Tokenizer
 
 # Unicode 16, as in `tokenizers`; the ranges are what TensorFlow's RE2 has not heard of yet.
 _LETTERS = (

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from kerasbert.errors import InputError
-from kerasbert.text.added_tokens import Normalized
 from kerasbert.text.normalization import literal
 from kerasbert.text.offsets import at_places, count_at_most
+from kerasbert.text.spans import Normalized
 
 _BYTES = [bytes([byte]) for byte in range(256)]
 _SIDES = ("left", "right")

@@ -12,7 +12,8 @@ from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer
 from kerasbert.text.packing import PACKINGS
 from kerasbert.text.sentencepiece import SentencePieceTokenizer
-from kerasbert.text.tokenizer import SpecialTokens, Tokenizer
+from kerasbert.text.special_tokens import SpecialTokens
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
 # The tokenizer of a saved model is named by its kind; the kinds are listed here and nowhere else.

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from kerasbert.errors import InputError
-from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
+from kerasbert.text.added_tokens import AddedToken, Finder
 from kerasbert.text.charsmap import Charsmap
 from kerasbert.text.normalization import (
     CJK,
@@ -37,7 +37,9 @@ from kerasbert.text.sentencepiece_model import (
     model_parts,
 )
 from kerasbert.text.sentencepiece_op import load_model
-from kerasbert.text.tokenizer import ALBERT_TOKENS, SpecialTokens, Tokenizer, is_true
+from kerasbert.text.spans import Normalized, align
+from kerasbert.text.special_tokens import ALBERT_TOKENS, SpecialTokens
+from kerasbert.text.tokenizer import Tokenizer, is_true
 
 #: What SentencePiece writes for a space, and so what a word's first piece starts with.
 SPACE_MARK = "▁"

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens
+from kerasbert.text.special_tokens import BERT_TOKENS, SpecialTokens
 
 _SPECIAL = dataclasses.astuple(BERT_TOKENS)
 #: A piece of the Chinese BERT, and what stands for a line without a piece. No text ever has it.

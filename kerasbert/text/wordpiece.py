@@ -9,7 +9,7 @@ import tensorflow_text as tf_text
 
 from kerasbert.errors import InputError, about
 from kerasbert.text import vocabulary as vocabularies
-from kerasbert.text.added_tokens import AddedToken, Finder, Normalized, align
+from kerasbert.text.added_tokens import AddedToken, Finder
 from kerasbert.text.normalization import (
     CJK,
     MAX_WORD_CHARACTERS,
@@ -20,7 +20,9 @@ from kerasbert.text.normalization import (
     split_words,
 )
 from kerasbert.text.offsets import split_units
-from kerasbert.text.tokenizer import BERT_TOKENS, SpecialTokens, Tokenizer, is_true
+from kerasbert.text.spans import Normalized, align
+from kerasbert.text.special_tokens import BERT_TOKENS, SpecialTokens
+from kerasbert.text.tokenizer import Tokenizer, is_true
 
 
 class WordPieceTokenizer(Tokenizer):

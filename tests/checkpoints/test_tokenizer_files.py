@@ -24,7 +24,7 @@ from kerasbert.text import (
     WordPieceTokenizer,
 )
 from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
-from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
+from kerasbert.text.special_tokens import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "tokenizers"
 NAMES = sorted(path.name for path in GOLDENS.iterdir())

@@ -78,7 +78,7 @@ def _sentencepiece():
     import sentencepiece
 
     from kerasbert.text import SentencePieceTokenizer
-    from kerasbert.text.tokenizer import ROBERTA_TOKENS
+    from kerasbert.text.special_tokens import ROBERTA_TOKENS
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

@@ -21,7 +21,7 @@ from kerasbert.text import (
     bytes_to_characters,
     tokenizer_from_config,
 )
-from kerasbert.text.tokenizer import ROBERTA_TOKENS
+from kerasbert.text.special_tokens import ROBERTA_TOKENS
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "tokenizers"
 TOKENS = [

@@ -19,7 +19,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from kerasbert.errors import InputError
 from kerasbert.text import bytes_to_characters
 from kerasbert.text.bytepair import BytePairTokenizer
-from kerasbert.text.tokenizer import ROBERTA_TOKENS
+from kerasbert.text.special_tokens import ROBERTA_TOKENS
 
 SPECIAL = list(dataclasses.astuple(ROBERTA_TOKENS))
 SPACES = [

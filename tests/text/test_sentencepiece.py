@@ -20,7 +20,7 @@ from kerasbert.text.charsmap import check_rules
 from kerasbert.text.normalization import split_words
 from kerasbert.text.sentencepiece import SentencePieceTokenizer
 from kerasbert.text.sentencepiece_model import sentencepiece_model
-from kerasbert.text.tokenizer import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
+from kerasbert.text.special_tokens import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
 
 HARD = [
     "",

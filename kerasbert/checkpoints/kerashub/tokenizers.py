@@ -9,7 +9,7 @@ from kerasbert.checkpoints.kerashub.config import read_object
 from kerasbert.checkpoints.kerashub.names import ASSETS, ERRORS, FORMAT, TOKENIZER, reason
 from kerasbert.errors import InputError
 from kerasbert.families import Layout
-from kerasbert.text.tokenizer import USUAL_TOKENS
+from kerasbert.text.special_tokens import USUAL_TOKENS
 
 
 class _Tokenizer(TypedDict, total=False):

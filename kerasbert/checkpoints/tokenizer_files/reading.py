@@ -36,7 +36,7 @@ from kerasbert.text.sentencepiece_model import (
     model_pieces,
     sentencepiece_model,
 )
-from kerasbert.text.tokenizer import BERT_TOKENS, ROBERTA_TOKENS, USUAL_TOKENS
+from kerasbert.text.special_tokens import BERT_TOKENS, ROBERTA_TOKENS, USUAL_TOKENS
 from kerasbert.text.vocabulary import vocabulary_pieces
 
 
