@@ -62,6 +62,6 @@ def warn_of_unknown(source: str, share: float) -> None:
     """Says so if more than 1 % of the tokens that text became are [UNK]."""
     if share > 0.01:
         say(
-            f"{source}: {share:.1%} of the tokens are [UNK], which stands for every word with a "
-            "character that the vocabulary lacks; a vocabulary that fits the text has fewer"
+            f"{source}: {share:.1%} of the tokens are [UNK], the token for words with "
+            "characters that are not in the vocabulary; consider a vocabulary built from this text"
         )

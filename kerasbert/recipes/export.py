@@ -12,8 +12,8 @@ def export(options: ExportOptions) -> dict:
     """Exports a model that takes raw strings; returns where it is."""
     if not pathlib.Path(options.output).name.isdigit():
         say(
-            f"{options.output}: TensorFlow Serving looks for versions, directories with a number; "
-            f"--output {options.output.rstrip('/')}/1 would be one"
+            f"{options.output}: TensorFlow Serving expects numbered version directories, such as "
+            f"--output {options.output.rstrip('/')}/1"
         )
     with files.locked(options.output):
         files.refuse_existing(options.output, overwrite=options.overwrite)

@@ -144,7 +144,7 @@ class _Quickstart:
                     output=str(self.root / "vocab.txt"),
                 )
             )
-        self.done("vocabulary", f"{result['size']:,} pieces")
+        self.done("vocabulary", f"{result['size']:,} tokens")
 
     def tokenize(self) -> None:
         with self.stage("tokenize"):
@@ -218,7 +218,7 @@ class _Quickstart:
             )
         self.done(
             "finetune",
-            f"which of {', '.join(classes)} a paragraph is from: accuracy {result['accuracy']:.1%} "
+            f"package of a paragraph ({', '.join(classes)}): accuracy {result['accuracy']:.1%} "
             f"on {result['validation_examples']:,} paragraphs of held-out documents",
         )
         return result
@@ -255,7 +255,7 @@ class _Quickstart:
     def ask(self) -> list[dict]:
         with self.stage("ask"):
             answers = ask_fresh_process(self.options.saved_model, {keys.TEXT: _QUESTIONS})
-        self.done("ask", "a fresh process answers:")
+        self.done("ask", "predictions in a fresh process:")
         for text, answer in zip(_QUESTIONS, answers, strict=True):
             shown = {
                 "text": text,

@@ -270,7 +270,7 @@ def test_unknown_label_in_evaluation(tuned, tmp_path):
 def test_an_export_without_a_version_says_so(tuned, tmp_path, capsys):
     model, output = str(tuned[0] / "model"), str(tmp_path / "name")
     export(ExportOptions(model=model, output=output, check=False))
-    assert f"--output {output}/1 would be one" in capsys.readouterr().err
+    assert f"such as --output {output}/1" in capsys.readouterr().err
 
 
 def test_export_and_query(tuned, tmp_path, capsys):
