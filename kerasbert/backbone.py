@@ -202,7 +202,8 @@ def _encode(
     mask = features[keys.PADDING_MASK]
     ids, segments = features[keys.TOKEN_IDS], features[keys.SEGMENT_IDS]
     x = embeddings(ids, segments, mask, training=training)
-    x = x if real is None else real.flat(x)
+    if real is not None:
+        x, mask = real.flat(x), real.mask
     options = {"training": training} if real is None else {"real": real, "training": training}
     states, attention_weights = [x], []
     for number, index in enumerate(config.layer_order, start=1):

@@ -1,5 +1,6 @@
 """Some of a batch's tokens: those that are read, those that are no padding."""
 
+import numpy as np
 from keras import ops
 
 
@@ -21,6 +22,9 @@ class RealTokens:
     For encoders that compute nothing for padding (the zero-padding algorithm of ByteTransformer,
     Zhai et al. 2023). The first token of a row counts as real.
 
+    There are few shapes: sizes are rounded up (see `_rounded`), with copies of the first token of
+    all behind the others, and of the first of its row behind each row.
+
     Args:
         padding_mask: int (batch, sequence), 1 on real tokens.
     """
@@ -28,13 +32,16 @@ class RealTokens:
     def __init__(self, padding_mask):
         import tensorflow as tf
 
-        first = tf.range(tf.shape(padding_mask)[1]) == 0
-        real = tf.cast(padding_mask, tf.bool) | first
+        self._length = tf.shape(padding_mask)[1]
+        mask = _lengthened(tf.cast(padding_mask, tf.bool), axis=1)
+        #: Where a token may be attended to, bool (batch, rounded sequence).
+        self.mask = mask
+        real = mask | (tf.range(tf.shape(mask)[1]) == 0)
         count = tf.cumsum(tf.reshape(tf.cast(real, tf.int32), [-1]), exclusive=True)
         count = tf.reshape(count, tf.shape(real))
-        #: Of each real token its row and its place there, (tokens, 2).
-        self._places = tf.where(real)
-        #: Of each place its row in (tokens, hidden), (batch, sequence).
+        #: Of each real token its row and its place there, (rounded tokens, 2).
+        self._places = _lengthened(tf.where(real), axis=0)
+        #: Of each place its row in (tokens, hidden), (batch, rounded sequence).
         self._rows = tf.where(real, count, count[:, :1])
 
     def flat(self, x):
@@ -47,7 +54,7 @@ class RealTokens:
         """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
         import tensorflow as tf
 
-        return tf.gather(x, self._rows)
+        return tf.gather(x, self._rows[:, : self._length])
 
     def at(self, x, places):
         """(tokens, hidden), and int (batch, places) -> (batch, places, hidden)."""
@@ -82,3 +89,26 @@ class RealTokens:
         rows = (row * num_heads + head) * tf.shape(x, row.dtype)[2] + place
         x = tf.gather(tf.reshape(x, [-1, size]), rows)
         return tf.reshape(x, [-1, num_heads * size])
+
+
+def _lengthened(x, axis: int):
+    """A matrix with zeros at the end of an axis, so that its size is a rounded one."""
+    import tensorflow as tf
+
+    shape = tf.unstack(tf.shape(x))
+    shape[axis] = _rounded(shape[axis]) - shape[axis]
+    return tf.concat([x, tf.zeros(shape, x.dtype)], axis)
+
+
+def _rounded(size):
+    """The next of few sizes, all up to 32 and then 16 an octave: at most a sixteenth more; int32.
+
+    For every shape that is multiplied oneDNN keeps code and memory, a thousand shapes and some
+    100 MB a thread. Of int32, arithmetic alone stays on the host where there is a GPU.
+    """
+    import tensorflow as tf
+
+    octaves = 2 ** np.arange(26, dtype="int32")
+    is_above = tf.clip_by_value(size - 32 * octaves, 0, 1)
+    step = 1 + tf.reduce_sum(octaves * is_above)
+    return (size + step - 1) // step * step

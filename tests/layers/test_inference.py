@@ -40,6 +40,25 @@ def test_real_tokens_and_back():
     np.testing.assert_array_equal(real.at(tf.constant(flat), tf.constant(places)), picked)
 
 
+def test_few_shapes():
+    """oneDNN keeps memory for every shape that is multiplied, so memory is flat if they are few."""
+    x = RANDOM.normal(size=(3, 130, 4)).astype("float32")
+    shapes = set()
+    for length in range(1, 131):
+        mask = np.ones((3, length), "int32")
+        mask[1, length // 2 :] = 0
+        real = RealTokens(tf.constant(mask))
+        flat = real.flat(x[:, :length])
+        heads = real.heads(flat, 2, 2)
+        np.testing.assert_array_equal(real.flat_heads(heads), flat)
+        assert real.padded(flat).shape == (3, length, 4)
+        assert real.mask.shape == (3, heads.shape[2])
+        for size, least in ((flat.shape[0], max(3, mask.sum())), (heads.shape[2], length)):
+            assert least <= size <= max(32, least * 17 / 16)
+        shapes |= {("tokens", flat.shape[0]), ("sequence", heads.shape[2])}
+    assert len(shapes) < 130
+
+
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_one_operation_each(activation, dtype, tmp_path):
