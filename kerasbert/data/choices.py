@@ -6,8 +6,9 @@ import string
 
 from kerasbert import features as keys
 from kerasbert.data import json_lines
-from kerasbert.data.examples import Examples, read_table
+from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
+from kerasbert.data.tables import read_table
 from kerasbert.errors import InputError
 
 

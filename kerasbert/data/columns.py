@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import json_lines
-from kerasbert.data.examples import TEXT_COLUMNS, Examples, read_table
+from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
+from kerasbert.data.tables import TEXT_COLUMNS, read_table
 from kerasbert.errors import InputError
 
 #: Ways to write entities as tags. "any": labels are what they are, and nothing is checked.

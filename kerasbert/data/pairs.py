@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from kerasbert import features as keys
 from kerasbert.data import json_lines
-from kerasbert.data.examples import Examples, columns_of, read_table
+from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
+from kerasbert.data.tables import columns_of, read_table
 from kerasbert.errors import InputError
 
 SCORE = "score"

@@ -5,10 +5,11 @@ import pathlib
 import keras
 
 from kerasbert.data.examples import Examples
+from kerasbert.data.options import split_names
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.jobs import Job, job, some_unanswerable
-from kerasbert.recipes.options import FinetuneOptions, split_names
+from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.recipes.training import begin, say
 from kerasbert.tasks import Task
 from kerasbert.training.launch import spread

@@ -16,12 +16,12 @@ from kerasbert.data import glue
 from kerasbert.data.choices import read_choices
 from kerasbert.data.columns import read_columns
 from kerasbert.data.examples import Examples, read_examples, read_texts
+from kerasbert.data.options import DataOptions, split_names
 from kerasbert.data.pairs import read_pairs
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification, entities, squad
 from kerasbert.options import default
-from kerasbert.recipes.options import DataOptions, split_names
 from kerasbert.recipes.training import say
 from kerasbert.tasks import (
     MaskedLM,

@@ -19,10 +19,11 @@ import numpy as np
 from kerasbert import features as keys
 from kerasbert import files, schema, zoo
 from kerasbert.data.columns import write_columns
+from kerasbert.data.options import ColumnOptions
 from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.recipes.jobs import Job, job_of
-from kerasbert.recipes.options import ColumnOptions, PredictOptions
+from kerasbert.recipes.options import PredictOptions
 from kerasbert.recipes.raw_examples import CONLL, ID, ROW, options_read, raw_examples
 from kerasbert.tasks import QuestionAnswerer, Task, TokenClassifier
 from kerasbert.training.progress import Bar

@@ -10,12 +10,12 @@ from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import glue
 from kerasbert.data.columns import read_columns
-from kerasbert.data.examples import find_column, iterate_table
 from kerasbert.data.json_lines import without_surrogates
+from kerasbert.data.options import ColumnOptions, split_names
 from kerasbert.data.problems import Problems
 from kerasbert.data.squad import read_squad
+from kerasbert.data.tables import find_column, iterate_table
 from kerasbert.errors import InputError
-from kerasbert.recipes.options import ColumnOptions, split_names
 from kerasbert.tasks import MultipleChoice, QuestionAnswerer, Task, TextClassifier, TokenClassifier
 
 #: The ending of files of words in columns.

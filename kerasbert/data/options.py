@@ -1,0 +1,74 @@
+"""The options of the programs that say what files of examples hold.
+
+Nothing heavy is imported here, so that help and refusals come at once.
+"""
+
+import dataclasses
+
+from kerasbert.options import Options, option
+
+_DATA = "data format"
+
+
+def split_names(joined: str | None) -> list[str] | None:
+    """The names between commas, without the white space around them; None stays None."""
+    return None if joined is None else [name.strip() for name in joined.split(",")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Options):
+    """Where the texts of a file are."""
+
+    text_column: str | None = option(
+        None, help="column of the text; default: text, sentence, text_a or sentence1", group=_DATA
+    )
+    text_pair_column: str | None = option(
+        None,
+        help="column of the second text; default: text_pair, text_b or sentence2, if present",
+        group=_DATA,
+    )
+    column_names: str | None = option(
+        None,
+        help="column names, comma-separated, of a .tsv or .csv without a header line",
+        group=_DATA,
+    )
+    word_column: int | None = option(
+        None,
+        help="in CoNLL columns: number of the column with the words, from 0; default: the first, "
+        "or the second after word numbers 1, 2, ...",
+        least=0,
+        group=_DATA,
+    )
+    comment: str | None = option(
+        None,
+        help="in CoNLL columns: prefix of comment lines; default: # if words are numbered",
+        group=_DATA,
+    )
+    glue: str | None = option(None, help="GLUE task of the file, such as sst2", group=_DATA)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions(ColumnOptions):
+    """Options of every program that reads examples with labels."""
+
+    label_column: str | None = option(
+        None,
+        help="column of the label, default: label; for several labels also a,b,c: a 0/1 column for "
+        "each; in CoNLL columns the number of the column, from 0, default the last",
+        group=_DATA,
+    )
+    label_separator: str | None = option(
+        None,
+        help="separator of several labels; default: labels are JSON lists",
+        group=_DATA,
+    )
+    highest_score: float | None = option(
+        None,
+        help="for embedding pairs: highest possible score, by which scores are divided, 5 in STS; "
+        "default: 1",
+        above=0,
+        group=_DATA,
+    )
+    strict: bool = option(
+        False, help="stop at the first invalid example instead of skipping it", group=_DATA
+    )
