@@ -1,6 +1,7 @@
 """BERT in Keras 3 on TensorFlow, from raw text to a served answer."""
 
 from kerasbert import lazy, registration
+from kerasbert.tasks.registry import TASKS
 
 __version__ = "0.1.0"
 
@@ -10,17 +11,10 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Backbone": "backbone",
         "BackboneConfig": "config",
         "InputError": "errors",
-        "MaskedLM": "tasks",
-        "MultipleChoice": "tasks",
-        "Pretrainer": "tasks",
-        "QuestionAnswerer": "tasks",
-        "ReplacedTokenDetector": "tasks",
-        "TextClassifier": "tasks",
-        "TextEmbedder": "tasks",
-        "TokenClassifier": "tasks",
         "list_presets": "zoo",
         "load": "zoo",
         "tokenizer_from_preset": "zoo",
+        **dict.fromkeys(TASKS, "tasks"),
     },
     (
         "checkpoints",
@@ -37,4 +31,4 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     ),
 )
 
-registration.register()
+registration.register({name: entry.folder for name, entry in TASKS.items()})

@@ -182,7 +182,7 @@ def _sorted_for_help(options_class: type[declared.Options]) -> list[dataclasses.
 def _described(field: dataclasses.Field, kind, width: int) -> list[str]:
     name = f"  --[no]{field.name}" if kind is bool else f"  --{field.name} {_kind(kind)}"
     parts = [field.metadata["help"]]
-    choices = list(field.metadata["choices"])
+    choices = declared.choices(field)
     if not all(choice in parts[0] for choice in choices):
         parts[0] += f"; one of {', '.join(choices)}"
     if declared.is_required(field):

@@ -1,7 +1,7 @@
 """How the options of a program are declared: as a dataclass whose fields carry help and limits."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kerasbert.errors import InputError
 
@@ -17,7 +17,7 @@ def option(
     *,
     help: str,
     group: str = "",
-    choices: Iterable[str] = (),
+    choices: Iterable[str] | Callable[[], Iterable[str]] = (),
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
@@ -29,7 +29,7 @@ def option(
         default: what it is if it is not given. Without a default the option is required.
         help: what it is for.
         group: the heading that `--help` lists it under; "": the main options.
-        choices: all values that it may have.
+        choices: all values that it may have; or a function that says so, of what may be added to.
         least: the smallest value that it may have.
         most: the largest value that it may have.
         above: it must be more than this.
@@ -85,11 +85,17 @@ def default(field: dataclasses.Field):
     return None if field.default is dataclasses.MISSING else field.default
 
 
+def choices(field: dataclasses.Field) -> tuple[str, ...]:
+    """All values that an option may have; none: it may have others."""
+    known = field.metadata["choices"]
+    return tuple(known() if callable(known) else known)
+
+
 def _wanted(field: dataclasses.Field, value) -> str | None:
     """What a value should have been; None: it is right."""
     rules = field.metadata
-    if rules["choices"] and value not in rules["choices"]:
-        return f"one of {', '.join(rules['choices'])}"
+    if (known := choices(field)) and value not in known:
+        return f"one of {', '.join(known)}"
     if isinstance(value, float) and not is_finite(value):
         return f"a finite number, {LARGEST_FLOAT} at the most"
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 from kerasbert import _compat
 from kerasbert.errors import InputError
@@ -18,7 +19,7 @@ from kerasbert.errors import InputError
 PACKAGE = "kerasbert"
 #: Keras's backends that kerasbert runs on.
 BACKENDS = ("tensorflow", "jax")
-#: The registered classes, by module; their functions come with them.
+#: The registered classes beside tasks, by module; their functions come with them.
 CLASSES = {
     "backbone": ("Backbone",),
     "layers.attention": ("SelfAttention",),
@@ -31,16 +32,9 @@ CLASSES = {
     "layers.pooling": ("PoolTokens",),
     "layers.transformer": ("TransformerBlock",),
     "tasks.cross_entropy": ("CrossEntropy", "PlaceMean"),
-    "tasks.masked_lm.model": ("MaskedLM",),
-    "tasks.multiple_choice.model": ("MultipleChoice",),
     "tasks.on_logits": ("OfProbabilities",),
-    "tasks.pretrainer.model": ("Pretrainer",),
     "tasks.text_classifier.problem_types": ("SmoothedCrossentropy",),
-    "tasks.question_answerer.model": ("QuestionAnswerer",),
-    "tasks.replaced_token_detector.model": ("ReplacedTokenDetector", "TokenCrossentropy"),
-    "tasks.text_classifier.model": ("TextClassifier",),
-    "tasks.text_embedder.model": ("TextEmbedder",),
-    "tasks.token_classifier.model": ("TokenClassifier",),
+    "tasks.replaced_token_detector.model": ("TokenCrossentropy",),
     "training.global_loss": ("FunctionLoss", "GlobalMean"),
     "training.optimizers": ("AdamW", "LAMB", "Warmup"),
     "training.similarity": ("CosineError", "InBatchNegatives"),
@@ -62,6 +56,9 @@ class _StandIn:
 class _Watch(importlib.abc.MetaPathFinder):
     """Looks at Keras's backend, and registers the stand-ins, as soon as Keras is imported."""
 
+    def __init__(self, tasks: Mapping[str, str]):
+        self.tasks = tasks
+
     def find_spec(self, name, path=None, target=None):
         """Keras's module, which registers when it has run; None for all others."""
         if name == "keras":
@@ -74,17 +71,17 @@ class _Watch(importlib.abc.MetaPathFinder):
 
         def run_and_register(module):
             run(module)
-            _register_in(module)
+            _register_in(module, self.tasks)
 
         spec.loader.exec_module = run_and_register
         return spec
 
 
-def _register_in(registry) -> None:
-    for module, names in CLASSES.items():
-        for name in names:
-            stand_in = _StandIn(f"{PACKAGE}.{module}", name)
-            _compat.registered(registry).setdefault(f"{PACKAGE}>{name}", stand_in)
+def _register_in(registry, tasks: Mapping[str, str]) -> None:
+    others = {name: f"{PACKAGE}.{module}" for module, names in CLASSES.items() for name in names}
+    for name, module in {**tasks, **others}.items():
+        stand_in = _StandIn(module, name)
+        _compat.registered(registry).setdefault(f"{PACKAGE}>{name}", stand_in)
 
 
 def _chosen_backend() -> str:
@@ -107,14 +104,17 @@ def _check_backend(name: str) -> None:
         )
 
 
-def register() -> None:
+def register(tasks: Mapping[str, str]) -> None:
     """Registers now, or when Keras is imported.
+
+    Args:
+        tasks: from the class of each task to the module that it is in.
 
     Raises:
         InputError: Keras has a backend that kerasbert does not run on; here or at Keras's import.
     """
     if _compat.REGISTRY in sys.modules:
         _check_backend(sys.modules["keras"].backend.backend())
-        _register_in(sys.modules[_compat.REGISTRY])
+        _register_in(sys.modules[_compat.REGISTRY], tasks)
     elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Watch())
+        sys.meta_path.insert(0, _Watch(tasks))

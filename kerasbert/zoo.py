@@ -5,31 +5,8 @@ import os
 from kerasbert import checkpoints, families
 from kerasbert.backbone import Backbone
 from kerasbert.errors import InputError
-from kerasbert.tasks import (
-    MaskedLM,
-    MultipleChoice,
-    Pretrainer,
-    QuestionAnswerer,
-    ReplacedTokenDetector,
-    Task,
-    TextClassifier,
-    TextEmbedder,
-    TokenClassifier,
-)
-
-TASKS = {
-    task.__name__: task
-    for task in (
-        MaskedLM,
-        MultipleChoice,
-        Pretrainer,
-        QuestionAnswerer,
-        ReplacedTokenDetector,
-        TextClassifier,
-        TextEmbedder,
-        TokenClassifier,
-    )
-}
+from kerasbert.tasks import registry
+from kerasbert.tasks.task import Task
 
 
 def list_presets() -> list[str]:
@@ -52,15 +29,17 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
     """
     preset = checkpoints.load(directory)
     name = preset.config["task"]
-    if name is not None and name not in TASKS:
-        takers = [task for task in TASKS if name in TASKS[task].heads_from]
-        remedy = f"load what you need of it with the from_preset of Backbone or {', '.join(TASKS)}"
+    if name is not None and name not in registry.TASKS:
+        known = sorted(registry.TASKS)
+        takers = [task for task in known if name in registry.task_class(task).heads_from]
+        remedy = f"load what you need of it with the from_preset of Backbone or {', '.join(known)}"
         if takers:
             remedy = f"{' or '.join(takers)}.from_preset loads it, head included"
         raise InputError(
             f"{preset.directory}: holds a {name}, which is no task of its own here; {remedy}"
         )
-    model = (TASKS[name] if name else Backbone).from_preset(preset, **overrides)
+    kind = registry.task_class(name) if name else Backbone
+    model = kind.from_preset(preset, **overrides)
     if new := getattr(model, "new_weights", ()):
         raise InputError(
             f"{preset.source}: holds no {', '.join(new)} of such a {name}; {name}.from_preset "

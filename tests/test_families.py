@@ -28,8 +28,9 @@ from kerasbert.data.prepare import prepare_corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.recipes.options import PretrainOptions
 from kerasbert.serving.client import SavedModelClient, answer_rows
-from kerasbert.zoo import TASKS
+from kerasbert.tasks import registry
 
+TASKS = {name: registry.task_class(name) for name in sorted(registry.TASKS)}
 TINY = {
     "num_layers": 2,
     "hidden_dim": 16,

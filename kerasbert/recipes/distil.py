@@ -7,22 +7,19 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasbert import features as keys
 from kerasbert import zoo
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.problems import Problems
 from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
-from kerasbert.recipes.jobs import Job, job_of
 from kerasbert.recipes.options import DistilOptions
-from kerasbert.recipes.raw_examples import ID, ROW, raw_examples
+from kerasbert.recipes.raw_examples import raw_examples
 from kerasbert.recipes.training import begin, say
-from kerasbert.tasks import Task, TokenClassifier
+from kerasbert.tasks.registry import spec_of
+from kerasbert.tasks.spec import ID, ROW, TaskSpec
+from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
-
-# What a head's own weights are like; all else about it is the teacher's.
-_OF_THE_STUDENT = ("dropout", "layers", "combine", "tied", "activation", "layer_norm_epsilon")
 
 
 def distil(options: DistilOptions) -> dict:
@@ -40,8 +37,8 @@ def _distil(options: DistilOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         teacher = zoo.load_task(options.teacher, Task)
-        work = job_of(teacher)
-        student = _student(teacher, work, options)
+        spec = spec_of(teacher)
+        student = _student(teacher, spec, options)
         model = Distiller(
             teacher,
             student,
@@ -54,11 +51,11 @@ def _distil(options: DistilOptions, strategy) -> dict:
         )
     validation = None
     if options.validation:
-        validation = work.examples(options.validation, options, _classes(teacher))
+        validation = spec.examples(options.validation, options, _classes(teacher))
     texts, labels = (
-        _without_labels(teacher, options)
+        _without_labels(teacher, spec, options)
         if options.alpha == 1
-        else _labelled(teacher, work, options)
+        else _labelled(teacher, spec, options)
     )
     rows = student.preprocessor.rows(texts, labels)
     names = [pathlib.Path(path).name for path in options.train]
@@ -68,7 +65,7 @@ def _distil(options: DistilOptions, strategy) -> dict:
         model,
         rows,
         examples=len(next(iter(texts.values()))),
-        work=work,
+        spec=spec,
         answers=student,
         validation=validation,
         title=f"{options.teacher} taught on {', '.join(names)}",
@@ -83,17 +80,19 @@ def _distil(options: DistilOptions, strategy) -> dict:
     if validation and not options.dry_run:
         with strategy.scope():
             teacher.compile()
-        result["teacher_scores"] = work.scores(teacher, validation)
+        result["teacher_scores"] = spec.scores(teacher, validation)
     return result
 
 
-def _student(teacher: Task, work: Job, options: DistilOptions) -> Task:
+def _student(teacher: Task, spec: TaskSpec, options: DistilOptions) -> Task:
     """The task that is trained, before it has learned anything from the teacher."""
     dropout, rates = {}, {}
     if options.dropout is not None:
         rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
-        dropout = {"dropout": options.dropout} if work.takes("dropout") else {}
-    head = {k: v for k, v in teacher.head_config().items() if k not in _OF_THE_STUDENT} | dropout
+        dropout = {"dropout": options.dropout} if spec.accepts("dropout") else {}
+    head = {
+        k: v for k, v in teacher.head_config().items() if k not in spec.student_settings
+    } | dropout
     length = options.sequence_length or teacher.sequence_length
     if options.student in zoo.list_presets():
         size = teacher.backbone.config.vocabulary_size
@@ -120,20 +119,20 @@ def _classes(teacher: Task) -> list[str] | None:
     return getattr(teacher, "classes", None)
 
 
-def _labelled(teacher: Task, work: Job, options: DistilOptions) -> tuple[dict, list | None]:
+def _labelled(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tuple[dict, list | None]:
     """Texts and labels of the training files."""
-    found = [work.examples(path, options, _classes(teacher)) for path in options.train]
+    found = [spec.examples(path, options, _classes(teacher)) for path in options.train]
     texts = _joined([examples.texts for examples in found], options.train)
     labels = [examples.labels for examples in found if examples.labels]
     return texts, list(itertools.chain.from_iterable(labels)) or None
 
 
-def _without_labels(teacher: Task, options: DistilOptions) -> tuple[dict, None]:
+def _without_labels(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tuple[dict, None]:
     """Texts of the training files, whatever else they have; empty ones are left out and counted."""
     found = []
     for path in options.train:
         problems, examples = Problems(path, strict=options.strict, unit="row"), []
-        for example in raw_examples(path, teacher, options):
+        for example in raw_examples(path, teacher, spec, options):
             row, _ = example.pop(ROW), example.pop(ID, None)
             if empty := [key for key, text in example.items() if not "".join(text).strip()]:
                 problems.note(row, f"empty {empty[0]}")
@@ -143,9 +142,7 @@ def _without_labels(teacher: Task, options: DistilOptions) -> tuple[dict, None]:
         if not examples:
             raise InputError(f"{path}: has no examples")
         columns = {key: [example[key] for example in examples] for key in examples[0]}
-        if isinstance(teacher, TokenClassifier) and keys.TEXT in columns:
-            columns = {keys.WORDS: teacher.split(columns[keys.TEXT])}
-        found.append(columns)
+        found.append(spec.unlabelled(teacher, columns))
     return _joined(found, options.train), None
 
 

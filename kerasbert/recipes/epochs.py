@@ -5,12 +5,10 @@ import math
 from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
-from kerasbert.recipes.jobs import Job
 from kerasbert.recipes.options import EpochOptions
 from kerasbert.recipes.training import Run, announce, compile_for, dry_run
-from kerasbert.tasks import Task
-
-_THRESHOLD = "val_no_answer_threshold"
+from kerasbert.tasks.spec import TaskSpec
+from kerasbert.tasks.task import Task
 
 # Metrics that the curves show beside a task's own, where there are such.
 _ALSO_DRAWN = ("accuracy", "exact_match")
@@ -23,7 +21,7 @@ def train_epochs(
     rows: Rows,
     *,
     examples: int,
-    work: Job,
+    spec: TaskSpec,
     answers: Task,
     validation: Examples | None,
     title: str,
@@ -39,7 +37,7 @@ def train_epochs(
         model: what is trained, made in the scope of `strategy`.
         rows: of the training examples.
         examples: how many they are.
-        work: what `answers` does.
+        spec: of `answers`.
         answers: the task that is scored; `model`, or a part of it.
         validation: what it is scored on, or None.
         title: of the curves.
@@ -70,24 +68,25 @@ def train_epochs(
         batches,
         steps,
         report_every=options.validation_every or steps_per_epoch,
-        validate=(lambda: work.validate(answers, validation)) if validation else None,
+        validate=(lambda: spec.validate(answers, validation)) if validation else None,
         title=title,
         verb=verb,
-        scores=dict.fromkeys((work.metric, *_ALSO_DRAWN)),
+        scores=dict.fromkeys((spec.primary_metric, *_ALSO_DRAWN)),
         baseline=baseline,
         same_loss=model is answers,
     )
     report = run.report()
-    if _THRESHOLD in report:  # a run that went on after its last report has it from nowhere else
-        answers.no_answer_threshold = report[_THRESHOLD]
+    tuned = f"val_{spec.tuned_setting}"
+    if tuned in report:  # a run that went on after its last report has it from nowhere else
+        setattr(answers, spec.tuned_setting, report[tuned])
     result = run.finish(model)
     if validation:
         scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
         result["validation_examples"] = len(validation)
         result["validation_left_out"] = validation.left_out
-        result[work.metric] = scores.get(work.metric)
+        result[spec.primary_metric] = scores.get(spec.primary_metric)
         result["scores"] = scores
-        if _THRESHOLD in report:
+        if tuned in report:
             result["threshold_tuned_on"] = options.validation
     return result
 

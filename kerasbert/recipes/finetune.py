@@ -8,10 +8,11 @@ from kerasbert.data.examples import Examples
 from kerasbert.data.options import split_names
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
-from kerasbert.recipes.jobs import Job, job, some_unanswerable
 from kerasbert.recipes.options import FinetuneOptions
-from kerasbert.recipes.training import begin, say
-from kerasbert.tasks import Task
+from kerasbert.recipes.training import begin
+from kerasbert.tasks.registry import get_spec
+from kerasbert.tasks.spec import TaskSpec
+from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
 
 
@@ -20,35 +21,35 @@ def finetune(options: FinetuneOptions) -> dict:
 
     The model appears under `output/model` when training has ended, whole or not at all.
     """
-    work = job(options.task)
+    spec = get_spec(options.task)
     if (result := spread(options.workers)) is not None:
         return result
     with begin(options) as strategy:
-        return _finetune(work, options, strategy)
+        return _finetune(spec, options, strategy)
 
 
-def _finetune(work: Job, options: FinetuneOptions, strategy) -> dict:
-    train = work.examples(options.train, options, _classes(work, options))
+def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
+    train = spec.examples(options.train, options, _classes(spec, options))
     validation = None
     if options.validation:
-        classes = train.classes if work.has_classes else None
-        validation = work.examples(options.validation, options, classes)
-    _check(train, validation)
+        classes = train.classes if spec.has_classes else None
+        validation = spec.examples(options.validation, options, classes)
+    spec.check_validation(train, validation)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
-        model = build(work, train, options)
+        model = build(spec, train, options)
     rows = model.preprocessor.rows(
         train.texts, train.labels or None, _weights(model, train, options)
     )
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
-    baseline = work.baseline(train, validation) if validation else None
+    baseline = spec.baseline(train, validation) if validation else None
     result = train_epochs(
         options,
         strategy,
         model,
         rows,
         examples=len(train),
-        work=work,
+        spec=spec,
         answers=model,
         validation=validation,
         title=f"{options.task} on {pathlib.Path(options.train).name}",
@@ -58,32 +59,18 @@ def _finetune(work: Job, options: FinetuneOptions, strategy) -> dict:
     )
     result = {"task": options.task, **result, "train_examples": len(train)}
     result["train_left_out"] = train.left_out
-    if work.has_classes:
-        result["classes"] = list(model.classes)
-    if work.takes("objective"):
-        result["objective"] = model.objective
+    result |= spec.results(model)
     result["new_weights"] = model.new_weights
     if validation:
         result["baseline"] = baseline
     return result
 
 
-def _check(train: Examples, validation: Examples | None) -> None:
-    """Raises `InputError` for validation data of another kind; says what they will not give."""
-    if validation and train.labels and not validation.labels:
-        raise InputError(f"{validation.source}: has no scores, but {train.source} has")
-    if some_unanswerable(train) and not (validation and some_unanswerable(validation)):
-        say(
-            f"{train.source} has questions without an answer, but --validation has none: nothing "
-            'tells from which probability on there is "no answer", so the model will answer always'
-        )
-
-
-def _classes(work: Job, options: FinetuneOptions) -> list[str] | None:
+def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
     """The classes of `--classes`, if it is given."""
     if options.classes is None:
         return None
-    if not work.has_classes:
+    if not spec.has_classes:
         raise InputError(f"--classes: {options.task} has no such thing")
     classes = split_names(options.classes)
     if len(set(classes)) < len(classes) or not all(classes):
@@ -91,18 +78,18 @@ def _classes(work: Job, options: FinetuneOptions) -> list[str] | None:
     return classes
 
 
-def build(work: Job, train: Examples, options: FinetuneOptions) -> Task:
+def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:
     """The task with the weights of `options.init`, as the training examples ask for it."""
-    facts = {**work.facts(train), "sequence_length": options.sequence_length}
+    facts = {**spec.model_kwargs(train), "sequence_length": options.sequence_length}
     if options.long_text:
-        if not work.takes("long_text"):
+        if not spec.accepts("long_text"):
             raise InputError(f"--long_text: {options.task} has no such thing")
         facts["long_text"] = options.long_text
     backbone = {}
     if options.dropout is not None:
         backbone = {"dropout": options.dropout, "attention_dropout": options.dropout}
-        facts |= {"dropout": options.dropout} if work.takes("dropout") else {}
-    return work.task.from_preset(options.init, backbone=backbone, dtype=options.dtype, **facts)
+        facts |= {"dropout": options.dropout} if spec.accepts("dropout") else {}
+    return spec.task.from_preset(options.init, backbone=backbone, dtype=options.dtype, **facts)
 
 
 def _weights(model: Task, train: Examples, options: FinetuneOptions):

@@ -10,6 +10,7 @@ from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
 from kerasbert.families import PRESETS
 from kerasbert.options import LARGEST_SEED, Options, option
+from kerasbert.tasks import registry
 
 OPTIMIZERS = ("adamw", "lamb")
 DECAYS = ("linear", "cosine", "polynomial", "constant")
@@ -17,18 +18,7 @@ DECAYS = ("linear", "cosine", "polynomial", "constant")
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 EXPORT_PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
-TASKS = (
-    "text_classification",
-    "multi_label",
-    "regression",
-    "token_classification",
-    "question_answering",
-    "multiple_choice",
-    "embedding",
-    "masked_lm",
-)
 FORMATS = ("kerasbert", "hf", "kerashub", "google")
-METRICS = ("squad1", "squad2", "seqeval")
 #: Options that may differ between a run and the one that goes on from its checkpoints.
 _NOT_OF_THE_RUN = (
     "output",
@@ -350,7 +340,7 @@ class EpochOptions(TrainingOptions, DataOptions):
 class FinetuneOptions(EpochOptions):
     """Options of `finetune`."""
 
-    task: str = option("text_classification", help="task to train", choices=TASKS)
+    task: str = option("text_classification", help="task to train", choices=registry.spec_names)
     init: str = option(help="model to start from: RUN/model, or any that convert.py reads")
     train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON")
     classes: str | None = option(
@@ -443,7 +433,7 @@ class EvaluateOptions(DataOptions, ModelOptions):
         None, help="with --predictions: SQuAD 2.0's no-answer probabilities"
     )
     metric: str | None = option(
-        None, help="with --predictions: squad1, squad2 or seqeval", choices=METRICS
+        None, help="with --predictions: squad1, squad2 or seqeval", choices=registry.metric_names
     )
     data: str = option(
         help="examples of the model's task, as in finetune.py; for a pretrained model a corpus "
@@ -478,7 +468,8 @@ class EvaluateOptions(DataOptions, ModelOptions):
         if self.predictions and self.tune_threshold:
             raise InputError("--tune_threshold is for --model; --no_answer gives best thresholds")
         if self.predictions and not self.metric:
-            raise InputError(f"--metric must be one of {', '.join(METRICS)}, found None")
+            known = ", ".join(registry.metric_names())
+            raise InputError(f"--metric must be one of {known}, found None")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,27 +8,24 @@ import itertools
 import json
 import os
 import pathlib
-import re
 import signal
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO, TypedDict
 
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert import files, schema, zoo
-from kerasbert.data.columns import write_columns
 from kerasbert.data.options import ColumnOptions
-from kerasbert.data.squad import write_predictions
 from kerasbert.errors import InputError, Interrupted
-from kerasbert.recipes.jobs import Job, job_of
 from kerasbert.recipes.options import PredictOptions
-from kerasbert.recipes.raw_examples import CONLL, ID, ROW, options_read, raw_examples
-from kerasbert.tasks import QuestionAnswerer, Task, TokenClassifier
+from kerasbert.recipes.raw_examples import options_read, raw_examples
+from kerasbert.tasks.registry import get_specs, spec_of
+from kerasbert.tasks.spec import ID, ROW, TaskSpec
+from kerasbert.tasks.task import Task
 from kerasbert.training.progress import Bar
 
-_CSV, _JSON, _JSON_LINES = ".csv", ".json", ".jsonl"
+_CSV, _JSON_LINES = ".csv", ".jsonl"
 
 
 def predict(options: PredictOptions) -> dict:
@@ -41,9 +38,14 @@ def predict(options: PredictOptions) -> dict:
     """
     output = pathlib.Path(options.output)
     files.refuse_existing(output)
-    if output.suffix not in (_CSV, _JSON, _JSON_LINES, CONLL):
-        known = f"{_JSON_LINES}, {_CSV}, {_JSON} or {CONLL}"
-        raise InputError(f"--output must end in {known}, found {output.name}")
+    known = [
+        _JSON_LINES,
+        _CSV,
+        *dict.fromkeys(end for spec in get_specs() for end in spec.output_formats),
+    ]
+    if output.suffix not in known:
+        *ends, last = known
+        raise InputError(f"--output must end in {', '.join(ends)} or {last}, found {output.name}")
     _check_columns(options)
     files.check_file(options.input)  # it is read more than once
     with files.locked(output):
@@ -53,24 +55,24 @@ def predict(options: PredictOptions) -> dict:
 
 def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     model = zoo.load_task(options.model, Task, **options.overrides)
-    work = job_of(model)
-    total = _looked_through(raw_examples(options.input, model, options), model, options)
+    spec = spec_of(model)
+    total = _looked_through(raw_examples(options.input, model, spec, options), spec, options)
     part = output.with_name(f"{output.name}.part")
     made_of = _made_of(model, options)
     done = _begun(part, made_of, total, options.batch_size)
     with _kept_if_cut_off(part):
-        examples = itertools.islice(raw_examples(options.input, model, options), done, None)
+        examples = itertools.islice(raw_examples(options.input, model, spec, options), done, None)
         with contextlib.closing(Bar("predict", total, "example")) as bar:
             bar.update(done)
             with open(part, "a", encoding="utf-8") as file:
                 while batch := list(itertools.islice(examples, options.batch_size)):
-                    for line in _answers(work, model, batch, options):
+                    for line in _answers(spec, model, batch, options):
                         file.write(_sealed(files.to_json(line)))
                     file.flush()
                     bar.update(len(batch))
         if files.sha256(options.input) != made_of["input_sha256"]:
             raise InputError(f"{options.input}: has changed while it was answered; start again")
-    _finish(part, output, total)
+    _finish(spec, part, output, total)
     return {"output": str(output), "examples": total, "found_done": done}
 
 
@@ -83,25 +85,18 @@ def _check_columns(options: PredictOptions) -> None:
             raise InputError(f"--{field.name}: {options.input} has no such thing{known}")
 
 
-def _looked_through(examples: Iterator[dict], model: Task, options: PredictOptions) -> int:
+def _looked_through(examples: Iterator[dict], spec: TaskSpec, options: PredictOptions) -> int:
     """How many examples there are; before the first is answered, all are read.
 
     Raises:
         InputError: one that can't be answered, or whose answer the output's format can't hold.
     """
     suffix = pathlib.Path(options.output).suffix
-    kinds = {_JSON: QuestionAnswerer, CONLL: TokenClassifier}
-    if not isinstance(model, kinds.get(suffix, Task)):
-        raise InputError(f"--output: {suffix} is for a {kinds[suffix].__name__}; use {_JSON_LINES}")
-    count, ids = 0, set()
+    check = _checker(suffix, spec)
+    count = 0
     for example in examples:
         count += 1
-        fault = None
-        if suffix == _JSON:
-            fault = _fault_of_id(example, ids)
-        elif suffix == CONLL:
-            fault = _fault_of_words(example.get(keys.WORDS, example.get(keys.TEXT)))
-        if fault:
+        if fault := check(example):
             row = example[ROW]
             raise InputError(f"{options.input}: row {row} {fault}; --output {_JSON_LINES} can")
     if not count:
@@ -109,36 +104,30 @@ def _looked_through(examples: Iterator[dict], model: Task, options: PredictOptio
     return count
 
 
-def _fault_of_id(example: dict, ids: set) -> str | None:
-    """Why SQuAD's format can't hold the answer, which stands under the question's id there."""
-    id = example.get(ID)
-    if isinstance(id, bool) or not isinstance(id, str | int):
-        return f"has no id, so {_JSON} can't hold it"
-    if str(id) in ids:
-        return f"has the id of another, so {_JSON} can't hold it"
-    ids.add(str(id))
-    return None
+def _checker(suffix: str, spec: TaskSpec) -> Callable[[dict], str | None]:
+    """From an example to why the output's format can't hold its answer, if it can't.
+
+    Raises:
+        InputError: such answers have another format.
+    """
+    if suffix in (_CSV, _JSON_LINES):
+        return lambda example: None
+    if suffix in spec.output_formats:
+        return spec.output_formats[suffix].checker()
+    wanted = [other.task.__name__ for other in get_specs() if suffix in other.output_formats]
+    raise InputError(f"--output: {suffix} is for a {' or a '.join(wanted)}; use {_JSON_LINES}")
 
 
-def _fault_of_words(words: list[str] | str) -> str | None:
-    """Why columns can't hold the answer."""
-    if not words or not "".join(words).strip():
-        return f"has no words, which {CONLL} can't hold"
-    if isinstance(words, list):
-        for word in words:
-            if not word.strip() or re.search(r"[\t\r\n]", word):
-                return f"has the word {word!r}, which {CONLL} can't hold"
-    return None
-
-
-def _answers(work: Job, model: Task, batch: list[dict], options: PredictOptions) -> Iterator[dict]:
+def _answers(
+    spec: TaskSpec, model: Task, batch: list[dict], options: PredictOptions
+) -> Iterator[dict]:
     names = [key for key in batch[0] if key not in (ROW, ID)]
     columns = {name: [example[name] for example in batch] for name in names}
     try:
-        found = work.answer(model, columns)
+        found = spec.answers(model, columns)
     except InputError as error:
         for example in batch if len(batch) > 1 else ():
-            list(_answers(work, model, [example], options))  # the one that is refused says so
+            list(_answers(spec, model, [example], options))  # the one that is refused says so
         raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
     for example, answer in zip(batch, found, strict=True):
         shown = {k: v for k, v in example.items() if options.with_text or k in (ROW, ID)}
@@ -278,14 +267,10 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
 # === The output ===
 
 
-def _finish(part: pathlib.Path, output: pathlib.Path, total: int) -> None:
+def _finish(spec: TaskSpec, part: pathlib.Path, output: pathlib.Path, total: int) -> None:
     """Puts the answers in their final form and place."""
-    if output.suffix == _JSON:
-        found = [(str(one[ID]), one["answer"]) for one in _read(part, total)]
-        write_predictions(output, *zip(*found, strict=True))
-    elif output.suffix == CONLL:
-        found = [(one["words"], one["labels"]) for one in _read(part, total)]
-        write_columns(output, *zip(*found, strict=True))
+    if output.suffix in spec.output_formats:
+        spec.output_formats[output.suffix].write(output, _read(part, total))
     else:
         write = _write_csv if output.suffix == _CSV else _write_json_lines
         with (

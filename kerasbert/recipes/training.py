@@ -4,19 +4,18 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import sys
 import time
 from collections.abc import Iterator
 
 from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
-from kerasbert.errors import InputError, one_line
+from kerasbert.errors import InputError
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
 from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
-from kerasbert.training.progress import TrainingBar
+from kerasbert.training.progress import TrainingBar, say
 from kerasbert.training.run_directory import (
     LOSSES,
     METRICS,
@@ -86,11 +85,6 @@ def announce(options: TrainingOptions, strategy, verb: str, data: str, steps: in
             f"{verb}: {describe(strategy)}, {options.precision}; {data}; "
             f"{steps:,} step{'s' * (steps > 1)} of {options.batch_size:,}"
         )
-
-
-def say(line: str) -> None:
-    """One line to standard error, where the bar is too."""
-    print(one_line(line), file=sys.stderr, flush=True)
 
 
 #: Options that name the files and directories that a run is made from.

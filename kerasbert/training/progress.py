@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import keras
 from tqdm import tqdm
 
+from kerasbert.errors import one_line
+
 _SECONDS_BETWEEN_LOG_LINES = 15
 # To look at what a step has found is to wait for the device.
 _STEPS_BETWEEN_LOOKS = 50
@@ -20,6 +22,11 @@ _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a term
 
 # Of `answering`; the innermost is the last.
 _bars: list["Bar"] = []
+
+
+def say(line: str) -> None:
+    """One line to standard error, where the bar is too."""
+    print(one_line(line), file=sys.stderr, flush=True)
 
 
 class Bar(tqdm):

@@ -17,10 +17,10 @@ from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.metrics import squad
 from kerasbert.recipes.finetune import finetune
-from kerasbert.recipes.jobs import job
 from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.recipes.training import say
 from kerasbert.tasks import QuestionAnswerer
+from kerasbert.tasks.registry import get_spec
 
 _SQUAD = "SQuAD 2 test part"
 _HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file, by turns for tuning and for testing
@@ -33,7 +33,7 @@ class Row:
     """One line of the table.
 
     Attributes:
-        task: a name in `kerasbert.recipes.jobs.JOBS`.
+        task: what `--task` takes.
         train: the file to train on.
         validation: the file to measure on.
         flags: further options of `finetune`.
@@ -144,11 +144,11 @@ def _train(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
     result = finetune(run)
     if row.task == "question_answering":
         *_, test = _squad_parts(output)
-        work = job(row.task)
-        examples = work.examples(str(test), run)
+        spec = get_spec(row.task)
+        examples = spec.examples(str(test), run)
         result["validation_scores"] = result["scores"]
-        result["scores"] = work.scores(zoo.load(result["model"]), examples)
-        result["baseline"] = work.baseline(examples, examples)
+        result["scores"] = spec.scores(zoo.load(result["model"]), examples)
+        result["baseline"] = spec.baseline(examples, examples)
     result["seconds"] = round(time.monotonic() - start)
     return result
 
@@ -207,7 +207,7 @@ def _table(found: dict) -> list[str]:
     lines = ["| data | task | metric | constant answer | kerasbert | transformers |"]
     lines.append("|---|---|---|---|---|---|")
     for name, result in found.items():
-        metric = job(result["task"]).metric
+        metric = get_spec(result["task"]).primary_metric
         values = (result["baseline"], result["scores"], result.get(_PEER, {}))
         shown = " | ".join(_shown(of.get(metric)) for of in values)
         lines.append(f"| {name} | {result['task']} | {metric} | {shown} |")

@@ -15,8 +15,8 @@ from benchmarks import environment, transformers_trainer
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.recipes.finetune import build
-from kerasbert.recipes.jobs import job
 from kerasbert.recipes.options import FinetuneOptions
+from kerasbert.tasks.registry import get_spec
 from kerasbert.training.optimizers import Warmup
 
 MODELS = {
@@ -45,11 +45,11 @@ def train(
     Raises:
         InputError: the training has failed, as without torch or transformers.
     """
-    work = job(options.task)
+    spec = get_spec(options.task)
     examples, validation = (
-        work.examples(path, options) for path in (options.train, options.validation)
+        spec.examples(path, options) for path in (options.train, options.validation)
     )
-    ours = build(work, examples, options)
+    ours = build(spec, examples, options)
     output.mkdir(parents=True, exist_ok=True)
     start = output / "start"
     if not start.exists():
@@ -82,10 +82,10 @@ def train(
         raise InputError("--peers: transformers' training has failed; it needs the extra dev")
     for file in ("vocab.txt", "tokenizer_config.json"):
         (trained(output) / file).write_bytes((start / file).read_bytes())
-    facts = {name: value for name, value in ours.head_config().items() if work.takes(name)}
+    facts = {name: value for name, value in ours.head_config().items() if spec.accepts(name)}
     theirs = type(ours).from_preset(trained(output), sequence_length=ours.sequence_length, **facts)
     theirs.compile()
-    scores = work.validate(theirs, validation)
+    scores = spec.validate(theirs, validation)
     if test is not None:
-        scores = work.scores(theirs, work.examples(str(test), options))
+        scores = spec.scores(theirs, spec.examples(str(test), options))
     return {**scores, **files.read_json(output / "seconds.json")}

@@ -28,7 +28,7 @@ def kerasbert(given, directory: pathlib.Path) -> None:
 
     from kerasbert import Backbone, tokenizer_from_preset
     from kerasbert.recipes.finetune import FinetuneOptions, build, finetune
-    from kerasbert.recipes.jobs import job
+    from kerasbert.tasks.registry import get_spec
 
     encoder = directory / "encoder"
     # KerasHub's BERT has GELU by tanh alone.
@@ -47,9 +47,9 @@ def kerasbert(given, directory: pathlib.Path) -> None:
         warmup=WARMUP,
         precision=PRECISION,
     )
-    work = job(options.task)
+    spec = get_spec(options.task)
     keras.utils.set_random_seed(options.seed)
-    start = build(work, work.examples(options.train, options), options)
+    start = build(spec, spec.examples(options.train, options), options)
     start.save_to_preset(directory / START, format="kerashub")
     began = time.perf_counter()
     result = finetune(options)

@@ -39,6 +39,7 @@ import kerasbert
 from kerasbert import Backbone, BackboneConfig
 from kerasbert.checkpoints import tokenizer_files
 from kerasbert.families import FAMILIES
+from kerasbert.tasks import registry
 
 GOLDENS = pathlib.Path(__file__).resolve().parent
 TOLERANCE = 1e-5
@@ -172,7 +173,7 @@ def new_backbone(family: str, tokenizer) -> Backbone:
 
 
 def new_task(task: str, backbone: Backbone, tokenizer):
-    maker = kerasbert.zoo.TASKS[task]
+    maker = registry.task_class(task)
     settings = {"classes": ["a", "b", "c"]} if task.endswith("Classifier") else {}
     if task == "Pretrainer" and backbone.config.family == "albert":
         settings["objective"] = "sop"
@@ -191,7 +192,7 @@ def new(directory: pathlib.Path) -> bool:
     for family, facts in FAMILIES.items():
         tokenizer = tokenizer_of(family)
         for task in facts.layouts["hf"].models:
-            if task not in (None, *kerasbert.zoo.TASKS):
+            if task not in (None, *registry.TASKS):
                 continue
             for with_tokenizer in (True, False):
                 used = tokenizer if with_tokenizer else None

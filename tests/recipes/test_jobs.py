@@ -9,9 +9,9 @@ from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM, load
 from kerasbert.data import read_squad
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
-from kerasbert.recipes.jobs import JOBS
 from kerasbert.recipes.predict import PredictOptions, predict
 from kerasbert.recipes.training import Run
+from kerasbert.tasks.registry import get_spec, spec_names
 
 pytestmark = pytest.mark.eager
 
@@ -124,7 +124,7 @@ _ALIKE = ("regression", "multi_label")
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(n, marks=pytest.mark.full if n in _ALIKE else []) for n in JOBS],
+    params=[pytest.param(n, marks=pytest.mark.full if n in _ALIKE else []) for n in spec_names()],
 )
 def trained(request, init, tmp_path_factory):
     name, directory = request.param, tmp_path_factory.mktemp(request.param)
@@ -139,14 +139,14 @@ def finetuning(name, init, data, output, **changes):
     return FinetuneOptions(**{**facts, **changes})
 
 
-def test_every_job_has_its_files():
-    assert FILES.keys() == JOBS.keys()
+def test_every_task_has_its_files():
+    assert list(FILES) == spec_names()
 
 
 def test_trains_scores_and_answers(trained):
     name, directory, data, result = trained
-    work = JOBS[name]
-    assert result[work.metric] == result["scores"][work.metric]
+    metric = get_spec(name).primary_metric
+    assert result[metric] == result["scores"][metric]
     assert result["baseline"].keys() <= result["scores"].keys()
 
     again = evaluate(EvaluateOptions(model=result["model"], data=data, **FLAGS.get(name, {})))
@@ -316,7 +316,7 @@ def test_columns_that_options_name(init, tmp_path):
     def read(task, name, content, **changes):
         train = write(tmp_path, name, content)
         options = labelled(init, tmp_path, task=task, **changes)
-        return JOBS[task].examples(train, options)
+        return get_spec(task).examples(train, options)
 
     words = read(
         "token_classification",

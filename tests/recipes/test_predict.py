@@ -8,7 +8,6 @@ import gzip
 import itertools
 import json
 import os
-import types
 
 import pytest
 
@@ -27,6 +26,7 @@ from kerasbert.errors import Interrupted
 from kerasbert.recipes import predict as module
 from kerasbert.recipes.options import ExportOptions, PredictOptions
 from kerasbert.recipes.predict import predict
+from kerasbert.tasks.text_classifier.spec import TextClassification
 
 pytestmark = pytest.mark.eager
 
@@ -336,14 +336,14 @@ def cut_off(models, tmp_path, monkeypatch):
     predict(PredictOptions(**{**options, "output": str(tmp_path / "whole.jsonl")}))
 
     def end(error, batches=1):
-        def answer(model, columns):
+        def answer(spec, model, columns):
             if next(calls) == batches:
                 raise error
             return model.classify(dict(columns))
 
         calls = itertools.count()
         with monkeypatch.context() as patch:
-            patch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+            patch.setattr(TextClassification, "answers", answer)
             predict(PredictOptions(**options))
 
     return options, end
@@ -439,11 +439,11 @@ def test_one_at_a_time(cut_off, tmp_path):
 def test_input_that_changes_meanwhile(cut_off, tmp_path, monkeypatch, content):
     options, _ = cut_off
 
-    def answer(model, columns):
+    def answer(spec, model, columns):
         (tmp_path / "in.txt").write_text(content)
         return model.classify(dict(columns))
 
-    monkeypatch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+    monkeypatch.setattr(TextClassification, "answers", answer)
     with pytest.raises(InputError, match=r"in\.txt: has changed while it was answered"):
         predict(PredictOptions(**options))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
@@ -480,12 +480,12 @@ def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, ba
 def test_what_a_model_refuses_is_told_by_its_row(cut_off, tmp_path, monkeypatch):
     options, _ = cut_off
 
-    def answer(model, columns):
+    def answer(spec, model, columns):
         if "the dog" in columns["text"]:
             raise InputError("no dogs")
         return model.classify(dict(columns))
 
-    monkeypatch.setattr(module, "job_of", lambda model: types.SimpleNamespace(answer=answer))
+    monkeypatch.setattr(TextClassification, "answers", answer)
     with pytest.raises(InputError, match=r"in\.txt: row 2: no dogs$"):
         predict(PredictOptions(**options))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]

@@ -271,16 +271,12 @@ def test_endless_and_impossible_numbers(flags, message):
 
 def test_choices_are_those_there_are():
     from kerasbert import checkpoints, distillation
-    from kerasbert.recipes.evaluate import _METRICS
-    from kerasbert.recipes.jobs import JOBS
     from kerasbert.training import optimizers, strategies
 
     assert tuple(optimizers.OPTIMIZERS) == all_options.OPTIMIZERS
     assert all_options.DECAYS == optimizers.DECAYS
     assert all_options.STRATEGIES == strategies.STRATEGIES
-    assert tuple(JOBS) == all_options.TASKS
     assert tuple(checkpoints.FORMATS) == all_options.FORMATS
-    assert tuple(_METRICS) == all_options.METRICS
     choices = {f.name: f.metadata["choices"] for f in dataclasses.fields(all_options.DistilOptions)}
     assert choices["hidden"] == tuple(distillation.HIDDEN)
     assert choices["attention"] == tuple(distillation.ATTENTION)

@@ -11,7 +11,7 @@ from test_scripts import assert_refused, run
 
 from kerasbert import InputError, TextClassifier, load
 from kerasbert.recipes.distil import DistilOptions, _student, distil
-from kerasbert.recipes.jobs import job_of
+from kerasbert.tasks.registry import spec_of
 
 pytestmark = pytest.mark.eager
 
@@ -94,7 +94,7 @@ def test_student_to_start_at(files, student):
     teacher = load(files / "teacher")
     name = student if student == "bert_tiny" else str(files / student)
     options = DistilOptions(**flags(files, student=name, dropout=0.25, output="unused"))
-    found = _student(teacher, job_of(teacher), options)
+    found = _student(teacher, spec_of(teacher), options)
     assert (found.classes, found.pair, found.sequence_length) == (["good", "bad"], False, 12)
     config = found.backbone.config
     assert (config.dropout, config.attention_dropout, found.dropout_rate) == (0.25, 0.25, 0.25)

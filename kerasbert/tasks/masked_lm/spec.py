@@ -1,0 +1,42 @@
+"""Texts alone, whose words the model hides from itself."""
+
+from collections.abc import Mapping, Sequence
+
+from kerasbert import features as keys
+from kerasbert.data.examples import Examples, read_texts
+from kerasbert.data.options import DataOptions, split_names
+from kerasbert.tasks.masked_lm.model import MaskedLM
+from kerasbert.tasks.spec import TaskSpec
+
+
+class MaskedTexts(TaskSpec):
+    """Texts."""
+
+    name = "masked_lm"
+    task = MaskedLM
+    data_options = ("text_column", "column_names")
+    primary_metric = "perplexity"
+    student_settings = ("dropout", "tied", "activation", "layer_norm_epsilon")
+
+    def read(self, path: str, options: DataOptions) -> Examples:
+        """See `read_texts`."""
+        return read_texts(
+            path,
+            text_column=options.text_column,
+            column_names=split_names(options.column_names),
+            strict=options.strict,
+        )
+
+    def answers(self, model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
+        """What may stand in the place of every mask token."""
+        return [
+            {
+                "masks": [
+                    [{"token": g.token, "score": round(g.score, 4)} for g in mask] for mask in masks
+                ]
+            }
+            for masks in model.fill_mask(columns[keys.TEXT], strict=False)
+        ]
+
+
+SPECS = (MaskedTexts(),)

@@ -1,0 +1,38 @@
+"""Texts and things that may go with them, of which one does."""
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kerasbert import features as keys
+from kerasbert.data.choices import read_choices
+from kerasbert.data.examples import Examples
+from kerasbert.data.options import DataOptions
+from kerasbert.tasks.multiple_choice.model import MultipleChoice
+from kerasbert.tasks.spec import TaskSpec
+
+
+class Choices(TaskSpec):
+    """Texts with choices."""
+
+    name = "multiple_choice"
+    task = MultipleChoice
+    primary_metric = "accuracy"
+
+    def read(self, path: str, options: DataOptions) -> Examples:
+        """See `read_choices`."""
+        return read_choices(path, strict=options.strict)
+
+    def baseline(self, train: Examples, validation: Examples) -> dict:
+        """The place that most right choices have."""
+        ((majority, _),) = collections.Counter(train.labels).most_common(1)
+        return {"accuracy": float(np.mean(np.array(validation.labels) == majority))}
+
+    def answers(self, model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
+        """The choice."""
+        found = model.choose(columns[keys.TEXT], columns[keys.CHOICES])
+        return [{"answer": choice, "score": round(score, 4)} for choice, score in found]
+
+
+SPECS = (Choices(),)

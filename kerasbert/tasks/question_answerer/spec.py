@@ -1,0 +1,174 @@
+"""Questions whose answers stand in a text, or don't: files in the format of SQuAD."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kerasbert import features as keys
+from kerasbert.data.examples import Examples
+from kerasbert.data.options import ColumnOptions, DataOptions
+from kerasbert.data.squad import (
+    read_predictions,
+    read_right_answers,
+    read_squad,
+    write_predictions,
+)
+from kerasbert.errors import InputError
+from kerasbert.metrics import squad
+from kerasbert.tasks.question_answerer.model import QuestionAnswerer
+from kerasbert.tasks.spec import ID, InputFormat, OutputFormat, TaskSpec
+from kerasbert.training.progress import answering, say
+
+_JSON = ".json"
+
+
+def some_unanswerable(examples: Examples) -> bool:
+    """Whether there are questions without an answer among these."""
+    labels = examples.labels or ()
+    return any(isinstance(label, dict) and not label["text"] for label in labels)
+
+
+# === Files of questions, and of answers ===
+
+
+def _read_questions(path: str, options: ColumnOptions) -> dict[str, list]:
+    questions = read_squad(path, with_answers=False)
+    return {ID: questions.ids, **questions.texts}
+
+
+def _id_checker() -> Callable[[dict], str | None]:
+    """The answer stands under the question's id."""
+    ids = set()
+
+    def fault(example: dict) -> str | None:
+        id = example.get(ID)
+        if isinstance(id, bool) or not isinstance(id, str | int):
+            return f"has no id, so {_JSON} can't hold it"
+        if str(id) in ids:
+            return f"has the id of another, so {_JSON} can't hold it"
+        ids.add(str(id))
+        return None
+
+    return fault
+
+
+def _write_answers(path: str, answers: Iterable[dict]) -> None:
+    found = [(str(one[ID]), one["answer"]) for one in answers]
+    write_predictions(path, *zip(*found, strict=True))
+
+
+class QuestionAnswering(TaskSpec):
+    """Questions about texts."""
+
+    name = "question_answering"
+    task = QuestionAnswerer
+    primary_metric = "f1"
+    tuned_setting = "no_answer_threshold"
+    input_formats: Mapping[str, InputFormat] = {_JSON: InputFormat(_read_questions)}
+    output_formats: Mapping[str, OutputFormat] = {_JSON: OutputFormat(_id_checker, _write_answers)}
+
+    def read(self, path: str, options: DataOptions) -> Examples:
+        """See `read_squad`."""
+        return read_squad(path, strict=options.strict)
+
+    def check_validation(self, train: Examples, validation: Examples | None) -> None:
+        """Says that there will be no threshold, too."""
+        super().check_validation(train, validation)
+        if some_unanswerable(train) and not (validation and some_unanswerable(validation)):
+            say(
+                f"{train.source} has questions without an answer, but --validation has none: "
+                'nothing tells from which probability on there is "no answer", so the model will '
+                "answer always"
+            )
+
+    def model_kwargs(self, train: Examples) -> dict:
+        """A threshold belongs to the weights that it was tuned for; validation finds the new."""
+        return {self.tuned_setting: None}
+
+    def baseline(self, train: Examples, validation: Examples) -> dict:
+        """No answer."""
+        right = [label["text"] for label in validation.labels]
+        nothing = [""] * len(validation)
+        if all(right):
+            return squad.evaluate_v1(right, nothing)
+        found = squad.evaluate_v2(right, nothing)
+        return {name: found[name] for name in ("exact_match", "f1")}
+
+    def has_loss(self, model: QuestionAnswerer, examples: Examples) -> bool:
+        """Whole documents have none, only windows of them."""
+        return False
+
+    def scores(self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32) -> dict:
+        """As in `TaskSpec`, with the threshold where a question has no answer."""
+        found = super().scores(model, examples, batch_size=batch_size)
+        if self.can_tune(examples):
+            found[self.tuned_setting] = model.no_answer_threshold
+            if model.no_answer_threshold is None:
+                say(
+                    f'{model.name} has no threshold for "no answer", so that it answers every '
+                    f"question of {examples.source}; fine-tuning with --validation stores one"
+                )
+        return found
+
+    def can_tune(self, examples: Examples) -> bool:
+        """Whether a threshold decides if these questions are answered: some have no answer."""
+        return some_unanswerable(examples)
+
+    def validate(
+        self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32
+    ) -> dict:
+        """As in `TaskSpec`."""
+        if not self.can_tune(examples):
+            return self.scores(model, examples, batch_size=batch_size)
+        with answering("score"):
+            found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
+        return {**found, self.tuned_setting: model.no_answer_threshold}
+
+    def answers(self, model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
+        """The best answer, and where it stands."""
+        found = model.answer(columns[keys.QUESTION], columns[keys.CONTEXT])
+        return [
+            {"answer": one.text, "score": round(one.score, 4), "start": one.start, "end": one.end}
+            for one, *_ in found
+        ]
+
+
+# === Scores of anybody's answers ===
+
+
+def _squad1(data: str, predictions: str, options: DataOptions, no_answer: str | None) -> dict:
+    ids, right = read_right_answers(data)
+    if not all(right):
+        raise InputError(f"{data}: has questions without an answer; --metric=squad2")
+    answers = _predicted(predictions, ids, options)
+    return {**squad.evaluate_v1(right, answers), "missing": answers.count(None)}
+
+
+def _squad2(data: str, predictions: str, options: DataOptions, no_answer: str | None) -> dict:
+    ids, right = read_right_answers(data)
+    answers = _predicted(predictions, ids, options)
+    probabilities = None
+    if no_answer:
+        probabilities = read_predictions(no_answer, ids, float)
+        for id, answer, probability in zip(ids, answers, probabilities, strict=True):
+            if answer is not None and probability is None:
+                raise InputError(f"{no_answer}: has no probability for question {id!r}")
+        probabilities = [probability or 0.0 for probability in probabilities]
+    return {**squad.evaluate_v2(right, answers, probabilities), "missing": answers.count(None)}
+
+
+def _predicted(predictions: str, ids: Sequence[str], options: DataOptions) -> list[str | None]:
+    """Answers by the questions' ids; None where there is none, which is said, or refused."""
+    answers = read_predictions(predictions, ids)
+    missing = [id for id, answer in zip(ids, answers, strict=True) if answer is None]
+    if missing:
+        said = (
+            f"{predictions}: has no prediction for {len(missing)} of {len(ids)} questions, "
+            f"such as {missing[0]!r}"
+        )
+        if options.strict:
+            raise InputError(said)
+        say(f"{said}; they score 0")
+    return answers
+
+
+SPECS = (QuestionAnswering(),)
+METRICS = {"squad1": _squad1, "squad2": _squad2}

@@ -1,0 +1,3 @@
+"""Nothing: a detector can be loaded, trained from Python and asked; no program does."""
+
+SPECS = ()

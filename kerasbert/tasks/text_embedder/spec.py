@@ -1,0 +1,69 @@
+"""Pairs of texts that belong together, or that have a score of how alike they are."""
+
+from collections.abc import Mapping, Sequence
+
+from kerasbert import features as keys
+from kerasbert.data.examples import Examples
+from kerasbert.data.options import DataOptions, split_names
+from kerasbert.data.pairs import SCORE, read_pairs
+from kerasbert.tasks.spec import TaskSpec
+from kerasbert.tasks.text_embedder.model import TextEmbedder
+from kerasbert.training.progress import say
+
+
+class Embedding(TaskSpec):
+    """Pairs of texts."""
+
+    name = "embedding"
+    task = TextEmbedder
+    data_options = (
+        "text_column",
+        "text_pair_column",
+        "label_column",
+        "column_names",
+        "highest_score",
+    )
+    primary_metric = "spearman"
+    student_settings = ("dropout", "layers", "combine")
+
+    def read(self, path: str, options: DataOptions) -> Examples:
+        """See `read_pairs`."""
+        columns = {
+            keys.TEXT: options.text_column,
+            keys.TEXT_PAIR: options.text_pair_column,
+            SCORE: options.label_column,
+        }
+        return read_pairs(
+            path,
+            columns={name: column for name, column in columns.items() if column},
+            column_names=split_names(options.column_names),
+            highest_score=options.highest_score,
+            strict=options.strict,
+        )
+
+    def model_kwargs(self, train: Examples) -> dict:
+        """What it learns from."""
+        if train.labels:
+            say(f"{train.source}: pairs with scores, which cosines learn (objective similarity)")
+            return {"objective": "similarity"}
+        say(
+            f"{train.source}: pairs without scores, which find each other among all pairs of a "
+            "batch (objective contrastive)"
+        )
+        return {"objective": "contrastive"}
+
+    def results(self, model: TextEmbedder) -> dict:
+        """What it has learnt from."""
+        return {"objective": model.objective}
+
+    def has_loss(self, model: TextEmbedder, examples: Examples) -> bool:
+        """Pairs with scores have one for a model that learns from scores, and others for others."""
+        return (model.objective == "similarity") == bool(examples.labels)
+
+    def answers(self, model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
+        """The vectors."""
+        vectors = model.embed(columns[keys.TEXT])
+        return [{"embedding": [round(float(x), 6) for x in vector]} for vector in vectors]
+
+
+SPECS = (Embedding(),)

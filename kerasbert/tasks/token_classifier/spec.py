@@ -1,0 +1,161 @@
+"""Sentences with a label for every word: columns as in CoNLL's files, or tables."""
+
+import collections
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kerasbert import features as keys
+from kerasbert.data.columns import read_columns, write_columns
+from kerasbert.data.examples import Examples
+from kerasbert.data.options import ColumnOptions, DataOptions
+from kerasbert.errors import InputError
+from kerasbert.metrics import entities
+from kerasbert.tasks.spec import InputFormat, OutputFormat, TaskSpec
+from kerasbert.tasks.token_classifier.entities import Entity, join
+from kerasbert.tasks.token_classifier.model import TokenClassifier
+from kerasbert.training.progress import say
+
+_CONLL = ".conll"
+# What the words of a sentence are under in JSON lines.
+_WORDS = (keys.WORDS, "tokens")
+
+
+def _label_number(options: DataOptions) -> int | str:
+    """The number of the column with the labels of words, or "auto"."""
+    if options.label_column is None:
+        return "auto"
+    try:
+        return int(options.label_column)
+    except ValueError:
+        raise InputError(
+            f"--label_column must be a number here, found {options.label_column!r}"
+        ) from None
+
+
+# === Files of words to tag, and of tags ===
+
+
+def _read_words(path: str, options: ColumnOptions) -> dict[str, list]:
+    return read_columns(
+        path,
+        word_column=options.word_column,
+        label_column=None,
+        comment=options.comment,
+        strict=True,
+    ).texts
+
+
+def _word_checker() -> Callable[[dict], str | None]:
+    return lambda example: _fault_of_words(example.get(keys.WORDS, example.get(keys.TEXT)))
+
+
+def _fault_of_words(words: list[str] | str) -> str | None:
+    """Why columns can't hold the answer."""
+    if not words or not "".join(words).strip():
+        return f"has no words, which {_CONLL} can't hold"
+    if isinstance(words, list):
+        for word in words:
+            if not word.strip() or re.search(r"[\t\r\n]", word):
+                return f"has the word {word!r}, which {_CONLL} can't hold"
+    return None
+
+
+def _write_tags(path: str, answers: Iterable[dict]) -> None:
+    found = [(one["words"], one["labels"]) for one in answers]
+    write_columns(path, *zip(*found, strict=True))
+
+
+_COLUMNS = InputFormat(_read_words, ("word_column", "comment"))
+
+
+class TokenClassification(TaskSpec):
+    """Words with labels."""
+
+    name = "token_classification"
+    task = TokenClassifier
+    data_options = ("word_column", "label_column", "comment")
+    primary_metric = "f1"
+    input_formats: Mapping[str, InputFormat] = {_CONLL: _COLUMNS, ".conllu": _COLUMNS}
+    output_formats: Mapping[str, OutputFormat] = {_CONLL: OutputFormat(_word_checker, _write_tags)}
+
+    def read(self, path: str, options: DataOptions) -> Examples:
+        """See `read_columns`."""
+        return read_columns(
+            path,
+            word_column=options.word_column,
+            label_column=_label_number(options),
+            comment=options.comment,
+            strict=options.strict,
+        )
+
+    def baseline(self, train: Examples, validation: Examples) -> dict:
+        """The label that most words have."""
+        tags = collections.Counter(itertools.chain.from_iterable(train.labels))
+        ((majority, _),) = tags.most_common(1)
+        guesses = [[majority] * len(own) for own in validation.labels]
+        found = {"accuracy": entities.accuracy(validation.labels, guesses)}
+        if entities.are_entity_tags(train.classes):
+            found["f1"] = entities.entity_scores(validation.labels, guesses)["f1"]
+        return found
+
+    def text_columns(self, model: TokenClassifier) -> tuple[str, ...]:
+        """Sentences as texts; `find_columns` prefers their words."""
+        return (keys.TEXT,)
+
+    def find_columns(self, model, path, there, named):
+        """The words where there are any, and else the text."""
+        if words := next((name for name in _WORDS if name in there), None):
+            return {keys.WORDS: words}
+        return super().find_columns(model, path, there, named)
+
+    def unlabelled(self, model: TokenClassifier, columns: dict[str, list]) -> dict[str, list]:
+        """Texts as their words, which are what has a label."""
+        return {keys.WORDS: model.split(columns[keys.TEXT])} if keys.TEXT in columns else columns
+
+    def answers(self, model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
+        """The words, their labels and, of entities' tags, what they join to."""
+        if keys.WORDS in columns:
+            sentences = [list(words) for words in columns[keys.WORDS]]
+            texts = map(" ".join, sentences)
+        else:
+            sentences = texts = columns[keys.TEXT]
+        joins = entities.are_entity_tags(model.classes)
+        return [
+            {
+                "words": [word.word for word in found],
+                "labels": [word.label for word in found],
+                "scores": [round(word.score, 4) for word in found],
+                **({"entities": list(map(_rounded, join(text, found)))} if joins else {}),
+            }
+            for text, found in zip(texts, model.tag(sentences), strict=True)
+        ]
+
+
+def _rounded(entity: Entity) -> dict:
+    return {**entity._asdict(), "score": round(entity.score, 4)}
+
+
+# === Scores of anybody's tags ===
+
+
+def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str | None) -> dict:
+    right = read_columns(
+        data,
+        word_column=options.word_column,
+        label_column=_label_number(options),
+        comment=options.comment,
+        scheme="any",
+        strict=options.strict,
+    )
+    found = read_columns(predictions, scheme="any", strict=options.strict)
+    for one in (right, found):
+        one.problems.report(say)
+    for name, one in (("words", lambda read: read.texts), ("sentences", len)):
+        if one(right) != one(found):
+            raise InputError(f"{predictions}: has other {name} than {data}")
+    return entities.entity_scores(right.labels, found.labels)
+
+
+SPECS = (TokenClassification(),)
+METRICS = {"seqeval": _seqeval}
