@@ -13,15 +13,11 @@ from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
 from kerasbert.data.tables import TEXT_COLUMNS, read_table
+from kerasbert.data.tag_schemes import SCHEMES, faults_of, find_scheme, to_iob2
 from kerasbert.errors import InputError
 
-#: Ways to write entities as tags. "any": labels are what they are, and nothing is checked.
-SCHEMES = ("IOB1", "IOB2", "IOBES", "BILOU", "any")
-
-# A letter of any scheme, and the entity's type.
-_TAG = re.compile("O|[BIESLU](-.+)?")
-
-_JSON_WORDS = ("words", "tokens")
+#: What the words of a sentence are under in JSON lines.
+WORD_KEYS = ("words", "tokens")
 _JSON_LABELS = ("labels", "tags", "ner_tags")
 
 
@@ -131,79 +127,6 @@ def write_columns(
     files.write_text(path, "".join(lines))
 
 
-# === Schemes ===
-
-
-def find_scheme(sentences: Sequence[Sequence[str]]) -> str:
-    """The scheme of IOB1, IOB2, IOBES and BILOU whose rules the most sentences keep.
-
-    IOB2 comes first where several do; "any" where labels are no tags of entities.
-    """
-    if not all(map(_TAG.fullmatch, set(itertools.chain.from_iterable(sentences)))):
-        return "any"
-
-    def kept(scheme):
-        return sum(all(fault is None for fault in _faults(tags, scheme)) for tags in sentences)
-
-    return max(("IOB2", "IOB1", "IOBES", "BILOU"), key=kept)
-
-
-def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
-    """A sentence's tags in IOB2: `B-` where an entity starts, `I-` inside.
-
-    Args:
-        tags: tags that keep the scheme's rules.
-        scheme: one of `SCHEMES`.
-
-    Raises:
-        InputError: the scheme is "any".
-    """
-    if scheme == "any":
-        raise InputError("labels that are no tags of entities can't be turned into IOB2")
-    found = []
-    for before, tag in zip(["O", *tags], tags, strict=False):
-        starts = tag[0] in "BSU" or (scheme == "IOB1" and (before == "O" or before[1:] != tag[1:]))
-        found.append("O" if tag == "O" else ("B" if starts else "I") + tag[1:])
-    return found
-
-
-def _faults(tags: Sequence[str], scheme: str) -> Iterator[str | None]:
-    """What the scheme forbids at each tag and at the sentence's end, or None."""
-    for before, tag in itertools.pairwise(["O", *tags, "O"]):
-        fault = None if scheme == "any" else _RULES[scheme](before, tag)
-        yield fault and f"not {scheme}: {fault}"
-
-
-def _iob(before: str, tag: str, *, needs_entity_before: str) -> str | None:
-    if tag != "O" and tag[0] not in "BI":
-        return f"{tag[0]}-"
-    return _unless_inside(before, tag) if tag[0] == needs_entity_before else None
-
-
-def _iobes(before: str, tag: str, *, letters: str = "BIES") -> str | None:
-    if tag != "O" and tag[0] not in letters:
-        return f"{tag[0]}-"
-    if tag[0] in letters[1:3]:
-        return _unless_inside(before, tag)
-    return f"{tag[0]} after {before[0]}-" if before[0] in letters[:2] else None
-
-
-def _unless_inside(before: str, tag: str) -> str | None:
-    """What is wrong unless `tag` goes on with the entity of the tag before it."""
-    if before[0] not in "BI":
-        return f"{tag[0]}- after {before[0]}"
-    return f"{tag[0]}- after another type" if before[1:] != tag[1:] else None
-
-
-_RULES = {
-    # Ramshaw and Marcus 1995: B- only where an entity of the same type touches this one.
-    "IOB1": lambda before, tag: _iob(before, tag, needs_entity_before="B"),
-    "IOB2": lambda before, tag: _iob(before, tag, needs_entity_before="I"),
-    "IOBES": _iobes,
-    "BILOU": lambda before, tag: _iobes(before, tag, letters="BILU"),
-}
-
-
 # === Files ===
 
 
@@ -215,7 +138,7 @@ class _Sentence:
 
 
 def _breaks_rules(sentence: _Sentence, scheme: str, problems: Problems) -> bool:
-    faults = list(_faults(sentence.labels, scheme))
+    faults = list(faults_of(sentence.labels, scheme))
     for place, fault in enumerate(faults):
         if fault:
             problems.note(sentence.lines[min(place, len(sentence.lines) - 1)], fault)
@@ -396,11 +319,11 @@ def _fault_of_line(number: int, cells: list[str] | None) -> tuple[int, str] | No
 
 def _json_sentences(path, with_labels: bool, problems: Problems) -> Iterator[_Sentence]:
     for number, row in read_table(path):
-        words = _list(row, _JSON_WORDS)
+        words = _list(row, WORD_KEYS)
         labels = _list(row, _JSON_LABELS) if with_labels else []
         labels = labels and [label.strip() for label in labels]
         if words is None or labels is None:
-            lacking = _JSON_WORDS if words is None else _JSON_LABELS
+            lacking = WORD_KEYS if words is None else _JSON_LABELS
             problems.note(number, f"no list under {' or '.join(lacking)}")
         elif with_labels and len(words) != len(labels):
             problems.note(number, "not as many labels as words")

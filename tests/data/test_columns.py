@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasbert import InputError
-from kerasbert.data.columns import find_scheme, read_columns, to_iob2, write_columns
+from kerasbert.data.columns import read_columns, write_columns
+from kerasbert.data.tag_schemes import find_scheme, to_iob2
 
 
 @pytest.fixture

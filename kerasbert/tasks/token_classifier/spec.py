@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kerasbert import features as keys
-from kerasbert.data.columns import read_columns, write_columns
+from kerasbert.data.columns import WORD_KEYS, read_columns, write_columns
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
@@ -17,8 +17,6 @@ from kerasbert.tasks.token_classifier.model import TokenClassifier
 from kerasbert.training.progress import say
 
 _CONLL = ".conll"
-# What the words of a sentence are under in JSON lines.
-_WORDS = (keys.WORDS, "tokens")
 
 
 def _label_number(options: DataOptions) -> int | str:
@@ -105,7 +103,7 @@ class TokenClassification(TaskSpec):
 
     def find_columns(self, model, path, there, named):
         """The words where there are any, and else the text."""
-        if words := next((name for name in _WORDS if name in there), None):
+        if words := next((name for name in WORD_KEYS if name in there), None):
             return {keys.WORDS: words}
         return super().find_columns(model, path, there, named)
 
