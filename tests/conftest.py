@@ -86,7 +86,14 @@ def pytest_runtest_protocol(item):
 
 
 # What takes minutes comes first, so that no process is left alone with it at the end.
-_SLOW = ("test_readme", "test_resume", "test_global_batch", "test_distil", "test_jobs", "test_jax")
+_SLOW = (
+    "test_readme",
+    "test_resume",
+    "test_global_batch",
+    "test_distil",
+    "test_task_specs",
+    "test_jax",
+)
 
 
 def pytest_collection_modifyitems(config, items):

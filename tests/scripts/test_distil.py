@@ -62,7 +62,7 @@ def test_distil(files):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({}, "give either --student, a model, or --student_layers"),
+        ({}, "give either --student or --student_layers"),
         ({"student_layers": 1, "student": "bert_tiny"}, "give either --student"),
         ({"student_layers": 3}, r"num_layers must be in \[1, 2\], found 3"),
         ({"student_layers": 1, "alpha": 2.0}, "--alpha must be between 0 and 1"),
