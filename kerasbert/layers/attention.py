@@ -10,19 +10,9 @@ from kerasbert.layers import paths
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
-from kerasbert.layers.islands import Island
-from kerasbert.layers.state import is_quantized
 
 # Added to the scores of padding: far below any score, and finite in every float type.
 _MASKED_SCORE = -1e4
-
-
-def _softmax_gradient(upstream, probabilities, scores):
-    mean = ops.sum(upstream * probabilities, axis=-1, keepdims=True)
-    return probabilities * (upstream - mean)
-
-
-_softmax = Island(functools.partial(ops.softmax, axis=-1), _softmax_gradient, only_gradient=True)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -86,8 +76,7 @@ class SelfAttention(keras.layers.Layer):
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
-        softmax = _softmax if training else _softmax.function
-        probabilities = self.dropout(softmax(scores), training=training)
+        probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, value)
         if asking is None and real is not None:
             mixed = real.flat_heads(mixed)
@@ -120,10 +109,8 @@ class SelfAttention(keras.layers.Layer):
 
     def _project(self, x, real, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
-        # One product for all layers pays where it is differentiated, or where kernels are put side
-        # by side once; elsewhere that would be done at every call.
         frozen = None if training else frozen_weights()
-        if (training or frozen) and not is_quantized(*layers):
+        if paths.projects_at_once(frozen, *layers):
             return self._project_at_once(x, real, frozen, *layers)
         size = x.shape[-1] // self.num_heads
         projected = []
@@ -157,8 +144,6 @@ class SelfAttention(keras.layers.Layer):
             scaled = [getattr(one, name) * s for one, s in zip(layers, scales, strict=True)]
             return ops.cast(ops.concatenate(scaled, axis=-1), dtype)
 
-        if frozen is None:
-            return [together("kernel"), together("bias")]
         key = (id(self), *map(id, layers))
         return [
             ops.convert_to_tensor(frozen.once((*key, name), functools.partial(together, name)))

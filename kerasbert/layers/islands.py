@@ -8,10 +8,7 @@ slower than oneDNN's, so those stay outside, and only islands between them are c
 import functools
 from collections.abc import Callable
 
-import keras
-
-# Below so many elements a pass through the memory costs less than compiling.
-_WORTH_COMPILING = 2**16
+from kerasbert.layers import paths
 
 
 class Island:
@@ -26,7 +23,6 @@ class Island:
         function: written with `keras.ops`; its result has one dtype and shape for given inputs.
         gradient: of (the output's gradient, the output, *inputs) to the gradient of the first
             input, the only one that has one; in float32. None: derived from the function.
-        only_gradient: leave the function itself to TensorFlow, which has one operation for it.
         plain: gives the same and runs where nothing is compiled; None: the function.
     """
 
@@ -35,43 +31,26 @@ class Island:
         function: Callable,
         gradient: Callable | None = None,
         *,
-        only_gradient: bool = False,
         plain: Callable | None = None,
     ):
         self.function = function
         self.plain = plain or function
         self.gradient = gradient
-        self.only_gradient = only_gradient
         self._compiled = None
 
     def __call__(self, *inputs):
         """What the function gives."""
-        return self.compiled(*inputs) if can_compile(*inputs) else self.plain(*inputs)
+        return self.compiled(*inputs) if paths.compiles(*inputs) else self.plain(*inputs)
 
     @property
     def compiled(self) -> Callable:
         """The function, compiled whatever its inputs are like."""
         if self._compiled is None:
-            self._compiled = _compiled(self.function, self.gradient, self.only_gradient)
+            self._compiled = _compiled(self.function, self.gradient)
         return self._compiled
 
 
-def can_compile(*inputs) -> bool:
-    """Whether XLA may compile what is done to such tensors, and whether it pays."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return (
-        all(x.shape.is_fully_defined() for x in inputs)
-        and max(x.shape.num_elements() for x in inputs) >= _WORTH_COMPILING
-        and tf.distribute.get_strategy().num_replicas_in_sync == 1
-        # Compiled functions compute in float32.
-        and not any(keras.backend.standardize_dtype(x.dtype) == "float64" for x in inputs)
-    )
-
-
-def _compiled(function: Callable, gradient: Callable | None, only_gradient: bool) -> Callable:
+def _compiled(function: Callable, gradient: Callable | None) -> Callable:
     import tensorflow as tf
 
     # What lies inside never reaches the memory, so float32 costs nothing there.
@@ -92,7 +71,7 @@ def _compiled(function: Callable, gradient: Callable | None, only_gradient: bool
         return [tf.cast(gradient(*wide(tensors)), first.dtype), *(None for _ in rest)]
 
     compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
-    run = function if only_gradient else compiled(forward)
+    run = compiled(forward)
     backward = compiled(given if gradient else again)
 
     @tf.custom_gradient

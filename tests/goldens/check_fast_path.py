@@ -37,23 +37,18 @@ def plain_path() -> None:
     """Everything that has a fast way goes Keras's way, until the process ends."""
     import keras
 
-    from kerasbert.layers import attention, dropout, islands, transformer
+    from kerasbert.layers import dropout, paths, transformer
     from kerasbert.layers.tokens import tokens_at
     from kerasbert.training import optimizers
 
-    as_it_pays = attention.SelfAttention._project
     only_there = transformer.TransformerBlock._forward
-
-    def project(self, x, real, training, *layers):
-        return as_it_pays(self, x, real, False, *layers)
 
     def forward(self, x, padding_mask=None, places=None, **kwargs):
         x, weights = only_there(self, x, padding_mask, **kwargs)
         return (x if places is None else tokens_at(x, places)), weights
 
     for where, name, plain in (
-        (islands, "can_compile", lambda *inputs: False),
-        (attention.SelfAttention, "_project", project),
+        (paths, "compiles", lambda *inputs: False),
         (transformer.TransformerBlock, "_forward", forward),
         (dropout.Dropout, "draws_bytes", False),
         (optimizers.AdamW, "update_step", keras.optimizers.AdamW.update_step),

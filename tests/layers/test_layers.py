@@ -384,23 +384,6 @@ def test_mlm_head_of_narrow_embeddings():
     assert tuple(head.dense.kernel.shape) == (8, 4)
 
 
-def test_one_product_of_training_equals_three():
-    layer = SelfAttention(2, dropout=0.0)
-    layer.build(X.shape)
-    numbers = np.random.default_rng(0)
-    for variable in layer.trainable_variables:
-        variable.assign(numbers.normal(size=variable.shape))
-    found = []
-    for training in (False, True):
-        with tf.GradientTape() as tape:
-            output = layer(X, MASK, training=training)
-            loss = tf.reduce_sum(output**2)
-        found.append([output, *tape.gradient(loss, [v.value for v in layer.trainable_variables])])
-    for three, one in zip(*found, strict=True):
-        # Gradients are sums of hundreds; that of the keys' bias is 0 but for rounding.
-        np.testing.assert_allclose(one.numpy(), three.numpy(), rtol=1e-4, atol=2e-3)
-
-
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("mask", [MASK, None], ids=["padded", "without mask"])
 def test_only_some_places_equals_all(mask, checkpointing):
