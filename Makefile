@@ -1,4 +1,5 @@
-# Two commands: `make quickstart` does the whole job on this machine, `make test` checks the project.
+# `make quickstart` does the whole job on this machine. `make check` is for every edit: lint, text,
+# layers, data and metrics. `make test` tests all but what is marked full, which `make full` tests.
 PYTHON ?= python3
 BIN := .venv/bin
 # Python compiles the modules that are imported, which are few of those that are installed.
@@ -8,14 +9,21 @@ PIP = $(BIN)/pip --quiet --disable-pip-version-check
 LOCKED = $(PIP) install --no-compile --require-hashes --requirement
 INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolation \
 	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart check test full lint format clean
 
 quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
 
+check: .venv/.test lint
+	$(PYTEST) tests/text tests/layers tests/data tests/metrics
+
 test: .venv/.test lint
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+full: .venv/.test
+	$(PYTEST) --full -m full
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -65,24 +65,6 @@ def pytest_configure(config):
         suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
     )
     hypothesis.settings.load_profile("project")
-    # Rewriting each of thousands of small graphs takes a fifth of the time. With --full, and in
-    # whatever runs in a process of its own, graphs are what users have.
-    if not full:
-        import tensorflow as tf
-
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    import tensorflow as tf
-
-    kept = item.config.getoption("--full") or item.get_closest_marker("graph")
-    tf.config.run_functions_eagerly(bool(item.get_closest_marker("eager") and not kept))
-    try:
-        return (yield)
-    finally:
-        tf.config.run_functions_eagerly(False)
 
 
 # What takes minutes comes first, so that no process is left alone with it at the end.

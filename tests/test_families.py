@@ -188,7 +188,6 @@ def test_every_task_has_its_use():
     assert USES.keys() == TASKS.keys()
 
 
-@pytest.mark.eager
 def test_one_step_moves_every_weight(task):
     before = {variable.path: variable.numpy() for variable in task.trainable_variables}
     task.compile(run_eagerly=True)  # to trace a step takes longer than to take it
@@ -349,7 +348,6 @@ def test_a_family_is_registered_once(toy):
 # === Pretraining with every tokenizer ===
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize("family", TOKENIZATIONS)
 def test_pretraining_from_a_corpus(family, tokenizer_of, corpus_files, tmp_path):
     tokenizer = tokenizer_of(family)

@@ -7,8 +7,6 @@ import pytest
 from kerasbert import InputError, TextClassifier, files
 from kerasbert.checkpoints import FORMATS
 
-pytestmark = pytest.mark.eager
-
 
 @pytest.fixture(scope="module")
 def model(tokenizer, tiny_backbone):

@@ -10,8 +10,6 @@ import warnings
 import pytest
 
 import kerasbert
-from kerasbert import BackboneConfig
-from kerasbert.backbone import Backbone
 from kerasbert.checkpoints import tokenizer_files
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES
@@ -627,18 +625,11 @@ def test_nothing_that_transformers_has(tmp_path):
         tokenizer_files.save(tmp_path, tokenizer, None)
 
 
-def test_through_save_to_preset(vocabulary, tmp_path):
+def test_through_save_to_preset(vocabulary, tiny_backbone, tmp_path):
     tokens = SpecialTokens(pad="[PAD]", unknown="[UNK]", cls="[CLS]", sep="[SEP]", mask="the")
     tokenizer = WordPieceTokenizer(vocabulary, strip_accents=False, special_tokens=tokens)
-    config = BackboneConfig(
-        vocabulary_size=len(vocabulary),
-        num_layers=1,
-        hidden_dim=4,
-        num_heads=1,
-        intermediate_dim=4,
-        max_sequence_length=16,
-    )
-    Backbone(config).save_to_preset(tmp_path / "hf", format="hf", tokenizer=tokenizer)
+    backbone = tiny_backbone(tokenizer, max_sequence_length=16)
+    backbone.save_to_preset(tmp_path / "hf", format="hf", tokenizer=tokenizer)
     again = kerasbert.tokenizer_from_preset(tmp_path / "hf")
     assert again.get_config() == tokenizer.get_config()
     assert read(tmp_path / "hf" / SETTINGS)["model_max_length"] == 16

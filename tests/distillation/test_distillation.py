@@ -25,8 +25,6 @@ from kerasbert.distillation import losses
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training import Distiller, distil, student_from
 
-pytestmark = pytest.mark.eager
-
 PROGRAM = pathlib.Path(__file__).with_name("distillation_program.py")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["the", "a", "cat", "dog", "horse", "runs", "sees", "good", "bad", "red", "blue"]
@@ -240,7 +238,6 @@ def agreement(teacher, student, x):
     return np.mean(found[0] == found[1])
 
 
-@pytest.mark.graph
 def test_learns_from_texts_alone(sentences, tmp_path):
     teacher, student = classifiers()
     labels = [WORDS.index(text.split()[0]) % 3 for text in sentences]

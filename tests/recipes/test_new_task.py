@@ -12,8 +12,6 @@ from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.predict import PredictOptions, predict
 from kerasbert.tasks import register, registry
 
-pytestmark = pytest.mark.eager
-
 ROWS = "text\ttext_pair\tlabel\na cat\tthe cat\tyes\na dog\tit\tno\nthe dog\ta dog\tyes\n"
 
 

@@ -28,8 +28,6 @@ from kerasbert.recipes.options import ExportOptions, PredictOptions
 from kerasbert.recipes.predict import predict
 from kerasbert.tasks.text_classifier.spec import TextClassification
 
-pytestmark = pytest.mark.eager
-
 
 @pytest.fixture(scope="module")
 def models(tokenizer, tiny_backbone, tmp_path_factory):

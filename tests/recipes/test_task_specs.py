@@ -5,15 +5,13 @@ import pathlib
 
 import pytest
 
-from kerasbert import Backbone, BackboneConfig, InputError, MaskedLM, load
+from kerasbert import InputError, MaskedLM, load
 from kerasbert.data import read_squad
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.predict import PredictOptions, predict
 from kerasbert.recipes.training import Run
 from kerasbert.tasks.registry import get_spec, spec_names
-
-pytestmark = pytest.mark.eager
 
 
 def table(header, *rows):
@@ -97,18 +95,10 @@ FLAGS = {"multi_label": {"label_separator": ","}, "embedding": {"highest_score":
 
 
 @pytest.fixture(scope="module")
-def init(tokenizer, tmp_path_factory):
+def init(tokenizer, tiny_backbone, tmp_path_factory):
     path = tmp_path_factory.mktemp("init") / "model"
-    config = BackboneConfig(
-        vocabulary_size=tokenizer.vocabulary_size,
-        num_layers=1,
-        hidden_dim=8,
-        num_heads=2,
-        intermediate_dim=12,
-        max_sequence_length=24,
-        pooler=True,
-    )
-    MaskedLM(Backbone(config), tokenizer=tokenizer).save_to_preset(path)
+    backbone = tiny_backbone(tokenizer, pooler=True, dropout=0.1, attention_dropout=0.1)
+    MaskedLM(backbone, tokenizer=tokenizer).save_to_preset(path)
     return path
 
 
@@ -355,7 +345,6 @@ def test_classes_that_only_validation_has(init, tmp_path, capsys):
     assert result["validation_examples"] == 3
 
 
-@pytest.mark.graph
 def test_everything_at_once(init, tmp_path):
     options = labelled(
         init,

@@ -13,8 +13,6 @@ from kerasbert import InputError, TextClassifier, load
 from kerasbert.recipes.distil import DistilOptions, _student, distil
 from kerasbert.tasks.registry import spec_of
 
-pytestmark = pytest.mark.eager
-
 
 @pytest.fixture(scope="module")
 def files(tokenizer, tiny_backbone, tmp_path_factory):

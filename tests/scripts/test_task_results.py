@@ -3,14 +3,10 @@
 import dataclasses
 import json
 
-import pytest
-
 from benchmarks import task_results as module
 from benchmarks.options import TaskResultsOptions
-from kerasbert import Backbone, BackboneConfig, MaskedLM, load
+from kerasbert import MaskedLM, load
 from kerasbert.data import read_squad
-
-pytestmark = pytest.mark.eager
 
 
 def article(number):
@@ -23,16 +19,10 @@ def article(number):
     return {"paragraphs": [{"context": f"one cat sees {number} dog", "qas": qas}]}
 
 
-def test_squad_is_tested_on_articles_that_tune_nothing(tokenizer, tmp_path, monkeypatch):
-    config = BackboneConfig(
-        vocabulary_size=tokenizer.vocabulary_size,
-        num_layers=1,
-        hidden_dim=8,
-        num_heads=2,
-        intermediate_dim=12,
-        max_sequence_length=24,
-    )
-    MaskedLM(Backbone(config), tokenizer=tokenizer).save_to_preset(tmp_path / "init")
+def test_squad_is_tested_on_articles_that_tune_nothing(
+    tokenizer, tiny_backbone, tmp_path, monkeypatch
+):
+    MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer).save_to_preset(tmp_path / "init")
     row = module.ROWS[module._SQUAD]
     flags = {**row.flags, "sequence_length": 24, "epochs": 1}
     monkeypatch.setitem(module.ROWS, module._SQUAD, dataclasses.replace(row, flags=flags))

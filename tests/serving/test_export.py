@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier
+from kerasbert import InputError, Pretrainer, TextClassifier
 from kerasbert.serving import saved_model
 from kerasbert.serving.client import METADATA, SavedModelClient
 
@@ -24,22 +24,18 @@ TEXT_OPS = {
 STRANGE = ["", "word " * 20_000, b"caf\xe9 \xff\xfe", "\x00", "[MASK] [SEP]", "中国 é"]
 
 
-def classifier(tokenizer, pair=False):
-    config = BackboneConfig(
-        vocabulary_size=tokenizer.vocabulary_size,
-        num_layers=1,
-        hidden_dim=8,
-        num_heads=2,
-        intermediate_dim=12,
-        max_sequence_length=24,
-        initializer_range=0.5,
-    )
-    return TextClassifier(Backbone(config), CLASSES, tokenizer=tokenizer, pair=pair)
+@pytest.fixture(scope="module")
+def classifier(tokenizer, tiny_backbone):
+    def make(pair=False):
+        backbone = tiny_backbone(tokenizer, initializer_range=0.5)
+        return TextClassifier(backbone, CLASSES, tokenizer=tokenizer, pair=pair)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def single(tokenizer):
-    return classifier(tokenizer)
+def single(classifier):
+    return classifier()
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +51,8 @@ def client(exported):
 
 
 @pytest.fixture(scope="module")
-def exported_pair(tokenizer, tmp_path_factory):
-    task = classifier(tokenizer, pair=True)
+def exported_pair(classifier, tmp_path_factory):
+    task = classifier(pair=True)
     directory = tmp_path_factory.mktemp("export") / "pair" / "1"
     task.export(directory, check=False)
     return task, directory

@@ -17,8 +17,6 @@ from kerasbert.text import TextPacker
 from kerasbert.text.chunks import chunk_features, cut
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 SHORT = ["a good cat", "the bad dog", "", "x"]
 WORDS = ["one", "two", "three", "four", "cat", "dog", "bird", "fish", "good", "bad"]
 LONG = " ".join(WORDS * 3)  # 30 tokens
@@ -172,7 +170,6 @@ def foreign_ops(directory):
     return {node.op for node in nodes if not hasattr(tf.raw_ops, node.op)} - names
 
 
-@pytest.mark.graph
 @pytest.mark.parametrize("how", most_are_full(POOLINGS, "mean"))
 def test_learns_what_only_a_later_chunk_says(make, how):
     filler = "the river and the road " * 4

@@ -8,8 +8,6 @@ import tensorflow as tf
 from kerasbert import InputError, MaskedLM, Pretrainer, load
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 TEXTS = ["the cat sees a dog", "a good dog"]
 BLANKS = ["the [MASK] sees a [MASK] dog", "no blank", "[MASK]"]
 
@@ -41,7 +39,6 @@ def test_a_pooler_that_is_not_used_is_not_trained(task):
     assert not any(v.path.startswith("pooler/") for v in task.trainable_weights)
 
 
-@pytest.mark.graph
 def test_learns_a_text_by_heart(task):
     task.mask_rate = 0.4
     task.compile(adamw(1e-2))

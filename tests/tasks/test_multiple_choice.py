@@ -9,8 +9,6 @@ from kerasbert.data.choices import read_choices
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 TEXTS = ["the cat sees", "a good dog", "they like", "one red"]
 CHOICES = [["a dog", "a river"], ["runs", "sees", "bad"], ["it"], ["house", "cat", "bird", "x"]]
 RIGHT = [1, 2, 0, 3]
@@ -71,7 +69,6 @@ def test_loss_is_over_the_choices_there_are(task):
     assert task.score(X, names, batch_size=3) == {"accuracy": pytest.approx(right)}
 
 
-@pytest.mark.graph
 def test_learns_by_heart(task):
     task.compile(adamw(1e-2))
     often = {name: list(column) * 20 for name, column in X.items()}
@@ -133,7 +130,6 @@ def exported(tokenizer, tiny_backbone, tmp_path_factory):
     return task, SavedModelClient(directory)
 
 
-@pytest.mark.graph
 def test_export(exported):
     task, client = exported
     answers = client(text=TEXTS, choices=CHOICES)

@@ -18,8 +18,6 @@ from kerasbert import (
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.on_logits import metric_of
 
-pytestmark = pytest.mark.eager
-
 NUMBERS = np.random.default_rng(0)
 SINGLE, MULTI, REGRESSION = (
     "single_label_classification",

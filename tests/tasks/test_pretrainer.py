@@ -3,31 +3,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert import Backbone, BackboneConfig, Pretrainer, load
+from kerasbert import Pretrainer, load
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.training.optimizers import adamw
-
-pytestmark = pytest.mark.eager
 
 LENGTH, MASKED = 16, 3  # 15 % of 16, rounded up
 BLANKS = ["the [MASK] sees a [MASK] dog", "no blank", "[MASK]"]
 
 
 @pytest.fixture
-def pretrainer(tokenizer):
+def pretrainer(tokenizer, tiny_backbone):
     keras.utils.set_random_seed(0)
-    config = BackboneConfig(
-        vocabulary_size=tokenizer.vocabulary_size,
-        num_layers=1,
-        hidden_dim=16,
-        num_heads=2,
-        intermediate_dim=32,
-        max_sequence_length=LENGTH,
-        dropout=0.0,
-        attention_dropout=0.0,
-    )
-    return Pretrainer(Backbone(config), tokenizer=tokenizer)
+    backbone = tiny_backbone(tokenizer, max_sequence_length=LENGTH, initializer_range=0.02)
+    return Pretrainer(backbone, tokenizer=tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +51,6 @@ def test_loss_is_the_weighted_mean(pretrainer, batches):
     assert metrics == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.graph
 def test_learns(pretrainer, batches):
     pretrainer.compile(adamw(1e-2))
     before = pretrainer.evaluate(batches.dataset(1000, 5), verbose=0)[0]
@@ -71,7 +59,6 @@ def test_learns(pretrainer, batches):
     assert after < before - 0.3
 
 
-@pytest.mark.graph
 def test_fit_on_strings(pretrainer, texts):
     pretrainer.compile()
     history = pretrainer.fit(texts, epochs=2, batch_size=8, verbose=0).history

@@ -15,8 +15,6 @@ from kerasbert import InputError, TextClassifier, load
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 TEXTS = [
     "a good red cat",
     "the bad dog",
@@ -286,7 +284,6 @@ def test_score_of_numbers(make):
 # === Learning and answering ===
 
 
-@pytest.mark.graph
 @pytest.mark.parametrize(
     ("problem_type", "metric"), [(SINGLE, "f1"), (MULTI, "exact_match"), (REGRESSION, "pearson")]
 )
@@ -467,7 +464,6 @@ def exported(tiny_backbone, tokenizer, tmp_path_factory):
     return found
 
 
-@pytest.mark.graph
 def test_export_of_several_labels(exported):
     task, client = exported[MULTI]
     scores = special.expit(logits_of(task))

@@ -14,8 +14,6 @@ from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks.question_answerer import Answer
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 QUESTION = "who sees it?"
 ANIMALS = ["cat", "dog", "bird"]
 OTHERS = ["the", "a", "house", "sees", "and", "good", "red", "river", "is", ",", "."]
@@ -110,7 +108,6 @@ def windows_of(task, question, context):
         start += min(task.stride, size)
 
 
-@pytest.mark.graph
 def test_rows_are_windows(task):
     x, y = examples(20, seed=1)
     x["context"][3] = ""
@@ -166,7 +163,6 @@ def test_windows_of_an_example_have_its_weight(task):
     assert (rows.sample_weight == 2).sum() == 4
 
 
-@pytest.mark.graph
 def test_learns(trained, careful):
     task, losses = trained
     assert losses[-1] < losses[0] / 4
@@ -268,7 +264,6 @@ def test_answers_are_those_of_all_windows(which, request):
         assert_same(found, reference(task, question, context, 4))
 
 
-@pytest.mark.graph
 @pytest.mark.parametrize("which", ["task", "careful"])
 def test_export_answers_alike(which, request):
     task = request.getfixturevalue(which)
@@ -328,7 +323,6 @@ def test_best_spans_do_not_depend_on_the_threshold(task, careful):
     assert said == [p <= threshold for p in as_likely]
 
 
-@pytest.mark.graph
 def test_long_document(task, careful_client):
     """It is read to its end, with no more memory than a few windows take."""
     context = "the house is red . " * 50_000 + "a bird"

@@ -166,7 +166,6 @@ def test_adapters_are_merged_in_a_file(classifier, tmp_path, format):
     )
 
 
-@pytest.mark.graph
 def test_adapters_count_where_the_model_has_answered_before(classifier):
     texts = TEXTS * 100  # more batches than are answered without a pipeline
     classifier.compile(keras.optimizers.SGD(0.0))

@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, load
+from kerasbert import InputError, Pretrainer, TextClassifier, load
 from kerasbert.training.optimizers import adamw
-
-pytestmark = pytest.mark.eager
 
 GOOD = ["a good cat", "the good old dog sees it", "good", "they like a good big red book"]
 BAD = ["a bad cat", "the bad old dog sees it", "bad", "they like a bad big red book"]
@@ -16,31 +14,15 @@ TEXTS, NAMES, INTS = GOOD + BAD, ["good"] * 4 + ["bad"] * 4, [1] * 4 + [0] * 4
 PAIRS = TEXTS[::-1]
 
 
-def make_backbone(tokenizer, dropout=0.0):
-    return Backbone(
-        BackboneConfig(
-            vocabulary_size=tokenizer.vocabulary_size,
-            num_layers=1,
-            hidden_dim=16,
-            num_heads=2,
-            intermediate_dim=32,
-            max_sequence_length=24,
-            dropout=dropout,
-            attention_dropout=dropout,
-            initializer_range=0.2,
-        )
-    )
-
-
 @pytest.fixture
-def classifier(tokenizer):
+def classifier(tokenizer, tiny_backbone):
     keras.utils.set_random_seed(0)
-    return TextClassifier(make_backbone(tokenizer), classes=["bad", "good"], tokenizer=tokenizer)
+    return TextClassifier(tiny_backbone(tokenizer), classes=["bad", "good"], tokenizer=tokenizer)
 
 
 @pytest.fixture
-def pair_classifier(tokenizer):
-    return TextClassifier(make_backbone(tokenizer), classes=3, tokenizer=tokenizer, pair=True)
+def pair_classifier(tokenizer, tiny_backbone):
+    return TextClassifier(tiny_backbone(tokenizer), classes=3, tokenizer=tokenizer, pair=True)
 
 
 def numpy_features(task, *texts):
@@ -221,7 +203,6 @@ def test_class_weight_and_sample_weight(classifier):
     assert weighted == pytest.approx(good, 1e-4)
 
 
-@pytest.mark.graph
 def test_validation(classifier):
     classifier.compile(keras.optimizers.SGD(0.0))
     split = classifier.fit(TEXTS, NAMES, validation_split=0.25, verbose=0).history
@@ -242,7 +223,6 @@ def test_batches_are_as_long_as_their_longest_text(classifier):
     np.testing.assert_allclose(alone[0], among[0], atol=1e-5)
 
 
-@pytest.mark.graph
 def test_learns_one_word(classifier):
     classifier.compile(adamw(1e-2))
     classifier.fit(TEXTS * 8, NAMES * 8, batch_size=8, epochs=4, verbose=0)
@@ -252,27 +232,27 @@ def test_learns_one_word(classifier):
 
 
 @pytest.mark.parametrize("classes", [["a"], ["a", "a"], 1, None, []])
-def test_bad_classes(tokenizer, classes):
+def test_bad_classes(tokenizer, tiny_backbone, classes):
     with pytest.raises(InputError, match="classes"):
-        TextClassifier(make_backbone(tokenizer), classes=classes)
+        TextClassifier(tiny_backbone(tokenizer), classes=classes)
 
 
 @pytest.mark.parametrize("length", [3, 25])
-def test_bad_sequence_length(tokenizer, length):
+def test_bad_sequence_length(tokenizer, tiny_backbone, length):
     with pytest.raises(InputError, match=rf"sequence_length must be in \[4, 24\], found {length}"):
-        TextClassifier(make_backbone(tokenizer), classes=2, sequence_length=length)
+        TextClassifier(tiny_backbone(tokenizer), classes=2, sequence_length=length)
 
 
-def test_tokenizer_of_another_size(tokenizer, vocabulary):
-    backbone = make_backbone(tokenizer)
+def test_tokenizer_of_another_size(tokenizer, tiny_backbone, vocabulary):
+    backbone = tiny_backbone(tokenizer)
     with pytest.raises(InputError, match=r"the tokenizer has .* pieces, the backbone"):
         TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)([*vocabulary, "more"]))
     fewer = TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)(vocabulary[:-1]))
     assert fewer.predict(TEXTS, verbose=0).shape == (8, 2)
 
 
-def test_without_tokenizer(tokenizer):
-    task = TextClassifier(make_backbone(tokenizer), classes=2)
+def test_without_tokenizer(tokenizer, tiny_backbone):
+    task = TextClassifier(tiny_backbone(tokenizer), classes=2)
     assert task.predict(np.ones((2, 5), "int32"), verbose=0).shape == (2, 2)
     with pytest.raises(InputError, match="has no tokenizer"):
         task.predict(TEXTS, verbose=0)
@@ -281,7 +261,6 @@ def test_without_tokenizer(tokenizer):
 # === Directories and files ===
 
 
-@pytest.mark.graph
 def test_round_trip(classifier, tmp_path):
     expected = classifier.predict(TEXTS, verbose=0)
     classifier.save_to_preset(tmp_path / "model")
@@ -306,8 +285,8 @@ def test_other_classes_make_a_new_head(classifier, tmp_path):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_from_a_pretrainer(tokenizer, tmp_path):
-    pretrainer = Pretrainer(make_backbone(tokenizer), tokenizer=tokenizer, sequence_length=16)
+def test_from_a_pretrainer(tokenizer, tiny_backbone, tmp_path):
+    pretrainer = Pretrainer(tiny_backbone(tokenizer), tokenizer=tokenizer, sequence_length=16)
     pretrainer.save_to_preset(tmp_path / "model")
     classifier = TextClassifier.from_preset(tmp_path / "model", classes=["a", "b", "c"])
     assert classifier.sequence_length == 16

@@ -17,8 +17,6 @@ from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks.text_embedder.search import nearest
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
 TEXTS = ["the cat sees a dog", "a good dog", "they like the river", "one red house", ""]
 OTHERS = ["cats", "dogs are good", "rivers", "houses", "nothing"]
@@ -176,7 +174,6 @@ NUMBERS = ["one cat", "two dogs", "three fish", "four birds", "red tree", "blue 
 PARTNERS = ["good", "bad", "great", "poor", "nice", "dull"]
 
 
-@pytest.mark.graph
 def test_learns_partners(tokenizer, tiny_backbone):
     task = fresh(tokenizer, tiny_backbone)
     before = task.score((NUMBERS, PARTNERS))
@@ -199,7 +196,6 @@ def test_negatives_are_pushed_away(tokenizer, tiny_backbone):
     assert found >= accuracy
 
 
-@pytest.mark.graph
 def test_learns_scores(tokenizer, tiny_backbone, tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("a cat,a cat,5.0\na cat,bad river,0.0\ngood dog,dogs,4.0\n", encoding="utf-8")
@@ -324,7 +320,6 @@ def client(embedder, tmp_path_factory):
     return SavedModelClient(directory)
 
 
-@pytest.mark.graph
 def test_export(embedder, client):
     found = [answer["embedding"] for answer in client(text=TEXTS)]
     np.testing.assert_allclose(found, embedder.embed(TEXTS), atol=1e-5)

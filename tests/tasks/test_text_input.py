@@ -18,8 +18,6 @@ from kerasbert import (
     load,
 )
 
-pytestmark = pytest.mark.eager
-
 TEXTS = ["a good red cat", "the bad dog", "good", "a bad red house"]
 NAMES = ["good", "bad", "good", "bad"]
 WORDS = [["a", "cat"], ["the", "bad", "dog"], ["it"]]
@@ -477,7 +475,6 @@ def test_validation_data_goes_before_validation_split(classifier):
 # === Small calls ===
 
 
-@pytest.mark.graph
 def test_small_calls_are_traced_once(make, monkeypatch):
     """To make a pipeline took a hundred times as long as a small model takes to answer."""
 

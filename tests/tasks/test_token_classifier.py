@@ -19,8 +19,6 @@ from kerasbert.tasks.token_classifier.preprocessor import deciding_windows
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.training.optimizers import adamw
 
-pytestmark = pytest.mark.eager
-
 CLASSES = ["O", "B-animal", "I-animal"]
 ANIMALS = ("cat", "dog", "horse")
 OTHERS = ("the", "a", "house", "sees", "and", "good", "unlikely", "zebras", "is", ",", ".")
@@ -85,7 +83,6 @@ def softmax(logits):
 # === Words in, labels out ===
 
 
-@pytest.mark.graph
 def test_learns_by_heart(task):
     words, tags = sentences(60)
     assert task.score(words, tags) == {
@@ -455,7 +452,6 @@ def check_row(text, row, words, tags):
     assert not "".join(left).strip()
 
 
-@pytest.mark.graph
 def test_export_agrees_with_the_live_model(task, client):
     texts = [*HARD, "the cat sees the dog " * 40]
     words = task.split(texts)
@@ -490,7 +486,6 @@ def test_export_of_bytes(client):
     assert (row["starts"], row["ends"]) == ([0, 4, 7], [3, 6, 11])
 
 
-@pytest.mark.graph
 @pytest.mark.parametrize("text", ["the cat, " * 110_000, "x" * 1_000_000], ids=["words", "word"])
 def test_a_megabyte(client, text):
     (row,) = client(text=[text])

@@ -1,12 +1,9 @@
 """Texts that are longer than what is read of them are counted, whatever the task."""
 
 import numpy as np
-import pytest
 
 from kerasbert import MultipleChoice, TextClassifier, TextEmbedder, TokenClassifier
 from kerasbert import features as keys
-
-pytestmark = pytest.mark.eager
 
 TEXTS = [" ".join(["cat"] * length) for length in (0, 1, 5, 6, 7, 14)]
 PAIRS = [" ".join(["dog"] * length) for length in (3, 5, 1, 0, 2, 0)]

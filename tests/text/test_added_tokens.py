@@ -277,17 +277,9 @@ def test_tokens_that_can_not_be_added(tokenizer, tokens, message):
 
 
 @pytest.fixture(scope="module")
-def classifier(vocabulary):
-    config = kerasbert.BackboneConfig(
-        vocabulary_size=len(vocabulary),
-        num_layers=1,
-        hidden_dim=8,
-        num_heads=1,
-        intermediate_dim=8,
-        max_sequence_length=16,
-        initializer_range=1.0,
-    )
-    backbone, tokenizer = kerasbert.Backbone(config), WordPieceTokenizer(vocabulary)
+def classifier(vocabulary, tiny_backbone):
+    tokenizer = WordPieceTokenizer(vocabulary)
+    backbone = tiny_backbone(tokenizer, initializer_range=1.0)
     return kerasbert.TextClassifier(backbone, classes=2, tokenizer=tokenizer)
 
 

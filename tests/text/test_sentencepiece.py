@@ -586,7 +586,6 @@ DAMAGED_RULES = {
 }
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize("name", DAMAGED_RULES)
 def test_damaged_rules(albert, name):
     change, message = DAMAGED_RULES[name]

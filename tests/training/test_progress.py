@@ -7,8 +7,6 @@ import pytest
 from kerasbert import QuestionAnswerer, TextClassifier, TextEmbedder, TokenClassifier
 from kerasbert.training import progress
 
-pytestmark = pytest.mark.eager
-
 TEXTS = ["the cat", "a dog", "it", "sees", "the bird likes it"]
 
 

@@ -98,6 +98,8 @@ def targets_of_numbers(problem, y):
     y = y[:, tf.newaxis] if y.shape.rank == 1 else y
     found, count = tf.shape(y)[-1], len(problem.classes)
     wanted = f"y must have {count} numbers for every example ({shown_classes(problem.classes)})"
+    if y.shape[-1] not in (None, count):  # else the loss fails first, as the step is traced
+        raise InputError(f"{wanted}, found {y.shape[-1]}")
     # One string: of several, TensorFlow puts each in brackets.
     message = tf.strings.join([wanted, ", found ", tf.strings.as_string(found)])
     with tf.control_dependencies([tf.debugging.Assert(found == count, [message])]):
