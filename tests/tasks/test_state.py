@@ -14,6 +14,7 @@ from kerasbert.layers.inference import FrozenWeights
 from kerasbert.registration import CLASSES, PACKAGE
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks.masked_lm.model import mlm_logits
+from kerasbert.tasks.registry import TASKS
 from kerasbert.training import student_from
 
 TEXTS, LABELS = ["a good dog", "bad city", "the film", "one two"], ["good", "bad", "good", "bad"]
@@ -192,15 +193,17 @@ def test_adapters_count_where_the_model_has_answered_before(classifier):
 
 def test_every_registered_class_has_a_stand_in():
     import kerasbert.training.similarity
-    import kerasbert.zoo  # noqa: F401
 
+    for name in TASKS:
+        getattr(kerasbert.tasks, name)
     registered = {
         name.split(">")[1]: found.__module__
         for name, found in keras.saving.get_custom_objects().items()
         if name.startswith(f"{PACKAGE}>") and isinstance(found, type)
     }
     listed = {name: f"{PACKAGE}.{module}" for module, names in CLASSES.items() for name in names}
-    assert registered == listed
+    tasks = {name: f"{entry.folder}.model" for name, entry in TASKS.items()}
+    assert registered == {**listed, **tasks}
 
 
 LOAD = """
