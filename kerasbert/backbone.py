@@ -8,17 +8,26 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from kerasbert import checkpoints
-from kerasbert import features as keys
+from kerasbert import checkpoints, renamed
 from kerasbert.config import BackboneConfig
+from kerasbert.features import (
+    ATTENTION_WEIGHTS,
+    HIDDEN_STATES,
+    PADDING_MASK,
+    POOLED_OUTPUT,
+    SEGMENT_IDS,
+    SEQUENCE_OUTPUT,
+    TOKEN_IDS,
+    with_defaults,
+)
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
-from kerasbert.layers.inference import is_only_inference
-from kerasbert.layers.state import WithState, restore_state, state_of
-from kerasbert.layers.tokens import RealTokens, tokens_at
+from kerasbert.layers.inference import is_inference_mode
+from kerasbert.layers.state import TrainableStateMixin, restore_state, state_of
+from kerasbert.layers.tokens import UnpaddedTokens, gather_positions
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class Backbone(WithState):
+class Backbone(TrainableStateMixin):
     """An encoder of BERT's family as a functional Keras model.
 
     Call: a dict of `token_ids`, `padding_mask`, `segment_ids`, int32 (batch, sequence) ->
@@ -28,9 +37,9 @@ class Backbone(WithState):
     output (batch, sequence, hidden), and `attention_weights`, a list of every layer's
     probabilities (batch, heads, sequence, sequence).
 
-    Who looks at few tokens calls `backbone(features, places=...)`, int32 (batch, places), the
-    first of each row 0, the token that the pooler takes: `sequence_output` is (batch, places,
-    hidden) then, and the last layer computes nothing else.
+    Who looks at few tokens calls `backbone(features, output_positions=...)`, int32 (batch,
+    positions), the first of each row 0, the token that the pooler takes: `sequence_output` is
+    (batch, positions, hidden) then, and the last layer computes nothing else.
 
     Args:
         config: the facts.
@@ -82,26 +91,27 @@ class Backbone(WithState):
         self.blocks = blocks
         self._encode = encode
 
+    @renamed.argument("places", "output_positions")
     def __call__(self, inputs, *args, **kwargs):
         """Runs the encoder; features that may be absent are filled in."""
-        return super().__call__(keys.with_defaults(inputs), *args, **kwargs)
+        return super().__call__(with_defaults(inputs), *args, **kwargs)
 
-    def call(self, inputs, training=None, mask=None, places=None):
+    def call(self, inputs, training=None, mask=None, output_positions=None):
         """Runs the encoder; see the class."""
-        if is_only_inference() and not training and not self.config.return_hidden_states:
-            real = RealTokens(inputs[keys.PADDING_MASK])
-            return self._encode(inputs, places, real)
-        if places is None:
+        if is_inference_mode() and not training and not self.config.return_hidden_states:
+            unpadded = UnpaddedTokens(inputs[PADDING_MASK])
+            return self._encode(inputs, output_positions, unpadded)
+        if output_positions is None:
             return super().call(inputs, training=training, mask=mask)
-        return self._encode(inputs, places, training=training)
+        return self._encode(inputs, output_positions, training=training)
 
-    def compute_output_spec(self, inputs, training=None, mask=None, places=None):
+    def compute_output_spec(self, inputs, training=None, mask=None, output_positions=None):
         """Shapes and dtypes of what `call` gives."""
         specs = super().compute_output_spec(inputs, training=training, mask=mask)
-        if places is not None:
-            shape = (*places.shape, self.config.hidden_dim)
-            dtype = specs[keys.SEQUENCE_OUTPUT].dtype
-            specs[keys.SEQUENCE_OUTPUT] = keras.KerasTensor(shape, dtype)
+        if output_positions is not None:
+            shape = (*output_positions.shape, self.config.hidden_dim)
+            dtype = specs[SEQUENCE_OUTPUT].dtype
+            specs[SEQUENCE_OUTPUT] = keras.KerasTensor(shape, dtype)
         return specs
 
     @property
@@ -144,11 +154,12 @@ class Backbone(WithState):
         return backbone
 
     @classmethod
-    def from_preset(cls, directory: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
+    @renamed.argument("directory", "preset")
+    def from_preset(cls, preset: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
         """Loads an encoder, of kerasbert or anybody's.
 
         Args:
-            directory: a directory in any format that `kerasbert.checkpoints` reads, of an encoder
+            preset: a directory in any format that `kerasbert.checkpoints` reads, of an encoder
                 or of a whole task; or "hf://organization/name"; or the name of a KerasHub preset.
             dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
                 weights, "bfloat16" makes the weights bfloat16, too.
@@ -159,10 +170,10 @@ class Backbone(WithState):
         Raises:
             InputError: there is no such model; the message says what is wrong.
         """
-        preset = checkpoints.load(directory)
-        config = preset.backbone_config(**overrides)
+        stored = checkpoints.load(preset)
+        config = stored.backbone_config(**overrides)
         backbone = cls(config, dtype=dtype)
-        preset.assign(backbone.weights, resize=overrides)
+        stored.assign(backbone.weights, resize=overrides)
         return backbone
 
     def save_to_preset(
@@ -196,44 +207,53 @@ class Backbone(WithState):
 
 
 def _encode(
-    config, embeddings, blocks, pooler, features, places=None, real=None, training=None
+    config,
+    embeddings,
+    blocks,
+    pooler,
+    features,
+    output_positions=None,
+    unpadded=None,
+    training=None,
 ) -> dict:
-    """What the encoder gives; with `real`, a `RealTokens`, its blocks see nothing else."""
-    mask = features[keys.PADDING_MASK]
-    ids, segments = features[keys.TOKEN_IDS], features[keys.SEGMENT_IDS]
+    """What the encoder gives; with `unpadded`, an `UnpaddedTokens`, its blocks see nothing else."""
+    mask = features[PADDING_MASK]
+    ids, segments = features[TOKEN_IDS], features[SEGMENT_IDS]
     x = embeddings(ids, segments, mask, training=training)
-    if real is not None:
-        x, mask = real.flat(x), real.mask
-    options = {"training": training} if real is None else {"real": real, "training": training}
+    if unpadded is not None:
+        x, mask = unpadded.flat(x), unpadded.mask
+    options = {"training": training}
+    if unpadded is not None:
+        options["unpadded"] = unpadded
     states, attention_weights = [x], []
     for number, index in enumerate(config.layer_order, start=1):
         if config.return_hidden_states:
             x, weights = blocks[index](x, mask, **options, return_weights=True)
             attention_weights.append(weights)
-        elif places is not None and number == len(config.layer_order):
-            x = blocks[index](x, mask, places, **options)
+        elif output_positions is not None and number == len(config.layer_order):
+            x = blocks[index](x, mask, output_positions, **options)
         else:
             x = blocks[index](x, mask, **options)
         states.append(x)
-    if places is None and real is not None:
-        x = real.padded(x)
-    if places is not None and config.return_hidden_states:
-        x = tokens_at(x, places)
-    outputs = {keys.SEQUENCE_OUTPUT: x}
+    if output_positions is None and unpadded is not None:
+        x = unpadded.padded(x)
+    if output_positions is not None and config.return_hidden_states:
+        x = gather_positions(x, output_positions)
+    outputs = {SEQUENCE_OUTPUT: x}
     if pooler:
-        outputs[keys.POOLED_OUTPUT] = pooler(x)
+        outputs[POOLED_OUTPUT] = pooler(x)
     if config.return_hidden_states:
-        outputs[keys.HIDDEN_STATES] = states
-        outputs[keys.ATTENTION_WEIGHTS] = attention_weights
+        outputs[HIDDEN_STATES] = states
+        outputs[ATTENTION_WEIGHTS] = attention_weights
     return outputs
 
 
-def first_place(features: dict):
+def cls_position(features: dict):
     """The place of the first token in every row, int32 (batch, 1)."""
-    return ops.zeros_like(features[keys.TOKEN_IDS][:, :1])
+    return ops.zeros_like(features[TOKEN_IDS][:, :1])
 
 
 def feature_inputs() -> dict[str, keras.KerasTensor]:
     """The symbolic inputs of an encoder, (batch, sequence) int32 each."""
-    names = (keys.TOKEN_IDS, keys.PADDING_MASK, keys.SEGMENT_IDS)
+    names = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
     return {name: keras.Input((None,), dtype="int32", name=name) for name in names}

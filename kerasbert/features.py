@@ -57,9 +57,9 @@ QUESTION = "question"
 CONTEXT = "context"
 CHOICES = "choices"
 #: All columns of raw text.
-RAW = (TEXT, TEXT_PAIR, TEXT_NEGATIVE, WORDS, QUESTION, CONTEXT, CHOICES)
+TEXT_COLUMNS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE, WORDS, QUESTION, CONTEXT, CHOICES)
 #: Those of shape (batch, n): n strings for each example.
-LISTS = (WORDS, CHOICES)
+LIST_COLUMNS = (WORDS, CHOICES)
 
 SEQUENCE_OUTPUT = "sequence_output"
 POOLED_OUTPUT = "pooled_output"

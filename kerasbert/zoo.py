@@ -2,7 +2,7 @@
 
 import os
 
-from kerasbert import checkpoints, families
+from kerasbert import checkpoints, families, renamed
 from kerasbert.backbone import Backbone
 from kerasbert.errors import InputError
 from kerasbert.tasks import registry
@@ -40,7 +40,7 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
         )
     kind = registry.task_class(name) if name else Backbone
     model = kind.from_preset(preset, **overrides)
-    if new := getattr(model, "new_weights", ()):
+    if new := getattr(model, "uninitialized_weights", ()):
         raise InputError(
             f"{preset.source}: holds no {', '.join(new)} of such a {name}; {name}.from_preset "
             "makes them new, Backbone.from_preset loads the encoder alone"
@@ -61,10 +61,11 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> 
     return model
 
 
-def tokenizer_from_preset(directory: str | os.PathLike):
+@renamed.argument("directory", "preset")
+def tokenizer_from_preset(preset: str | os.PathLike):
     """The tokenizer of a model in any format that `Backbone.from_preset` reads.
 
     Raises:
         InputError: there is no such model, or its tokenizer is none of kerasbert's.
     """
-    return checkpoints.load_tokenizer(directory)
+    return checkpoints.load_tokenizer(preset)

@@ -243,10 +243,13 @@ def full_disk():
     @contextlib.contextmanager
     def full_disk(size):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # Of a module that is imported meanwhile Python would keep the first part of its bytecode.
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
         try:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            sys.dont_write_bytecode = before
 
     return full_disk

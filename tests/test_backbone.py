@@ -7,7 +7,7 @@ import pytest
 
 from kerasbert import Backbone, BackboneConfig, InputError, checkpoints, files, load
 from kerasbert.families import PRESETS
-from kerasbert.layers.inference import is_only_inference, only_inference
+from kerasbert.layers.inference import inference_mode, is_inference_mode
 
 SMALL = {"num_layers": 2, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 16}
 
@@ -438,11 +438,13 @@ def test_only_some_places_are_those_of_all(facts):
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **{**SMALL, **facts}))
     ids = np.random.default_rng(0).integers(0, 30, (3, 7))
     features = {"token_ids": ids, "padding_mask": np.arange(7) < [[7], [3], [1]]}
-    places = np.array([[0, 6, 2], [0, 1, 1], [0, 0, 0]], "int32")
+    output_positions = np.array([[0, 6, 2], [0, 1, 1], [0, 0, 0]], "int32")
     everywhere = backbone(features)
-    there = backbone(features, places=places)
+    there = backbone(features, output_positions=output_positions)
     expected = np.take_along_axis(
-        keras.ops.convert_to_numpy(everywhere.pop("sequence_output")), places[..., None], axis=1
+        keras.ops.convert_to_numpy(everywhere.pop("sequence_output")),
+        output_positions[..., None],
+        axis=1,
     )
     np.testing.assert_allclose(there.pop("sequence_output"), expected, atol=1e-5)
     assert everywhere.keys() == there.keys()
@@ -455,7 +457,7 @@ def test_only_some_places_are_those_of_all(facts):
         for full, less in pairs:
             np.testing.assert_allclose(less, full, atol=1e-5)
     inputs = {name: keras.Input((None,), dtype="int32") for name in features}
-    symbolic = backbone(inputs, places=keras.Input((4,), dtype="int32"))
+    symbolic = backbone(inputs, output_positions=keras.Input((4,), dtype="int32"))
     assert symbolic["sequence_output"].shape == (None, 4, 8)
 
 
@@ -465,10 +467,10 @@ def test_without_padding_is_what_real_tokens_get_with_it():
     # A row may have a hole, or no real token at all, of which no more is asked than to be finite.
     mask = np.array([[1] * 7, [1] + [0] * 6, [1, 1, 0, 0, 0, 1, 0], [1] * 3 + [0] * 4, [0] * 7])
     features = {"token_ids": ids, "padding_mask": mask}
-    places = np.array([[0, 6], [0, 0], [0, 5], [0, 2], [0, 0]], "int32")
+    output_positions = np.array([[0, 6], [0, 0], [0, 5], [0, 2], [0, 0]], "int32")
     padded = backbone(features)
-    with only_inference():
-        bare, there = backbone(features), backbone(features, places=places)
+    with inference_mode():
+        bare, there = backbone(features), backbone(features, output_positions=output_positions)
         in_training = backbone(features, training=True)
     real = mask == 1
     expected, found = padded["sequence_output"].numpy(), bare["sequence_output"].numpy()
@@ -478,18 +480,18 @@ def test_without_padding_is_what_real_tokens_get_with_it():
     for one in (bare, there):
         np.testing.assert_allclose(one["pooled_output"][:4], padded["pooled_output"][:4], atol=1e-5)
         assert np.isfinite(one["pooled_output"]).all()
-    picked = np.take_along_axis(expected, places[..., None], axis=1)
+    picked = np.take_along_axis(expected, output_positions[..., None], axis=1)
     np.testing.assert_allclose(there["sequence_output"][:4], picked[:4], atol=1e-5)
     # Dropout was at work, on padding too.
     assert (
         np.abs(in_training["sequence_output"][3, 3] - in_training["sequence_output"][3, 0]).max()
         > 0
     )
-    assert not is_only_inference()
+    assert not is_inference_mode()
 
 
 def test_without_padding_of_no_rows():
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
-    with only_inference():
+    with inference_mode():
         found = backbone({"token_ids": np.zeros((0, 2), "int32")})
     assert found["sequence_output"].shape == (0, 2, 8)

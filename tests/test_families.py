@@ -208,7 +208,7 @@ def test_save_and_load(task, tmp_path):
     assert loaded.backbone.config == task.backbone.config
     assert loaded.head_config() == task.head_config()
     assert loaded.tokenizer.get_config() == task.tokenizer.get_config()
-    assert loaded.new_weights == []
+    assert loaded.uninitialized_weights == []
     assert_same(predict(task), predict(loaded))
 
 

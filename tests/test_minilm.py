@@ -34,7 +34,7 @@ def test_it_says_itself_how_it_embeds(embedder):
     assert isinstance(embedder, TextEmbedder)
     assert (embedder.pooling, embedder.normalize) == ("mean", True)
     assert embedder.sequence_length == 256
-    assert embedder.new_weights == []
+    assert embedder.uninitialized_weights == []
 
 
 def test_embeddings_equal_those_of_transformers(directory):

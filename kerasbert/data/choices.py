@@ -4,12 +4,12 @@ import itertools
 import os
 import string
 
-from kerasbert import features as keys
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
 from kerasbert.data.tables import read_table
 from kerasbert.errors import InputError
+from kerasbert.features import CHOICES, TEXT
 
 
 def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
@@ -60,7 +60,7 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
             labels.append(right)
     if not lines:
         raise InputError(f"{path}: no example is left: {problems.summary()}")
-    found = {keys.TEXT: texts, keys.CHOICES: choices}
+    found = {TEXT: texts, CHOICES: choices}
     return Examples(found, labels, str(path), lines, problems)
 
 

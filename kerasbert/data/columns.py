@@ -7,7 +7,6 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
-from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
@@ -15,6 +14,7 @@ from kerasbert.data.problems import Problems
 from kerasbert.data.tables import TEXT_COLUMNS, read_table
 from kerasbert.data.tag_schemes import SCHEMES, faults_of, find_scheme, to_iob2
 from kerasbert.errors import InputError
+from kerasbert.features import WORDS
 
 #: What the words of a sentence are under in JSON lines.
 WORD_KEYS = ("words", "tokens")
@@ -93,7 +93,7 @@ def read_columns(
     if as_iob2:
         labels, scheme = [to_iob2(one, scheme) for one in labels], "IOB2"
     return TaggedSentences(
-        {keys.WORDS: [sentence.words for sentence in kept]},
+        {WORDS: [sentence.words for sentence in kept]},
         [] if label_column is None else labels,
         str(path),
         [sentence.lines[0] for sentence in kept],

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from kerasbert import features as keys
 from kerasbert.data import glue as glue_tasks
 from kerasbert.data.labels import (
     LeftOut,
@@ -29,6 +28,7 @@ from kerasbert.data.tables import (
     read_tfds,
 )
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_PAIR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,18 +218,18 @@ def read_texts(
     """
     problems = Problems(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
-    column = find_column(keys.TEXT, columns_of(rows), text_column, path)
+    column = find_column(TEXT, columns_of(rows), text_column, path)
     lines, texts = [], []
     for line, row in rows:
         try:
-            texts.append(text_of(row.get(column), keys.TEXT))
+            texts.append(text_of(row.get(column), TEXT))
         except LeftOut as problem:
             problems.note(line, str(problem))
             continue
         lines.append(line)
     if not texts:
         raise InputError(f"{path}: no text is left: {problems.summary()}")
-    return Examples({keys.TEXT: texts}, [], str(path), lines, problems)
+    return Examples({TEXT: texts}, [], str(path), lines, problems)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,13 +257,11 @@ class _Format:
         """The columns of an example's parts, of those that rows have."""
         there = columns_of(rows)
         found = dict(self.columns)
-        found[keys.TEXT] = found[keys.TEXT] or first_of(KNOWN_COLUMNS[keys.TEXT], there)
+        found[TEXT] = found[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
         if not self.is_single:
-            found[keys.TEXT_PAIR] = found[keys.TEXT_PAIR] or first_of(
-                KNOWN_COLUMNS[keys.TEXT_PAIR], there
-            )
-        if found[keys.TEXT_PAIR] is None:
-            del found[keys.TEXT_PAIR]
+            found[TEXT_PAIR] = found[TEXT_PAIR] or first_of(KNOWN_COLUMNS[TEXT_PAIR], there)
+        if found[TEXT_PAIR] is None:
+            del found[TEXT_PAIR]
         is_multi_label = self.problem_type == "multi_label_classification"
         if found["label"] is None and is_multi_label and "label" not in there:
             suggest_flags(rows, there, source)
@@ -274,9 +272,9 @@ class _Format:
             for column in [columns] if isinstance(columns, str | None) else columns:
                 if column not in there:
                     raise no_column(column, name, there, source)
-        if found[keys.TEXT] == found.get(keys.TEXT_PAIR):
+        if found[TEXT] == found.get(TEXT_PAIR):
             raise InputError(
-                f"{source}: text and text_pair are both in column {found[keys.TEXT]!r}; "
+                f"{source}: text and text_pair are both in column {found[TEXT]!r}; "
                 "--text_column and --text_pair_column name two"
             )
         return found

@@ -11,9 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.data.json_lines import without_surrogates
 from kerasbert.errors import InputError
+from kerasbert.features import (
+    LIST_COLUMNS,
+    QUESTION,
+    TEXT,
+    TEXT_COLUMNS,
+    TEXT_PAIR,
+    TOKEN_IDS,
+    WORDS,
+)
 
 #: Columns that go together, such as `text` and `text_pair`, and what else is taken in their place.
 Accepted = tuple[tuple[str, ...], ...]
@@ -36,7 +44,7 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
 
     Returns:
         Columns by their keys (see `kerasbert.features`): lists of strings, of the columns in
-        `keys.LISTS` lists of lists of strings; tensors stay as they are.
+        `LIST_COLUMNS` lists of lists of strings; tensors stay as they are.
 
     Raises:
         InputError: other columns than those that are accepted, columns of different lengths, or a
@@ -50,10 +58,10 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
                 break
         else:
             there = _found(x, found)
-            if keys.TEXT_PAIR in found:
+            if TEXT_PAIR in found:
                 there += hint
-            elif not any(key in keys.RAW for key in found):
-                there += f"; ready features are a dict with {keys.TOKEN_IDS}"
+            elif not any(key in TEXT_COLUMNS for key in found):
+                there += f"; ready features are a dict with {TOKEN_IDS}"
             raise InputError(f"{name} takes {_described(accepted)}; found {there}")
     columns = {key: _column(key, column) for key, column in found.items()}
     lengths = {key: length(column) for key, column in columns.items()}
@@ -95,7 +103,7 @@ def _named(x, accepted: Accepted, name: str) -> dict:
     if isinstance(x, Mapping):
         return _one_row({key: column for key, column in x.items() if column is not None})
     if (there := _names_of_table(x)) is not None:
-        known = {key for keys_ in accepted for key in keys_} | set(keys.RAW)
+        known = {key for keys_ in accepted for key in keys_} | set(TEXT_COLUMNS)
         chosen = [key for key in there if key in known]
         return {key: x[key] for key in chosen} if chosen else dict.fromkeys(there)
     if hasattr(x, "element_spec"):
@@ -114,7 +122,7 @@ def _named(x, accepted: Accepted, name: str) -> dict:
         return _tensor(x, several, accepted)
     rows = _list(x)
     if not rows:
-        return {key: [] for key in ((keys.TEXT,) if (keys.TEXT,) in accepted else accepted[0])}
+        return {key: [] for key in ((TEXT,) if (TEXT,) in accepted else accepted[0])}
     if isinstance(rows[0], Mapping):
         return _records(rows, name)
     if _is_sequence(rows[0]):
@@ -125,11 +133,11 @@ def _named(x, accepted: Accepted, name: str) -> dict:
 def _several(accepted: Accepted) -> dict[int, tuple[str, ...]]:
     """The keys of so many columns; of two also where no pairs are taken, so that we can say so."""
     names = {len(wanted): wanted for wanted in accepted if len(wanted) > 1}
-    return names or ({} if (keys.WORDS,) in accepted else {2: (keys.TEXT, keys.TEXT_PAIR)})
+    return names or ({} if (WORDS,) in accepted else {2: (TEXT, TEXT_PAIR)})
 
 
 def _single(accepted: Accepted) -> str:
-    return keys.TEXT if not any(keys.QUESTION in wanted for wanted in accepted) else keys.QUESTION
+    return TEXT if not any(QUESTION in wanted for wanted in accepted) else QUESTION
 
 
 def _one_row(columns: dict) -> dict:
@@ -139,7 +147,7 @@ def _one_row(columns: dict) -> dict:
     mixed = [
         key
         for key, column in columns.items()
-        if not isinstance(column, str | bytes) and (key not in keys.LISTS or _is_nested(column))
+        if not isinstance(column, str | bytes) and (key not in LIST_COLUMNS or _is_nested(column))
     ]
     if mixed:
         one = next(key for key in columns if key not in mixed)
@@ -165,8 +173,8 @@ def _tuple(x: tuple, several: dict, accepted: Accepted) -> dict | None:
 
 def _tensor(x, several: dict, accepted: Accepted) -> dict:
     """A tensor of strings as columns."""
-    if len(x.shape) == 2 and (keys.WORDS,) in accepted:
-        return {keys.WORDS: x}
+    if len(x.shape) == 2 and (WORDS,) in accepted:
+        return {WORDS: x}
     if len(x.shape) == 2 and (names := several.get(x.shape[1])):
         return {key: x[:, place] for place, key in enumerate(names)}
     return {_single(accepted): x}
@@ -183,8 +191,8 @@ def _records(rows: list, name: str) -> dict:
 
 def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
     """Rows that are lists: sentences of words, or the values of several columns."""
-    if (keys.WORDS,) in accepted:
-        return {keys.WORDS: rows}
+    if (WORDS,) in accepted:
+        return {WORDS: rows}
     rows = [_list(row) if _is_sequence(row) else row for row in rows]
     width = len(rows[0])
     if getattr(x, "ndim", 1) == 2 and width == 1:
@@ -208,7 +216,7 @@ def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
 def _column(key: str, column):
     """A column of strings, or of lists of them; a tensor stays one."""
     if _is_tensor(column):
-        rank = 2 if key in keys.LISTS else 1
+        rank = 2 if key in LIST_COLUMNS else 1
         if len(column.shape) == 2 and rank == 1 and column.shape[1] == 1:
             column = column[:, 0]
         if len(column.shape) != rank:
@@ -217,7 +225,7 @@ def _column(key: str, column):
     if isinstance(column, str | bytes) or column is None or not _is_sequence(column):
         raise InputError(f"{key} must be a list of strings, found {_shown(column)}")
     rows = _list(column)
-    if key not in keys.LISTS:
+    if key not in LIST_COLUMNS:
         if getattr(column, "ndim", 1) == 2 and column.shape[1] == 1:
             rows = [row[0] for row in rows]
         return _strings(key, rows)

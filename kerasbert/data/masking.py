@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.errors import InputError
+from kerasbert.features import MASK_POSITIONS, TOKEN_IDS
 from kerasbert.text.tokenizer import Tokenizer
 
 # Thai, Lao, Burmese, Khmer, kana and the CJK blocks: written without spaces between words.
@@ -91,7 +91,7 @@ class Masking:
             those positions, int32 (batch, masked); their weights, float32 (batch, masked), 1 or,
             in places that are not used, 0. `masked` is `rate` of the sequence, rounded up.
         """
-        ids = features[keys.TOKEN_IDS]
+        ids = features[TOKEN_IDS]
         width = max(1, math.ceil(self.rate * ids.shape[1]))
         choice, change, random = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
         positions, used = self._choose(ids, width, choice)
@@ -111,8 +111,8 @@ class Masking:
         zero = tf.zeros_like(positions)
         features = {
             **features,
-            keys.TOKEN_IDS: tf.ensure_shape(masked, ids.shape),
-            keys.MASK_POSITIONS: tf.where(used, positions, zero),
+            TOKEN_IDS: tf.ensure_shape(masked, ids.shape),
+            MASK_POSITIONS: tf.where(used, positions, zero),
         }
         return features, tf.where(used, originals, zero), tf.cast(used, tf.float32)
 

@@ -4,19 +4,19 @@ import math
 import os
 from collections.abc import Sequence
 
-from kerasbert import features as keys
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
 from kerasbert.data.tables import columns_of, read_table
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 
 SCORE = "score"
 # What the columns are called in STS-B, SimCSE's NLI triplets and sentence-transformers' data sets.
 _KNOWN = {
-    keys.TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
-    keys.TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
-    keys.TEXT_NEGATIVE: ("text_negative", "negative", "hard_neg"),
+    TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
+    TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
+    TEXT_NEGATIVE: ("text_negative", "negative", "hard_neg"),
     SCORE: ("score", "similarity_score", "label"),
 }
 
@@ -98,7 +98,7 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
         column = given.get(key) or next((name for name in known if name in there), None)
         if column in there:
             found[key] = column
-        elif key in given or key in (keys.TEXT, keys.TEXT_PAIR):
+        elif key in given or key in (TEXT, TEXT_PAIR):
             asked = f"column {column!r}" if column else f"column known as {key}"
             raise InputError(
                 f"{path}: has no {asked}; it has {', '.join(there)} (--text_column and "

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.masking import Masking
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
+from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.text.packing import TextPacker
 
 OBJECTIVES = ("nsp", "sop")
@@ -108,8 +108,8 @@ def _example(features, mask_ids, mask_weights, nsp_labels) -> tuple[dict, dict, 
     ones = tf.ones_like(nsp_labels, tf.float32)
     return (
         features,
-        {keys.MLM_LOGITS: mask_ids, keys.NSP_LOGITS: nsp_labels},
-        {keys.MLM_LOGITS: mask_weights, keys.NSP_LOGITS: ones},
+        {MLM_LOGITS: mask_ids, NSP_LOGITS: nsp_labels},
+        {MLM_LOGITS: mask_weights, NSP_LOGITS: ones},
     )
 
 

@@ -48,15 +48,15 @@ class Problems:
         """How many examples are left out."""
         return sum(map(len, self.lines.values()))
 
-    def report(self, say: Callable[[str], None]) -> None:
+    def report(self, log: Callable[[str], None]) -> None:
         """Says what was left out and what was mended, a line for each kind."""
         for done, problems in (("skipped", self.lines), ("corrected", self.mended)):
             for what, lines in list(problems.items())[:_KINDS]:
                 more = ", ..." if len(lines) > _SHOWN else ""
                 shown = ", ".join(map(str, lines[:_SHOWN])) + more
-                say(f"{self.source}: {len(lines)} {done}: {what} ({self.unit} {shown})")
+                log(f"{self.source}: {len(lines)} {done}: {what} ({self.unit} {shown})")
             if rest := sum(map(len, list(problems.values())[_KINDS:])):
-                say(f"{self.source}: {rest} more {done} for other reasons")
+                log(f"{self.source}: {rest} more {done} for other reasons")
 
     def summary(self) -> str:
         """Why nothing is left, for an error: the first few reasons."""

@@ -8,12 +8,12 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
-from kerasbert import features as keys
 from kerasbert import files, schema
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
 from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
+from kerasbert.features import CONTEXT, QUESTION
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def read_squad(
     if not found:
         raise InputError(f"{path}: has no question that can be used")
     numbers, ids, questions, contexts, labels = map(list, zip(*found, strict=True))
-    texts = {keys.QUESTION: questions, keys.CONTEXT: contexts}
+    texts = {QUESTION: questions, CONTEXT: contexts}
     return QuestionExamples(
         texts, labels if with_answers else [], str(path), numbers, problems, ids=ids
     )

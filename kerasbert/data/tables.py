@@ -8,16 +8,16 @@ import pathlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import json_lines
 from kerasbert.data.problems import Problems
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_PAIR
 
 #: What the columns of the keys of texts are called.
 KNOWN_COLUMNS = {
-    keys.TEXT: ("text", "sentence", "text_a", "sentence1"),
-    keys.TEXT_PAIR: ("text_pair", "text_b", "sentence2"),
+    TEXT: ("text", "sentence", "text_a", "sentence1"),
+    TEXT_PAIR: ("text_pair", "text_b", "sentence2"),
 }
 #: What columns of texts are called.
 TEXT_COLUMNS = tuple(itertools.chain.from_iterable(KNOWN_COLUMNS.values()))
@@ -223,7 +223,7 @@ def _json_lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict
 def _lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
     with files.open_text(path, newline="\n") as file:
         for number, line in enumerate(file, start=1):
-            yield number, {keys.TEXT: line.rstrip("\r\n")}
+            yield number, {TEXT: line.rstrip("\r\n")}
 
 
 _READERS = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".txt": _lines}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
+from kerasbert.features import LIST_COLUMNS
 
 # Batches whose rows are sorted by length together; four times so many are needed to do it at all.
 _SORTED_TOGETHER = 50
@@ -262,10 +262,10 @@ def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Da
 def text_tensor(name: str, column):
     """A column of text as a tensor (rows,) or, of lists, ragged (rows, strings)."""
     if not isinstance(column, list):
-        if isinstance(column, tf.RaggedTensor) or name not in keys.LISTS:
+        if isinstance(column, tf.RaggedTensor) or name not in LIST_COLUMNS:
             return column
         return tf.RaggedTensor.from_tensor(column)
-    if name not in keys.LISTS:
+    if name not in LIST_COLUMNS:
         return tf.constant(column, tf.string, [len(column)])
     flat = tf.constant([one for row in column for one in row], tf.string)
     return tf.RaggedTensor.from_row_lengths(flat, tf.constant([*map(len, column)], tf.int64), False)
@@ -294,11 +294,11 @@ def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
 
 def dense_spec(name: str) -> tf.TensorSpec:
     """What `few` makes of any column of this name."""
-    return tf.TensorSpec([None, None] if name in keys.LISTS else [None], tf.string)
+    return tf.TensorSpec([None, None] if name in LIST_COLUMNS else [None], tf.string)
 
 
 def _dense(name: str, rows: list) -> tf.Tensor:
-    if name not in keys.LISTS:
+    if name not in LIST_COLUMNS:
         return tf.constant(rows, tf.string, [len(rows)])
     return tf.constant(rows, tf.string, [len(rows), len(rows[0]) if rows else 0])
 

@@ -7,13 +7,13 @@ import keras
 from keras import ops
 
 from kerasbert import _compat
-from kerasbert import features as keys
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
 from kerasbert.distillation.text import TwoPreprocessors
 from kerasbert.distillation.weights import of_examples, weights_of
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.strategies import sharded
@@ -206,7 +206,7 @@ class Distiller(ExactModel):
     def _compared(self, features: dict, outputs: dict, hidden: list, attention: list) -> dict:
         """What teacher and student both have, by the names of the losses."""
         if self.student.outputs_are == "tokens":
-            real = ops.cast(features[keys.PADDING_MASK], "bool")
+            real = ops.cast(features[PADDING_MASK], "bool")
             outputs = {name: ops.where(real, row, _PADDING) for name, row in outputs.items()}
         if self._mean_of_heads:
             attention = [ops.mean(each, axis=-3, keepdims=True) for each in attention]
@@ -220,7 +220,7 @@ class Distiller(ExactModel):
     def step_data(self, data) -> tuple:
         """A batch with the teacher's part: `(features, targets, weights)`, by names of losses."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = keys.with_defaults(x)
+        x = with_defaults(x)
         if self.alpha < 1 and y is None:
             raise InputError(
                 "there are no labels to learn from beside the teacher: alpha must be 1"
@@ -245,11 +245,11 @@ class Distiller(ExactModel):
                 shape, mask = ops.shape(target)[:-1], self._places(x)
                 weights[name] = weights_of(given[of], shape, mask)
             else:
-                mask = x[keys.PADDING_MASK]
+                mask = x[PADDING_MASK]
                 weights[name] = weights_of(of_examples(sample_weight), ops.shape(mask), mask)
         if self.alpha < 1:
             labels = named(y)
-            first = ops.shape(x[keys.TOKEN_IDS])[:1]
+            first = ops.shape(x[TOKEN_IDS])[:1]
             ones = ops.ones(first)
             targets |= {name: labels[name] for name in soft}
             weights |= {name: ones if given[name] is None else given[name] for name in soft}
@@ -289,7 +289,7 @@ class Distiller(ExactModel):
             shuffle: whether every epoch has an order of its own; a dataset keeps its own.
             **kwargs: Keras's; `validation_data` may be text too.
         """
-        if keys.is_text(x):
+        if is_text(x):
             size = batch_size or 32
             if hasattr(x, "element_spec") or not shuffle:
                 x = self.preprocessor.batches(x, y, sample_weight, size)
@@ -300,8 +300,8 @@ class Distiller(ExactModel):
                 batches = self.preprocessor.training_batches(rows, batch_size=size, seed=seed)
                 x = sharded(batches)
             y = sample_weight = batch_size = None
-        parts = keys.validation_parts(kwargs.get("validation_data"))
-        if keys.is_text(parts[0]):
+        parts = validation_parts(kwargs.get("validation_data"))
+        if is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
             kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
         # Keras warns when it is told to shuffle a dataset.
@@ -310,7 +310,7 @@ class Distiller(ExactModel):
 
     def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
         """Keras's `evaluate`, of what is trained: losses and metrics, the teacher's among them."""
-        if keys.is_text(x):
+        if is_text(x):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from kerasbert import features as keys
+from kerasbert.features import ATTENTION_WEIGHTS, HIDDEN_STATES, PADDING_MASK, SEQUENCE_OUTPUT
 
 
 def named(outputs) -> dict:
@@ -26,7 +26,7 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
     rank = len(task.inputs[0].shape)
 
     def watch(features, training):
-        shape = ops.shape(features[keys.PADDING_MASK])
+        shape = ops.shape(features[PADDING_MASK])
         rows = {name: features[name] for name in model.input}
         several = len(shape) > rank  # texts an example
         if several:
@@ -39,7 +39,7 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
         outputs = named(found["outputs"])
         if several:
             outputs = {name: shaped(x, x.shape[-1]) for name, x in outputs.items()}
-        states, weights = found[keys.HIDDEN_STATES], found[keys.ATTENTION_WEIGHTS]
+        states, weights = found[HIDDEN_STATES], found[ATTENTION_WEIGHTS]
         tokens = shape[-1]
         return (
             outputs,
@@ -71,16 +71,16 @@ def with_states(task) -> keras.Model:
     def call(layer, *args, **kwargs):
         if layer is not backbone:
             return layer(*args, **kwargs)
-        places = kwargs.pop("places", None)
+        positions = kwargs.pop("output_positions", None)
         found.update(encoder(*args, **kwargs))
         outputs = {name: found[name] for name in backbone.output}
-        if places is not None:
-            x, places = outputs[keys.SEQUENCE_OUTPUT], ops.expand_dims(places, -1)
-            outputs[keys.SEQUENCE_OUTPUT] = ops.take_along_axis(x, places, axis=1)
+        if positions is not None:
+            x, positions = outputs[SEQUENCE_OUTPUT], ops.expand_dims(positions, -1)
+            outputs[SEQUENCE_OUTPUT] = ops.take_along_axis(x, positions, axis=1)
         return outputs
 
     again = _called_again(task, call)
-    more = {name: found[name] for name in (keys.HIDDEN_STATES, keys.ATTENTION_WEIGHTS)}
+    more = {name: found[name] for name in (HIDDEN_STATES, ATTENTION_WEIGHTS)}
     return keras.Model(again.input, {"outputs": again.output, **more})
 
 
@@ -100,7 +100,7 @@ def _encoder_with_states(backbone) -> keras.Model:
         return x
 
     again = _called_again(backbone, call)
-    more = {keys.HIDDEN_STATES: states, keys.ATTENTION_WEIGHTS: attention}
+    more = {HIDDEN_STATES: states, ATTENTION_WEIGHTS: attention}
     return keras.Model(again.input, {**again.output, **more})
 
 

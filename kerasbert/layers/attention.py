@@ -20,11 +20,11 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, §3.2.2), with projections.
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 where
-    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With `asking`,
-    float (batch, places, hidden), those vectors attend to the tokens of `x`, and the output is
-    theirs, (batch, places, hidden). With `real`, a `RealTokens` of the mask, `x` is (tokens,
-    hidden), and so is the output without `asking`. With `return_weights=True` also the attention
-    probabilities, (batch, heads, sequence or places, sequence).
+    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With `queries`,
+    float (batch, positions, hidden), those vectors attend to the tokens of `x`, and the output is
+    theirs, (batch, positions, hidden). With `unpadded`, an `UnpaddedTokens` of the mask, `x` is
+    (tokens, hidden), and so is the output without `queries`. With `return_weights=True` also the
+    attention probabilities, (batch, heads, sequence or positions, sequence).
 
     Args:
         num_heads: must divide the width of `x`.
@@ -62,32 +62,32 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
+        self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
     ):
-        if self._fuses(x, asking, real, training, return_weights):
+        if self._fuses(x, queries, unpadded, training, return_weights):
             return self._fused(x, padding_mask)
-        if asking is None:
-            projected = self._project(x, real, training, self.query, self.key, self.value)
+        if queries is None:
+            projected = self._project(x, unpadded, training, self.query, self.key, self.value)
             query, key, value = projected
         else:
-            (query,) = self._project(asking, None, training, self.query)
-            key, value = self._project(x, real, training, self.key, self.value)
+            (query,) = self._project(queries, None, training, self.query)
+            key, value = self._project(x, unpadded, training, self.key, self.value)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, value)
-        if asking is None and real is not None:
-            mixed = real.flat_heads(mixed)
+        if queries is None and unpadded is not None:
+            mixed = unpadded.flat_heads(mixed)
         else:
             mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, x.shape[-1]))
-        output = ops.reshape(self.output_dense(mixed), ops.shape(x if asking is None else asking))
+        output = ops.reshape(self.output_dense(mixed), ops.shape(x if queries is None else queries))
         return (output, probabilities) if return_weights else output
 
-    def _fuses(self, x, asking, real, training, return_weights) -> bool:
+    def _fuses(self, x, queries, unpadded, training, return_weights) -> bool:
         """Whether one operation computes scores, softmax and their product with the values."""
-        if asking is not None or real is not None or return_weights:
+        if queries is not None or unpadded is not None or return_weights:
             return False
         return paths.fuses_attention() and not (training and self.dropout.rate)
 
@@ -107,31 +107,31 @@ class SelfAttention(keras.layers.Layer):
         )
         return ops.reshape(self.output_dense(ops.reshape(mixed, (-1, hidden))), ops.shape(x))
 
-    def _project(self, x, real, training, *layers):
+    def _project(self, x, unpadded, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
         frozen = None if training else frozen_weights()
         if paths.projects_at_once(frozen, *layers):
-            return self._project_at_once(x, real, frozen, *layers)
+            return self._project_at_once(x, unpadded, frozen, *layers)
         size = x.shape[-1] // self.num_heads
         projected = []
         for layer in layers:
             heads = layer(_tokens(x))
-            if real is None:
+            if unpadded is None:
                 heads = ops.reshape(heads, (*ops.shape(x)[:-1], self.num_heads, size))
                 heads = ops.transpose(heads, (0, 2, 1, 3))
             else:
-                heads = real.heads(heads, self.num_heads, size)
+                heads = unpadded.heads(heads, self.num_heads, size)
             projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
         return projected
 
-    def _project_at_once(self, x, real, frozen, *layers):
+    def _project_at_once(self, x, unpadded, frozen, *layers):
         """The same by a single product."""
         heads, size = self.num_heads, x.shape[-1] // self.num_heads
         tokens = _tokens(x)
         kernel, bias = self._side_by_side(layers, size, tokens.dtype, frozen)
         projected = ops.matmul(tokens, kernel) + bias
-        if real is not None:
-            return [real.heads(projected, heads, size, i * heads) for i in range(len(layers))]
+        if unpadded is not None:
+            return [unpadded.heads(projected, heads, size, i * heads) for i in range(len(layers))]
         shape = (*ops.shape(x)[:-1], len(layers), heads, size)
         projected = ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4))
         return ops.unstack(projected, len(layers), axis=0)
@@ -151,9 +151,9 @@ class SelfAttention(keras.layers.Layer):
         ]
 
     def compute_output_spec(
-        self, x, padding_mask=None, asking=None, real=None, training=None, return_weights=False
+        self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
     ):
-        return output_spec(self, x, x if asking is None else asking, return_weights)
+        return output_spec(self, x, x if queries is None else queries, return_weights)
 
     def get_config(self):
         return {
@@ -169,11 +169,11 @@ def _tokens(x):
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def output_spec(layer, x, asking, return_weights: bool):
-    """What a layer with `num_heads` gives that maps `asking` to its own shape, by looking at `x`.
+def output_spec(layer, x, queries, return_weights: bool):
+    """What a layer with `num_heads` gives that maps `queries` to its own shape, by looking at `x`.
 
     Both (batch, any, hidden).
     """
-    output = keras.KerasTensor(asking.shape, dtype=layer.compute_dtype)
-    shape = (x.shape[0], layer.num_heads, asking.shape[1], x.shape[1])
+    output = keras.KerasTensor(queries.shape, dtype=layer.compute_dtype)
+    shape = (x.shape[0], layer.num_heads, queries.shape[1], x.shape[1])
     return (output, keras.KerasTensor(shape, layer.compute_dtype)) if return_weights else output

@@ -15,8 +15,8 @@ class ChoiceScores(keras.layers.Layer):
     """
 
     def call(self, scores, padding_mask):
-        real = padding_mask[:, :, 0] > 0
-        return ops.where(real, ops.reshape(scores, ops.shape(real)), _NO_CHOICE)
+        is_choice = padding_mask[:, :, 0] > 0
+        return ops.where(is_choice, ops.reshape(scores, ops.shape(is_choice)), _NO_CHOICE)
 
     def compute_output_shape(self, scores_shape, padding_mask_shape):
         return padding_mask_shape[:2]

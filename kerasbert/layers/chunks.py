@@ -57,13 +57,13 @@ class PoolChunks(keras.layers.Layer):
     def call(self, vectors, padding_mask):
         batch, chunks, _ = ops.shape(padding_mask)
         vectors = ops.reshape(vectors, (batch, chunks, vectors.shape[-1]))
-        real = ops.cast(padding_mask[:, :, :1], vectors.dtype)
+        is_chunk = ops.cast(padding_mask[:, :, :1], vectors.dtype)
         if self.how == "max":
-            return _max(ops.where(real > 0, vectors, LOWEST))[:, 0]
+            return _max(ops.where(is_chunk > 0, vectors, LOWEST))[:, 0]
         if self.how == "mean":
-            return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+            return ops.sum(vectors * is_chunk, axis=1) / ops.maximum(ops.sum(is_chunk, axis=1), 1)
         scores = ops.sum(vectors * self.query, axis=-1, keepdims=True)
-        scores = ops.where(real > 0, scores, LOWEST)
+        scores = ops.where(is_chunk > 0, scores, LOWEST)
         # A softmax; Keras's warns where texts are of one chunk.
         shares = ops.exp(scores - _max(scores))
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)

@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasbert.errors import InputError
 from kerasbert.layers import paths
-from kerasbert.layers.islands import Island
+from kerasbert.layers.fused_ops import FusedOp
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
 _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
@@ -106,8 +106,8 @@ def dropped(x, threshold: int, random_bytes):
 
 
 @functools.cache
-def _dropped(threshold: int) -> Island:
-    return Island(lambda x, random_bytes: dropped(x, threshold, random_bytes))
+def _dropped(threshold: int) -> FusedOp:
+    return FusedOp(lambda x, random_bytes: dropped(x, threshold, random_bytes))
 
 
 class _ReplicaSeeds(keras.random.SeedGenerator):

@@ -137,8 +137,8 @@ class Embeddings(keras.layers.Layer):
         table = ops.slice(table, (0, 0), (rows, self.width))
         if self.positions == "learned" or padding_mask is None:
             return table[self._first_position :]
-        real = ops.cast(padding_mask, "int32")
-        return ops.take(table, ops.cumsum(real, axis=1) * real + self.padding_id, axis=0)
+        unpadded = ops.cast(padding_mask, "int32")
+        return ops.take(table, ops.cumsum(unpadded, axis=1) * unpadded + self.padding_id, axis=0)
 
     def _segments(self, segment_ids):
         table = table_of(self.segment_embedding, self.compute_dtype)

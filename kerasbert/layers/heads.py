@@ -45,7 +45,7 @@ class Pooler(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class MLMHead(keras.layers.Layer):
-    """Predicts tokens from the vectors in their places, with a token table as its output matrix.
+    """Predicts tokens from the vectors at their positions, with a token table as its output matrix.
 
     Dense, activation, LayerNorm, then a product with the token embeddings and a bias
     (google-research/bert, `run_pretraining.get_masked_lm_output`).
@@ -139,7 +139,7 @@ class MLMHead(keras.layers.Layer):
 
 
 def _times_transposed(x, table):
-    """(places, hidden) times (vocabulary, hidden) -> (places, vocabulary)."""
+    """(positions, hidden) times (vocabulary, hidden) -> (positions, vocabulary)."""
     if keras.backend.backend() != "tensorflow":
         return ops.matmul(x, ops.transpose(table))
     import tensorflow as tf

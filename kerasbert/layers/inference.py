@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 import keras
 
 
-class FrozenWeights:
+class PrecomputedWeights:
     """What layers compute of weights that will not change, once for all graphs. On TensorFlow."""
 
     def __init__(self):
@@ -29,12 +29,12 @@ _frozen_weights = contextvars.ContextVar("frozen_weights", default=None)
 
 
 @contextlib.contextmanager
-def only_inference(frozen: FrozenWeights | None = None) -> Iterator[None]:
+def inference_mode(frozen: PrecomputedWeights | None = None) -> Iterator[None]:
     """While this lasts, layers that do not train take the form that answers fastest.
 
-    Encoders compute real tokens only (see `RealTokens`). For functions of texts of any length, as
-    they are traced; not for those that XLA compiles, which has to know how many tokens are real.
-    On TensorFlow; elsewhere nothing changes.
+    Encoders compute unpadded tokens only (see `UnpaddedTokens`). For functions of texts of any
+    length, as they are traced; not for those that XLA compiles, which has to know how many tokens
+    there are. On TensorFlow; elsewhere nothing changes.
 
     Args:
         frozen: for graphs whose weights never change; takes what is computed of them.
@@ -48,11 +48,11 @@ def only_inference(frozen: FrozenWeights | None = None) -> Iterator[None]:
         _frozen_weights.reset(tokens[1])
 
 
-def is_only_inference() -> bool:
-    """Whether `only_inference` lasts."""
+def is_inference_mode() -> bool:
+    """Whether `inference_mode` lasts."""
     return _only_inference.get()
 
 
-def frozen_weights() -> FrozenWeights | None:
+def frozen_weights() -> PrecomputedWeights | None:
     """What takes tensors of weights that never change; None if they may."""
     return _frozen_weights.get() or None

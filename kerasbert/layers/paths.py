@@ -2,8 +2,8 @@
 
 | | TensorFlow | JAX |
 |---|---|---|
-| element-wise parts | each is compiled where that pays (`Island`) | compiled with the whole step |
-| dropout's random bytes | Philox, drawn by XLA where islands are | XLA's own generator |
+| element-wise parts | each is compiled where that pays (`FusedOp`) | compiled with the whole step |
+| dropout's random bytes | Philox, drawn by XLA where ops are fused | XLA's own generator |
 | attention without dropout | products and a softmax | one operation, on GPUs cuDNN's |
 | query, key and value | one product where weights are frozen, else three | three products |
 | padding | left out where a graph will only answer | computed |
@@ -46,7 +46,7 @@ def projects_at_once(frozen, *layers) -> bool:
     That pays where their kernels are put side by side once, not where it is done at every call.
 
     Args:
-        frozen: `FrozenWeights`, or None if weights may change.
+        frozen: `PrecomputedWeights`, or None if weights may change.
         *layers: the dense layers.
     """
     return frozen is not None and not is_quantized(*layers)

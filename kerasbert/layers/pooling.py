@@ -36,10 +36,10 @@ class PoolTokens(keras.layers.Layer):
     def call(self, vectors, padding_mask):
         if self.how == "cls":
             return vectors[:, 0]
-        real = ops.cast(padding_mask, vectors.dtype)[:, :, None]
+        is_token = ops.cast(padding_mask, vectors.dtype)[:, :, None]
         if self.how == "max":
-            return ops.max(ops.where(real > 0, vectors, LOWEST), axis=1)
-        return ops.sum(vectors * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+            return ops.max(ops.where(is_token > 0, vectors, LOWEST), axis=1)
+        return ops.sum(vectors * is_token, axis=1) / ops.maximum(ops.sum(is_token, axis=1), 1)
 
     def compute_output_shape(self, vectors_shape, padding_mask_shape):
         return (vectors_shape[0], vectors_shape[-1])

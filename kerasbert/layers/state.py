@@ -13,7 +13,7 @@ from kerasbert.errors import InputError
 QUANTIZATIONS = ("int8", "int4")
 
 
-class WithState(keras.Model):
+class TrainableStateMixin(keras.Model):
     """A model that thaws when it is told to, and whose config holds what its layers are.
 
     Keras on TensorFlow does nothing when an attribute is given the value that it has, so

@@ -4,19 +4,21 @@ import numpy as np
 from keras import ops
 
 
-def tokens_at(x, places):
-    """The vectors of `x`, (batch, sequence, hidden), at `places`, int (batch, places).
+def gather_positions(x, output_positions):
+    """The vectors of `x`, (batch, sequence, hidden), at `output_positions`, int (batch, positions).
 
     Returns:
-        (batch, places, hidden).
+        (batch, positions, hidden).
     """
     batch, length, hidden = ops.shape(x)
     # A flat gather: its gradient is one scatter, where that of take_along_axis is not.
     rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
-    return ops.take(ops.reshape(x, (-1, hidden)), rows + ops.cast(places, "int32"), axis=0)
+    return ops.take(
+        ops.reshape(x, (-1, hidden)), rows + ops.cast(output_positions, "int32"), axis=0
+    )
 
 
-class RealTokens:
+class UnpaddedTokens:
     """The real tokens of a batch, one after the other, and the way back. On TensorFlow.
 
     For encoders that compute nothing for padding (the zero-padding algorithm of ByteTransformer,
@@ -36,19 +38,19 @@ class RealTokens:
         mask = _lengthened(tf.cast(padding_mask, tf.bool), axis=1)
         #: Where a token may be attended to, bool (batch, rounded sequence).
         self.mask = mask
-        real = mask | (tf.range(tf.shape(mask)[1]) == 0)
-        count = tf.cumsum(tf.reshape(tf.cast(real, tf.int32), [-1]), exclusive=True)
-        count = tf.reshape(count, tf.shape(real))
+        is_token = mask | (tf.range(tf.shape(mask)[1]) == 0)
+        count = tf.cumsum(tf.reshape(tf.cast(is_token, tf.int32), [-1]), exclusive=True)
+        count = tf.reshape(count, tf.shape(is_token))
         #: Of each real token its row and its place there, (rounded tokens, 2).
-        self._places = _lengthened(tf.where(real), axis=0)
+        self._positions = _lengthened(tf.where(is_token), axis=0)
         #: Of each place its row in (tokens, hidden), (batch, rounded sequence).
-        self._rows = tf.where(real, count, count[:, :1])
+        self._rows = tf.where(is_token, count, count[:, :1])
 
     def flat(self, x):
         """(batch, sequence, hidden) -> (tokens, hidden)."""
         import tensorflow as tf
 
-        return tf.gather_nd(x, self._places)
+        return tf.gather_nd(x, self._positions)
 
     def padded(self, x):
         """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
@@ -56,11 +58,11 @@ class RealTokens:
 
         return tf.gather(x, self._rows[:, : self._length])
 
-    def at(self, x, places):
-        """(tokens, hidden), and int (batch, places) -> (batch, places, hidden)."""
+    def at(self, x, output_positions):
+        """(tokens, hidden), and int (batch, positions) -> (batch, positions, hidden)."""
         import tensorflow as tf
 
-        return tf.gather(x, tf.gather(self._rows, places, batch_dims=1))
+        return tf.gather(x, tf.gather(self._rows, output_positions, batch_dims=1))
 
     # One gather each, where a transposition would be a second pass.
 
@@ -84,9 +86,9 @@ class RealTokens:
         import tensorflow as tf
 
         num_heads, size = x.shape[1], x.shape[3]
-        row, place = tf.split(self._places, 2, axis=1)
+        row, position = tf.split(self._positions, 2, axis=1)
         head = tf.range(num_heads, dtype=row.dtype)[tf.newaxis]
-        rows = (row * num_heads + head) * tf.shape(x, row.dtype)[2] + place
+        rows = (row * num_heads + head) * tf.shape(x, row.dtype)[2] + position
         x = tf.gather(tf.reshape(x, [-1, size]), rows)
         return tf.reshape(x, [-1, num_heads * size])
 

@@ -7,25 +7,25 @@ from keras import ops
 
 from kerasbert.layers.attention import SelfAttention, output_spec
 from kerasbert.layers.dropout import Dropout, dropped
+from kerasbert.layers.fused_ops import FusedOp
 from kerasbert.layers.initializers import activation_function, kernel_initializer
-from kerasbert.layers.islands import Island
 from kerasbert.layers.normalization import LayerNorm, layer_norm
 from kerasbert.layers.recompute import recomputed
-from kerasbert.layers.tokens import tokens_at
+from kerasbert.layers.tokens import gather_positions
 
 
 @functools.cache
-def _activation(name: str) -> Island:
-    return Island(activation_function(name))
+def _activation(name: str) -> FusedOp:
+    return FusedOp(activation_function(name))
 
 
 @functools.cache
-def _add_and_norm(threshold: int, epsilon: float) -> Island:
+def _add_and_norm(threshold: int, epsilon: float) -> FusedOp:
     def function(x, change, random_bytes, gamma, beta):
         total = x + dropped(change, threshold, random_bytes)
         return layer_norm(total, gamma, beta, epsilon)
 
-    return Island(function)
+    return FusedOp(function)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -35,11 +35,11 @@ class TransformerBlock(keras.layers.Layer):
     BERT §3; google-research/bert, `modeling.transformer_model` ("post-LN").
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence)
-    -> (batch, sequence, hidden). With `places`, int (batch, places), the output is that of the
-    tokens there, (batch, places, hidden), and what only the others would need is not computed. With
-    `real`, a `RealTokens` of the mask, `x` is (tokens, hidden), and so is the output without
-    `places`. With `return_weights=True` also the attention probabilities, (batch, heads, sequence
-    or places, sequence).
+    -> (batch, sequence, hidden). With `output_positions`, int (batch, positions), the output is
+    that of the tokens there, (batch, positions, hidden), and what only the others would need is not
+    computed. With `unpadded`, an `UnpaddedTokens` of the mask, `x` is (tokens, hidden), and so is
+    the output without `output_positions`. With `return_weights=True` also the attention
+    probabilities, (batch, heads, sequence or positions, sequence).
 
     Args:
         num_heads: attention heads.
@@ -108,30 +108,44 @@ class TransformerBlock(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, x, padding_mask=None, places=None, real=None, training=None, return_weights=False
+        self,
+        x,
+        padding_mask=None,
+        output_positions=None,
+        unpadded=None,
+        training=None,
+        return_weights=False,
     ):
-        given = {"padding_mask": padding_mask, "places": places}
+        given = {"padding_mask": padding_mask, "output_positions": output_positions}
         given = {name: value for name, value in given.items() if value is not None}
 
         def forward(x, *values):
             named = dict(zip(given, values, strict=True))
             return self._forward(
-                x, **named, real=real, training=training, return_weights=return_weights
+                x, **named, unpadded=unpadded, training=training, return_weights=return_weights
             )
 
         if training and self.gradient_checkpointing:
             forward = recomputed(forward)
         return forward(x, *given.values())
 
-    def _forward(self, x, padding_mask=None, places=None, *, real, training, return_weights):
-        asking = None
-        if places is not None:
-            asking = tokens_at(x, places) if real is None else real.at(x, places)
+    def _forward(
+        self, x, padding_mask=None, output_positions=None, *, unpadded, training, return_weights
+    ):
+        queries = None
+        if output_positions is not None:
+            gather = gather_positions if unpadded is None else unpadded.at
+            queries = gather(x, output_positions)
         attended = self.attention(
-            x, padding_mask, asking, real=real, training=training, return_weights=return_weights
+            x,
+            padding_mask,
+            queries,
+            unpadded=unpadded,
+            training=training,
+            return_weights=return_weights,
         )
         attended, *weights = attended if return_weights else (attended,)
-        x = x if asking is None else asking
+        x = x if queries is None else queries
         shape = ops.shape(x)
         # From here on no token sees another: (tokens, hidden).
         x, attended = (ops.reshape(one, (-1, shape[-1])) for one in (x, attended))
@@ -158,10 +172,18 @@ class TransformerBlock(keras.layers.Layer):
         return function(x, change, random, norm.gamma, norm.beta)
 
     def compute_output_spec(
-        self, x, padding_mask=None, places=None, real=None, training=None, return_weights=False
+        self,
+        x,
+        padding_mask=None,
+        output_positions=None,
+        unpadded=None,
+        training=None,
+        return_weights=False,
     ):
-        asking = x if places is None else keras.KerasTensor((*places.shape, x.shape[-1]))
-        return output_spec(self, x, asking, return_weights)
+        queries = x
+        if output_positions is not None:
+            queries = keras.KerasTensor((*output_positions.shape, x.shape[-1]))
+        return output_spec(self, x, queries, return_weights)
 
     def get_config(self):
         return {

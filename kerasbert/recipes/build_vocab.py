@@ -8,7 +8,7 @@ import numpy as np
 from kerasbert import files
 from kerasbert.data.documents import Report, read_documents
 from kerasbert.recipes.options import BuildVocabOptions
-from kerasbert.recipes.training import say
+from kerasbert.recipes.training import log
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabulary_sha256
 
@@ -61,7 +61,7 @@ def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float
 def warn_of_unknown(source: str, share: float) -> None:
     """Says so if more than 1 % of the tokens that text became are [UNK]."""
     if share > 0.01:
-        say(
+        log(
             f"{source}: {share:.1%} of the tokens are [UNK], the token for words with "
             "characters that are not in the vocabulary; consider a vocabulary built from this text"
         )

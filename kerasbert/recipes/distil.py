@@ -15,7 +15,7 @@ from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import DistilOptions
 from kerasbert.recipes.raw_examples import raw_examples
-from kerasbert.recipes.training import begin, say
+from kerasbert.recipes.training import begin, log
 from kerasbert.tasks.registry import spec_of
 from kerasbert.tasks.spec import ID, ROW, TaskSpec
 from kerasbert.tasks.task import Task
@@ -75,7 +75,7 @@ def _distil(options: DistilOptions, strategy) -> dict:
         "train_examples": len(next(iter(texts.values()))),
         "parameters": student.count_params(),
         "teacher_parameters": teacher.count_params(),
-        "new_weights": student.new_weights,
+        "new_weights": student.uninitialized_weights,
     }
     if validation and not options.dry_run:
         with strategy.scope():
@@ -138,7 +138,7 @@ def _without_labels(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tu
                 problems.note(row, f"empty {empty[0]}")
             else:
                 examples.append(example)
-        problems.report(say)
+        problems.report(log)
         if not examples:
             raise InputError(f"{path}: has no examples")
         columns = {key: [example[key] for example in examples] for key in examples[0]}

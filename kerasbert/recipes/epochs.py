@@ -2,11 +2,11 @@
 
 import math
 
-from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
+from kerasbert.features import TEXT
 from kerasbert.recipes.options import EpochOptions
-from kerasbert.recipes.training import Run, announce, compile_for, dry_run
+from kerasbert.recipes.training import Run, compile_for, dry_run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
 
@@ -60,7 +60,7 @@ def train_epochs(
         )
 
     run = None if options.dry_run else Run(options, strategy)
-    announce(options, strategy, verb, _described(answers, rows, examples), steps)
+    log_start(options, strategy, verb, _described(answers, rows, examples), steps)
     if options.dry_run:
         return dry_run(model, batches, steps)
     run.train(
@@ -96,7 +96,7 @@ def _described(task: Task, rows: Rows, examples: int) -> str:
     count = f"{examples:,} example{'s' * (examples != 1)}"
     if len(rows) != examples:
         count += f" in {len(rows):,} windows"
-    if keys.TEXT not in rows.x:
+    if TEXT not in rows.x:
         return count
     truncated = task.preprocessor.count_truncated(rows)
     return f"{count}, {truncated:,} of them cut (sequence_length is {task.sequence_length})"

@@ -4,14 +4,14 @@ import pathlib
 
 from kerasbert import files, zoo
 from kerasbert.recipes.options import ExportOptions
-from kerasbert.recipes.training import say
+from kerasbert.recipes.training import log
 from kerasbert.tasks import Task
 
 
 def export(options: ExportOptions) -> dict:
     """Exports a model that takes raw strings; returns where it is."""
     if not pathlib.Path(options.output).name.isdigit():
-        say(
+        log(
             f"{options.output}: TensorFlow Serving expects numbered version directories, such as "
             f"--output {options.output.rstrip('/')}/1"
         )

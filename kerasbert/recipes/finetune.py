@@ -60,7 +60,7 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     result = {"task": options.task, **result, "train_examples": len(train)}
     result["train_left_out"] = train.left_out
     result |= spec.results(model)
-    result["new_weights"] = model.new_weights
+    result["new_weights"] = model.uninitialized_weights
     if validation:
         result["baseline"] = baseline
     return result

@@ -20,7 +20,7 @@ EXPORT_PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 FORMATS = ("kerasbert", "hf", "kerashub", "google")
 #: Options that may differ between a run and the one that goes on from its checkpoints.
-_NOT_OF_THE_RUN = (
+_CHANGEABLE_ON_RESUME = (
     "output",
     "strategy",
     "num_virtual_devices",
@@ -226,7 +226,7 @@ class TrainingOptions(Options):
     @property
     def settings(self) -> dict:
         """The options that a run must be gone on with."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_OF_THE_RUN}
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _CHANGEABLE_ON_RESUME}
 
     @property
     def dtype(self) -> str:

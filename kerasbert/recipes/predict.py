@@ -56,7 +56,7 @@ def predict(options: PredictOptions) -> dict:
 def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     model = zoo.load_task(options.model, Task, **options.overrides)
     spec = spec_of(model)
-    total = _looked_through(raw_examples(options.input, model, spec, options), spec, options)
+    total = _validate_inputs(raw_examples(options.input, model, spec, options), spec, options)
     part = output.with_name(f"{output.name}.part")
     made_of = _made_of(model, options)
     done = _begun(part, made_of, total, options.batch_size)
@@ -85,7 +85,7 @@ def _check_columns(options: PredictOptions) -> None:
             raise InputError(f"--{field.name}: {options.input} has no such thing{known}")
 
 
-def _looked_through(examples: Iterator[dict], spec: TaskSpec, options: PredictOptions) -> int:
+def _validate_inputs(examples: Iterator[dict], spec: TaskSpec, options: PredictOptions) -> int:
     """How many examples there are; before the first is answered, all are read.
 
     Raises:

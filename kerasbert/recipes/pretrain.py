@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
+from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.recipes.options import PretrainOptions
-from kerasbert.recipes.training import Run, announce, begin, compile_for, dry_run
+from kerasbert.recipes.training import Run, begin, compile_for, dry_run, log_start
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
@@ -39,7 +39,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     epochs = options.steps / batches.steps_per_epoch
     epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
     data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
-    announce(options, strategy, "pretrain", data, options.steps)
+    log_start(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps)
     validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
@@ -119,11 +119,11 @@ def _held_out(
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
     data = validation.dataset(steps=options.validation_batches)
     for _, labels, weights in data.as_numpy_iterator():
-        used = weights[keys.MLM_LOGITS] > 0
-        right += np.sum(labels[keys.MLM_LOGITS][used] == guess)
+        used = weights[MLM_LOGITS] > 0
+        right += np.sum(labels[MLM_LOGITS][used] == guess)
         masked += np.sum(used)
-        followed += np.sum(labels[keys.NSP_LOGITS] == 0)
-        rows += len(labels[keys.NSP_LOGITS])
+        followed += np.sum(labels[NSP_LOGITS] == 0)
+        rows += len(labels[NSP_LOGITS])
     return {
         "mlm_loss": report["val_mlm_logits_loss"],
         "mlm_accuracy": report["val_mlm_logits_accuracy"],

@@ -9,9 +9,9 @@ import shutil
 import time
 from collections.abc import Iterator
 
-from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT
 from kerasbert.recipes import python_docs
 from kerasbert.recipes.build_vocab import build_vocab
 from kerasbert.recipes.export import export
@@ -254,7 +254,7 @@ class _Quickstart:
 
     def ask(self) -> list[dict]:
         with self.stage("ask"):
-            answers = ask_fresh_process(self.options.saved_model, {keys.TEXT: _QUESTIONS})
+            answers = ask_fresh_process(self.options.saved_model, {TEXT: _QUESTIONS})
         self.done("ask", "predictions in a fresh process:")
         for text, answer in zip(_QUESTIONS, answers, strict=True):
             shown = {

@@ -6,7 +6,6 @@ import pathlib
 import reprlib
 from collections.abc import Iterator
 
-from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.data import glue
 from kerasbert.data.json_lines import without_surrogates
@@ -14,6 +13,7 @@ from kerasbert.data.options import ColumnOptions, split_names
 from kerasbert.data.problems import Problems
 from kerasbert.data.tables import iterate_table
 from kerasbert.errors import InputError
+from kerasbert.features import LIST_COLUMNS, TEXT, TEXT_PAIR
 from kerasbert.tasks.registry import get_specs
 from kerasbert.tasks.spec import ID, ROW, TaskSpec
 from kerasbert.tasks.task import Task
@@ -96,12 +96,12 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, li
 
     A GLUE task knows them. Only its files with labels may lack a first line of names.
     """
-    named = {keys.TEXT: options.text_column, keys.TEXT_PAIR: options.text_pair_column}
+    named = {TEXT: options.text_column, TEXT_PAIR: options.text_pair_column}
     column_names = split_names(options.column_names)
     if options.glue:
         task = glue.task(options.glue)
         of_task = dict(zip(named, task.columns, strict=False))
-        if column_names is None and not _names_column(path, of_task[keys.TEXT]):
+        if column_names is None and not _names_column(path, of_task[TEXT]):
             column_names = task.column_names
         named = {key: named[key] or of_task[key] for key in named}
     return named, column_names
@@ -118,7 +118,7 @@ def _names_column(path: pathlib.Path, column: str) -> bool:
 
 def _value(place: str, key: str, value) -> str | list[str]:
     """A text, or a list of them for `words` and `choices`; numbers are texts, too."""
-    if key not in keys.LISTS:
+    if key not in LIST_COLUMNS:
         if (text := _text(value)) is None:
             raise InputError(f"{place}: {key} must be a text, found {reprlib.repr(value)}")
         return text

@@ -15,7 +15,7 @@ from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
 from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
-from kerasbert.training.progress import TrainingBar, say
+from kerasbert.training.progress import TrainingBar, log
 from kerasbert.training.run_directory import (
     LOSSES,
     METRICS,
@@ -70,7 +70,7 @@ def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
     )
 
 
-def announce(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
+def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
     """The line that a run begins with: where it computes, on what, and how long.
 
     Args:
@@ -81,7 +81,7 @@ def announce(options: TrainingOptions, strategy, verb: str, data: str, steps: in
         steps: of the whole run.
     """
     if is_chief(strategy):
-        say(
+        log(
             f"{verb}: {describe(strategy)}, {options.precision}; {data}; "
             f"{steps:,} step{'s' * (steps > 1)} of {options.batch_size:,}"
         )
@@ -131,7 +131,7 @@ class Run:
             options.keep_checkpoints,
             settings={**options.settings, **_contents(options)},
             copied=[path / METRICS, path / LOSSES],
-            say=say,
+            log=log,
         )
         self.stored = None if (path / "model").exists() else self.checkpoints.newest()
         self.directory = RunDirectory(
@@ -233,7 +233,7 @@ def dry_run(model, batches, steps: int) -> dict:
     Returns:
         What is known of model and batch, and seconds.
     """
-    model.summary(print_fn=say)
+    model.summary(print_fn=log)
     x, *_ = next(iter(batches(0).take(1)))
     data = sharded(batches(0))
     seconds = []

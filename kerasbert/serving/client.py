@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
-from kerasbert import features as keys
 from kerasbert import files
 from kerasbert.errors import InputError
+from kerasbert.features import LIST_COLUMNS
 
 METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
 _LONGEST_REASON = 200
@@ -92,12 +92,12 @@ def _tensor(name: str, column: Sequence):
     import tensorflow as tf
 
     try:
-        if name in keys.LISTS:
+        if name in LIST_COLUMNS:
             rows = [list(row) for row in column]
             return tf.ragged.constant(rows, tf.string, ragged_rank=1).to_tensor("")
         return tf.constant(list(column), tf.string, [len(column)])
     except (TypeError, ValueError) as error:
-        wanted = "lists of strings" if name in keys.LISTS else "strings"
+        wanted = "lists of strings" if name in LIST_COLUMNS else "strings"
         reason = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
         raise InputError(f"{name} must hold {wanted} as UTF-8 can hold them ({reason})") from None
 

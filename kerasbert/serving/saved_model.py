@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert import files
+from kerasbert.features import LIST_COLUMNS
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
 
 #: What a fresh process is asked before an export is believed: short, long, empty, several scripts,
@@ -51,7 +51,7 @@ def write(
         RuntimeError: a graph gives other outputs than the right ones, or the fresh process failed
             or answered differently; nothing is left.
     """
-    shapes = {name: [None, None] if name in keys.LISTS else [None] for name in inputs}
+    shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
     specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
     module = tf.Module()
     module.resources = list(resources)
@@ -92,7 +92,7 @@ def _check_outputs(signature: str, found: Mapping, right: Mapping, share: float)
 
 def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> None:
     lists = [[sample, SAMPLES[0]] for sample in SAMPLES]
-    columns = {name: lists if name in keys.LISTS else list(SAMPLES) for name in inputs}
+    columns = {name: lists if name in LIST_COLUMNS else list(SAMPLES) for name in inputs}
     with _float32_products():
         live = answer_rows(serve(**{name: tf.constant(column) for name, column in columns.items()}))
     fresh = ask_fresh_process(directory, columns)

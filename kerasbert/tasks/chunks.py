@@ -11,11 +11,11 @@ preprocessor makes features with `kerasbert.text.chunks.chunk_features`.
 
 import keras
 
-from kerasbert import features as keys
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.layers import FoldChunks
 
-_FEATURES = (keys.TOKEN_IDS, keys.PADDING_MASK, keys.SEGMENT_IDS)
+_FEATURES = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
 
 
 def chunk_inputs() -> dict[str, keras.KerasTensor]:

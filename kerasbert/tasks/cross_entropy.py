@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from kerasbert.layers.islands import Island
+from kerasbert.layers.fused_ops import FusedOp
 
 
 def _plain(logits, labels):
@@ -41,12 +41,12 @@ def _labels(y_true, y_pred):
     return ops.squeeze(y_true, -1) if len(y_true.shape) == len(y_pred.shape) else y_true
 
 
-_cross_entropy = Island(_from_logits, _gradient, plain=_plain)
+_cross_entropy = FusedOp(_from_logits, _gradient, plain=_plain)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class CrossEntropy(keras.losses.Loss):
-    """Keras's sparse cross-entropy of logits, compiled into one pass where that pays (`Island`).
+    """Keras's sparse cross-entropy of logits, compiled into one pass where that pays (`FusedOp`).
 
     Labels: int, (...) or (..., 1). Logits: float, (..., classes). A label that is no class makes
     the loss NaN where it is compiled; elsewhere TensorFlow raises.

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert import _compat
-from kerasbert import features as keys
-from kerasbert.layers.inference import FrozenWeights, only_inference
+from kerasbert.features import LENGTHS, MASK_POSITIONS, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
+from kerasbert.layers.inference import PrecomputedWeights, inference_mode
 from kerasbert.layers.state import is_quantized
 from kerasbert.serving import saved_model
 
@@ -16,7 +16,7 @@ from kerasbert.serving import saved_model
 def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> None:
     """See `Task.export`."""
     inputs, function = task.serving_signature()
-    answering = only_inference(FrozenWeights())
+    progress_bar = inference_mode(PrecomputedWeights())
     shapes = _token_inputs(task).items()
     tokens = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}
     of_tokens = functools.partial(_of_tokens, task)
@@ -29,11 +29,11 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
     }
     saved_model.write(
         path,
-        answering(function),
+        progress_bar(function),
         inputs,
         metadata,
         resources=task.tokenizer.resources,
-        signatures={"tokens": (tokens, answering(of_tokens))},
+        signatures={"tokens": (tokens, progress_bar(of_tokens))},
         examples={"tokens": (_example(task), of_tokens, _tolerance(task))} if check else {},
         check=check,
         overwrite=overwrite,
@@ -47,8 +47,8 @@ def _token_inputs(task) -> dict[str, tuple]:
     first element, so that a mask would be wrong.
     """
     shapes = {feature.name: tuple(feature.shape) for feature in task.inputs}
-    rows = shapes.pop(keys.PADDING_MASK)[:-1]
-    return {**shapes, keys.LENGTHS: rows}
+    rows = shapes.pop(PADDING_MASK)[:-1]
+    return {**shapes, LENGTHS: rows}
 
 
 def _example(task) -> dict:
@@ -59,13 +59,13 @@ def _example(task) -> dict:
     numbers = np.random.default_rng(0)
     config, length = task.backbone.config, min(16, task.sequence_length)
     highest = {
-        keys.TOKEN_IDS: config.vocabulary_size,
-        keys.SEGMENT_IDS: max(1, config.num_segments),
-        keys.MASK_POSITIONS: length,
+        TOKEN_IDS: config.vocabulary_size,
+        SEGMENT_IDS: max(1, config.num_segments),
+        MASK_POSITIONS: length,
     }
     shapes = _token_inputs(task)
-    rows = [3, *([2] * (len(shapes[keys.LENGTHS]) - 1))]
-    features = {keys.LENGTHS: np.full(rows, length)}
+    rows = [3, *([2] * (len(shapes[LENGTHS]) - 1))]
+    features = {LENGTHS: np.full(rows, length)}
     for name in shapes.keys() - features.keys():
         features[name] = numbers.integers(0, highest[name], (*rows, length))
     return {name: tf.constant(value, tf.int32) for name, value in features.items()}
@@ -80,8 +80,8 @@ def _tolerance(task) -> float:
 
 def _of_tokens(task, lengths, **features) -> dict:
     """The model's outputs by name, float32."""
-    width = tf.shape(features[keys.TOKEN_IDS])[-1]
-    features[keys.PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
+    width = tf.shape(features[TOKEN_IDS])[-1]
+    features[PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
     outputs = task(features, training=False)
     outputs = outputs if isinstance(outputs, dict) else {task.output_name: outputs}
     return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}

@@ -131,7 +131,7 @@ def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) 
     body = [v for v in task.backbone.weights if not v.path.startswith("pooler/")]
     optional = [*pooler, *(head if same_head else [])]
     new = preset.assign(body, optional=optional, resize=resize)
-    task.new_weights = new if same_head else [*new, *(v.path for v in head)]
+    task.uninitialized_weights = new if same_head else [*new, *(v.path for v in head)]
 
 
 # What a stored head says in another way than the constructor takes it. Of models that were stored

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data import text_batches
 from kerasbert.data.inputs import Accepted, checked_size, numbers, plain, raw_columns
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.text import TextPacker
 from kerasbert.training.strategies import sharded
 
@@ -40,7 +40,7 @@ class Preprocessor:
     name: str = "preprocessor"
 
     #: The columns of raw text that are taken together, and what else is taken in their place.
-    text_columns: ClassVar[Accepted] = ((keys.TEXT,),)
+    text_columns: ClassVar[Accepted] = ((TEXT,),)
 
     #: What is said to somebody who gives other columns.
     columns_hint: ClassVar[str] = ""
@@ -171,13 +171,13 @@ class Preprocessor:
 
     def truncated(self, row: dict):
         """Which rows of text have more tokens than are read, bool (batch,)."""
-        texts = [row[key] for key in (keys.TEXT, keys.TEXT_PAIR) if key in row]
+        texts = [row[key] for key in (TEXT, TEXT_PAIR) if key in row]
         room = self.text_room if len(texts) == 1 else self.packer.pair_room
         return sum(self.tokenizer.tokenize(text).row_lengths() for text in texts) > room
 
     def count_truncated(self, rows: Rows) -> int:
         """How many rows have more text than is read of them; windows never do."""
-        if keys.TEXT not in rows.x:
+        if TEXT not in rows.x:
             return 0
         batches = text_batches.convert(
             text_batches.batches(rows, batch_size=1024),

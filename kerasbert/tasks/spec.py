@@ -5,14 +5,14 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.data.tables import find_column
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT
 from kerasbert.options import default
 from kerasbert.tasks.task import Task
-from kerasbert.training.progress import CountBatches, answering, say
+from kerasbert.training.progress import EvaluationProgress, log, progress_bar
 
 #: Keys of an example to answer, beside those of `kerasbert.features`: its number, from 1, and what
 #: its file calls it.
@@ -123,7 +123,7 @@ class TaskSpec:
         examples = self.read(path, options)
         if classes and self.has_classes:
             examples = examples.of_classes(classes)
-        examples.problems.report(say)
+        examples.problems.report(log)
         return examples
 
     def check(self, options: DataOptions) -> None:
@@ -164,14 +164,14 @@ class TaskSpec:
         """
         labels = examples.labels or None
         found = {}
-        with answering("score"):
+        with progress_bar("score"):
             if self.has_loss(model, examples):
                 found = model.evaluate(
                     examples.texts,
                     labels,
                     batch_size,
                     verbose=0,
-                    callbacks=[CountBatches(batch_size)],
+                    callbacks=[EvaluationProgress(batch_size)],
                     return_dict=True,
                 )
             return found | model.score(examples.texts, labels, batch_size=batch_size)
@@ -250,7 +250,7 @@ class TaskSpec:
         found = {key: find_column(key, there, named.get(key), path) for key in wanted}
         if len(set(found.values())) < len(found):
             raise InputError(
-                f"{path}: {' and '.join(found)} are both in column {found[keys.TEXT]!r}; "
+                f"{path}: {' and '.join(found)} are both in column {found[TEXT]!r}; "
                 "--text_column and --text_pair_column name two"
             )
         return found

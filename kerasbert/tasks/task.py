@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Self
 
 import keras
 
-from kerasbert import _compat, checkpoints
+from kerasbert import _compat, checkpoints, renamed
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.layers.state import (
-    WithState,
+    TrainableStateMixin,
     freeze,
     restore_state,
     state_of,
@@ -29,7 +29,7 @@ from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.labels import OTHER_NAMES
 
 
-class Task(WithState, CompiledOnLogits):
+class Task(TrainableStateMixin, CompiledOnLogits):
     """A functional Keras model on a backbone that also takes raw strings.
 
     See `TextModel` for what its methods take.
@@ -52,7 +52,7 @@ class Task(WithState, CompiledOnLogits):
         self.backbone = backbone
         self.tokenizer = tokenizer
         #: Paths of the weights that `from_preset` did not find, so that they are new.
-        self.new_weights: list[str] = []
+        self.uninitialized_weights: list[str] = []
         self.sequence_length = sequence_length or limit
         # Of a task that was made of its config: what its tokenizer was, until its files are there.
         self._tokenizer_config = None
@@ -78,6 +78,12 @@ class Task(WithState, CompiledOnLogits):
             _check_tokenizer(tokenizer, self.backbone.config)
             tokenizer.belongs_to(self.name)
         self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str):
+        if name != "new_weights":
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        renamed.warn("new_weights", "uninitialized_weights")
+        return self.uninitialized_weights
 
     @property
     def preprocessor(self):
@@ -203,7 +209,7 @@ class Task(WithState, CompiledOnLogits):
         return [v.path for v in self.weights if not v.trainable]
 
     def quantize(self, mode=None, config=None, **kwargs):
-        """As in `WithState`."""
+        """As in `TrainableStateMixin`."""
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()
 
@@ -254,9 +260,10 @@ class Task(WithState, CompiledOnLogits):
         )
 
     @classmethod
+    @renamed.argument("directory", "preset")
     def from_preset(
         cls,
-        directory: str | os.PathLike,
+        preset: str | os.PathLike,
         *,
         tokenizer=None,
         sequence_length: int | None = None,
@@ -267,11 +274,11 @@ class Task(WithState, CompiledOnLogits):
         """Loads the task from a model of kerasbert or anybody's.
 
         The head's weights are loaded when the model has the same head (for a classifier: the same
-        classes); otherwise the head is new, and only the encoder is loaded. `new_weights` lists
-        what is new.
+        classes); otherwise the head is new, and only the encoder is loaded.
+        `uninitialized_weights` lists what is new.
 
         Args:
-            directory: as in `Backbone.from_preset`.
+            preset: as in `Backbone.from_preset`.
             tokenizer: the model's own one with more tokens (`Tokenizer.add_tokens`), for which the
                 tables get new rows; None: as stored.
             sequence_length: as in the constructor; None: as stored.
@@ -285,9 +292,9 @@ class Task(WithState, CompiledOnLogits):
         Raises:
             InputError: there is no such model, or it lacks what the head needs.
         """
-        preset = checkpoints.load(directory)
+        stored = checkpoints.load(preset)
         settings = {"tokenizer": tokenizer, "sequence_length": sequence_length, "dtype": dtype}
-        return loading.task(cls, preset, backbone=backbone, head=head, **settings)
+        return loading.task(cls, stored, backbone=backbone, head=head, **settings)
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
+from kerasbert.features import is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
 
@@ -59,9 +59,9 @@ class TextModel(ExactModel):
 
     def _features_of(self, inputs) -> dict:
         """Features of text, or those that are given with what may be absent."""
-        if inputs is None or keys.is_text(inputs):
+        if inputs is None or is_text(inputs):
             inputs = self._text(inputs)
-        return keys.with_defaults(inputs)
+        return with_defaults(inputs)
 
     def check_class_weight(self) -> None:
         """Raises `InputError` where Keras's `class_weight` can't be what is meant."""
@@ -88,7 +88,7 @@ class TextModel(ExactModel):
         size = validation_batch_size or batch_size
         if is_stream(x):
             x, class_weight = self._stream(x, class_weight, shuffle=shuffle)
-        elif x is None or keys.is_text(x):
+        elif x is None or is_text(x):
             text = self._text
             if not hasattr(x, "element_spec"):
                 *examples, held_out = text.split(x, y, sample_weight, validation_split)
@@ -98,7 +98,7 @@ class TextModel(ExactModel):
             y = sample_weight = batch_size = None
         if class_weight is not None:
             self.check_class_weight()
-        with told_in_one_line():
+        with one_line_errors():
             return super().fit(
                 x,
                 y,
@@ -120,8 +120,8 @@ class TextModel(ExactModel):
         """The `validation_data` of `fit`: of text batches of examples, else as it is."""
         if is_stream(data):
             return self._stream(data)[0]
-        parts = keys.validation_parts(data)
-        if not keys.is_text(parts[0]):
+        parts = validation_parts(data)
+        if not is_text(parts[0]):
             return data
         return self._text.batches(*parts, batch_size=batch_size)
 
@@ -131,17 +131,17 @@ class TextModel(ExactModel):
         """Keras's `evaluate`, on features or text."""
         if is_stream(x):
             x, _ = self._stream(x)
-        elif x is None or keys.is_text(x):
+        elif x is None or is_text(x):
             x = self._text.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
-        with told_in_one_line():
+        with one_line_errors():
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
         if is_stream(x):
             x = self._features_of_stream(x)
-        if x is not None and not keys.is_text(x):
+        if x is not None and not is_text(x):
             return super().predict(x, batch_size, verbose, steps, callbacks)
         text = self._text
         if hasattr(x, "element_spec"):
@@ -188,27 +188,27 @@ class TextModel(ExactModel):
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
         """Keras's `train_on_batch`, on features or text."""
-        if keys.is_text(x):
+        if is_text(x):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             batch = x, y, sample_weight
             example, class_weight = self._text.example_batch(number, batch, class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
         if class_weight is not None:
             self.check_class_weight()
-        with told_in_one_line():
+        with one_line_errors():
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
         """Keras's `test_on_batch`, on features or text."""
-        if keys.is_text(x):
+        if is_text(x):
             example, _ = self._text.example_batch(0, (x, y, sample_weight))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
-        with told_in_one_line():
+        with one_line_errors():
             return super().test_on_batch(x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
         """Keras's `predict_on_batch`, on features; of text what `predict` gives, as one batch."""
-        if not keys.is_text(x):
+        if not is_text(x):
             return super().predict_on_batch(x)
         columns = self._text.columns(x)
         size = length(next(iter(columns.values())))
@@ -276,15 +276,15 @@ class TextModel(ExactModel):
 
         Those of features stay as they are; those of text become a dataset of examples.
         """
-        stream, first, is_text = _peek(stream)
-        if not is_text:
+        stream, first, has_text = _peek(stream)
+        if not has_text:
             return stream, class_weight
         return self._text.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
 
     def _features_of_stream(self, stream):
         """As `_stream`, for `predict`."""
-        stream, _, is_text = _peek(stream)
-        return self._text.features_of_stream(stream) if is_text else stream
+        stream, _, has_text = _peek(stream)
+        return self._text.features_of_stream(stream) if has_text else stream
 
 
 class _Graphs:
@@ -320,7 +320,7 @@ def _peek(stream) -> tuple:
         except StopIteration:
             raise InputError("the generator has no batch") from None
         stream = _beginning_with(first, stream)
-    return stream, first, keys.is_text(keras.utils.unpack_x_y_sample_weight(first)[0])
+    return stream, first, is_text(keras.utils.unpack_x_y_sample_weight(first)[0])
 
 
 def _beginning_with(first, rest: Iterator):
@@ -338,7 +338,7 @@ def _with_bar(batches: Iterator, steps: int, verbose: int) -> Iterator:
 
 
 @contextlib.contextmanager
-def told_in_one_line() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """Turns the failure of a check inside a graph into an `InputError` with its message alone."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from kerasbert import features as keys
+from kerasbert.features import TOKEN_IDS
 from kerasbert.text.packing import TextPacker
 
 
@@ -29,7 +29,7 @@ def chunk_features(packer: TextPacker, text, *, max_chunks: int, overlap: int = 
     """
     tokens = packer.tokenizer.tokenize(text)
     chunks, counts = cut(tokens, packer.text_room, max_chunks=max_chunks, overlap=overlap)
-    fill = {keys.TOKEN_IDS: packer.tokenizer.pad_id}
+    fill = {TOKEN_IDS: packer.tokenizer.pad_id}
     return {
         name: tf.RaggedTensor.from_row_lengths(rows, counts).to_tensor(fill.get(name, 0))
         for name, rows in packer.pack(chunks, pad_to_longest=True).items()

@@ -6,7 +6,7 @@ XLM-R) as `<s> a </s></s> b </s>`, all in segment 0.
 
 import tensorflow as tf
 
-from kerasbert import features as keys
+from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.text.tokenizer import Tokenizer
 
 #: By the name of the packing: separators between two texts, and whether the second has segment 1.
@@ -88,9 +88,9 @@ def pack(
     real = place <= end
     second = real & (place >= begins[-1]) & (has_segments and b is not None)
     return {
-        keys.TOKEN_IDS: tf.gather(values, tf.where(real, index, tf.constant(0, tf.int64))),
-        keys.PADDING_MASK: tf.cast(real, tf.int32),
-        keys.SEGMENT_IDS: tf.cast(second, tf.int32),
+        TOKEN_IDS: tf.gather(values, tf.where(real, index, tf.constant(0, tf.int64))),
+        PADDING_MASK: tf.cast(real, tf.int32),
+        SEGMENT_IDS: tf.cast(second, tf.int32),
     }
 
 

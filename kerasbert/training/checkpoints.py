@@ -70,7 +70,7 @@ class Checkpoints:
         *,
         settings: dict | None = None,
         copied: Sequence[pathlib.Path] = (),
-        say=print,
+        log=print,
     ):
         if every_steps < 0 or every_minutes < 0 or keep < 1:
             raise InputError(
@@ -83,7 +83,7 @@ class Checkpoints:
         self.keep = keep
         self.settings = settings or {}
         self.copied = tuple(copied)
-        self.say = say
+        self.log = log
         self._last_time = time.monotonic()
 
     def is_due(self, step: int) -> bool:
@@ -184,7 +184,7 @@ class Checkpoints:
             try:
                 yield _check(path)
             except InputError as error:
-                self.say(f"skipping a damaged checkpoint: {error}")
+                self.log(f"skipping a damaged checkpoint: {error}")
 
     def _difference(self, stored: dict) -> str:
         names = sorted(stored.keys() | self.settings.keys())

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from kerasbert import _compat
-from kerasbert import features as keys
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK
 from kerasbert.training.exact_optimizer import SEEN
 
 
@@ -28,7 +28,7 @@ class ExactSteps(_compat.TrainerHooks, keras.Model):
     def _count(self, data) -> dict:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         first = tf.nest.flatten(x)[0]
-        mask = x.get(keys.PADDING_MASK) if isinstance(x, dict) else None
+        mask = x.get(PADDING_MASK) if isinstance(x, dict) else None
         mask = tf.ones_like(first, tf.int32) if mask is None else mask
         counts = [tf.shape(first)[0], tf.reduce_sum(mask), tf.size(mask)]
         counts = tf.cast(tf.stack(counts), tf.int64)

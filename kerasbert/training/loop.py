@@ -13,7 +13,7 @@ from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
-from kerasbert.training.progress import RunCallbacks, is_looked_at
+from kerasbert.training.progress import RunCallbacks, is_sync_step
 from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
@@ -57,7 +57,7 @@ def train(
     """
     step = stored.step if stored else 0
     if stored:
-        checkpoints.say(f"resuming from {stored.path}")
+        checkpoints.log(f"resuming from {stored.path}")
     _build(model, batches(0))  # so that what is stored has the same names in every run
     if monitor and not stored:
         _check_monitor(model, monitor, validate)
@@ -153,7 +153,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Writes a checkpoint if one is due or a signal has come."""
         step = batch + 1
-        if is_looked_at(self.model, step):
+        if is_sync_step(self.model, step):
             self._check_gradients(step)
         if step < self.end:
             self._keep(step)
@@ -184,7 +184,7 @@ class _Keeper(keras.callbacks.Callback):
         self._check_gradients(self.end)
         skipped = int(self.model.optimizer.skipped_steps.numpy())
         if skipped > self.skipped:
-            self.checkpoints.say(f"{skipped} steps skipped: gradients were not finite")
+            self.checkpoints.log(f"{skipped} steps skipped: gradients were not finite")
             self.skipped = skipped
             self._check_loss()
         self._keep(self.end, enough=self.best is not None and self.best.enough)
@@ -223,7 +223,7 @@ class _Signals:
     def _note(self, kind, frame):
         self.keeper.told = kind
         signal.signal(kind, signal.SIG_DFL)
-        self.keeper.checkpoints.say(
+        self.keeper.checkpoints.log(
             f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )
 

@@ -20,11 +20,11 @@ _STEPS_BETWEEN_LOOKS = 50
 _SECONDS_BETWEEN_LOOKS = 5
 _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a terminal, in a log
 
-# Of `answering`; the innermost is the last.
+# Of `progress_bar`; the innermost is the last.
 _bars: list["Bar"] = []
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """One line to standard error, where the bar is too."""
     print(one_line(line), file=sys.stderr, flush=True)
 
@@ -88,7 +88,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
 
 
 @contextlib.contextmanager
-def answering(description: str) -> Iterator[None]:
+def progress_bar(description: str) -> Iterator[None]:
     """Shows, if it takes long, how many examples tasks answer as long as this context lasts.
 
     Args:
@@ -104,13 +104,13 @@ def answering(description: str) -> Iterator[None]:
 
 
 def advance(count: int) -> None:
-    """Moves the bar of `answering`, if there is one: so many more examples are answered."""
+    """Moves the bar of `progress_bar`, if there is one: so many more examples are answered."""
     if _bars:
         _bars[-1].update(count)
 
 
-class CountBatches(keras.callbacks.Callback):
-    """Moves the bar of `answering` while Keras evaluates.
+class EvaluationProgress(keras.callbacks.Callback):
+    """Moves the bar of `progress_bar` while Keras evaluates.
 
     Args:
         batch_size: examples of a batch.
@@ -125,7 +125,7 @@ class CountBatches(keras.callbacks.Callback):
         advance(self.batch_size)
 
 
-def is_looked_at(model: keras.Model, step: int) -> bool:
+def is_sync_step(model: keras.Model, step: int) -> bool:
     """Whether it is time, after this step of a run, to wait for what the device has found."""
     return step % _STEPS_BETWEEN_LOOKS < model.steps_per_execution
 
@@ -148,7 +148,7 @@ class TrainingBar(keras.callbacks.Callback):
         """Moves the bar."""
         step, now = batch + 1, time.monotonic()
         late = now - self._looked >= _SECONDS_BETWEEN_LOOKS
-        if late or is_looked_at(self.model, step):
+        if late or is_sync_step(self.model, step):
             self.bar.set_postfix_str(self._state(logs or {}), refresh=False)
             self._looked = now
         self.bar.update(step - self.bar.n)

@@ -12,10 +12,17 @@ import numpy as np
 
 from benchmarks import environment
 from benchmarks.options import BenchmarkScalingOptions
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.recipes.training import say
+from kerasbert.features import (
+    MASK_POSITIONS,
+    MLM_LOGITS,
+    NSP_LOGITS,
+    PADDING_MASK,
+    SEGMENT_IDS,
+    TOKEN_IDS,
+)
+from kerasbert.recipes.training import log
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw
@@ -39,7 +46,7 @@ def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
     for _ in range(options.repeats):
         for workers, found in rates.items():
             found.append(_time(workers, cores, options))
-            say(f"{workers} worker{'s' * (workers > 1)}: {found[-1]:.1f} examples/s")
+            log(f"{workers} worker{'s' * (workers > 1)}: {found[-1]:.1f} examples/s")
     one, several = (statistics.median(found) for found in rates.values())
     return {
         "examples_per_second": {str(workers): found for workers, found in rates.items()},
@@ -106,11 +113,11 @@ def _batches(options: BenchmarkScalingOptions, batch_size: int):
         return numbers.integers(limit, size=(batch_size, *shape)).astype("int32")
 
     features = {
-        keys.TOKEN_IDS: ids(options.vocabulary_size, length),
-        keys.PADDING_MASK: np.ones((batch_size, length), "int32"),
-        keys.SEGMENT_IDS: ids(2, length),
-        keys.MASK_POSITIONS: ids(length, masked),
+        TOKEN_IDS: ids(options.vocabulary_size, length),
+        PADDING_MASK: np.ones((batch_size, length), "int32"),
+        SEGMENT_IDS: ids(2, length),
+        MASK_POSITIONS: ids(length, masked),
     }
-    labels = {keys.MLM_LOGITS: ids(options.vocabulary_size, masked), keys.NSP_LOGITS: ids(2)}
+    labels = {MLM_LOGITS: ids(options.vocabulary_size, masked), NSP_LOGITS: ids(2)}
     weights = {name: np.ones(label.shape, "float32") for name, label in labels.items()}
     return tf.data.Dataset.from_tensors((features, labels, weights)).repeat()

@@ -11,7 +11,16 @@ from benchmarks.device import gpu_name
 from benchmarks.race import Side
 from benchmarks.work import Work
 from kerasbert import Backbone
-from kerasbert import features as keys
+from kerasbert.features import (
+    MASK_POSITIONS,
+    MLM_LOGITS,
+    NSP_LOGITS,
+    PADDING_MASK,
+    POOLED_OUTPUT,
+    SEGMENT_IDS,
+    SEQUENCE_OUTPUT,
+    TOKEN_IDS,
+)
 from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
 
@@ -87,12 +96,12 @@ def _batch(rows: int, length: int, masked: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     positions = [np.sort(random.permutation(np.arange(1, length))[:masked]) for _ in range(rows)]
     return {
-        keys.TOKEN_IDS: random.integers(1000, _VOCABULARY, (rows, length), dtype="int32"),
-        keys.PADDING_MASK: np.ones((rows, length), "int32"),
-        keys.SEGMENT_IDS: np.tile(np.arange(length) >= length // 2, (rows, 1)).astype("int32"),
-        keys.MASK_POSITIONS: np.stack(positions).astype("int32"),
-        keys.MLM_LOGITS: random.integers(1000, _VOCABULARY, (rows, masked), dtype="int32"),
-        keys.NSP_LOGITS: random.integers(0, 2, rows, dtype="int32"),
+        TOKEN_IDS: random.integers(1000, _VOCABULARY, (rows, length), dtype="int32"),
+        PADDING_MASK: np.ones((rows, length), "int32"),
+        SEGMENT_IDS: np.tile(np.arange(length) >= length // 2, (rows, 1)).astype("int32"),
+        MASK_POSITIONS: np.stack(positions).astype("int32"),
+        MLM_LOGITS: random.integers(1000, _VOCABULARY, (rows, masked), dtype="int32"),
+        NSP_LOGITS: random.integers(0, 2, rows, dtype="int32"),
     }
 
 
@@ -126,12 +135,12 @@ def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bo
         name="mlm_head",
     )
     nsp_head = keras.layers.Dense(2, dtype="float32", name="nsp_head")
-    positions = keras.Input((None,), dtype="int32", name=keys.MASK_POSITIONS)
+    positions = keras.Input((None,), dtype="int32", name=MASK_POSITIONS)
     encoded = backbone(backbone.input)
-    logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT], mask_positions=positions)
+    logits = mlm_head(encoded[SEQUENCE_OUTPUT], mask_positions=positions)
     model = keras.Model(
-        {**backbone.input, keys.MASK_POSITIONS: positions},
-        {keys.MLM_LOGITS: logits, keys.NSP_LOGITS: nsp_head(encoded[keys.POOLED_OUTPUT])},
+        {**backbone.input, MASK_POSITIONS: positions},
+        {MLM_LOGITS: logits, NSP_LOGITS: nsp_head(encoded[POOLED_OUTPUT])},
     )
     with np.load(pathlib.Path(directory) / _HEADS) as heads:
         for ours, theirs in _kerashub_heads(mlm_head, nsp_head).items():
@@ -140,11 +149,10 @@ def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bo
         their.adamw(_RATE),
         loss={
             name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)
+            for name in (MLM_LOGITS, NSP_LOGITS)
         },
         weighted_metrics={
-            name: [keras.metrics.SparseCategoricalAccuracy()]
-            for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)
+            name: [keras.metrics.SparseCategoricalAccuracy()] for name in (MLM_LOGITS, NSP_LOGITS)
         },
         **_compiled(xla),
     )
@@ -177,7 +185,7 @@ def _compiled(xla: bool) -> dict:
 def _keras_steps(model, directory: str, steps: int):
     """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
     batch = torch_sides.stored_batch(directory)
-    y = {name: batch.pop(name) for name in (keys.MLM_LOGITS, keys.NSP_LOGITS)}
+    y = {name: batch.pop(name) for name in (MLM_LOGITS, NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
     if not _on_tensorflow():
         answer = model.test_on_batch(batch, y, weights, return_dict=True)["loss"]

@@ -8,12 +8,12 @@ from benchmarks import kerashub as their
 from benchmarks.race import Side
 from benchmarks.work import Work
 from kerasbert import Backbone
-from kerasbert import features as keys
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.documents import read_documents
 from kerasbert.data.prepare import prepare_corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK
 from kerasbert.recipes.options import POLICIES
 from kerasbert.tasks import Pretrainer
 from kerasbert.text import WordPieceTokenizer
@@ -99,7 +99,7 @@ def kerashub(
 
 def _steps(model, batches):
     """Steps of a compiled Keras model, and the share of positions that are real tokens."""
-    masks = (features[keys.PADDING_MASK] for features, *_ in batches.take(_COUNTED))
+    masks = (features[PADDING_MASK] for features, *_ in batches.take(_COUNTED))
     real = float(np.mean([np.mean(mask) for mask in masks]))
     model.make_train_function()
     iterator = iter(batches)

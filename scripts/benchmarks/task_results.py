@@ -11,14 +11,14 @@ import time
 
 from benchmarks import transformers_peer
 from benchmarks.options import TaskResultsOptions
-from kerasbert import features as keys
 from kerasbert import files, zoo
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
+from kerasbert.features import CONTEXT
 from kerasbert.metrics import squad
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.options import FinetuneOptions
-from kerasbert.recipes.training import say
+from kerasbert.recipes.training import log
 from kerasbert.tasks import QuestionAnswerer
 from kerasbert.tasks.registry import get_spec
 
@@ -106,7 +106,7 @@ def task_results(options: TaskResultsOptions) -> dict:
         if options.peers and _PEER not in found[name]:
             found[name][_PEER] = _peer(ROWS[name], options, directory)
             files.write_json(path, found[name])
-        say(json.dumps({name: found[name]}))
+        log(json.dumps({name: found[name]}))
     if result := found.get(_SQUAD):
         directory = output / _SQUAD.replace(" ", "_")
         answerers = {"scores": zoo.load(result["model"])}
@@ -117,7 +117,7 @@ def task_results(options: TaskResultsOptions) -> dict:
         train, *_ = _squad_parts(directory)
         found |= _xquad(pathlib.Path(options.data), answerers, train)
     for line in _table(found):
-        say(line)
+        log(line)
     return {"output": str(output), "rows": found}
 
 
@@ -185,9 +185,9 @@ def _xquad(data: pathlib.Path, answerers: dict, trained_on: pathlib.Path) -> dic
     for answerer in answerers.values():
         answerer.no_answer_threshold = None
     paths = {language: data / "xquad" / f"xquad.{language}.json" for language in ("en", "de", "zh")}
-    known = set(read_squad(trained_on).texts[keys.CONTEXT])
+    known = set(read_squad(trained_on).texts[CONTEXT])
     english = read_squad(paths["en"])
-    asked = zip(english.ids, english.texts[keys.CONTEXT], strict=True)
+    asked = zip(english.ids, english.texts[CONTEXT], strict=True)
     seen = {id for id, context in asked if context in known}
     found = {}
     for language, path in paths.items():

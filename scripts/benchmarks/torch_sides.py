@@ -7,7 +7,14 @@ import pathlib
 
 import numpy as np
 
-from kerasbert import features as keys
+from kerasbert.features import (
+    MASK_POSITIONS,
+    MLM_LOGITS,
+    NSP_LOGITS,
+    PADDING_MASK,
+    SEGMENT_IDS,
+    TOKEN_IDS,
+)
 
 BATCH = "batch.npz"
 
@@ -36,15 +43,15 @@ def pretrain(directory: str, dropout: float, steps: int, precision: str, compile
     def loss():
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             encoded = model.bert(
-                input_ids=batch[keys.TOKEN_IDS],
-                attention_mask=batch[keys.PADDING_MASK],
-                token_type_ids=batch[keys.SEGMENT_IDS],
+                input_ids=batch[TOKEN_IDS],
+                attention_mask=batch[PADDING_MASK],
+                token_type_ids=batch[SEGMENT_IDS],
             )
             hidden = encoded.last_hidden_state
-            places = batch[keys.MASK_POSITIONS].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+            places = batch[MASK_POSITIONS].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
             tokens, pairs = model.cls(hidden.gather(1, places), encoded.pooler_output)
-        masked = entropy(tokens.float().flatten(0, 1), batch[keys.MLM_LOGITS].flatten())
-        return masked + entropy(pairs.float(), batch[keys.NSP_LOGITS])
+        masked = entropy(tokens.float().flatten(0, 1), batch[MLM_LOGITS].flatten())
+        return masked + entropy(pairs.float(), batch[NSP_LOGITS])
 
     training_loss = torch.compile(loss) if compiled else loss
 

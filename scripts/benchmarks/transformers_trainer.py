@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kerasbert import features as keys
+from kerasbert.features import END_LOGITS, PADDING_MASK, SEGMENT_IDS, START_LOGITS, TOKEN_IDS
 
 
 def main(path: pathlib.Path) -> None:
@@ -70,13 +70,13 @@ def _loss(torch, model, features, labels, weights=None):
         return torch.tensor(np.asarray(array).astype("int64"))
 
     found = model(
-        input_ids=tensor(features[keys.TOKEN_IDS]),
-        attention_mask=tensor(features[keys.PADDING_MASK]),
-        token_type_ids=tensor(features[keys.SEGMENT_IDS]),
+        input_ids=tensor(features[TOKEN_IDS]),
+        attention_mask=tensor(features[PADDING_MASK]),
+        token_type_ids=tensor(features[SEGMENT_IDS]),
     )
     functional = torch.nn.functional
     if isinstance(labels, dict):
-        pairs = ((keys.START_LOGITS, found.start_logits), (keys.END_LOGITS, found.end_logits))
+        pairs = ((START_LOGITS, found.start_logits), (END_LOGITS, found.end_logits))
         return sum(functional.cross_entropy(x, tensor(labels[name])) for name, x in pairs)
     if np.asarray(labels).dtype.kind == "f":
         return functional.mse_loss(found.logits, torch.tensor(labels).reshape(found.logits.shape))

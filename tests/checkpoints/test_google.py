@@ -290,7 +290,7 @@ def test_bert_pretraining(tmp_path):
     tensors = random_tensors({**BERT, **pretraining_shapes()})
     task = kerasbert.load(write(tmp_path / "bert", tensors))
     assert type(task).__name__ == "Pretrainer"
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     outputs = task({**FEATURES, "mask_positions": PLACES})
     x = run_bert(tensors)
     assert_close(outputs["mlm_logits"], masked_logits(x, tensors))
@@ -318,7 +318,7 @@ def test_bert_classifier(tmp_path):
 def test_bert_classifier_with_names(tmp_path):
     directory = write(tmp_path / "bert", random_tensors({**BERT, **CLASSIFIER}))
     task = kerasbert.TextClassifier.from_preset(directory, classes=["a", "b", "c"])
-    assert {path.split("/")[0] for path in task.new_weights} == {"classifier"}
+    assert {path.split("/")[0] for path in task.uninitialized_weights} == {"classifier"}
 
 
 def test_bert_questions(tmp_path):
@@ -401,7 +401,7 @@ def test_electra(tmp_path):
     x, logits = run_electra(tensors)
     assert_close(task.backbone(FEATURES)["sequence_output"], x)
     assert_close(task(FEATURES), logits)
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     preset = checkpoints.load(tmp_path / "electra")
     assert preset.left_over == tuple(sorted(extra))
 
@@ -552,7 +552,7 @@ def test_write_a_task(tmp_path, name):
     assert shapes_of(tmp_path / "google") == {**BERT, **shapes}
     loaded = kerasbert.load(tmp_path / "google")
     assert type(loaded) is type(task)
-    assert loaded.new_weights == []
+    assert loaded.uninitialized_weights == []
     assert loaded.backbone.config == task.backbone.config
     before = {variable.path: variable.numpy() for variable in task.weights}
     assert_same({variable.path: variable.numpy() for variable in loaded.weights}, before)
@@ -697,7 +697,7 @@ def genuine(shared):
 def test_genuine_pretrainer(genuine):
     task = kerasbert.load(genuine)
     assert type(task).__name__ == "Pretrainer"
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     assert task.tokenizer.vocabulary_size == task.backbone.config.vocabulary_size == 15
     assert task.fill_mask(["all work and no [MASK]"])
     assert_same(
@@ -726,6 +726,6 @@ def test_genuine_with_another_vocabulary(genuine, tmp_path):
     whole = kerasbert.Pretrainer.from_preset(directory)  # a row too many does no harm
     assert (whole.tokenizer.vocabulary_size, whole.backbone.config.vocabulary_size) == (14, 15)
     task = kerasbert.Pretrainer.from_preset(directory, backbone={"vocabulary_size": 14})
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     table = read(genuine)["bert/embeddings/word_embeddings"]
     np.testing.assert_array_equal(task.backbone.token_embedding.embeddings, table[:14])

@@ -100,7 +100,7 @@ def test_every_head(name):
     values = golden(name)
     task = kerasbert.load(GOLDENS / name)
     assert type(task).__name__ == task_of(name)
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     outputs = logits_of(task, values)
     expected = theirs(values)
     if not isinstance(outputs, dict):
@@ -124,7 +124,7 @@ def test_next_sentence_head_in_a_pretrainer():
     values = golden("bert_next_sentence")
     task = kerasbert.Pretrainer.from_preset(GOLDENS / "bert_next_sentence")
     assert_close(logits_of(task, values)["nsp_logits"], theirs(values)["logits"])
-    assert {path.split("/")[0] for path in task.new_weights} == {"mlm_head"}
+    assert {path.split("/")[0] for path in task.uninitialized_weights} == {"mlm_head"}
 
 
 def test_label_names_come_along():
@@ -188,7 +188,7 @@ def test_load_invents_no_head(name, edited):
     safetensors.numpy.save_file(encoder, path)
     with pytest.raises(InputError, match=rf"{path}: holds no .*/kernel, .*from_preset makes"):
         kerasbert.load(directory)
-    assert getattr(kerasbert, task_of(name)).from_preset(directory).new_weights
+    assert getattr(kerasbert, task_of(name)).from_preset(directory).uninitialized_weights
 
 
 def test_load_replaces_no_head():

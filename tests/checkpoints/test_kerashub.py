@@ -162,7 +162,7 @@ def test_read_and_back(case, task, preset, tmp_path):
     assert type(ours).__name__ == (task or "Backbone")
     assert_same_outputs(ours, model, features(case, 40))
     if task:
-        assert ours.new_weights == []
+        assert ours.uninitialized_weights == []
 
     ours.save_to_preset(tmp_path / "back", format="kerashub")
     before, after = stored_weights(directory), stored_weights(tmp_path / "back")
@@ -191,7 +191,10 @@ def test_heads_say_what_theirs_do(preset):
 
 def test_another_head_on_their_encoder(preset):
     task = TextClassifier.from_preset(preset("roberta", "MaskedLM")[1], classes=["no", "yes"])
-    assert {path.split("/")[0] for path in task.new_weights} == {"classifier_hidden", "classifier"}
+    assert {path.split("/")[0] for path in task.uninitialized_weights} == {
+        "classifier_hidden",
+        "classifier",
+    }
 
 
 def test_shards_and_other_precision(preset, tmp_path):

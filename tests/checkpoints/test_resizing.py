@@ -116,7 +116,7 @@ def test_sinusoidal_positions_have_no_table(tmp_path):
 @pytest.mark.parametrize("name", ["bert_masked_lm", "bert_masked_lm_untied", "bert_pretraining"])
 def test_masked_lm_heads(name, size):
     task = kerasbert.MaskedLM.from_preset(GOLDENS / name, backbone={"vocabulary_size": size})
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     found, before = weights(task), stored(name)
     resized = [path for path in (TOKENS, "mlm_head/bias", "mlm_head/table") if path in found]
     assert ("mlm_head/table" in resized) == ("untied" in name)
@@ -130,7 +130,7 @@ def test_masked_lm_heads(name, size):
 def test_pretrainer():
     changes = {"vocabulary_size": 50, "max_sequence_length": 30}
     task = kerasbert.Pretrainer.from_preset(GOLDENS / "bert_pretraining", backbone=changes)
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     assert_rest_is_same(task, "bert_pretraining", TOKENS, POSITIONS, "mlm_head/bias")
     places = np.zeros((1, 2), int)
     logits = task({"token_ids": np.full((1, 30), 49), "mask_positions": places})["mlm_logits"]
@@ -141,7 +141,7 @@ def test_classifier():
     name = "bert_sequence_classification"
     changes = {"vocabulary_size": 50, "max_sequence_length": 10}
     task = kerasbert.TextClassifier.from_preset(GOLDENS / name, backbone=changes)
-    assert (task.new_weights, task.sequence_length) == ([], 10)
+    assert (task.uninitialized_weights, task.sequence_length) == ([], 10)
     assert_rest_is_same(task, name, TOKENS, POSITIONS)
 
 

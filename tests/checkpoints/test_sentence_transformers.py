@@ -60,7 +60,7 @@ def test_the_length_counts_for_other_tasks_too(name):
 
 def test_a_head_beside_an_embedder():
     head = MaskedLM.from_preset(GOLDENS / "beside_mlm")
-    assert head.new_weights == []
+    assert head.uninitialized_weights == []
 
 
 def test_splade():
@@ -70,7 +70,7 @@ def test_splade():
     assert Backbone.from_preset(GOLDENS / "splade").config.hidden_dim == 8
     assert TextEmbedder.from_preset(GOLDENS / "splade", pooling="cls").pooling == "cls"
     task = MaskedLM.from_preset(GOLDENS / "splade")
-    assert task.new_weights == []
+    assert task.uninitialized_weights == []
     ids = expected("splade", "token_ids")
     places = np.arange(ids.shape[1])[np.newaxis]
     logits = task({"token_ids": ids, "mask_positions": places})

@@ -324,7 +324,7 @@ def test_files_of_a_corpus_belong_together(sharded, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest.update(shards=None), "shards must be a list, found null"),
+        (lambda manifest: manifest.update(shards=None), "shards must be a list, found None"),
         (lambda manifest: manifest.pop("tokenizer"), "tokenizer"),
         (lambda manifest: manifest.update(tokens="x"), "tokens must be a whole number"),
         (lambda manifest: manifest["shards"][0].update(file=7), "file must be a string"),

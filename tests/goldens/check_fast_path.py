@@ -38,14 +38,15 @@ def plain_path() -> None:
     import keras
 
     from kerasbert.layers import dropout, paths, transformer
-    from kerasbert.layers.tokens import tokens_at
+    from kerasbert.layers.tokens import gather_positions
     from kerasbert.training import optimizers
 
     only_there = transformer.TransformerBlock._forward
 
-    def forward(self, x, padding_mask=None, places=None, **kwargs):
+    def forward(self, x, padding_mask=None, output_positions=None, **kwargs):
         x, weights = only_there(self, x, padding_mask, **kwargs)
-        return (x if places is None else tokens_at(x, places)), weights
+        tokens = x if output_positions is None else gather_positions(x, output_positions)
+        return tokens, weights
 
     for where, name, plain in (
         (paths, "compiles", lambda *inputs: False),

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig
-from kerasbert.layers.inference import FrozenWeights, is_only_inference, only_inference
-from kerasbert.layers.tokens import RealTokens
+from kerasbert.layers.inference import PrecomputedWeights, inference_mode, is_inference_mode
+from kerasbert.layers.tokens import UnpaddedTokens
 
 SMALL = {
     "vocabulary_size": 30,
@@ -18,15 +18,15 @@ MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]], "int32
 
 
 def test_lasts_as_long_as_it_does():
-    assert not is_only_inference()
-    with only_inference():
-        assert is_only_inference()
-    assert not is_only_inference()
+    assert not is_inference_mode()
+    with inference_mode():
+        assert is_inference_mode()
+    assert not is_inference_mode()
 
 
 def test_real_tokens_and_back():
     x = RANDOM.normal(size=(4, 4, 6)).astype("float32")
-    real = RealTokens(tf.constant(MASK))
+    real = UnpaddedTokens(tf.constant(MASK))
     rows = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (3, 0), (3, 2), (3, 3)]
     flat = np.stack([x[place] for place in rows])
     np.testing.assert_array_equal(real.flat(x), flat)
@@ -35,9 +35,9 @@ def test_real_tokens_and_back():
     heads = expected.reshape(4, 4, 2, 3).transpose(0, 2, 1, 3)
     np.testing.assert_array_equal(real.heads(tf.constant(flat), 2, 3), heads)
     np.testing.assert_array_equal(real.flat_heads(tf.constant(heads)), flat)
-    places = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
-    picked = np.take_along_axis(expected, places[..., None], axis=1)
-    np.testing.assert_array_equal(real.at(tf.constant(flat), tf.constant(places)), picked)
+    output_positions = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
+    picked = np.take_along_axis(expected, output_positions[..., None], axis=1)
+    np.testing.assert_array_equal(real.at(tf.constant(flat), tf.constant(output_positions)), picked)
 
 
 def test_few_shapes():
@@ -47,7 +47,7 @@ def test_few_shapes():
     for length in range(1, 131):
         mask = np.ones((3, length), "int32")
         mask[1, length // 2 :] = 0
-        real = RealTokens(tf.constant(mask))
+        real = UnpaddedTokens(tf.constant(mask))
         flat = real.flat(x[:, :length])
         heads = real.heads(flat, 2, 2)
         np.testing.assert_array_equal(real.flat_heads(heads), flat)
@@ -68,7 +68,7 @@ def test_one_operation_each(activation, dtype, tmp_path):
     module.weights = [variable.value for variable in backbone.weights]
     ids = tf.TensorSpec([None, None], tf.int32, name="ids")
 
-    @only_inference()
+    @inference_mode()
     def answer(ids):
         x = backbone({"token_ids": ids})["sequence_output"]
         return {"x": tf.cast(x, tf.float32)}
@@ -102,12 +102,12 @@ def test_frozen_weights_are_made_once():
         variable.assign(RANDOM.normal(size=variable.shape))
     features = {"token_ids": RANDOM.integers(0, 30, (4, 4)), "padding_mask": MASK}
     expected = backbone(features)["pooled_output"]
-    frozen = FrozenWeights()
-    answer = only_inference(frozen)(lambda **kw: backbone(features, **kw)["pooled_output"])
+    frozen = PrecomputedWeights()
+    answer = inference_mode(frozen)(lambda **kw: backbone(features, **kw)["pooled_output"])
     np.testing.assert_allclose(answer()[:2], expected[:2], atol=1e-4)
     # In the last layer the first token alone asks: a product for it, and one for keys and values.
     np.testing.assert_allclose(
-        answer(places=np.zeros((4, 1), "int32"))[:2], expected[:2], atol=1e-4
+        answer(output_positions=np.zeros((4, 1), "int32"))[:2], expected[:2], atol=1e-4
     )
     assert len(frozen.variables) == 2 * 2 + 2 * 2
     before = answer().numpy()

@@ -8,7 +8,7 @@ from kerasbert.layers.chunks import PoolChunks
 from kerasbert.layers.initializers import activation_function
 from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.pooling import PoolTokens
-from kerasbert.layers.tokens import tokens_at
+from kerasbert.layers.tokens import gather_positions
 
 # Keras 3.15 saves variables by way of `np.array(variable)`, whose `__array__` lacks `copy`.
 
@@ -48,8 +48,8 @@ def pooler_model(**kwargs):
     return keras.Model(inputs, Pooler(**kwargs)(inputs)), X
 
 
-def at_places(x, places):
-    return keras.ops.take_along_axis(x, keras.ops.expand_dims(places, -1), axis=1)
+def at_places(x, output_positions):
+    return keras.ops.take_along_axis(x, keras.ops.expand_dims(output_positions, -1), axis=1)
 
 
 def mlm_model(**kwargs):
@@ -395,12 +395,12 @@ def test_only_some_places_equals_all(mask, checkpointing):
         variable.assign(numbers.normal(size=variable.shape))
     for training in (False, True):
         found = []
-        for places in (None, POSITIONS):
+        for output_positions in (None, POSITIONS):
             x = tf.constant(X)
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                output = block(x, mask, places, training=training)
-                output = tokens_at(output, POSITIONS) if places is None else output
+                output = block(x, mask, output_positions, training=training)
+                output = gather_positions(output, POSITIONS) if output_positions is None else output
                 loss = tf.reduce_sum(output**3)
             watched = [x, *(variable.value for variable in block.trainable_variables)]
             found.append([output, *tape.gradient(loss, watched)])
@@ -413,9 +413,9 @@ def test_weights_of_some_places():
     block = TransformerBlock(2, 12)
     output, weights = block(X, MASK, return_weights=True)
     there, weights_there = block(X, MASK, POSITIONS, return_weights=True)
-    np.testing.assert_allclose(there, tokens_at(output, POSITIONS), atol=1e-5)
+    np.testing.assert_allclose(there, gather_positions(output, POSITIONS), atol=1e-5)
     for head in range(2):
-        expected = tokens_at(weights[:, head], POSITIONS)
+        expected = gather_positions(weights[:, head], POSITIONS)
         np.testing.assert_allclose(weights_there[:, head], expected, atol=1e-6)
     symbolic = block(keras.Input((None, 8)), None, keras.Input((None,)), return_weights=True)
     assert [x.shape for x in symbolic] == [(None, None, 8), (None, 2, None, None)]

@@ -210,7 +210,7 @@ def test_every_way_to_keep_it(make, how, tmp_path):
 def test_a_plain_classifier_becomes_one_of_long_texts(make, tmp_path):
     make(None).save_to_preset(tmp_path / "model")
     task = TextClassifier.from_preset(tmp_path / "model", long_text="attention")
-    assert task.new_weights == ["pool_chunks/query"]
+    assert task.uninitialized_weights == ["pool_chunks/query"]
     with pytest.raises(InputError, match="no place for long_text='attention'"):
         task.save_to_preset(tmp_path / "hf", format="hf")
 

@@ -116,7 +116,7 @@ def test_from_a_file_to_a_directory(task, tmp_path):
         loaded = load(tmp_path / format)
         expected = task.predict(X, verbose=0)
         np.testing.assert_allclose(loaded.predict(X, verbose=0), expected, atol=1e-5)
-        assert loaded.new_weights == []
+        assert loaded.uninitialized_weights == []
 
 
 # === Exports ===

@@ -337,7 +337,7 @@ def test_round_trip(make, problem_type, format, tmp_path):
     loaded = load(tmp_path / "model")
     facts = ("classes", "problem_type", "threshold")
     assert [getattr(loaded, fact) for fact in facts] == [getattr(task, fact) for fact in facts]
-    assert loaded.new_weights == []
+    assert loaded.uninitialized_weights == []
     np.testing.assert_allclose(logits_of(loaded), expected, atol=1e-5)
 
 
@@ -347,7 +347,10 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
     threshold = {"threshold": 0.3} if before == MULTI else {}
     make(before, ["bad", "good", "so so"], **threshold).save_to_preset(tmp_path / "model")
     if before == after:
-        assert TextClassifier.from_preset(tmp_path / "model", problem_type=after).new_weights == []
+        assert (
+            TextClassifier.from_preset(tmp_path / "model", problem_type=after).uninitialized_weights
+            == []
+        )
         return
     if after != REGRESSION:  # what the outputs of another kind are called is no name of classes
         with pytest.raises(InputError, match="TextClassifier needs classes: their names"):
@@ -356,7 +359,7 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
     loaded = TextClassifier.from_preset(tmp_path / "model", problem_type=after, **classes)
     assert loaded.classes == (CLASSES[after] or ["value"])
     assert loaded.threshold == 0.5
-    assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
+    assert sorted(loaded.uninitialized_weights) == ["classifier/bias", "classifier/kernel"]
     loaded.compile()
     loss = loaded.evaluate(TEXTS, LABELS[after], verbose=0)[0]
     assert loss == pytest.approx(LOSSES[after](logits_of(loaded)).mean(), rel=1e-4)
@@ -368,7 +371,7 @@ def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
     loaded = TextClassifier.from_preset(
         tmp_path / "model", problem_type=REGRESSION, classes=["0", "1"]
     )
-    assert sorted(loaded.new_weights) == ["classifier/bias", "classifier/kernel"]
+    assert sorted(loaded.uninitialized_weights) == ["classifier/bias", "classifier/kernel"]
 
 
 @pytest.mark.parametrize(

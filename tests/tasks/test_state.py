@@ -10,7 +10,7 @@ import pytest
 
 from kerasbert import Backbone, InputError, MaskedLM, Pretrainer, TextClassifier, load
 from kerasbert.layers import state
-from kerasbert.layers.inference import FrozenWeights
+from kerasbert.layers.inference import PrecomputedWeights
 from kerasbert.registration import CLASSES, PACKAGE
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks.masked_lm.model import mlm_logits
@@ -127,12 +127,12 @@ def test_other_modes(classifier):
 
 
 def test_an_export_that_computes_something_else_fails(classifier, tmp_path, monkeypatch):
-    once = FrozenWeights.once
+    once = PrecomputedWeights.once
 
     def wrong(self, key, function):
         return once(self, key, lambda: function() * 1.1)
 
-    monkeypatch.setattr(FrozenWeights, "once", wrong)
+    monkeypatch.setattr(PrecomputedWeights, "once", wrong)
     with pytest.raises(RuntimeError, match="export's tokens gives logits that differ by up to"):
         classifier.export(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []

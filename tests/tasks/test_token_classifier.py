@@ -570,5 +570,5 @@ def test_round_trips(task, tmp_path):
         for found, logits in zip(loaded.predict(words, verbose=0), expected, strict=True):
             np.testing.assert_allclose(found, logits, atol=1e-6)
     fresh = TokenClassifier.from_preset(tmp_path / "model", classes=["a", "b", "c"], stride=3)
-    assert fresh.new_weights == ["token_classifier/kernel", "token_classifier/bias"]
+    assert fresh.uninitialized_weights == ["token_classifier/kernel", "token_classifier/bias"]
     assert fresh.stride == 3

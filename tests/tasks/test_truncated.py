@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasbert import MultipleChoice, TextClassifier, TextEmbedder, TokenClassifier
-from kerasbert import features as keys
+from kerasbert.features import PADDING_MASK
 
 TEXTS = [" ".join(["cat"] * length) for length in (0, 1, 5, 6, 7, 14)]
 PAIRS = [" ".join(["dog"] * length) for length in (3, 5, 1, 0, 2, 0)]
@@ -13,7 +13,7 @@ def tokens(task, length, *columns):
     """Real tokens of each row that are read at such a length."""
     task.sequence_length = length
     features = task.preprocessor.features(*columns)
-    mask = np.asarray(features[keys.PADDING_MASK])
+    mask = np.asarray(features[PADDING_MASK])
     return mask.reshape(len(columns[0]), -1).sum(axis=1)
 
 

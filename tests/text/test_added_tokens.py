@@ -327,7 +327,7 @@ def test_from_a_preset_with_tokens(classifier, tmp_path):
     tokenizer.add_tokens("[E1]", special=True)
     task = kerasbert.TextClassifier.from_preset(tmp_path / "model", tokenizer=tokenizer)
     assert task.backbone.config.vocabulary_size == classifier.backbone.config.vocabulary_size + 1
-    assert not task.new_weights
+    assert not task.uninitialized_weights
     before, after = (m.predict(["the cat"], verbose=0) for m in (classifier, task))
     assert after == pytest.approx(before, abs=1e-6)
     other = WordPieceTokenizer([*tokenizer.model_pieces[:-1], "zebra"])

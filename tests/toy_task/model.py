@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.features import SEQUENCE_OUTPUT
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -22,7 +22,7 @@ class DuplicateDetector(Task):
         name: str = "duplicate_detector",
     ):
         inputs = feature_inputs()
-        first = backbone(inputs)[keys.SEQUENCE_OUTPUT][:, 0]
+        first = backbone(inputs)[SEQUENCE_OUTPUT][:, 0]
         head = keras.layers.Dense(2, dtype="float32", name="duplicate_head")
         super().__init__(
             backbone,

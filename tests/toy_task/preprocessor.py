@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert import InputError
-from kerasbert import features as keys
+from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.tasks.preprocessor import Preprocessor
 
 ANSWERS = ("no", "yes")
@@ -14,7 +14,7 @@ ANSWERS = ("no", "yes")
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DuplicatePreprocessor(Preprocessor):
-    text_columns = ((keys.TEXT, keys.TEXT_PAIR),)
+    text_columns = ((TEXT, TEXT_PAIR),)
 
     def labels(self, y, columns):
         if unknown := set(y) - set(ANSWERS):
@@ -26,4 +26,4 @@ class DuplicatePreprocessor(Preprocessor):
             logits = task(self.features(text, text_pair), training=False)
             return {"score": tf.nn.softmax(logits)[:, 1]}
 
-        return (keys.TEXT, keys.TEXT_PAIR), detect
+        return (TEXT, TEXT_PAIR), detect

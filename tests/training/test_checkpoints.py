@@ -56,7 +56,7 @@ def lines():
 
 @pytest.fixture
 def kept(tmp_path, lines):
-    return Checkpoints(tmp_path / "kept", every_steps=1, settings=SETTINGS, say=lines.append)
+    return Checkpoints(tmp_path / "kept", every_steps=1, settings=SETTINGS, log=lines.append)
 
 
 @pytest.fixture

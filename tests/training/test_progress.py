@@ -12,7 +12,7 @@ TEXTS = ["the cat", "a dog", "it", "sees", "the bird likes it"]
 
 def evaluated(task):
     task.compile()
-    callbacks = [progress.CountBatches(2)]
+    callbacks = [progress.EvaluationProgress(2)]
     task.evaluate(TEXTS, list("ababa"), batch_size=2, verbose=0, callbacks=callbacks)
 
 
@@ -48,7 +48,7 @@ def test_examples_are_counted(tokenizer, tiny_backbone, monkeypatch, make, answe
     task = make(tiny_backbone(tokenizer), tokenizer)
     answer(task)  # there is no bar
     assert counts == []
-    with progress.answering("answer"):
+    with progress.progress_bar("answer"):
         answer(task)
     assert sum(counts) == expected
     answer(task)
@@ -57,11 +57,11 @@ def test_examples_are_counted(tokenizer, tiny_backbone, monkeypatch, make, answe
 
 def test_a_bar_of_what_lasts(tokenizer, tiny_backbone, monkeypatch, capsys):
     task = classifier(tiny_backbone(tokenizer), tokenizer)
-    with progress.answering("answer"):
+    with progress.progress_bar("answer"):
         task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
     assert capsys.readouterr().err == ""
     monkeypatch.setitem(progress._SECONDS_UNTIL_SHOWN, False, 0.001)
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOG_LINES", 0)
-    with progress.answering("answer"):
+    with progress.progress_bar("answer"):
         task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
     assert re.search(r"answer: \d+\.?\d* example", capsys.readouterr().err)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from kerasbert.layers.inference import only_inference
+from kerasbert.layers.inference import inference_mode
 
 
 def at_masks(task, preprocessor) -> Callable:
     """The function from strings to what `MaskedLMPreprocessor.at_masks` gives; counts as a list."""
     traced = tf.function(
-        only_inference()(lambda text: preprocessor.at_masks(task, text)),
+        inference_mode()(lambda text: preprocessor.at_masks(task, text)),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )

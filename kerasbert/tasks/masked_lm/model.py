@@ -7,10 +7,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kerasbert import features as keys
-from kerasbert.backbone import Backbone, feature_inputs, first_place
+from kerasbert.backbone import Backbone, cls_position, feature_inputs
 from kerasbert.data.inputs import checked_size, plain, raw_columns
 from kerasbert.errors import InputError
+from kerasbert.features import MASK_POSITIONS, MLM_LOGITS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
@@ -57,7 +57,7 @@ class MaskedLM(Task):
 
     head_facts = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
-    outputs_for = keys.MASK_POSITIONS
+    outputs_for = MASK_POSITIONS
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class MaskedLM(Task):
         )
 
         # === Functional model ===
-        positions = keras.Input((None,), dtype="int32", name=keys.MASK_POSITIONS)
+        positions = keras.Input((None,), dtype="int32", name=MASK_POSITIONS)
         inputs = feature_inputs()
-        places = keras.ops.concatenate([first_place(inputs), positions], axis=1)
-        encoded = backbone(inputs, places=places)
-        logits = mlm_head(encoded[keys.SEQUENCE_OUTPUT][:, 1:])
+        output_positions = keras.ops.concatenate([cls_position(inputs), positions], axis=1)
+        encoded = backbone(inputs, output_positions=output_positions)
+        logits = mlm_head(encoded[SEQUENCE_OUTPUT][:, 1:])
         super().__init__(
             backbone,
-            {**inputs, keys.MASK_POSITIONS: positions},
+            {**inputs, MASK_POSITIONS: positions},
             self._model_outputs(backbone, encoded, logits),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
@@ -211,7 +211,7 @@ class MaskedLM(Task):
         if top_k < 1:
             raise InputError(f"top_k must be 1 or more, found {top_k}")
         chosen = None if targets is None else self._target_ids(targets)
-        texts = list(plain(raw_columns(texts, ((keys.TEXT,),), "fill_mask")[keys.TEXT]))
+        texts = list(plain(raw_columns(texts, ((TEXT,),), "fill_mask")[TEXT]))
         size, found = checked_size(batch_size), []
         for start in range(0, len(texts), size):
             found += self._filled(texts[start : start + size], start, top_k, chosen, strict)
@@ -294,4 +294,4 @@ def _graphs():
 
 def mlm_logits(outputs):
     """What belongs to masked tokens among the outputs, labels or weights of a model."""
-    return outputs[keys.MLM_LOGITS] if isinstance(outputs, dict) else outputs
+    return outputs[MLM_LOGITS] if isinstance(outputs, dict) else outputs

@@ -7,11 +7,11 @@ import re
 
 import tensorflow as tf
 
-from kerasbert import features as keys
-from kerasbert.backbone import first_place
+from kerasbert.backbone import cls_position
 from kerasbert.data import pretraining
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
+from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
 from kerasbert.tasks.masked_lm.model import MASKS_AT_ONCE
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
@@ -33,7 +33,7 @@ class MaskedLMPreprocessor(Preprocessor):
     whole_word: bool = False
     seed: int = 0
 
-    text_columns = ((keys.TEXT,), (keys.TEXT, keys.TEXT_PAIR))
+    text_columns = ((TEXT,), (TEXT, TEXT_PAIR))
 
     @functools.cached_property
     def masking(self) -> Masking:
@@ -59,11 +59,11 @@ class MaskedLMPreprocessor(Preprocessor):
         use points at 0.
         """
         features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
-        masks = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+        masks = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
         places = tf.range(tf.shape(masks)[1])[tf.newaxis]
         positions = tf.ragged.boolean_mask(tf.broadcast_to(places, tf.shape(masks)), masks)
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
-        return {**features, keys.MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
+        return {**features, MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
     def serving_signature(self, task):
         """`text` -> `tokens` and `scores` of the best guesses for every mask token.
@@ -91,7 +91,7 @@ class MaskedLMPreprocessor(Preprocessor):
                 "sequence": self.filled_in(text, best),
             }
 
-        return (keys.TEXT,), fill
+        return (TEXT,), fill
 
     def at_masks(self, task, text) -> tuple:
         """The vectors at the mask tokens of texts, and how many there are in each; in the graph.
@@ -100,12 +100,12 @@ class MaskedLMPreprocessor(Preprocessor):
             Floats (masks of all texts, hidden), and int32 (batch,).
         """
         features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
-        masked = tf.equal(features[keys.TOKEN_IDS], self.tokenizer.mask_id)
+        masked = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
         places = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
         places = tf.ragged.boolean_mask(places, masked)
         counts = tf.cast(places.row_lengths(), tf.int32)
-        dense = tf.concat([first_place(features), places.to_tensor()], axis=1)
-        vectors = task.backbone(features, places=dense)[keys.SEQUENCE_OUTPUT][:, 1:]
+        dense = tf.concat([cls_position(features), places.to_tensor()], axis=1)
+        vectors = task.backbone(features, output_positions=dense)[SEQUENCE_OUTPUT][:, 1:]
         return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
 
     def filled_in(self, text, ids):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from kerasbert import features as keys
 from kerasbert.data.examples import Examples, read_texts
 from kerasbert.data.options import DataOptions, split_names
+from kerasbert.features import TEXT
 from kerasbert.tasks.masked_lm.model import MaskedLM
 from kerasbert.tasks.spec import TaskSpec
 
@@ -35,7 +35,7 @@ class MaskedTexts(TaskSpec):
                     [{"token": g.token, "score": round(g.score, 4)} for g in mask] for mask in masks
                 ]
             }
-            for masks in model.fill_mask(columns[keys.TEXT], strict=False)
+            for masks in model.fill_mask(columns[TEXT], strict=False)
         ]
 
 

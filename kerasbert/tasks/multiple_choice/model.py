@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kerasbert import features as keys
-from kerasbert.backbone import Backbone, BackboneConfig, first_place
+from kerasbert.backbone import Backbone, BackboneConfig, cls_position
 from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
+from kerasbert.features import CHOICES, PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT, is_text
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
@@ -70,13 +70,13 @@ class MultipleChoice(Task):
         # === Functional model ===
         inputs = chunk_inputs()
         rows = fold_chunks(inputs)
-        encoded = backbone(rows, places=first_place(rows))
-        x = hidden(encoded[keys.SEQUENCE_OUTPUT][:, 0]) if hidden else encoded[keys.POOLED_OUTPUT]
+        encoded = backbone(rows, output_positions=cls_position(rows))
+        x = hidden(encoded[SEQUENCE_OUTPUT][:, 0]) if hidden else encoded[POOLED_OUTPUT]
         scores = ChoiceScores(dtype="float32", name="choice_scores")
         super().__init__(
             backbone,
             inputs,
-            scores(head(drop(x)), inputs[keys.PADDING_MASK]),
+            scores(head(drop(x)), inputs[PADDING_MASK]),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
             name=name,
@@ -116,7 +116,7 @@ class MultipleChoice(Task):
 
     def predict(self, x, *args, **kwargs):
         """As in `Task`; of text the logits of as many choices as there are at the most."""
-        if keys.is_text(x) and not hasattr(x, "element_spec"):
+        if is_text(x) and not hasattr(x, "element_spec"):
             x = _filled(self._text.columns(x))
         return super().predict(x, *args, **kwargs)
 
@@ -135,7 +135,7 @@ class MultipleChoice(Task):
             there is none.
         """
         columns = _filled(self._text.columns((texts, choices)))
-        choices = columns[keys.CHOICES]
+        choices = columns[CHOICES]
         if not len(choices):
             return []
         logits = self._outputs_of(columns, batch_size)
@@ -164,6 +164,6 @@ class MultipleChoice(Task):
 
 def _filled(columns: dict) -> dict:
     """Raw columns whose rows have as many choices each, of which an empty one is none."""
-    choices = [list(row) for row in plain(columns[keys.CHOICES])]
+    choices = [list(row) for row in plain(columns[CHOICES])]
     width = max(map(len, choices), default=0)
-    return {**columns, keys.CHOICES: [row + [""] * (width - len(row)) for row in choices]}
+    return {**columns, CHOICES: [row + [""] * (width - len(row)) for row in choices]}

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import plain, shown_classes
 from kerasbert.errors import InputError
+from kerasbert.features import CHOICES, PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import drop_invalid_utf8
 
@@ -16,7 +16,7 @@ from kerasbert.text.normalization import drop_invalid_utf8
 class MultipleChoicePreprocessor(Preprocessor):
     """See `MultipleChoice`."""
 
-    text_columns = ((keys.TEXT, keys.CHOICES),)
+    text_columns = ((TEXT, CHOICES),)
 
     def features(self, text, choices) -> dict:
         """Features of texts with their choices, (batch, choices, sequence).
@@ -29,21 +29,21 @@ class MultipleChoicePreprocessor(Preprocessor):
         shape = tf.shape(choices)
         pairs = self.packer(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
         real = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
-        length = tf.shape(pairs[keys.TOKEN_IDS])[1]
+        length = tf.shape(pairs[TOKEN_IDS])[1]
         rows = tf.stack([shape[0], shape[1], length])
         features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
-        return {**features, keys.PADDING_MASK: features[keys.PADDING_MASK] * real}
+        return {**features, PADDING_MASK: features[PADDING_MASK] * real}
 
     def truncated(self, row: dict):
         """Which rows have more tokens, of the text and a choice, than are read, bool (batch,)."""
-        text, choices = self.tokenizer.tokenize(row[keys.TEXT]), _dense(row[keys.CHOICES])
+        text, choices = self.tokenizer.tokenize(row[TEXT]), _dense(row[CHOICES])
         of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
         longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
         return text.row_lengths() + longest > self.packer.pair_room
 
     def labels(self, y, columns: dict) -> np.ndarray:
         """The indices of the right choices."""
-        y, choices = plain(y), plain(columns[keys.CHOICES])
+        y, choices = plain(y), plain(columns[CHOICES])
         if len(y) != len(choices):
             raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
         found = np.zeros(len(y), "int32")
@@ -65,7 +65,7 @@ class MultipleChoicePreprocessor(Preprocessor):
 
     def targets(self, y, row: dict):
         """As `labels`, in the graph."""
-        choices = _dense(row[keys.CHOICES])
+        choices = _dense(row[CHOICES])
         if y.dtype == tf.string:
             right = (choices == y[:, tf.newaxis]) & (choices != "")
         else:
@@ -95,7 +95,7 @@ class MultipleChoicePreprocessor(Preprocessor):
                 "scores": tf.where(real, tf.nn.softmax(logits), 0.0)[:, :given],
             }
 
-        return (keys.TEXT, keys.CHOICES), choose
+        return (TEXT, CHOICES), choose
 
 
 def _dense(choices):

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.data.choices import read_choices
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import DataOptions
+from kerasbert.features import CHOICES, TEXT
 from kerasbert.tasks.multiple_choice.model import MultipleChoice
 from kerasbert.tasks.spec import TaskSpec
 
@@ -31,7 +31,7 @@ class Choices(TaskSpec):
 
     def answers(self, model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
         """The choice."""
-        found = model.choose(columns[keys.TEXT], columns[keys.CHOICES])
+        found = model.choose(columns[TEXT], columns[CHOICES])
         return [{"answer": choice, "score": round(score, 4)} for choice, score in found]
 
 

@@ -2,9 +2,9 @@
 
 import keras
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
+from kerasbert.features import MLM_LOGITS, NSP_LOGITS, POOLED_OUTPUT
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.masked_lm import MaskedLM
@@ -52,7 +52,7 @@ class Pretrainer(MaskedLM):
             dtype="float32",
             name="nsp_head",
         )
-        return {keys.MLM_LOGITS: logits, keys.NSP_LOGITS: nsp_head(encoded[keys.POOLED_OUTPUT])}
+        return {MLM_LOGITS: logits, NSP_LOGITS: nsp_head(encoded[POOLED_OUTPUT])}
 
     def head_config(self) -> dict:
         """How text is masked and paired, and what the head is like."""
@@ -64,7 +64,7 @@ class Pretrainer(MaskedLM):
         Each loss is the weighted mean over the places that are predicted (unused places of
         `mask_positions` weigh nothing); the total is their sum.
         """
-        outputs = (keys.MLM_LOGITS, keys.NSP_LOGITS)
+        outputs = (MLM_LOGITS, NSP_LOGITS)
         Task.compile(
             self,
             optimizer=optimizer or adamw(1e-4),

@@ -6,7 +6,7 @@ from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.errors import InputError
 from kerasbert.tasks.masked_lm.spec import MaskedTexts
 from kerasbert.tasks.pretrainer.model import Pretrainer
-from kerasbert.training.progress import CountBatches, answering
+from kerasbert.training.progress import EvaluationProgress, progress_bar
 
 
 class Pretraining(MaskedTexts):
@@ -41,11 +41,11 @@ class Pretraining(MaskedTexts):
             mask_rate=model.mask_rate,
             whole_word=model.whole_word,
         )
-        with answering("evaluate"):
+        with progress_bar("evaluate"):
             return model.evaluate(
                 drawn.dataset(steps=batches),
                 verbose=0,
-                callbacks=[CountBatches(batch_size)],
+                callbacks=[EvaluationProgress(batch_size)],
                 return_dict=True,
             )
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.data.inputs import checked_size
 from kerasbert.errors import InputError
+from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS, is_text
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.metrics import squad
@@ -107,11 +107,11 @@ class QuestionAnswerer(Task):
 
         # === Functional model ===
         inputs = feature_inputs()
-        logits = head(drop(backbone(inputs)[keys.SEQUENCE_OUTPUT]))
+        logits = head(drop(backbone(inputs)[SEQUENCE_OUTPUT]))
         super().__init__(
             backbone,
             inputs,
-            {keys.START_LOGITS: logits[..., 0], keys.END_LOGITS: logits[..., 1]},
+            {START_LOGITS: logits[..., 0], END_LOGITS: logits[..., 1]},
             tokenizer=tokenizer,
             sequence_length=sequence_length,
             name=name,
@@ -136,7 +136,7 @@ class QuestionAnswerer(Task):
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given."""
-        outputs = (keys.START_LOGITS, keys.END_LOGITS)
+        outputs = (START_LOGITS, END_LOGITS)
 
         def each(make, **arguments):
             return {name: make(**arguments) for name in outputs}
@@ -193,7 +193,7 @@ class QuestionAnswerer(Task):
             n_best: see `answer`.
             **kwargs: see Keras.
         """
-        if x is not None and not keys.is_text(x):
+        if x is not None and not is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
         if hasattr(x, "element_spec"):
             self._text.rows_of_dataset(x)  # refuses

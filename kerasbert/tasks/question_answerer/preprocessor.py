@@ -4,12 +4,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
 from kerasbert.data.inputs import numbers, plain
 from kerasbert.data.text_batches import Rows
 from kerasbert.data.windows import cut, overlapping_windows
 from kerasbert.errors import InputError
+from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.tasks.question_answerer import spans
 from kerasbert.text import bytes_to_characters
@@ -27,7 +27,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
     max_answer_length: int = 30
     no_answer_threshold: float | None = None
 
-    text_columns = ((keys.QUESTION, keys.CONTEXT),)
+    text_columns = ((QUESTION, CONTEXT),)
     reads_windows = True
 
     def rows(self, x, y=None, sample_weight=None):
@@ -48,7 +48,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         windows = self.windows(asked, tf.gather(ids.row_lengths(), of_question))
         document = tf.gather(of_question, windows.row)
         asked = tf.gather(asked, windows.row)
-        columns = {keys.QUESTION: asked, keys.CONTEXT: cut(ids, windows._replace(row=document))}
+        columns = {QUESTION: asked, CONTEXT: cut(ids, windows._replace(row=document))}
         if sample_weight is not None:
             sample_weight = numbers("sample_weight", sample_weight)
             if len(sample_weight) != len(questions):
@@ -66,13 +66,13 @@ class QuestionAnswererPreprocessor(Preprocessor):
         before = asked.row_lengths() + self.packer.tokens_before_second
         positions = {
             name: tf.where(inside, before + place, 0)  # [CLS] is the first token
-            for name, place in ((keys.START_LOGITS, first), (keys.END_LOGITS, last))
+            for name, place in ((START_LOGITS, first), (END_LOGITS, last))
         }
         return Rows(columns, positions, sample_weight)
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features of windows, and the positions that `rows` found."""
-        features = self.packer.pack(row[keys.QUESTION], row[keys.CONTEXT], pad_to_longest=True)
+        features = self.packer.pack(row[QUESTION], row[CONTEXT], pad_to_longest=True)
         return features, y, sample_weight
 
     def question_ids(self, questions):
@@ -159,7 +159,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
             of_window = tf.gather(asked, window.row)
             features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
             outputs = task(features, training=False)
-            logits = [outputs[name] for name in (keys.START_LOGITS, keys.END_LOGITS)]
+            logits = [outputs[name] for name in (START_LOGITS, END_LOGITS)]
             begin = of_window.row_lengths() + self.packer.tokens_before_second
             of_context = [spans.of_second_text(x, begin, window.length) for x in logits]
             words = [spans.like(of_context[0], cut(x, window)) for x in offsets]
@@ -203,4 +203,4 @@ class QuestionAnswererPreprocessor(Preprocessor):
                 "no_answer_score": tf.cast(found["no_answer"], tf.float32),
             }
 
-        return (keys.QUESTION, keys.CONTEXT), answer
+        return (QUESTION, CONTEXT), answer

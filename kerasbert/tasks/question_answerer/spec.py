@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.data.squad import (
@@ -12,10 +11,11 @@ from kerasbert.data.squad import (
     write_predictions,
 )
 from kerasbert.errors import InputError
+from kerasbert.features import CONTEXT, QUESTION
 from kerasbert.metrics import squad
 from kerasbert.tasks.question_answerer.model import QuestionAnswerer
 from kerasbert.tasks.spec import ID, InputFormat, OutputFormat, TaskSpec
-from kerasbert.training.progress import answering, say
+from kerasbert.training.progress import log, progress_bar
 
 _JSON = ".json"
 
@@ -73,7 +73,7 @@ class QuestionAnswering(TaskSpec):
         """Says that there will be no threshold, too."""
         super().check_validation(train, validation)
         if some_unanswerable(train) and not (validation and some_unanswerable(validation)):
-            say(
+            log(
                 f"{train.source} has questions without an answer, but --validation has none: "
                 'nothing tells from which probability on there is "no answer", so the model will '
                 "answer always"
@@ -102,7 +102,7 @@ class QuestionAnswering(TaskSpec):
         if self.can_tune(examples):
             found[self.tuned_setting] = model.no_answer_threshold
             if model.no_answer_threshold is None:
-                say(
+                log(
                     f'{model.name} has no threshold for "no answer", so that it answers every '
                     f"question of {examples.source}; fine-tuning with --validation stores one"
                 )
@@ -118,13 +118,13 @@ class QuestionAnswering(TaskSpec):
         """As in `TaskSpec`."""
         if not self.can_tune(examples):
             return self.scores(model, examples, batch_size=batch_size)
-        with answering("score"):
+        with progress_bar("score"):
             found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
         return {**found, self.tuned_setting: model.no_answer_threshold}
 
     def answers(self, model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
         """The best answer, and where it stands."""
-        found = model.answer(columns[keys.QUESTION], columns[keys.CONTEXT])
+        found = model.answer(columns[QUESTION], columns[CONTEXT])
         return [
             {"answer": one.text, "score": round(one.score, 4), "start": one.start, "end": one.end}
             for one, *_ in found
@@ -166,7 +166,7 @@ def _predicted(predictions: str, ids: Sequence[str], options: DataOptions) -> li
         )
         if options.strict:
             raise InputError(said)
-        say(f"{said}; they score 0")
+        log(f"{said}; they score 0")
     return answers
 
 

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
+from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.cross_entropy import PlaceMean
 from kerasbert.tasks.task import Task
@@ -27,7 +27,7 @@ class ReplacedTokenDetector(Task):
 
     outputs_are = None
     outputs_activation = "sigmoid"
-    outputs_for = keys.PADDING_MASK
+    outputs_for = PADDING_MASK
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ReplacedTokenDetector(Task):
 
         # === Functional model ===
         inputs = feature_inputs()
-        logits = head(hidden(backbone(inputs)[keys.SEQUENCE_OUTPUT]))[..., 0]
+        logits = head(hidden(backbone(inputs)[SEQUENCE_OUTPUT]))[..., 0]
         super().__init__(
             backbone,
             inputs,

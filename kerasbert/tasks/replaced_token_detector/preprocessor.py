@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from kerasbert import features as keys
+from kerasbert.features import PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.tasks.preprocessor import Preprocessor
 
 
@@ -17,13 +17,13 @@ class ReplacedTokenDetectorPreprocessor(Preprocessor):
 
         def detect(text):
             features = self.features(text)
-            real = tf.cast(features[keys.PADDING_MASK], tf.bool)
-            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[keys.TOKEN_IDS])
+            real = tf.cast(features[PADDING_MASK], tf.bool)
+            tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[TOKEN_IDS])
             scores = tf.sigmoid(task(features, training=False))
             return {
                 "tokens": tf.where(real, tokens, ""),
                 "scores": tf.where(real, scores, 0.0),
-                "lengths": tf.reduce_sum(features[keys.PADDING_MASK], axis=1),
+                "lengths": tf.reduce_sum(features[PADDING_MASK], axis=1),
             }
 
-        return (keys.TEXT,), detect
+        return (TEXT,), detect

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbert import _compat, checkpoints
-from kerasbert import features as keys
-from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs, first_place
+from kerasbert import _compat, checkpoints, renamed
+from kerasbert.backbone import Backbone, BackboneConfig, cls_position, feature_inputs
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT
 from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
@@ -116,13 +116,10 @@ class TextClassifier(Task):
         # === Functional model ===
         inputs = chunk_inputs() if long_text else feature_inputs()
         rows = fold_chunks(inputs) if long_text else inputs
-        encoded = backbone(rows, places=first_place(rows))
-        if hidden:
-            x = hidden(drop(encoded[keys.SEQUENCE_OUTPUT][:, 0]))
-        else:
-            x = encoded[keys.POOLED_OUTPUT]
+        encoded = backbone(rows, output_positions=cls_position(rows))
+        x = hidden(drop(encoded[SEQUENCE_OUTPUT][:, 0])) if hidden else encoded[POOLED_OUTPUT]
         if pool:
-            x = pool(x, inputs[keys.PADDING_MASK])
+            x = pool(x, inputs[PADDING_MASK])
         super().__init__(
             backbone,
             inputs,
@@ -170,9 +167,10 @@ class TextClassifier(Task):
         return config.classifier_activation is None
 
     @classmethod
-    def from_preset(cls, directory, *, problem_type: str | None = None, **rest):
+    @renamed.argument("directory", "preset")
+    def from_preset(cls, preset, *, problem_type: str | None = None, **rest):
         """As in `Task`; of a head for another `problem_type` nothing is kept, `classes` neither."""
-        preset = checkpoints.load(directory)
+        preset = checkpoints.load(preset)
         stored = cls.stored_head(preset).get("problem_type", problem_type)
         if problem_type is not None:
             rest["problem_type"] = problem_type

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import Accepted
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.tasks.text_classifier.in_graph import ANSWERS, TARGETS
 from kerasbert.text.chunks import chunk_features, chunk_room
@@ -41,7 +41,7 @@ class TextClassifierPreprocessor(Preprocessor):
     @property
     def text_columns(self) -> Accepted:
         """By `pair`."""
-        return ((keys.TEXT, keys.TEXT_PAIR),) if self.pair else ((keys.TEXT,),)
+        return ((TEXT, TEXT_PAIR),) if self.pair else ((TEXT,),)
 
     @property
     def columns_hint(self) -> str:
@@ -100,4 +100,4 @@ class TextClassifierPreprocessor(Preprocessor):
                 self.problem, task(self.features(text, text_pair), training=False)
             )
 
-        return ((keys.TEXT, keys.TEXT_PAIR) if self.pair else (keys.TEXT,)), classify
+        return ((TEXT, TEXT_PAIR) if self.pair else (TEXT,)), classify

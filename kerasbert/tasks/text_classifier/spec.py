@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.data import glue
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.options import DataOptions, split_names
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.metrics import classification
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.text_classifier.model import TextClassifier
@@ -41,14 +41,14 @@ class _LabelledTexts(TaskSpec):
         return given
 
     def model_kwargs(self, train: Examples) -> dict:
-        pair = keys.TEXT_PAIR in train.texts
+        pair = TEXT_PAIR in train.texts
         return {**super().model_kwargs(train), "problem_type": self.problem_type, "pair": pair}
 
     def text_columns(self, model: TextClassifier) -> tuple[str, ...]:
-        return (keys.TEXT, keys.TEXT_PAIR) if model.pair else (keys.TEXT,)
+        return (TEXT, TEXT_PAIR) if model.pair else (TEXT,)
 
     def find_columns(self, model, path, there, named):
-        second = named.get(keys.TEXT_PAIR) or keys.TEXT_PAIR
+        second = named.get(TEXT_PAIR) or TEXT_PAIR
         if second in there and not model.pair:
             raise InputError(
                 f"{path}: has a second text in column {second!r}, but the model takes one text; "

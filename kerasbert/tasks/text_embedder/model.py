@@ -7,11 +7,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbert import checkpoints
-from kerasbert import features as keys
+from kerasbert import checkpoints, renamed
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.data.inputs import checked_size, length, numbers, plain, raw_columns
 from kerasbert.errors import InputError
+from kerasbert.features import (
+    HIDDEN_STATES,
+    PADDING_MASK,
+    SEQUENCE_OUTPUT,
+    TEXT,
+    TEXT_PAIR,
+    TOKEN_IDS,
+)
 from kerasbert.layers import PoolChunks, PoolTokens
 from kerasbert.layers.pooling import TOKEN_POOLINGS
 from kerasbert.metrics import classification
@@ -101,13 +108,13 @@ class TextEmbedder(Task):
         rows = fold_chunks(inputs) if long_text else inputs
         encoded = backbone(rows)
         if layers == (-1,):
-            states = [encoded[keys.SEQUENCE_OUTPUT]]
+            states = [encoded[SEQUENCE_OUTPUT]]
         else:
-            states = [encoded[keys.HIDDEN_STATES][layer] for layer in layers]
+            states = [encoded[HIDDEN_STATES][layer] for layer in layers]
         vectors = together(states) if together else states[0]
-        x = pool(vectors, rows[keys.PADDING_MASK])
+        x = pool(vectors, rows[PADDING_MASK])
         if pool_chunks:
-            x = pool_chunks(x, inputs[keys.PADDING_MASK])
+            x = pool_chunks(x, inputs[PADDING_MASK])
         if unit:
             x = unit(x)
         super().__init__(
@@ -138,13 +145,14 @@ class TextEmbedder(Task):
     output_name = "embedding"
 
     @classmethod
-    def from_preset(cls, directory, *, layers=None, backbone=None, **rest):
+    @renamed.argument("directory", "preset")
+    def from_preset(cls, preset, *, layers=None, backbone=None, **rest):
         """As in `Task`, with a backbone that gives the layers that are asked for.
 
         Of a sentence-transformers directory, pooling, normalization, length and the prompt that is
         the default are taken from it.
         """
-        preset = checkpoints.load(directory)
+        preset = checkpoints.load(preset)
         stored = cls.stored_head(preset)
         if "pooling" not in rest and stored.get("pooling", "mean") not in TOKEN_POOLINGS:
             raise InputError(
@@ -183,9 +191,9 @@ class TextEmbedder(Task):
     def __call__(self, inputs, *args, **kwargs):
         """Runs the model on features of one text an example, or of several."""
         features = self._features_of(inputs)
-        if len(features[keys.TOKEN_IDS].shape) == len(self.inputs[0].shape):
+        if len(features[TOKEN_IDS].shape) == len(self.inputs[0].shape):
             return super().__call__(features, *args, **kwargs)
-        batch, texts = ops.shape(features[keys.TOKEN_IDS])[:2]
+        batch, texts = ops.shape(features[TOKEN_IDS])[:2]
         rows = {
             name: ops.reshape(value, (-1, *ops.shape(value)[2:]))
             for name, value in features.items()
@@ -237,7 +245,7 @@ class TextEmbedder(Task):
             all second texts.
         """
         columns = self._text.columns(x)
-        if keys.TEXT_PAIR not in columns or not length(columns[keys.TEXT]):
+        if TEXT_PAIR not in columns or not length(columns[TEXT]):
             raise InputError(f"{self.name} is scored on pairs of texts")
         embeddings = self.embed(columns, batch_size=batch_size)
         first, second = embeddings[:, 0], embeddings[:, 1]
@@ -278,9 +286,9 @@ class TextEmbedder(Task):
         """
         columns = list(self._text.columns(x).values())
         if len(columns) == 1:
-            return self._outputs_of({keys.TEXT: columns[0]}, batch_size)
+            return self._outputs_of({TEXT: columns[0]}, batch_size)
         texts = [text for column in columns for text in plain(column)]
-        found = self._outputs_of({keys.TEXT: texts}, batch_size)
+        found = self._outputs_of({TEXT: texts}, batch_size)
         return found.reshape(len(columns), -1, self.embedding_dim).swapaxes(0, 1)
 
     def word_vectors(
@@ -300,7 +308,7 @@ class TextEmbedder(Task):
         """
         if pieces not in ("mean", "first"):
             raise InputError(f"pieces must be mean or first, found {pieces!r}")
-        texts = raw_columns(texts, ((keys.TEXT,),), "word_vectors")[keys.TEXT]
+        texts = raw_columns(texts, ((TEXT,),), "word_vectors")[TEXT]
         found, batch_size = [], checked_size(batch_size)
         for start in range(0, length(texts), batch_size):
             vectors = self._graph(_graphs().token_vectors, self._text)

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import numbers
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.chunks import chunk_features, chunk_room
 
-_TEXTS = (keys.TEXT, keys.TEXT_PAIR, keys.TEXT_NEGATIVE)
+_TEXTS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,12 +66,12 @@ class TextEmbedderPreprocessor(Preprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features (batch, texts, sequence) and scores, or 1 where there are none."""
-        if keys.TEXT_PAIR not in row:
+        if TEXT_PAIR not in row:
             raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
         if self.objective == "contrastive":
-            y = tf.ones([tf.shape(row[keys.TEXT])[0]])
+            y = tf.ones([tf.shape(row[TEXT])[0]])
         else:
-            if y is None or keys.TEXT_NEGATIVE in row:
+            if y is None or TEXT_NEGATIVE in row:
                 raise InputError(
                     f"{self.name} has the similarity objective, which needs pairs with scores (y)"
                 )
@@ -123,4 +123,4 @@ class TextEmbedderPreprocessor(Preprocessor):
         def embed(text):
             return {"embedding": task(self.features(text), training=False)}
 
-        return (keys.TEXT,), embed
+        return (TEXT,), embed

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from kerasbert import features as keys
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import DataOptions, split_names
 from kerasbert.data.pairs import SCORE, read_pairs
+from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.text_embedder.model import TextEmbedder
-from kerasbert.training.progress import say
+from kerasbert.training.progress import log
 
 
 class Embedding(TaskSpec):
@@ -29,8 +29,8 @@ class Embedding(TaskSpec):
     def read(self, path: str, options: DataOptions) -> Examples:
         """See `read_pairs`."""
         columns = {
-            keys.TEXT: options.text_column,
-            keys.TEXT_PAIR: options.text_pair_column,
+            TEXT: options.text_column,
+            TEXT_PAIR: options.text_pair_column,
             SCORE: options.label_column,
         }
         return read_pairs(
@@ -44,9 +44,9 @@ class Embedding(TaskSpec):
     def model_kwargs(self, train: Examples) -> dict:
         """What it learns from."""
         if train.labels:
-            say(f"{train.source}: pairs with scores, which cosines learn (objective similarity)")
+            log(f"{train.source}: pairs with scores, which cosines learn (objective similarity)")
             return {"objective": "similarity"}
-        say(
+        log(
             f"{train.source}: pairs without scores, which find each other among all pairs of a "
             "batch (objective contrastive)"
         )
@@ -62,7 +62,7 @@ class Embedding(TaskSpec):
 
     def answers(self, model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
         """The vectors."""
-        vectors = model.embed(columns[keys.TEXT])
+        vectors = model.embed(columns[TEXT])
         return [{"embedding": [round(float(x), 6) for x in vector]} for vector in vectors]
 
 

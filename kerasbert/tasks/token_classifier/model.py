@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kerasbert import features as keys
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.data.inputs import is_stream, length, plain, raw_columns
 from kerasbert.errors import InputError
+from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT, TEXT, WORDS, is_text
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
@@ -57,8 +57,8 @@ class TokenClassifier(Task):
     """
 
     head_facts = ("classes",)
-    outputs_for = keys.PADDING_MASK
-    text_columns = ((keys.WORDS,), (keys.TEXT,))
+    outputs_for = PADDING_MASK
+    text_columns = ((WORDS,), (TEXT,))
     reads_windows = True
 
     def __init__(
@@ -89,7 +89,7 @@ class TokenClassifier(Task):
         super().__init__(
             backbone,
             inputs,
-            classifier(drop(backbone(inputs)[keys.SEQUENCE_OUTPUT])),
+            classifier(drop(backbone(inputs)[SEQUENCE_OUTPUT])),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
             name=name,
@@ -138,7 +138,7 @@ class TokenClassifier(Task):
             sample_weight: weights of sentences or words; with features of tokens.
             **kwargs: Keras's.
         """
-        if class_weight is not None and not is_stream(x) and not keys.is_text(x):
+        if class_weight is not None and not is_stream(x) and not is_text(x):
             if hasattr(x, "element_spec") or y is None:
                 raise InputError(f"{self.name}: a dataset of features must bring its own weights")
             sample_weight = self._by_class(y, sample_weight, class_weight)
@@ -151,7 +151,7 @@ class TokenClassifier(Task):
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
         """Keras's `train_on_batch`; `class_weight` as in `fit`."""
-        if class_weight is not None and not keys.is_text(x):
+        if class_weight is not None and not is_text(x):
             sample_weight = self._by_class(y, sample_weight, class_weight)
             class_weight = None
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
@@ -201,7 +201,7 @@ class TokenClassifier(Task):
         Returns:
             On words and text a list with an array for every sentence, float32 (words, classes).
         """
-        if x is not None and not keys.is_text(x):
+        if x is not None and not is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
         if hasattr(x, "element_spec"):
             self._text.rows_of_dataset(x)  # refuses
@@ -291,9 +291,7 @@ class TokenClassifier(Task):
 
     def split(self, texts) -> list[list[str]]:
         """The words of strings, as `predict`, `tag` and an export split them."""
-        words, _, _ = self._text.words_of_text(
-            raw_columns(texts, ((keys.TEXT,),), "split")[keys.TEXT]
-        )
+        words, _, _ = self._text.words_of_text(raw_columns(texts, ((TEXT,),), "split")[TEXT])
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
 
     def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
@@ -317,9 +315,9 @@ class TokenClassifier(Task):
         columns = self._text.columns(x)
         if not length(next(iter(columns.values()))):
             raise InputError(f"{self.name}: there are no examples")
-        if keys.WORDS not in columns:
+        if WORDS not in columns:
             raise InputError(f"{self.name} is scored on lists of words")
-        lengths = [len(words) for words in plain(columns[keys.WORDS])]
+        lengths = [len(words) for words in plain(columns[WORDS])]
         places = self._text.class_indices_of_words(y, lengths)
         cuts = np.cumsum(lengths)[:-1]
         true = [[self.classes[i] for i in one] for one in np.split(np.array(places, int), cuts)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import checked_size, plain
+from kerasbert.features import TEXT, WORDS
 from kerasbert.tasks.token_classifier.preprocessor import valid_text
 from kerasbert.text import bytes_to_characters
 from kerasbert.training.progress import advance
@@ -21,7 +21,7 @@ def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndar
     column, found, batch_size = plain(column), [], checked_size(batch_size)
     for begin in range(0, len(column), batch_size):
         rows = column[begin : begin + batch_size]
-        if name == keys.TEXT:
+        if name == TEXT:
             logits, lengths = task._graph(_of_text, task.preprocessor)(tf.constant(rows))
         else:
             words, lengths = _flat(rows)
@@ -45,13 +45,13 @@ def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[
 
 def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[list[tuple]]]:
     """The texts, their words, and where each starts and ends in characters."""
-    if keys.TEXT in columns:
-        text = valid_text(tf.constant(plain(columns[keys.TEXT]), tf.string))
+    if TEXT in columns:
+        text = valid_text(tf.constant(plain(columns[TEXT]), tf.string))
         words, *limits = preprocessor.words_of_text(text)
         limits = (bytes_to_characters(text, offsets).to_list() for offsets in limits)
         places = [list(zip(*row, strict=True)) for row in zip(*limits, strict=True)]
         return [one.decode() for one in text.numpy()], words.to_list(), places
-    words, texts, places = [list(row) for row in plain(columns[keys.WORDS])], [], []
+    words, texts, places = [list(row) for row in plain(columns[WORDS])], [], []
     for row in words:
         own = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in row]
         ends = np.cumsum([len(word) + 1 for word in own]) - 1

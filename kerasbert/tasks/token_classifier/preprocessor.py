@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from kerasbert import features as keys
 from kerasbert.data.inputs import length, numbers, plain
 from kerasbert.data.text_batches import Rows, text_tensor
 from kerasbert.data.windows import overlapping_windows
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, TOKEN_IDS, WORDS
 from kerasbert.tasks.labels import class_indices, class_weight_table
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text import bytes_to_characters
@@ -30,7 +30,7 @@ class TokenClassifierPreprocessor(Preprocessor):
     classes: Sequence[str]
     stride: int | None = None
 
-    text_columns = ((keys.WORDS,), (keys.TEXT,))
+    text_columns = ((WORDS,), (TEXT,))
     reads_windows = True
 
     def rows(self, x, y=None, sample_weight=None):
@@ -49,12 +49,12 @@ class TokenClassifierPreprocessor(Preprocessor):
         columns = self.columns(x)
         if not length(next(iter(columns.values()))):
             raise InputError(f"{self.name}: there are no examples")
-        if keys.WORDS not in columns or y is None:
+        if WORDS not in columns or y is None:
             raise InputError(
                 f"{self.name} learns from lists of words and of labels, "
                 "such as [['A', 'dog']] with [['O', 'B-animal']]"
             )
-        words = text_tensor(keys.WORDS, columns[keys.WORDS])
+        words = text_tensor(WORDS, columns[WORDS])
         lengths = words.row_lengths().numpy()
         labels = self.class_indices_of_words(y, lengths)
         weights = np.ones(lengths.sum(), "float32")
@@ -63,7 +63,7 @@ class TokenClassifierPreprocessor(Preprocessor):
             weights = numbers("sample_weight", weights)
         ids, word, decides = self.windows(words)
         return Rows(
-            {keys.TOKEN_IDS: ids},
+            {TOKEN_IDS: ids},
             word.with_values(tf.gather(tf.constant(labels, tf.int32), word.values)),
             word.with_values(
                 tf.where(decides.values, tf.gather(tf.cast(weights, tf.float32), word.values), 0.0)
@@ -83,7 +83,7 @@ class TokenClassifierPreprocessor(Preprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Features, and the labels and weights of their tokens."""
-        features = self.packer.pack(row[keys.TOKEN_IDS], pad_to_longest=True)
+        features = self.packer.pack(row[TOKEN_IDS], pad_to_longest=True)
         return features, _beside(features, y), _beside(features, sample_weight)
 
     def class_indices_of_words(self, y, lengths) -> np.ndarray:
@@ -191,7 +191,7 @@ class TokenClassifierPreprocessor(Preprocessor):
                 "lengths": words.row_lengths(),
             }
 
-        return (keys.TEXT,), tag
+        return (TEXT,), tag
 
 
 # === Sentences ===
@@ -255,6 +255,6 @@ def deciding_windows(lengths, size: int, stride: int) -> tuple:
 
 def _beside(features: dict, values):
     """Ragged values of tokens, (batch, tokens), at the tokens' places in packed features."""
-    width = tf.shape(features[keys.TOKEN_IDS])[1]
+    width = tf.shape(features[TOKEN_IDS])[1]
     dense = values.to_tensor(shape=tf.stack([-1, width - 1]))
     return tf.pad(dense, [[0, 0], [1, 0]])  # [CLS] has none

@@ -5,16 +5,16 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from kerasbert import features as keys
 from kerasbert.data.columns import WORD_KEYS, read_columns, write_columns
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT, WORDS
 from kerasbert.metrics import entities
 from kerasbert.tasks.spec import InputFormat, OutputFormat, TaskSpec
 from kerasbert.tasks.token_classifier.entities import Entity, join
 from kerasbert.tasks.token_classifier.model import TokenClassifier
-from kerasbert.training.progress import say
+from kerasbert.training.progress import log
 
 _CONLL = ".conll"
 
@@ -45,7 +45,7 @@ def _read_words(path: str, options: ColumnOptions) -> dict[str, list]:
 
 
 def _word_checker() -> Callable[[dict], str | None]:
-    return lambda example: _fault_of_words(example.get(keys.WORDS, example.get(keys.TEXT)))
+    return lambda example: _fault_of_words(example.get(WORDS, example.get(TEXT)))
 
 
 def _fault_of_words(words: list[str] | str) -> str | None:
@@ -99,25 +99,25 @@ class TokenClassification(TaskSpec):
 
     def text_columns(self, model: TokenClassifier) -> tuple[str, ...]:
         """Sentences as texts; `find_columns` prefers their words."""
-        return (keys.TEXT,)
+        return (TEXT,)
 
     def find_columns(self, model, path, there, named):
         """The words where there are any, and else the text."""
         if words := next((name for name in WORD_KEYS if name in there), None):
-            return {keys.WORDS: words}
+            return {WORDS: words}
         return super().find_columns(model, path, there, named)
 
     def unlabelled(self, model: TokenClassifier, columns: dict[str, list]) -> dict[str, list]:
         """Texts as their words, which are what has a label."""
-        return {keys.WORDS: model.split(columns[keys.TEXT])} if keys.TEXT in columns else columns
+        return {WORDS: model.split(columns[TEXT])} if TEXT in columns else columns
 
     def answers(self, model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
         """The words, their labels and, of entities' tags, what they join to."""
-        if keys.WORDS in columns:
-            sentences = [list(words) for words in columns[keys.WORDS]]
+        if WORDS in columns:
+            sentences = [list(words) for words in columns[WORDS]]
             texts = map(" ".join, sentences)
         else:
-            sentences = texts = columns[keys.TEXT]
+            sentences = texts = columns[TEXT]
         joins = entities.are_entity_tags(model.classes)
         return [
             {
@@ -148,7 +148,7 @@ def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str |
     )
     found = read_columns(predictions, scheme="any", strict=options.strict)
     for one in (right, found):
-        one.problems.report(say)
+        one.problems.report(log)
     for name, one in (("words", lambda read: read.texts), ("sentences", len)):
         if one(right) != one(found):
             raise InputError(f"{predictions}: has other {name} than {data}")

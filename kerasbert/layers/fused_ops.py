@@ -2,7 +2,7 @@
 
 TensorFlow on a CPU runs an element-wise function operation by operation, each through the memory,
 and keeps what lies between for the gradient. XLA makes one loop of it; its matrix products are
-slower than oneDNN's, so those stay outside, and only islands between them are compiled.
+slower than oneDNN's, so those stay outside, and only what lies between them is compiled.
 """
 
 import functools
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from kerasbert.layers import paths
 
 
-class Island:
+class FusedOp:
     """A function of tensors to a tensor that XLA compiles, and the function of its gradient.
 
     The gradient computes the function's inside again instead of keeping it, or what it needs of

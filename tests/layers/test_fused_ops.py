@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from kerasbert.layers import TransformerBlock, paths
 from kerasbert.layers.dropout import _compiled_random_words, _dropped, _random_words
+from kerasbert.layers.fused_ops import FusedOp
 from kerasbert.layers.initializers import ACTIVATIONS
-from kerasbert.layers.islands import Island
 from kerasbert.layers.transformer import _activation, _add_and_norm
 
 RANDOM = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_compiled_bfloat16_is_nearer_to_float32(island, inputs):
 
 
 def compiled_calls(shape, spec):
-    island = Island(lambda x: x * 2.0)
+    island = FusedOp(lambda x: x * 2.0)
     function = tf.function(island).get_concrete_function(tf.TensorSpec(spec))
     np.testing.assert_array_equal(function(tf.ones(shape)), 2 * np.ones(shape))
     graph = function.graph.as_graph_def()
@@ -89,7 +89,7 @@ def test_not_compiled_for_several_replicas():
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_training_a_block_with_and_without_islands(checkpointing, monkeypatch):
+def test_training_a_block_with_and_without_fused_ops(checkpointing, monkeypatch):
     def losses(compile_all):
         monkeypatch.setattr(paths, "compiles", lambda *inputs: compile_all)
         keras.utils.set_random_seed(1)
