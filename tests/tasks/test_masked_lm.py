@@ -181,8 +181,7 @@ def test_many_masks(task, answer, monkeypatch):
         np.testing.assert_allclose(found["scores"][:count], scores, 1e-4)
         assert not np.any(found["scores"][count:])
     # However many masks have their logits at a time.
-    for module in ("model", "preprocessor"):
-        monkeypatch.setattr(f"kerasbert.tasks.masked_lm.{module}.MASKS_AT_ONCE", 4)
+    monkeypatch.setattr(type(task.preprocessor), "masks_at_once", 4)
     parts = task.fill_mask(texts, strict=False), answer(task, text=texts)
     assert _tokens(parts[0]) == _tokens(expected)
     for now, before in zip(parts[1], served, strict=True):

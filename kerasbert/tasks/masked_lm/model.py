@@ -16,9 +16,6 @@ from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
-#: Masks whose logits are in memory together, some 100 KB each.
-MASKS_AT_ONCE = 128
-
 
 class Guess(NamedTuple):
     """What may stand in the place of a mask token.
@@ -257,8 +254,9 @@ class MaskedLM(Task):
     def _mask_logits(self, vectors) -> Iterator[np.ndarray]:
         """The logits of every mask, one after the other; few are in memory at a time."""
         head = self.get_layer("mlm_head")
-        for start in range(0, len(vectors), MASKS_AT_ONCE):
-            some = head(vectors[None, start : start + MASKS_AT_ONCE])
+        at_once = self._text.masks_at_once
+        for start in range(0, len(vectors), at_once):
+            some = head(vectors[None, start : start + at_once])
             yield from keras.ops.convert_to_numpy(some)[0]
 
     def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:

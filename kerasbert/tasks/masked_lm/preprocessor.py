@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import re
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -12,7 +13,6 @@ from kerasbert.data import pretraining
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
-from kerasbert.tasks.masked_lm.model import MASKS_AT_ONCE
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
 
@@ -28,6 +28,9 @@ class MaskedLMPreprocessor(Preprocessor):
         whole_word: mask all pieces of a word together.
         seed: for what is drawn at random.
     """
+
+    #: Masks whose logits are in memory together, some 100 KB each.
+    masks_at_once: ClassVar[int] = 128
 
     mask_rate: float = 0.15
     whole_word: bool = False
@@ -74,7 +77,7 @@ class MaskedLMPreprocessor(Preprocessor):
 
         def fill(text):
             vectors, masks = self.at_masks(task, text)
-            scores, ids = _best_guesses(task, vectors)
+            scores, ids = _best_guesses(task, vectors, self.masks_at_once)
             most = tf.maximum(tf.reduce_max(tf.concat([masks, [0]], axis=0)), 1)
 
             def of_texts(values, default):
@@ -157,7 +160,7 @@ class MaskedLMPreprocessor(Preprocessor):
         return [text.decode("utf-8", "replace") for text in filled.numpy()]
 
 
-def _best_guesses(task, vectors) -> tuple:
+def _best_guesses(task, vectors, at_once: int) -> tuple:
     """Probabilities and ids of the best pieces for masks, (masks, guesses); in the graph.
 
     A mask has a logit for every piece of the vocabulary: few masks have theirs at a time.
@@ -165,12 +168,12 @@ def _best_guesses(task, vectors) -> tuple:
     head, pieces = task.get_layer("mlm_head"), task.tokenizer.vocabulary_size
 
     def some(start, *before):
-        logits = head(vectors[tf.newaxis, start : start + MASKS_AT_ONCE])[0]
+        logits = head(vectors[tf.newaxis, start : start + at_once])[0]
         # The table may have rows that no piece belongs to.
         best, ids = tf.math.top_k(logits[:, :pieces], _SERVED_GUESSES)
         scores = tf.exp(best - tf.reduce_logsumexp(logits, axis=1, keepdims=True))
         joined = (tf.concat(pair, axis=0) for pair in zip(before, (scores, ids), strict=True))
-        return start + MASKS_AT_ONCE, *joined
+        return start + at_once, *joined
 
     shape = tf.TensorShape([None, _SERVED_GUESSES])
     none = (tf.zeros([0, _SERVED_GUESSES], dtype) for dtype in (tf.float32, tf.int32))
