@@ -93,7 +93,7 @@ class Task(TrainableStateMixin, CompiledOnLogits):
         """
         if self.tokenizer is None:
             return None
-        head = repr(self.head_config())
+        head = self.head_config()
         settings = (self.tokenizer, self.sequence_length, head, _compat.given_loss(self))
         if self._made_preprocessor.settings != settings:
             self._made_preprocessor = _Made(settings, self.make_preprocessor())

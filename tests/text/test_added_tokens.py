@@ -8,7 +8,7 @@ import keras
 import pytest
 import tensorflow as tf
 import tokenizers
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import kerasbert
@@ -163,7 +163,12 @@ def test_any_tokens(data):
     pipeline = Pipeline(name, tokens, PIPELINES[name][1])
     fragment = st.sampled_from([*drawn, *pipeline.fragments])
     texts = ["".join(data.draw(st.lists(fragment, max_size=9))) for _ in range(4)]
-    assert pipeline.found(texts) == pipeline.expected(texts)
+    try:
+        expected = pipeline.expected(texts)
+    except BaseException as error:  # of some texts tokenizers cuts a character in two, and panics
+        assume(type(error).__name__ != "PanicException")
+        raise
+    assert pipeline.found(texts) == expected
 
 
 def test_offsets(pipeline):
