@@ -18,6 +18,8 @@ def argument(old: str, new: str) -> Callable[[Callable], Callable]:
         def call(*args, **kwargs):
             if old in kwargs:
                 warn(old, new)
+                if new in kwargs:
+                    raise TypeError(f"{new} is given twice: as {old}, too")
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 

@@ -31,6 +31,14 @@ def test_old_names(saved):
     )
 
 
+def test_both_names_at_once(saved):
+    with (
+        pytest.warns(FutureWarning, match="directory is now preset"),
+        pytest.raises(TypeError, match="preset is given twice: as directory, too"),
+    ):
+        Backbone.from_preset(preset=saved[1], directory=saved[1])
+
+
 def test_attributes_that_there_are_not(saved):
     with pytest.raises(AttributeError, match="TextClassifier has no attribute 'weihgts'"):
         _ = TextClassifier.from_preset(saved[1], classes=["no", "yes"]).weihgts

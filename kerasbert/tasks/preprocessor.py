@@ -14,6 +14,7 @@ from kerasbert.data.inputs import Accepted, checked_size, numbers, plain, raw_co
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
+from kerasbert.layers.inference import inference_mode
 from kerasbert.text import TextPacker
 from kerasbert.training.strategies import sharded
 
@@ -184,6 +185,14 @@ class Preprocessor:
             lambda row, *_: tf.math.count_nonzero(self.truncated(row)),
         )
         return sum(int(count) for count in batches.as_numpy_iterator())
+
+    def traced_outputs(self, columns: tuple[str, ...], task) -> Callable:
+        """The function from a batch of such columns of text to a task's outputs, traced once."""
+        return tf.function(
+            inference_mode()(lambda row: task(self.features(**row), training=False)),
+            input_signature=[{name: text_batches.dense_spec(name) for name in columns}],
+            autograph=False,
+        )
 
     # === From rows to batches ===
 

@@ -231,7 +231,8 @@ class TextModel(ExactModel):
             found = self.forward(self._text.prediction_batches(batches))
         else:
             parts, places = text_batches.few(columns, batch_size)
-            answer = self._graph(_shared_graphs().answer, self._text, tuple(columns))
+            text = self._text
+            answer = self._graph(type(text).traced_outputs, text, tuple(columns))
             found = (keras.tree.map_structure(lambda out: out.numpy(), answer(p)) for p in parts)
         if verbose:
             found = _with_bar(found, steps, 1 if verbose == "auto" else verbose)
@@ -250,20 +251,20 @@ class TextModel(ExactModel):
             batches: an iterable of features, such as a `tf.data.Dataset`.
         """
         for features in batches:
-            outputs = self._graph(_shared_graphs().forward)(features)
+            outputs = self._graph(_traced_forward)(features)
             outputs = keras.tree.map_structure(lambda output: output.numpy(), outputs)
             advance(len(keras.tree.flatten(outputs)[0]))
             yield outputs
 
     def _graph(self, make: Callable, *args):
-        """What `make(self, *args)` gives, a function that is traced; made once.
+        """What `make(*args, self)` gives, a function that is traced; made once.
 
         It is made anew when something has changed that it may hang on: an argument, such as the
         preprocessor, or the weights. LoRA's adapters are more weights, of which a function knows
         nothing that is older.
         """
         facts = (*args, len(self.weights))
-        return self._graphs.get(make, facts, lambda: make(self, *args))
+        return self._graphs.get(make, facts, lambda: make(*args, self))
 
     def _forget_graphs(self) -> None:
         """Forgets functions that were made of the layers as they were."""
@@ -301,11 +302,11 @@ class _Graphs:
         return found[1]
 
 
-def _shared_graphs():
-    """The module of functions that are traced: with them comes TensorFlow."""
-    from kerasbert.tasks import graphs
+def _traced_forward(model) -> Callable:
+    """The function from features to a model's outputs."""
+    from kerasbert.tasks.graphs import forward  # TensorFlow's graphs
 
-    return graphs
+    return forward(model)
 
 
 def _peek(stream) -> tuple:

@@ -216,7 +216,7 @@ class MaskedLM(Task):
 
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
         """As `fill_mask`, of a batch of texts whose first has the number `start`."""
-        vectors, counts = self._graph(_graphs().at_masks, self._text)(texts)
+        vectors, counts = self._graph(type(self._text).traced_at_masks, self._text)(texts)
         mask = self.tokenizer.special_tokens.mask
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
         if strict:
@@ -281,13 +281,6 @@ class MaskedLM(Task):
                 raise InputError(f"the target {target!r} is no single token, but {spelled}")
             ids += [self.tokenizer.token_to_id(target)] if known else found
         return np.array(list(dict.fromkeys(ids)))
-
-
-def _graphs():
-    """The module of functions that are traced: with them comes TensorFlow."""
-    from kerasbert.tasks.masked_lm import graphs
-
-    return graphs
 
 
 def mlm_logits(outputs):

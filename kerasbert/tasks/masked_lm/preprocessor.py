@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Callable
 from typing import ClassVar
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from kerasbert.data import pretraining
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
+from kerasbert.layers.inference import inference_mode
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
 
@@ -110,6 +112,20 @@ class MaskedLMPreprocessor(Preprocessor):
         dense = tf.concat([cls_position(features), places.to_tensor()], axis=1)
         vectors = task.backbone(features, output_positions=dense)[SEQUENCE_OUTPUT][:, 1:]
         return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
+
+    def traced_at_masks(self, task) -> Callable:
+        """The function from strings to what `at_masks` gives, traced once; counts as a list."""
+        traced = tf.function(
+            inference_mode()(lambda text: self.at_masks(task, text)),
+            input_signature=[tf.TensorSpec([None], tf.string)],
+            autograph=False,
+        )
+
+        def vectors(texts) -> tuple:
+            found, counts = traced(tf.constant(texts, tf.string))
+            return found, counts.numpy().tolist()
+
+        return vectors
 
     def filled_in(self, text, ids):
         """Texts with pieces, ragged ids (batch, guesses), in the place of their first mask tokens.

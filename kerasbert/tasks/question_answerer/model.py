@@ -270,7 +270,7 @@ class QuestionAnswerer(Task):
             raise InputError(f"n_best must be 1 or more, found {n_best}")
         text, batch_size = self._text, checked_size(batch_size)
         questions, contexts = text.question_and_context((questions, contexts))
-        search = self._graph(_graphs().answers, text)
+        search = self._graph(type(text).traced_answers, text)
         answers, no_answer = [None] * len(questions), [0.0] * len(questions)
         # Contexts of like length are read together, so that little of a batch is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
@@ -288,10 +288,3 @@ class QuestionAnswerer(Task):
                 no_answer[i] = float(found["no_answer"][row])
             advance(len(places))
         return answers, no_answer
-
-
-def _graphs():
-    """The module of functions that are traced: with them comes TensorFlow."""
-    from kerasbert.tasks.question_answerer import graphs
-
-    return graphs

@@ -1,6 +1,7 @@
 """Questions, contexts of any length and answers -> windows that a question answerer reads."""
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -142,6 +143,23 @@ class QuestionAnswererPreprocessor(Preprocessor):
             "counts": tf.reduce_sum(tf.cast(there, tf.int32), axis=1),
             "no_answer": no_answer,
         }
+
+    def traced_answers(self, task) -> Callable:
+        """The function from questions, contexts, `n` and `at_once` to what `answers` gives.
+
+        It is traced once; both are lists of strings, and the results are NumPy's.
+        """
+
+        def find(question, context, n, at_once):
+            return self.answers(task, question, context, n, at_once, self.no_answer_threshold)
+
+        traced = tf.function(find, reduce_retracing=True, autograph=False)
+
+        def search(questions: list[str], contexts: list[str], n: int, at_once: int) -> dict:
+            found = traced(tf.constant(questions), tf.constant(contexts), n, at_once)
+            return {name: value.numpy() for name, value in found.items()}
+
+        return search
 
     def _spans(self, task, question, context, n: int, at_once: int):
         """Looks at all windows, `at_once` at a time.

@@ -311,7 +311,7 @@ class TextEmbedder(Task):
         texts = raw_columns(texts, ((TEXT,),), "word_vectors")[TEXT]
         found, batch_size = [], checked_size(batch_size)
         for start in range(0, length(texts), batch_size):
-            vectors = self._graph(_graphs().token_vectors, self._text)
+            vectors = self._graph(type(self._text).traced_token_vectors, self._text)
             text, *rows = vectors(texts[start : start + batch_size])
             found += map(functools.partial(_words, pieces=pieces), text, *rows)
         return found
@@ -332,13 +332,6 @@ class TextEmbedder(Task):
             first.
         """
         return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
-
-
-def _graphs():
-    """The module of functions that are traced: with them comes TensorFlow."""
-    from kerasbert.tasks.text_embedder import graphs
-
-    return graphs
 
 
 def _words(text: bytes, vectors, begins: list, ends: list, *, pieces: str):

@@ -1,7 +1,9 @@
 """Texts, pairs of them and scores -> what a text embedder reads and learns from."""
 
 import dataclasses
+from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -124,3 +126,26 @@ class TextEmbedderPreprocessor(Preprocessor):
             return {"embedding": task(self.features(text), training=False)}
 
         return (TEXT,), embed
+
+    def traced_token_vectors(self, task) -> Callable:
+        """The function from strings to texts, vectors of their tokens, and their places in bytes.
+
+        Texts are bytes; vectors float32 (batch, tokens, dim), of which a row has as many as it has
+        starts and ends, in lists. The encoder is traced once.
+        """
+        model = keras.Model(task.input, task._token_vectors)
+        compute = tf.function(
+            lambda features: model(features, training=False), reduce_retracing=True, autograph=False
+        )
+
+        def vectors(texts) -> tuple:
+            text = tf.constant(texts)
+            ids, begins, ends = self.tokenizer.tokenize_with_offsets(text)
+            features = self.packer.pack(ids, pad_to_longest=True)
+            if self.long_text:
+                features = {name: value[:, tf.newaxis] for name, value in features.items()}
+            found = compute(features).numpy().astype("float32")
+            # Without the special tokens at both ends.
+            return text.numpy(), found[:, 1:-1], begins.to_list(), ends.to_list()
+
+        return vectors

@@ -69,7 +69,7 @@ def _flat(rows: list[list]) -> tuple:
 # === In the graph ===
 
 
-def _of_words(task, preprocessor):
+def _of_words(preprocessor, task):
     def logits(words, lengths):
         sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
         return preprocessor.word_logits(task, sentences)
@@ -77,7 +77,7 @@ def _of_words(task, preprocessor):
     return tf.function(logits, input_signature=[_STRINGS, _COUNTS], autograph=False)
 
 
-def _of_text(task, preprocessor):
+def _of_text(preprocessor, task):
     def logits(text):
         words, _, _ = preprocessor.words_of_text(text)
         return preprocessor.word_logits(task, words), words.row_lengths()
@@ -85,7 +85,7 @@ def _of_text(task, preprocessor):
     return tf.function(logits, input_signature=[_STRINGS], autograph=False)
 
 
-def _of_tokens(task, preprocessor):
+def _of_tokens(preprocessor, task):
     def logits(words, lengths):
         sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
         ids, _, decides = preprocessor.windows(sentences, every_token=True)
