@@ -18,6 +18,16 @@ REFUSED = "refused"
 #: Status 0.
 ACCEPTED = "accepted"
 
+#: By the word that a fault begins with, what the table calls its column.
+FAULTS = {
+    "crash": "crashes",
+    "hang": "hangs",
+    "memory": "too much memory",
+    "traceback": "tracebacks",
+    "silent": "silent wrong",
+    "message": "bad message",
+}
+
 MEGABYTE = 1 << 20
 _LONGEST_LINE = 2_100
 _BAR = re.compile(r"[^\n]*\r")
@@ -94,15 +104,15 @@ def most_seconds(size: int) -> float:
 
 
 def fault(attack: Attack, outcome: Outcome, unharmed: str, directory: pathlib.Path, size: int):
-    """What is wrong with an outcome, in a few words, or None."""
+    """What is wrong with an outcome: one of `FAULTS`, a colon, a few words; or None."""
     if outcome.status is None:
         return outcome.death
     if (directory / CANARY).exists():
-        return "ran code of the file"
+        return "silent: ran code of the file"
     if outcome.memory > most_memory(size):
-        return f"{outcome.memory / MEGABYTE:.0f} MB of memory"
+        return f"memory: {outcome.memory / MEGABYTE:.0f} MB"
     if outcome.seconds > most_seconds(size):
-        return f"{outcome.seconds:.0f} s"
+        return f"hang: {outcome.seconds:.0f} s"
     if outcome.status == 0:
         return _fault_of_acceptance(attack, outcome, unharmed, directory)
     return _fault_of_refusal(attack, outcome, directory)
@@ -114,28 +124,28 @@ CANARY = "canary"
 
 def _fault_of_acceptance(attack, outcome, unharmed, directory) -> str | None:
     if "Traceback" in outcome.err:
-        return "traceback in spite of status 0"
+        return "traceback: in spite of status 0"
     if attack.expect == REFUSED:
-        return "accepted"
+        return "silent: accepted"
     if attack.expect == SAME and outcome.result != unharmed:
-        return "accepted, with another result"
+        return "silent: accepted, with another result"
     if '"finite": false' in outcome.result and "finite" not in outcome.err:
-        return "accepted, not finite, without a word"
+        return "silent: accepted, not finite, without a word"
     return attack.output and _fault_of_output(directory / attack.output, outcome)
 
 
 def _fault_of_output(output: pathlib.Path, outcome: Outcome) -> str | None:
     """What is wrong with what a program wrote."""
     if not output.exists():
-        return "no output in spite of status 0"
+        return "silent: no output in spite of status 0"
     for path in output.rglob("model.safetensors"):
         arrays = safetensors.numpy.load_file(path).values()
         if not all(np.isfinite(array).all() for array in arrays):
-            return "a model that is not finite"
+            return "silent: a model that is not finite"
     if output.suffix == ".jsonl":
         lines = len(output.read_bytes().splitlines())
         if lines != json.loads(outcome.result)["examples"]:
-            return f"{lines} lines of answers"
+            return f"silent: {lines} lines of answers"
     return None
 
 
@@ -144,20 +154,20 @@ def _fault_of_refusal(attack: Attack, outcome: Outcome, directory: pathlib.Path)
     if "Traceback" in outcome.err:
         return f"traceback: {lines[-1][:150]}"
     if outcome.status != 1:
-        return f"status {outcome.status}"
+        return f"message: status {outcome.status}"
     if not lines or not lines[-1].startswith("error: "):
-        return f"no error line: {lines[-1][:150] if lines else ''}"
+        return f"message: no error line: {lines[-1][:150] if lines else ''}"
     if sum(line.startswith("error: ") for line in lines) > 1:
-        return "several error lines"
+        return "message: several error lines"
     if len(lines[-1]) > _LONGEST_LINE:
-        return f"a line of {len(lines[-1])} characters"
+        return f"message: a line of {len(lines[-1])} characters"
     # str.splitlines knows more ends of lines than terminals do; an escape is not printable.
     if not all(c.isprintable() for c in outcome.err.replace("\n", "").replace("\r", "")):
-        return "unprintable characters on the terminal"
+        return "message: unprintable characters on the terminal"
     if attack.expect == ACCEPTED:
-        return f"refused: {lines[-1][:150]}"
+        return f"message: refused: {lines[-1][:150]}"
     if left := _left(attack, directory):
-        return f"left {left}"
+        return f"silent: left {left}"
     return None
 
 

@@ -7,7 +7,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable
 
-from attack import Attack, Outcome, fault
+from attack import FAULTS, Attack, Outcome, fault
 from serve import STOPPED, Server
 
 #: A run that was cut off, among the sound files.
@@ -90,15 +90,17 @@ def _size(directory: pathlib.Path) -> int:
 
 
 def table(found: Iterable[Found]) -> str:
-    """Class, attacks, failures."""
-    attacks, faults = collections.Counter(), collections.Counter()
+    """By class: attacks, and failures of each sort."""
+    counts = collections.defaultdict(collections.Counter)
     for one in found:
-        attacks[one.attack.kind] += 1
-        faults[one.attack.kind] += one.fault is not None
-    rows = [(kind, attacks[kind], faults[kind]) for kind in attacks]
-    rows.append(("all", attacks.total(), faults.total()))
-    lines = ["| class | attacks | failures |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {kind} | {n} | {bad} |" for kind, n, bad in rows)])
+        sort = one.fault and FAULTS[one.fault.partition(":")[0]]
+        for kind in (one.attack.kind, "all"):
+            counts[kind].update(["attacks", *([sort] if sort else [])])
+    counts["all"] = counts.pop("all", collections.Counter())  # the last row
+    columns = ["attacks", *FAULTS.values()]
+    lines = [["class", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[kind, *(str(row[name]) for name in columns)] for kind, row in counts.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def copied(base: pathlib.Path) -> Callable[[pathlib.Path], None]:

@@ -74,7 +74,7 @@ class Server:
                 return self._dead()
             if time.monotonic() > end:
                 self._process.kill()
-                return self._dead("hang")
+                return self._dead("hang: waiting")
         try:
             return Outcome(**self._pipe.recv())
         except EOFError:
@@ -95,7 +95,7 @@ class Server:
         code = self._process.exitcode
         self._process = None
         if code == -signal.SIGXCPU:
-            how = "hang, computing"
+            how = "hang: computing"
         died = signal.Signals(-code).name if code < 0 else f"status {code}"
         return Outcome(None, how or f"crash: {died}")
 
