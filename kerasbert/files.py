@@ -14,6 +14,7 @@ import pathlib
 import platform
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -97,6 +98,31 @@ def sha256_of_all(path: str | os.PathLike) -> str:
     inside = sorted(file for file in path.rglob("*") if file.is_file())
     listed = "".join(f"{sha256(file)} {file.relative_to(path).as_posix()}\n" for file in inside)
     return hashlib.sha256(os.fsencode(listed)).hexdigest()
+
+
+def exists(path: str | os.PathLike) -> bool:
+    """Whether there is something at a path.
+
+    Raises:
+        InputError: the system can't say, of a name that is too long, say.
+    """
+    return _mode(path) is not None
+
+
+def is_directory(path: str | os.PathLike) -> bool:
+    """Whether there is a directory at a path; raises as `exists` does."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: str | os.PathLike) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # a ValueError is about NUL in a name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: can't be used: {reason}") from None
 
 
 def check_file(path: str | os.PathLike) -> None:
@@ -356,7 +382,7 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
 
 def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None:
     """Raises `InputError` if an output is there already and must not be replaced."""
-    if not overwrite and os.path.exists(path):
+    if not overwrite and exists(path):
         raise InputError(f"{path} exists already; choose another place or remove it")
 
 

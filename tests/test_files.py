@@ -14,7 +14,10 @@ import sys
 import pytest
 
 from kerasbert import files
+from kerasbert.data.corpus import Corpus
 from kerasbert.errors import InputError
+from kerasbert.serving.client import SavedModelClient
+from kerasbert.training.run_directory import RunDirectory
 
 
 def names(directory):
@@ -35,6 +38,35 @@ def test_sha256_of_a_directory(tmp_path):
         found.add(files.sha256_of_all(tmp_path / "a"))
     assert len(found) == 4
     assert files.sha256_of_all(tmp_path / "a/x") == files.sha256(tmp_path / "a/x")
+
+
+def test_exists(tmp_path):
+    (tmp_path / "x").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    places = [tmp_path, tmp_path / "x", tmp_path / "y", tmp_path / "x" / "y", tmp_path / "link"]
+    assert list(map(files.exists, places)) == [True, True, False, False, False]
+    assert list(map(files.is_directory, places)) == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("n" * 300, "File name too long"), ("a/" * 3000, "File name too long"), ("a\0b", "null byte")],
+    ids=["name", "path", "NUL"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        files.exists,
+        files.is_directory,
+        files.refuse_existing,
+        Corpus,
+        SavedModelClient,
+        lambda name: RunDirectory(name, {}),
+    ],
+)
+def test_names_that_no_file_can_have(use, name, reason):
+    with pytest.raises(InputError, match=f"can't be used: .*{reason}"):
+        use(name)
 
 
 def test_json_round_trip(tmp_path):

@@ -260,9 +260,9 @@ class Corpus:
 
     def _read_manifest(self) -> dict:
         path = self.directory / MANIFEST
-        if not self.directory.is_dir():
+        if not files.is_directory(self.directory):
             raise InputError(f"{self.directory}: no such corpus directory")
-        if not path.exists():
+        if not files.exists(path):
             raise InputError(f"{self.directory}: has no {MANIFEST}, so it is no finished corpus")
         manifest = files.read_json(path)
         version = manifest.get("version")

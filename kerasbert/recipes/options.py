@@ -32,6 +32,8 @@ _CHANGEABLE_ON_RESUME = (
 )
 _MOST_DEVICES = 256  # of one machine
 _MOST_EXAMPLES = 1_000_000  # at a time
+#: Of a run; names of checkpoints have ten digits.
+MOST_STEPS = 1_000_000_000
 _LEARNING = "optimization"
 _WEIGHTS = "trainable weights"
 _SAVING = "memory and speed"
@@ -262,7 +264,7 @@ class PretrainOptions(TrainingOptions):
         help="instead of --preset: model to start from, as in convert.py, with the corpus's "
         "tokenizer",
     )
-    steps: int = option(10_000, help="training steps", least=1)
+    steps: int = option(10_000, help="training steps", least=1, most=MOST_STEPS)
     batch_size: int = option(
         64, help="examples per step, over all devices", least=1, most=_MOST_EXAMPLES
     )
@@ -312,7 +314,7 @@ class EpochOptions(TrainingOptions, DataOptions):
     """Options of every program that trains on examples."""
 
     validation: str | None = option(None, help="examples for evaluation only")
-    epochs: int = option(3, help="number of epochs", least=1)
+    epochs: int = option(3, help="number of epochs", least=1, most=MOST_STEPS)
     batch_size: int = option(
         32, help="examples (for long texts: windows) per step", least=1, most=_MOST_EXAMPLES
     )
@@ -553,10 +555,10 @@ class QuickstartOptions(Options):
     saved_model: str = option("saved_models/quickstart/1", help="directory for the export")
     vocab_size: int = option(6_000, help="vocabulary size", least=6)
     preset: str = option("bert_tiny", help="architecture")
-    steps: int = option(2_200, help="pretraining steps", least=1)
+    steps: int = option(2_200, help="pretraining steps", least=1, most=MOST_STEPS)
     batch_size: int = option(32, help="examples per pretraining step", least=1, most=_MOST_EXAMPLES)
     sequence_length: int = option(64, help="tokens per example", least=8)
-    epochs: int = option(2, help="epochs of fine-tuning", least=1)
+    epochs: int = option(2, help="epochs of fine-tuning", least=1, most=MOST_STEPS)
     seed: int = option(0, help="seed for all randomness", least=0, most=LARGEST_SEED)
 
     def __post_init__(self):

@@ -19,6 +19,7 @@ from kerasbert.training.progress import TrainingBar, log
 from kerasbert.training.run_directory import (
     LOSSES,
     METRICS,
+    MODEL,
     ReportMetrics,
     RunDirectory,
     refuse_finished,
@@ -101,10 +102,10 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
         named = getattr(options, name, None) or []
         for place, path in enumerate([named] if isinstance(named, str) else named):
             path = pathlib.Path(path)
-            if path.exists():
+            if files.exists(path):
                 # The manifest of a corpus has the sums of its files.
                 manifest = path / MANIFEST
-                content = files.sha256_of_all(manifest if manifest.exists() else path)
+                content = files.sha256_of_all(manifest if files.exists(manifest) else path)
                 found[f"content of {name}" + (f" {place + 1}" if place else "")] = content
     return found
 
@@ -133,7 +134,7 @@ class Run:
             copied=[path / METRICS, path / LOSSES],
             log=log,
         )
-        self.stored = None if (path / "model").exists() else self.checkpoints.newest()
+        self.stored = None if files.exists(path / MODEL) else self.checkpoints.newest()
         self.directory = RunDirectory(
             path,
             dataclasses.asdict(options),

@@ -119,7 +119,7 @@ def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
     """
     for name, sha256 in known.items():
         path = directory / name
-        if not path.exists():
+        if not files.exists(path):
             raise InputError(f"{path}: no such file; export the model again")
         files.check_file(path)
         if files.sha256(path) != sha256:
@@ -174,11 +174,11 @@ def find_version(directory: str | os.PathLike) -> pathlib.Path:
     """
     directory = pathlib.Path(directory)
     versions = [directory]
-    if directory.is_dir() and not (directory / "saved_model.pb").exists():
+    if files.is_directory(directory) and not files.exists(directory / "saved_model.pb"):
         children = [child for child in directory.iterdir() if child.name.isdecimal()]
         versions = sorted(children, key=lambda child: int(child.name), reverse=True)
     for version in versions[:1]:
-        if (version / "saved_model.pb").exists() and (version / METADATA).exists():
+        if files.exists(version / "saved_model.pb") and files.exists(version / METADATA):
             return version
     raise InputError(f"{directory}: holds no model that kerasbert exported")
 

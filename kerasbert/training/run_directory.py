@@ -69,7 +69,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
             for name in (METRICS, LOSSES):
-                copied = stored is not None and (stored / name).exists()
+                copied = stored is not None and files.exists(stored / name)
                 lines = _read_lines((stored if copied else self.path) / name) if step else []
                 kept = [files.to_json(line) + "\n" for line in lines if line["step"] <= step]
                 files.write_text(self.path / name, "".join(kept))
@@ -116,7 +116,7 @@ class RunDirectory:
 
 def _read_lines(path: pathlib.Path) -> list[dict]:
     """The JSON objects of a file, each with its step; nothing if there is no file."""
-    if not path.exists():
+    if not files.exists(path):
         return []
     lines = []
     with files.open_text(path) as file:
@@ -136,7 +136,7 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
 
 def refuse_finished(path: pathlib.Path) -> None:
     """Raises `InputError` if the run in a directory has ended."""
-    if (path / MODEL).exists():
+    if files.exists(path / MODEL):
         raise InputError(
             f"{path / MODEL} exists already: that run has ended; "
             "choose another --output or remove it"

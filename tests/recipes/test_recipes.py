@@ -23,6 +23,7 @@ from kerasbert.recipes.pretrain import PretrainOptions, pretrain
 from kerasbert.recipes.python_docs import Document, _paragraphs
 from kerasbert.recipes.query import QueryOptions, query
 from kerasbert.recipes.quickstart import _MARKER, QuickstartOptions, _make_room, quickstart
+from kerasbert.training.run_directory import RunDirectory
 
 STABLE = [4, 6, 10]
 SMALL = {
@@ -146,7 +147,9 @@ def test_finished_run_is_refused(run, corpus_dir):
     [
         ({"corpus": "nowhere"}, "nowhere: no such corpus directory"),
         ({"preset": "bert_huge"}, "there is no preset 'bert_huge'"),
-        ({"steps": 0}, "--steps must be 1 or more, found 0"),
+        ({"steps": 0}, "--steps must be between 1 and 1000000000, found 0"),
+        ({"steps": 2**62}, "--steps must be between 1 and 1000000000"),
+        ({"corpus": "n" * 300}, "nnn: can't be used: File name too long"),
         ({"batch_size": 0}, "--batch_size must be between 1 and"),
         ({"validation_every": 0}, "--validation_every must be 1 or more"),
         ({"warmup": 1.5}, "--warmup must be between 0 and 1"),
@@ -215,6 +218,46 @@ def test_a_metric_that_is_not_there_is_named_before_the_first_step(run, task_fil
 def test_a_run_is_no_model_but_has_one(run, task_file, tmp_path):
     with pytest.raises(InputError, match=r"is a run; its model is .*pretrain/model"):
         finetune(finetuning(run, task_file, tmp_path / "run", init=str(run[0])))
+
+
+@pytest.mark.parametrize("epochs", [2**62, 400_000_000])  # three steps each
+def test_more_steps_than_can_be(run, task_file, tmp_path, epochs):
+    with pytest.raises(InputError, match=r"--epochs.*1,?000,?000,?000"):
+        finetune(finetuning(run, task_file, tmp_path / "run", epochs=epochs))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_resumes_only_with_its_data(run, tmp_path, monkeypatch):
+    path = tmp_path / "train.tsv"
+    rows = [f"a {word} {thing}\t{word}" for word in ("good", "bad") for thing in ("cat", "dog")] * 3
+    changed = {
+        "classes renamed": [row.rpartition("\t")[0] + "\tx" + row[-2:] for row in rows],
+        "labels swapped": [rows[2].split("\t")[0] + "\tgood", *rows[1:]],
+        "a third of the rows": rows[::3],
+        "another order": rows[::-1],
+    }
+
+    def write(rows):
+        path.write_text("\n".join(["text\tlabel", *rows]) + "\n")
+
+    def end(*_, **__):
+        raise ZeroDivisionError
+
+    write(rows)
+    options = finetuning(run, path, tmp_path / "run", checkpoint_every_steps=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "report", end)
+        with pytest.raises(ZeroDivisionError):
+            finetune(options)
+    kept = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    assert kept
+    for other in changed.values():
+        write(other)
+        with pytest.raises(InputError, match="content of train was"):
+            finetune(options)
+        assert sorted((tmp_path / "run" / "checkpoints").iterdir()) == kept
+    write(rows)
+    assert finetune(options)["classes"] == ["bad", "good"]
 
 
 def test_evaluate_classifier(tuned, task_file):
