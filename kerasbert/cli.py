@@ -1,22 +1,20 @@
 """Dataclass <-> absl flags: what a program in `scripts/` is made of."""
 
-import contextlib
 import dataclasses
 import importlib
 import inspect
 import os
 import shutil
 import sys
-import tempfile
 import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from absl import flags
+from absl import flags, logging
 
-from kerasbert import files
+from kerasbert import files, lazy, registration
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
 
@@ -49,8 +47,11 @@ def run(
     warnings.formatwarning = _one_line_warning
     try:
         options = _parse(sys.argv, options_class)
-        with _quiet_imports():
+        with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
+            if registration.chosen_backend() == "tensorflow":
+                lazy.import_tensorflow()
+        logging.set_verbosity(logging.WARNING)  # what TensorFlow says while it exports is no news
         ready()
         result = function(options)
     except (InputError, OSError) as error:
@@ -65,35 +66,6 @@ def run(
 def _one_line_warning(message, *place) -> str:
     """A warning without the place in the code, which says nothing to who started the program."""
     return f"warning: {one_line(str(message))}\n"
-
-
-@contextlib.contextmanager
-def _quiet_imports() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print while they are loaded off the terminal.
-
-    No setting does (tensorflow issue 100442), so the file descriptor is turned away, and what was
-    written is shown only if loading fails.
-    """
-    from absl import logging
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
-            yield
-            if "tensorflow" in sys.modules:  # looks for accelerators, with notes of its own
-                sys.modules["tensorflow"].config.list_physical_devices()
-        except Exception:
-            written.seek(0)
-            os.write(terminal, written.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
-    logging.set_verbosity(logging.WARNING)  # what TensorFlow says while it exports is no news
 
 
 # === Flags -> options ===

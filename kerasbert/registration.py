@@ -62,7 +62,7 @@ class _Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         """Keras's module, which registers when it has run; None for all others."""
         if name == "keras":
-            _check_backend(_chosen_backend())
+            _check_backend(chosen_backend())
         if name != _compat.REGISTRY:
             return None
         sys.meta_path.remove(self)
@@ -84,7 +84,7 @@ def _register_in(registry, tasks: Mapping[str, str]) -> None:
         _compat.registered(registry).setdefault(f"{PACKAGE}>{name}", stand_in)
 
 
-def _chosen_backend() -> str:
+def chosen_backend() -> str:
     """The backend that Keras will have: of the environment, else of Keras's file, else its own."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]

@@ -63,6 +63,6 @@ def test_other_backends_are_refused(code):
 def test_backend_of_keras_s_file(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert registration._chosen_backend() == "tensorflow"
+    assert registration.chosen_backend() == "tensorflow"
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    assert registration._chosen_backend() == "torch"
+    assert registration.chosen_backend() == "torch"

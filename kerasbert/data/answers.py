@@ -4,10 +4,10 @@ import numbers
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 
 
 def answer_labels(y, count: int) -> list[dict]:

@@ -9,6 +9,8 @@ sentences.bin       int64: where each sentence starts, counted in tokens from th
 documents.bin       int64: the first sentence of each document, and the end of the last
 """
 
+from __future__ import annotations
+
 import ctypes
 import hashlib
 import mmap
@@ -19,10 +21,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import load_tokenizer, save_assets
 from kerasbert.text.tokenizer import Tokenizer
 

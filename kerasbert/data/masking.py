@@ -1,15 +1,17 @@
 """Which tokens are hidden and predicted: a pure function of a seed, in the graph."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import re
 import warnings
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, TOKEN_IDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
 # Thai, Lao, Burmese, Khmer, kana and the CJK blocks: written without spaces between words.

@@ -1,17 +1,19 @@
 """Documents -> corpus: split into sentences and tokenize, once, in one streaming pass."""
 
+from __future__ import annotations
+
 import collections
 import concurrent.futures
 import os
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.data.corpus import CorpusWriter
 from kerasbert.data.documents import Report, find_files, read_documents
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024

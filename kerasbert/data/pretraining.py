@@ -1,15 +1,17 @@
 """Batches for MLM + NSP, each a pure function of (seed, step)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.masking import Masking
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker
 
 OBJECTIVES = ("nsp", "sop")
@@ -253,7 +255,7 @@ class PretrainingBatches:
         start = tf.gather(sentences, sentence)
         return start, tf.minimum(start + self._room, document_end)
 
-    def _cut(self, start, end, draw: "_Draws") -> tuple[tf.Tensor, tf.Tensor]:
+    def _cut(self, start, end, draw: _Draws) -> tuple[tf.Tensor, tf.Tensor]:
         """Where windows are cut in two, and whether that is between sentences."""
         sentences = self.corpus.sentences
         first = _last_at_or_before(sentences, start) + 1
@@ -262,7 +264,7 @@ class PretrainingBatches:
         anywhere = start + 1 + draw.below(tf.maximum(end - start - 1, 1))
         return tf.where(count > 0, inside, tf.minimum(anywhere, end)), count > 0
 
-    def _elsewhere(self, document, length, between_sentences, draw: "_Draws"):
+    def _elsewhere(self, document, length, between_sentences, draw: _Draws):
         """Start and end of `length` tokens, or as many as there are, of other documents."""
         sentences = self.corpus.sentences
         begin, end = tf.gather(sentences, document[0]), tf.gather(sentences, document[1])

@@ -1,16 +1,18 @@
 """Raw columns -> one form of tf.data batches."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS
+from kerasbert.lazy import tensorflow as tf
 
 # Batches whose rows are sorted by length together; four times so many are needed to do it at all.
 _SORTED_TOGETHER = 50

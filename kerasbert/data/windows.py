@@ -1,8 +1,10 @@
 """Rows that are too long, cut into windows that overlap; in core ops that every server links."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
+from kerasbert.lazy import tensorflow as tf
 
 
 class Windows(NamedTuple):
@@ -18,7 +20,7 @@ class Windows(NamedTuple):
     start: tf.Tensor
     length: tf.Tensor
 
-    def batch(self, first, size: int) -> "Windows":
+    def batch(self, first, size: int) -> Windows:
         """The windows from number `first` on, at most `size`."""
         return Windows(*(part[first : first + size] for part in self))
 

@@ -1,11 +1,12 @@
 """Text that two models read, each in its own way."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 
-import tensorflow as tf
-
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.training.strategies import sharded
 
 

@@ -2,8 +2,6 @@
 
 import os
 
-import tensorflow_text  # noqa: F401  here, where what it says is kept off the terminal
-
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient

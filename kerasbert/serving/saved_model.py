@@ -1,15 +1,17 @@
 """A function from strings to named outputs -> a SavedModel directory, checked before it appears."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.features import LIST_COLUMNS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
 
 #: What a fresh process is asked before an export is believed: short, long, empty, several scripts,

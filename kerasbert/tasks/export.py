@@ -1,15 +1,17 @@
 """A task -> a SavedModel that takes raw strings."""
 
+from __future__ import annotations
+
 import functools
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert import _compat
 from kerasbert.features import LENGTHS, MASK_POSITIONS, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.layers.inference import PrecomputedWeights, inference_mode
 from kerasbert.layers.state import is_quantized
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import saved_model
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-import tensorflow as tf
-
 from kerasbert.layers.inference import inference_mode
+from kerasbert.lazy import tensorflow as tf
 
 
 def forward(model) -> Callable:

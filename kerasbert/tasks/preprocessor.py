@@ -1,5 +1,7 @@
 """Raw text -> batches of what a model reads and learns from."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import itertools
@@ -7,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
-import tensorflow as tf
 
 from kerasbert.data import text_batches
 from kerasbert.data.inputs import Accepted, checked_size, numbers, plain, raw_columns
@@ -15,6 +16,7 @@ from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.layers.inference import inference_mode
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import TextPacker
 from kerasbert.training.strategies import sharded
 

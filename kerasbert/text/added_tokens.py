@@ -7,15 +7,17 @@ one counts, and what was found is not looked at again. What stands between them 
 by part, each as if it were a text of its own.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.errors import InputError, shown
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.normalization import CUT, WHITE_SPACE, literal
 from kerasbert.text.spans import Normalized, Parts, Spans, cut
 
@@ -67,7 +69,7 @@ class AddedToken:
                 )
 
     @classmethod
-    def of(cls, token: "str | Mapping | AddedToken", *, special: bool = False) -> Self:
+    def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> Self:
         """A token of its spelling, or of the dict that `dataclasses.asdict` makes of one."""
         if isinstance(token, cls):
             return token

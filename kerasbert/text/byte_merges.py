@@ -1,10 +1,12 @@
 """The merges of byte-level BPE, applied to many words at once, as TensorFlow ops."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.bytepair_files import CHARACTERS, piece_bytes
 from kerasbert.text.normalization import CUT
 

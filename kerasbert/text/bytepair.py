@@ -8,15 +8,17 @@ Most words of a text are pieces as they stand, and those are looked up. Only the
 a batch, go through the merges, all of them at the same time.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.byte_merges import ByteMerges
 from kerasbert.text.bytepair_files import (

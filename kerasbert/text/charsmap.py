@@ -1,12 +1,14 @@
 """The rules by which a SentencePiece model normalizes a text, without the model."""
 
+from __future__ import annotations
+
 import functools
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_text as tf_text
 
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text.normalization import literal
 from kerasbert.text.offsets import at_places, count_at_most
 from kerasbert.text.spans import Normalized

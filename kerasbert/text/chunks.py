@@ -1,8 +1,9 @@
 """Long texts -> features in chunks, several for each text of a batch; in the graph."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from kerasbert.features import TOKEN_IDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker
 
 

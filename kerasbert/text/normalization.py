@@ -12,11 +12,13 @@ writes ς at a word's end), and punctuation and combining marks are those of cur
 Python; the tables of `tokenizers` stop at Unicode 8).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import tensorflow as tf
-import tensorflow_text as tf_text
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 
 # Dropped: NUL, U+FFFD, and the control (Cc), format (Cf) and private-use (Co) characters, but for
 # tab, newline and carriage return.
@@ -79,7 +81,7 @@ class Sought(NamedTuple):
     rare: str
 
     @classmethod
-    def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> "Sought":
+    def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> Sought:
         """Any of some words; `pattern` makes one of a word."""
         words = list(words)
         rare = [next((c for c in _RARE if c in word), "") for word in words]

@@ -1,9 +1,10 @@
 """Byte offsets, which the graph works in: to characters, which people read, and to originals."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.normalization import CUT
 
 

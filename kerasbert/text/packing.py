@@ -4,9 +4,10 @@ BERT packs a pair as `[CLS] a [SEP] b [SEP]` and tells the two texts apart by se
 XLM-R) as `<s> a </s></s> b </s>`, all in segment 0.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
 from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
 #: By the name of the packing: separators between two texts, and whether the second has segment 1.

@@ -6,16 +6,17 @@ Hugging Face `tokenizers` may take the other one. The latter also normalizes by 
 library goes by character.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
-import tensorflow as tf
-import tensorflow_text as tf_text
-
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text.added_tokens import AddedToken, Finder
 from kerasbert.text.charsmap import Charsmap
 from kerasbert.text.normalization import (
@@ -161,7 +162,7 @@ class SentencePieceTokenizer(Tokenizer):
         end = end.with_values(tf.where(end.values > 0, end.values, whole))
         return self._rearrange(ids), start, end
 
-    def _segments(self, text: tf.Tensor) -> "_Segments":
+    def _segments(self, text: tf.Tensor) -> _Segments:
         """Cuts the original into parts that can be prepared one by one; spaces are left out."""
         kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if self.strip_accents else "")
         cut = f"[ {SPACE}{_BLANK}{kept}]"

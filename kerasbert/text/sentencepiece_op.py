@@ -1,13 +1,16 @@
 """SentencePiece's op in TensorFlow Text, with its model in a resource that lasts."""
 
+from __future__ import annotations
+
+import functools
 import hashlib
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_text as tf_text
 
 from kerasbert import _compat
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text.charsmap import check_rules
 from kerasbert.text.sentencepiece_model import no_model, parse, pieces_of
 
@@ -30,7 +33,7 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
     with tf.init_scope():
         try:
             op = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
-            _compat.set_sentencepiece_resource(op, _SharedModel(data, name))
+            _compat.set_sentencepiece_resource(op, _shared_model_class()(data, name))
             count = int(op.vocab_size())
         except tf.errors.OpError:
             raise no_model(source) from None
@@ -39,17 +42,22 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
     return op, pieces
 
 
-class _SharedModel(tf.saved_model.experimental.TrackableResource):
-    """A model in the op's keeping, by a name.
+@functools.cache
+def _shared_model_class() -> type:
+    class SharedModel(tf.saved_model.experimental.TrackableResource):
+        """A model in the op's keeping, by a name.
 
-    TensorFlow Text's own belongs to the op's kernel, and `tf.random.set_seed` throws kernels away.
-    """
+        TensorFlow Text's own belongs to the op's kernel, and `tf.random.set_seed` throws kernels
+        away.
+        """
 
-    def __init__(self, data: bytes, name: str):
-        super().__init__()
-        self._data, self._name = data, name
-        _ = self.resource_handle  # made now, outside of any graph
+        def __init__(self, data: bytes, name: str):
+            super().__init__()
+            self._data, self._name = data, name
+            _ = self.resource_handle  # made now, outside of any graph
 
-    def _create_resource(self):
-        with tf.name_scope(self._name):
-            return _compat.sentencepiece_resource(self._data, self._name)
+        def _create_resource(self):
+            with tf.name_scope(self._name):
+                return _compat.sentencepiece_resource(self._data, self._name)
+
+    return SharedModel

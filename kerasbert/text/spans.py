@@ -1,9 +1,10 @@
 """Where in texts something was found, and what stands between; also of texts that were changed."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.offsets import at_places, count_at_most
 
 
@@ -26,7 +27,7 @@ class Spans(NamedTuple):
     first: tf.Tensor
     last: tf.Tensor
 
-    def moved(self, rows: tf.Tensor, begins: tf.Tensor) -> "Spans":
+    def moved(self, rows: tf.Tensor, begins: tf.Tensor) -> Spans:
         """Of parts of texts: as spans of the texts, that they are in and where they begin there."""
         by = tf.gather(begins, self.rows)
         offsets = (offset + by for offset in self[2:])

@@ -1,5 +1,7 @@
 """What every tokenizer has: text to ids, added tokens, files, a way back from its config."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import functools
@@ -7,9 +9,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Self
 
-import tensorflow as tf
-
 from kerasbert.errors import InputError, shown
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.added_tokens import AddedToken, Finder
 from kerasbert.text.normalization import Sought, drop_invalid_utf8, holds, split_words
 from kerasbert.text.offsets import undo_drop

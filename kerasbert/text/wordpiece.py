@@ -1,13 +1,14 @@
 """BERT's WordPiece tokenizer as TensorFlow ops: exact, exportable, with offsets."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from typing import Self
 
-import tensorflow as tf
-import tensorflow_text as tf_text
-
 from kerasbert.errors import InputError, about
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text import vocabulary as vocabularies
 from kerasbert.text.added_tokens import AddedToken, Finder
 from kerasbert.text.normalization import (

@@ -19,10 +19,10 @@ import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
-import tensorflow as tf
 
 from kerasbert import files
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 
 STATE, FACTS, COMPLETE = "state.safetensors", "state.json", "complete"
 _NAME = re.compile(r"step-(\d{10})")

@@ -1,15 +1,17 @@
 """One run of training from its first step, or from its last checkpoint, to its last step."""
 
+from __future__ import annotations
+
 import functools
 import math
 import signal
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
 from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.training.best import Best
 from kerasbert.training.checkpoints import Checkpoints, Stored
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 import keras
-import tensorflow as tf
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.training import curves
 from kerasbert.training.exact_optimizer import SEEN
 

@@ -1,11 +1,12 @@
 """Where a run computes: one device, all of a machine's, several machines, a TPU."""
 
+from __future__ import annotations
+
 import json
 import os
 
-import tensorflow as tf
-
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 

@@ -1,5 +1,7 @@
 """Texts -> what a masked language model reads and learns from; masks that are filled in."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
@@ -7,14 +9,13 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
-import tensorflow as tf
-
 from kerasbert.backbone import cls_position
 from kerasbert.data import pretraining
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
 from kerasbert.layers.inference import inference_mode
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
 

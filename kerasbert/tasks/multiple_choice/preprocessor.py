@@ -1,13 +1,15 @@
 """Texts, choices and which of them is right -> what a model of choices reads and learns from."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, TEXT, TOKEN_IDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import drop_invalid_utf8
 

@@ -1,9 +1,9 @@
 """Questions, contexts of any length and answers -> windows that a question answerer reads."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
-
-import tensorflow as tf
 
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
 from kerasbert.data.inputs import numbers, plain
@@ -11,6 +11,7 @@ from kerasbert.data.text_batches import Rows
 from kerasbert.data.windows import cut, overlapping_windows
 from kerasbert.errors import InputError
 from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.tasks.question_answerer import spans
 from kerasbert.text import bytes_to_characters

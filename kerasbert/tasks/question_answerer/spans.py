@@ -1,9 +1,11 @@
 """From the logits of tokens to the best spans of text, in core ops that every server links."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import tensorflow as tf
+from kerasbert.lazy import tensorflow as tf
 
 #: The logit of what can't be.
 NEVER = -1e9

@@ -1,10 +1,11 @@
 """Texts -> what a detector of replaced tokens reads."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
-
 from kerasbert.features import PADDING_MASK, TEXT, TOKEN_IDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 
 

@@ -1,11 +1,12 @@
 """What each problem type does in the graph: labels -> targets, logits -> an export's outputs."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import tensorflow as tf
+from collections.abc import Sequence
 
 from kerasbert.data.inputs import shown_classes
 from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.labels import are_numbers
 
 

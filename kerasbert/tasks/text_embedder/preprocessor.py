@@ -1,15 +1,17 @@
 """Texts, pairs of them and scores -> what a text embedder reads and learns from."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import numbers
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.chunks import chunk_features, chunk_room
 

@@ -4,15 +4,13 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import checked_size, plain
 from kerasbert.features import TEXT, WORDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.token_classifier.preprocessor import valid_text
 from kerasbert.text import bytes_to_characters
 from kerasbert.training.progress import advance
-
-_STRINGS, _COUNTS = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
 
 
 def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
@@ -74,7 +72,7 @@ def _of_words(preprocessor, task):
         sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
         return preprocessor.word_logits(task, sentences)
 
-    return tf.function(logits, input_signature=[_STRINGS, _COUNTS], autograph=False)
+    return tf.function(logits, input_signature=_columns(2), autograph=False)
 
 
 def _of_text(preprocessor, task):
@@ -82,7 +80,7 @@ def _of_text(preprocessor, task):
         words, _, _ = preprocessor.words_of_text(text)
         return preprocessor.word_logits(task, words), words.row_lengths()
 
-    return tf.function(logits, input_signature=[_STRINGS], autograph=False)
+    return tf.function(logits, input_signature=_columns(1), autograph=False)
 
 
 def _of_tokens(preprocessor, task):
@@ -96,4 +94,9 @@ def _of_tokens(preprocessor, task):
             pieces.row_splits,
         )
 
-    return tf.function(logits, input_signature=[_STRINGS, _COUNTS], autograph=False)
+    return tf.function(logits, input_signature=_columns(2), autograph=False)
+
+
+def _columns(count: int) -> list:
+    """What graphs take: strings and, of two columns, counts."""
+    return [tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)][:count]

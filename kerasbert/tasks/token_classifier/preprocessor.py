@@ -1,16 +1,18 @@
 """Sentences, and a label for each of their words -> windows that a token classifier reads."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.inputs import length, numbers, plain
 from kerasbert.data.text_batches import Rows, text_tensor
 from kerasbert.data.windows import overlapping_windows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TOKEN_IDS, WORDS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.labels import class_indices, class_weight_table
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text import bytes_to_characters
