@@ -12,6 +12,7 @@ documents.bin       int64: the first sentence of each document, and the end of t
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import mmap
 import os
@@ -189,8 +190,8 @@ class Corpus:
         directory: where it is.
         manifest: what the manifest says.
         tokenizer: what made the ids.
-        sentences: int64 tensor, (sentences + 1,), the start of each sentence, in tokens.
-        documents: int64 tensor, (documents + 1,), the first sentence of each document.
+        sentences: int64, (sentences + 1,), the start of each sentence, in tokens.
+        documents: int64, (documents + 1,), the first sentence of each document.
     """
 
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
@@ -203,13 +204,13 @@ class Corpus:
                 self._verify(facts)
         token_type = _token_type(self.tokenizer.vocabulary_size)
         self._shards = [self._map(facts, token_type) for facts in self.manifest["shards"]]
-        sentences, documents = (self._map(facts, _INDEX_TYPE) for facts in self.manifest["index"])
-        self._check_index(SENTENCES, sentences, self.num_tokens, thoroughly=verify)
-        self._check_index(DOCUMENTS, documents, self.manifest["sentences"], thoroughly=verify)
+        self.sentences, self.documents = (
+            self._map(facts, _INDEX_TYPE) for facts in self.manifest["index"]
+        )
+        self._check_index(SENTENCES, self.sentences, self.num_tokens, thoroughly=verify)
+        self._check_index(DOCUMENTS, self.documents, self.manifest["sentences"], thoroughly=verify)
         if verify:
             self._check_ids()
-        self.sentences, self.documents = _tensor(sentences), _tensor(documents)
-        self._shard_tensors = [_tensor(shard) for shard in self._shards]
         self._shard_starts = np.cumsum([0, *map(len, self._shards)])
 
     @property
@@ -221,6 +222,24 @@ class Corpus:
     def num_documents(self) -> int:
         """Documents in the corpus."""
         return self.manifest["documents"]
+
+    def tokens_at(self, positions: np.ndarray) -> np.ndarray:
+        """The ids at such positions, int32; positions are counted from the corpus's beginning."""
+        shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
+        found = np.empty(positions.shape, np.int32)
+        for number in np.unique(shard):
+            here = shard == number
+            found[here] = self._shards[number][positions[here] - self._shard_starts[number]]
+        return found
+
+    @functools.cached_property
+    def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """`sentences` and `documents`, for graphs."""
+        return _tensor(self.sentences), _tensor(self.documents)
+
+    @functools.cached_property
+    def _shard_tensors(self) -> list[tf.Tensor]:
+        return [_tensor(shard) for shard in self._shards]
 
     def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
         """Reads stretches of tokens; in the graph.
@@ -258,7 +277,8 @@ class Corpus:
         """Every document, as a list of its sentences' ids."""
         for first, last in zip(self.documents[:-1], self.documents[1:], strict=True):
             bounds = self.sentences[first : last + 1]
-            yield self.read(bounds[:-1], bounds[1:]).to_list()
+            tokens = self.tokens_at(np.arange(bounds[0], bounds[-1]))
+            yield [part.tolist() for part in np.split(tokens, bounds[1:-1] - bounds[0])]
 
     def _read_manifest(self) -> dict:
         path = self.directory / MANIFEST

@@ -1,6 +1,4 @@
-"""Which tokens are hidden and predicted: a pure function of a seed, in the graph."""
-
-from __future__ import annotations
+"""Which tokens are hidden and predicted: a pure function of a seed."""
 
 import dataclasses
 import math
@@ -9,9 +7,9 @@ import warnings
 
 import numpy as np
 
+from kerasbert.data import array_ops, graph_ops
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, TOKEN_IDS
-from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
 # Thai, Lao, Burmese, Khmer, kana and the CJK blocks: written without spaces between words.
@@ -81,11 +79,12 @@ class Masking:
         special[tokenizer.special_token_ids] = True
         return cls(tokenizer.mask_id, special, tokenizer.continues_word, rate, whole_word)
 
-    def __call__(self, features: dict, seed: tf.Tensor) -> tuple[dict, tf.Tensor, tf.Tensor]:
+    def __call__(self, features: dict, seed) -> tuple:
         """Masks a batch; the same (features, seed) always give the same result.
 
         Args:
-            features: `token_ids` (batch, sequence) and whatever else; `sequence` is static.
+            features: `token_ids` (batch, sequence) and whatever else, tensors of a graph or arrays;
+                `sequence` is static.
             seed: integers, (2,).
 
         Returns:
@@ -94,54 +93,48 @@ class Masking:
             in places that are not used, 0. `masked` is `rate` of the sequence, rounded up.
         """
         ids = features[TOKEN_IDS]
+        ops = array_ops if isinstance(ids, np.ndarray) else graph_ops
         width = max(1, math.ceil(self.rate * ids.shape[1]))
-        choice, change, random = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-        positions, used = self._choose(ids, width, choice)
+        choice, change, random = ops.split_seed(seed, 3)
+        positions, used = self._choose(ops, ids, width, choice)
 
-        originals = tf.gather(ids, positions, batch_dims=1)
-        dice = tf.random.stateless_uniform(tf.shape(positions), change)
-        ordinary = tf.constant(np.flatnonzero(~self.special), tf.int32)
-        drawn = tf.random.stateless_uniform(
-            tf.shape(positions), random, 0, tf.size(ordinary), dtype=tf.int32
-        )
-        hidden = tf.where(dice < 0.8, self.mask_id, originals)
-        hidden = tf.where(dice >= 0.9, tf.gather(ordinary, drawn), hidden)
-
-        rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, tf.newaxis], tf.shape(positions))
-        places = tf.stack([tf.boolean_mask(rows, used), tf.boolean_mask(positions, used)], axis=1)
-        masked = tf.tensor_scatter_nd_update(ids, places, tf.boolean_mask(hidden, used))
-        zero = tf.zeros_like(positions)
+        originals = ops.gather_in_rows(ids, positions)
+        dice = ops.uniform(positions, change)
+        ordinary = np.flatnonzero(~self.special).astype(np.int32)
+        drawn = ops.integers(positions, random, len(ordinary))
+        hidden = ops.where(dice < 0.8, self.mask_id, originals)
+        hidden = ops.where(dice >= 0.9, ops.gather(ordinary, drawn), hidden)
         features = {
             **features,
-            TOKEN_IDS: tf.ensure_shape(masked, ids.shape),
-            MASK_POSITIONS: tf.where(used, positions, zero),
+            TOKEN_IDS: ops.put(ids, positions, hidden, used),
+            MASK_POSITIONS: positions,
         }
-        return features, tf.where(used, originals, zero), tf.cast(used, tf.float32)
+        return features, ops.where(used, originals, 0), ops.cast(used, "float32")
 
-    def _choose(self, ids, width, seed) -> tuple[tf.Tensor, tf.Tensor]:
-        """Positions in rising order, (batch, width), and which of them are used."""
+    def _choose(self, ops, ids, width, seed) -> tuple:
+        """Positions in rising order, (batch, width), and which of them are used; others are 0."""
         length = ids.shape[1]
-        candidate = ~tf.gather(tf.constant(self.special), ids)
-        count = tf.reduce_sum(tf.cast(candidate, tf.float32), axis=1, keepdims=True)
-        budget = tf.cast(tf.minimum(tf.maximum(tf.round(self.rate * count), 1.0), count), tf.int32)
+        candidate = ~ops.gather(self.special, ids)
+        count = ops.count_true(candidate)
+        budget = ops.minimum(ops.maximum(ops.rounded(self.rate * count), 1.0), count)
+        budget = ops.cast(budget, "int32")
 
         # Every piece draws a lot, the lowest are taken, special tokens come last.
-        lot = tf.random.stateless_uniform(tf.shape(ids), seed)
-        position = tf.broadcast_to(tf.range(length), tf.shape(ids))
+        lot = ops.uniform(ids, seed)
+        position = ops.positions_like(ids)
         first_piece = last_piece = position
         if self.whole_word:  # pieces share the lot of their word's first piece
-            after_special = tf.pad(~candidate[:, :-1], [[0, 0], [1, 0]], constant_values=True)
-            continues = tf.gather(tf.constant(self.continues_word), ids)
+            after_special = ops.after_first(~candidate, True)
+            continues = ops.gather(self.continues_word, ids)
             begins = ~continues | ~candidate | after_special
-            word = tf.cumsum(tf.cast(begins, tf.int32), axis=1)
-            first_piece = tf.searchsorted(word, word)
-            last_piece = tf.searchsorted(word, word, side="right") - 1
-            lot = tf.gather(lot, first_piece, batch_dims=1)
+            word = ops.cumsum(ops.cast(begins, "int32"))
+            first_piece, last_piece = ops.first_and_last_like(word)
+            lot = ops.gather_in_rows(lot, first_piece)
         eligible = candidate & (last_piece - first_piece < budget)
-        rank = tf.argsort(tf.argsort(tf.where(eligible, lot, 2.0), axis=1, stable=True), axis=1)
+        rank = ops.ranks(ops.where(eligible, lot, 2.0))
         # No word is taken in part.
-        taken = eligible & (tf.gather(rank, last_piece, batch_dims=1) < budget)
+        taken = eligible & (ops.gather_in_rows(rank, last_piece) < budget)
 
-        chosen = tf.sort(tf.where(taken, position, length), axis=1)[:, :width]
+        chosen = ops.sort(ops.where(taken, position, length))[:, :width]
         used = chosen < length
-        return tf.where(used, chosen, 0), used
+        return ops.where(used, chosen, 0), used

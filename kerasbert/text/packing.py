@@ -6,6 +6,10 @@ XLM-R) as `<s> a </s></s> b </s>`, all in segment 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
@@ -92,6 +96,37 @@ def pack(
         TOKEN_IDS: tf.gather(values, tf.where(real, index, tf.constant(0, tf.int64))),
         PADDING_MASK: tf.cast(real, tf.int32),
         SEGMENT_IDS: tf.cast(second, tf.int32),
+    }
+
+
+def pack_stretches(
+    tokens_at: Callable, first: tuple, second: tuple, tokenizer: Tokenizer, sequence_length: int
+) -> dict[str, np.ndarray]:
+    """As `pack`, of pairs of stretches that fit into a row, in NumPy.
+
+    Args:
+        tokens_at: from positions, an integer array, to the ids there.
+        first: start and end, exclusive, of the first texts, (batch,) and (batch,).
+        second: likewise.
+        tokenizer: has the special tokens.
+        sequence_length: tokens a row has.
+    """
+    separators, has_segments = PACKINGS[tokenizer.packing]
+    place, end = np.arange(sequence_length)[np.newaxis], 1 - separators
+    positions = np.full((len(first[0]), sequence_length), -1)
+    for start, stop in (first, second):
+        begin = end + separators
+        end = begin + (stop - start)[:, np.newaxis]
+        inside = (begin <= place) & (place < end)
+        positions = np.where(inside, start[:, np.newaxis] + place - begin, positions)
+    is_token, is_text = place <= end, positions >= 0
+    ids = np.where(is_token, tokenizer.sep_id, tokenizer.pad_id).astype(np.int32)
+    ids[:, 0] = tokenizer.cls_id
+    ids[is_text] = tokens_at(positions[is_text])
+    return {
+        TOKEN_IDS: ids,
+        PADDING_MASK: is_token.astype(np.int32),
+        SEGMENT_IDS: (is_token & (place >= begin) & has_segments).astype(np.int32),
     }
 
 

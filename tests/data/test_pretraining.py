@@ -10,7 +10,8 @@ import tensorflow as tf
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.masking import Masking
 from kerasbert.data.prepare import prepare_corpus
-from kerasbert.data.pretraining import PretrainingBatches, examples_from_text
+from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.text_pretraining import examples_from_text
 from kerasbert.errors import InputError
 from kerasbert.text import TextPacker, WordPieceTokenizer
 
@@ -312,3 +313,35 @@ def test_examples_from_pairs(from_text):
         assert set(row.second) <= set(range(256 + 8 * i, 256 + 8 * i + 8))
     for i, row in enumerate(rows(from_text((1, 2), first, second))):
         assert (row.second[0] == 256 + 8 * i) == (row.label == 0)
+
+
+# === Where TensorFlow is not installed ===
+
+
+@pytest.mark.parametrize(
+    ("shards", "settings"),
+    [
+        ({}, {}),
+        ({"tokens_per_shard": 100}, {"objective": "sop", "mask_rate": 0.3}),
+        ({}, {"whole_word": True, "mask_rate": 0.4}),
+    ],
+)
+def test_numpy_draws_what_the_graph_draws(tmp_path, shards, settings):
+    corpus = Book(tmp_path, random_documents(30), **shards).corpus
+    # Words of several tokens, so that they are masked as a whole.
+    corpus.tokenizer.continues_word[::3] = True
+    graph, numpy = (
+        PretrainingBatches(corpus, 8, LENGTH, seed=7, with_numpy=chosen, **settings)
+        for chosen in (False, True)
+    )
+    per_epoch = graph.steps_per_epoch
+    assert per_epoch > 3
+    for step in (0, 1, per_epoch - 1, per_epoch, 10**6):
+        drawn, expected = numpy.batch(step), arrays(graph.batch(step))
+        for part in drawn:
+            for name, value in part_items(part):
+                np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    data = numpy.dataset(start=3, steps=2)
+    assert len(list(data)) == 2
+    again = list(data.cache().as_numpy_iterator())[1][0]
+    np.testing.assert_array_equal(again["token_ids"], numpy.batch(4)[0]["token_ids"])

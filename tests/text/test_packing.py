@@ -1,10 +1,12 @@
 import itertools
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kerasbert.text import TextPacker, pack, truncate_pair
+from kerasbert.text.packing import pack_stretches
 
 SPECIAL = {"cls_id": 101, "sep_id": 102, "pad_id": 9}
 
@@ -114,3 +116,27 @@ def test_text_packer_with_another_tokenization(tokenizer):
 def test_empty_batch(tokenizer):
     features = TextPacker(tokenizer, 16)(tf.zeros([0], tf.string), pad_to_longest=False)
     assert features["token_ids"].shape == (0, 16)
+
+
+@pytest.mark.parametrize("packing", ["bert", "roberta"])
+def test_stretches_are_packed_as_ragged_ids_are(packing):
+    tokens = np.arange(100, 200, dtype="int32")
+    first, second = (
+        (np.array([3, 50, 0]), np.array([5, 56, 1])),
+        (
+            np.array([7, 90, 40]),
+            np.array([7, 91, 46]),
+        ),
+    )
+    tokenizer = types.SimpleNamespace(cls_id=2, sep_id=1, pad_id=0, packing=packing)
+    ragged = [
+        tf.ragged.stack([tokens[a:b] for a, b in zip(*part, strict=True)])
+        for part in (first, second)
+    ]
+    ids = {"cls_id": 2, "sep_id": 1, "pad_id": 0, "packing": packing, "sequence_length": 16}
+    expected = pack(*ragged, **ids)
+    found = pack_stretches(lambda at: tokens[at], first, second, tokenizer, 16)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+        assert found[name].dtype == "int32"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from kerasbert.backbone import cls_position
-from kerasbert.data import pretraining
+from kerasbert.data import text_pretraining
 from kerasbert.data.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
@@ -56,7 +56,7 @@ class MaskedLMPreprocessor(Preprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks a batch of texts."""
-        return pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
+        return text_pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
     def features(self, text, text_pair=None) -> dict:
         """Features of texts with mask tokens in them, and where those are.

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kerasbert.data import pretraining
+from kerasbert.data import text_pretraining
 from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
@@ -27,7 +27,7 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
-        return pretraining.examples_from_text(
+        return text_pretraining.examples_from_text(
             packer=self.packer,
             masking=self.masking,
             seed=(self.seed, number),
