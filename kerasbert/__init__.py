@@ -11,9 +11,9 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Backbone": "backbone",
         "BackboneConfig": "config",
         "InputError": "errors",
-        "list_presets": "zoo",
-        "load": "zoo",
-        "tokenizer_from_preset": "zoo",
+        "list_presets": "loading",
+        "load": "loading",
+        "tokenizer_from_preset": "loading",
         **dict.fromkeys(TASKS, "tasks"),
     },
     (
@@ -27,8 +27,9 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "tasks",
         "text",
         "training",
-        "zoo",
+        "loading",
     ),
+    {"zoo": "loading"},
 )
 
 registration.register({name: entry.folder for name, entry in TASKS.items()})

@@ -221,7 +221,7 @@ def _encode(
     ids, segments = features[TOKEN_IDS], features[SEGMENT_IDS]
     x = embeddings(ids, segments, mask, training=training)
     if unpadded is not None:
-        x, mask = unpadded.flat(x), unpadded.mask
+        x, mask = unpadded.unpad(x), unpadded.mask
     options = {"training": training}
     if unpadded is not None:
         options["unpadded"] = unpadded
@@ -236,7 +236,7 @@ def _encode(
             x = blocks[index](x, mask, **options)
         states.append(x)
     if output_positions is None and unpadded is not None:
-        x = unpadded.padded(x)
+        x = unpadded.pad(x)
     if output_positions is not None and config.return_hidden_states:
         x = gather_positions(x, output_positions)
     outputs = {SEQUENCE_OUTPUT: x}

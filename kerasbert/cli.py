@@ -4,21 +4,23 @@ import dataclasses
 import importlib
 import inspect
 import os
+import re
 import shutil
 import sys
 import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from absl import flags, logging
 
-from kerasbert import files, lazy, registration
+from kerasbert import files, lazy, registration, renamed
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
 
 _HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
+_FLAG = re.compile(r"(--?)(no)?(\w+)(?![\w-])")
 _NAMES_WIDTH = 30  # of the column of `--help` that names the flags
 _WIDEST = 100
 
@@ -63,7 +65,7 @@ def run(
     print(files.to_json(result))
 
 
-def _one_line_warning(message, *place) -> str:
+def _one_line_warning(message, *location) -> str:
     """A warning without the place in the code, which says nothing to who started the program."""
     return f"warning: {one_line(str(message))}\n"
 
@@ -83,7 +85,7 @@ def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.O
     for field in fields:
         _define(values, field, kinds[field.name])
     try:
-        rest = values(argv)
+        rest = values(_with_new_names(argv, declared.renamed(options_class)))
     except flags.Error as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message}; --help lists the flags") from None
@@ -106,6 +108,23 @@ def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
         list[str]: flags.DEFINE_multi_string,
     }[_without_none(kind)]
     define(field.name, declared.default(field), field.metadata["help"], flag_values=values)
+
+
+def _with_new_names(argv: list[str], names: Mapping[str, str]) -> list[str]:
+    """A command line with the new names of flags that were renamed, and a warning for each."""
+    return [_with_new_name(word, names) for word in argv]
+
+
+def _with_new_name(word: str, names: Mapping[str, str]) -> str:
+    match = _FLAG.match(word)
+    dashes, no, name = match.groups("") if match else ("", "", "")
+    if f"{no}{name}" in names:  # such as no_answer
+        no, name = "", f"{no}{name}"
+    if name not in names:
+        return word
+    new = names[name]
+    renamed.warn(f"--{no}{name}", f"--{no}{new}")
+    return f"{dashes}{no}{new}{word[match.end() :]}"
 
 
 def _without_none(kind):
@@ -144,9 +163,9 @@ def _help(options_class: type[declared.Options]) -> str:
 def _sorted_for_help(options_class: type[declared.Options]) -> list[dataclasses.Field]:
     """The required ones first, then a program's own before those that it shares with others."""
     owners = {}
-    for place, cls in enumerate(options_class.__mro__):
+    for location, cls in enumerate(options_class.__mro__):
         for name in inspect.get_annotations(cls):
-            owners.setdefault(name, place)
+            owners.setdefault(name, location)
     fields = dataclasses.fields(options_class)
     return sorted(fields, key=lambda f: (not declared.is_required(f), owners[f.name]))
 

@@ -108,8 +108,8 @@ class BackboneConfig:
         ):
             if getattr(self, name) not in tuple(known):
                 listed = ", ".join(map(str, known))
-                found = shown(getattr(self, name))
-                raise InputError(f"{name} must be one of {listed}, found {found}")
+                wrong = shown(getattr(self, name))
+                raise InputError(f"{name} must be one of {listed}, found {wrong}")
 
     @property
     def layer_order(self) -> list[int]:
@@ -142,26 +142,26 @@ class BackboneConfig:
         return cls(**{**families.PRESETS[name], **overrides})
 
     @classmethod
-    def from_stored(cls, facts: Mapping[str, Any], source: str, **overrides) -> Self:
+    def from_stored(cls, encoder_config: Mapping[str, Any], source: str, **overrides) -> Self:
         """Returns the config of a stored model, with some facts changed.
 
         Args:
-            facts: what was stored.
+            encoder_config: the stored arguments.
             source: where, for messages.
             **overrides: facts to change.
 
         Raises:
             InputError: a setting is missing, unknown or impossible; the message names file and key.
         """
-        facts = {**facts, **overrides}
+        encoder_config = {**encoder_config, **overrides}
         known = {field.name: field.default for field in dataclasses.fields(cls)}
         required = {name for name, default in known.items() if default is dataclasses.MISSING}
-        if unknown := sorted(facts.keys() - known.keys()):
+        if unknown := sorted(encoder_config.keys() - known.keys()):
             raise InputError(f"{source}: unknown backbone setting {', '.join(unknown)}")
-        if missing := sorted(required - facts.keys()):
+        if missing := sorted(required - encoder_config.keys()):
             raise InputError(f"{source}: the backbone lacks {', '.join(missing)}")
         try:
-            return cls(**facts)
+            return cls(**encoder_config)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 

@@ -17,15 +17,15 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 
 def escaped(text: str) -> str:
     r"""Text from anywhere as a terminal can show it, on one line; Escape is shown as `\x1b`."""
-    return UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+    return UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
     """As `escaped`, and without the middle if it is long: what to do stands at the end."""
     if len(text) > _LONGEST:
         half = _LONGEST // 2
-        left_out = len(text) - 2 * half
-        text = f"{text[:half]} ... ({left_out:,} characters) ... {text[-half:]}"
+        num_skipped = len(text) - 2 * half
+        text = f"{text[:half]} ... ({num_skipped:,} characters) ... {text[-half:]}"
     return escaped(text)
 
 
@@ -47,14 +47,14 @@ class InputError(ValueError):
 
 
 @contextlib.contextmanager
-def about(place) -> Iterator[None]:
+def about(location) -> Iterator[None]:
     """While this lasts, an `InputError` that does not name the place, a file say, gets its name."""
     try:
         yield
     except InputError as error:
-        if str(place) in str(error):
+        if str(location) in str(error):
             raise
-        raise InputError(f"{place}: {error}") from None
+        raise InputError(f"{location}: {error}") from None
 
 
 class Interrupted(Exception):  # noqa: N818  nothing went wrong

@@ -84,9 +84,11 @@ def without_patterns(path: str | os.PathLike) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as directory:
         plain = pathlib.Path(directory, "link")
-        for found in path.parent.absolute().iterdir():
-            if found.name.startswith(path.name):
-                plain.with_name(plain.name + found.name.removeprefix(path.name)).symlink_to(found)
+        for sibling in path.parent.absolute().iterdir():
+            if sibling.name.startswith(path.name):
+                plain.with_name(plain.name + sibling.name.removeprefix(path.name)).symlink_to(
+                    sibling
+                )
         yield str(plain)
 
 

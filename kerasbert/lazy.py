@@ -10,12 +10,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
+from kerasbert import renamed
 from kerasbert.errors import InputError
 
 
 def attributes(
-    package: str, names: Mapping[str, str], modules: Iterable[str] = ()
+    package: str,
+    names: Mapping[str, str],
+    modules: Iterable[str] = (),
+    formerly: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Callable, Callable, list[str]]:
     """What a package's `__init__` needs for such names.
 
@@ -24,12 +29,16 @@ def attributes(
         names: the module, inside of the package, that each name is in; with a dot before it, beside
             the package.
         modules: modules of the package that are attributes without being imported, too.
+        formerly: old names and their new ones; the old ones warn.
 
     Returns:
         The package's `__getattr__`, `__dir__` and `__all__`.
     """
 
     def get(name: str):
+        if name in formerly:
+            renamed.warn(f"{package}.{name}", f"{package}.{formerly[name]}")
+            name = formerly[name]
         if name in names:
             return getattr(importlib.import_module(f".{names[name]}", package), name)
         if name in modules:

@@ -17,11 +17,12 @@ def option(
     *,
     help: str,
     group: str = "",
+    formerly: str = "",
     choices: Iterable[str] | Callable[[], Iterable[str]] = (),
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    exclusive_minimum: float | None = None,
+    exclusive_maximum: float | None = None,
 ):
     """A field of an options dataclass, with what `--help` shows and `Options` wants of it.
 
@@ -29,20 +30,22 @@ def option(
         default: what it is if it is not given. Without a default the option is required.
         help: what it is for.
         group: the heading that `--help` lists it under; "": the main options.
+        formerly: its old name, which works for one more version with a warning.
         choices: all values that it may have; or a function that says so, of what may be added to.
-        least: the smallest value that it may have.
-        most: the largest value that it may have.
-        above: it must be more than this.
-        below: it must be less than this.
+        minimum: the smallest allowed value.
+        maximum: the largest allowed value.
+        exclusive_minimum: the value must be larger than this.
+        exclusive_maximum: the value must be smaller than this.
     """
     metadata = {
         "help": help,
         "group": group,
+        "formerly": formerly,
         "choices": choices,
-        "least": least,
-        "most": most,
-        "above": above,
-        "below": below,
+        "minimum": minimum,
+        "maximum": maximum,
+        "exclusive_minimum": exclusive_minimum,
+        "exclusive_maximum": exclusive_maximum,
     }
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
@@ -91,6 +94,12 @@ def choices(field: dataclasses.Field) -> tuple[str, ...]:
     return tuple(known() if callable(known) else known)
 
 
+def renamed(options_class: type[Options]) -> dict[str, str]:
+    """The old names of options, and their new ones."""
+    fields = dataclasses.fields(options_class)
+    return {f.metadata["formerly"]: f.name for f in fields if f.metadata["formerly"]}
+
+
 def _wanted(field: dataclasses.Field, value) -> str | None:
     """What a value should have been; None: it is right."""
     rules = field.metadata
@@ -100,21 +109,23 @@ def _wanted(field: dataclasses.Field, value) -> str | None:
         return f"a finite number, {LARGEST_FLOAT} at the most"
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         return f"an integer of 64 bits, {_LARGEST_INTEGER} at the most"
-    least, most, above, below = (rules[name] for name in ("least", "most", "above", "below"))
+    minimum, maximum, exclusive_minimum, exclusive_maximum = (
+        rules[name] for name in ("minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
+    )
     right = (
-        (least is None or value >= least)
-        and (most is None or value <= most)
-        and (above is None or value > above)
-        and (below is None or value < below)
+        (minimum is None or value >= minimum)
+        and (maximum is None or value <= maximum)
+        and (exclusive_minimum is None or value > exclusive_minimum)
+        and (exclusive_maximum is None or value < exclusive_maximum)
     )
     if right:
         return None
-    if least is not None and most is not None:
-        return f"between {least} and {most}"
+    if minimum is not None and maximum is not None:
+        return f"between {minimum} and {maximum}"
     limits = [
-        least is not None and f"{least} or more",
-        most is not None and f"{most} or less",
-        above is not None and f"more than {above}",
-        below is not None and f"less than {below}",
+        minimum is not None and f"{minimum} or more",
+        maximum is not None and f"{maximum} or less",
+        exclusive_minimum is not None and f"more than {exclusive_minimum}",
+        exclusive_maximum is not None and f"less than {exclusive_maximum}",
     ]
     return " and ".join(limit for limit in limits if limit)

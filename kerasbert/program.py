@@ -24,14 +24,14 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
         recipe: the name of a module, and of its function, whose only argument are the options.
         package: where that module is, beside `options`, which has the dataclass of its options.
     """
-    terminal, told = os.dup(2), []  # imports turn standard error away
+    terminal, received_signals = os.dup(2), []  # imports turn standard error away
 
     def end(kind, frame):
         os.write(terminal, f"stopped by {signal.Signals(kind).name}\n".encode())
         os._exit(128 + kind)
 
     def unwind(kind, frame):
-        told.append(kind)
+        received_signals.append(kind)
         signal.signal(kind, signal.SIG_DFL)
         raise KeyboardInterrupt
 
@@ -41,13 +41,13 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
     try:
         cli.run(f"{package}.{recipe}", options_class(recipe, package), lambda: _handle(unwind))
     except SystemExit:
-        if told:  # and said
-            os._exit(128 + told[0])
+        if received_signals:  # and said
+            os._exit(128 + received_signals[0])
         raise
     except BaseException:
-        if told:
+        if received_signals:
             sys.stdout.flush()
-            end(told[0], None)
+            end(received_signals[0], None)
         raise
     _handle(signal.SIG_IGN)  # all is done
 

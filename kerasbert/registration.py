@@ -31,13 +31,19 @@ CLASSES = {
     "layers.normalization": ("LayerNorm",),
     "layers.pooling": ("PoolTokens",),
     "layers.transformer": ("TransformerBlock",),
-    "tasks.cross_entropy": ("CrossEntropy", "PlaceMean"),
-    "tasks.on_logits": ("OfProbabilities",),
+    "tasks.cross_entropy": ("CrossEntropy", "PositionMean"),
+    "tasks.from_logits": ("FromLogits",),
     "tasks.text_classifier.problem_types": ("SmoothedCrossentropy",),
     "tasks.replaced_token_detector.model": ("TokenCrossentropy",),
-    "training.global_loss": ("FunctionLoss", "GlobalMean"),
+    "training.global_loss": ("FunctionLoss", "GlobalBatchLoss"),
     "training.optimizers": ("AdamW", "LAMB", "Warmup"),
     "training.similarity": ("CosineError", "InBatchNegatives"),
+}
+#: What files call classes that were renamed.
+REGISTERED_AS = {
+    "FromLogits": "OfProbabilities",
+    "GlobalBatchLoss": "GlobalMean",
+    "PositionMean": "PlaceMean",
 }
 
 
@@ -80,8 +86,8 @@ class _Watch(importlib.abc.MetaPathFinder):
 def _register_in(registry, tasks: Mapping[str, str]) -> None:
     others = {name: f"{PACKAGE}.{module}" for module, names in CLASSES.items() for name in names}
     for name, module in {**tasks, **others}.items():
-        stand_in = _StandIn(module, name)
-        _compat.registered(registry).setdefault(f"{PACKAGE}>{name}", stand_in)
+        registered = f"{PACKAGE}>{REGISTERED_AS.get(name, name)}"
+        _compat.registered(registry).setdefault(registered, _StandIn(module, name))
 
 
 def chosen_backend() -> str:

@@ -93,8 +93,8 @@ def check(value, kind, source, name: str = ""):
     """
     if wrong := _checker(kind)(value):
         path, problem = wrong
-        place = ".".join(part for part in (name, path) if part).replace(".[", "[")
-        raise InputError(f"{source}: {place or 'the content'} {problem}")
+        location = ".".join(part for part in (name, path) if part).replace(".[", "[")
+        raise InputError(f"{source}: {location or 'the content'} {problem}")
     return value
 
 
@@ -209,19 +209,19 @@ def _first_wrong(kind) -> Callable[[Iterable, Iterable], tuple[Any, _Wrong] | No
         if _all_plain(values, kind):
             return None
         pairs = zip(keys, values, strict=False)
-        return next(((key, found) for key, value in pairs if (found := wrong(value))), None)
+        return next(((key, fault) for key, value in pairs if (fault := wrong(value))), None)
 
     return first
 
 
 def _all_plain(values: Iterable, kind) -> bool:
     """Whether values are right beyond doubt, seen much faster than one by one."""
-    found, parts = set(map(type, values)), typing.get_args(kind)
+    fault, parts = set(map(type, values)), typing.get_args(kind)
     if typing.get_origin(kind) is tuple and ... not in parts:
-        if found != {list} or set(map(len, values)) != {len(parts)}:
+        if fault != {list} or set(map(len, values)) != {len(parts)}:
             return False
         return all(map(_all_plain, zip(*values, strict=True), parts))
-    if found != {kind} or kind not in (str, bool, int, float):
+    if fault != {kind} or kind not in (str, bool, int, float):
         return False
     if kind is float:
         return all(map(math.isfinite, values))
@@ -229,22 +229,22 @@ def _all_plain(values: Iterable, kind) -> bool:
 
 
 def _wrong_in_list(first, values: list) -> _Wrong | None:
-    if found := first(itertools.count(), values):
-        index, (path, problem) = found
+    if fault := first(itertools.count(), values):
+        index, (path, problem) = fault
         return _joined(f"[{index}]", path), problem
     return None
 
 
 def _wrong_in_row(checkers: list[_Checker], values: list) -> _Wrong | None:
     for index, (wrong, value) in enumerate(zip(checkers, values, strict=True)):
-        if found := wrong(value):
-            return _joined(f"[{index}]", found[0]), found[1]
+        if fault := wrong(value):
+            return _joined(f"[{index}]", fault[0]), fault[1]
     return None
 
 
 def _wrong_in_values(first, values: dict) -> _Wrong | None:
-    if found := first(values, values.values()):
-        key, (path, problem) = found
+    if fault := first(values, values.values()):
+        key, (path, problem) = fault
         return _joined(key, path), problem
     return None
 
@@ -252,8 +252,8 @@ def _wrong_in_values(first, values: dict) -> _Wrong | None:
 def _wrong_in_object(fields: dict, is_open: bool, values: dict) -> _Wrong | None:
     for key, (wrong, required) in fields.items():
         if key in values:
-            if found := wrong(values[key]):
-                return _joined(key, found[0]), found[1]
+            if fault := wrong(values[key]):
+                return _joined(key, fault[0]), fault[1]
         elif required:
             return key, "is missing"
     unknown = None if is_open else next((key for key in values if key not in fields), None)

@@ -1,11 +1,7 @@
-"""Trains a small model to imitate a large one.
+"""The old name of `distill.py`, which works for one more version with a warning."""
 
-Example:
-  python scripts/distil.py --teacher runs/mine/finetune/model --student_layers 1 \\
-    --train train.tsv --validation dev.tsv --output runs/mine/small
-"""
-
-from kerasbert import program
+from kerasbert import program, renamed
 
 if __name__ == "__main__":
-    program.run("distil")
+    renamed.warn("distil.py", "distill.py")
+    program.run("distill")

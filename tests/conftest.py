@@ -72,7 +72,7 @@ _SLOW = (
     "test_readme",
     "test_resume",
     "test_global_batch",
-    "test_distil",
+    "test_distill",
     "test_task_specs",
     "test_jax",
 )

@@ -19,7 +19,7 @@ def test_import_is_quick_and_silent():
 
 
 def test_zoo_gives_no_python_warning():
-    child = python("-W", "default", "-c", "import kerasbert.zoo")
+    child = python("-W", "default", "-c", "import kerasbert.loading")
     assert child.returncode == 0, child.stderr
     assert not [line for line in child.stderr.splitlines() if "Warning" in line]
 
@@ -33,7 +33,17 @@ def test_public_names_resolve(package, name):
     assert name in dir(package)
 
 
-ROOMS = ["data", "distillation", "layers", "metrics", "serving", "tasks", "text", "training", "zoo"]
+ROOMS = [
+    "data",
+    "distillation",
+    "layers",
+    "metrics",
+    "serving",
+    "tasks",
+    "text",
+    "training",
+    "loading",
+]
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -47,7 +57,7 @@ def test_unknown_name():
         kerasbert.Nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("code", ["import kerasbert.zoo", "import kerasbert, keras"])
+@pytest.mark.parametrize("code", ["import kerasbert.loading", "import kerasbert, keras"])
 def test_other_backends_are_refused(code):
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     child = subprocess.run(

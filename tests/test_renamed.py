@@ -1,9 +1,13 @@
 """Old names work for one version more, and say what they are now."""
 
+import importlib
+
+import keras
 import numpy as np
 import pytest
 
-from kerasbert import Backbone, TextClassifier, tokenizer_from_preset
+from kerasbert import Backbone, TextClassifier, cli, tokenizer_from_preset
+from kerasbert.recipes.options import EvaluateOptions, FinetuneOptions, PretrainOptions
 
 
 @pytest.fixture
@@ -42,3 +46,66 @@ def test_both_names_at_once(saved):
 def test_attributes_that_there_are_not(saved):
     with pytest.raises(AttributeError, match="TextClassifier has no attribute 'weihgts'"):
         _ = TextClassifier.from_preset(saved[1], classes=["no", "yes"]).weihgts
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new"),
+    [
+        ("kerasbert", "zoo", "loading"),
+        ("kerasbert.training", "distil", "distill"),
+        ("kerasbert.distillation", "distil", "distill"),
+    ],
+)
+def test_old_attributes(package, old, new):
+    module = importlib.import_module(package)
+    with pytest.warns(FutureWarning, match=f"{package}.{old} is now {package}.{new}"):
+        assert getattr(module, old) is getattr(module, new)
+
+
+@pytest.mark.parametrize("name", ["OfProbabilities", "PlaceMean", "GlobalMean"])
+def test_files_with_old_class_names_load(name):
+    assert keras.saving.get_registered_object(f"kerasbert>{name}") is not None
+
+
+def parsed(*words):
+    required = ["--init=m", "--train=t", "--output=o"]
+    return cli._parse(["finetune.py", *required, *words], FinetuneOptions)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--warmup=0.2"], "warmup_ratio", 0.2),
+        (["--layer_decay", "0.9"], "layerwise_lr_decay", 0.9),
+        (["-ema=0.5"], "ema_momentum", 0.5),
+    ],
+)
+def test_old_flags(words, name, value):
+    old = words[0].strip("-").partition("=")[0]
+    with pytest.warns(FutureWarning, match=f"--{old} is now --{name}"):
+        assert getattr(parsed(*words), name) == value
+
+
+def test_old_flags_that_are_switches_or_begin_with_no():
+    required = ["--corpus=c", "--output=o"]
+    with pytest.warns(FutureWarning, match="--nowhole_word is now --nowhole_word_masking"):
+        options = cli._parse(["pretrain.py", *required, "--nowhole_word"], PretrainOptions)
+    assert not options.whole_word_masking
+    required = ["--predictions=p", "--metric=squad2", "--data=d"]
+    with pytest.warns(FutureWarning, match="--no_answer is now --no_answer_probabilities"):
+        options = cli._parse(["evaluate.py", *required, "--no_answer", "n.json"], EvaluateOptions)
+    assert options.no_answer_probabilities == "n.json"
+
+
+def test_flags_that_only_begin_like_old_ones(recwarn):
+    options = parsed("--warmup_ratio=0.2", "--weight_decay=0.5", "--epochs", "2")
+    assert (options.warmup_ratio, options.weight_decay, options.epochs) == (0.2, 0.5, 2)
+    assert not recwarn.list
+
+
+def test_settings_of_earlier_runs():
+    options = parsed("--warmup_ratio=0.2")
+    stored = {**options.settings, "train": "t"}
+    stored["warmup"] = stored.pop("warmup_ratio")
+    del stored["label_smoothing"]  # an option that a later version added
+    assert options.upgraded(stored) == options.settings

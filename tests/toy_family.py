@@ -5,7 +5,7 @@ from kerasbert.families.codecs import Codec, by_name
 from kerasbert.families.layout import DENSE
 
 # Half of a number, to have a setting that no other family has.
-_HALVED = Codec(lambda heads, config: 2 * heads, lambda heads, facts: heads // 2)
+_HALVED = Codec(lambda heads, config: 2 * heads, lambda heads, encoder_config: heads // 2)
 
 FAMILY = Family(
     presets={

@@ -135,13 +135,13 @@ def save(
     """
     import safetensors
 
-    from kerasbert.checkpoints import equivalents
+    from kerasbert.checkpoints import format_adapters
 
     module = _module(format)
     check_finite(directory, weights)
     if format != "kerasbert":
         layout = layout_of(config["backbone"]["family"], format)
-        config, weights = equivalents.adapt(config, weights, layout)
+        config, weights = format_adapters.adapt(config, weights, layout)
     with (
         files.new_directory(directory) as temporary,
         files.writing(directory, safetensors.SafetensorError),

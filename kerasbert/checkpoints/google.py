@@ -25,12 +25,12 @@ from kerasbert.checkpoints.settings import (
     write_settings,
 )
 from kerasbert.checkpoints.weights import (
-    Naming,
+    WeightNaming,
     check_extra,
     check_heads,
     parts,
     read_weights,
-    spell_out,
+    weight_map,
     write_weights,
 )
 from kerasbert.config import BackboneConfig
@@ -40,8 +40,8 @@ from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 FORMAT, TF2 = "google", "tf2"
 _CHECKPOINT = "bert_model.ckpt"
 _NAMINGS = {
-    FORMAT: Naming(parts("/", "kernel", "gamma", "beta", "")),
-    TF2: Naming(parts("/", "kernel", "gamma", "beta", "embeddings")),
+    FORMAT: WeightNaming(parts("/", "kernel", "gamma", "beta", "")),
+    TF2: WeightNaming(parts("/", "kernel", "gamma", "beta", "embeddings")),
 }
 # What an optimizer and the training loop keep.
 _IGNORED = (
@@ -74,14 +74,14 @@ def load_config(directory: pathlib.Path) -> dict:
 
 def _family(directory: pathlib.Path) -> tuple[pathlib.Path, str]:
     configs = _configs()
-    found = [name for name in configs if (directory / name).exists()]
-    if len(found) != 1:
+    existing = [name for name in configs if (directory / name).exists()]
+    if len(existing) != 1:
         hints = "".join(f"; {hint}" for x in layouts_of(FORMAT).values() if (hint := x.config_hint))
         raise InputError(
             f"{directory}: a TensorFlow checkpoint needs one of {', '.join(configs)} beside it, "
-            f"found {' and '.join(found) or 'none'}{hints}"
+            f"found {' and '.join(existing) or 'none'}{hints}"
         )
-    return directory / found[0], configs[found[0]]
+    return directory / existing[0], configs[existing[0]]
 
 
 def load(directory: pathlib.Path) -> Preset:
@@ -97,20 +97,20 @@ def load(directory: pathlib.Path) -> Preset:
     layout, naming = _layout(source, family, format), _NAMINGS[format]
     spelled = _short_names(source, stored) if format == TF2 else {name: name for name in stored}
     tensors = {name: stored[full] for name, full in spelled.items()}
-    facts = read_settings(layout.settings, theirs, layout.defaults, str(path))
-    facts = {"family": family, **facts, **layout.constants}
-    BackboneConfig.from_stored(facts, str(path))  # before anything is counted by them
-    sizes.check_layers(facts, len(tensors), source)
-    task, heads = _heads(source, layout, naming, facts, tensors)
-    links = [*spell_out(layout.encoder, naming, facts, layout.prefix), *heads]
-    check_heads(links, tensors, facts["num_heads"], source)
-    weights, names, used = read_weights(links, tensors, naming)
+    encoder_config = read_settings(layout.settings, theirs, layout.defaults, str(path))
+    encoder_config = {"family": family, **encoder_config, **layout.constants}
+    BackboneConfig.from_stored(encoder_config, str(path))  # before anything is counted by them
+    sizes.check_layers(encoder_config, len(tensors), source)
+    task, heads = _heads(source, layout, naming, encoder_config, tensors)
+    mappings = [*weight_map(layout.encoder, naming, encoder_config, layout.prefix), *heads]
+    check_heads(mappings, tensors, encoder_config["num_heads"], source)
+    weights, names, used = read_weights(mappings, tensors, naming)
     left = sorted(tensors.keys() - used)
     check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
-    facts["pooler"] = any(path.startswith("pooler/") for path in weights)
+    encoder_config["pooler"] = any(path.startswith("pooler/") for path in weights)
     config = {
         "task": task,
-        "backbone": facts,
+        "backbone": encoder_config,
         "head": _head(layout, task, weights),
         "tokenizer": FAMILIES[family].tokenizer,
     }
@@ -133,23 +133,23 @@ def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
     """From what the table calls tensors to their full names in an object-based checkpoint."""
     spelled = {}
     for name in sorted(names):
-        found = _TF2_NAME.match(name)
-        short = found.group(1) if found else name
+        existing = _TF2_NAME.match(name)
+        short = existing.group(1) if existing else name
         if short in spelled:
             raise InputError(f"{source}: has both {spelled[short]} and {name}")
         spelled[short] = name
     return spelled
 
 
-def _heads(source: str, layout: Layout, naming, facts: Mapping, tensors: Mapping):
+def _heads(source: str, layout: Layout, naming, encoder_config: Mapping, tensors: Mapping):
     """The first task all of whose head is there, and where it is."""
     partly = {}
     for task, rows in layout.heads.items():
-        links = spell_out(rows, naming, facts)
-        missing = [link.theirs for link in links if link.theirs not in tensors]
+        mappings = weight_map(rows, naming, encoder_config)
+        missing = [link.theirs for link in mappings if link.theirs not in tensors]
         if not missing:
-            return task, links
-        if len(missing) < len(links):
+            return task, mappings
+        if len(missing) < len(mappings):
             partly[task] = missing
     if partly:
         task = min(partly, key=lambda name: len(partly[name]))
@@ -170,8 +170,8 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
 
     indexes = sorted(directory.glob("*.index"))
     if len(indexes) != 1:
-        found = ", ".join(path.name for path in indexes) or "none"
-        raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {found}")
+        existing = ", ".join(path.name for path in indexes) or "none"
+        raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {existing}")
     source = str(indexes[0]).removesuffix(".index")
     patterns = (_IGNORED, *(layout.ignored for layout in layouts_of(FORMAT).values()))
     beside = re.compile("|".join(filter(None, patterns)))
@@ -237,13 +237,13 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     theirs = write_settings(layout.settings, dataclasses.asdict(backbone))
     check_expressible(layout, backbone, theirs, FORMAT)
     check_head(layout, backbone, task, config.get("head", {}))
-    links = [
-        *spell_out(layout.encoder, naming, config["backbone"], layout.prefix),
-        *spell_out(layout.heads.get(task, ()), naming, config["backbone"]),
+    mappings = [
+        *weight_map(layout.encoder, naming, config["backbone"], layout.prefix),
+        *weight_map(layout.heads.get(task, ()), naming, config["backbone"]),
     ]
-    if left := sorted(weights.keys() - {link.ours for link in links}):
+    if left := sorted(weights.keys() - {link.ours for link in mappings}):
         raise InputError(f"google-research's checkpoints have no place for {', '.join(left)}")
-    tensors = write_weights(links, weights, naming, backbone.num_heads)
+    tensors = write_weights(mappings, weights, naming, backbone.num_heads)
     names = sorted(tensors)
     with files.writing(directory, tf.errors.OpError):
         tf.raw_ops.SaveV2(
@@ -255,7 +255,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     files.write_json(directory / layout.config_file, theirs)
     if tokenizer is not None:
         _save_tokenizer(directory, tokenizer, backbone.family)
-    return {link.ours: link.theirs for link in reversed(links) if link.ours in weights}
+    return {link.ours: link.theirs for link in reversed(mappings) if link.ours in weights}
 
 
 def _save_tokenizer(directory: pathlib.Path, tokenizer, family: str) -> None:

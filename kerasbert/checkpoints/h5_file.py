@@ -25,7 +25,7 @@ def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     def elsewhere(name, link):
         return f"{name} lies in another file" if isinstance(link, h5py.ExternalLink) else None
 
-    def look(name, item):
+    def visit(name, item):
         nonlocal total
         if not isinstance(item, h5py.Dataset):
             return None
@@ -39,7 +39,7 @@ def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
         return None
 
     with reading(path), h5py.File(path, "r") as file:
-        if problem := file.visititems_links(elsewhere) or file.visititems(look):
+        if problem := file.visititems_links(elsewhere) or file.visititems(visit):
             raise InputError(f"{path}: {problem}")
     sizes.check_total(total, pathlib.Path(path).stat().st_size, str(path))
     return shapes

@@ -88,7 +88,9 @@ def _kerashub_presets() -> dict[str, str]:
         for layout in families.layouts_of("kerashub").values()
     ]
     return {
-        name: facts["kaggle_handle"] for each in classes for name, facts in each.presets.items()
+        name: registered["kaggle_handle"]
+        for each in classes
+        for name, registered in each.presets.items()
     }
 
 

@@ -27,11 +27,11 @@ from kerasbert.checkpoints.settings import (
     write_settings,
 )
 from kerasbert.checkpoints.weights import (
-    Naming,
+    WeightNaming,
     check_extra,
     parts,
     read_weights,
-    spell_out,
+    weight_map,
     write_weights,
 )
 from kerasbert.config import BackboneConfig
@@ -41,7 +41,7 @@ from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 FORMAT = "hf"
 CONFIG, OLD_CONFIG = "config.json", "bert_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-_NAMING = Naming(parts(".", "weight", "weight", "bias", "weight"), transposed=True)
+_NAMING = WeightNaming(parts(".", "weight", "weight", "bias", "weight"), transposed=True)
 # Buffers that older versions stored; they hold nothing that was learned.
 _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
 
@@ -89,8 +89,8 @@ def _read_config(directory: pathlib.Path) -> _Read:
     source, theirs = str(path), files.read_json(path)
     family, layout = _family(theirs, source, where)
     check_only(layout, theirs, source)
-    facts = read_settings(layout.settings, theirs, layout.defaults, source)
-    backbone = {"family": family, **facts, **layout.constants}
+    encoder_config = read_settings(layout.settings, theirs, layout.defaults, source)
+    backbone = {"family": family, **encoder_config, **layout.constants}
     BackboneConfig.from_stored(backbone, source)  # what follows needs possible sizes
     task = _task(theirs, layout)
     settings = layout.head_settings.get(task, ())
@@ -164,17 +164,17 @@ def load(directory: pathlib.Path) -> Preset:
         InputError: a setting or a weight that kerasbert has nothing for, a damaged or missing file.
     """
     config, layout, task, head = _read_config(directory)
-    facts = config["backbone"]
+    encoder_config = config["backbone"]
     where = sentence_transformers.transformer(directory)
     tensors, source = plain_tensors(where, layout.prefix)
-    sizes.check_layers(facts, len(tensors), source)
+    sizes.check_layers(encoder_config, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task, ()))
-    links = spell_out(rows, _NAMING, facts)
-    weights, names, used = read_weights(links, tensors, _NAMING)
-    left_over = sorted(tensors.keys() - used)
-    _check_left_over(source, left_over, tensors, task, layout)
+    mappings = weight_map(rows, _NAMING, encoder_config)
+    weights, names, used = read_weights(mappings, tensors, _NAMING)
+    unused_weights = sorted(tensors.keys() - used)
+    _check_left_over(source, unused_weights, tensors, task, layout)
     _tie(source, weights, head, names)
-    facts["pooler"] = any(path.startswith("pooler/") for path in weights)
+    encoder_config["pooler"] = any(path.startswith("pooler/") for path in weights)
     return Preset(
         directory,
         source,
@@ -182,7 +182,7 @@ def load(directory: pathlib.Path) -> Preset:
         config,
         weights,
         names,
-        tuple(left_over),
+        tuple(unused_weights),
         tuple(_unread(directory)),
     )
 
@@ -190,17 +190,17 @@ def load(directory: pathlib.Path) -> Preset:
 def _unread(directory: pathlib.Path) -> list[str]:
     """The names of what is said beside the model and kerasbert has no place for."""
     path = sentence_transformers.transformer(directory) / TOKENIZER_CONFIG
-    said = files.read_json(path) if path.exists() else {}
-    sides = ["padding_side"] if said.get("padding_side", "right") != "right" else []
-    return [*sides, *sentence_transformers.unread(directory)]
+    stored = files.read_json(path) if path.exists() else {}
+    sides = ["padding_side"] if stored.get("padding_side", "right") != "right" else []
+    return [*sides, *sentence_transformers.unsupported_settings(directory)]
 
 
-def _check_left_over(source, left_over, tensors, task, layout) -> None:
+def _check_left_over(source, unused_weights, tensors, task, layout) -> None:
     # Of a head that the config does not name, nobody can say what it is; it stays behind.
     known = [row[2].split(".")[0] for row in layout.encoder]
     extra = [
         f"{name} {tensors[name].shape}"
-        for name in left_over
+        for name in unused_weights
         if not _BUFFERS.search(name) and (task is not None or name.split(".")[0] in known)
     ]
     check_extra(source, extra)
@@ -280,14 +280,14 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         for path, array in weights.items()
         if not (task in layout.without_pooler and path.startswith("pooler/"))
     }
-    links = spell_out(rows, _NAMING, config["backbone"])
-    encoder = {link.theirs for link in spell_out(layout.encoder, _NAMING, config["backbone"])}
+    mappings = weight_map(rows, _NAMING, config["backbone"])
+    encoder = {link.theirs for link in weight_map(layout.encoder, _NAMING, config["backbone"])}
     prefix = layout.prefix if task else ""
     tensors = {
         (prefix + name if name in encoder else name): array
-        for name, array in write_weights(links, kept, _NAMING, backbone.num_heads).items()
+        for name, array in write_weights(mappings, kept, _NAMING, backbone.num_heads).items()
     }
-    if left := sorted(kept.keys() - {link.ours for link in links}):
+    if left := sorted(kept.keys() - {link.ours for link in mappings}):
         raise InputError(f"transformers' {layout.models[task]} has no place for {', '.join(left)}")
     safetensors.numpy.save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
     files.write_json(directory / CONFIG, theirs)
@@ -296,7 +296,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
 
         length = config.get("sequence_length") or backbone.max_sequence_length
         tokenizer_files.save(directory, tokenizer, length)
-    return {link.ours: link.theirs for link in reversed(links) if link.ours in kept}
+    return {link.ours: link.theirs for link in reversed(mappings) if link.ours in kept}
 
 
 def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> dict:
@@ -318,7 +318,7 @@ def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mappin
 
 def _with_rates(head: Mapping, settings, layout: Layout, backbone: BackboneConfig) -> dict:
     """A dropout that is the encoder's (None), as a number where the format wants one."""
-    said = {row[1] for row in settings if row[0] == "dropout"}
-    wants_number = any(layout.defaults.get(key) is not None for key in said)
+    stored = {row[1] for row in settings if row[0] == "dropout"}
+    wants_number = any(layout.defaults.get(key) is not None for key in stored)
     rate = head.get("dropout")
     return {**head, "dropout": backbone.dropout} if wants_number and rate is None else dict(head)

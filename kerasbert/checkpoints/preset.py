@@ -51,11 +51,11 @@ class Preset:
     config: dict
     weights: dict[str, np.ndarray]
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    left_over: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
+    unused_weights: tuple[str, ...] = ()
+    unsupported_settings: tuple[str, ...] = ()
 
     @property
-    def facts(self) -> dict:
+    def encoder_config(self) -> dict:
         """The facts of the backbone."""
         return self.config.get("backbone", {})
 
@@ -75,7 +75,7 @@ class Preset:
             InputError: a fact is missing, unknown or impossible, or the encoder's weights are
                 others; the message lists them.
         """
-        config = BackboneConfig.from_stored(self.facts, self.source, **overrides)
+        config = BackboneConfig.from_stored(self.encoder_config, self.source, **overrides)
         sizes.check_layers(vars(config), len(self.weights), self.source)
         for path, array in self.weights.items():
             if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
@@ -159,8 +159,8 @@ class Preset:
     @property
     def _first_position(self) -> int:
         """The row of the first token; RoBERTa has padding's before it."""
-        offset = self.facts.get("positions") == "learned_offset"
-        return self.facts.get("padding_id", 0) + 1 if offset else 0
+        offset = self.encoder_config.get("positions") == "learned_offset"
+        return self.encoder_config.get("padding_id", 0) + 1 if offset else 0
 
     def _found(self, path: str) -> str:
         if path not in self.weights:
@@ -202,10 +202,12 @@ def _resized(array: np.ndarray, variable, first_position: int) -> np.ndarray:
     """Old rows stay. A new token keeps its first random row, a new position repeats an old one."""
     rows = variable.shape[0]
     if "position_embedding" in variable.path:
-        places = np.arange(rows)
+        positions = np.arange(rows)
         real = len(array) - first_position
-        places[first_position:] = first_position + (places[first_position:] - first_position) % real
-        return array[places]
+        positions[first_position:] = (
+            first_position + (positions[first_position:] - first_position) % real
+        )
+        return array[positions]
     resized = variable.numpy()
     resized[: len(array)] = array[:rows]
     return resized

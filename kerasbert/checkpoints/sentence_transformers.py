@@ -89,11 +89,11 @@ def _kind(module: Mapping) -> str:
     return module.get("type", "").rsplit(".", 1)[-1]
 
 
-def _said(directory: pathlib.Path) -> dict:
+def _read_config(directory: pathlib.Path) -> dict:
     """What is said of the transformers model; the file is named after the family in older ones."""
     where = transformer(directory)
-    found = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
-    return next((files.read_json(path, _Said) for path in found if path.exists()), {})
+    modes_set = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
+    return next((files.read_json(path, _Said) for path in modes_set if path.exists()), {})
 
 
 def _prompts(directory: pathlib.Path) -> dict:
@@ -103,13 +103,13 @@ def _prompts(directory: pathlib.Path) -> dict:
 
 def embeds(directory: pathlib.Path) -> bool:
     """Whether the model makes embeddings; a cross-encoder, such as a reranker, does not."""
-    classifies = _said(directory).get("transformer_task") == "sequence-classification"
+    classifies = _read_config(directory).get("transformer_task") == "sequence-classification"
     return not classifies and _prompts(directory).get("model_type") != "CrossEncoder"
 
 
 def lower_cases(directory: pathlib.Path) -> bool:
     """Whether texts are lower-cased before the model's own tokenizer."""
-    return bool(detect(directory) and _said(directory).get("do_lower_case"))
+    return bool(detect(directory) and _read_config(directory).get("do_lower_case"))
 
 
 def read(directory: pathlib.Path) -> dict:
@@ -121,7 +121,7 @@ def read(directory: pathlib.Path) -> dict:
     Raises:
         InputError: a damaged or missing file.
     """
-    said, prompts = _said(directory), _prompts(directory)
+    stored, prompts = _read_config(directory), _prompts(directory)
     texts = prompts.get("prompts") or {}
     prompt = texts.get(prompts.get("default_prompt_name")) or ""
     modules = _modules(directory)
@@ -133,26 +133,26 @@ def read(directory: pathlib.Path) -> dict:
     ]
     if not any(kind.endswith("Pooling") for kind in kinds):
         pooling.append("no Pooling")
-    if said.get("transformer_task", "feature-extraction") != "feature-extraction":
-        pooling.append(said["transformer_task"])
+    if stored.get("transformer_task", "feature-extraction") != "feature-extraction":
+        pooling.append(stored["transformer_task"])
     head = {
         "pooling": ", ".join(pooling),
         "normalize": "Normalize" in kinds,
         "prompt": prompt,
     }
-    length = said.get("max_seq_length")
+    length = stored.get("max_seq_length")
     return {"head": head, **({"sequence_length": length} if length else {})}
 
 
-def unread(directory: pathlib.Path) -> list[str]:
+def unsupported_settings(directory: pathlib.Path) -> list[str]:
     """The names of what is said and kerasbert has no place for."""
-    said = _prompts(directory)
-    texts = said.get("prompts") or {}
-    default = texts.get(said.get("default_prompt_name"))
-    found = [f"prompts.{name}" for name, text in texts.items() if text not in ("", default)]
-    if said.get("similarity_fn_name") not in (None, "cosine"):
-        found.append("similarity_fn_name")
-    return found
+    stored = _prompts(directory)
+    texts = stored.get("prompts") or {}
+    default = texts.get(stored.get("default_prompt_name"))
+    modes_set = [f"prompts.{name}" for name, text in texts.items() if text not in ("", default)]
+    if stored.get("similarity_fn_name") not in (None, "cosine"):
+        modes_set.append("similarity_fn_name")
+    return modes_set
 
 
 def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
@@ -163,13 +163,13 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
         return [kind]
     modes = files.read_json(folder / "config.json", _Pooling)
     named = {theirs: ours for ours, theirs in _MODES.items()}
-    found = modes.get("pooling_mode")
-    if found is None:
+    modes_set = modes.get("pooling_mode")
+    if modes_set is None:
         on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
-        found = [named.get(key, key) for key in on]
-    found = [found] if isinstance(found, str) else found
+        modes_set = [named.get(key, key) for key in on]
+    modes_set = [modes_set] if isinstance(modes_set, str) else modes_set
     without = prompted and not modes.get("include_prompt", True)
-    return [*found, "include_prompt=false"] if without else found
+    return [*modes_set, "include_prompt=false"] if without else modes_set
 
 
 def write(directory: pathlib.Path, config: Mapping) -> None:
@@ -202,5 +202,5 @@ def write(directory: pathlib.Path, config: Mapping) -> None:
     files.write_json(directory / LENGTH, length)
     files.write_json(directory / MODULES, entries)
     if head["prompt"]:
-        told = {"prompts": {"default": head["prompt"]}, "default_prompt_name": "default"}
-        files.write_json(directory / PROMPTS, told)
+        prompts_config = {"prompts": {"default": head["prompt"]}, "default_prompt_name": "default"}
+        files.write_json(directory / PROMPTS, prompts_config)

@@ -26,7 +26,7 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
         InputError: a key is missing or has a value that we have nothing for.
     """
     config = {**defaults, **config}
-    facts = {}
+    encoder_config = {}
     for ours, theirs, *codec in settings:
         (codec,) = codec or (AS_IS,)
         if theirs not in config and not codec.reads_missing:
@@ -34,11 +34,11 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
                 raise InputError(f"{source}: lacks {theirs!r}")
             continue
         try:
-            facts[ours] = codec.read(config.get(theirs), config)
+            encoder_config[ours] = codec.read(config.get(theirs), config)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InputError(f"{source}: {theirs}={config.get(theirs)!r}: {error}") from None
-        schema.check(facts[ours], _KINDS.get(ours, Any), source, theirs)
-    return facts
+        schema.check(encoder_config[ours], _KINDS.get(ours, Any), source, theirs)
+    return encoder_config
 
 
 # What ours must be where no other check would name the format's key. A head's dropout may be null.
@@ -46,13 +46,13 @@ _KINDS = {"dropout": schema.Rate | None, "attention_dropout": schema.Rate, "tied
 _REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
 
 
-def write_settings(settings: Settings, facts: Mapping) -> dict:
+def write_settings(settings: Settings, encoder_config: Mapping) -> dict:
     """Theirs from ours; the inverse of `read_settings`."""
     config = {}
     for ours, theirs, *codec in settings:
-        if ours in facts:
+        if ours in encoder_config:
             (codec,) = codec or (AS_IS,)
-            config[theirs] = codec.write(facts[ours], facts)
+            config[theirs] = codec.write(encoder_config[ours], encoder_config)
     return config
 
 
@@ -87,7 +87,7 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
 
     Warns if the names of classes stay behind.
     """
-    unsaid = {
+    implied = {
         "activation": backbone.activation,
         "layer_norm_epsilon": backbone.layer_norm_epsilon,
         "objective": "nsp",
@@ -96,13 +96,13 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
         "long_text": None,
     }
     settings = layout.head_settings.get(task, ())
-    said = {row[0] for row in settings}
-    for name, value in {**unsaid, **layout.head_constants.get(task, {})}.items():
-        if name in said:
+    known = {row[0] for row in settings}
+    for name, value in {**implied, **layout.head_constants.get(task, {})}.items():
+        if name in known:
             continue
         ours = head.get(name)
         if ours is None:
-            ours = unsaid.get(name, value)
+            ours = implied.get(name, value)
         if name in head and ours != value:
             raise InputError(
                 f"the format has no place for {name}={ours!r} in the head of a {task} "

@@ -11,22 +11,22 @@ _MOST_PASSES = 256
 _TIMES, _SPARE = 3, 100 * 2**20
 
 
-def check_layers(facts: Mapping, tensors: int, source: str) -> None:
+def check_layers(encoder_config: Mapping, tensors: int, source: str) -> None:
     """Raises `InputError` for more layers than there are tensors, or endless passes through them.
 
     Args:
-        facts: of a `BackboneConfig`.
+        encoder_config: the arguments of a `BackboneConfig`.
         tensors: how many the file has.
         source: the file, for messages.
     """
-    size = facts.get("layers_per_group", 1)
-    layers = (facts.get("num_groups") or facts["num_layers"]) * size
+    size = encoder_config.get("layers_per_group", 1)
+    layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
     if layers > tensors:
         raise InputError(
             f"{source}: has {tensors} tensors, too few for the {layers} layers of the config"
         )
     # Layers that share their weights may be passed through any number of times.
-    if (passes := facts["num_layers"] * size) > max(_MOST_PASSES, layers):
+    if (passes := encoder_config["num_layers"] * size) > max(_MOST_PASSES, layers):
         raise InputError(
             f"{source}: the config asks for {passes} passes through {layers} layers; up to "
             f"{_MOST_PASSES} are supported"

@@ -106,7 +106,7 @@ _DTYPES = (
 )
 _KNOWN = {
     ("collections", "OrderedDict"): _Name(_StateDict),
-    ("torch._utils", "_rebuild_tensor_v2"): _Name(lambda *facts: _Tensor(*facts[:4])),
+    ("torch._utils", "_rebuild_tensor_v2"): _Name(lambda *args: _Tensor(*args[:4])),
     ("torch._utils", "_rebuild_parameter"): _Name(lambda tensor, *_: tensor),
     **{
         ("torch", f"{name}Storage"): _Name(dtype=dtype)

@@ -14,14 +14,14 @@ from kerasbert.families.layout import (
     TENSOR,
     TO_HEADS,
     TRANSPOSED,
-    Rows,
+    WeightTable,
 )
 
 _SHOWN = 8  # of a list in a message
 
 
 @dataclasses.dataclass(frozen=True)
-class Naming:
+class WeightNaming:
     """How a format names the variables of a layer and lays them out.
 
     Attributes:
@@ -48,7 +48,7 @@ def parts(separator: str, kernel: str, gamma: str, beta: str, table: str) -> dic
 
 
 @dataclasses.dataclass(frozen=True)
-class Link:
+class WeightMapping:
     """One variable and the tensor that holds it.
 
     Attributes:
@@ -64,11 +64,13 @@ class Link:
     part: str
 
 
-def spell_out(rows: Rows, naming: Naming, facts: Mapping, prefix: str = "") -> list[Link]:
+def weight_map(
+    rows: WeightTable, naming: WeightNaming, encoder_config: Mapping, prefix: str = ""
+) -> list[WeightMapping]:
     """Spells a table out for a model of some size, in the table's order."""
-    size = facts.get("layers_per_group", 1)
-    layers = (facts.get("num_groups") or facts["num_layers"]) * size
-    found = []
+    size = encoder_config.get("layers_per_group", 1)
+    layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
+    mappings = []
     for kind, ours, theirs in rows:
         for i in range(layers if "{i}" in ours else 1):
             numbers = {
@@ -80,18 +82,20 @@ def spell_out(rows: Rows, naming: Naming, facts: Mapping, prefix: str = "") -> l
             }
             our, their = ours.format(**numbers), prefix + theirs.format(**numbers)
             if kind in (TENSOR, TRANSPOSED):
-                found.append(Link(our, their, kind, our.rsplit("/", 1)[-1]))
+                mappings.append(WeightMapping(our, their, kind, our.rsplit("/", 1)[-1]))
             elif our == "mlm_head/table":  # a variable of the head, an embedding to others
-                found.append(Link(our, their + naming.parts[kind]["embeddings"], kind, "table"))
+                mappings.append(
+                    WeightMapping(our, their + naming.parts[kind]["embeddings"], kind, "table")
+                )
             else:
-                found += [
-                    Link(f"{our}/{part}", their + ending, kind, part)
+                mappings += [
+                    WeightMapping(f"{our}/{part}", their + ending, kind, part)
                     for part, ending in naming.parts[kind].items()
                 ]
-    return found
+    return mappings
 
 
-def to_ours(array: np.ndarray, link: Link, naming: Naming) -> np.ndarray:
+def to_ours(array: np.ndarray, link: WeightMapping, naming: WeightNaming) -> np.ndarray:
     """A tensor as the variable has it."""
     if link.kind == TRANSPOSED or (naming.transposed and link.part == "kernel"):
         return array.T
@@ -101,7 +105,7 @@ def to_ours(array: np.ndarray, link: Link, naming: Naming) -> np.ndarray:
     return array
 
 
-def _heads_axis(array: np.ndarray, link: Link) -> int | None:
+def _heads_axis(array: np.ndarray, link: WeightMapping) -> int | None:
     """Which axis counts attention heads, if one does."""
     if link.kind == TO_HEADS:  # (hidden, heads, size); the bias (heads, size)
         return {("kernel", 3): 1, ("bias", 2): 0}.get((link.part, array.ndim))
@@ -111,7 +115,7 @@ def _heads_axis(array: np.ndarray, link: Link) -> int | None:
 
 
 def check_heads(
-    wanted: list[Link], tensors: Mapping[str, np.ndarray], num_heads: int, source: str
+    wanted: list[WeightMapping], tensors: Mapping[str, np.ndarray], num_heads: int, source: str
 ) -> None:
     """Raises `InputError` for a tensor with another number of heads; joined, nobody would see."""
     for link in wanted:
@@ -124,7 +128,9 @@ def check_heads(
             )
 
 
-def to_theirs(array: np.ndarray, link: Link, naming: Naming, num_heads: int) -> np.ndarray:
+def to_theirs(
+    array: np.ndarray, link: WeightMapping, naming: WeightNaming, num_heads: int
+) -> np.ndarray:
     """A variable as the format has it; the inverse of `to_ours`."""
     if link.kind == TRANSPOSED or (naming.transposed and link.part == "kernel"):
         return np.ascontiguousarray(array.T)
@@ -136,7 +142,7 @@ def to_theirs(array: np.ndarray, link: Link, naming: Naming, num_heads: int) -> 
 
 
 def read_weights(
-    wanted: list[Link], tensors: Mapping[str, np.ndarray], naming: Naming
+    wanted: list[WeightMapping], tensors: Mapping[str, np.ndarray], naming: WeightNaming
 ) -> tuple[dict[str, np.ndarray], dict[str, str], set[str]]:
     """Ours from theirs.
 
@@ -165,7 +171,10 @@ def check_extra(source: str, extra: list[str]) -> None:
 
 
 def write_weights(
-    wanted: list[Link], weights: Mapping[str, np.ndarray], naming: Naming, num_heads: int
+    wanted: list[WeightMapping],
+    weights: Mapping[str, np.ndarray],
+    naming: WeightNaming,
+    num_heads: int,
 ) -> dict[str, np.ndarray]:
     """Theirs from ours, in the table's order."""
     return {

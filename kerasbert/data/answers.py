@@ -33,17 +33,17 @@ def answer_labels(y, count: int) -> list[dict]:
         y = [dict(zip(names, row, strict=True)) for row in zip(*y.values(), strict=True)]
     if len(y) != count:
         raise InputError(f"there are {count} questions, but y has {len(y)}")
-    return [_answer_label(place, label) for place, label in enumerate(y)]
+    return [_answer_label(position, label) for position, label in enumerate(y)]
 
 
-def _answer_label(place: int, label) -> dict:
+def _answer_label(position: int, label) -> dict:
     given = label if isinstance(label, Mapping) else {"text": label}
     texts, starts = given.get("text"), given.get("answer_start")
     texts = [texts] if isinstance(texts, str | bytes) else texts
     texts = None if texts is None or isinstance(texts, Mapping) else plain(texts)
     if texts is None or not all(isinstance(text, str | bytes) for text in texts):
         raise InputError(
-            f"y[{place}] must be an answer, a list of them, or a dict of text and answer_start; "
+            f"y[{position}] must be an answer, a list of them, or a dict of text and answer_start; "
             f"found {label!r:.80}"
         )
     texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
@@ -53,7 +53,7 @@ def _answer_label(place: int, label) -> dict:
         starts = plain(starts)
         if len(starts) != len(texts) or not all(map(_is_place, starts)):
             raise InputError(
-                f"y[{place}] must have as many numbers as answer_start as it has texts, found "
+                f"y[{position}] must have as many numbers as answer_start as it has texts, found "
                 f"{label!r:.80}"
             )
         starts = [int(start) for start in starts]
@@ -78,7 +78,7 @@ def first_answers(contexts: Sequence[str], labels: Sequence[dict]) -> np.ndarray
     Raises:
         InputError: an answer that its context has not there.
     """
-    places = np.zeros([len(contexts), 2], np.int64)
+    positions = np.zeros([len(contexts), 2], np.int64)
     for i, (context, label) in enumerate(zip(contexts, labels, strict=True)):
         if not label["text"]:
             continue
@@ -87,8 +87,8 @@ def first_answers(contexts: Sequence[str], labels: Sequence[dict]) -> np.ndarray
         if start < 0 or not text or not context.startswith(text, start):
             raise InputError(f"y[{i}]: its context has no {text!r} at character {start}")
         before = len(context[:start].encode())
-        places[i] = before, before + len(text.encode())
-    return places
+        positions[i] = before, before + len(text.encode())
+    return positions
 
 
 def _only_place(number: int, context: str, text: str) -> int:
@@ -126,8 +126,8 @@ def tokens_of(answers: np.ndarray, document, documents, starts, ends) -> tuple:
     def tokens_before(offsets, sought, side):
         """How many tokens of its document have a lower offset, or (on the right) the same."""
         table = offsets.flat_values + tf.gather(bases, offsets.value_rowids())
-        place = tf.searchsorted(table, sought + tf.gather(bases, document), side, tf.int64)
-        return place - tf.gather(offsets.row_starts(), document)
+        position = tf.searchsorted(table, sought + tf.gather(bases, document), side, tf.int64)
+        return position - tf.gather(offsets.row_starts(), document)
 
     first = tokens_before(ends, answers[:, 0], "right")
     last = tokens_before(starts, answers[:, 1], "left") - 1

@@ -6,7 +6,7 @@ import string
 
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import read_table
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, TEXT
@@ -38,7 +38,7 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
     Raises:
         InputError: the file can't be read or has other columns; no example is left.
     """
-    problems = Problems(path, strict=strict)
+    problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, problems=problems)
     read = _reader(path, rows[0][1])
     lines, texts, choices, labels = [], [], [], []
@@ -60,8 +60,8 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
             labels.append(right)
     if not lines:
         raise InputError(f"{path}: no example is left: {problems.summary()}")
-    found = {TEXT: texts, CHOICES: choices}
-    return Examples(found, labels, str(path), lines, problems)
+    inputs = {TEXT: texts, CHOICES: choices}
+    return Examples(inputs, labels, str(path), lines, problems)
 
 
 def _reader(path, row: dict):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from kerasbert import files
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import TEXT_COLUMNS, read_table
 from kerasbert.data.tag_schemes import SCHEMES, faults_of, find_scheme, to_iob2
 from kerasbert.errors import InputError
@@ -73,7 +73,7 @@ def read_columns(
     path = pathlib.Path(path)
     if scheme not in (None, *SCHEMES):
         raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, found {scheme!r}")
-    problems = Problems(path, strict=strict)
+    problems = SkippedExamples(path, strict=strict)
     if files.ending(path) == ".jsonl":
         sentences = list(_json_sentences(path, label_column is not None, problems))
     else:
@@ -85,10 +85,12 @@ def read_columns(
     scheme = scheme or find_scheme([sentence.labels for sentence in sentences])
     kept = [sentence for sentence in sentences if not _breaks_rules(sentence, scheme, problems)]
     if not kept:
-        left_out = "; ".join(
+        num_skipped = "; ".join(
             f"{what}, line {lines[0]}" for what, lines in list(problems.lines.items())[:5]
         )
-        raise InputError(f"{path}: has no sentences{left_out and f' but those with: {left_out}'}")
+        raise InputError(
+            f"{path}: has no sentences{num_skipped and f' but those with: {num_skipped}'}"
+        )
     labels = [sentence.labels for sentence in kept]
     if as_iob2:
         labels, scheme = [to_iob2(one, scheme) for one in labels], "IOB2"
@@ -137,11 +139,11 @@ class _Sentence:
     lines: list[int]  # of each word
 
 
-def _breaks_rules(sentence: _Sentence, scheme: str, problems: Problems) -> bool:
+def _breaks_rules(sentence: _Sentence, scheme: str, problems: SkippedExamples) -> bool:
     faults = list(faults_of(sentence.labels, scheme))
-    for place, fault in enumerate(faults):
+    for location, fault in enumerate(faults):
         if fault:
-            problems.note(sentence.lines[min(place, len(sentence.lines) - 1)], fault)
+            problems.note(sentence.lines[min(location, len(sentence.lines) - 1)], fault)
             return True
     return False
 
@@ -288,15 +290,15 @@ _LONG_WORD = 25  # characters, on average
 
 
 def _column_sentences(
-    table: _Table, columns: _Columns | None, problems: Problems
+    table: _Table, columns: _Columns | None, problems: SkippedExamples
 ) -> Iterator[_Sentence]:
     for rows in table.sentences:
-        found = [_word_and_label(cells, columns) for _, cells in rows]
-        fault = next(filter(None, map(_fault_of_line, (n for n, _ in rows), found)), None)
+        tokens = [_word_and_label(cells, columns) for _, cells in rows]
+        fault = next(filter(None, map(_fault_of_line, (n for n, _ in rows), tokens)), None)
         if fault:
             problems.note(*fault)
-        elif found:
-            words, labels = [cells[0] for cells in found], [cells[-1].strip() for cells in found]
+        elif tokens:
+            words, labels = [cells[0] for cells in tokens], [cells[-1].strip() for cells in tokens]
             numbers = [number for number, _ in rows]
             yield _Sentence(words, [] if columns.label is None else labels, numbers)
 
@@ -317,7 +319,7 @@ def _fault_of_line(number: int, cells: list[str] | None) -> tuple[int, str] | No
     return None
 
 
-def _json_sentences(path, with_labels: bool, problems: Problems) -> Iterator[_Sentence]:
+def _json_sentences(path, with_labels: bool, problems: SkippedExamples) -> Iterator[_Sentence]:
     for number, row in read_table(path):
         words = _list(row, WORD_KEYS)
         labels = _list(row, _JSON_LABELS) if with_labels else []

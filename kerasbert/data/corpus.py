@@ -134,8 +134,8 @@ class CorpusWriter:
         path = self._directory / _shard_name(len(self._shards))
         self._shards.append(_GrowingFile(path, self._token_type))
 
-    def finish(self, **facts) -> dict:
-        """Writes what makes the corpus complete; returns the manifest, `facts` included."""
+    def finish(self, **metadata) -> dict:
+        """Writes what makes the corpus complete; returns the manifest, `metadata` included."""
         documents, sentences = self._documents.count, self._sentences.count
         self._sentences.append(np.array([self._tokens]))
         self._documents.append(np.array([sentences]))
@@ -146,7 +146,7 @@ class CorpusWriter:
             "tokens": self._tokens,
             "sentences": sentences,
             "documents": documents,
-            **facts,
+            **metadata,
             "tokenizer": self._tokenizer.get_config(),
             "shards": [shard.close() for shard in self._shards],
             "index": [self._sentences.close(), self._documents.close()],
@@ -200,12 +200,12 @@ class Corpus:
         self._check_manifest()
         self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
         if verify:
-            for facts in (*self.manifest["shards"], *self.manifest["index"]):
-                self._verify(facts)
+            for metadata in (*self.manifest["shards"], *self.manifest["index"]):
+                self._verify(metadata)
         token_type = _token_type(self.tokenizer.vocabulary_size)
-        self._shards = [self._map(facts, token_type) for facts in self.manifest["shards"]]
+        self._shards = [self._map(metadata, token_type) for metadata in self.manifest["shards"]]
         self.sentences, self.documents = (
-            self._map(facts, _INDEX_TYPE) for facts in self.manifest["index"]
+            self._map(metadata, _INDEX_TYPE) for metadata in self.manifest["index"]
         )
         self._check_index(SENTENCES, self.sentences, self.num_tokens, thoroughly=verify)
         self._check_index(DOCUMENTS, self.documents, self.manifest["sentences"], thoroughly=verify)
@@ -226,11 +226,11 @@ class Corpus:
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """The ids at such positions, int32; positions are counted from the corpus's beginning."""
         shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
-        found = np.empty(positions.shape, np.int32)
+        ids = np.empty(positions.shape, np.int32)
         for number in np.unique(shard):
             here = shard == number
-            found[here] = self._shards[number][positions[here] - self._shard_starts[number]]
-        return found
+            ids[here] = self._shards[number][positions[here] - self._shard_starts[number]]
+        return ids
 
     @functools.cached_property
     def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -252,14 +252,14 @@ class Corpus:
             int32, ragged, (rows, tokens).
         """
         wanted = tf.ragged.range(starts, ends)
-        places = wanted.flat_values
+        offsets = wanted.flat_values
         if len(self._shards) == 1:
             return wanted.with_flat_values(
-                tf.cast(tf.gather(self._shard_tensors[0], places), tf.int32)
+                tf.cast(tf.gather(self._shard_tensors[0], offsets), tf.int32)
             )
-        shard = tf.searchsorted(tf.constant(self._shard_starts), places, side="right") - 1
-        parts = tf.dynamic_partition(places, shard, len(self._shards))
-        order = tf.dynamic_partition(tf.range(tf.size(places)), shard, len(self._shards))
+        shard = tf.searchsorted(tf.constant(self._shard_starts), offsets, side="right") - 1
+        parts = tf.dynamic_partition(offsets, shard, len(self._shards))
+        order = tf.dynamic_partition(tf.range(tf.size(offsets)), shard, len(self._shards))
         tokens = [
             tf.cast(tf.gather(tensor, part - start), tf.int32)
             for tensor, part, start in zip(
@@ -298,11 +298,14 @@ class Corpus:
         """Raises `InputError` unless files and counts are those of one corpus."""
         path, manifest = self.directory / MANIFEST, self.manifest
         shards, index = manifest["shards"], manifest["index"]
-        named = [facts["file"] for facts in (*shards, *index)]
+        named = [metadata["file"] for metadata in (*shards, *index)]
         expected = [*map(_shard_name, range(len(shards))), SENTENCES, DOCUMENTS]
         if named != expected or not shards:
             raise InputError(f"{path}: its files are not shards in their order and two indexes")
-        counts = [sum(facts["count"] for facts in shards), *(facts["count"] - 1 for facts in index)]
+        counts = [
+            sum(metadata["count"] for metadata in shards),
+            *(metadata["count"] - 1 for metadata in index),
+        ]
         for name, counted in zip(("tokens", "sentences", "documents"), counts, strict=True):
             if manifest[name] != counted:
                 raise InputError(
@@ -322,22 +325,24 @@ class Corpus:
                 path = self.directory / _shard_name(number)
                 raise InputError(f"{path}: has the id {largest}, the vocabulary {size:,} pieces")
 
-    def _verify(self, facts: dict) -> None:
-        path = self.directory / facts["file"]
+    def _verify(self, metadata: dict) -> None:
+        path = self.directory / metadata["file"]
         if not path.is_file():
             raise InputError(f"{path}: is missing; prepare the corpus again")
-        if files.sha256(path) != facts["sha256"]:
+        if files.sha256(path) != metadata["sha256"]:
             raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
 
-    def _map(self, facts: dict, dtype: np.dtype) -> np.ndarray:
-        path = self.directory / facts["file"]
+    def _map(self, metadata: dict, dtype: np.dtype) -> np.ndarray:
+        path = self.directory / metadata["file"]
         try:
             mapped = _mapped(path, dtype)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{path}: can't be read: {reason}") from None
-        if len(mapped) != facts["count"]:
-            raise InputError(f"{path}: holds {len(mapped)} numbers, {facts['count']} are expected")
+        if len(mapped) != metadata["count"]:
+            raise InputError(
+                f"{path}: holds {len(mapped)} numbers, {metadata['count']} are expected"
+            )
         return mapped
 
 

@@ -41,13 +41,13 @@ def find_files(inputs: Iterable[str]) -> list[str]:
     Raises:
         InputError: a pattern that matches no file, a directory.
     """
-    found = []
+    paths = []
     for pattern in inputs:
         if pattern.startswith("tfds:"):
-            found.append(pattern)
+            paths.append(pattern)
             continue
         if os.path.isfile(pattern):
-            found.append(pattern)
+            paths.append(pattern)
             continue
         files = [
             path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)
@@ -57,10 +57,10 @@ def find_files(inputs: Iterable[str]) -> list[str]:
         if not files:
             hint = "; a [ of a name is [[] in a glob" if "[" in pattern else ""
             raise InputError(f"{pattern}: no such file{hint}")
-        found.extend(files)
-    if not found:
+        paths.extend(files)
+    if not paths:
         raise InputError("no input given")
-    return found
+    return paths
 
 
 def read_documents(inputs: Iterable[str], report: Report | None = None) -> Iterator[list[str]]:
@@ -119,8 +119,8 @@ def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
                     line = data.decode("utf-8", "replace")
                     report.invalid_utf8 += 1
                     if report.invalid_utf8 <= report.named_lines:
-                        place = escaped(f"{path}:{number}")
-                        _logger.warning("%s: %s; replaced", place, error.reason)
+                        location = escaped(f"{path}:{number}")
+                        _logger.warning("%s: %s; replaced", location, error.reason)
                 yield number, line
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
@@ -175,8 +175,8 @@ def _read_tfds(source: str, report: Report) -> Iterator[list[str]]:
     try:
         builder = tfds.builder(name)
         if "text" not in builder.info.features:
-            found = ", ".join(builder.info.features)
-            raise InputError(f"{source}: has no feature 'text', it has {found}")
+            paths = ", ".join(builder.info.features)
+            raise InputError(f"{source}: has no feature 'text', it has {paths}")
         builder.download_and_prepare()
         examples = builder.as_dataset(split=split[0] if split else "train")
     except tfds.core.DatasetNotFoundError:

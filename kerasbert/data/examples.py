@@ -16,7 +16,7 @@ from kerasbert.data.labels import (
     suggest_flags,
     text_of,
 )
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import (
     KNOWN_COLUMNS,
     TFDS,
@@ -48,7 +48,7 @@ class Examples:
     labels: list
     source: str
     lines: list[int]
-    problems: Problems
+    problems: SkippedExamples
     known_classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -62,14 +62,14 @@ class Examples:
         """
         if self.known_classes is not None:
             return list(self.known_classes)
-        found = {name for label in self.labels for name in _names(label)}
-        numbers = all(re.fullmatch(r"-?\d+", name) for name in found)
-        return sorted(found, key=int if numbers else None)
+        row_values = {name for label in self.labels for name in _names(label)}
+        numbers = all(re.fullmatch(r"-?\d+", name) for name in row_values)
+        return sorted(row_values, key=int if numbers else None)
 
     @property
-    def left_out(self) -> int:
+    def num_skipped(self) -> int:
         """How many examples were left out."""
-        return self.problems.left_out
+        return self.problems.num_skipped
 
     def of_classes(self, classes: Sequence[str]) -> Self:
         """The examples all of whose labels are among some classes.
@@ -84,11 +84,11 @@ class Examples:
                 strict.
         """
         kept, known, problems = [], set(classes), copy.deepcopy(self.problems)
-        for place, (line, label) in enumerate(zip(self.lines, self.labels, strict=True)):
+        for location, (line, label) in enumerate(zip(self.lines, self.labels, strict=True)):
             if unknown := [name for name in _names(label) if name not in known]:
                 problems.note(line, f"label {unknown[0]!r} is none of {_listed(classes)}")
             else:
-                kept.append(place)
+                kept.append(location)
         if not kept:
             raise InputError(f"{self.source}: no example is left: {problems.summary()}")
         return dataclasses.replace(
@@ -166,7 +166,7 @@ def read_examples(
     else:
         format = _glue_format(glue, is_tfds, columns, column_names)
     read_value = label_reader(format.problem_type, label_separator, format.class_names)
-    problems = Problems(source, strict=strict)
+    problems = SkippedExamples(source, strict=strict)
     if is_tfds:
         rows = read_tfds(name, split)
     else:
@@ -182,13 +182,13 @@ def read_examples(
     lines, texts, labels = [], {key: [] for key in columns}, []
     for line, row in rows:
         try:
-            found = {key: text_of(row.get(column), key) for key, column in columns.items()}
+            row_values = {key: text_of(row.get(column), key) for key, column in columns.items()}
             labels.append(flagged(row, label) if has_flags else read_value(row.get(label), "label"))
         except LeftOut as problem:
             problems.note(line, str(problem))
             continue
         lines.append(line)
-        for key, value in found.items():
+        for key, value in row_values.items():
             texts[key].append(value)
     if not lines:
         raise InputError(f"{source}: no example is left: {problems.summary()}")
@@ -216,7 +216,7 @@ def read_texts(
     Raises:
         InputError: as in `read_table`; there is no such column; no text is left.
     """
-    problems = Problems(path, strict=strict)
+    problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
     column = find_column(TEXT, columns_of(rows), text_column, path)
     lines, texts = [], []
@@ -256,28 +256,30 @@ class _Format:
     def find_columns(self, rows: Sequence[tuple[int, dict]], source) -> dict:
         """The columns of an example's parts, of those that rows have."""
         there = columns_of(rows)
-        found = dict(self.columns)
-        found[TEXT] = found[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
+        row_values = dict(self.columns)
+        row_values[TEXT] = row_values[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
         if not self.is_single:
-            found[TEXT_PAIR] = found[TEXT_PAIR] or first_of(KNOWN_COLUMNS[TEXT_PAIR], there)
-        if found[TEXT_PAIR] is None:
-            del found[TEXT_PAIR]
+            row_values[TEXT_PAIR] = row_values[TEXT_PAIR] or first_of(
+                KNOWN_COLUMNS[TEXT_PAIR], there
+            )
+        if row_values[TEXT_PAIR] is None:
+            del row_values[TEXT_PAIR]
         is_multi_label = self.problem_type == "multi_label_classification"
-        if found["label"] is None and is_multi_label and "label" not in there:
+        if row_values["label"] is None and is_multi_label and "label" not in there:
             suggest_flags(rows, there, source)
-        found["label"] = found["label"] or "label"
-        if not isinstance(found["label"], str) and not is_multi_label:
+        row_values["label"] = row_values["label"] or "label"
+        if not isinstance(row_values["label"], str) and not is_multi_label:
             raise InputError("several columns hold labels only in multi_label_classification")
-        for name, columns in found.items():
+        for name, columns in row_values.items():
             for column in [columns] if isinstance(columns, str | None) else columns:
                 if column not in there:
                     raise no_column(column, name, there, source)
-        if found[TEXT] == found.get(TEXT_PAIR):
+        if row_values[TEXT] == row_values.get(TEXT_PAIR):
             raise InputError(
-                f"{source}: text and text_pair are both in column {found[TEXT]!r}; "
+                f"{source}: text and text_pair are both in column {row_values[TEXT]!r}; "
                 "--text_column and --text_pair_column name two"
             )
-        return found
+        return row_values
 
 
 def _glue_format(glue: str, is_tfds: bool, columns: Mapping, column_names) -> _Format:

@@ -94,7 +94,7 @@ def task(name: str) -> GlueTask:
         InputError: there is no such task.
     """
     # TensorFlow Datasets has MNLI's two evaluation sets as tasks of their own, too.
-    found = TASKS.get(name.removesuffix("_matched").removesuffix("_mismatched"))
-    if found is None:
+    known = TASKS.get(name.removesuffix("_matched").removesuffix("_mismatched"))
+    if known is None:
         raise InputError(f"GLUE has no task {name!r}; it has {', '.join(TASKS)}")
-    return found
+    return known

@@ -50,20 +50,20 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
         InputError: other columns than those that are accepted, columns of different lengths, or a
             value that is no string.
     """
-    found = _named(x, accepted, name)
-    if tuple(found) not in accepted:
+    given = _named(x, accepted, name)
+    if tuple(given) not in accepted:
         for wanted in accepted:  # the order of a dict or table says nothing
-            if found.keys() == set(wanted):
-                found = {key: found[key] for key in wanted}
+            if given.keys() == set(wanted):
+                given = {key: given[key] for key in wanted}
                 break
         else:
-            there = _found(x, found)
-            if TEXT_PAIR in found:
+            there = _found(x, given)
+            if TEXT_PAIR in given:
                 there += hint
-            elif not any(key in TEXT_COLUMNS for key in found):
+            elif not any(key in TEXT_COLUMNS for key in given):
                 there += f"; ready features are a dict with {TOKEN_IDS}"
             raise InputError(f"{name} takes {_described(accepted)}; found {there}")
-    columns = {key: _column(key, column) for key, column in found.items()}
+    columns = {key: _column(key, column) for key, column in given.items()}
     lengths = {key: length(column) for key, column in columns.items()}
     (first, count), *others = lengths.items()
     for key, other in others:
@@ -116,8 +116,8 @@ def _named(x, accepted: Accepted, name: str) -> dict:
     if _is_scalar(x):
         return {_single(accepted): [x] if isinstance(x, str | bytes) else x[None]}
     several = _several(accepted)
-    if isinstance(x, tuple) and x and (found := _tuple(x, several, accepted)):
-        return found
+    if isinstance(x, tuple) and x and (given := _tuple(x, several, accepted)):
+        return given
     if _is_tensor(x):
         return _tensor(x, several, accepted)
     rows = _list(x)
@@ -176,16 +176,16 @@ def _tensor(x, several: dict, accepted: Accepted) -> dict:
     if len(x.shape) == 2 and (WORDS,) in accepted:
         return {WORDS: x}
     if len(x.shape) == 2 and (names := several.get(x.shape[1])):
-        return {key: x[:, place] for place, key in enumerate(names)}
+        return {key: x[:, location] for location, key in enumerate(names)}
     return {_single(accepted): x}
 
 
 def _records(rows: list, name: str) -> dict:
     """Rows that are dicts as columns."""
     names = list(rows[0])
-    for place, row in enumerate(rows):
+    for location, row in enumerate(rows):
         if not isinstance(row, Mapping) or row.keys() != set(names):
-            raise InputError(f"{name}: row {place} is no dict of {', '.join(map(str, names))}")
+            raise InputError(f"{name}: row {location} is no dict of {', '.join(map(str, names))}")
     return {key: [row[key] for row in rows] for key in names}
 
 
@@ -210,7 +210,7 @@ def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
             f"{name}: {width} lists of {width} strings may be rows or columns; make the rows "
             f"tuples, or give a dict of {' and '.join(names)}"
         )
-    return {key: [row[place] for row in rows] for place, key in enumerate(names)}
+    return {key: [row[location] for row in rows] for location, key in enumerate(names)}
 
 
 def _column(key: str, column):
@@ -229,29 +229,29 @@ def _column(key: str, column):
         if getattr(column, "ndim", 1) == 2 and column.shape[1] == 1:
             rows = [row[0] for row in rows]
         return _strings(key, rows)
-    for place, row in enumerate(rows):
+    for location, row in enumerate(rows):
         if isinstance(row, str | bytes) or not _is_sequence(row):
-            raise InputError(f"{key}[{place}] must be a list of strings, found {_shown(row)}")
-    return [_strings(f"{key}[{place}]", _list(row)) for place, row in enumerate(rows)]
+            raise InputError(f"{key}[{location}] must be a list of strings, found {_shown(row)}")
+    return [_strings(f"{key}[{location}]", _list(row)) for location, row in enumerate(rows)]
 
 
 def _strings(key: str, values: list) -> list:
     """Strings that UTF-8 can hold; anything else is refused."""
-    for place, value in enumerate(values):
+    for location, value in enumerate(values):
         if isinstance(value, str):
             if not value.isascii():
-                values[place] = without_surrogates(value)
+                values[location] = without_surrogates(value)
         elif isinstance(value, bytes):
             pass
         elif _is_tensor(value) and not len(value.shape):
-            values[place] = value.numpy()
+            values[location] = value.numpy()
         elif is_missing(value):
             raise InputError(
-                f"{key}[{place}] is missing ({value!r}); leave its row out, or put an empty "
+                f"{key}[{location}] is missing ({value!r}); leave its row out, or put an empty "
                 "string there"
             )
         else:
-            raise InputError(f"{key}[{place}] must be a string, found {_shown(value)}")
+            raise InputError(f"{key}[{location}] must be a string, found {_shown(value)}")
     return values
 
 
@@ -287,17 +287,17 @@ def numbers(name: str, values: Any) -> np.ndarray:
     """
     values = plain(values)
     if isinstance(values, list):
-        for place, value in enumerate(values):
+        for location, value in enumerate(values):
             if isinstance(value, str | bytes | Mapping) or is_missing(value):
-                raise InputError(f"{name}[{place}] must be a number, found {_shown(value)}")
+                raise InputError(f"{name}[{location}] must be a number, found {_shown(value)}")
     try:
-        found = np.asarray(values, "float32")
+        given = np.asarray(values, "float32")
     except (TypeError, ValueError):
         raise InputError(f"{name} must be numbers, as many for each example") from None
-    if not np.isfinite(found).all():
-        place = int(np.argwhere(~np.isfinite(found))[0][0])
-        raise InputError(f"{name}[{place}] must be a number, found {_shown(values[place])}")
-    return found
+    if not np.isfinite(given).all():
+        location = int(np.argwhere(~np.isfinite(given))[0][0])
+        raise InputError(f"{name}[{location}] must be a number, found {_shown(values[location])}")
+    return given
 
 
 def is_missing(value: Any) -> bool:
@@ -356,10 +356,10 @@ def _described(accepted: Accepted) -> str:
     return " or ".join(" and ".join(wanted) for wanted in accepted)
 
 
-def _found(x, found: dict) -> str:
+def _found(x, given: dict) -> str:
     named = isinstance(x, Mapping) or _names_of_table(x) is not None
-    alone = " alone" if len(found) == 1 and not named else ""
-    return (" and ".join(map(str, found)) or "no column") + alone
+    alone = " alone" if len(given) == 1 and not named else ""
+    return (" and ".join(map(str, given)) or "no column") + alone
 
 
 def _shown(value) -> str:

@@ -43,12 +43,12 @@ def label_reader(
 
     def number(value, name):
         try:
-            found = float(text_of(value, name))
+            parsed = float(text_of(value, name))
         except ValueError:
             raise LeftOut(f"label {value!r} is no number") from None
-        if not math.isfinite(found):
+        if not math.isfinite(parsed):
             raise LeftOut(f"label {value!r} is no number")
-        return found
+        return parsed
 
     def several(value, name):
         if isinstance(value, str):

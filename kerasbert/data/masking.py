@@ -21,7 +21,7 @@ _WITHOUT_SPACES = re.compile(
 
 def _warn_of_unknown_words(tokenizer: Tokenizer, counts: np.ndarray | None) -> None:
     """Warns if the words of much of a text, or of a vocabulary, are not known."""
-    wordless = np.array([bool(_WITHOUT_SPACES.search(piece)) for piece in tokenizer.vocabulary])
+    wordless = np.array([bool(_WITHOUT_SPACES.search(subword)) for subword in tokenizer.vocabulary])
     if counts is None:
         share, limit, of = wordless.mean(), 0.25, "the vocabulary"
     else:

@@ -36,13 +36,14 @@ class ColumnOptions(Options):
         None,
         help="in CoNLL columns: number of the column with the words, from 0; default: the first, "
         "or the second after word numbers 1, 2, ...",
-        least=0,
+        minimum=0,
         group=_DATA,
     )
-    comment: str | None = option(
+    comment_prefix: str | None = option(
         None,
         help="in CoNLL columns: prefix of comment lines; default: # if words are numbered",
         group=_DATA,
+        formerly="comment",
     )
     glue: str | None = option(None, help="GLUE task of the file, such as sst2", group=_DATA)
 
@@ -62,12 +63,13 @@ class DataOptions(ColumnOptions):
         help="separator of several labels; default: labels are JSON lists",
         group=_DATA,
     )
-    highest_score: float | None = option(
+    max_score: float | None = option(
         None,
         help="for embedding pairs: highest possible score, by which scores are divided, 5 in STS; "
         "default: 1",
-        above=0,
+        exclusive_minimum=0,
         group=_DATA,
+        formerly="highest_score",
     )
     strict: bool = option(
         False, help="stop at the first invalid example instead of skipping it", group=_DATA

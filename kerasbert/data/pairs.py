@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import columns_of, read_table
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
@@ -50,12 +50,12 @@ def read_pairs(
         InputError: the file can't be read, or has no two columns of texts; no pair is left; see
             `highest_score`.
     """
-    problems = Problems(path, strict=strict)
+    problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
-    found = _find_columns(path, columns_of(rows), columns or {})
+    columns_found = _find_columns(path, columns_of(rows), columns or {})
     if highest_score is not None and highest_score <= 0:
         raise InputError(f"the highest score must be over 0, found {highest_score}")
-    if highest_score is not None and SCORE not in found:
+    if highest_score is not None and SCORE not in columns_found:
         raise InputError(
             f"{path}: has no column of scores for the highest score of {highest_score:g}, such as "
             f"{' or '.join(_KNOWN[SCORE])}; it has {', '.join(columns_of(rows))} "
@@ -63,18 +63,20 @@ def read_pairs(
         )
     if highest_score is None:
         highest_score = 1.0
-        for line, row in rows if SCORE in found else ():
-            _check_score(path, line, row.get(found[SCORE]))
-    lines, values = [], {key: [] for key in found}
+        for line, row in rows if SCORE in columns_found else ():
+            _check_score(path, line, row.get(columns_found[SCORE]))
+    lines, values = [], {key: [] for key in columns_found}
     for line, row in rows:
-        texts = {key: row.get(column) for key, column in found.items() if key != SCORE}
+        texts = {key: row.get(column) for key, column in columns_found.items() if key != SCORE}
         empty = [
             key for key, text in texts.items() if not isinstance(text, str) or not text.strip()
         ]
-        score = _score(row.get(found[SCORE]), highest_score) if SCORE in found else None
+        score = (
+            _score(row.get(columns_found[SCORE]), highest_score) if SCORE in columns_found else None
+        )
         if empty:
             problems.note(line, f"empty {empty[0]}")
-        elif SCORE in found and score is None:
+        elif SCORE in columns_found and score is None:
             problems.note(
                 line, f"the score is no number from -{highest_score:g} to {highest_score:g}"
             )
@@ -82,7 +84,7 @@ def read_pairs(
             lines.append(line)
             for key, text in texts.items():
                 values[key].append(json_lines.without_surrogates(text))
-            if SCORE in found:
+            if SCORE in columns_found:
                 values[SCORE].append(score)
     if not lines:
         raise InputError(f"{path}: no pair is left: {problems.summary()}")
@@ -93,11 +95,11 @@ def read_pairs(
 def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, str]:
     if unknown := sorted(given.keys() - _KNOWN.keys()):
         raise InputError(f"columns of pairs are {', '.join(_KNOWN)}, found {', '.join(unknown)}")
-    found = {}
+    columns_found = {}
     for key, known in _KNOWN.items():
         column = given.get(key) or next((name for name in known if name in there), None)
         if column in there:
-            found[key] = column
+            columns_found[key] = column
         elif key in given or key in (TEXT, TEXT_PAIR):
             asked = f"column {column!r}" if column else f"column known as {key}"
             raise InputError(
@@ -105,7 +107,7 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
                 "--text_pair_column name others; --column_names gives names where the first line "
                 "is a pair already)"
             )
-    return found
+    return columns_found
 
 
 def _score(value, highest: float) -> float | None:
@@ -119,7 +121,7 @@ def _check_score(path, line: int, value) -> None:
     if math.isfinite(score := _number(value)) and abs(score) > 1:
         raise InputError(
             f"{path}:{line}: the score {score:g} is beyond 1; say what the highest score is "
-            "(--highest_score)"
+            "(--max_score)"
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from kerasbert import files, schema
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.errors import InputError
 from kerasbert.features import CONTEXT, QUESTION
 
@@ -55,24 +55,24 @@ def read_squad(
         InputError: the file is missing, no JSON or not in this format (naming the place); no
             question is left.
     """
-    problems = Problems(path, strict=strict, unit="question")
-    found, seen = [], set()
-    for number, (place, context, record) in enumerate(_questions(path), start=1):
-        question = _field(place, record, "question", str)
-        id = _id(place, record)
+    problems = SkippedExamples(path, strict=strict, unit="question")
+    rows, seen = [], set()
+    for number, (location, context, record) in enumerate(_questions(path), start=1):
+        question = _field(location, record, "question", str)
+        id = _id(location, record)
         wrong = _what_is_wrong(question, context, id in seen) if with_answers else None
         seen.add(id)
         if wrong is None and with_answers:
-            answers, wrong, mended = _placed(context, _answers(place, record))
+            answers, wrong, corrected = _placed(context, _answers(location, record))
         if wrong:
             problems.note(id, wrong)
             continue
-        if with_answers and mended:
-            problems.note(id, mended, mended=True)
-        found.append((number, id, question, context, answers if with_answers else None))
-    if not found:
+        if with_answers and corrected:
+            problems.note(id, corrected, corrected=True)
+        rows.append((number, id, question, context, answers if with_answers else None))
+    if not rows:
         raise InputError(f"{path}: has no question that can be used")
-    numbers, ids, questions, contexts, labels = map(list, zip(*found, strict=True))
+    numbers, ids, questions, contexts, labels = map(list, zip(*rows, strict=True))
     texts = {QUESTION: questions, CONTEXT: contexts}
     return QuestionExamples(
         texts, labels if with_answers else [], str(path), numbers, problems, ids=ids
@@ -81,12 +81,12 @@ def read_squad(
 
 def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, dict]]:
     """The place, the context and the record of each question of the file."""
-    for place, item in _items(path):
+    for location, item in _items(path):
         if isinstance(item, dict) and "paragraphs" not in item and "context" in item:
-            yield place, _field(place, item, "context", str), item
+            yield location, _field(location, item, "context", str), item
             continue
-        for j, paragraph in enumerate(_field(place, item, "paragraphs", list)):
-            of = f"{place}.paragraphs[{j}]"
+        for j, paragraph in enumerate(_field(location, item, "paragraphs", list)):
+            of = f"{location}.paragraphs[{j}]"
             context = _field(of, paragraph, "context", str)
             for k, record in enumerate(_field(of, paragraph, "qas", list)):
                 yield f"{of}.qas[{k}]", context, record
@@ -116,11 +116,11 @@ def _are_objects(path: str | os.PathLike, lines: Sequence[tuple[int, str]]) -> b
     return isinstance(first, dict) and "context" in first
 
 
-def _field(place: str, record, key: str, kind: type):
+def _field(location: str, record, key: str, kind: type):
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         wanted = {list: "a list", str: "a string", int: "a number"}[kind]
-        raise InputError(f"{place} must have {wanted} under {key!r}, as SQuAD's files do")
+        raise InputError(f"{location} must have {wanted} under {key!r}, as SQuAD's files do")
     return json_lines.without_surrogates(value) if kind is str else value
 
 
@@ -132,30 +132,30 @@ def _what_is_wrong(question: str, context: str, repeated: bool) -> str | None:
     return "id that an earlier question has" if repeated else None
 
 
-def _id(place: str, record: dict) -> str:
+def _id(location: str, record: dict) -> str:
     """A question's id; numbers are as good as strings, which is what predictions have."""
     id = record.get("id") if isinstance(record, dict) else None
-    return str(id) if type(id) is int else _field(place, record, "id", str)
+    return str(id) if type(id) is int else _field(location, record, "id", str)
 
 
-def _answers(place: str, record: dict) -> list[tuple[str, int]]:
+def _answers(location: str, record: dict) -> list[tuple[str, int]]:
     """The text and the place of each answer: a list of dicts or, flat, a dict of lists."""
     answers = record.get("answers")
     if isinstance(answers, dict):
         columns = [
-            _field(f"{place}.answers", answers, key, list) for key in ("text", "answer_start")
+            _field(f"{location}.answers", answers, key, list) for key in ("text", "answer_start")
         ]
         if len(columns[0]) != len(columns[1]):
-            raise InputError(f"{place}.answers must have as many answer_start as text")
+            raise InputError(f"{location}.answers must have as many answer_start as text")
         answers = [
             {"text": text, "answer_start": start} for text, start in zip(*columns, strict=True)
         ]
     else:
-        answers = _field(place, record, "answers", list)
-    places = [f"{place}.answers[{number}]" for number in range(len(answers))]
+        answers = _field(location, record, "answers", list)
+    positions = [f"{location}.answers[{number}]" for number in range(len(answers))]
     return [
         (_field(at, answer, "text", str), _field(at, answer, "answer_start", int))
-        for at, answer in zip(places, answers, strict=True)
+        for at, answer in zip(positions, answers, strict=True)
     ]
 
 
@@ -166,23 +166,23 @@ def _placed(
     context: str, answers: Sequence[tuple[str, int]]
 ) -> tuple[dict, str | None, str | None]:
     """The answers where they are; what is wrong with the question; what is mended of it."""
-    found, others, mended = [], [], None
+    rows, others, corrected = [], [], None
     for text, start in answers:
         if not text.strip():
-            mended = "empty answer"
+            corrected = "empty answer"
         elif start >= 0 and context.startswith(text, start):
-            found.append((text, start))
+            rows.append((text, start))
         elif context.count(text) == 1:
-            found.append((text, context.index(text)))
-            mended = "answer elsewhere than its answer_start says"
+            rows.append((text, context.index(text)))
+            corrected = "answer elsewhere than its answer_start says"
         else:
             others.append((text, -1))
-    if answers and not found:
-        return {}, _NOT_THERE if others else mended, None
+    if answers and not rows:
+        return {}, _NOT_THERE if others else corrected, None
     if others:
-        mended = f"{_NOT_THERE}, beside others"
-    texts, starts = zip(*found, *others, strict=True) if found else ((), ())
-    return {"text": list(texts), "answer_start": list(starts)}, None, mended
+        corrected = f"{_NOT_THERE}, beside others"
+    texts, starts = zip(*rows, *others, strict=True) if rows else ((), ())
+    return {"text": list(texts), "answer_start": list(starts)}, None, corrected
 
 
 def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Sequence) -> None:
@@ -212,9 +212,9 @@ def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[st
             questions.
     """
     ids, right = [], []
-    for place, _, record in _questions(path):
-        ids.append(_id(place, record))
-        right.append([text for text, _ in _answers(place, record)])
+    for location, _, record in _questions(path):
+        ids.append(_id(location, record))
+        right.append([text for text, _ in _answers(location, record)])
     if not ids:
         raise InputError(f"{path}: has no questions")
     return ids, right
@@ -235,11 +235,11 @@ def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = s
         InputError: the file is missing or malformed, or has none of `ids`.
     """
     values = files.read_json(path)
-    found = {id: values[id] for id in ids if id in values}
-    if not found:
+    rows = {id: values[id] for id in ids if id in values}
+    if not rows:
         raise InputError(f"{path}: has a prediction for none of the {len(ids)} questions")
-    for id, value in found.items():
+    for id, value in rows.items():
         if not isinstance(value, str if kind is str else int | float):
             wanted = "a string" if kind is str else "a number"
             raise InputError(f"{path}: expected {wanted} under {id!r}, found {value!r}")
-    return [kind(found[id]) if id in found else None for id in ids]
+    return [kind(rows[id]) if id in rows else None for id in ids]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kerasbert import files
 from kerasbert.data import json_lines
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
 
@@ -29,7 +29,7 @@ def read_table(
     path: str | os.PathLike,
     *,
     column_names: Sequence[str] | None = None,
-    problems: Problems | None = None,
+    problems: SkippedExamples | None = None,
     has_columns: bool = False,
 ) -> list[tuple[int, dict]]:
     """Reads a file whose first line names its columns (TSV, CSV), or JSON lines.
@@ -49,7 +49,7 @@ def read_table(
     Raises:
         InputError: a file that can't be read or is empty, a malformed line; with the line number.
     """
-    problems = problems or Problems(path, strict=True)
+    problems = problems or SkippedExamples(path, strict=True)
     rows = list(
         iterate_table(path, column_names=column_names, problems=problems, has_columns=has_columns)
     )
@@ -63,7 +63,7 @@ def iterate_table(
     path: str | os.PathLike,
     *,
     column_names: Sequence[str] | None = None,
-    problems: Problems,
+    problems: SkippedExamples,
     has_columns: bool = False,
 ) -> Iterator[tuple[int, dict]]:
     """As `read_table`, one row after the other; perhaps none."""
@@ -97,10 +97,10 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> s
     Raises:
         InputError: it is not there.
     """
-    found = wanted or first_of(KNOWN_COLUMNS.get(key, (key,)), there)
-    if found not in there:
-        raise no_column(found, key, there, source)
-    return found
+    chosen = wanted or first_of(KNOWN_COLUMNS.get(key, (key,)), there)
+    if chosen not in there:
+        raise no_column(chosen, key, there, source)
+    return chosen
 
 
 def no_column(column: str | None, name: str, there: Sequence[str], source) -> InputError:
@@ -155,7 +155,7 @@ def _rows(
     path: pathlib.Path,
     lines: Iterator[tuple[int, list[str]]],
     names: Sequence[str] | None,
-    problems: Problems,
+    problems: SkippedExamples,
 ) -> Iterator:
     """Rows as dicts by the names given, or else those in the first line.
 

@@ -39,11 +39,11 @@ def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
     """
     if scheme == "any":
         raise InputError("labels that are no tags of entities can't be turned into IOB2")
-    found = []
+    converted = []
     for before, tag in zip(["O", *tags], tags, strict=False):
         starts = tag[0] in "BSU" or (scheme == "IOB1" and (before == "O" or before[1:] != tag[1:]))
-        found.append("O" if tag == "O" else ("B" if starts else "I") + tag[1:])
-    return found
+        converted.append("O" if tag == "O" else ("B" if starts else "I") + tag[1:])
+    return converted
 
 
 def faults_of(tags: Sequence[str], scheme: str) -> Iterator[str | None]:

@@ -129,12 +129,14 @@ class _Order:
         rows = _permute(rows, self._count, seed, epoch, tf.constant(0, tf.int64))
         rows = tf.gather(rows, tf.argsort(tf.gather(self._lengths, rows), stable=True))
         whole = tf.minimum(group + self._group, self._count // size) - group
-        place = step - group
+        position = step - group
         if self._group > 1:  # a batch that is not whole stays the last
             last = tf.maximum(whole - 1, 0)
-            drawn = _permute(tf.minimum(place, last)[tf.newaxis], last + 1, seed, epoch, group + 1)
-            place = tf.where(place < whole, drawn[0], place)
-        index = rows[place * size : (place + 1) * size]
+            drawn = _permute(
+                tf.minimum(position, last)[tf.newaxis], last + 1, seed, epoch, group + 1
+            )
+            position = tf.where(position < whole, drawn[0], position)
+        index = rows[position * size : (position + 1) * size]
         return _example(
             tf.nest.map_structure(lambda column: tf.gather(column, index), self._columns)
         )
@@ -247,7 +249,7 @@ def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Da
             order = itertools.count() if count is None else range(count)
             if shuffle and count is not None:
                 order = np.random.permutation(count)
-            yield from (example(stream[int(place)]) for place in order)
+            yield from (example(stream[int(position)]) for position in order)
             stream.on_epoch_end()
 
     spec = tf.nest.map_structure(
@@ -285,7 +287,9 @@ def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
     if count > batch_size:
         lengths = np.sum([[_size(row) for row in column] for column in columns.values()], axis=0)
         order = np.argsort(-lengths, kind="stable")
-        columns = {name: [column[place] for place in order] for name, column in columns.items()}
+        columns = {
+            name: [column[position] for position in order] for name, column in columns.items()
+        }
         places = np.argsort(order)
     starts = range(0, max(1, count), batch_size)
     return [

@@ -47,5 +47,5 @@ def overlapping_windows(lengths, size, stride) -> Windows:
 def cut(rows: tf.RaggedTensor, windows: Windows) -> tf.RaggedTensor:
     """The windows' values, (windows, tokens), of ragged rows (rows, tokens)."""
     first = tf.gather(rows.row_starts(), windows.row) + windows.start
-    places = tf.ragged.range(first, first + windows.length)
-    return places.with_values(tf.gather(rows.flat_values, places.flat_values))
+    positions = tf.ragged.range(first, first + windows.length)
+    return positions.with_values(tf.gather(rows.flat_values, positions.flat_values))

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 
 import keras
 
+from kerasbert import renamed
 from kerasbert.distillation.distiller import Distiller
 from kerasbert.distillation.losses import ATTENTION, HIDDEN
 from kerasbert.distillation.states import with_states
 from kerasbert.distillation.students import student_from
 
-__all__ = ["ATTENTION", "HIDDEN", "Distiller", "distil", "student_from", "with_states"]
+__all__ = ["ATTENTION", "HIDDEN", "Distiller", "distill", "student_from", "with_states"]
 
 
-def distil(
+def distill(
     teacher,
     student,
     x,
@@ -81,3 +82,10 @@ def distil(
 def _has_labels(x, y) -> bool:
     spec = getattr(x, "element_spec", None)
     return y is not None or (isinstance(spec, tuple) and len(spec) > 1)
+
+
+def __getattr__(name: str):
+    if name == "distil":
+        renamed.warn("kerasbert.distillation.distil", "kerasbert.distillation.distill")
+        return distill
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

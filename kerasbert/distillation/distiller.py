@@ -206,8 +206,8 @@ class Distiller(ExactModel):
     def _compared(self, features: dict, outputs: dict, hidden: list, attention: list) -> dict:
         """What teacher and student both have, by the names of the losses."""
         if self.student.outputs_are == "tokens":
-            real = ops.cast(features[PADDING_MASK], "bool")
-            outputs = {name: ops.where(real, row, _PADDING) for name, row in outputs.items()}
+            is_token = ops.cast(features[PADDING_MASK], "bool")
+            outputs = {name: ops.where(is_token, row, _PADDING) for name, row in outputs.items()}
         if self._mean_of_heads:
             attention = [ops.mean(each, axis=-3, keepdims=True) for each in attention]
         layers = [layer for layer in self.layer_map if layer > 0]
@@ -256,7 +256,7 @@ class Distiller(ExactModel):
         return x, targets, weights
 
     def _places(self, features: dict):
-        """Which of the places that outputs are for are real, or None."""
+        """Which of the places that outputs are for are is_token, or None."""
         if self.student.outputs_for is None:
             return None
         return ops.cast(features[self.student.outputs_for] > 0, "float32")

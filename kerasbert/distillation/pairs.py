@@ -43,10 +43,10 @@ def _check_pair(teacher, student) -> None:
     if teacher is student:
         raise InputError("teacher and student are one and the same")
     for fact in ("problem_type", "classes", "embedding_dim"):
-        found = [getattr(task, fact, None) for task in (teacher, student)]
-        if found[0] != found[1]:
+        values = [getattr(task, fact, None) for task in (teacher, student)]
+        if values[0] != values[1]:
             raise InputError(
-                f"the teacher's {fact} is {_short(found[0])}, the student's {_short(found[1])}; "
+                f"the teacher's {fact} is {_short(values[0])}, the student's {_short(values[1])}; "
                 "they must be the same"
             )
 

@@ -31,15 +31,15 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
         several = len(shape) > rank  # texts an example
         if several:
             rows = {name: ops.reshape(x, (-1, *ops.shape(x)[2:])) for name, x in rows.items()}
-        found = model(rows, training=training)
+        by_name = model(rows, training=training)
 
         def shaped(x, *rest):
             return ops.cast(ops.reshape(x, (*shape[:-1], *rest)), "float32")
 
-        outputs = named(found["outputs"])
+        outputs = named(by_name["outputs"])
         if several:
             outputs = {name: shaped(x, x.shape[-1]) for name, x in outputs.items()}
-        states, weights = found[HIDDEN_STATES], found[ATTENTION_WEIGHTS]
+        states, weights = by_name[HIDDEN_STATES], by_name[ATTENTION_WEIGHTS]
         tokens = shape[-1]
         return (
             outputs,
@@ -66,21 +66,21 @@ def with_states(task) -> keras.Model:
     """
     backbone = task.backbone
     encoder = backbone if backbone.config.return_hidden_states else _encoder_with_states(backbone)
-    found = {}
+    by_name = {}
 
     def call(layer, *args, **kwargs):
         if layer is not backbone:
             return layer(*args, **kwargs)
         positions = kwargs.pop("output_positions", None)
-        found.update(encoder(*args, **kwargs))
-        outputs = {name: found[name] for name in backbone.output}
+        by_name.update(encoder(*args, **kwargs))
+        outputs = {name: by_name[name] for name in backbone.output}
         if positions is not None:
             x, positions = outputs[SEQUENCE_OUTPUT], ops.expand_dims(positions, -1)
             outputs[SEQUENCE_OUTPUT] = ops.take_along_axis(x, positions, axis=1)
         return outputs
 
     again = _called_again(task, call)
-    more = {name: found[name] for name in (HIDDEN_STATES, ATTENTION_WEIGHTS)}
+    more = {name: by_name[name] for name in (HIDDEN_STATES, ATTENTION_WEIGHTS)}
     return keras.Model(again.input, {"outputs": again.output, **more})
 
 

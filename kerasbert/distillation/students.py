@@ -16,7 +16,7 @@ def student_from(
     dtype=None,
     sequence_length: int | None = None,
     head: Mapping[str, Any] | None = None,
-    **facts: Any,
+    **overrides: Any,
 ):
     """A shallower copy of an encoder or a task, with evenly spaced layers of the teacher.
 
@@ -30,8 +30,8 @@ def student_from(
         dtype: a Keras dtype policy for computing; None: the teacher's.
         sequence_length: of a task; None: the teacher's.
         head: arguments of a task that are not the teacher's, such as `{"dropout": 0.0}`.
-        **facts: facts of `BackboneConfig` that are not the teacher's and that no weight depends
-            on, such as `dropout=0.0`.
+        **overrides: arguments of `BackboneConfig` that no weight depends on, to change them, such
+            as `dropout=0.0`.
 
     Returns:
         What `teacher` is, smaller.
@@ -46,7 +46,7 @@ def student_from(
         raise InputError(
             f"num_layers must be in [{least}, {config.num_layers}], found {num_layers}"
         )
-    small = dataclasses.replace(config, num_layers=num_layers, **facts)
+    small = dataclasses.replace(config, num_layers=num_layers, **overrides)
     policy = dtype or backbone.embeddings.dtype_policy
     student = type(backbone)(small, dtype=policy, name=backbone.name)
     if teacher is not backbone:
@@ -72,7 +72,7 @@ def _origins(config, num_layers: int) -> dict[str, str]:
     size = config.layers_per_group
     passes = np.round(np.linspace(0, config.num_layers - 1, num_layers)).astype(int)
     return {
-        f"layer_{place * size + inner}": f"layer_{taken * size + inner}"
-        for place, taken in enumerate(passes)
+        f"layer_{position * size + inner}": f"layer_{taken * size + inner}"
+        for position, taken in enumerate(passes)
         for inner in range(size)
     }

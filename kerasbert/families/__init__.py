@@ -20,7 +20,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 #: Every architecture by its name.
-PRESETS = {name: facts for family in FAMILIES.values() for name, facts in family.presets.items()}
+PRESETS = {name: preset for family in FAMILIES.values() for name, preset in family.presets.items()}
 
 
 def register(name: str, family: Family) -> None:

@@ -35,7 +35,7 @@ def by_name(names: Mapping[str, str]) -> Codec:
             raise InputError(f"knows no activation {value!r}; there are {', '.join(names)}")
         return names[value]
 
-    def write(value, facts):
+    def write(value, encoder_config):
         if value not in written:
             raise InputError(
                 f"the format has no name for the activation {value!r}; it has {', '.join(written)} "
@@ -63,10 +63,10 @@ def _read_labels(value, config):
 def _read_problem_type(value, config):
     """What transformers takes a head for whose config does not say."""
     labels = _read_labels(config.get("id2label"), config)
-    found = value or ("regression" if len(labels) == 1 else "single_label_classification")
-    if found not in _PROBLEM_TYPES:
+    problem_type = value or ("regression" if len(labels) == 1 else "single_label_classification")
+    if problem_type not in _PROBLEM_TYPES:
         raise InputError(f"none of {', '.join(_PROBLEM_TYPES)}")
-    return found
+    return problem_type
 
 
 def _indices(count) -> range:
@@ -76,7 +76,7 @@ def _indices(count) -> range:
     return range(count)
 
 
-AS_IS = Codec(lambda value, config: value, lambda value, facts: value)
+AS_IS = Codec(lambda value, config: value, lambda value, encoder_config: value)
 #: transformers' names of activations.
 ACTIVATION = by_name(
     {
@@ -96,17 +96,17 @@ ACTIVATION = by_name(
 #: The names of classes.
 LABELS = Codec(
     _read_labels,
-    lambda classes, facts: {str(i): name for i, name in enumerate(classes)},
+    lambda classes, encoder_config: {str(i): name for i, name in enumerate(classes)},
     reads_missing=True,
 )
 #: The number of classes, where their names are not kept.
 COUNT = Codec(
     lambda count, config: [str(i) for i in _indices(count)],
-    lambda classes, facts: len(classes),
+    lambda classes, encoder_config: len(classes),
 )
-PROBLEM_TYPE = Codec(_read_problem_type, lambda value, facts: value, reads_missing=True)
+PROBLEM_TYPE = Codec(_read_problem_type, lambda value, encoder_config: value, reads_missing=True)
 #: The width of the embeddings, where they are projected only if it is not that of the layers.
 WIDTH_IF_PROJECTED = Codec(
     lambda width, config: None if width == config["hidden_size"] else width,
-    lambda width, facts: width or facts["hidden_dim"],
+    lambda width, encoder_config: width or encoder_config["hidden_dim"],
 )

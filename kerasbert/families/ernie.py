@@ -35,8 +35,8 @@ def _read_task_types(value, config) -> int:
 
 
 # Two keys for one number. Where there are none, transformers' default stands in the file.
-_USED = Codec(_read_task_types, lambda rows, facts: rows > 0)
-_ROWS = Codec(_read_task_types, lambda rows, facts: rows or 3)
+_USED = Codec(_read_task_types, lambda rows, encoder_config: rows > 0)
+_ROWS = Codec(_read_task_types, lambda rows, encoder_config: rows or 3)
 _TASK_TYPES = (
     ("num_task_types", "use_task_id", _USED),
     ("num_task_types", "task_type_vocab_size", _ROWS),

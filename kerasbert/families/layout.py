@@ -19,7 +19,7 @@ TO_HEADS, FROM_HEADS = "to_heads", "from_heads"
 #: A single variable, as it is or transposed.
 TENSOR, TRANSPOSED = "tensor", "transposed"
 
-Rows = tuple[tuple[str, str, str], ...]
+WeightTable = tuple[tuple[str, str, str], ...]
 #: `(ours, theirs)` or `(ours, theirs, codec)`.
 Settings = tuple[tuple[str, str] | tuple[str, str, Codec], ...]
 
@@ -61,8 +61,8 @@ class Layout:
     tokenizer_class: str | None = None
     models: Mapping[str | None, str] = dataclasses.field(default_factory=dict)
     prefix: str = ""
-    encoder: Rows
-    heads: Mapping[str, Rows] = dataclasses.field(default_factory=dict)
+    encoder: WeightTable
+    heads: Mapping[str, WeightTable] = dataclasses.field(default_factory=dict)
     head_settings: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
     head_constants: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
     without_pooler: tuple[str, ...] = ("MaskedLM", "TokenClassifier", "QuestionAnswerer")

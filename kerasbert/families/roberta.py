@@ -34,7 +34,7 @@ PRESETS = {"roberta_base": _size(12, 768), "roberta_large": _size(24, 1024)}
 # The table has rows for positions that no token has: padding's and those before it.
 _POSITIONS_AFTER_PADDING = Codec(
     lambda rows, config: rows - config["pad_token_id"] - 1,
-    lambda length, facts: length + facts["padding_id"] + 1,
+    lambda length, encoder_config: length + encoder_config["padding_id"] + 1,
 )
 HF_SETTINGS = tuple(
     (*row, _POSITIONS_AFTER_PADDING) if row[0] == "max_sequence_length" else row

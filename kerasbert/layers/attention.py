@@ -6,7 +6,7 @@ import math
 import keras
 from keras import ops
 
-from kerasbert.layers import paths
+from kerasbert.layers import backends
 from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
@@ -79,7 +79,7 @@ class SelfAttention(keras.layers.Layer):
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, value)
         if queries is None and unpadded is not None:
-            mixed = unpadded.flat_heads(mixed)
+            mixed = unpadded.merge_heads(mixed)
         else:
             mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, x.shape[-1]))
         output = ops.reshape(self.output_dense(mixed), ops.shape(x if queries is None else queries))
@@ -89,7 +89,7 @@ class SelfAttention(keras.layers.Layer):
         """Whether one operation computes scores, softmax and their product with the values."""
         if queries is not None or unpadded is not None or return_weights:
             return False
-        return paths.fuses_attention() and not (training and self.dropout.rate)
+        return backends.fuses_attention() and not (training and self.dropout.rate)
 
     def _fused(self, x, padding_mask):
         batch, length, hidden = ops.shape(x)
@@ -103,14 +103,14 @@ class SelfAttention(keras.layers.Layer):
             # cuDNN wants a score's mask for every pair of tokens.
             mask = ops.broadcast_to(mask, (batch, 1, length, length))
         mixed = ops.dot_product_attention(
-            query, key, value, mask=mask, flash_attention=paths.flash_attention(query)
+            query, key, value, mask=mask, flash_attention=backends.flash_attention(query)
         )
         return ops.reshape(self.output_dense(ops.reshape(mixed, (-1, hidden))), ops.shape(x))
 
     def _project(self, x, unpadded, training, *layers):
         """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
         frozen = None if training else frozen_weights()
-        if paths.projects_at_once(frozen, *layers):
+        if backends.projects_at_once(frozen, *layers):
             return self._project_at_once(x, unpadded, frozen, *layers)
         size = x.shape[-1] // self.num_heads
         projected = []
@@ -120,7 +120,7 @@ class SelfAttention(keras.layers.Layer):
                 heads = ops.reshape(heads, (*ops.shape(x)[:-1], self.num_heads, size))
                 heads = ops.transpose(heads, (0, 2, 1, 3))
             else:
-                heads = unpadded.heads(heads, self.num_heads, size)
+                heads = unpadded.split_heads(heads, self.num_heads, size)
             projected.append(heads * (1.0 / math.sqrt(size)) if layer is self.query else heads)
         return projected
 
@@ -131,7 +131,9 @@ class SelfAttention(keras.layers.Layer):
         kernel, bias = self._side_by_side(layers, size, tokens.dtype, frozen)
         projected = ops.matmul(tokens, kernel) + bias
         if unpadded is not None:
-            return [unpadded.heads(projected, heads, size, i * heads) for i in range(len(layers))]
+            return [
+                unpadded.split_heads(projected, heads, size, i * heads) for i in range(len(layers))
+            ]
         shape = (*ops.shape(x)[:-1], len(layers), heads, size)
         projected = ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4))
         return ops.unstack(projected, len(layers), axis=0)

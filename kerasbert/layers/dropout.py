@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from kerasbert.errors import InputError
-from kerasbert.layers import paths
+from kerasbert.layers import backends
 from kerasbert.layers.fused_ops import FusedOp
 
 # In a function of `same_masks`: gives the next seed, from a generator or from the call before.
@@ -55,7 +55,7 @@ class Dropout(keras.layers.Dropout):
     def random_bytes(self, inputs):
         """The next uint8 tensor of the shape of `inputs`."""
         seed = _ReplicaSeeds(self.seed_generator).next()
-        if paths.draws_by_xla_alone():
+        if backends.draws_by_xla_alone():
             return _random_bytes_on_jax(seed, inputs.shape)
         import tensorflow as tf
 
@@ -63,7 +63,7 @@ class Dropout(keras.layers.Dropout):
         known = inputs.shape.is_fully_defined()
         shape = inputs.shape if known else tf.shape(inputs)
         size = inputs.shape.num_elements() if known else tf.size(inputs)
-        draw = _compiled_random_words if paths.compiles(inputs) else _random_words
+        draw = _compiled_random_words if backends.compiles(inputs) else _random_words
         words = draw((size + 3) // 4, seed)
         return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
 

@@ -8,7 +8,7 @@ slower than oneDNN's, so those stay outside, and only what lies between them is 
 import functools
 from collections.abc import Callable
 
-from kerasbert.layers import paths
+from kerasbert.layers import backends
 
 
 class FusedOp:
@@ -40,7 +40,7 @@ class FusedOp:
 
     def __call__(self, *inputs):
         """What the function gives."""
-        return self.compiled(*inputs) if paths.compiles(*inputs) else self.plain(*inputs)
+        return self.compiled(*inputs) if backends.compiles(*inputs) else self.plain(*inputs)
 
     @property
     def compiled(self) -> Callable:

@@ -46,19 +46,19 @@ class UnpaddedTokens:
         #: Of each place its row in (tokens, hidden), (batch, rounded sequence).
         self._rows = tf.where(is_token, count, count[:, :1])
 
-    def flat(self, x):
+    def unpad(self, x):
         """(batch, sequence, hidden) -> (tokens, hidden)."""
         import tensorflow as tf
 
         return tf.gather_nd(x, self._positions)
 
-    def padded(self, x):
+    def pad(self, x):
         """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
         import tensorflow as tf
 
         return tf.gather(x, self._rows[:, : self._length])
 
-    def at(self, x, output_positions):
+    def gather(self, x, output_positions):
         """(tokens, hidden), and int (batch, positions) -> (batch, positions, hidden)."""
         import tensorflow as tf
 
@@ -66,7 +66,7 @@ class UnpaddedTokens:
 
     # One gather each, where a transposition would be a second pass.
 
-    def heads(self, x, num_heads: int, size: int, first: int = 0):
+    def split_heads(self, x, num_heads: int, size: int, first: int = 0):
         """(tokens, any heads * size) -> (batch, heads, sequence, size), as `padded`.
 
         Args:
@@ -81,7 +81,7 @@ class UnpaddedTokens:
         rows = self._rows[:, tf.newaxis, :] * (x.shape[-1] // size) + head
         return tf.gather(tf.reshape(x, [-1, size]), rows)
 
-    def flat_heads(self, x):
+    def merge_heads(self, x):
         """(batch, heads, sequence, size) -> (tokens, heads * size)."""
         import tensorflow as tf
 

@@ -134,7 +134,7 @@ class TransformerBlock(keras.layers.Layer):
     ):
         queries = None
         if output_positions is not None:
-            gather = gather_positions if unpadded is None else unpadded.at
+            gather = gather_positions if unpadded is None else unpadded.gather
             queries = gather(x, output_positions)
         attended = self.attention(
             x,

@@ -19,20 +19,22 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
     """
     # scikit-learn's functions give the same, but take several times as long as a small model.
     targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
-    places, size = targets * num_classes + predicted, num_classes**2
-    table = np.bincount(places, minlength=size).reshape(num_classes, num_classes).astype(float)
-    right, there, said = table.diagonal(), table.sum(1), table.sum(0)
-    f1 = 2 * right / np.maximum(there + said, 1)
+    positions, size = targets * num_classes + predicted, num_classes**2
+    table = np.bincount(positions, minlength=size).reshape(num_classes, num_classes).astype(float)
+    right, num_expected, num_predicted = table.diagonal(), table.sum(1), table.sum(0)
+    f1 = 2 * right / np.maximum(num_expected + num_predicted, 1)
     count = table.sum()
-    spread = (count**2 - there @ there) * (count**2 - said @ said)
-    found = {
+    spread = (count**2 - num_expected @ num_expected) * (count**2 - num_predicted @ num_predicted)
+    scores = {
         "accuracy": right.sum() / count,
-        "macro_f1": f1[there + said > 0].mean(),
-        "matthews": (right.sum() * count - there @ said) / np.sqrt(spread) if spread else 0.0,
+        "macro_f1": f1[num_expected + num_predicted > 0].mean(),
+        "matthews": (right.sum() * count - num_expected @ num_predicted) / np.sqrt(spread)
+        if spread
+        else 0.0,
     }
     if num_classes == 2:
-        found["f1"] = f1[1]
-    return _floats(found)
+        scores["f1"] = f1[1]
+    return _floats(scores)
 
 
 def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
@@ -90,5 +92,5 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict:
     )
 
 
-def _floats(found: dict) -> dict[str, float]:
-    return {name: float(value) for name, value in found.items()}
+def _floats(scores: dict) -> dict[str, float]:
+    return {name: float(value) for name, value in scores.items()}

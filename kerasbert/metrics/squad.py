@@ -38,10 +38,10 @@ def f1(answer: str, prediction: str, *, of_nothing: float = 1.0) -> float:
         prediction: what is to be judged.
         of_nothing: the value if neither has a word after `normalize`: 1 in SQuAD 2.0, 0 in 1.1.
     """
-    right, found = (collections.Counter(normalize(x).split()) for x in (answer, prediction))
-    if not right and not found:
+    right, predicted = (collections.Counter(normalize(x).split()) for x in (answer, prediction))
+    if not right and not predicted:
         return of_nothing
-    return 2 * (right & found).total() / (right.total() + found.total())
+    return 2 * (right & predicted).total() / (right.total() + predicted.total())
 
 
 def _f1_v1(answer: str, prediction: str) -> float:
@@ -159,8 +159,8 @@ def _best(metric: Callable, answers: Sequence, predictions: Sequence[str | None]
     pairs = zip(answers, predictions, strict=True)
     return np.array(
         [
-            0.0 if found is None else max(metric(answer, found) for answer in right)
-            for right, found in pairs
+            0.0 if predicted is None else max(metric(answer, predicted) for answer in right)
+            for right, predicted in pairs
         ]
     )
 

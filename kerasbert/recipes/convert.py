@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from kerasbert import checkpoints, files, zoo
+from kerasbert import checkpoints, files, loading
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
-from kerasbert.tasks import loading
+from kerasbert.tasks import loading as task_loading
 
 
 def convert(options: ConvertOptions) -> dict:
@@ -21,7 +21,7 @@ def convert(options: ConvertOptions) -> dict:
 
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
-    model = zoo.load(preset, **_changes(preset, options))
+    model = loading.load(preset, **_changes(preset, options))
     if isinstance(model, Backbone):
         tokenizer = None
         if checkpoints.has_tokenizer(preset):
@@ -29,18 +29,21 @@ def _convert(options: ConvertOptions) -> dict:
         beside = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
         names = model.save_to_preset(options.output, format=options.format, **beside)
         written = checkpoints.load(options.output)
-        unsaid = [name for name, value in beside.items() if value and not _has(written, name)]
+        not_stored = [name for name, value in beside.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
         names = model.save_to_preset(options.output, format=options.format)
         written = checkpoints.load(options.output)
-        unsaid = loading.unsaid(model, written)
-    unsaid += [*_unsaid_facts(getattr(model, "backbone", model).config, written), *preset.unread]
+        not_stored = task_loading.not_stored(model, written)
+    not_stored += [
+        *_not_stored_settings(getattr(model, "backbone", model).config, written),
+        *preset.unsupported_settings,
+    ]
     for path, array in preset.weights.items():
         print(one_line(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}"))
-    for name in unsaid:
+    for name in not_stored:
         print(one_line(f"{name} -> left out"))
-    for name in preset.left_over:
+    for name in preset.unused_weights:
         print(one_line(f"{name} -> left over"))
     return {
         "model": options.output,
@@ -49,8 +52,8 @@ def _convert(options: ConvertOptions) -> dict:
         "task": preset.config["task"],
         "family": model_family(model),
         "mapped": len(names.keys() & preset.weights.keys()),
-        "left_out": [*sorted(preset.weights.keys() - names.keys()), *unsaid],
-        "left_over": list(preset.left_over),
+        "left_out": [*sorted(preset.weights.keys() - names.keys()), *not_stored],
+        "left_over": list(preset.unused_weights),
         "tokenizer": tokenizer and tokenizer.kind,
     }
 
@@ -71,22 +74,22 @@ def _has(written: checkpoints.Preset, name: str) -> bool:
 _ELSEWHERE = ("padding_id", "pooler", "positions", "num_segments", "num_groups")
 
 
-def _unsaid_facts(config: BackboneConfig, written: checkpoints.Preset) -> list[str]:
+def _not_stored_settings(config: BackboneConfig, written: checkpoints.Preset) -> list[str]:
     """The names of the encoder's facts that the directory it was written to does not have."""
-    said = BackboneConfig.from_stored(written.facts, written.source)
-    facts = (field.name for field in dataclasses.fields(config))
+    stored = BackboneConfig.from_stored(written.encoder_config, written.source)
+    overrides = (field.name for field in dataclasses.fields(config))
     return [
         name
-        for name in facts
-        if name not in _ELSEWHERE and getattr(config, name) != getattr(said, name)
+        for name in overrides
+        if name not in _ELSEWHERE and getattr(config, name) != getattr(stored, name)
     ]
 
 
 def _changes(preset: checkpoints.Preset, options: ConvertOptions) -> dict:
     names = ("activation", "vocabulary_size", "max_sequence_length")
-    facts = {name: getattr(options, name) for name in names}
-    facts = {name: value for name, value in facts.items() if value is not None}
-    return facts if preset.config["task"] is None else {"backbone": facts}
+    overrides = {name: getattr(options, name) for name in names}
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    return overrides if preset.config["task"] is None else {"backbone": overrides}
 
 
 def model_family(model) -> str:

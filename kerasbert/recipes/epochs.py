@@ -1,4 +1,4 @@
-"""Epochs over the examples of files: what `finetune` and `distil` have in common."""
+"""Epochs over the examples of files: what `finetune` and `distill` have in common."""
 
 import math
 
@@ -72,7 +72,7 @@ def train_epochs(
         model,
         batches,
         steps,
-        report_every=options.validation_every or steps_per_epoch,
+        report_every=options.validation_interval or steps_per_epoch,
         validate=(lambda: spec.validate(answers, validation)) if validation else None,
         title=title,
         verb=verb,
@@ -88,7 +88,7 @@ def train_epochs(
     if validation:
         scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
         result["validation_examples"] = len(validation)
-        result["validation_left_out"] = validation.left_out
+        result["validation_left_out"] = validation.num_skipped
         result[spec.primary_metric] = scores.get(spec.primary_metric)
         result["scores"] = scores
         if tuned in report:

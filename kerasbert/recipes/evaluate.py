@@ -1,6 +1,6 @@
 """Model + data, or predictions + data -> metrics."""
 
-from kerasbert import zoo
+from kerasbert import loading
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.tasks import registry
 from kerasbert.tasks.task import Task
@@ -10,9 +10,9 @@ def evaluate(options: EvaluateOptions) -> dict:
     """Measures a model, or somebody's predictions, on data."""
     if options.predictions:
         metric = registry.get_metric(options.metric)
-        scores = metric(options.data, options.predictions, options, options.no_answer)
+        scores = metric(options.data, options.predictions, options, options.no_answer_probabilities)
         return {"data": options.data, **scores}
-    model = zoo.load_task(options.model, Task, **options.overrides)
+    model = loading.load_task(options.model, Task, **options.overrides)
     model.compile()
     scores = registry.spec_of(model).evaluate(
         model,
@@ -20,7 +20,7 @@ def evaluate(options: EvaluateOptions) -> dict:
         options,
         batch_size=options.batch_size,
         tune=options.tune_threshold,
-        batches=options.batches,
+        batches=options.num_batches,
         seed=options.seed,
         source=options.model,
     )

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from kerasbert import files, zoo
+from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
 from kerasbert.recipes.training import log
 from kerasbert.tasks import Task
@@ -17,7 +17,7 @@ def export(options: ExportOptions) -> dict:
         )
     with files.locked(options.output):
         files.refuse_existing(options.output, overwrite=options.overwrite)
-        model = zoo.load_task(options.model, Task, dtype=options.precision, **options.overrides)
+        model = loading.load_task(options.model, Task, dtype=options.precision, **options.overrides)
         model.export(options.output, check=options.check, overwrite=options.overwrite)
     inputs, _ = model.serving_signature()
     return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}

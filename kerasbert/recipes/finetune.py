@@ -58,7 +58,7 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
         **smoothing,
     )
     result = {"task": options.task, **result, "train_examples": len(train)}
-    result["train_left_out"] = train.left_out
+    result["train_left_out"] = train.num_skipped
     result |= spec.results(model)
     result["new_weights"] = model.uninitialized_weights
     if validation:
@@ -80,16 +80,16 @@ def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
 
 def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:
     """The task with the weights of `options.init`, as the training examples ask for it."""
-    facts = {**spec.model_kwargs(train), "sequence_length": options.sequence_length}
+    arguments = {**spec.model_kwargs(train), "sequence_length": options.sequence_length}
     if options.long_text:
         if not spec.accepts("long_text"):
             raise InputError(f"--long_text: {options.task} has no such thing")
-        facts["long_text"] = options.long_text
+        arguments["long_text"] = options.long_text
     backbone = {}
     if options.dropout is not None:
         backbone = {"dropout": options.dropout, "attention_dropout": options.dropout}
-        facts |= {"dropout": options.dropout} if spec.accepts("dropout") else {}
-    return spec.task.from_preset(options.init, backbone=backbone, dtype=options.dtype, **facts)
+        arguments |= {"dropout": options.dropout} if spec.accepts("dropout") else {}
+    return spec.task.from_preset(options.init, backbone=backbone, dtype=options.dtype, **arguments)
 
 
 def _weights(model: Task, train: Examples, options: FinetuneOptions):

@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypedDict
 
 import numpy as np
 
-from kerasbert import files, schema, zoo
+from kerasbert import files, loading, schema
 from kerasbert.data.options import ColumnOptions
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.recipes.options import PredictOptions
@@ -23,7 +23,7 @@ from kerasbert.recipes.raw_examples import options_read, raw_examples
 from kerasbert.tasks.registry import get_specs, spec_of
 from kerasbert.tasks.spec import ID, ROW, TaskSpec
 from kerasbert.tasks.task import Task
-from kerasbert.training.progress import Bar
+from kerasbert.training.progress import ProgressBar
 
 _CSV, _JSON_LINES = ".csv", ".jsonl"
 
@@ -54,7 +54,7 @@ def predict(options: PredictOptions) -> dict:
 
 
 def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
-    model = zoo.load_task(options.model, Task, **options.overrides)
+    model = loading.load_task(options.model, Task, **options.overrides)
     spec = spec_of(model)
     total = _validate_inputs(raw_examples(options.input, model, spec, options), spec, options)
     part = output.with_name(f"{output.name}.part")
@@ -62,7 +62,7 @@ def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     done = _begun(part, made_of, total, options.batch_size)
     with _kept_if_cut_off(part):
         examples = itertools.islice(raw_examples(options.input, model, spec, options), done, None)
-        with contextlib.closing(Bar("predict", total, "example")) as bar:
+        with contextlib.closing(ProgressBar("predict", total, "example")) as bar:
             bar.update(done)
             with open(part, "a", encoding="utf-8") as file:
                 while batch := list(itertools.islice(examples, options.batch_size)):
@@ -124,13 +124,13 @@ def _answers(
     names = [key for key in batch[0] if key not in (ROW, ID)]
     columns = {name: [example[name] for example in batch] for name in names}
     try:
-        found = spec.answers(model, columns)
+        text_line = spec.answers(model, columns)
     except InputError as error:
         for example in batch if len(batch) > 1 else ():
             list(_answers(spec, model, [example], options))  # the one that is refused says so
         raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
-    for example, answer in zip(batch, found, strict=True):
-        shown = {k: v for k, v in example.items() if options.with_text or k in (ROW, ID)}
+    for example, answer in zip(batch, text_line, strict=True):
+        shown = {k: v for k, v in example.items() if options.include_text or k in (ROW, ID)}
         yield {**shown, **answer}
 
 
@@ -154,20 +154,20 @@ def _made_of(model: Task, options: PredictOptions) -> _MadeOf:
         "input_sha256": files.sha256(options.input),
         "model": options.model,
         "model_sha256": _sha256_of(model),
-        "options": {name: getattr(options, name) for name in (*columns, "with_text")},
+        "options": {name: getattr(options, name) for name in (*columns, "include_text")},
     }
 
 
 def _sha256_of(model: Task) -> str:
     """The SHA-256 of all that a model's answers depend on, wherever it was loaded from."""
-    facts = {
+    identity = {
         "task": type(model).__name__,
         "head": model.head_config(),
         "sequence_length": model.sequence_length,
         "backbone": dataclasses.asdict(model.backbone.config),
         "tokenizer": model.tokenizer.get_config(),
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode())
     for name, content in sorted(model.tokenizer.assets().items()):
         digest.update(f"{name} {len(content)} ".encode() + content)
     for variable in model.weights:
@@ -189,11 +189,11 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
     with files.writing(part):
         with open(part, "a+b") as file:
             file.seek(0)
-            found = file.readline()
+            text_line = file.readline()
         ends = [end for _, end in itertools.islice(_whole_answers(part), total)]
-        stored = _unsealed(found)
+        stored = _unsealed(text_line)
         # Nothing was answered yet, or not even the first line was written to its end.
-        if not ends and (stored is not None or first.startswith(found)):
+        if not ends and (stored is not None or first.startswith(text_line)):
             part.write_bytes(first)
             return 0
     if stored is None:
@@ -206,7 +206,7 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
         )
     done = len(ends) - len(ends) % batch_size
     with files.writing(part):
-        os.truncate(part, ends[done - 1] if done else len(found))
+        os.truncate(part, ends[done - 1] if done else len(text_line))
     return done
 
 
@@ -254,8 +254,10 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
     except KeyboardInterrupt:
         if not any(_whole_answers(part)):
             raise
-        said = f"stopped; what is done is kept in {part}, and the same command goes on from there"
-        raise Interrupted(said, signal.SIGINT) from None
+        message = (
+            f"stopped; what is done is kept in {part}, and the same command goes on from there"
+        )
+        raise Interrupted(message, signal.SIGINT) from None
     except InputError:
         part.unlink(missing_ok=True)
         raise

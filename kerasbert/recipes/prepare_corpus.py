@@ -1,12 +1,12 @@
 """Text + vocabulary -> corpus."""
 
-from kerasbert import zoo
+from kerasbert import loading
 from kerasbert.data import prepare
 from kerasbert.data.corpus import Corpus
 from kerasbert.recipes.build_vocab import warn_of_unknown
 from kerasbert.recipes.options import PrepareCorpusOptions
 from kerasbert.text import WordPieceTokenizer
-from kerasbert.training.progress import Bar
+from kerasbert.training.progress import ProgressBar
 
 
 def prepare_corpus(options: PrepareCorpusOptions) -> dict:
@@ -14,8 +14,8 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
     if options.vocab:
         tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
     else:
-        tokenizer = zoo.tokenizer_from_preset(options.tokenizer)
-    with Bar("tokenize", None, "sentences") as bar:
+        tokenizer = loading.tokenizer_from_preset(options.tokenizer)
+    with ProgressBar("tokenize", None, "sentences") as bar:
         manifest = prepare.prepare_corpus(
             options.input,
             tokenizer,

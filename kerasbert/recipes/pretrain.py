@@ -48,7 +48,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         model,
         batches.dataset,
         options.steps,
-        report_every=options.validation_every,
+        report_every=options.validation_interval,
         validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
         title=f"{options.start} on {corpus.directory.name}",
         verb="pretrain",
@@ -73,7 +73,7 @@ def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = No
         seed=options.seed if seed is None else seed,
         objective=options.objective,
         mask_rate=options.mask_rate,
-        whole_word=options.whole_word,
+        whole_word=options.whole_word_masking,
     )
 
 
@@ -84,7 +84,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         "sequence_length": options.sequence_length,
         "objective": options.objective,
         "mask_rate": options.mask_rate,
-        "whole_word": options.whole_word,
+        "whole_word": options.whole_word_masking,
         "seed": options.seed,
     }
     if options.init:
@@ -95,9 +95,9 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
                 "prepare_corpus.py --tokenizer does that"
             )
     else:
-        facts = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
-        facts["padding_id"] = corpus.tokenizer.pad_id
-        config = BackboneConfig.from_preset(options.start, **facts)
+        overrides = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
+        overrides["padding_id"] = corpus.tokenizer.pad_id
+        config = BackboneConfig.from_preset(options.start, **overrides)
         model = Pretrainer(
             Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
         )

@@ -76,11 +76,11 @@ def _topics() -> Iterator[Document]:
 def _packages() -> list[tuple[str, str]]:
     """(package, path) of everything that is installed and pure Python, in a fixed order."""
     paths = sysconfig.get_paths()
-    found = [(PYTHON, paths["stdlib"])]
+    libraries = [(PYTHON, paths["stdlib"])]
     for path in sorted(pathlib.Path(paths["purelib"]).iterdir()):
         if path.is_dir() and path.suffix == "" and any(path.rglob("*.py")):
-            found.append((path.name, str(path)))
-    return found
+            libraries.append((path.name, str(path)))
+    return libraries
 
 
 def _read_package(package: str, root: str) -> list[Document]:

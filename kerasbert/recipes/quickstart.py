@@ -177,7 +177,7 @@ class _Quickstart:
                     dropout=0.0,
                     seed=options.seed,
                     output=str(self.root / "pretrain"),
-                    validation_every=max(1, options.steps // 10),
+                    validation_interval=max(1, options.steps // 10),
                     validation_batches=60,
                 )
             )

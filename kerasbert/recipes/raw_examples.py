@@ -1,4 +1,4 @@
-"""Examples without labels, as `predict` answers them and `distil` may learn from them."""
+"""Examples without labels, as `predict` answers them and `distill` may learn from them."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from kerasbert import files
 from kerasbert.data import glue
 from kerasbert.data.json_lines import without_surrogates
 from kerasbert.data.options import ColumnOptions, split_names
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import iterate_table
 from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS, TEXT, TEXT_PAIR
@@ -77,7 +77,7 @@ def _from_table(
     for line, row in iterate_table(
         path,
         column_names=column_names,
-        problems=Problems(path, strict=True),
+        problems=SkippedExamples(path, strict=True),
         has_columns=options.glue is not None,
     ):
         columns = spec.find_columns(model, path, list(row), named)
@@ -86,8 +86,8 @@ def _from_table(
             raise InputError(
                 f"{path}:{line}: has {', '.join(columns)}, but rows before it {', '.join(first)}"
             )
-        place = f"{path}:{line}"
-        example = {key: _value(place, key, row[column]) for key, column in columns.items()}
+        location = f"{path}:{line}"
+        example = {key: _value(location, key, row[column]) for key, column in columns.items()}
         yield {**({ID: _name(row[ID])} if ID in row else {}), **example}
 
 
@@ -116,15 +116,15 @@ def _names_column(path: pathlib.Path, column: str) -> bool:
 # === Values ===
 
 
-def _value(place: str, key: str, value) -> str | list[str]:
+def _value(location: str, key: str, value) -> str | list[str]:
     """A text, or a list of them for `words` and `choices`; numbers are texts, too."""
     if key not in LIST_COLUMNS:
         if (text := _text(value)) is None:
-            raise InputError(f"{place}: {key} must be a text, found {reprlib.repr(value)}")
+            raise InputError(f"{location}: {key} must be a text, found {reprlib.repr(value)}")
         return text
     texts = [_text(one) for one in value] if isinstance(value, list) else [None]
     if None in texts:
-        raise InputError(f"{place}: {key} must be a list of texts, found {reprlib.repr(value)}")
+        raise InputError(f"{location}: {key} must be a list of texts, found {reprlib.repr(value)}")
     return texts
 
 

@@ -11,7 +11,7 @@ from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import TrainingOptions
-from kerasbert.training.best import Best
+from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
 from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
@@ -54,17 +54,17 @@ def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
     """Compiles a task for a run of so many steps; in the scope of its strategy."""
     model.freeze(options.freeze_layers, options.freeze)
     model.backbone.gradient_checkpointing = options.gradient_checkpointing
-    warmup = round(options.warmup * steps)
-    schedule = Warmup(options.learning_rate, steps, warmup, options.decay)
+    warmup = round(options.warmup_ratio * steps)
+    schedule = Warmup(options.learning_rate, steps, warmup, options.lr_schedule)
     optimizer = OPTIMIZERS[options.optimizer](
         schedule,
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm or None,
-        ema=options.ema,
+        ema=options.ema_momentum,
     )
     model.compile(
         optimizer,
-        layer_decay=options.layer_decay,
+        layer_decay=options.layerwise_lr_decay,
         accumulation_steps=options.accumulation_steps,
         steps_per_execution=options.steps_per_execution,
         **kwargs,
@@ -97,17 +97,17 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
 
     What is no file here (an architecture, or what is fetched by its name) has none.
     """
-    found = {}
+    digests = {}
     for name in _INPUTS:
         named = getattr(options, name, None) or []
-        for place, path in enumerate([named] if isinstance(named, str) else named):
+        for location, path in enumerate([named] if isinstance(named, str) else named):
             path = pathlib.Path(path)
             if files.exists(path):
                 # The manifest of a corpus has the sums of its files.
                 manifest = path / MANIFEST
                 content = files.sha256_of_all(manifest if files.exists(manifest) else path)
-                found[f"content of {name}" + (f" {place + 1}" if place else "")] = content
-    return found
+                digests[f"content of {name}" + (f" {location + 1}" if location else "")] = content
+    return digests
 
 
 class Run:
@@ -131,6 +131,7 @@ class Run:
             options.checkpoint_every_minutes,
             options.keep_checkpoints,
             settings={**options.settings, **_contents(options)},
+            upgrade=options.upgraded,
             copied=[path / METRICS, path / LOSSES],
             log=log,
         )
@@ -143,7 +144,9 @@ class Run:
             write=self.is_chief,
         )
         monitors = self.is_chief and options.monitor
-        self.best = Best(self.directory, options.monitor, options.patience) if monitors else None
+        self.best = (
+            SaveBestModel(self.directory, options.monitor, options.patience) if monitors else None
+        )
         self.monitor = options.monitor
         self.steps_per_execution = options.steps_per_execution
 
@@ -216,11 +219,11 @@ class Run:
                 model.save_to_preset(self.directory.model)
         if self.is_chief:
             self.checkpoints.remove()
-        said = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
+        result = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
         if report:
-            said["steps"] = report["step"]
-            said["real_tokens"] = round(report["tokens"] / report["positions"], 4)
-        return said
+            result["steps"] = report["step"]
+            result["real_tokens"] = round(report["tokens"] / report["positions"], 4)
+        return result
 
 
 def dry_run(model, batches, steps: int) -> dict:

@@ -73,18 +73,21 @@ def write(
             tf.saved_model.save(module, str(directory), signatures=concrete)
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
-        facts = {"versions": {"tensorflow": tf.__version__}, "files": sha256_of_files(directory)}
-        files.write_json(extra, {"format": "kerasbert-export", **metadata, **facts})
+        integrity = {
+            "versions": {"tensorflow": tf.__version__},
+            "files": sha256_of_files(directory),
+        }
+        files.write_json(extra, {"format": "kerasbert-export", **metadata, **integrity})
         if check:
             _check(directory, module.serve, inputs)
 
 
-def _check_outputs(signature: str, found: Mapping, right: Mapping, share: float) -> None:
+def _check_outputs(signature: str, outputs: Mapping, right: Mapping, share: float) -> None:
     """Compares numbers with what they are in another way of computing."""
     for name, expected in right.items():
         expected = expected.numpy()
         limit = share * max(1e-6, np.abs(expected).max(initial=0.0))
-        difference = np.abs(found[name].numpy() - expected).max(initial=0.0)
+        difference = np.abs(outputs[name].numpy() - expected).max(initial=0.0)
         if not difference <= limit:  # NaN is none
             raise RuntimeError(
                 f"the export's {signature} gives {name} that differ by up to {difference:.2g} from "

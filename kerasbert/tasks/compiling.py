@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kerasbert.errors import InputError
-from kerasbert.tasks.on_logits import loss_of, metric_of
+from kerasbert.tasks.from_logits import loss_of, metric_of
 from kerasbert.tasks.text_model import TextModel
 from kerasbert.training.exact_model import ON_TENSORFLOW
 

@@ -77,8 +77,8 @@ def cross_entropy(name: str) -> keras.losses.Loss:
     return CrossEntropy(reduction="mean_with_sample_weight", name=name)
 
 
-@keras.saving.register_keras_serializable("kerasbert")
-class PlaceMean(keras.metrics.Mean):
+@keras.saving.register_keras_serializable("kerasbert", name="PlaceMean")
+class PositionMean(keras.metrics.Mean):
     """The mean of a function of labels and outputs over all places, each with its own weight.
 
     Keras's own is a mean over every row first, so that a place weighs less in a batch of long rows.
@@ -127,4 +127,4 @@ def flat_weights(sample_weight, shape):
 
 def accuracy(name: str = "accuracy") -> keras.metrics.Metric:
     """The share of right guesses among the places, by their weights."""
-    return PlaceMean(is_right, name=name)
+    return PositionMean(is_right, name=name)

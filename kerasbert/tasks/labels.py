@@ -109,18 +109,18 @@ def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         labels = list(labels)
-    known = {one: place for place, one in enumerate(classes)}
-    found = np.zeros(len(labels), "int32")
+    known = {one: location for location, one in enumerate(classes)}
+    encoded = np.zeros(len(labels), "int32")
     indices: dict = {}  # most labels come again and again
-    for place, label in enumerate(labels):
+    for location, label in enumerate(labels):
         key = (type(label), label) if getattr(label, "__hash__", None) else None
         if key not in indices or key is None:
             index = class_index(label, classes, known)
             if index is None:
-                raise InputError(unknown_label(f"{name}[{place}]", label, classes))
+                raise InputError(unknown_label(f"{name}[{location}]", label, classes))
             indices[key] = index
-        found[place] = indices[key]
-    return found
+        encoded[location] = indices[key]
+    return encoded
 
 
 def unknown_label(where: str, label: Any, classes: Sequence[str]) -> str:
@@ -161,7 +161,7 @@ def class_weight_table(class_weight: Any, classes: Sequence[str]) -> np.ndarray:
                 f"{shown_classes(classes)}"
             )
         class_weight = dict(zip(classes, class_weight, strict=True))
-    known = {name: place for place, name in enumerate(classes)}
+    known = {name: location for location, name in enumerate(classes)}
     for label, weight in class_weight.items():
         index = class_index(label, classes, known)
         if index is None:

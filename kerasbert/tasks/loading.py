@@ -64,23 +64,25 @@ def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
     return dict(schema.check(stored, fields, preset.directory, "head"))
 
 
-def unsaid(task, preset: checkpoints.Preset) -> list[str]:
+def not_stored(task, preset: checkpoints.Preset) -> list[str]:
     """The names of facts that a directory, to which a task was written, does not have.
 
     Args:
         task: what was written.
         preset: what has been read from the directory.
     """
-    said = {**_arguments(type(task)), **task.stored_head(preset)}
-    facts = {"sequence_length": task.sequence_length, **task.head_config()}
+    stored_settings = {**_arguments(type(task)), **task.stored_head(preset)}
+    settings = {"sequence_length": task.sequence_length, **task.head_config()}
     limit = task.backbone.config.max_sequence_length
-    said["sequence_length"] = preset.config.get("sequence_length") or limit
+    stored_settings["sequence_length"] = preset.config.get("sequence_length") or limit
     as_backbone = dataclasses.asdict(task.backbone.config)  # what None stands for
     return [
         name
-        for name, value in facts.items()
+        for name, value in settings.items()
         if _as_text(as_backbone.get(name) if value is None else value)
-        != _as_text(as_backbone.get(name) if said[name] is None else said[name])
+        != _as_text(
+            as_backbone.get(name) if stored_settings[name] is None else stored_settings[name]
+        )
     ]
 
 
@@ -91,9 +93,9 @@ def with_tokens(task, tokens, *, special: bool):
     old = task._text.tokenizer
     tokenizer = tokenizer_from_config(old.get_config(), old.assets())
     tokenizer.add_tokens(tokens, special=special)
-    facts = task.backbone.config
-    size = max(facts.vocabulary_size, tokenizer.vocabulary_size)
-    config = dataclasses.replace(facts, vocabulary_size=size)
+    settings = task.backbone.config
+    size = max(settings.vocabulary_size, tokenizer.vocabulary_size)
+    config = dataclasses.replace(settings, vocabulary_size=size)
     copy = type(task)(
         Backbone(config, dtype=task.backbone.embeddings.dtype_policy),
         tokenizer=tokenizer,
@@ -102,7 +104,7 @@ def with_tokens(task, tokens, *, special: bool):
         **task.head_config(),
     )
     weights = task.plain_weights()
-    stored = {"backbone": dataclasses.asdict(facts)}
+    stored = {"backbone": dataclasses.asdict(settings)}
     preset = checkpoints.Preset(pathlib.Path(), task.name, "kerasbert", stored, weights)
     preset.assign(copy.weights, resize={"vocabulary_size": size})
     return copy
@@ -123,8 +125,8 @@ def _arguments(kind: type) -> dict:
 
 def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
     config = task.head_config()
-    facts = [fact for fact in task.head_facts if fact in stored]
-    same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in facts)
+    settings = [fact for fact in task.head_arguments if fact in stored]
+    same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in settings)
     encoder = {id(variable) for variable in task.backbone.weights}
     pooler = [v for v in task.backbone.weights if v.path.startswith("pooler/")]
     head = [v for v in task.weights if id(v) not in encoder]
@@ -154,9 +156,13 @@ def _stored_kind(task: type) -> type:
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
     """The stored sequence length, as far as a backbone that may be another one goes."""
     length, limit = preset.config.get("sequence_length"), config.max_sequence_length
-    if limit == preset.facts.get("max_sequence_length"):
+    if limit == preset.encoder_config.get("max_sequence_length"):
         return length
-    return None if length in (None, preset.facts.get("max_sequence_length")) else min(length, limit)
+    return (
+        None
+        if length in (None, preset.encoder_config.get("max_sequence_length"))
+        else min(length, limit)
+    )
 
 
 def _as_text(fact):
@@ -166,10 +172,10 @@ def _as_text(fact):
 
 def _check_same_tokens(stored, tokenizer, source: str) -> None:
     """Raises `InputError` where tokens would get the rows of others."""
-    pieces = stored.vocabulary if stored is not None else ()
-    for id, (piece, found) in enumerate(zip(pieces, tokenizer.vocabulary, strict=False)):
-        if piece != found:
+    subwords = stored.vocabulary if stored is not None else ()
+    for id, (subword, token) in enumerate(zip(subwords, tokenizer.vocabulary, strict=False)):
+        if subword != token:
             raise InputError(
-                f"{source}: its token with the id {id} is {piece!r}, the given tokenizer's "
-                f"{found!r}; give the tokenizer of this model, with tokens added to it"
+                f"{source}: its token with the id {id} is {subword!r}, the given tokenizer's "
+                f"{token!r}; give the tokenizer of this model, with tokens added to it"
             )

@@ -163,10 +163,10 @@ class TaskSpec:
         among the scores then.
         """
         labels = examples.labels or None
-        found = {}
+        chosen = {}
         with progress_bar("score"):
             if self.has_loss(model, examples):
-                found = model.evaluate(
+                chosen = model.evaluate(
                     examples.texts,
                     labels,
                     batch_size,
@@ -174,7 +174,7 @@ class TaskSpec:
                     callbacks=[EvaluationProgress(batch_size)],
                     return_dict=True,
                 )
-            return found | model.score(examples.texts, labels, batch_size=batch_size)
+            return chosen | model.score(examples.texts, labels, batch_size=batch_size)
 
     def can_tune(self, examples: Examples) -> bool:
         """Whether `validate` can find the `tuned_setting` on these examples."""
@@ -213,18 +213,18 @@ class TaskSpec:
             source: where the model is from, for messages.
         """
         examples = self.examples(path, options, getattr(model, "classes", None))
-        said = {"baseline": self.baseline(examples, examples)}
+        extra = {"baseline": self.baseline(examples, examples)}
         if tune:
             if not self.can_tune(examples):
                 raise InputError(
                     f"--tune_threshold: {path} has no questions without an answer, from which a "
                     "threshold could be found"
                 )
-            said["threshold_tuned_on"] = path
+            extra["threshold_tuned_on"] = path
         measure = self.validate if tune else self.scores
         scores = measure(model, examples, batch_size=batch_size or 32)
-        counts = {"examples": len(examples), "left_out": examples.left_out}
-        return {**counts, **scores, **said}
+        counts = {"examples": len(examples), "left_out": examples.num_skipped}
+        return {**counts, **scores, **extra}
 
     # === Examples to answer ===
 
@@ -247,13 +247,13 @@ class TaskSpec:
             InputError: one is not there, or is another one, too.
         """
         wanted = self.text_columns(model)
-        found = {key: find_column(key, there, named.get(key), path) for key in wanted}
-        if len(set(found.values())) < len(found):
+        chosen = {key: find_column(key, there, named.get(key), path) for key in wanted}
+        if len(set(chosen.values())) < len(chosen):
             raise InputError(
-                f"{path}: {' and '.join(found)} are both in column {found[TEXT]!r}; "
+                f"{path}: {' and '.join(chosen)} are both in column {chosen[TEXT]!r}; "
                 "--text_column and --text_pair_column name two"
             )
-        return found
+        return chosen
 
     def unlabelled(self, model: Task, columns: dict[str, list]) -> dict[str, list]:
         """Raw columns that were read to be answered, as `Preprocessor.rows` takes them."""

@@ -128,7 +128,7 @@ class Task(TrainableStateMixin, CompiledOnLogits):
     output_name = "logits"
 
     #: The entries of `head_config` that say what the head's weights mean.
-    head_facts: tuple[str, ...] = ()
+    head_arguments: tuple[str, ...] = ()
 
     #: Other tasks whose head, or a part of it, this task can take over.
     heads_from: tuple[str, ...] = ()
@@ -200,12 +200,14 @@ class Task(TrainableStateMixin, CompiledOnLogits):
         names = list(names)
         if layers:
             names += ["embeddings", *(f"layer_{index}" for index in range(layers))]
-        found = {name: [v for v in self.weights if _is_under(v.path, name)] for name in names}
-        for name, variables in found.items():
+        variables_of = {
+            name: [v for v in self.weights if _is_under(v.path, name)] for name in names
+        }
+        for name, variables in variables_of.items():
             if not variables:
                 tops = dict.fromkeys(v.path.split("/")[0] for v in self.weights)
                 raise InputError(f"no weight is called {name!r}; there are {', '.join(tops)}")
-        freeze(self, [variable for variables in found.values() for variable in variables])
+        freeze(self, [variable for variables in variables_of.values() for variable in variables])
         return [v.path for v in self.weights if not v.trainable]
 
     def quantize(self, mode=None, config=None, **kwargs):

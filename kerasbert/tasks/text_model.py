@@ -155,10 +155,10 @@ class TextModel(ExactModel):
             len(rows) <= _FEW_BATCHES * size and steps is None and self._predicts_plainly(callbacks)
         ):
             return self._outputs_of(columns, size, verbose=verbose)
-        rows, places = text_batches.longest_first(rows)
+        rows, positions = text_batches.longest_first(rows)
         batches = text.prediction_batches(text_batches.batches(rows, batch_size=size))
         outputs = super().predict(batches, None, verbose, steps, callbacks)
-        return keras.tree.map_structure(lambda output: output[places], outputs)
+        return keras.tree.map_structure(lambda output: output[positions], outputs)
 
     def make_predict_function(self, force=False):
         """As in Keras, but made anew also where LoRA's adapters have come since."""
@@ -226,19 +226,21 @@ class TextModel(ExactModel):
         rows, batch_size = text_batches.Rows(columns), checked_size(batch_size)
         steps = max(1, -(-len(rows) // batch_size))
         if steps > _FEW_BATCHES:
-            rows, places = text_batches.longest_first(rows)
+            rows, positions = text_batches.longest_first(rows)
             batches = text_batches.batches(rows, batch_size=batch_size)
-            found = self.forward(self._text.prediction_batches(batches))
+            answers = self.forward(self._text.prediction_batches(batches))
         else:
-            parts, places = text_batches.few(columns, batch_size)
+            parts, positions = text_batches.few(columns, batch_size)
             text = self._text
             answer = self._graph(type(text).traced_outputs, text, tuple(columns))
-            found = (keras.tree.map_structure(lambda out: out.numpy(), answer(p)) for p in parts)
+            answers = (keras.tree.map_structure(lambda out: out.numpy(), answer(p)) for p in parts)
         if verbose:
-            found = _with_bar(found, steps, 1 if verbose == "auto" else verbose)
+            answers = _with_bar(answers, steps, 1 if verbose == "auto" else verbose)
         return keras.tree.map_structure(
-            lambda *outputs: (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[places],
-            *found,
+            lambda *outputs: (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[
+                positions
+            ],
+            *answers,
         )
 
     def forward(self, batches) -> Iterator:
@@ -263,8 +265,8 @@ class TextModel(ExactModel):
         preprocessor, or the weights. LoRA's adapters are more weights, of which a function knows
         nothing that is older.
         """
-        facts = (*args, len(self.weights))
-        return self._graphs.get(make, facts, lambda: make(*args, self))
+        key = (*args, len(self.weights))
+        return self._graphs.get(make, key, lambda: make(*args, self))
 
     def _forget_graphs(self) -> None:
         """Forgets functions that were made of the layers as they were."""
@@ -294,12 +296,12 @@ class _Graphs:
     def __init__(self):
         self._found = {}
 
-    def get(self, name: Callable, facts: tuple, make: Callable[[], Callable]) -> Callable:
+    def get(self, name: Callable, key: tuple, make: Callable[[], Callable]) -> Callable:
         """The function; made if there is none, or if facts have changed."""
-        found = self._found.get(name)
-        if found is None or found[0] != facts:
-            self._found[name] = found = facts, make()
-        return found[1]
+        answers = self._found.get(name)
+        if answers is None or answers[0] != key:
+            self._found[name] = answers = key, make()
+        return answers[1]
 
 
 def _traced_forward(model) -> Callable:
@@ -344,8 +346,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = re.search(r"assertion failed: \[(.*?)\]\s*(\n|$)", str(error), re.DOTALL)
-        if found is None or type(error).__name__ != "InvalidArgumentError":
+        answers = re.search(r"assertion failed: \[(.*?)\]\s*(\n|$)", str(error), re.DOTALL)
+        if answers is None or type(error).__name__ != "InvalidArgumentError":
             raise
-        message = re.sub(r"\\(['\"\\])", r"\1", found[1])  # TensorFlow escapes quotes
+        message = re.sub(r"\\(['\"\\])", r"\1", answers[1])  # TensorFlow escapes quotes
         raise InputError(message) from None

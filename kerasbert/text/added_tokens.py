@@ -19,7 +19,7 @@ import numpy as np
 from kerasbert.errors import InputError, shown
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.normalization import CUT, WHITE_SPACE, literal
-from kerasbert.text.spans import Normalized, Parts, Spans, cut
+from kerasbert.text.spans import Normalized, Segments, Spans, cut
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # What `\w` is to `tokenizers`: letters, marks, decimal digits, connectors and joiners.
@@ -98,7 +98,7 @@ class _Set:
             prints = _fingerprint(tf.constant(list(by_spelling), tf.string)).numpy()
         by_print = np.argsort(prints)
         self._prints = prints[by_print]
-        tokens = [list(by_spelling.values())[place] for place in by_print]
+        tokens = [list(by_spelling.values())[position] for position in by_print]
         self._ids = np.array([id for id, _ in tokens], np.int64)
         self._flags = {
             name: np.array([getattr(token, name) for _, token in tokens], bool)
@@ -113,15 +113,15 @@ class _Set:
         marked = tf.strings.regex_replace(texts, self.pattern, CUT + rb"\0" + CUT)
         parts = tf.strings.split(marked, CUT)  # of every row: text, token, text, token, ..., text
         rows = parts.value_rowids()
-        place = tf.range(tf.size(rows, tf.int64)) - tf.gather(parts.row_starts(), rows)
+        position = tf.range(tf.size(rows, tf.int64)) - tf.gather(parts.row_starts(), rows)
         limits = tf.cumsum(tf.cast(tf.strings.length(parts.values), tf.int64))
         limits -= tf.gather(tf.concat([[0], limits], axis=0), tf.gather(parts.row_starts(), rows))
-        tokens = tf.where(tf.equal(place % 2, 1))[:, 0]
+        tokens = tf.where(tf.equal(position % 2, 1))[:, 0]
         which = tf.searchsorted(
             tf.constant(self._prints), _fingerprint(tf.gather(parts.values, tokens))
         )
         if self._flags["single_word"].any():
-            kept = self._allowed(parts.values, place, tokens, which)
+            kept = self._allowed(parts.values, position, tokens, which)
             tokens, which = tf.boolean_mask(tokens, kept), tf.boolean_mask(which, kept)
         rows = tf.gather(rows, tokens)
         first, last = tf.gather(limits, tokens - 1), tf.gather(limits, tokens)
@@ -136,15 +136,15 @@ class _Set:
             starts = tf.maximum(starts, tf.concat([tf.zeros_like(starts[:1]), taken], axis=0))
         return Spans(rows, tf.gather(tf.constant(self._ids), which), starts, ends, first, last)
 
-    def _blank(self, flag: str, pattern: str, parts, places, which) -> tf.Tensor:
+    def _blank(self, flag: str, pattern: str, parts, positions, which) -> tf.Tensor:
         """How many bytes of the parts at some places tokens take with them."""
-        beside = tf.gather(parts, places)
+        beside = tf.gather(parts, positions)
         rest = tf.strings.regex_replace(beside, pattern, "")
         count = tf.strings.length(beside) - tf.strings.length(rest)
         takes = tf.gather(tf.constant(self._flags[flag]), which)
         return tf.cast(tf.where(takes, count, 0), tf.int64)
 
-    def _allowed(self, parts, place, tokens, which) -> tf.Tensor:
+    def _allowed(self, parts, position, tokens, which) -> tf.Tensor:
         """Whether no word touches a token that must be one of its own."""
         empty = tf.equal(parts, "")
 
@@ -152,7 +152,7 @@ class _Set:
             touching = tf.strings.regex_full_match(parts, pattern)
             beyond = tf.clip_by_value(tokens + 2 * step, 0, tf.size(parts, tf.int64) - 1)
             # Where nothing stands between two tokens of a row, it is the other that may touch.
-            same_row = tf.equal(tf.gather(place, beyond), tf.gather(place, tokens) + 2 * step)
+            same_row = tf.equal(tf.gather(position, beyond), tf.gather(position, tokens) + 2 * step)
             other = same_row & tf.gather(touching, beyond)
             return tf.where(
                 tf.gather(empty, tokens + step), other, tf.gather(touching, tokens + step)
@@ -162,7 +162,7 @@ class _Set:
         return ~(tf.gather(tf.constant(self._flags["single_word"]), which) & word)
 
 
-class Finder:
+class AddedTokenMatcher:
     """Finds added tokens in texts.
 
     Args:
@@ -187,7 +187,7 @@ class Finder:
         #: All that is looked for, as it is spelled.
         self.contents = [token.content for _, token in tokens]
 
-    def parts(self, texts: tf.Tensor, suspects: tf.Tensor) -> Parts:
+    def parts(self, texts: tf.Tensor, suspects: tf.Tensor) -> Segments:
         """Cuts texts at the added tokens in them.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.text.bytepair_files import CHARACTERS, piece_bytes
+from kerasbert.text.bytepair_files import CHARACTERS, token_bytes
 from kerasbert.text.normalization import CUT
 
 # The rank of a pair that no merge joins, and what TensorFlow takes for the minimum of nothing.
@@ -51,19 +51,19 @@ class ByteMerges:
         self._pair_keys = tf.constant(np.append(keys, _LAST), tf.int64)
         self._pair_ranks = tf.constant(np.append(ranks[::-1][backwards], _NEVER), tf.int32)
         self._results = tf.constant(results, tf.int32)
-        ids = {piece: id for id, piece in enumerate(vocabulary[: self._size])}
+        ids = {subword: id for id, subword in enumerate(vocabulary[: self._size])}
         byte_ids = [ids.get(character, self._unknown_id) for character in CHARACTERS]
         self._byte_ids = tf.constant(byte_ids, tf.int32)
         # In a list that training wrote, a piece is made before it is used.
         made = np.full(self._size, -1)
         np.maximum.at(made, results, ranks)
         self._ordered = bool(np.all(made[parts] < ranks[:, None]))
-        longest = max((len(piece_bytes(vocabulary[id])) for id in results), default=1)
+        longest = max((len(token_bytes(vocabulary[id])) for id in results), default=1)
         self._block = 2 * longest if self._ordered else _NEVER
 
-    def _make_word_table(self, pieces: Sequence[str]) -> None:
+    def _make_word_table(self, subwords: Sequence[str]) -> None:
         """The pieces that the merges make of their own bytes, sorted by fingerprint."""
-        texts = tf.constant(np.array([*map(piece_bytes, pieces)], object))
+        texts = tf.constant(np.array([*map(token_bytes, subwords)], object))
         spelled = self._join_pairs(texts)
         whole = tf.equal(spelled.row_lengths(), 1)
         first = tf.gather(spelled.values, tf.boolean_mask(spelled.row_starts(), whole))
@@ -80,9 +80,9 @@ class ByteMerges:
     # === Words to ids ===
 
     def _look_up(self, words: tf.Tensor) -> tf.RaggedTensor:
-        found = tf.searchsorted(self._fingerprints, _fingerprint(words))
-        known = tf.equal(tf.gather(self._words, found), words)
-        ids = tf.gather(self._word_ids, found)
+        index = tf.searchsorted(self._fingerprints, _fingerprint(words))
+        known = tf.equal(tf.gather(self._words, index), words)
+        ids = tf.gather(self._word_ids, index)
         counts = tf.ones_like(ids, tf.int64)
 
         def spell_the_others():
@@ -94,8 +94,8 @@ class ByteMerges:
             all_counts = tf.tensor_scatter_nd_update(counts, others, new_counts)
             starts = tf.range(tf.size(ids, tf.int64))
             starts = tf.tensor_scatter_nd_update(starts, others, new_starts)
-            places = tf.ragged.range(starts, starts + all_counts).values
-            return tf.gather(tf.concat([ids, spelled.values], axis=0), places), all_counts
+            positions = tf.ragged.range(starts, starts + all_counts).values
+            return tf.gather(tf.concat([ids, spelled.values], axis=0), positions), all_counts
 
         values, counts = tf.cond(tf.reduce_all(known), lambda: (ids, counts), spell_the_others)
         return tf.RaggedTensor.from_row_lengths(values, counts, validate=False)
@@ -124,13 +124,13 @@ class ByteMerges:
         data = tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8)
         symbols = tf.gather(self._byte_ids, tf.cast(data, tf.int32))
         symbols = tf.concat([symbols, [-1]], axis=0)
-        places = tf.range(tf.size(data, tf.int64))
-        ranks = self._rank_pairs(symbols, tf.gather(block_words, blocks), places)
+        positions = tf.range(tf.size(data, tf.int64))
+        ranks = self._rank_pairs(symbols, tf.gather(block_words, blocks), positions)
         ranks = tf.concat([ranks, [_NEVER]], axis=0)
 
         def join(symbols, ranks, blocks):
-            places = self._choose(ranks, blocks, block_words)
-            return self._join(symbols, ranks, blocks, block_words, places)
+            positions = self._choose(ranks, blocks, block_words)
+            return self._join(symbols, ranks, blocks, block_words, positions)
 
         symbols, _, blocks = tf.while_loop(
             lambda symbols, ranks, blocks: tf.reduce_any(ranks < _NEVER),
@@ -142,15 +142,15 @@ class ByteMerges:
         nrows = tf.size(words, tf.int64)
         return tf.RaggedTensor.from_value_rowids(symbols[:-1], rows, nrows, validate=False)
 
-    def _rank_pairs(self, symbols, words, places) -> tf.Tensor:
-        """The rank of the pair of symbols that starts at each of `places`."""
-        left = tf.cast(tf.gather(symbols, places), tf.int64)
-        right = tf.cast(tf.gather(symbols, places + 1), tf.int64)
+    def _rank_pairs(self, symbols, words, positions) -> tf.Tensor:
+        """The rank of the pair of symbols that starts at each of `positions`."""
+        left = tf.cast(tf.gather(symbols, positions), tf.int64)
+        right = tf.cast(tf.gather(symbols, positions + 1), tf.int64)
         keys = left * self._size + right
-        found = tf.searchsorted(self._pair_keys, keys)
-        joined = tf.equal(tf.gather(self._pair_keys, found), keys)
-        joined &= tf.equal(tf.gather(words, places), tf.gather(words, places + 1))
-        return tf.where(joined, tf.gather(self._pair_ranks, found), _NEVER)
+        index = tf.searchsorted(self._pair_keys, keys)
+        joined = tf.equal(tf.gather(self._pair_keys, index), keys)
+        joined &= tf.equal(tf.gather(words, positions), tf.gather(words, positions + 1))
+        return tf.where(joined, tf.gather(self._pair_ranks, index), _NEVER)
 
     def _choose(self, ranks, blocks, block_words) -> tf.Tensor:
         """Where the pairs start that are to be joined now: int64, increasing."""
@@ -160,41 +160,41 @@ class ByteMerges:
         before = tf.concat([never, tf.where(same, best[:-1], _NEVER)], axis=0)
         after = tf.concat([tf.where(same, best[1:], _NEVER), never], axis=0)
         best = tf.minimum(best, tf.minimum(before, after))
-        places = tf.where((ranks < _NEVER) & tf.equal(ranks, tf.gather(best, blocks)))[:, 0]
+        positions = tf.where((ranks < _NEVER) & tf.equal(ranks, tf.gather(best, blocks)))[:, 0]
         if not self._ordered:
-            words = tf.gather(block_words, tf.gather(blocks, places))
+            words = tf.gather(block_words, tf.gather(blocks, positions))
             first = tf.concat([[True], tf.not_equal(words[1:], words[:-1])], axis=0)
-            return tf.boolean_mask(places, first)
-        return self._every_other(ranks, places)
+            return tf.boolean_mask(positions, first)
+        return self._every_other(ranks, positions)
 
     @staticmethod
-    def _every_other(ranks, places) -> tf.Tensor:
+    def _every_other(ranks, positions) -> tf.Tensor:
         """Without the pairs that overlap one on their left, as the second in "aaa" does.
 
-        The count starts where the run of equal pairs does; if that is not among `places`, its turn
-        has not come, and nor has the run's.
+        The count starts where the run of equal pairs does; if that is not among `positions`, its
+        turn has not come, and nor has the run's.
         """
-        before = tf.gather(ranks, tf.maximum(places - 1, 0))
-        first = tf.equal(places, 0) | tf.not_equal(before, tf.gather(ranks, places))
+        before = tf.gather(ranks, tf.maximum(positions - 1, 0))
+        first = tf.equal(positions, 0) | tf.not_equal(before, tf.gather(ranks, positions))
         run = tf.cumsum(tf.cast(first, tf.int32)) - 1
         start = tf.gather(tf.where(first)[:, 0], tf.maximum(run, 0))
-        distance = places - tf.gather(places, start)
-        unbroken = tf.equal(distance, tf.range(tf.size(places, tf.int64)) - start)
+        distance = positions - tf.gather(positions, start)
+        unbroken = tf.equal(distance, tf.range(tf.size(positions, tf.int64)) - start)
         chosen = (run >= 0) & unbroken & tf.equal(distance % 2, 0)
-        return tf.boolean_mask(places, chosen)
+        return tf.boolean_mask(positions, chosen)
 
-    def _join(self, symbols, ranks, blocks, block_words, places):
-        """Joins the pairs that start at `places`, and ranks the pairs that come of it."""
-        results = tf.gather(self._results, tf.gather(ranks, places))
-        symbols = tf.tensor_scatter_nd_update(symbols, places[:, None], results)
+    def _join(self, symbols, ranks, blocks, block_words, positions):
+        """Joins the pairs that start at `positions`, and ranks the pairs that come of it."""
+        results = tf.gather(self._results, tf.gather(ranks, positions))
+        symbols = tf.tensor_scatter_nd_update(symbols, positions[:, None], results)
         kept = tf.ones_like(symbols, tf.bool)
-        gone = tf.zeros_like(places, tf.bool)
-        kept = tf.where(tf.tensor_scatter_nd_update(kept, places[:, None] + 1, gone))[:, 0]
+        gone = tf.zeros_like(positions, tf.bool)
+        kept = tf.where(tf.tensor_scatter_nd_update(kept, positions[:, None] + 1, gone))[:, 0]
         symbols, ranks, blocks = (tf.gather(x, kept) for x in (symbols, ranks, blocks))
-        places -= tf.range(tf.size(places, tf.int64))
-        places = tf.concat([tf.maximum(places - 1, 0), places], axis=0)
-        new = self._rank_pairs(symbols, tf.gather(block_words, blocks), places)
-        return symbols, tf.tensor_scatter_nd_update(ranks, places[:, None], new), blocks
+        positions -= tf.range(tf.size(positions, tf.int64))
+        positions = tf.concat([tf.maximum(positions - 1, 0), positions], axis=0)
+        new = self._rank_pairs(symbols, tf.gather(block_words, blocks), positions)
+        return symbols, tf.tensor_scatter_nd_update(ranks, positions[:, None], new), blocks
 
 
 def _fingerprint(words: tf.Tensor) -> tf.Tensor:

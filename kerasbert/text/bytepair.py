@@ -26,8 +26,8 @@ from kerasbert.text.bytepair_files import (
     HEADER,
     File,
     load_merges,
-    load_pieces,
-    piece_bytes,
+    load_tokens,
+    token_bytes,
 )
 from kerasbert.text.normalization import CUT, WHITE_SPACE, drop_invalid_utf8, holds
 from kerasbert.text.offsets import undo_drop
@@ -120,10 +120,10 @@ class BytePairTokenizer(Tokenizer):
         mask_takes_space: bool = True,
         added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
-        pieces, source = load_pieces(vocabulary)
+        subwords, source = load_tokens(vocabulary)
         try:
             super().__init__(
-                pieces,
+                subwords,
                 special_tokens,
                 added_tokens=added_tokens,
                 packing=packing,
@@ -135,15 +135,15 @@ class BytePairTokenizer(Tokenizer):
         self.add_prefix_space = bool(add_prefix_space)
         self._engine = ByteMerges(self.vocabulary, self._model_size, merge_ids, self.unknown_id)
 
-    def _continues_word(self, piece: str) -> bool:
-        return not piece.startswith(CHARACTERS[ord(" ")])
+    def _continues_word(self, subword: str) -> bool:
+        return not subword.startswith(CHARACTERS[ord(" ")])
 
     # === Text ===
 
     def _prepare(self, text, *, sought=None, behind_space=False):
         text = drop_invalid_utf8(text)
-        found = holds(text, sought.pattern) if sought else None
-        return _behind_space(text) if behind_space or self.add_prefix_space else text, found
+        holds_pattern = holds(text, sought.pattern) if sought else None
+        return _behind_space(text) if behind_space or self.add_prefix_space else text, holds_pattern
 
     def _pieces(self, prepared) -> tf.RaggedTensor:
         words = _split_words(prepared)
@@ -161,11 +161,11 @@ class BytePairTokenizer(Tokenizer):
         valid = drop_invalid_utf8(text)
         spaced, _ = self._prepare(valid)
         words = _split_words(spaced)
-        pieces = words.with_values(self._engine.spell(words.values))
+        subwords = words.with_values(self._engine.spell(words.values))
         starts, ends = _word_offsets(words)
         added = tf.cast(tf.strings.length(spaced) - tf.strings.length(valid), starts.dtype)
         added = tf.gather(added, words.value_rowids())
-        ids, counts = pieces.merge_dims(1, 2), pieces.values.row_lengths()
+        ids, counts = subwords.merge_dims(1, 2), subwords.values.row_lengths()
         starts = ids.with_values(tf.repeat(tf.maximum(starts - added, 0), counts))
         ends = ids.with_values(tf.repeat(ends - added, counts))
         return ids, *undo_drop(text, valid, starts, ends)
@@ -180,7 +180,7 @@ class BytePairTokenizer(Tokenizer):
             String tensor, (batch,).
         """
         added = (token.encode("utf-8") for token in self.vocabulary[self._model_size :])
-        texts = [*map(piece_bytes, self.model_pieces), *added]
+        texts = [*map(token_bytes, self.model_tokens), *added]
         texts = tf.constant(np.array(texts, object))
         return tf.strings.reduce_join(tf.gather(texts, ids), axis=-1)
 
@@ -188,7 +188,7 @@ class BytePairTokenizer(Tokenizer):
 
     def assets(self) -> dict[str, bytes]:
         """The pieces with their ids, and the merges."""
-        ids = {piece: id for id, piece in enumerate(self.model_pieces)}
+        ids = {subword: id for id, subword in enumerate(self.model_tokens)}
         vocabulary = json.dumps(ids, ensure_ascii=False)
         merges = "".join(f"{left} {right}\n" for left, right in self.merges)
         contents = (vocabulary, f"{HEADER}: 0.2\n{merges}")

@@ -28,12 +28,12 @@ _TO_LATIN = {
 }
 
 
-def piece_bytes(piece: str) -> bytes:
+def token_bytes(subword: str) -> bytes:
     """The bytes that a piece stands for."""
     try:
-        return piece.translate(_TO_LATIN).encode("latin-1")
+        return subword.translate(_TO_LATIN).encode("latin-1")
     except UnicodeEncodeError:  # an added token, which is spelled as it is
-        return piece.encode("utf-8")
+        return subword.encode("utf-8")
 
 
 #: How the first line of merges.txt may start.
@@ -64,27 +64,29 @@ class File:
             raise InputError(f"{self.name}:{line}: is not UTF-8") from None
 
 
-def load_pieces(vocabulary) -> tuple[list[str], str]:
+def load_tokens(vocabulary) -> tuple[list[str], str]:
     """The pieces in the order of their ids, and what messages call the vocabulary."""
     if isinstance(vocabulary, (str, os.PathLike)):
         vocabulary = File.read(vocabulary)
     if not isinstance(vocabulary, File):
         return _order_pieces(vocabulary, "vocabulary"), "vocabulary"
     source = vocabulary.name
-    pieces = schema.parse(vocabulary.text(), source, dict[str, int])
-    return _order_pieces(pieces, source), source
+    subwords = schema.parse(vocabulary.text(), source, dict[str, int])
+    return _order_pieces(subwords, source), source
 
 
-def _order_pieces(pieces: Mapping[str, int], source: str) -> list[str]:
+def _order_pieces(subwords: Mapping[str, int], source: str) -> list[str]:
     by_id: dict[int, str] = {}
-    for piece, id in pieces.items():
+    for subword, id in subwords.items():
         if not isinstance(id, (int, np.integer)) or isinstance(id, bool):
-            raise InputError(f"{source}: the id of {piece!r} must be a whole number, found {id!r}")
+            raise InputError(
+                f"{source}: the id of {subword!r} must be a whole number, found {id!r}"
+            )
         if id in by_id:
-            raise InputError(f"{source}: {by_id[id]!r} and {piece!r} have the same id {id}")
-        if any("\ud800" <= character <= "\udfff" for character in piece):
-            raise InputError(f"{source}: {piece!r} has half a surrogate pair")
-        by_id[int(id)] = piece
+            raise InputError(f"{source}: {by_id[id]!r} and {subword!r} have the same id {id}")
+        if any("\ud800" <= character <= "\udfff" for character in subword):
+            raise InputError(f"{source}: {subword!r} has half a surrogate pair")
+        by_id[int(id)] = subword
     missing = next((id for id in range(len(by_id)) if id not in by_id), None)
     if missing is not None:
         raise InputError(f"{source}: no piece has the id {missing}; there must be no holes")
@@ -108,9 +110,9 @@ def load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], 
                 f"{source}:{line}: expected two pieces and a space, found {shown(merge)}"
             )
         row = [*pair, "".join(pair)]
-        for piece in row:
-            if piece not in ids:
-                raise InputError(f"{source}:{line}: {piece!r} is not in the vocabulary")
+        for subword in row:
+            if subword not in ids:
+                raise InputError(f"{source}:{line}: {subword!r} is not in the vocabulary")
         pairs.append(pair)
-        rows.append([ids[piece] for piece in row])
+        rows.append([ids[subword] for subword in row])
     return pairs, np.array(rows, np.int64).reshape(-1, 3)

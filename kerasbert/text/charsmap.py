@@ -57,12 +57,12 @@ class Charsmap:
 
         What is dropped counts too, since its neighbours then meet.
         """
-        found = {
+        kept = {
             key.decode(errors="replace")[-1]
             for key, value in self._decoded.items()
             if not value or not characters.isdisjoint(value.decode())
         }
-        return f"[{''.join(literal(c) for c in sorted(found))}]" if found else ""
+        return f"[{''.join(literal(c) for c in sorted(kept))}]" if kept else ""
 
     @functools.cached_property
     def _decoded(self) -> dict[bytes, bytes]:
@@ -72,9 +72,9 @@ class Charsmap:
         trie = _Trie(self._rules)
         rules, keys, units = {}, [b""], np.zeros(1, np.int64)
         while len(units):
-            for place in np.flatnonzero(trie.ends_key[units]):
-                start = int(trie.values[trie.base[units[place]]])
-                rules[keys[place]] = trie.texts[start : trie.texts.index(b"\0", start)]
+            for position in np.flatnonzero(trie.ends_key[units]):
+                start = int(trie.values[trie.base[units[position]]])
+                rules[keys[position]] = trie.texts[start : trie.texts.index(b"\0", start)]
             parents, units = trie.children(units)
             steps = zip(parents.tolist(), trie.label[units].tolist(), strict=True)
             keys = [keys[parent] + _BYTES[byte] for parent, byte in steps]
@@ -153,10 +153,10 @@ def _problem(rules: bytes) -> str | None:
         parents, children = trie.children(units)
         if not len(children):
             return _problem_of_values(np.unique(np.concatenate(values)), trie.texts)
-        units, places = np.unique(children, return_inverse=True)
-        keys = np.bincount(places, keys[parents]).astype(np.int64)
+        units, positions = np.unique(children, return_inverse=True)
+        keys = np.bincount(positions, keys[parents]).astype(np.int64)
         longest = np.zeros(len(units), np.int64)
-        np.maximum.at(longest, places, prefixes[parents])
+        np.maximum.at(longest, positions, prefixes[parents])
         prefixes = longest + trie.ends_key[units]
         if keys.sum() > _MOST_KEYS or prefixes.max() > _MOST_PREFIXES:
             return "too many keys, or one in another"

@@ -57,5 +57,5 @@ def cut(tokens, size: int, *, max_chunks: int, overlap: int = 0):
     rows = chunk_of_row.value_rowids()
     begins = chunk_of_row.flat_values * step
     ends = tf.minimum(begins + size, tf.gather(lengths, rows))
-    places = tf.ragged.range(tf.gather(starts, rows) + begins, tf.gather(starts, rows) + ends)
-    return places.with_flat_values(tf.gather(tokens.flat_values, places.flat_values)), counts
+    positions = tf.ragged.range(tf.gather(starts, rows) + begins, tf.gather(starts, rows) + ends)
+    return positions.with_flat_values(tf.gather(tokens.flat_values, positions.flat_values)), counts

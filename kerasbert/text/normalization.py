@@ -69,7 +69,7 @@ def literal(text: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else f"\\x{{{ord(c):x}}}" for c in text)
 
 
-class Sought(NamedTuple):
+class SearchPattern(NamedTuple):
     """What texts may hold.
 
     Attributes:
@@ -81,7 +81,7 @@ class Sought(NamedTuple):
     rare: str
 
     @classmethod
-    def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> Sought:
+    def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> SearchPattern:
         """Any of some words; `pattern` makes one of a word."""
         words = list(words)
         rare = [next((c for c in _RARE if c in word), "") for word in words]
@@ -99,7 +99,7 @@ def normalize(
     lowercase: bool,
     strip_accents: bool,
     unknown_word: str,
-    sought: Sought | None = None,
+    sought: SearchPattern | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Cleans `text` as BERT does, up to but not including the split at punctuation.
 
@@ -117,20 +117,20 @@ def normalize(
     rows = tf.reshape(text, [-1])
     # To tell what need not be cleaned takes less time than to clean it.
     kinds = _kinds(rows, sought.rare if sought else "")
-    places = tf.dynamic_partition(tf.range(tf.size(rows)), kinds, 3)
+    positions = tf.dynamic_partition(tf.range(tf.size(rows)), kinds, 3)
     others, plain, plainest = tf.dynamic_partition(rows, kinds, 3)
     others = clean(others, lowercase=lowercase, strip_accents=strip_accents)
     if lowercase:
         plain, plainest = tf.strings.lower(plain), tf.strings.lower(plainest)
 
     def stitched(*parts):
-        return tf.reshape(tf.dynamic_stitch(places, parts), tf.shape(text))
+        return tf.reshape(tf.dynamic_stitch(positions, parts), tf.shape(text))
 
     normalized = stitched(replace_long_words(others, unknown_word), plain, plainest)
     if sought is None:
         return normalized, None
-    found = (holds(part, sought.pattern) for part in (others, plain))
-    return normalized, stitched(*found, tf.zeros_like(plainest, tf.bool))
+    patterns = (holds(part, sought.pattern) for part in (others, plain))
+    return normalized, stitched(*patterns, tf.zeros_like(plainest, tf.bool))
 
 
 def _kinds(rows: tf.Tensor, rare: str) -> tf.Tensor:

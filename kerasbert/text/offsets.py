@@ -27,11 +27,11 @@ def bytes_to_characters(text: tf.Tensor, offsets: tf.RaggedTensor) -> tf.RaggedT
     table = starts.flat_values + tf.gather(bases, starts.value_rowids())
     rows = offsets.value_rowids()
     sought = tf.cast(offsets.flat_values, tf.int64) + tf.gather(bases, rows)
-    found = tf.searchsorted(table, sought, out_type=tf.int64)
-    return offsets.with_flat_values(found - tf.gather(starts.row_starts(), rows))
+    positions = tf.searchsorted(table, sought, out_type=tf.int64)
+    return offsets.with_flat_values(positions - tf.gather(starts.row_starts(), rows))
 
 
-class Units(NamedTuple):
+class Characters(NamedTuple):
     """Texts that are cut into small parts; ragged, (batch, units).
 
     Attributes:
@@ -45,14 +45,14 @@ class Units(NamedTuple):
     ends: tf.RaggedTensor
 
 
-def split_units(text: tf.Tensor, pattern: str) -> Units:
+def split_units(text: tf.Tensor, pattern: str) -> Characters:
     """Cuts texts of valid UTF-8, (batch,), behind everything that matches a pattern."""
     parts = tf.strings.split(tf.strings.regex_replace(text, f"(?s){pattern}", rb"\0" + CUT), CUT)
     limits = tf.cumsum(tf.cast(tf.strings.length(parts.values), tf.int64))
     before = tf.gather(tf.concat([[0], limits], axis=0), parts.row_starts())
     ends = limits - tf.gather(before, parts.value_rowids())
     lengths = tf.cast(tf.strings.length(parts.values), tf.int64)
-    return Units(parts, parts.with_values(ends - lengths), parts.with_values(ends))
+    return Characters(parts, parts.with_values(ends - lengths), parts.with_values(ends))
 
 
 def count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -64,8 +64,10 @@ def count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.Ragged
     stride = tf.reduce_max(tf.concat([[0], values.values, limits.values], 0)) + 1
     rows = limits.value_rowids()
     table = values.values + stride * values.value_rowids()
-    found = tf.searchsorted(table, limits.values + stride * rows, side="right", out_type=tf.int64)
-    return limits.with_values(found - tf.gather(values.row_starts(), rows))
+    positions = tf.searchsorted(
+        table, limits.values + stride * rows, side="right", out_type=tf.int64
+    )
+    return limits.with_values(positions - tf.gather(values.row_starts(), rows))
 
 
 def at_places(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -80,21 +80,21 @@ def pack(
     # All that can stand in a row is in one list; `index` says which of it stands where.
     special_ids = tf.constant([pad_id, sep_id, cls_id], a.dtype)
     values = tf.concat([special_ids, *(text.flat_values for text in texts)], axis=0)
-    place = tf.range(width)[tf.newaxis]
-    index = tf.where(place == 0, tf.constant(2, tf.int64), tf.constant(1, tf.int64))
+    position = tf.range(width)[tf.newaxis]
+    index = tf.where(position == 0, tf.constant(2, tf.int64), tf.constant(1, tf.int64))
     begins, origin, end = [], 3, 1 - separators
     for text, length in zip(texts, kept, strict=True):
         begin = end + separators
         end = begin + length[:, tf.newaxis]
-        source = origin + tf.cast(text.row_starts(), tf.int64)[:, tf.newaxis] + place - begin
-        index = tf.where((begin <= place) & (place < end), source, index)
+        source = origin + tf.cast(text.row_starts(), tf.int64)[:, tf.newaxis] + position - begin
+        index = tf.where((begin <= position) & (position < end), source, index)
         origin += tf.size(text.flat_values, tf.int64)
         begins.append(begin)
-    real = place <= end
-    second = real & (place >= begins[-1]) & (has_segments and b is not None)
+    is_token = position <= end
+    second = is_token & (position >= begins[-1]) & (has_segments and b is not None)
     return {
-        TOKEN_IDS: tf.gather(values, tf.where(real, index, tf.constant(0, tf.int64))),
-        PADDING_MASK: tf.cast(real, tf.int32),
+        TOKEN_IDS: tf.gather(values, tf.where(is_token, index, tf.constant(0, tf.int64))),
+        PADDING_MASK: tf.cast(is_token, tf.int32),
         SEGMENT_IDS: tf.cast(second, tf.int32),
     }
 

@@ -17,14 +17,14 @@ from typing import NamedTuple, Self
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
-from kerasbert.text.added_tokens import AddedToken, Finder
+from kerasbert.text.added_tokens import AddedToken, AddedTokenMatcher
 from kerasbert.text.charsmap import Charsmap
 from kerasbert.text.normalization import (
     CJK,
     DECOMPOSES_TO_PUNCTUATION,
     PUNCTUATION,
     SPACE,
-    Sought,
+    SearchPattern,
     drop_invalid_utf8,
     holds,
     literal,
@@ -177,8 +177,8 @@ class SentencePieceTokenizer(Tokenizer):
         before -= tf.gather(firsts, parts.value_rowids())
         blank = tf.strings.regex_full_match(prepared, f"[ {SPACE}{_BLANK}]*")
         solid = parts.with_values(~blank)
-        found = (starts, parts.with_values(before), parts.with_values(before + lengths))
-        return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in found))
+        literals = (starts, parts.with_values(before), parts.with_values(before + lengths))
+        return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in literals))
 
     def _before_model(self, text: tf.Tensor) -> tf.Tensor:
         """What is done to a text before the model's own normalization."""
@@ -213,17 +213,17 @@ class SentencePieceTokenizer(Tokenizer):
         )
         return self._charsmap.normalize(prepared)
 
-    def _sought(self, finder: Finder) -> Sought:
+    def _sought(self, finder: AddedTokenMatcher) -> SearchPattern:
         with tf.init_scope():
             contents = self._before_model(tf.constant(finder.contents)).numpy()
-        found = {content.decode() for content in contents}
+        literals = {content.decode() for content in contents}
         normalized = self._spell_normalized(
             [token.content for token in self.added_tokens if token.normalized]
         )
-        found.update(normalized)
+        literals.update(normalized)
         sources = self._charsmap.sources(set("".join(normalized))) if normalized else ""
-        patterns = [*map(literal, sorted(found)), *([sources] if sources else [])]
-        return Sought("|".join(patterns), rare="")
+        patterns = [*map(literal, sorted(literals)), *([sources] if sources else [])]
+        return SearchPattern("|".join(patterns), rare="")
 
     def _rearrange(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """The model's ids to those of the layout."""

@@ -34,7 +34,7 @@ class Spans(NamedTuple):
         return Spans(tf.gather(rows, self.rows), self.ids, *offsets)
 
 
-class Parts(NamedTuple):
+class Segments(NamedTuple):
     """What stands between added tokens, and which of them follows.
 
     Attributes:
@@ -54,14 +54,14 @@ class Parts(NamedTuple):
     last: tf.Tensor
 
 
-def whole(texts: tf.Tensor) -> Parts:
+def whole(texts: tf.Tensor) -> Segments:
     """Texts without any added token, (batch,)."""
     count = tf.size(texts, tf.int64)
     none, zero = tf.fill([count], tf.constant(-1, tf.int64)), tf.zeros([count], tf.int64)
-    return Parts(texts, tf.range(count + 1), zero, none, zero, zero)
+    return Segments(texts, tf.range(count + 1), zero, none, zero, zero)
 
 
-def cut(texts: tf.Tensor, spans: Spans) -> Parts:
+def cut(texts: tf.Tensor, spans: Spans) -> Segments:
     """Cuts texts, (batch,), at the added tokens in them."""
     ragged = tf.RaggedTensor.from_value_rowids(
         spans.starts, spans.rows, tf.size(texts, tf.int64), validate=False
@@ -75,7 +75,7 @@ def cut(texts: tf.Tensor, spans: Spans) -> Parts:
     begins = tf.concat([column, ragged.with_values(spans.ends)], axis=1)
     own = tf.gather(texts, begins.value_rowids())
     limits = behind(spans.starts, lengths)
-    return Parts(
+    return Segments(
         tf.strings.substr(own, begins.values, tf.maximum(limits - begins.values, 0)),
         begins.row_splits,
         begins.values,
@@ -85,11 +85,13 @@ def cut(texts: tf.Tensor, spans: Spans) -> Parts:
     )
 
 
-def join(pieces: tf.RaggedTensor, parts: Parts, flat: tf.Tensor | None = None) -> tf.RaggedTensor:
-    """Puts the tokens between the pieces of the parts, ragged (parts, pieces).
+def join(
+    subwords: tf.RaggedTensor, parts: Segments, flat: tf.Tensor | None = None
+) -> tf.RaggedTensor:
+    """Inserts the added tokens between the subwords of the parts, ragged (parts, subwords).
 
     Args:
-        pieces: a value for each piece of each part.
+        subwords: a value for each subword of each part.
         parts: the parts.
         flat: the value of the token behind each part; None: its id.
 
@@ -100,15 +102,15 @@ def join(pieces: tf.RaggedTensor, parts: Parts, flat: tf.Tensor | None = None) -
 
     def with_tokens():
         there = parts.following >= 0
-        values = tf.cast(tf.boolean_mask(flat, there), pieces.dtype)
+        values = tf.cast(tf.boolean_mask(flat, there), subwords.dtype)
         tokens = tf.RaggedTensor.from_row_lengths(values, tf.cast(there, tf.int64), validate=False)
-        joined = tf.concat([pieces, tokens], axis=1)
+        joined = tf.concat([subwords, tokens], axis=1)
         return joined.values, joined.row_splits
 
     values, splits = tf.cond(
         tf.reduce_any(parts.following >= 0),
         with_tokens,
-        lambda: (pieces.values, tf.cast(pieces.row_splits, tf.int64)),
+        lambda: (subwords.values, tf.cast(subwords.row_splits, tf.int64)),
     )
     return tf.RaggedTensor.from_row_splits(values, tf.gather(splits, parts.splits), validate=False)
 

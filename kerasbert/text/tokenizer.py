@@ -11,12 +11,12 @@ from typing import ClassVar, Self
 
 from kerasbert.errors import InputError, shown
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.text.added_tokens import AddedToken, Finder
-from kerasbert.text.normalization import Sought, drop_invalid_utf8, holds, split_words
+from kerasbert.text.added_tokens import AddedToken, AddedTokenMatcher
+from kerasbert.text.normalization import SearchPattern, drop_invalid_utf8, holds, split_words
 from kerasbert.text.offsets import undo_drop
-from kerasbert.text.pieces import Pieces
 from kerasbert.text.spans import Normalized, join, whole
 from kerasbert.text.special_tokens import SpecialTokens
+from kerasbert.text.token_vocabulary import TokenVocabulary
 
 
 def is_true(name: str, value) -> bool:
@@ -30,7 +30,7 @@ def is_true(name: str, value) -> bool:
     return bool(value)
 
 
-class Tokenizer(Pieces):
+class Tokenizer(TokenVocabulary):
     """Strings to ids as TensorFlow ops, so that a SavedModel can take strings.
 
     Added tokens are taken out of a text before all else, as by transformers' fast tokenizers. The
@@ -71,7 +71,7 @@ class Tokenizer(Pieces):
 
     def _add(self, tokens: Iterable[AddedToken]) -> None:
         super()._add(tokens)
-        self._finders: dict[bool, Finder | None] = {}
+        self._finders: dict[bool, AddedTokenMatcher | None] = {}
 
     @property
     def resources(self) -> list:
@@ -96,7 +96,7 @@ class Tokenizer(Pieces):
         return self._tokenize(strings(text), self._finder())
 
     def _tokenize(
-        self, text: tf.Tensor, finder: Finder | None, behind_space: bool = False
+        self, text: tf.Tensor, finder: AddedTokenMatcher | None, behind_space: bool = False
     ) -> tf.RaggedTensor:
         """Tokenizes strings and the added tokens that `finder` finds in them."""
         if finder is None:
@@ -114,7 +114,7 @@ class Tokenizer(Pieces):
 
     @abc.abstractmethod
     def _prepare(
-        self, text: tf.Tensor, *, sought: Sought | None = None, behind_space: bool = False
+        self, text: tf.Tensor, *, sought: SearchPattern | None = None, behind_space: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Does with strings, (batch,), what is done before their pieces are looked for.
 
@@ -134,7 +134,7 @@ class Tokenizer(Pieces):
 
     # === Added tokens ===
 
-    def _finder(self, with_mask: bool = False) -> Finder | None:
+    def _finder(self, with_mask: bool = False) -> AddedTokenMatcher | None:
         """Finds the added tokens in texts, perhaps the mask token too; None: there are none."""
         if with_mask not in self._finders:
             tokens = list(self.added_tokens)
@@ -142,13 +142,17 @@ class Tokenizer(Pieces):
             if with_mask and all(token.content != mask for token in tokens):
                 tokens.append(AddedToken(mask, special=True, lstrip=self.mask_takes_space))
             by_id = [(self._ids[token.content], token) for token in tokens]
-            made = Finder(by_id, self._normalizer(), self._spell_normalized) if tokens else None
+            made = (
+                AddedTokenMatcher(by_id, self._normalizer(), self._spell_normalized)
+                if tokens
+                else None
+            )
             if made:
                 self._check_findable(made)
             self._finders[with_mask] = made
         return self._finders[with_mask]
 
-    def _check_findable(self, finder: Finder) -> None:
+    def _check_findable(self, finder: AddedTokenMatcher) -> None:
         try:
             with tf.init_scope():
                 holds(tf.constant([""]), self._sought(finder).pattern)
@@ -159,9 +163,9 @@ class Tokenizer(Pieces):
                 f"texts; the longest has {len(longest):,} characters: {shown(longest)}"
             ) from None
 
-    def _sought(self, finder: Finder) -> Sought:
+    def _sought(self, finder: AddedTokenMatcher) -> SearchPattern:
         """What a prepared text holds for sure that has an added token in it."""
-        return Sought.of(finder.contents)
+        return SearchPattern.of(finder.contents)
 
     def _normalizer(self) -> Callable[[tf.Tensor], Normalized] | None:
         """What makes of a text that in which normalized tokens are looked for; None: nothing."""
@@ -186,10 +190,10 @@ class Tokenizer(Pieces):
             int32, ragged, (words, tokens). A word without any piece, such as a control character,
             is one unknown token.
         """
-        pieces = self._tokenize(strings(words), self._finder(), behind_space=True)
-        lacking = tf.cast(tf.equal(pieces.row_lengths(), 0), tf.int64)
-        unknown = tf.fill([tf.reduce_sum(lacking)], tf.constant(self.unknown_id, pieces.dtype))
-        return tf.concat([pieces, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
+        subwords = self._tokenize(strings(words), self._finder(), behind_space=True)
+        lacking = tf.cast(tf.equal(subwords.row_lengths(), 0), tf.int64)
+        unknown = tf.fill([tf.reduce_sum(lacking)], tf.constant(self.unknown_id, subwords.dtype))
+        return tf.concat([subwords, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings and says which word of the original string each token comes from.

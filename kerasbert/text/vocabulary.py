@@ -29,7 +29,7 @@ LINE_SEPARATOR = "\u2028"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def no_piece(id: int) -> str:
+def unused_token(id: int) -> str:
     """What stands for an id that no piece has; a text never has it, as it is no word."""
     return f"[no piece {id}]"
 
@@ -86,12 +86,12 @@ def vocabulary_pieces(data: bytes, source: str) -> list[str]:
         raise InputError(f"{source}:{line}: has the character NUL; the file is damaged or no text")
     # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
-    last = {piece: id for id, piece in enumerate(lines)}
-    kept = [piece if last[piece] == id else no_piece(id) for id, piece in enumerate(lines)]
+    last = {token: id for id, token in enumerate(lines)}
+    kept = [token if last[token] == id else unused_token(id) for id, token in enumerate(lines)]
     if "" in last and len(lines) > 1:
         blank = last[""]
-        kept[blank] = no_piece(blank) if LINE_SEPARATOR in last else LINE_SEPARATOR
-    changed = [id for id, piece in enumerate(lines) if kept[id] != piece]
+        kept[blank] = unused_token(blank) if LINE_SEPARATOR in last else LINE_SEPARATOR
+    changed = [id for id, token in enumerate(lines) if kept[id] != token]
     if changed:
         line = changed[0] + 1
         why = f"line {line} is empty"
@@ -112,18 +112,18 @@ def check_vocabulary(
 ) -> None:
     """Raises `InputError`, naming `source` and the line, for what makes a vocabulary unusable."""
     lines: dict[str, int] = {}
-    for line, piece in enumerate(vocabulary, start=1):
-        if not piece:
+    for line, token in enumerate(vocabulary, start=1):
+        if not token:
             raise InputError(f"{source}:{line}: empty line; every line must hold a piece")
-        if piece in lines:
-            raise InputError(f"{source}:{line}: {piece!r} stands already in line {lines[piece]}")
-        lines[piece] = line
+        if token in lines:
+            raise InputError(f"{source}:{line}: {token!r} stands already in line {lines[token]}")
+        lines[token] = line
     for token in dataclasses.astuple(special_tokens):
         if token in lines:
             continue
-        other_case = next((piece for piece in lines if piece.upper() == token.upper()), None)
-        found = f"; line {lines[other_case]} has it as {other_case!r}" if other_case else ""
-        raise InputError(f"{source}: lacks the special token {token}{found}")
+        other_case = next((entry for entry in lines if entry.upper() == token.upper()), None)
+        hint = f"; line {lines[other_case]} has it as {other_case!r}" if other_case else ""
+        raise InputError(f"{source}: lacks the special token {token}{hint}")
 
 
 def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
@@ -142,10 +142,10 @@ def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:
     Raises:
         InputError: a piece that no line of a file can hold.
     """
-    for id, piece in enumerate(vocabulary):
-        if "\n" in piece or "\0" in piece or piece.endswith("\r"):
-            raise InputError(f"{piece!r}, the piece with the id {id}, can't be a line of vocab.txt")
-    return "".join(piece + "\n" for piece in vocabulary).encode("utf-8")
+    for id, token in enumerate(vocabulary):
+        if "\n" in token or "\0" in token or token.endswith("\r"):
+            raise InputError(f"{token!r}, the piece with the id {id}, can't be a line of vocab.txt")
+    return "".join(token + "\n" for token in vocabulary).encode("utf-8")
 
 
 def vocabulary_sha256(vocabulary: Sequence[str]) -> str:
@@ -219,13 +219,13 @@ def train_vocabulary(
     ids = trainer.get_vocab()
     if len(ids) <= len(_SPECIAL):
         raise InputError("there is no text to train a vocabulary on")
-    pieces = sorted(ids.keys() - set(_SPECIAL), key=ids.get)
+    subwords = sorted(ids.keys() - set(_SPECIAL), key=ids.get)
     frequencies: collections.Counter[str] = collections.Counter()
     for character, count in counts.items():
         for normalized in trainer.normalize(character).replace(" ", ""):
             frequencies[normalized] += count
     room = vocabulary_size - len(_SPECIAL)
-    return [*_SPECIAL, *_chosen(pieces, frequencies, room, alphabet_size)]
+    return [*_SPECIAL, *_chosen(subwords, frequencies, room, alphabet_size)]
 
 
 # WordPiece makes [UNK] of a longer word, so nothing is learnt from it, and the trainer would take
@@ -248,20 +248,20 @@ _LEAST_COVERED = 0.9
 
 
 def _chosen(
-    pieces: Sequence[str], frequencies: collections.Counter, room: int, alphabet_size: int | None
+    subwords: Sequence[str], frequencies: collections.Counter, room: int, alphabet_size: int | None
 ) -> list[str]:
-    """The `room` pieces, at the most, that the vocabulary gets, in the order that they have.
+    """The subwords that the vocabulary gets, at most `room`, in their order.
 
     Args:
-        pieces: all characters, alone and as continuations, then longer ones by falling frequency.
+        subwords: all characters, alone and as continuations, then longer ones by falling frequency.
         frequencies: of the characters.
-        room: how many pieces.
+        room: the number of subwords.
         alphabet_size: see `train_vocabulary`.
     """
     forms = collections.defaultdict(list)  # of a character: alone, and as a continuation
-    for piece in pieces:
-        if len(character := _without_prefix(piece)) == 1:
-            forms[character].append(piece)
+    for token in subwords:
+        if len(character := _without_prefix(token)) == 1:
+            forms[character].append(token)
     ranked = [character for character, _ in frequencies.most_common() if character in forms]
     total = sum(frequencies[character] for character in ranked)
     kept, used, covered = set(), 0, 0
@@ -278,17 +278,17 @@ def _chosen(
             f"text's {len(ranked):,} characters, {1 - covered / total:.0%} of the text; take a "
             "larger vocabulary (alphabet_size says how many characters to keep all the same)"
         )
-    chosen = {piece for character in kept for piece in forms[character]}
+    chosen = {token for character in kept for token in forms[character]}
     longer = (
-        p for p in pieces if len(_without_prefix(p)) > 1 and kept.issuperset(_without_prefix(p))
+        p for p in subwords if len(_without_prefix(p)) > 1 and kept.issuperset(_without_prefix(p))
     )
     chosen.update(itertools.islice(longer, room - len(chosen)))
     if alphabet_size is None:
         for character in ranked:
             if len(chosen) + len(forms[character]) <= room:
                 chosen.update(forms[character])
-    return [piece for piece in pieces if piece in chosen]
+    return [token for token in subwords if token in chosen]
 
 
-def _without_prefix(piece: str) -> str:
-    return piece.removeprefix("##") if len(piece) > 2 else piece
+def _without_prefix(token: str) -> str:
+    return token.removeprefix("##") if len(token) > 2 else token

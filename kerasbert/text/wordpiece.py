@@ -10,11 +10,11 @@ from kerasbert.errors import InputError, about
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text import vocabulary as vocabularies
-from kerasbert.text.added_tokens import AddedToken, Finder
+from kerasbert.text.added_tokens import AddedToken, AddedTokenMatcher
 from kerasbert.text.normalization import (
     CJK,
     MAX_WORD_CHARACTERS,
-    Sought,
+    SearchPattern,
     clean,
     literal,
     normalize,
@@ -70,7 +70,7 @@ class WordPieceTokenizer(Tokenizer):
         if strip_accents is not None:
             self._strip_accents = is_true("strip_accents", strip_accents)
         # Cleaning drops private-use characters, so one that no piece has can stand for "unknown".
-        characters = set("".join(self.model_pieces))
+        characters = set("".join(self.model_tokens))
         private = (chr(code) for code in range(0xE000, 0xF900))
         self._unknown_word = next((c for c in private if c not in characters), None)
         if self._unknown_word is None:
@@ -78,16 +78,16 @@ class WordPieceTokenizer(Tokenizer):
 
     def _make_op(self) -> tf_text.FastWordpieceTokenizer:
         # It takes no long pieces; no word that is looked up is as long as those.
-        pieces = [
-            vocabularies.no_piece(id)
-            if len(piece.removeprefix("##")) > MAX_WORD_CHARACTERS
-            else piece
-            for id, piece in enumerate(self.model_pieces)
+        subwords = [
+            vocabularies.unused_token(id)
+            if len(subword.removeprefix("##")) > MAX_WORD_CHARACTERS
+            else subword
+            for id, subword in enumerate(self.model_tokens)
         ]
         try:
             with tf.init_scope():
                 return tf_text.FastWordpieceTokenizer(
-                    vocab=pieces,
+                    vocab=subwords,
                     suffix_indicator="##",
                     max_bytes_per_word=4 * MAX_WORD_CHARACTERS,
                     token_out_type=tf.int32,
@@ -96,8 +96,8 @@ class WordPieceTokenizer(Tokenizer):
         except RuntimeError as error:  # of C++; a piece of over 256 bytes, or none but special ones
             raise InputError(f"the vocabulary can't be used: {error}") from None
 
-    def _continues_word(self, piece: str) -> bool:
-        return piece.startswith("##")
+    def _continues_word(self, subword: str) -> bool:
+        return subword.startswith("##")
 
     def _prepare(self, text, *, sought=None, behind_space=False):
         return normalize(
@@ -114,12 +114,12 @@ class WordPieceTokenizer(Tokenizer):
     def _clean(self, text: tf.Tensor) -> tf.Tensor:
         return clean(text, lowercase=self.lowercase, strip_accents=self._strip_accents)
 
-    def _sought(self, finder: Finder) -> Sought:
+    def _sought(self, finder: AddedTokenMatcher) -> SearchPattern:
         with tf.init_scope():
             cleaned = self._clean(tf.constant(finder.contents)).numpy()
         # The spaces that `_normalized` puts around CJK characters may be a token's.
         words = (word.decode().replace(" ", "") for word in cleaned)
-        return Sought.of(words, lambda word: " *".join(map(literal, word)))
+        return SearchPattern.of(words, lambda word: " *".join(map(literal, word)))
 
     def _normalizer(self):
         return self._normalized
@@ -140,9 +140,9 @@ class WordPieceTokenizer(Tokenizer):
 
     def _with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         words, starts, ends = split_words(text, strip_accents=self._strip_accents)
-        pieces = words.with_values(self._tokenize(words.values, None))
-        ids = pieces.merge_dims(1, 2)
-        counts = pieces.values.row_lengths()
+        subwords = words.with_values(self._tokenize(words.values, None))
+        ids = subwords.merge_dims(1, 2)
+        counts = subwords.values.row_lengths()
         starts, ends = (ids.with_values(tf.repeat(x.values, counts)) for x in (starts, ends))
         return ids, starts, ends
 
@@ -155,13 +155,13 @@ class WordPieceTokenizer(Tokenizer):
         Returns:
             String tensor, (batch,).
         """
-        pieces = tf.gather(tf.constant(self.vocabulary), ids)
-        joined = tf.strings.reduce_join(pieces, axis=-1, separator=" ")
+        subwords = tf.gather(tf.constant(self.vocabulary), ids)
+        joined = tf.strings.reduce_join(subwords, axis=-1, separator=" ")
         return tf.strings.regex_replace(joined, " ##", "")
 
     def assets(self) -> dict[str, bytes]:
         """The vocabulary file."""
-        return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.model_pieces)}
+        return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.model_tokens)}
 
     def settings(self) -> dict:
         """What is done to letters before the vocabulary is looked into."""

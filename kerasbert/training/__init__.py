@@ -13,10 +13,11 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Warmup": "optimizers",
         "adamw": "optimizers",
         "averaged_weights": "optimizers",
-        "distil": ".distillation",
+        "distill": ".distillation",
         "lamb": "optimizers",
         "make_strategy": "strategies",
         "student_from": ".distillation",
         "train": "loop",
     },
+    formerly={"distil": "distill"},
 )

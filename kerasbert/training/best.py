@@ -14,14 +14,14 @@ from kerasbert.training.run_directory import RunDirectory
 _LESS_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae")
 
 
-class Best(keras.callbacks.Callback):
+class SaveBestModel(keras.callbacks.Callback):
     """Keeps the model of the report in which a metric is best, and counts those since.
 
     Args:
         run: where reports and model are.
         metric: a name in the reports, such as `val_accuracy`; of losses, errors and perplexity the
             smallest is the best; NaN is never better.
-        patience: reports without a better one after which it is `enough`; 0: never.
+        patience: reports without a better one after which it is `stop_training`; 0: never.
     """
 
     def __init__(self, run: RunDirectory, metric: str, patience: int = 0):
@@ -37,7 +37,7 @@ class Best(keras.callbacks.Callback):
         return reports[self._place(reports)]
 
     @property
-    def enough(self) -> bool:
+    def stop_training(self) -> bool:
         """Whether the best report is as far back as patience reaches."""
         reports = self.run.reports()
         if not reports or not self.patience:

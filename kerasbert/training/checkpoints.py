@@ -13,7 +13,7 @@ import pathlib
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -24,14 +24,14 @@ from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 
-STATE, FACTS, COMPLETE = "state.safetensors", "state.json", "complete"
+STATE, METADATA, COMPLETE = "state.safetensors", "state.json", "complete"
 _NAME = re.compile(r"step-(\d{10})")
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 _UNFINISHED = re.compile(r"\.step-\d{10}\.\d+\.(tmp|old)")
 
 
 @dataclasses.dataclass(frozen=True)
-class Stored:
+class StoredCheckpoint:
     """A checkpoint that was found whole.
 
     Attributes:
@@ -54,6 +54,7 @@ class Checkpoints:
         every_minutes: minutes between two; 0: never because of time.
         keep: how many of the newest stay.
         settings: what the run was started with; JSON types. Another run's checkpoints are refused.
+        upgrade: turns the settings that an earlier version of the program stored into today's.
         copied: files that the run writes line by line; a checkpoint has copies of them.
         say: called with a line when something has to be said; `print` if not given.
 
@@ -69,6 +70,7 @@ class Checkpoints:
         keep: int = 3,
         *,
         settings: dict | None = None,
+        upgrade: Callable[[dict], dict] = dict,
         copied: Sequence[pathlib.Path] = (),
         log=print,
     ):
@@ -82,6 +84,7 @@ class Checkpoints:
         self.every_minutes = every_minutes
         self.keep = keep
         self.settings = settings or {}
+        self.upgrade = upgrade
         self.copied = tuple(copied)
         self.log = log
         self._last_time = time.monotonic()
@@ -126,13 +129,13 @@ class Checkpoints:
         safetensors.numpy.save_file(arrays, directory / STATE)
         for path in filter(pathlib.Path.exists, self.copied):
             shutil.copyfile(path, directory / path.name)
-        facts = {
+        metadata = {
             "step": step,
             "settings": self.settings,
             "sha256": {path.name: files.sha256(path) for path in sorted(directory.iterdir())},
         }
-        files.write_json(directory / FACTS, facts)
-        (directory / COMPLETE).write_text(files.sha256(directory / FACTS) + "\n")
+        files.write_json(directory / METADATA, metadata)
+        (directory / COMPLETE).write_text(files.sha256(directory / METADATA) + "\n")
 
     def _remove_old(self, newest: pathlib.Path) -> None:
         """Keeps the newest; those of later steps are damaged, or the run would be there."""
@@ -156,10 +159,10 @@ class Checkpoints:
         """The directories of checkpoints, the newest first."""
         if not self.directory.is_dir():
             return []
-        found = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
-        return sorted(found, reverse=True)
+        paths = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(paths, reverse=True)
 
-    def newest(self) -> Stored | None:
+    def newest(self) -> StoredCheckpoint | None:
         """The newest checkpoint that is whole; None if there never was one.
 
         Those that are damaged are named.
@@ -169,8 +172,9 @@ class Checkpoints:
         """
         paths = self._paths()
         for stored in self._whole(paths):
-            if stored.settings != self.settings:
-                raise InputError(f"{stored.path}: {self._difference(stored.settings)}")
+            settings = self.upgrade(stored.settings)
+            if settings != self.settings:
+                raise InputError(f"{stored.path}: {self._difference(settings)}")
             return stored
         if paths:
             raise InputError(
@@ -179,7 +183,7 @@ class Checkpoints:
             )
         return None
 
-    def _whole(self, paths: list[pathlib.Path]) -> Iterator[Stored]:
+    def _whole(self, paths: list[pathlib.Path]) -> Iterator[StoredCheckpoint]:
         for path in paths:
             try:
                 yield _check(path)
@@ -195,7 +199,9 @@ class Checkpoints:
         ]
         return f"is of a run with other settings: {'; '.join(different)}"
 
-    def restore(self, model: keras.Model, stored: Stored, *, metrics: bool = True) -> None:
+    def restore(
+        self, model: keras.Model, stored: StoredCheckpoint, *, metrics: bool = True
+    ) -> None:
         """Puts a checkpoint into a compiled model.
 
         Args:
@@ -210,13 +216,15 @@ class Checkpoints:
         state = _state(model)
         of_metrics = _metrics(model)
         shapes = {name: tuple(variable.shape) for name, variable in state.items()}
-        found = {
+        stored_shapes = {
             name: array.shape[1:] if name in of_metrics else array.shape
             for name, array in arrays.items()
         }
-        problems = [f"{name} {shape}" for name, shape in shapes.items() if found.get(name) != shape]
-        problems += sorted(found.keys() - shapes.keys() - of_metrics.keys())
-        problems += sorted(of_metrics.keys() - found.keys())
+        problems = [
+            f"{name} {shape}" for name, shape in shapes.items() if stored_shapes.get(name) != shape
+        ]
+        problems += sorted(stored_shapes.keys() - shapes.keys() - of_metrics.keys())
+        problems += sorted(of_metrics.keys() - stored_shapes.keys())
         if problems:
             raise InputError(f"{stored.path}: is of another model: {', '.join(problems[:8])}")
         for name, variable in state.items():
@@ -280,15 +288,20 @@ def _by_name(groups: dict) -> dict:
     }
 
 
-def _check(path: pathlib.Path) -> Stored:
+def _check(path: pathlib.Path) -> StoredCheckpoint:
     marker = path / COMPLETE
     if not marker.exists():
         raise InputError(f"{path}: has no {COMPLETE!r} marker")
-    facts_path = path / FACTS
-    if not facts_path.exists() or files.sha256(facts_path).encode() != marker.read_bytes().strip():
-        raise InputError(f"{facts_path}: is missing or not as it was written (its SHA-256 differs)")
-    facts = files.read_json(facts_path)
-    for name, expected in facts["sha256"].items():
+    metadata_path = path / METADATA
+    if (
+        not metadata_path.exists()
+        or files.sha256(metadata_path).encode() != marker.read_bytes().strip()
+    ):
+        raise InputError(
+            f"{metadata_path}: is missing or not as it was written (its SHA-256 differs)"
+        )
+    metadata = files.read_json(metadata_path)
+    for name, expected in metadata["sha256"].items():
         if not (path / name).exists() or files.sha256(path / name) != expected:
             raise InputError(f"{path / name}: is missing or not as it was written")
-    return Stored(path, facts["step"], facts["settings"])
+    return StoredCheckpoint(path, metadata["step"], metadata["settings"])

@@ -16,8 +16,8 @@ from kerasbert.errors import InputError
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 if ON_TENSORFLOW:
-    from kerasbert.training.exact_optimizer import exact_updates
-    from kerasbert.training.exact_steps import ExactSteps as _Steps
+    from kerasbert.training.exact_optimizer import patch_optimizer
+    from kerasbert.training.exact_steps import GlobalBatchSteps as _Steps
     from kerasbert.training.global_loss import global_mean
 else:
     _Steps = keras.Model
@@ -50,7 +50,7 @@ class ExactModel(_Steps):
             raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
         if ON_TENSORFLOW:
             float16 = any(layer.compute_dtype == "float16" for layer in _compat.layers_of(self))
-            optimizer = exact_updates(keras.optimizers.get(optimizer), float16=float16)
+            optimizer = patch_optimizer(keras.optimizers.get(optimizer), float16=float16)
             loss = global_mean(loss)
             kwargs = {"jit_compile": False, **kwargs, "auto_scale_loss": False}
         elif accumulation_steps > 1:

@@ -17,7 +17,7 @@ from kerasbert.training.optimizers import assign_averages, updates
 SEEN = ("examples", "tokens", "positions")
 
 
-def exact_updates(
+def patch_optimizer(
     optimizer: keras.optimizers.Optimizer, *, float16: bool = False
 ) -> keras.optimizers.Optimizer:
     """Makes an optimizer sum gradients over replicas first, and skip steps that are not finite.
@@ -175,10 +175,10 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
             kept = tf.cast(momentum, average.dtype)
             average.assign(kept * average + (1 - kept) * variable)
 
-    def update(strategy, places, finite, rate, momentum):
+    def update(strategy, positions, finite, rate, momentum):
         def take():
             _before_step(optimizer, strategy)
-            for variable, *own in places:
+            for variable, *own in positions:
                 arguments = (*own, rate, momentum)
                 strategy.extended.update(variable, step, args=arguments, group=False)
             return True
@@ -188,8 +188,8 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
 
     averages = _averages(optimizer, variables)
-    places = list(zip(variables, gradients, averages, factors, decays, strict=True))
-    _compat.merge_call(update, strategy, places, finite, rate, momentum)
+    positions = list(zip(variables, gradients, averages, factors, decays, strict=True))
+    _compat.merge_call(update, strategy, positions, finite, rate, momentum)
 
 
 def _averages(optimizer, variables) -> list:

@@ -12,7 +12,7 @@ from kerasbert.features import PADDING_MASK
 from kerasbert.training.exact_optimizer import SEEN
 
 
-class ExactSteps(_compat.TrainerHooks, keras.Model):
+class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
     """The steps of an `ExactModel` on TensorFlow."""
 
     counts = SEEN
@@ -21,8 +21,8 @@ class ExactSteps(_compat.TrainerHooks, keras.Model):
 
     def train_step(self, data):
         """Keras's, perhaps in pieces."""
-        pieces = self.accumulation_steps > 1
-        logs = self._step_in_pieces(data) if pieces else super().train_step(data)
+        microbatches = self.accumulation_steps > 1
+        logs = self._accumulated_step(data) if microbatches else super().train_step(data)
         return {**logs, **self._count(data)} if self.counts_examples else logs
 
     def _count(self, data) -> dict:
@@ -36,30 +36,30 @@ class ExactSteps(_compat.TrainerHooks, keras.Model):
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
         return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
 
-    def _step_in_pieces(self, data) -> dict:
+    def _accumulated_step(self, data) -> dict:
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
-        pieces, variables = self.accumulation_steps, self.trainable_weights
-        self._divide_by(self._weights_of(batch), pieces)
+        microbatches, variables = self.accumulation_steps, self.trainable_weights
+        self._divide_by(self._weights_of(batch), microbatches)
         gradients, losses = None, []
-        for index in range(pieces):
+        for index in range(microbatches):
             # Without this TensorFlow would compute the pieces side by side.
             with tf.control_dependencies(gradients or []):
-                piece = batch.piece(index, pieces)
-            loss, found = self._gradients(piece, variables)
-            gradients = found if gradients is None else list(map(tf.add, gradients, found))
+                microbatch = batch.microbatch(index, microbatches)
+            loss, added = self._gradients(microbatch, variables)
+            gradients = added if gradients is None else list(map(tf.add, gradients, added))
             losses.append(loss)
-            logs = self.compute_metrics(*piece.outcome)
-        self._divide_by(None, pieces)
+            logs = self.compute_metrics(*microbatch.outcome)
+        self._divide_by(None, microbatches)
         tracker = _compat.loss_tracker(self)
-        tracker.update_state(tf.add_n(losses) / pieces, sample_weight=batch.rows)
+        tracker.update_state(tf.add_n(losses) / microbatches, sample_weight=batch.rows)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {**logs, "loss": tracker.result()}
 
-    def _gradients(self, piece: "_Batch", variables: list):
+    def _gradients(self, microbatch: "_Batch", variables: list):
         """The loss of a piece as Keras reports it, and its part of the gradient."""
         with tf.GradientTape() as tape:
-            piece.y_pred = self(piece.x, training=True)
-            loss = _compat.compute_loss(self, *piece.outcome)
+            microbatch.y_pred = self(microbatch.x, training=True)
+            loss = _compat.compute_loss(self, *microbatch.outcome)
             scaled = self.optimizer.scale_loss(loss)
         if self.losses:
             raise InputError("accumulation_steps: layers with losses of their own are not exact")
@@ -78,9 +78,9 @@ class ExactSteps(_compat.TrainerHooks, keras.Model):
         ]
         return tf.distribute.get_replica_context().all_reduce("SUM", weights)
 
-    def _divide_by(self, weights: list | None, pieces: int) -> None:
+    def _divide_by(self, weights: list | None, microbatches: int) -> None:
         for index, (_, loss) in enumerate(_compat.flat_losses(self)):
-            loss.is_part_of(weights and weights[index], pieces)
+            loss.set_global_batch(weights and weights[index], microbatches)
 
     def make_train_function(self, force=False):
         """Keras's, after all variables are there: otherwise the graph has to be made twice."""
@@ -137,9 +137,9 @@ class _Batch:
         """What losses and metrics look at."""
         return self.x, self.y, self.y_pred, self.sample_weight
 
-    def piece(self, index: int, pieces: int) -> "_Batch":
+    def microbatch(self, index: int, microbatches: int) -> "_Batch":
         """One of nearly equal pieces; some have no rows if there are fewer rows than pieces."""
-        first, end = self.rows * index // pieces, self.rows * (index + 1) // pieces
+        first, end = self.rows * index // microbatches, self.rows * (index + 1) // microbatches
         parts = (self.x, self.y, self.sample_weight)
         return _Batch(
             *tf.nest.map_structure(lambda part: None if part is None else part[first:end], parts)

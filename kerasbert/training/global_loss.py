@@ -13,8 +13,8 @@ if _ON_TENSORFLOW:  # a `.keras` file may bring these losses to another backend,
     import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable("kerasbert")
-class GlobalMean(keras.losses.Loss):
+@keras.saving.register_keras_serializable("kerasbert", name="GlobalMean")
+class GlobalBatchLoss(keras.losses.Loss):
     """A loss whose mean is taken over the batches of all replicas together.
 
     Its value, times the number of replicas, is that mean on every replica; its gradients add up to
@@ -40,17 +40,17 @@ class GlobalMean(keras.losses.Loss):
             return self.loss(y_true, y_pred, sample_weight)
         total, by = self.sums(y_true, y_pred, sample_weight)
         if self._whole is None:
-            pieces = 1
+            microbatches = 1
             total_of_all, by = context.all_reduce("SUM", [tf.stop_gradient(total), by])
         else:
-            by, pieces = self._whole
+            by, microbatches = self._whole
             total_of_all = context.all_reduce("SUM", tf.stop_gradient(total))
         share = tf.math.divide_no_nan(total, by)
-        value = tf.math.divide_no_nan(total_of_all, by) * pieces / replicas
+        value = tf.math.divide_no_nan(total_of_all, by) * microbatches / replicas
         # The value of the one and the gradient of the other: Keras scales values up again.
         return share + tf.stop_gradient(value - share)
 
-    def is_part_of(self, by, pieces: int) -> None:
+    def set_global_batch(self, by, microbatches: int) -> None:
         """Says that the next calls see one of so many pieces of a batch each.
 
         Their gradients add up to the gradient of the whole batch's loss, and their values have it
@@ -58,9 +58,9 @@ class GlobalMean(keras.losses.Loss):
 
         Args:
             by: what the sum of all losses is to be divided by, see `sums`; None: no longer.
-            pieces: how many there are.
+            microbatches: their number.
         """
-        self._whole = None if by is None else (by, pieces)
+        self._whole = None if by is None else (by, microbatches)
 
     def sums(self, y_true, y_pred, sample_weight=None):
         """The sum of a batch's losses, and by what its mean divides it, which adds up likewise."""
@@ -145,12 +145,12 @@ def _with_equal_rank(y_true, y_pred) -> tuple:
 
 
 def global_mean(loss):
-    """Every loss in what Keras's `compile` takes, as a `GlobalMean`; None stays None."""
+    """Every loss in what Keras's `compile` takes, as a `GlobalBatchLoss`; None stays None."""
     if isinstance(loss, dict):
         return {name: global_mean(one) for name, one in loss.items()}
     if isinstance(loss, list | tuple):
         return type(loss)(global_mean(one) for one in loss)
-    if loss is None or isinstance(loss, GlobalMean):
+    if loss is None or isinstance(loss, GlobalBatchLoss):
         return loss
     loss = keras.losses.get(loss)
-    return GlobalMean(loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss))
+    return GlobalBatchLoss(loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss))

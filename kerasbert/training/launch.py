@@ -74,14 +74,14 @@ def launch(workers: int) -> dict:
     processes = [_start(cluster) for cluster in clusters(workers)]
 
     def pass_on(kind, frame):
-        told.append(kind)
+        received_signals.append(kind)
         for process in processes:
             process.send_signal(kind)
 
-    told: list[int] = []
+    received_signals: list[int] = []
     previous = {kind: signal.signal(kind, pass_on) for kind in (signal.SIGTERM, signal.SIGINT)}
     try:
-        _wait(processes, told)
+        _wait(processes, received_signals)
     finally:
         for kind, handler in previous.items():
             signal.signal(kind, handler)
@@ -89,7 +89,9 @@ def launch(workers: int) -> dict:
             process.kill()
             process.wait()
     if processes[0].returncode:
-        raise Interrupted("the workers have stopped; repeat the command to resume", told[-1])
+        raise Interrupted(
+            "the workers have stopped; repeat the command to resume", received_signals[-1]
+        )
     return json.loads(processes[0].stdout.read().splitlines()[-1])
 
 
@@ -126,14 +128,14 @@ def _start(cluster: dict) -> subprocess.Popen:
     )
 
 
-def _wait(processes: list[subprocess.Popen], told: list[int]) -> None:
+def _wait(processes: list[subprocess.Popen], received_signals: list[int]) -> None:
     running = dict(enumerate(processes))
     while running:
         for index, process in list(running.items()):
             status = process.poll()
-            if status is not None and -status in told:
+            if status is not None and -status in received_signals:
                 return  # it had nothing to keep, so the others have nothing either
-            if status is not None and status - 128 in told:
+            if status is not None and status - 128 in received_signals:
                 status = 0  # it stopped as it was told
             if status:
                 name = signal.Signals(-status).name if status < 0 else f"status {status}"

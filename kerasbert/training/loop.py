@@ -12,8 +12,8 @@ import keras
 from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.training.best import Best
-from kerasbert.training.checkpoints import Checkpoints, Stored
+from kerasbert.training.best import SaveBestModel
+from kerasbert.training.checkpoints import Checkpoints, StoredCheckpoint
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
 from kerasbert.training.strategies import is_chief, sharded
@@ -28,12 +28,12 @@ def train(
     batches: Callable[[int], tf.data.Dataset],
     steps: int,
     checkpoints: Checkpoints,
-    stored: Stored | None,
+    stored: StoredCheckpoint | None,
     *,
     report_every: int,
     validate: Callable[[], dict[str, float]] | None,
     callbacks: list[keras.callbacks.Callback],
-    best: Best | None = None,
+    best: SaveBestModel | None = None,
     monitor: str | None = None,
 ) -> None:
     """Trains a compiled model with Keras's `fit`, in stretches that each end with a report.
@@ -65,25 +65,29 @@ def train(
         _check_monitor(model, monitor, validate)
     model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
-    keeper = _Keeper(checkpoints, stored, best, batches, metrics=step % report_every > 0)
+    checkpoints_callback = CheckpointCallback(
+        checkpoints, stored, best, batches, metrics=step % report_every > 0
+    )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
     # The keeper last, so that a report is there before a checkpoint says so.
-    callbacks = [*first, *callbacks, *last, keeper]
-    with keeper.signals(), fits_keep_weights(model):
-        while step < steps and not keeper.enough:
-            keeper.end = min(steps, (step // report_every + 1) * report_every)
+    callbacks = [*first, *callbacks, *last, checkpoints_callback]
+    with checkpoints_callback.signals(), fits_keep_weights(model):
+        while step < steps and not checkpoints_callback.stop_training:
+            checkpoints_callback.end = min(steps, (step // report_every + 1) * report_every)
             model.fit(
                 sharded(batches(step)),
                 epochs=1,
-                steps_per_epoch=keeper.end - step,
+                steps_per_epoch=checkpoints_callback.end - step,
                 callbacks=RunCallbacks(callbacks, model, first=step),
                 shuffle=False,
                 verbose=0,
             )
-            step = keeper.end
-    if keeper.stored:  # all steps were behind it, so that `fit` has not come to restore it
-        checkpoints.restore(model, keeper.stored, metrics=False)
+            step = checkpoints_callback.end
+    if (
+        checkpoints_callback.stored
+    ):  # all steps were behind it, so that `fit` has not come to restore it
+        checkpoints.restore(model, checkpoints_callback.stored, metrics=False)
 
 
 def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
@@ -100,8 +104,8 @@ def _check_monitor(
     if monitor in known:
         return
     # What a task measures is known once it has been measured; it takes what every report takes.
-    found = validate() if validate else {}
-    known |= {f"val_{name}" for name in found}
+    scores = validate() if validate else {}
+    known |= {f"val_{name}" for name in scores}
     if monitor not in known:
         raise InputError(
             f"--monitor: there will be no metric {monitor!r}; there will be "
@@ -122,14 +126,14 @@ class _Validate(keras.callbacks.Callback):
             logs.update({f"val_{name}": value for name, value in self.validate().items()})
 
 
-class _Keeper(keras.callbacks.Callback):
+class CheckpointCallback(keras.callbacks.Callback):
     """Restores a checkpoint, writes those that are due, and minds signals and an early end."""
 
     def __init__(
         self,
         checkpoints: Checkpoints,
-        stored: Stored | None,
-        best: Best | None,
+        stored: StoredCheckpoint | None,
+        best: SaveBestModel | None,
         batches: Callable[[int], tf.data.Dataset],
         *,
         metrics: bool,
@@ -140,10 +144,10 @@ class _Keeper(keras.callbacks.Callback):
         self.stored = stored
         self.metrics = metrics
         self.best = best
-        self.enough = False
+        self.stop_training = False
         self.end = 0
         self.skipped = 0
-        self.told = None
+        self.received_signal = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Goes on from a checkpoint; here, since `fit` has just reset the metrics."""
@@ -189,19 +193,21 @@ class _Keeper(keras.callbacks.Callback):
             self.checkpoints.log(f"{skipped} steps skipped: gradients were not finite")
             self.skipped = skipped
             self._check_loss()
-        self._keep(self.end, enough=self.best is not None and self.best.enough)
+        self._keep(self.end, stop_training=self.best is not None and self.best.stop_training)
 
-    def _keep(self, step: int, *, enough: bool = False) -> None:
+    def _keep(self, step: int, *, stop_training: bool = False) -> None:
         strategy = self.model.distribute_strategy
-        due = self.checkpoints.is_due(step)
-        told, due, self.enough = _agreed(strategy, self.told or 0, due, enough)
-        if told or due:
+        checkpoint_due = self.checkpoints.is_due(step)
+        received_signal, checkpoint_due, self.stop_training = _agreed(
+            strategy, self.received_signal or 0, checkpoint_due, stop_training
+        )
+        if received_signal or checkpoint_due:
             self.checkpoints.save(self.model, step, write=is_chief(strategy))
-        if told:
+        if received_signal:
             raise Interrupted(
-                f"stopped by {signal.Signals(told).name} after step {step}, which is saved; "
-                "repeat the command to resume",
-                told,
+                f"stopped by {signal.Signals(received_signal).name} after step {step}, which is "
+                "saved; repeat the command to resume",
+                received_signal,
             )
 
     def signals(self):
@@ -210,8 +216,8 @@ class _Keeper(keras.callbacks.Callback):
 
 
 class _Signals:
-    def __init__(self, keeper: _Keeper):
-        self.keeper = keeper
+    def __init__(self, checkpoints_callback: CheckpointCallback):
+        self.checkpoints_callback = checkpoints_callback
 
     def __enter__(self):
         kinds = (signal.SIGTERM, signal.SIGINT)
@@ -223,21 +229,23 @@ class _Signals:
             signal.signal(kind, handler)
 
     def _note(self, kind, frame):
-        self.keeper.told = kind
+        self.checkpoints_callback.received_signal = kind
         signal.signal(kind, signal.SIG_DFL)
-        self.keeper.checkpoints.log(
+        self.checkpoints_callback.checkpoints.log(
             f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )
 
 
-def _agreed(strategy: tf.distribute.Strategy, told: int, *flags: bool) -> tuple:
+def _agreed(strategy: tf.distribute.Strategy, received_signal: int, *flags: bool) -> tuple:
     """The same answer on every worker, since all must stop, and keep, after the same step."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return told, *flags
-    flags = tf.constant([told == signal.SIGTERM, told == signal.SIGINT, *flags], tf.int32)
+        return received_signal, *flags
+    flags = tf.constant(
+        [received_signal == signal.SIGTERM, received_signal == signal.SIGINT, *flags], tf.int32
+    )
     terminated, interrupted, *flags = _sum_over_workers(strategy)(flags).numpy()
-    told = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
-    return int(told), *map(bool, flags)
+    received_signal = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
+    return int(received_signal), *map(bool, flags)
 
 
 @functools.cache

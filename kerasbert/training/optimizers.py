@@ -123,7 +123,7 @@ def _averaging(momentum: float | None) -> dict:
 
 def updates(optimizer: keras.optimizers.Optimizer):
     """How often an optimizer has changed the weights: in all steps but those that were skipped."""
-    skipped = getattr(optimizer, "skipped_steps", 0)  # see `exact_updates`
+    skipped = getattr(optimizer, "skipped_steps", 0)  # see `patch_optimizer`
     return optimizer.iterations - ops.cast(skipped, optimizer.iterations.dtype)
 
 
@@ -254,8 +254,8 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         step = ops.cast(updates(self) + 1, variable.dtype)
-        place = _compat.place_of(self, variable)
-        first, second = self._first[place], self._second[place]
+        position = _compat.place_of(self, variable)
+        first, second = self._first[position], self._second[position]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
         first = first / (1 - ops.power(ops.cast(self.beta_1, variable.dtype), step))

@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LOOKS = 5
 _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a terminal, in a log
 
 # Of `progress_bar`; the innermost is the last.
-_bars: list["Bar"] = []
+_bars: list["ProgressBar"] = []
 
 
 def log(line: str) -> None:
@@ -29,7 +29,7 @@ def log(line: str) -> None:
     print(one_line(line), file=sys.stderr, flush=True)
 
 
-class Bar(tqdm):
+class ProgressBar(tqdm):
     """tqdm's bar with rate and time left, on standard error.
 
     Args:
@@ -94,7 +94,7 @@ def progress_bar(description: str) -> Iterator[None]:
     Args:
         description: what is being done.
     """
-    bar = Bar(description, None, "example", passing=True)
+    bar = ProgressBar(description, None, "example", passing=True)
     _bars.append(bar)
     try:
         yield
@@ -140,7 +140,7 @@ class TrainingBar(keras.callbacks.Callback):
 
     def __init__(self, description: str, steps: int):
         super().__init__()
-        self.bar = Bar(description, steps, "step")
+        self.bar = ProgressBar(description, steps, "step")
         self._first = None
         self._looked = -math.inf
 

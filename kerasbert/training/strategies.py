@@ -67,8 +67,8 @@ def _multi_worker() -> tf.distribute.Strategy:
             "JSON; --workers=N sets it for N processes on this machine"
         )
     try:
-        facts = json.loads(cluster)
-        addresses, index = facts["cluster"]["worker"], facts["task"]["index"]
+        cluster_config = json.loads(cluster)
+        addresses, index = cluster_config["cluster"]["worker"], cluster_config["task"]["index"]
         if not isinstance(addresses, list) or index not in range(len(addresses)):
             raise ValueError(f"no worker {index!r} in {addresses!r}")
     except (ValueError, KeyError, TypeError) as error:

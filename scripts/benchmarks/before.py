@@ -8,25 +8,30 @@ import importlib
 import pathlib
 import sys
 
-from benchmarks.race import Side
+from benchmarks.timing import Candidate
 
 _OURS = ("kerasbert", "benchmarks")
 _WHERE_IT_WAS = "kerasbert.recipes.benchmark"
 
 
-def beside(sides: list[Side], checkout: str) -> list[Side]:
+def beside(candidates: list[Candidate], checkout: str) -> list[Candidate]:
     """The sides, and each of kerasbert's again, of the other checkout: the team "before"."""
     again = [
         dataclasses.replace(
-            side,
-            team=side.team.replace("kerasbert", "before"),
+            candidate,
+            library=candidate.library.replace("kerasbert", "before"),
             build=build,
-            arguments=(checkout, side.build.__module__, side.build.__name__, *side.arguments),
+            arguments=(
+                checkout,
+                candidate.build.__module__,
+                candidate.build.__name__,
+                *candidate.arguments,
+            ),
         )
-        for side in sides
-        if side.team.split()[0] == "kerasbert"
+        for candidate in candidates
+        if candidate.library.split()[0] == "kerasbert"
     ]
-    return [*sides, *again]
+    return [*candidates, *again]
 
 
 def build(checkout: str, module: str, name: str, *arguments):

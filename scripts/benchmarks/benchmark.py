@@ -10,7 +10,7 @@ import tempfile
 
 from benchmarks import before, device, report
 from benchmarks.options import SUITES, BenchmarkOptions
-from benchmarks.race import fastest, race
+from benchmarks.timing import compare, fastest
 
 
 def benchmark(options: BenchmarkOptions) -> dict:
@@ -21,27 +21,35 @@ def benchmark(options: BenchmarkOptions) -> dict:
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     suite = importlib.import_module(SUITES[options.suite]).suite
-    titles, found, heats = [], [], {}
+    titles, tables_of_results, medians = [], [], {}
     with tempfile.TemporaryDirectory() as directory:
         for work in suite(options, pathlib.Path(directory)):
-            sides = before.beside(work.sides, options.before) if options.before else work.sides
-            sides, tried = fastest(sides, min(3, options.rounds), logs, work.calls)
+            candidates = (
+                before.beside(work.candidates, options.before)
+                if options.before
+                else work.candidates
+            )
+            candidates, tried = fastest(candidates, min(3, options.rounds), logs, work.calls)
             titles.append(work.title)
-            heats |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
-            found.append(report.results(work, race(sides, options.rounds, logs, work.calls)))
-            print(report.table(work.title, found[-1]), file=sys.stderr)
+            medians |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
+            tables_of_results.append(
+                report.results(work, compare(candidates, options.rounds, logs, work.calls))
+            )
+            print(report.table(work.title, tables_of_results[-1]), file=sys.stderr)
     path = output / options.suite
     written = {
         "options": dataclasses.asdict(options),
         "machine": report.machine(),
-        "seconds_of_settings": heats,
+        "seconds_of_settings": medians,
         "results": {
             title: {name: dataclasses.asdict(one) for name, one in results.items()}
-            for title, results in zip(titles, found, strict=True)
+            for title, results in zip(titles, tables_of_results, strict=True)
         },
     }
     path.with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n")
-    tables = [report.table(title, one) for title, one in zip(titles, found, strict=True)]
+    tables = [
+        report.table(title, one) for title, one in zip(titles, tables_of_results, strict=True)
+    ]
     path.with_suffix(".md").write_text("\n".join(tables))
-    report.picture(titles, found, path.with_suffix(".png"))
+    report.picture(titles, tables_of_results, path.with_suffix(".png"))
     return {**written, "files": [str(path.with_suffix(end)) for end in (".json", ".md", ".png")]}

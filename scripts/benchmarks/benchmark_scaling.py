@@ -44,12 +44,12 @@ def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
         raise InputError(f"--workers must be from 2 to the {len(cores)} cores that are there")
     rates = {1: [], options.workers: []}
     for _ in range(options.repeats):
-        for workers, found in rates.items():
-            found.append(_time(workers, cores, options))
-            log(f"{workers} worker{'s' * (workers > 1)}: {found[-1]:.1f} examples/s")
-    one, several = (statistics.median(found) for found in rates.values())
+        for workers, measured in rates.items():
+            measured.append(_time(workers, cores, options))
+            log(f"{workers} worker{'s' * (workers > 1)}: {measured[-1]:.1f} examples/s")
+    one, several = (statistics.median(measured) for measured in rates.values())
     return {
-        "examples_per_second": {str(workers): found for workers, found in rates.items()},
+        "examples_per_second": {str(workers): measured for workers, measured in rates.items()},
         "efficiency": round(several / (options.workers * one), 3),
     }
 

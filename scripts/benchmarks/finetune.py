@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 
 from benchmarks import kerashub as their
-from benchmarks import torch_sides
+from benchmarks import torch_candidates
 from benchmarks.classify import store_classifier
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 from kerasbert import TextClassifier
 from kerasbert.data.examples import read_examples
 from kerasbert.errors import InputError
@@ -18,7 +18,7 @@ _STEPS = 10
 _RATE = 5e-5
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Batches in random order, tokenized as they are drawn; every peer pads as it does."""
     if len(options.input) != 1:
         raise InputError("--suite=finetune needs one --input, a file of labelled texts")
@@ -27,21 +27,24 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     texts, labels = list(examples.texts["text"]), list(map(examples.classes.index, examples.labels))
     data = (str(directory), texts, labels, options.batch_size)
     precisions = options.precisions
-    sides = [Side("kerasbert", p, kerasbert, (*data, p)) for p in precisions]
+    candidates = [Candidate("kerasbert", p, kerasbert, (*data, p)) for p in precisions]
     if "kerashub" in options.others:
-        sides += [Side("kerashub", p, kerashub, (*data, options.length, p)) for p in precisions]
+        candidates += [
+            Candidate("kerashub", p, kerashub, (*data, options.length, p)) for p in precisions
+        ]
     if "transformers" in options.others:
         arguments = (*data, options.length, _STEPS)
-        sides += [
-            Side("transformers", p, torch_sides.finetune, (*arguments, p)) for p in precisions
+        candidates += [
+            Candidate("transformers", p, torch_candidates.finetune, (*arguments, p))
+            for p in precisions
         ]
     sample = np.random.default_rng(0).permutation(len(texts))[:1000]
     mask = np.asarray(model.preprocessor.features([texts[i] for i in sample])["padding_mask"])
     return [
-        Work(
+        Workload(
             title=f"{_STEPS} steps of {options.layers} x {options.hidden}, "
             f"{options.batch_size} texts of {options.input[0]} each, dropout {options.dropout}",
-            sides=sides,
+            candidates=candidates,
             tokens=round(mask.sum(axis=1).mean() * options.batch_size * _STEPS),
         )
     ]

@@ -4,19 +4,19 @@ import pathlib
 import subprocess
 import sys
 
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Fresh interpreters."""
     imports = {
         "kerasbert": "tensorflow, keras, kerasbert",
         "kerasbert and a task": "tensorflow, keras, kerasbert.tasks.text_classifier",
         "tensorflow and keras": "tensorflow, keras",
     }
-    sides = [Side(name, "", importing, (modules,)) for name, modules in imports.items()]
-    return [Work(title="import in a fresh interpreter", sides=sides)]
+    candidates = [Candidate(name, "", importing, (modules,)) for name, modules in imports.items()]
+    return [Workload(title="import in a fresh interpreter", candidates=candidates)]
 
 
 def importing(modules: str):

@@ -139,8 +139,8 @@ def _written(output: pathlib.Path) -> Iterator[tuple]:
 def _unfinished(output: pathlib.Path) -> list[pathlib.Path]:
     """Files and directories that are not whole yet, and answers so far."""
     beside = [*output.parent.glob(".*"), *output.parent.glob("*.part")]
-    found = [*beside, *output.glob(".*"), *output.glob("checkpoints/.*")]
-    return [path for path in found if not _is_lock(path)]
+    leftovers = [*beside, *output.glob(".*"), *output.glob("checkpoints/.*")]
+    return [path for path in leftovers if not _is_lock(path)]
 
 
 def _is_lock(path: pathlib.Path) -> bool:
@@ -168,14 +168,14 @@ def _contents(output: pathlib.Path) -> dict[str, str]:
     if output.is_file():
         return {output.name: files.sha256(output)}
     is_run = (output / "model").is_dir()
-    found = {}
+    leftovers = {}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output)
         if not path.is_file() or (is_run and name.parts[0] in _NOT_COMPARED):
             continue
         reports = is_run and name.parts[0] == _METRICS
-        found[name.as_posix()] = _sha256_of_reports(path) if reports else files.sha256(path)
-    return found
+        leftovers[name.as_posix()] = _sha256_of_reports(path) if reports else files.sha256(path)
+    return leftovers
 
 
 def _sha256_of_reports(path: pathlib.Path) -> str:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.device import gpu_name
-from benchmarks.race import Side
+from benchmarks.timing import Candidate
 
 if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
     from kerasbert.config import BackboneConfig
@@ -17,10 +17,10 @@ _SHAPES_ON_GPU = (*_SHAPES, (8192, 8192, 8192))
 _SECONDS = 0.25  # that a run takes
 
 
-def ceiling(precision: str, backend: str = "tensorflow") -> Side:
+def ceiling(precision: str, backend: str = "tensorflow") -> Candidate:
     """Multiplies matrices of the fastest shape; answers with its floating-point operations."""
     environment = {"KERAS_BACKEND": backend}
-    return Side(f"ceiling {precision}", "", _multiply, (precision,), environment)
+    return Candidate(f"ceiling {precision}", "", _multiply, (precision,), environment)
 
 
 def _multiply(precision: str):
@@ -42,8 +42,8 @@ def _multiply(precision: str):
 
     def multiply(shape, times):
         for _ in range(times):
-            found = product(*matrices(shape))
-        wait(found)  # a GPU works on after a call
+            result = product(*matrices(shape))
+        wait(result)  # a GPU works on after a call
 
     def flops(shape):
         rows, inner, columns = shape

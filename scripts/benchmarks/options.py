@@ -139,14 +139,16 @@ class BenchmarkScalingOptions(Options):
     """Options of `benchmark_scaling`."""
 
     preset: str = option("bert_small", help="architecture")
-    batch_size: int = option(8, help="examples per step of each worker", least=1, most=1_000_000)
-    sequence_length: int = option(128, help="tokens per example", least=8)
-    vocabulary_size: int = option(8_000, help="vocabulary size", least=6)
-    steps: int = option(8, help="number of timed steps", least=1)
-    repeats: int = option(
-        3, help="number of times that each number of workers is timed, in turn", least=1
+    batch_size: int = option(
+        8, help="examples per step of each worker", minimum=1, maximum=1_000_000
     )
-    workers: int = option(2, help="maximum number of workers; needs as many cores", least=2)
+    sequence_length: int = option(128, help="tokens per example", minimum=8)
+    vocabulary_size: int = option(8_000, help="vocabulary size", minimum=6)
+    steps: int = option(8, help="number of timed steps", minimum=1)
+    repeats: int = option(
+        3, help="number of times that each number of workers is timed, in turn", minimum=1
+    )
+    workers: int = option(2, help="maximum number of workers; needs as many cores", minimum=2)
 
     def __post_init__(self):
         super().__post_init__()
@@ -165,5 +167,5 @@ class KillHarnessOptions(Options):
     name: str = option(
         "output", help="file name of both outputs, where it matters: 1 for an export, a.jsonl"
     )
-    kills: int = option(20, help="number of times that the program is killed", least=1)
-    seed: int = option(0, help="seed for the times of the kills", least=0, most=LARGEST_SEED)
+    kills: int = option(20, help="number of times that the program is killed", minimum=1)
+    seed: int = option(0, help="seed for the times of the kills", minimum=0, maximum=LARGEST_SEED)

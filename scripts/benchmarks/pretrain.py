@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from benchmarks import kerashub as their
-from benchmarks import matmul, torch_sides
+from benchmarks import matmul, torch_candidates
 from benchmarks.device import gpu_name
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 from kerasbert import Backbone
 from kerasbert.features import (
     MASK_POSITIONS,
@@ -30,7 +30,7 @@ _STEPS_ON_GPU = 30
 _HEADS = "heads.npz"
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Steps of a freshly made model on one batch without padding, as long documents give it."""
     if options.input:
         from benchmarks import pretrain_documents  # with text comes TensorFlow
@@ -46,29 +46,31 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
         heads = {v.path: v.numpy() for v in model.weights if v.path.split("/")[0] in _HEAD_LAYERS}
         np.savez(directory / _HEADS, **heads)
     masked = round(0.15 * options.length)
-    np.savez(directory / torch_sides.BATCH, **_batch(options.batch_size, options.length, masked))
+    np.savez(
+        directory / torch_candidates.BATCH, **_batch(options.batch_size, options.length, masked)
+    )
 
     precisions, on_gpu = options.precisions, gpu_name() is not None
     # A GPU works on while the host prepares the next step.
     steps = _STEPS_ON_GPU if on_gpu else 1
     arguments = (str(directory), options.dropout, steps)
-    sides = _keras_sides("kerasbert", kerasbert, options, arguments, try_xla=on_gpu)
-    sides += [matmul.ceiling(p, options.backend) for p in precisions]
+    candidates = _keras_sides("kerasbert", kerasbert, options, arguments, try_xla=on_gpu)
+    candidates += [matmul.ceiling(p, options.backend) for p in precisions]
     if "kerashub" in options.others:
-        sides += _keras_sides("kerashub", kerashub, options, arguments, try_xla=True)
+        candidates += _keras_sides("kerashub", kerashub, options, arguments, try_xla=True)
     if "transformers" in options.others:
-        sides += [
-            Side("transformers", p, torch_sides.pretrain, (*arguments, p, on_gpu))
+        candidates += [
+            Candidate("transformers", p, torch_candidates.pretrain, (*arguments, p, on_gpu))
             for p in precisions
         ]
     forward = matmul.encoder_flops(config, [options.length] * options.batch_size)
     forward += matmul.masked_head_flops(config, options.batch_size * masked)
     return [
-        Work(
+        Workload(
             title=f"{steps} step{'s' * (steps > 1)} of {options.layers} x {options.hidden}, "
             f"MLM + NSP, {options.batch_size} x {options.length}, dropout {options.dropout}"
             + (f", {options.backend}" if options.backend != "tensorflow" else ""),
-            sides=sides,
+            candidates=candidates,
             compare=_difference,
             tokens=steps * options.batch_size * options.length,
             flops=steps * 3 * forward,
@@ -76,12 +78,14 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     ]
 
 
-def _keras_sides(team: str, build, options, arguments: tuple, *, try_xla: bool) -> list[Side]:
+def _keras_sides(
+    library: str, build, options, arguments: tuple, *, try_xla: bool
+) -> list[Candidate]:
     """A team's settings; on JAX everything is compiled by XLA."""
     settings = (False, True) if try_xla and options.backend == "tensorflow" else (False,)
     return [
-        Side(
-            team,
+        Candidate(
+            library,
             precision + " XLA" * xla,
             build,
             (*arguments, precision, xla),
@@ -169,8 +173,8 @@ def _kerashub_heads(mlm_head, nsp_head) -> dict:
         "mlm_head/layer_norm": mlm_head._intermediate_layer_norm,
         "nsp_head": nsp_head,
     }
-    found = {f"{path}/{v.name}": v for path, layer in theirs.items() for v in layer.weights}
-    return {**found, "mlm_head/bias": mlm_head._bias}
+    by_path = {f"{path}/{v.name}": v for path, layer in theirs.items() for v in layer.weights}
+    return {**by_path, "mlm_head/bias": mlm_head._bias}
 
 
 def _on_tensorflow() -> bool:
@@ -184,7 +188,7 @@ def _compiled(xla: bool) -> dict:
 
 def _keras_steps(model, directory: str, steps: int):
     """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
-    batch = torch_sides.stored_batch(directory)
+    batch = torch_candidates.stored_batch(directory)
     y = {name: batch.pop(name) for name in (MLM_LOGITS, NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
     if not _on_tensorflow():

@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 
 from benchmarks import kerashub as their
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 from kerasbert import Backbone
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.documents import read_documents
@@ -22,7 +22,7 @@ _CORPUS = "corpus"
 _COUNTED = 50  # batches whose real tokens are counted
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Documents as they are; each side cuts them into rows as its own preprocessor does."""
     if not options.vocab:
         raise InputError("--suite=pretrain with --input needs --vocab, a WordPiece vocabulary")
@@ -34,16 +34,18 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     model.save_to_preset(directory / "kerasbert")
     arguments = (str(directory), options.batch_size, options.length)
     precisions = options.precisions
-    sides = [Side("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
+    candidates = [Candidate("kerasbert", p, kerasbert, (*arguments, p)) for p in precisions]
     if "kerashub" in options.others:
         model.backbone.save_to_preset(directory / "kerashub", format="kerashub")
         text = (options.vocab, options.lowercase, options.input)
-        sides += [Side("kerashub", p, kerashub, (*arguments, *text, p)) for p in precisions]
+        candidates += [
+            Candidate("kerashub", p, kerashub, (*arguments, *text, p)) for p in precisions
+        ]
     return [
-        Work(
+        Workload(
             title=f"one step of {options.layers} x {options.hidden} on documents, "
             f"{options.batch_size} x {options.length}, dropout {options.dropout}",
-            sides=sides,
+            candidates=candidates,
             compare=_real,
             tokens=lambda answer: answer * options.batch_size * options.length,
         )

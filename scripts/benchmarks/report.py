@@ -6,8 +6,8 @@ import platform
 import statistics
 
 from benchmarks.device import gpu_name
-from benchmarks.race import Times
-from benchmarks.work import Work
+from benchmarks.timing import Timings
+from benchmarks.workload import Workload
 
 CEILING = "ceiling"
 
@@ -36,7 +36,7 @@ class Result:
     says: str | None
 
 
-def results(work: Work, times: dict[str, Times]) -> dict[str, Result]:
+def results(work: Workload, times: dict[str, Timings]) -> dict[str, Result]:
     """Figures by the names of the sides that ran."""
     ceilings = {
         name.split()[1]: one.answer / min(one.seconds)
@@ -45,10 +45,10 @@ def results(work: Work, times: dict[str, Times]) -> dict[str, Result]:
     }
     ours = next(iter(times.values()))
 
-    def tokens(one: Times) -> float | None:
+    def tokens(one: Timings) -> float | None:
         return work.tokens(one.answer) if callable(work.tokens) else work.tokens
 
-    def result(name: str, one: Times) -> Result:
+    def result(name: str, one: Timings) -> Result:
         flops = one.answer if name.startswith(CEILING) else work.flops
         ceiling = next((rate for kind, rate in ceilings.items() if kind in name.split()), None)
         done = None if name.startswith(CEILING) else tokens(one)
@@ -89,10 +89,10 @@ def machine() -> dict:
         "openvino",
         "tokenizers",
     )
-    found = {}
+    measured = {}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            measured[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
@@ -100,7 +100,7 @@ def machine() -> dict:
         "cores": len(os.sched_getaffinity(0)),
         "gpu": gpu_name(),
         "python": platform.python_version(),
-        **found,
+        **measured,
     }
 
 
@@ -111,7 +111,7 @@ def _processor() -> str:
     return platform.processor()
 
 
-def table(title: str, found: dict[str, Result]) -> str:
+def table(title: str, measured: dict[str, Result]) -> str:
     """A Markdown table."""
     rows = [
         f"**{title}**",
@@ -120,7 +120,7 @@ def table(title: str, found: dict[str, Result]) -> str:
         "| of the ceiling | peak GB | |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, one in found.items():
+    for name, one in measured.items():
         middle, low, high = (1e3 * seconds for seconds in one.seconds)
         cells = [
             name,
@@ -142,20 +142,22 @@ def _shown(number: float | None, form: str) -> str:
     return "" if number is None else form.format(number)
 
 
-def picture(titles: list[str], found: list[dict[str, Result]], path: pathlib.Path) -> None:
+def picture(titles: list[str], measured: list[dict[str, Result]], path: pathlib.Path) -> None:
     """Draws a bar for each side: GFLOP/s below the ceiling, or times where none are counted."""
     from matplotlib.figure import Figure
 
-    figure = Figure((9, 1 + 2.4 * len(found)), layout="constrained")
+    figure = Figure((9, 1 + 2.4 * len(measured)), layout="constrained")
     for axes, title, results in zip(
-        figure.subplots(len(found), squeeze=False)[:, 0], titles, found, strict=True
+        figure.subplots(len(measured), squeeze=False)[:, 0], titles, measured, strict=True
     ):
-        sides = {name: one for name, one in results.items() if not name.startswith(CEILING)}
-        counted = all(one.gigaflops for one in sides.values())
-        lengths = [one.gigaflops if counted else 1e3 * one.seconds[0] for one in sides.values()]
-        bars = axes.barh(list(sides), lengths)
+        candidates = {name: one for name, one in results.items() if not name.startswith(CEILING)}
+        counted = all(one.gigaflops for one in candidates.values())
+        lengths = [
+            one.gigaflops if counted else 1e3 * one.seconds[0] for one in candidates.values()
+        ]
+        bars = axes.barh(list(candidates), lengths)
         axes.bar_label(bars, fmt="{:.4g}", padding=3)
-        for name in (results.keys() - sides.keys()) if counted else ():
+        for name in (results.keys() - candidates.keys()) if counted else ():
             rate = results[name].gigaflops
             axes.axvline(rate, color="black", linestyle="--" if "bfloat16" in name else ":")
             axes.text(rate, -0.45, f" {name}", rotation=90, va="bottom", fontsize=7)

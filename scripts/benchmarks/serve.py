@@ -6,17 +6,17 @@ import pathlib
 import numpy as np
 
 from benchmarks import kerashub as their
-from benchmarks import torch_sides
+from benchmarks import torch_candidates
 from benchmarks.classify import store_classifier
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 from kerasbert import TextClassifier, files
 from kerasbert.recipes.options import EXPORT_PRECISIONS
 
 _CALLS = 15  # of a text alone; a round's figure is their median
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """One text of 20 and of 100 words, and 32 of 5 to 100."""
     model = store_classifier(options, ["no", "yes"], directory)
     for precision in EXPORT_PRECISIONS:
@@ -38,32 +38,37 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     for title, counts in lengths.items():
         batch = texts(counts)
         arguments = (where, batch, options.length)
-        sides = [
-            Side("kerasbert", precision, kerasbert, (where, batch, precision))
+        candidates = [
+            Candidate("kerasbert", precision, kerasbert, (where, batch, precision))
             for precision in reversed(EXPORT_PRECISIONS)
         ]
         if "kerashub" in options.others:
-            sides.append(Side("kerashub", "float32", kerashub, arguments))
+            candidates.append(Candidate("kerashub", "float32", kerashub, arguments))
         if "transformers" in options.others:
-            sides += [
-                Side("transformers", precision, torch_sides.serve, (*arguments, precision))
+            candidates += [
+                Candidate(
+                    "transformers", precision, torch_candidates.serve, (*arguments, precision)
+                )
                 for precision in ("bfloat16", "float32")
             ]
         if "onnxruntime" in options.others:
             # Teams of their own: int8 gives other answers.
-            sides += [
-                Side(
-                    f"onnxruntime-{precision}", "", torch_sides.serve_onnx, (*arguments, precision)
+            candidates += [
+                Candidate(
+                    f"onnxruntime-{precision}",
+                    "",
+                    torch_candidates.serve_onnx,
+                    (*arguments, precision),
                 )
                 for precision in ("float32", "int8")
             ]
         if "openvino" in options.others:
-            sides.append(Side("openvino", "", torch_sides.serve_openvino, arguments))
+            candidates.append(Candidate("openvino", "", torch_candidates.serve_openvino, arguments))
         mask = np.asarray(model.preprocessor.features(batch)["padding_mask"])
         works.append(
-            Work(
+            Workload(
                 title=f"{title}, {options.layers} x {options.hidden}",
-                sides=sides,
+                candidates=candidates,
                 compare=_difference,
                 tokens=int(mask.sum()),
                 calls=_CALLS if len(batch) == 1 else 1,

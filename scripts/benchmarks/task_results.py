@@ -11,7 +11,7 @@ import time
 
 from benchmarks import transformers_peer
 from benchmarks.options import TaskResultsOptions
-from kerasbert import files, zoo
+from kerasbert import files, loading
 from kerasbert.data.squad import read_squad
 from kerasbert.errors import InputError
 from kerasbert.features import CONTEXT
@@ -95,30 +95,30 @@ def task_results(options: TaskResultsOptions) -> dict:
     if unknown := set(options.rows) - set(ROWS):
         raise InputError(f"--rows: no row {min(unknown)!r}; there are {', '.join(ROWS)}")
     output = pathlib.Path(options.output)
-    found = {}
+    results = {}
     for name in options.rows or ROWS:
         directory = output / name.replace(" ", "_")
         path = directory / "result.json"
         if not path.exists():
             result = _train(ROWS[name], options, directory)
             files.write_json(path, result)
-        found[name] = files.read_json(path)
-        if options.peers and _PEER not in found[name]:
-            found[name][_PEER] = _peer(ROWS[name], options, directory)
-            files.write_json(path, found[name])
-        log(json.dumps({name: found[name]}))
-    if result := found.get(_SQUAD):
+        results[name] = files.read_json(path)
+        if options.peers and _PEER not in results[name]:
+            results[name][_PEER] = _peer(ROWS[name], options, directory)
+            files.write_json(path, results[name])
+        log(json.dumps({name: results[name]}))
+    if result := results.get(_SQUAD):
         directory = output / _SQUAD.replace(" ", "_")
-        answerers = {"scores": zoo.load(result["model"])}
+        answerers = {"scores": loading.load(result["model"])}
         if _PEER in result:
             length = answerers["scores"].sequence_length
             trained = transformers_peer.trained(directory / _PEER)
             answerers[_PEER] = QuestionAnswerer.from_preset(trained, sequence_length=length)
         train, *_ = _squad_parts(directory)
-        found |= _xquad(pathlib.Path(options.data), answerers, train)
-    for line in _table(found):
+        results |= _xquad(pathlib.Path(options.data), answerers, train)
+    for line in _table(results):
         log(line)
-    return {"output": str(output), "rows": found}
+    return {"output": str(output), "rows": results}
 
 
 def _options(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> FinetuneOptions:
@@ -147,7 +147,7 @@ def _train(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
         spec = get_spec(row.task)
         examples = spec.examples(str(test), run)
         result["validation_scores"] = result["scores"]
-        result["scores"] = spec.scores(zoo.load(result["model"]), examples)
+        result["scores"] = spec.scores(loading.load(result["model"]), examples)
         result["baseline"] = spec.baseline(examples, examples)
     result["seconds"] = round(time.monotonic() - start)
     return result
@@ -189,24 +189,24 @@ def _xquad(data: pathlib.Path, answerers: dict, trained_on: pathlib.Path) -> dic
     english = read_squad(paths["en"])
     asked = zip(english.ids, english.texts[CONTEXT], strict=True)
     seen = {id for id, context in asked if context in known}
-    found = {}
+    results = {}
     for language, path in paths.items():
         all_of = read_squad(path)
         new = [i for i, id in enumerate(all_of.ids) if id not in seen]
         texts = {name: [column[i] for i in new] for name, column in all_of.texts.items()}
         right = [all_of.labels[i] for i in new]
-        found[f"XQuAD {language}, {len(new)} questions"] = {
+        results[f"XQuAD {language}, {len(new)} questions"] = {
             "task": "question_answering",
             **{name: answerer.score(texts, right) for name, answerer in answerers.items()},
             "baseline": squad.evaluate_v1([label["text"] for label in right], [""] * len(new)),
         }
-    return found
+    return results
 
 
-def _table(found: dict) -> list[str]:
+def _table(results: dict) -> list[str]:
     lines = ["| data | task | metric | constant answer | kerasbert | transformers |"]
     lines.append("|---|---|---|---|---|---|")
-    for name, result in found.items():
+    for name, result in results.items():
         metric = get_spec(result["task"]).primary_metric
         values = (result["baseline"], result["scores"], result.get(_PEER, {}))
         shown = " | ".join(_shown(of.get(metric)) for of in values)

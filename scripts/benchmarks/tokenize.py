@@ -6,15 +6,15 @@ import pathlib
 import shutil
 import zlib
 
-from benchmarks.race import Side
-from benchmarks.work import Work
+from benchmarks.timing import Candidate
+from benchmarks.workload import Workload
 from kerasbert.data.documents import find_files, read_documents
 from kerasbert.errors import InputError
 
 _BATCH = 512
 
 
-def suite(options, directory: pathlib.Path) -> list[Work]:
+def suite(options, directory: pathlib.Path) -> list[Workload]:
     """All lines of the given text, without special tokens; then the corpus that training reads."""
     if not options.vocab or not options.input:
         raise InputError("--suite=tokenize needs --vocab and --input")
@@ -24,13 +24,13 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
     tokens = sum(len(code.ids) for code in codes)
     megabytes = sum(map(os.path.getsize, find_files(options.input))) / 1e6
     return [
-        Work(
+        Workload(
             title=f"tokenize {', '.join(options.input)} by {options.vocab}",
-            sides=[
-                Side("kerasbert", "", kerasbert, arguments),
+            candidates=[
+                Candidate("kerasbert", "", kerasbert, arguments),
                 # With offsets, and without.
-                Side("tokenizers.encode_batch", "", tokenizers, (*arguments, "encode_batch")),
-                Side(
+                Candidate("tokenizers.encode_batch", "", tokenizers, (*arguments, "encode_batch")),
+                Candidate(
                     "tokenizers.encode_batch_fast",
                     "",
                     tokenizers,
@@ -40,11 +40,11 @@ def suite(options, directory: pathlib.Path) -> list[Work]:
             compare=_difference,
             tokens=tokens,
         ),
-        Work(
+        Workload(
             title=f"{megabytes:.0f} MB to a corpus, beside tokenizing alone",
-            sides=[
-                Side("kerasbert prepare_corpus", "", prepare, (str(directory), *arguments)),
-                Side("kerasbert tokenizer", "", kerasbert, arguments),
+            candidates=[
+                Candidate("kerasbert prepare_corpus", "", prepare, (str(directory), *arguments)),
+                Candidate("kerasbert tokenizer", "", kerasbert, arguments),
             ],
             tokens=tokens,
         ),

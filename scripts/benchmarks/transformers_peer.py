@@ -62,7 +62,9 @@ def train(
     with open(output / "batches.pickle", "wb") as file:
         for batch in batches.take(steps).as_numpy_iterator():
             pickle.dump(batch, file)
-    rate = Warmup(options.learning_rate, steps, round(options.warmup * steps), options.decay)
+    rate = Warmup(
+        options.learning_rate, steps, round(options.warmup_ratio * steps), options.lr_schedule
+    )
     settings = {
         "model": MODELS[options.task],
         "start": str(start),

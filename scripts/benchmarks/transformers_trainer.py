@@ -69,18 +69,20 @@ def _loss(torch, model, features, labels, weights=None):
     def tensor(array):
         return torch.tensor(np.asarray(array).astype("int64"))
 
-    found = model(
+    outputs = model(
         input_ids=tensor(features[TOKEN_IDS]),
         attention_mask=tensor(features[PADDING_MASK]),
         token_type_ids=tensor(features[SEGMENT_IDS]),
     )
     functional = torch.nn.functional
     if isinstance(labels, dict):
-        pairs = ((START_LOGITS, found.start_logits), (END_LOGITS, found.end_logits))
+        pairs = ((START_LOGITS, outputs.start_logits), (END_LOGITS, outputs.end_logits))
         return sum(functional.cross_entropy(x, tensor(labels[name])) for name, x in pairs)
     if np.asarray(labels).dtype.kind == "f":
-        return functional.mse_loss(found.logits, torch.tensor(labels).reshape(found.logits.shape))
-    logits = found.logits.reshape(-1, found.logits.shape[-1])
+        return functional.mse_loss(
+            outputs.logits, torch.tensor(labels).reshape(outputs.logits.shape)
+        )
+    logits = outputs.logits.reshape(-1, outputs.logits.shape[-1])
     losses = functional.cross_entropy(logits, tensor(labels).reshape(-1), reduction="none")
     if weights is None:
         return losses.mean()

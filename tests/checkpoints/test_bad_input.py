@@ -577,7 +577,7 @@ def test_flipped_bits(golden, request, format):
         path.write_bytes(flipped)
         try:
             preset = checkpoints.load(directory)
-            BackboneConfig.from_stored(preset.facts, preset.source)
+            BackboneConfig.from_stored(preset.encoder_config, preset.source)
         except InputError as error:
             messages.append(str(error))
     assert len(messages) > 20
@@ -589,7 +589,7 @@ def test_flipped_bits(golden, request, format):
 def test_nothing_is_assigned(golden, request, format):
     directory = golden("bert") if format == "hf" else request.getfixturevalue(format)
     preset = checkpoints.load(directory)
-    facts = {**preset.facts, "num_layers": preset.facts["num_layers"] + 1}
+    facts = {**preset.encoder_config, "num_layers": preset.encoder_config["num_layers"] + 1}
     backbone = Backbone(BackboneConfig(**facts))
     before = [variable.numpy() for variable in backbone.weights]
     with pytest.raises(InputError, match=f"16 of {len(before)} weights don't fit: layer_2/"):

@@ -349,7 +349,7 @@ def test_what_training_left(tmp_path):
     names = ("adam_m", "adam_v", "AdamWeightDecayOptimizer", "LAMBOptimizer_1", "lamb_m")
     slots = {f"bert/pooler/dense/bias/{name}": np.zeros(WIDTH, "float32") for name in names}
     preset = checkpoints.load(write(tmp_path / "bert", {**tensors, **slots}))
-    assert preset.left_over == tuple(sorted([*slots, "global_step"]))
+    assert preset.unused_weights == tuple(sorted([*slots, "global_step"]))
 
 
 # === Reading ALBERT and ELECTRA ===
@@ -403,7 +403,7 @@ def test_electra(tmp_path):
     assert_close(task(FEATURES), logits)
     assert task.uninitialized_weights == []
     preset = checkpoints.load(tmp_path / "electra")
-    assert preset.left_over == tuple(sorted(extra))
+    assert preset.unused_weights == tuple(sorted(extra))
 
 
 def test_electra_without_a_config(tmp_path):
@@ -480,7 +480,7 @@ def test_tf2(tmp_path, prefix, new):
     write(tmp_path / "tf2", tf2_tensors(tensors, prefix, new))
     old, preset = checkpoints.load(tmp_path / "tf1"), checkpoints.load(tmp_path / "tf2")
     assert_same(preset.weights, old.weights)
-    assert len(preset.left_over) == 4
+    assert len(preset.unused_weights) == 4
     name = preset.names["layer_0/attention/output/kernel"]
     assert name.startswith(f"{prefix}/layer_with_weights-4/")
     assert name.endswith("/VARIABLE_VALUE")
@@ -597,12 +597,12 @@ def test_there_and_back(tmp_path, family):
     shapes, config = ROUND_TRIPS[family]
     name = f"{family}_config.json"
     write(tmp_path / "start", random_tensors(shapes), config, name)
-    place = tmp_path / "start"
+    position = tmp_path / "start"
     for i, format in enumerate(("kerasbert", "hf", "kerasbert", "google")):
-        kerasbert.load(place).save_to_preset(tmp_path / f"{i}_{format}", format=format)
-        place = tmp_path / f"{i}_{format}"
-    assert_same(read(place), read(tmp_path / "start"))
-    written = json.loads((place / name).read_text())
+        kerasbert.load(position).save_to_preset(tmp_path / f"{i}_{format}", format=format)
+        position = tmp_path / f"{i}_{format}"
+    assert_same(read(position), read(tmp_path / "start"))
+    written = json.loads((position / name).read_text())
     assert written == {key: config[key] for key in written}
 
 
@@ -710,8 +710,8 @@ def test_genuine_left_over(genuine):
     preset, stored = checkpoints.load(genuine), read(genuine)
     slots = {name for name in stored if name.endswith(("/adam_m", "/adam_v"))}
     assert len(slots) == 92
-    assert set(preset.left_over) == slots | {"global_step"}
-    assert set(preset.names.values()) == stored.keys() - set(preset.left_over)
+    assert set(preset.unused_weights) == slots | {"global_step"}
+    assert set(preset.names.values()) == stored.keys() - set(preset.unused_weights)
 
 
 def test_genuine_with_another_vocabulary(genuine, tmp_path):

@@ -558,8 +558,8 @@ def test_flipped_bytes(broken):
         refusals = 0
         for _ in range(100):
             flipped = bytearray(data)
-            for place in chooser.integers(len(data) if refusals % 2 else 3000, size=2):
-                flipped[place] = chooser.integers(256)
+            for position in chooser.integers(len(data) if refusals % 2 else 3000, size=2):
+                flipped[position] = chooser.integers(256)
             path.write_bytes(flipped)
             try:  # nothing but an InputError is raised
                 shapes_of(path)

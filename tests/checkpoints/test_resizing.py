@@ -44,7 +44,7 @@ def test_tokens(name, size):
 
 
 def test_without_the_request(tmp_path):
-    config = BackboneConfig.from_stored(checkpoints.load(GOLDENS / "bert").facts, "bert")
+    config = BackboneConfig.from_stored(checkpoints.load(GOLDENS / "bert").encoder_config, "bert")
     for fact, path in (("vocabulary_size", TOKENS), ("max_sequence_length", POSITIONS)):
         backbone = Backbone(BackboneConfig(**{**vars(config), fact: 21}))
         with pytest.raises(InputError, match=rf"1 of 39 weights don't fit: {path} \(21, 16\)"):
@@ -59,7 +59,7 @@ def test_what_can_not_be_resized(fact):
 
 def test_a_length_does_not_resize_tokens():
     preset = checkpoints.load(GOLDENS / "bert")
-    backbone = Backbone(BackboneConfig(**{**preset.facts, "vocabulary_size": 33}))
+    backbone = Backbone(BackboneConfig(**{**preset.encoder_config, "vocabulary_size": 33}))
     with pytest.raises(InputError, match=r"token_embedding/embeddings \(33, 16\)"):
         preset.assign(backbone.weights, resize={"max_sequence_length": 20})
 

@@ -72,8 +72,8 @@ def test_splade():
     task = MaskedLM.from_preset(GOLDENS / "splade")
     assert task.uninitialized_weights == []
     ids = expected("splade", "token_ids")
-    places = np.arange(ids.shape[1])[np.newaxis]
-    logits = task({"token_ids": ids, "mask_positions": places})
+    positions = np.arange(ids.shape[1])[np.newaxis]
+    logits = task({"token_ids": ids, "mask_positions": positions})
     np.testing.assert_allclose(logits, expected("splade", "token_logits"), atol=1e-5)
 
 

@@ -267,9 +267,9 @@ def test_pipes_and_devices(copied, name, kind):
 
 def test_names_that_are_too_long(copied, tmp_path):
     name = "x" * 300
-    for place in (name, f"{name}/{name}", tmp_path / name):
+    for position in (name, f"{name}/{name}", tmp_path / name):
         with pytest.raises(InputError, match="model directory"):
-            kerasbert.load(place)
+            kerasbert.load(position)
     directory = copied("bert_sharded")
     index = directory / "model.safetensors.index.json"
     edit(index, weight_map={"pooler.dense.bias": name})

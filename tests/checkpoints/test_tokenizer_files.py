@@ -59,13 +59,13 @@ def edit(path, **changes):
     content = read(path)
     for key, value in changes.items():
         *way, last = key.split("__")
-        place = content
+        position = content
         for step in way:
-            place = place[step]
+            position = position[step]
         if value is None:
-            del place[last]
+            del position[last]
         else:
-            place[last] = value
+            position[last] = value
     write(path, content)
 
 

@@ -482,9 +482,9 @@ def test_what_is_known_is_of_our_own_making():
 def nested_tuples(depth: int) -> bytes:
     """Opcodes of a tuple that holds twice one that holds twice one and so on: a long hash."""
     parts = [b"K\x01K\x02\x86q\x01"]
-    for place in range(1, depth):
-        last = bytes([place])
-        parts.append(b"0h" + last + b"h" + last + b"\x86q" + bytes([place + 1]))
+    for position in range(1, depth):
+        last = bytes([position])
+        parts.append(b"0h" + last + b"h" + last + b"\x86q" + bytes([position + 1]))
     return b"".join(parts)
 
 

@@ -102,8 +102,8 @@ def write_bin(path, tensors, wrap=lambda program: program):
     entries, storages = {}, {}
     for key, (name, array) in enumerate(tensors.items()):
         strides = tuple(stride // array.itemsize for stride in array.strides)
-        place = storage("Float", str(key), array.size)
-        entries[name] = tensor(place, 0, array.shape, strides)
+        position = storage("Float", str(key), array.size)
+        entries[name] = tensor(position, 0, array.shape, strides)
         storages[str(key)] = np.ascontiguousarray(array).tobytes()
     write_zip(path, PROTOCOL + wrap(state(**entries)) + b".", storages)
 

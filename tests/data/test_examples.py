@@ -136,13 +136,13 @@ def test_of_classes(tmp_path):
     examples = read_examples(path)
     found = examples.of_classes(["2", "3", "0"])
     assert (found.texts, found.labels) == ({"text": ["a", "c"]}, ["0", "2"])
-    assert (found.lines, found.classes, found.left_out) == ([2, 5], ["2", "3", "0"], 1)
+    assert (found.lines, found.classes, found.num_skipped) == ([2, 5], ["2", "3", "0"], 1)
     said = []
     found.problems.report(said.append)
     assert said == [f"{path}: 1 skipped: label '1' is none of 2, 3, 0 (line 4)"]
     with pytest.raises(InputError, match=r"a.tsv: no example is left: label '0' is none of q"):
         examples.of_classes(["q"])
-    assert examples.left_out == 0
+    assert examples.num_skipped == 0
     many = [f"class{i}" for i in range(30)]
     with pytest.raises(InputError, match=r"a.tsv:2: .* class8, class9 and 20 more$"):
         read_examples(path, strict=True).of_classes(many)
@@ -207,7 +207,7 @@ def test_csv_quotations_that_never_end(tmp_path, end):
 def test_separators_at_the_end_of_a_line(tmp_path, name, text):
     examples = read_examples(write(tmp_path, name, text))
     assert (examples.texts, examples.labels) == ({"text": ["a", "b"]}, ["1", "0"])
-    assert examples.left_out == 0
+    assert examples.num_skipped == 0
 
 
 @pytest.mark.parametrize("name", ["x.tsv.gz", "x.csv.gz", "x.jsonl.gz"])

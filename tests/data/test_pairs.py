@@ -63,7 +63,7 @@ def test_label_is_a_score(tmp_path):
     names = ("text", "text_pair", "label")
     assert read_pairs(path, column_names=names, highest_score=5).labels == [1.0, 0.2]
     # Without the scale most of the data would be left out, and the rest would mean something else.
-    with pytest.raises(InputError, match=r"sts\.csv:1: the score 5 is beyond 1; .*--highest_score"):
+    with pytest.raises(InputError, match=r"sts\.csv:1: the score 5 is beyond 1; .*--max_score"):
         read_pairs(path, column_names=names)
     with pytest.raises(InputError, match="no column of scores for the highest score of 5, such as"):
         read_pairs(path, column_names=("text", "text_pair", "stars"), highest_score=5)

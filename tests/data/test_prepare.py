@@ -345,7 +345,7 @@ def test_a_manifest_without_its_own_sum(sharded):
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "value", "message"),
+    ("name", "position", "value", "message"),
     [
         ("sentences.bin", 0, 1, "does not rise from 0 to"),
         ("sentences.bin", -1, 1, "does not rise from 0 to"),
@@ -354,9 +354,9 @@ def test_a_manifest_without_its_own_sum(sharded):
         ("tokens-00001.bin", 2, 60_000, "has the id 60000"),
     ],
 )
-def test_numbers_that_can_not_be(sharded, name, place, value, message):
+def test_numbers_that_can_not_be(sharded, name, position, value, message):
     numbers = np.fromfile(sharded / name, "<u2" if name.startswith("tokens") else "<i8")
-    numbers[place] = value
+    numbers[position] = value
     numbers.tofile(sharded / name)
 
     def forge(manifest):

@@ -40,8 +40,8 @@ class Book:
         prepare_corpus([str(directory / "text.txt")], tokenizer, directory / "corpus", **options)
         self.corpus = Corpus(directory / "corpus")
 
-    def document(self, place):
-        return bisect.bisect_right(self.documents, place) - 1
+    def document(self, position):
+        return bisect.bisect_right(self.documents, position) - 1
 
 
 def random_documents(count, longest=9):
@@ -202,7 +202,7 @@ def test_parts_end_with_a_sentence_where_there_are_several(tmp_path):
 def test_documents_of_one_token(tmp_path):
     book = Book(tmp_path / "book", [[1]] * 20 + [[40]])
     for row in all_rows(PretrainingBatches(book.corpus, 8, LENGTH), 0, 20):
-        documents = {book.document(place) for place in row.first}
+        documents = {book.document(position) for position in row.first}
         assert len(documents) == 1
         if row.label:
             assert documents.isdisjoint(map(book.document, row.second))
@@ -218,8 +218,8 @@ def test_every_window_is_drawn_once_an_epoch(tmp_path, documents):
     assert (batches.windows, batches.steps_per_epoch) == (windows, -(-windows // 5))
     found = all_rows(batches, 0, windows)
 
-    def clamped(place):
-        return min(place, book.documents[book.document(place) + 1] - ROOM)
+    def clamped(position):
+        return min(position, book.documents[book.document(position) + 1] - ROOM)
 
     expected = [
         sorted(clamped((window * ROOM + shift) % book.total) for window in range(windows))

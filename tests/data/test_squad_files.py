@@ -45,7 +45,7 @@ def test_read(file):
         {"text": ["🐶"], "answer_start": [2]},
     ]
     assert (examples.ids, examples.lines, len(examples)) == (["1", "2", "3"], [1, 2, 3], 3)
-    assert examples.problems.lines == examples.problems.mended == {}
+    assert examples.problems.lines == examples.problems.corrected == {}
 
 
 def test_problems(file):
@@ -100,7 +100,7 @@ def test_some_answers_are_wrong(file):
     ]
     assert examples.problems.lines == {}
     beside = "answer that is not where its answer_start says, beside others"
-    assert examples.problems.mended == {beside: ["second", "both"], "empty answer": ["empty"]}
+    assert examples.problems.corrected == {beside: ["second", "both"], "empty answer": ["empty"]}
     with pytest.raises(InputError, match=r"question second: answer that is not .* beside others"):
         read_squad(file, strict=True)
     assert read_right_answers(file)[1][0] == ["bird", "dog"]

@@ -56,7 +56,7 @@ def test_few_batches_without_a_pipeline(make, batch_size):
     texts = ["a", "bbb", "", "cc", "dd"]
     parts, places = few({"text": make(texts)}, batch_size)
     found = [one.decode() for part in parts for one in part["text"].numpy()]
-    assert [found[place] for place in np.arange(5)[places]] == texts
+    assert [found[position] for position in np.arange(5)[places]] == texts
     assert [len(part["text"]) for part in parts][:-1] == [batch_size] * (len(parts) - 1)
     if batch_size < 5:
         assert found == ["bbb", "cc", "dd", "a", ""]

@@ -48,7 +48,7 @@ def flat(variables):
     return np.concatenate([np.ravel(variable.numpy()) for variable in variables])
 
 
-def distil(strategy, accumulation_steps):
+def distill(strategy, accumulation_steps):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         teacher, student = classifier(12, 2, 4), classifier(8, 1, 2)
@@ -66,7 +66,7 @@ def main(devices, out):
     strategy = make_strategy("mirrored", devices) if devices > 1 else make_strategy("none")
     found = {"replicas": strategy.num_replicas_in_sync}
     for pieces in (1, 2):
-        found |= {f"{pieces}_{name}": value for name, value in distil(strategy, pieces).items()}
+        found |= {f"{pieces}_{name}": value for name, value in distill(strategy, pieces).items()}
     np.savez(out, **found)
 
 

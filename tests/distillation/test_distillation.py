@@ -23,7 +23,7 @@ from kerasbert import (
 from kerasbert import distillation as d
 from kerasbert.distillation import losses
 from kerasbert.text import WordPieceTokenizer
-from kerasbert.training import Distiller, distil, student_from
+from kerasbert.training import Distiller, distill, student_from
 
 PROGRAM = pathlib.Path(__file__).with_name("distillation_program.py")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -245,7 +245,7 @@ def test_learns_from_texts_alone(sentences, tmp_path):
     teacher.fit(sentences, labels, epochs=12, verbose=0)
     before = values(teacher)
     assert agreement(teacher, student, sentences) < 0.8
-    history = distil(
+    history = distill(
         teacher,
         student,
         sentences,
@@ -297,7 +297,7 @@ def test_another_vocabulary(sentences):
         3,
         tokenizer=tokenizer,
     )
-    distil(
+    distill(
         teacher,
         student,
         sentences,
@@ -411,8 +411,8 @@ def test_student_from_layers(layers, kept, expected):
     teacher = backbone(num_layers=layers, hidden_dim=4)
     student = student_from(teacher, kept, dropout=0.25)
     assert (student.config.num_layers, student.config.dropout) == (kept, 0.25)
-    for own, place in zip(student.blocks, expected, strict=True):
-        for one, other in zip(own.weights, teacher.blocks[place].weights, strict=True):
+    for own, position in zip(student.blocks, expected, strict=True):
+        for one, other in zip(own.weights, teacher.blocks[position].weights, strict=True):
             np.testing.assert_array_equal(one, other)
     for part in ("embeddings", "pooler"):
         pairs = zip(student.get_layer(part).weights, teacher.get_layer(part).weights, strict=True)

@@ -109,7 +109,7 @@ def main() -> int:
                 "batch_size": 32,
                 "sequence_length": 64,
                 "learning_rate": 2e-3,
-                "validation_every": max(1, given.steps // 10),
+                "validation_interval": max(1, given.steps // 10),
             }
             process = multiprocessing.get_context("spawn").Process(
                 target=train, args=(fast,), kwargs=options

@@ -44,7 +44,7 @@ def kerasbert(given, directory: pathlib.Path) -> None:
         batch_size=BATCH,
         sequence_length=given.peer_length,
         learning_rate=RATE,
-        warmup=WARMUP,
+        warmup_ratio=WARMUP,
         precision=PRECISION,
     )
     spec = get_spec(options.task)

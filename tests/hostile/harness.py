@@ -70,16 +70,16 @@ class Harness:
         """The last line that the program prints for the unharmed files."""
         key = (attack.unharmed, attack.program, str(attack.flags))
         if key not in self._unharmed:
-            place = self._place.with_name("unharmed")
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            attack.unharmed(place)
-            words = attack.words(place)
-            outcome = self._server.run(attack.program, words, place, 1 << 30)
+            position = self._place.with_name("unharmed")
+            shutil.rmtree(position, ignore_errors=True)
+            position.mkdir()
+            attack.unharmed(position)
+            words = attack.words(position)
+            outcome = self._server.run(attack.program, words, position, 1 << 30)
             if outcome.status != 0:
                 raise RuntimeError(f"{attack.program} fails unharmed: {outcome.err[-3000:]}")
-            self._unharmed[key] = outcome.result.replace(str(place), str(self._place))
-            shutil.rmtree(place)
+            self._unharmed[key] = outcome.result.replace(str(position), str(self._place))
+            shutil.rmtree(position)
         return self._unharmed[key]
 
 

@@ -37,7 +37,10 @@ def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
             title, data = mutate.damaged((base / name).read_bytes(), rng)
             yield _corpus(base, f"{number}: {name}: {title}", with_file(base, name, data))
         elif how < 0.7:
-            path, value = rng.choice(list(mutate.places(manifest))), rng.choice(list(mutate.VALUES))
+            path, value = (
+                rng.choice(list(mutate.positions(manifest))),
+                rng.choice(list(mutate.VALUES)),
+            )
             text = mutate.replaced(manifest, path, mutate.VALUES[value])
             title = f"{number}: manifest: {mutate.shown(path)} = {value}"
             yield _corpus(base, title, with_file(base, "manifest.json", text.encode()))
@@ -231,7 +234,10 @@ def rows(bases, rng: random.Random, count: int) -> Iterator[Attack]:
         (model, name), data = rng.choice(list(sound.items()))
         how = rng.random()
         if name == "in.json" and how < 0.7:
-            path, value = rng.choice(list(mutate.places(_SQUAD))), rng.choice(list(mutate.VALUES))
+            path, value = (
+                rng.choice(list(mutate.positions(_SQUAD))),
+                rng.choice(list(mutate.VALUES)),
+            )
             title = f"{mutate.shown(path)} = {value}"
             data = mutate.replaced(_SQUAD, path, mutate.VALUES[value]).encode()
         elif name == "in.jsonl" and how < 0.7:
@@ -352,7 +358,7 @@ _PATIENT = (
     "workers",
     "num_virtual_devices",
     "strategy",
-    "batches",
+    "num_batches",
     "sequence_length",
 )
 _SKIPPED = ("strategy", "num_virtual_devices", "dry_run")
@@ -437,20 +443,20 @@ _LISTED_OPTIONS = [
             ("class_weight", "=1"),
             ("class_weight", "good"),
             ("class_weight", "good=1e308"),
-            ("validation_every", "-1"),
+            ("validation_interval", "-1"),
             ("seed", "-1"),
             ("seed", str(2**32)),
             ("seed", str(2**64)),
-            ("warmup", "2"),
+            ("warmup_ratio", "2"),
             ("classes", "good,good"),
             ("classes", ","),
-            ("layer_decay", "1e-300"),
+            ("layerwise_lr_decay", "1e-300"),
         )
     ],
     *[
         ("pretrain", {}, name, value)
         for name, value in (
-            ("validation_every", "-1"),
+            ("validation_interval", "-1"),
             ("learning_rate", "nan"),
             ("clip_norm", "inf"),
             ("mask_rate", "nan"),
@@ -532,7 +538,7 @@ def exports(bases, rng: random.Random, count: int) -> Iterator[Attack]:
             _with_change(base, lambda d, n=name: ((d / n).unlink(), (d / n).mkdir())),
         )
     metadata = json.loads((base / "1/assets.extra/kerasbert.json").read_text())
-    for path in mutate.places(metadata):
+    for path in mutate.positions(metadata):
         for title in (
             "null",
             "zero",

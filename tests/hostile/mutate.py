@@ -39,13 +39,13 @@ VALUES = {
 _PLACE = "\ue000here\ue000"
 
 
-def places(document, before: tuple = ()) -> Iterator[tuple]:
+def positions(document, before: tuple = ()) -> Iterator[tuple]:
     """The path of every value of a JSON document but itself."""
     inside = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in inside:
         yield (*before, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*before, key))
+            yield from positions(value, (*before, key))
 
 
 def replaced(document, path: tuple, text: str) -> str:

@@ -112,7 +112,7 @@ class Server:
 
 def _serve(pipe) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from kerasbert import cli, zoo  # noqa: F401
+    from kerasbert import cli, loading  # noqa: F401
 
     for name, probe in PROBES.items():
         module = types.ModuleType(f"kerasbert.recipes.{name}")
@@ -267,9 +267,9 @@ def load_model(options) -> dict:
 
 def load_tokenizer(options) -> dict:
     """Loads a tokenizer and hashes what it makes of a few texts."""
-    from kerasbert import zoo
+    from kerasbert import loading
 
-    return {"ids": _tokenized(zoo.tokenizer_from_preset(options.input))}
+    return {"ids": _tokenized(loading.tokenizer_from_preset(options.input))}
 
 
 _TEXTS = [
@@ -321,7 +321,7 @@ def finish_run(options) -> dict:
             output=options.input,
             epochs=6,
             batch_size=4,
-            validation_every=5,
+            validation_interval=5,
             checkpoint_every_steps=2,
         )
     )

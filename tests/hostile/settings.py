@@ -77,11 +77,14 @@ def settings(bases, rng: random.Random, count: int) -> Iterator[Attack]:
         document = json.loads((base / file).read_text())
         how = rng.random()
         if how < 0.75:
-            path, value = rng.choice(list(mutate.places(document))), rng.choice(list(mutate.VALUES))
+            path, value = (
+                rng.choice(list(mutate.positions(document))),
+                rng.choice(list(mutate.VALUES)),
+            )
             title = f"{mutate.shown(path)} = {value}"
             data = mutate.replaced(document, path, mutate.VALUES[value]).encode("utf-8")
         elif how < 0.82:
-            path = rng.choice(list(mutate.places(document)))
+            path = rng.choice(list(mutate.positions(document)))
             title, data = f"without {mutate.shown(path)}", mutate.without(document, path).encode()
         else:
             title, data = mutate.damaged((base / file).read_bytes(), rng)
@@ -255,7 +258,7 @@ def tokenizers(bases, rng: random.Random, count: int) -> Iterator[Attack]:
 
 
 def _swapped(document, rng) -> tuple[str, bytes]:
-    paths = list(mutate.places(document))
+    paths = list(mutate.positions(document))
     # Most of a vocabulary's pieces are alike; what else there is is drawn as often.
     few = [path for path in paths if "vocab" not in path and "merges" not in path]
     path = rng.choice(rng.choice([few or paths, few or paths, paths]))

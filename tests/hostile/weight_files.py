@@ -66,7 +66,7 @@ def _other_header(sound: bytes, rng: random.Random) -> tuple[str, bytes]:
     if rng.random() < 0.3:
         title, text = mutate.damaged(json.dumps(header).encode(), rng)
         return title, _joined(text, body)
-    path = rng.choice(list(mutate.places(header)))
+    path = rng.choice(list(mutate.positions(header)))
     value = rng.choice(list(mutate.VALUES))
     text = mutate.replaced(header, path, mutate.VALUES[value])
     return f"{mutate.shown(path)} = {value}", _joined(text.encode(), body)

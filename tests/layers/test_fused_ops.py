@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.layers import TransformerBlock, paths
+from kerasbert.layers import TransformerBlock, backends
 from kerasbert.layers.dropout import _compiled_random_words, _dropped, _random_words
 from kerasbert.layers.fused_ops import FusedOp
 from kerasbert.layers.initializers import ACTIVATIONS
@@ -72,7 +72,7 @@ def test_large_known_shapes_are_compiled():
 
 
 def test_float64_is_not():
-    assert not paths.compiles(tf.ones((256, 256), "float64"))
+    assert not backends.compiles(tf.ones((256, 256), "float64"))
 
 
 @pytest.mark.parametrize(("shape", "spec"), [((256, 256), (None, 256)), ((16, 16), (16, 16))])
@@ -82,16 +82,16 @@ def test_unknown_and_small_shapes_are_not(shape, spec):
 
 def test_not_compiled_for_several_replicas():
     x = tf.ones((256, 256))
-    assert paths.compiles(x)
+    assert backends.compiles(x)
     # Only a strategy that computes needs its devices to be there.
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        assert not paths.compiles(x)
+        assert not backends.compiles(x)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_training_a_block_with_and_without_fused_ops(checkpointing, monkeypatch):
     def losses(compile_all):
-        monkeypatch.setattr(paths, "compiles", lambda *inputs: compile_all)
+        monkeypatch.setattr(backends, "compiles", lambda *inputs: compile_all)
         keras.utils.set_random_seed(1)
         block = TransformerBlock(2, 24, dropout=0.2, attention_dropout=0.2)
         block.gradient_checkpointing = checkpointing

@@ -28,16 +28,18 @@ def test_real_tokens_and_back():
     x = RANDOM.normal(size=(4, 4, 6)).astype("float32")
     real = UnpaddedTokens(tf.constant(MASK))
     rows = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (3, 0), (3, 2), (3, 3)]
-    flat = np.stack([x[place] for place in rows])
-    np.testing.assert_array_equal(real.flat(x), flat)
+    flat = np.stack([x[position] for position in rows])
+    np.testing.assert_array_equal(real.unpad(x), flat)
     expected = np.where(((MASK == 1) | (np.arange(4) == 0))[..., None], x, x[:, :1])
-    np.testing.assert_array_equal(real.padded(flat), expected)
+    np.testing.assert_array_equal(real.pad(flat), expected)
     heads = expected.reshape(4, 4, 2, 3).transpose(0, 2, 1, 3)
-    np.testing.assert_array_equal(real.heads(tf.constant(flat), 2, 3), heads)
-    np.testing.assert_array_equal(real.flat_heads(tf.constant(heads)), flat)
+    np.testing.assert_array_equal(real.split_heads(tf.constant(flat), 2, 3), heads)
+    np.testing.assert_array_equal(real.merge_heads(tf.constant(heads)), flat)
     output_positions = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
     picked = np.take_along_axis(expected, output_positions[..., None], axis=1)
-    np.testing.assert_array_equal(real.at(tf.constant(flat), tf.constant(output_positions)), picked)
+    np.testing.assert_array_equal(
+        real.gather(tf.constant(flat), tf.constant(output_positions)), picked
+    )
 
 
 def test_few_shapes():
@@ -48,10 +50,10 @@ def test_few_shapes():
         mask = np.ones((3, length), "int32")
         mask[1, length // 2 :] = 0
         real = UnpaddedTokens(tf.constant(mask))
-        flat = real.flat(x[:, :length])
-        heads = real.heads(flat, 2, 2)
-        np.testing.assert_array_equal(real.flat_heads(heads), flat)
-        assert real.padded(flat).shape == (3, length, 4)
+        flat = real.unpad(x[:, :length])
+        heads = real.split_heads(flat, 2, 2)
+        np.testing.assert_array_equal(real.merge_heads(heads), flat)
+        assert real.pad(flat).shape == (3, length, 4)
         assert real.mask.shape == (3, heads.shape[2])
         for size, least in ((flat.shape[0], max(3, mask.sum())), (heads.shape[2], length)):
             assert least <= size <= max(32, least * 17 / 16)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from kerasbert import InputError, MaskedLM, load
-from kerasbert.recipes.distil import DistilOptions, distil
+from kerasbert.recipes.distill import DistillOptions, distill
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
 from kerasbert.recipes.predict import PredictOptions, predict
@@ -48,8 +48,8 @@ def test_every_program_does_a_task_from_outside(toy, tokenizer, tiny_backbone, t
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     assert [answer.keys() for answer in answers] == [{"row", "duplicate"}] * 3
 
-    taught = distil(
-        DistilOptions(
+    taught = distill(
+        DistillOptions(
             teacher=result["model"],
             student_layers=1,
             train=[str(data)],

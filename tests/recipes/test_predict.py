@@ -20,7 +20,7 @@ from kerasbert import (
     TextEmbedder,
     TokenClassifier,
     files,
-    zoo,
+    loading,
 )
 from kerasbert.errors import Interrupted
 from kerasbert.recipes import predict as module
@@ -86,7 +86,7 @@ def objects(*values):
 
 
 def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
-    model = zoo.load(models("pairs"))
+    model = loading.load(models("pairs"))
     model.save_to_preset(tmp_path / "hf", format="hf")
     (tmp_path / "in.tsv").write_text(lines(("text", "text_pair"), ("a cat", "the dog")))
     facts = {"model": str(tmp_path / "hf"), "input": str(tmp_path / "in.tsv")}
@@ -99,12 +99,12 @@ def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
     assert found["scores"] == pytest.approx(scores, abs=1e-4)
     options = ExportOptions(model=facts["model"], output=str(tmp_path / "1"), pair=True)
     export_options = options.overrides
-    assert zoo.load(facts["model"], **export_options).serving_signature()[0] == (
+    assert loading.load(facts["model"], **export_options).serving_signature()[0] == (
         "text",
         "text_pair",
     )
     with pytest.raises(InputError, match="no argument pair"):
-        zoo.load(models("tagger"), **export_options)
+        loading.load(models("tagger"), **export_options)
 
 
 # === An answer for every row ===
@@ -122,7 +122,7 @@ def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
     ],
 )
 def test_empty_rows_have_answers(answers, name, content):
-    found = answers("classifier", name, content, with_text=True)
+    found = answers("classifier", name, content, include_text=True)
     assert [one["text"] for one in found] == ["a cat", "", "the dog", ""]
     assert found[1]["scores"] == pytest.approx(found[3]["scores"])
     assert [list(one) for one in found] == [["row", "text", "label", "scores"]] * 4
@@ -165,7 +165,7 @@ def test_no_question_is_left_out(answers, tmp_path, models):
 
 def test_texts_beside_answers(answers):
     content = objects({"id": 7, "text": "a \ud800", "text_pair": "b", "label": "y"})
-    (found,) = answers("pairs", "in.jsonl", content, with_text=True)
+    (found,) = answers("pairs", "in.jsonl", content, include_text=True)
     assert list(found.items())[:4] == [
         ("row", 1),
         ("id", 7),
@@ -176,9 +176,9 @@ def test_texts_beside_answers(answers):
 
 def test_csv(answers):
     content = lines(("id", "text"), ("7", 'a "cat", or\ttwo'.replace("\t", " ")), ("8", ""))
-    expected = answers("classifier", "in.tsv", content, with_text=True)
+    expected = answers("classifier", "in.tsv", content, include_text=True)
     for row, one in zip(
-        answers("classifier", "in.tsv", content, output="out.csv", with_text=True),
+        answers("classifier", "in.tsv", content, output="out.csv", include_text=True),
         expected,
         strict=True,
     ):
@@ -275,7 +275,7 @@ def test_formats_that_do_not_fit(answers, tmp_path, model, name, content, output
     ],
 )
 def test_glue_test_files(answers, glue, names, row):
-    (found,) = answers("pairs", "test.tsv", lines(names, row), glue=glue, with_text=True)
+    (found,) = answers("pairs", "test.tsv", lines(names, row), glue=glue, include_text=True)
     assert (found["text"], found["text_pair"]) == ("A", "B")
 
 
@@ -284,7 +284,7 @@ def test_glue_text_file(answers):
     content = lines(
         ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"), ("1", "2", "3", "A", "B")
     )
-    (found,) = answers("pairs", "msr.txt", content, glue="mrpc", with_text=True)
+    (found,) = answers("pairs", "msr.txt", content, glue="mrpc", include_text=True)
     assert (found["text"], found["text_pair"]) == ("A", "B")
 
 
@@ -302,14 +302,14 @@ def test_options_of_other_files(answers, model, name, content, flag, message):
 
 
 def test_columns_with_other_names(answers):
-    flags = {"text_column": "q", "text_pair_column": "s", "with_text": True}
+    flags = {"text_column": "q", "text_pair_column": "s", "include_text": True}
     (found,) = answers("pairs", "in.tsv", lines(("q", "s"), ("A", "B")), **flags)
     assert (found["text"], found["text_pair"]) == ("A", "B")
-    flags = {"column_names": "x, text", "with_text": True}
+    flags = {"column_names": "x, text", "include_text": True}
     (found,) = answers("classifier", "in.tsv", lines(("1", "A")), **flags)
     assert found["text"] == "A"
     # CoLA's files have a first line of names only if they are to be predicted.
-    of_cola = {"glue": "cola", "with_text": True}
+    of_cola = {"glue": "cola", "include_text": True}
     for content in (lines(("index", "sentence"), ("0", "A")), lines(("gj04", "1", "", "A"))):
         (found,) = answers("classifier", "in.tsv", content, **of_cola)
         assert found["text"] == "A"
@@ -373,7 +373,7 @@ def test_does_not_go_on_with_answers_of_another_run(cut_off, tmp_path, models):
     for changes, message in (
         ({"input": str(tmp_path / "other.tsv")}, r"holds 2 answers of another run \(--input was "),
         ({"model": models("tagger")}, r"another run \(--model was "),
-        ({"with_text": True}, r"another run \(--with_text was False, now it is True\)"),
+        ({"include_text": True}, r"another run \(--include_text was False, now it is True\)"),
     ):
         with pytest.raises(InputError, match=message):
             predict(PredictOptions(**{**options, **changes}))
@@ -494,7 +494,7 @@ def test_masks_that_are_not_read_have_no_guesses(answers, models):
     found = answers("masked", "in.jsonl", objects(*({"text": text} for text in texts)))
     assert [len(one["masks"]) for one in found] == [1, 22, 30]
     assert [len(mask) for mask in found[2]["masks"]] == [5] * 22 + [0] * 8
-    (expected,) = zoo.load(models("masked")).fill_mask(texts[1:2])
+    (expected,) = loading.load(models("masked")).fill_mask(texts[1:2])
     assert [[guess["token"] for guess in mask] for mask in found[1]["masks"]] == [
         [guess.token for guess in mask] for mask in expected
     ]
@@ -508,7 +508,7 @@ def test_entities(answers, models, name, content):
     (found,) = answers("tagger", name, content)
     text = content[:-1] if name == "in.txt" else "it is a cat"
     asked = [text] if name == "in.txt" else [["it", "is", "a cat"]]
-    (expected,) = zoo.load(models("tagger")).tag(asked, aggregation="first")
+    (expected,) = loading.load(models("tagger")).tag(asked, aggregation="first")
     assert expected
     assert found["entities"] == [
         {**entity._asdict(), "score": pytest.approx(entity.score, abs=1e-4)} for entity in expected

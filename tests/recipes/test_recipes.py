@@ -14,7 +14,7 @@ from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClas
 from kerasbert.families import PRESETS
 from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
 from kerasbert.recipes.convert import ConvertOptions, convert
-from kerasbert.recipes.distil import DistilOptions, distil
+from kerasbert.recipes.distill import DistillOptions, distill
 from kerasbert.recipes.evaluate import EvaluateOptions, evaluate
 from kerasbert.recipes.export import ExportOptions, export
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
@@ -50,7 +50,7 @@ def options(corpus_dir, output, **changes):
         "steps": 5,
         "batch_size": 4,
         "sequence_length": 16,
-        "validation_every": 2,
+        "validation_interval": 2,
         "validation_batches": 2,
         "output": str(output),
     }
@@ -118,7 +118,7 @@ def test_pretrain_writes_its_run(run, corpus_dir):
 @pytest.mark.parametrize(("steps", "every", "expected"), [(3, 3, [3]), (4, 3, [3, 4])])
 def test_number_of_steps(small, corpus_dir, tmp_path, steps, every, expected):
     run = tmp_path / "run"
-    pretrain(options(corpus_dir, run, steps=steps, validation_every=every))
+    pretrain(options(corpus_dir, run, steps=steps, validation_interval=every))
     reports = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [report["step"] for report in reports] == expected
 
@@ -151,8 +151,8 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"steps": 2**62}, "--steps must be between 1 and 1000000000"),
         ({"corpus": "n" * 300}, "nnn: can't be used: File name too long"),
         ({"batch_size": 0}, "--batch_size must be between 1 and"),
-        ({"validation_every": 0}, "--validation_every must be 1 or more"),
-        ({"warmup": 1.5}, "--warmup must be between 0 and 1"),
+        ({"validation_interval": 0}, "--validation_interval must be 1 or more"),
+        ({"warmup_ratio": 1.5}, "--warmup_ratio must be between 0 and 1"),
         ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
         ({"sequence_length": 64}, r"sequence_length must be in \[4, 32\], found 64"),
         ({"objective": "rtd"}, "--objective must be one of nsp, sop, found 'rtd'"),
@@ -268,7 +268,12 @@ def test_evaluate_classifier(tuned, task_file):
 
 
 def test_evaluate_pretrainer(run, corpus_dir):
-    facts = {"model": str(run[0] / "model"), "data": str(corpus_dir), "batches": 2, "batch_size": 4}
+    facts = {
+        "model": str(run[0] / "model"),
+        "data": str(corpus_dir),
+        "num_batches": 2,
+        "batch_size": 4,
+    }
     first, again, other = (evaluate(EvaluateOptions(**facts, seed=seed)) for seed in (1, 1, 2))
     assert first == again
     assert first["loss"] != other["loss"]
@@ -458,10 +463,10 @@ def test_two_runs_at_one_output(corpus_dir, task_file, tmp_path):
     assert_refused(path, pretrain, options(corpus_dir, path), inside=True)
     tuning = FinetuneOptions(init="not there", train=str(task_file), output=str(path))
     assert_refused(path, finetune, tuning, inside=True)
-    learning = DistilOptions(
+    learning = DistillOptions(
         teacher="not there", student="bert_tiny", train=[str(task_file)], output=str(path)
     )
-    assert_refused(path, distil, learning, inside=True)
+    assert_refused(path, distill, learning, inside=True)
 
 
 def test_two_programs_at_one_output(tmp_path):

@@ -91,7 +91,7 @@ FILES = {
         {"masks"},
     ),
 }
-FLAGS = {"multi_label": {"label_separator": ","}, "embedding": {"highest_score": 5.0}}
+FLAGS = {"multi_label": {"label_separator": ","}, "embedding": {"max_score": 5.0}}
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +165,15 @@ def test_scores_of_pairs_are_not_ignored(init, tmp_path, capsys):
     plain = write(tmp_path, "pairs.tsv", table(("text", "text_pair"), *pairs))
 
     def options(train, **changes):
-        facts = {"epochs": 1, "highest_score": None, "validation": scored, **changes}
+        facts = {"epochs": 1, "max_score": None, "validation": scored, **changes}
         output = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         return finetuning("embedding", init, train, output, **facts)
 
-    result = finetune(options(scored, highest_score=5.0))
+    result = finetune(options(scored, max_score=5.0))
     assert (result["objective"], result["spearman"]) == ("similarity", result["scores"]["spearman"])
     assert "scores, which cosines learn (objective similarity)" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"pairs\.tsv: has no column of scores for the highest"):
-        finetune(options(plain, highest_score=5.0))
+        finetune(options(plain, max_score=5.0))
     rows[0] = (*pairs[0], "0.5")
     small = write(tmp_path, "small.tsv", table(("text", "text_pair", "label"), *rows))
     with pytest.raises(InputError, match=r"pairs\.tsv: has no scores, but .*small\.tsv has"):
@@ -283,13 +283,13 @@ def labelled(init, directory, **changes):
         ({"classes": "good,,bad"}, "--classes must be different names, found 'good,,bad'"),
         ({"task": "regression", "classes": "a,b"}, "--classes: regression has no such thing"),
         ({"task": "masked_lm", "long_text": "mean"}, "--long_text: masked_lm has no such thing"),
-        ({"highest_score": 5.0}, "--highest_score: text_classification has no such thing"),
+        ({"max_score": 5.0}, "--max_score: text_classification has no such thing"),
         ({"label_separator": ","}, "--label_separator: text_classification has no such thing"),
         ({"task": "question_answering", "glue": "rte"}, "--glue: question_answering has no such"),
         ({"task": "regression", "glue": "rte"}, "--glue rte is for --task text_classification"),
         ({"glue": "stsb"}, "--glue stsb is for --task regression"),
         ({"patience": 1}, "--patience needs --monitor"),
-        ({"ema": 1.5}, "--ema must be more than 0 and less than 1"),
+        ({"ema_momentum": 1.5}, "--ema_momentum must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
         ({"steps_per_execution": 3}, "--steps_per_execution=3 must divide"),
         ({"monitor": "val_f1"}, "--monitor=val_f1 needs --validation"),
@@ -314,7 +314,7 @@ def test_columns_that_options_name(init, tmp_path):
         "% x\na b X Y\n",
         word_column=1,
         label_column="2",
-        comment="%",
+        comment_prefix="%",
     )
     assert (words.texts["words"], words.labels) == ([["b"]], [["X"]])
     with pytest.raises(InputError, match="--task text_classification reads such files"):
@@ -355,14 +355,14 @@ def test_everything_at_once(init, tmp_path):
         label_smoothing=0.1,
         long_text="mean",
         freeze_layers=1,
-        layer_decay=0.5,
-        ema=0.5,
+        layerwise_lr_decay=0.5,
+        ema_momentum=0.5,
         accumulation_steps=2,
         steps_per_execution=2,
         gradient_checkpointing=True,
         monitor="val_accuracy",
         patience=1,
-        validation_every=2,
+        validation_interval=2,
     )
     result = finetune(options)
     reports = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
@@ -412,8 +412,14 @@ def test_official_formats(trained, tmp_path):
     ("changes", "message"),
     [
         ({}, "give --model, or --predictions with --metric"),
-        ({"model": "m", "metric": "squad1"}, "--metric and --no_answer are for --predictions"),
-        ({"predictions": "p", "metric": "squad1", "no_answer": "n"}, "--no_answer is for --metric"),
+        (
+            {"model": "m", "metric": "squad1"},
+            "--metric and --no_answer_probabilities are for --predictions",
+        ),
+        (
+            {"predictions": "p", "metric": "squad1", "no_answer_probabilities": "n"},
+            "--no_answer_probabilities is for --metric",
+        ),
         (
             {"predictions": "p", "metric": "squad2", "tune_threshold": True},
             "--tune_threshold is for --model",
@@ -446,7 +452,7 @@ def test_incomplete_predictions(tmp_path, capsys):
         evaluate(EvaluateOptions(**flags, metric="squad2", strict=True))
     probabilities = write(tmp_path, "no_answer.json", '{"q1": 0.5}')
     with pytest.raises(InputError, match=r"no_answer\.json: has no probability for question 'q0'"):
-        evaluate(EvaluateOptions(**flags, metric="squad2", no_answer=probabilities))
+        evaluate(EvaluateOptions(**flags, metric="squad2", no_answer_probabilities=probabilities))
 
     answerable = json.loads(questions())
     answerable["data"][0]["paragraphs"][1]["qas"][0]["answers"] = [

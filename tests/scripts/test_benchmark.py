@@ -11,8 +11,8 @@ import pytest
 from benchmarks import before, importing, matmul, report
 from benchmarks.benchmark import benchmark
 from benchmarks.options import PEERS, BenchmarkOptions
-from benchmarks.race import Side, Times, fastest, race
-from benchmarks.work import Work
+from benchmarks.timing import Candidate, Timings, compare, fastest
+from benchmarks.workload import Workload
 from kerasbert.errors import InputError
 
 
@@ -24,13 +24,13 @@ def breaks():
     raise RuntimeError("out of luck")
 
 
-def side(team, setting, seconds, answer=None):
-    return Side(team, setting, sleeper, (seconds, answer))
+def side(library, setting, seconds, answer=None):
+    return Candidate(library, setting, sleeper, (seconds, answer))
 
 
 def test_sides_run_in_turn_in_processes_of_their_own(tmp_path):
     sides = [side("a", "", 0.05, 3), side("b", "", 0.2, [4])]
-    times = race(sides, 3, tmp_path)
+    times = compare(sides, 3, tmp_path)
     assert [len(one.seconds) for one in times.values()] == [3, 3]
     assert [one.answer for one in times.values()] == [3, [4]]
     assert all(second >= 0.05 for second in times["a"].seconds)
@@ -45,10 +45,10 @@ def asks_for(variable):
 def test_sides_have_their_own_environment(tmp_path):
     variable = "KERASBERT_TEST"
     sides = [
-        Side("a", "", asks_for, (variable,), environment={variable: "yes"}),
-        Side("b", "", asks_for, (variable,)),
+        Candidate("a", "", asks_for, (variable,), environment={variable: "yes"}),
+        Candidate("b", "", asks_for, (variable,)),
     ]
-    times = race(sides, 1, tmp_path)
+    times = compare(sides, 1, tmp_path)
     assert [one.answer for one in times.values()] == ["yes", None]
 
 
@@ -60,14 +60,14 @@ def test_the_fastest_setting_of_each_team_races(tmp_path):
 
 
 def test_a_side_that_stops_leaves_a_log_and_the_others_go_on(tmp_path, capsys):
-    broken = Side("b", "x", breaks)
-    best, _ = fastest([side("a", "", 0.01), broken, Side("b", "y", breaks)], 1, tmp_path)
+    broken = Candidate("b", "x", breaks)
+    best, _ = fastest([side("a", "", 0.01), broken, Candidate("b", "y", breaks)], 1, tmp_path)
     assert [one.name for one in best] == ["a"]
-    assert race([side("a", "", 0.01), broken], 1, tmp_path).keys() == {"a"}
+    assert compare([side("a", "", 0.01), broken], 1, tmp_path).keys() == {"a"}
     assert "b x stopped" in capsys.readouterr().err
     assert "out of luck" in (tmp_path / "b-x.log").read_text()
     with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
-        race([broken], 1, tmp_path)
+        compare([broken], 1, tmp_path)
 
 
 @pytest.mark.parametrize("where", ["scripts/benchmarks", "kerasbert/recipes/benchmark"])
@@ -77,8 +77,8 @@ def test_the_code_of_another_checkout(where, tmp_path):
         (tmp_path / package / "__init__.py").touch()
     code = "import kerasbert\n\ndef importing(modules):\n    return lambda: 0, kerasbert.__file__"
     (tmp_path / where / "importing.py").write_text(code)
-    sides = [Side("kerasbert", "", importing.importing, ("sys",)), side("peer", "", 0.01)]
-    times = race(before.beside(sides, str(tmp_path)), 1, tmp_path)
+    sides = [Candidate("kerasbert", "", importing.importing, ("sys",)), side("peer", "", 0.01)]
+    times = compare(before.beside(sides, str(tmp_path)), 1, tmp_path)
     assert [(name, one.answer) for name, one in times.items()] == [
         ("kerasbert", None),
         ("peer", None),
@@ -102,11 +102,13 @@ def test_operations_of_an_encoder_are_those_of_its_kernels():
 
 def test_report(tmp_path):
     times = {
-        "kerasbert bfloat16": Times([1.0, 2.0, 3.0], 10**9, 0.5),
-        "ceiling bfloat16": Times([0.5, 1.0, 1.0], 10**9, 4e9),
-        "kerashub bfloat16": Times([3.0, 3.0, 3.0], 2 * 10**9, 0.7),
+        "kerasbert bfloat16": Timings([1.0, 2.0, 3.0], 10**9, 0.5),
+        "ceiling bfloat16": Timings([0.5, 1.0, 1.0], 10**9, 4e9),
+        "kerashub bfloat16": Timings([3.0, 3.0, 3.0], 2 * 10**9, 0.7),
     }
-    work = Work(title="a step", sides=[], compare=lambda a, b: f"{b - a:.1f}", tokens=8, flops=8e9)
+    work = Workload(
+        title="a step", candidates=[], compare=lambda a, b: f"{b - a:.1f}", tokens=8, flops=8e9
+    )
     found = report.results(work, times)
     ours, ceiling, theirs = found.values()
     assert (ours.tokens_per_second, ours.gigaflops, ours.share_of_ceiling) == (4, 4, 0.5)
@@ -120,10 +122,10 @@ def test_report(tmp_path):
 
 def test_sides_with_other_tokens_are_compared_token_by_token():
     times = {
-        "kerasbert": Times([2.0, 2.0], 1, 0.5),  # half of the positions are real
-        "kerashub": Times([4.0, 8.0], 1, 0.25),
+        "kerasbert": Timings([2.0, 2.0], 1, 0.5),  # half of the positions are real
+        "kerashub": Timings([4.0, 8.0], 1, 0.25),
     }
-    work = Work(title="documents", sides=[], tokens=lambda share: 80 * share)
+    work = Workload(title="documents", candidates=[], tokens=lambda share: 80 * share)
     ours, theirs = report.results(work, times).values()
     assert (ours.tokens_per_second, theirs.tokens_per_second) == (20, 20 / 6)
     assert (ours.ratio, theirs.ratio) == ((1, 1, 1), (6, 4, 8))

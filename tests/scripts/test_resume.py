@@ -71,7 +71,7 @@ def outcome(output):
 
 
 def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path):
-    training = {**pretraining, "steps": 30, "validation_every": 15}
+    training = {**pretraining, "steps": 30, "validation_interval": 15}
     words = command("pretrain", **training, validation_corpus=training["corpus"])
     result = kill_harness(
         KillHarnessOptions(command=" ".join(words), output=str(tmp_path / "runs"), kills=1)

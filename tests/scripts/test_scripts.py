@@ -100,7 +100,7 @@ def test_killed_run_leaves_no_model(chain):
     output = chain["root"] / "killed"
     flags = {"corpus": chain["paths"]["corpus"], "output": output, "steps": 100_000}
     child = programs.start(
-        command("pretrain", **flags, batch_size=4, sequence_length=16, validation_every=5)
+        command("pretrain", **flags, batch_size=4, sequence_length=16, validation_interval=5)
     )
     try:
         metrics, end = output / "metrics.jsonl", time.monotonic() + 100

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.layers import paths
+from kerasbert.layers import backends
 from kerasbert.tasks.cross_entropy import CrossEntropy, accuracy, cross_entropy
 
 RANDOM = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def loss_and_gradient(loss):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_loss_is_that_of_keras(compiled, monkeypatch):
     seen = []
-    monkeypatch.setattr(paths, "compiles", lambda *x: seen.append(x) or compiled)
+    monkeypatch.setattr(backends, "compiles", lambda *x: seen.append(x) or compiled)
     plain = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )
@@ -35,13 +35,13 @@ def test_loss_is_that_of_keras(compiled, monkeypatch):
 
 
 def test_compiled_loss_of_what_is_no_class(monkeypatch):
-    monkeypatch.setattr(paths, "compiles", lambda *x: True)
+    monkeypatch.setattr(backends, "compiles", lambda *x: True)
     losses = CrossEntropy(reduction="none")([0, 50, -1, 49], LOGITS[0])
     np.testing.assert_array_equal(np.isnan(losses), [False, True, True, False])
 
 
 def test_compiled_loss_of_large_logits(monkeypatch):
-    monkeypatch.setattr(paths, "compiles", lambda *x: True)
+    monkeypatch.setattr(backends, "compiles", lambda *x: True)
     logits = np.float32([[1e4, 0.0, -1e4], [1e4, 1e4, 1e4]])
     losses = CrossEntropy(reduction="none")([1, 2], logits)
     np.testing.assert_allclose(losses, [1e4, np.log(3)], rtol=1e-4)
@@ -69,7 +69,7 @@ def test_accuracy_is_that_of_keras():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_labels_may_have_a_last_axis(compiled, monkeypatch):
-    monkeypatch.setattr(paths, "compiles", lambda *x: compiled)
+    monkeypatch.setattr(backends, "compiles", lambda *x: compiled)
     labels, logits = LABELS[0], LOGITS[0]
     loss = cross_entropy("of")
     assert float(loss(labels[:, None], logits)) == float(loss(labels, logits))

@@ -126,13 +126,13 @@ def test_rows_are_windows(task):
         for name, value in window.items():
             np.testing.assert_array_equal(features[name][i, :length], value[0])
         assert int(tf.reduce_sum(features["padding_mask"][i])) == length
-        place = int(positions["start_logits"][i]), int(positions["end_logits"][i])
+        position = int(positions["start_logits"][i]), int(positions["end_logits"][i])
         answer, at = y[number]["text"], y[number]["answer_start"]
         if answer and at[0] in starts:  # ASCII, whole words of one token
-            assert starts[place[0] - begin] == at[0]
-            assert ends[place[1] - begin] == at[0] + len(answer[0])
+            assert starts[position[0] - begin] == at[0]
+            assert ends[position[1] - begin] == at[0] + len(answer[0])
         else:
-            assert place == (0, 0)
+            assert position == (0, 0)
             unanswered += 1
     assert 20 < unanswered < len(rows) - 15
 
@@ -228,9 +228,9 @@ def reference(task, question, context, n):
         total += math.exp(null)
         best = logits[0] if logits else -math.inf
         wins = 1 / (1 + math.exp(best - null)) > task.no_answer_threshold if logits else True
-        place = 0 if wins else max(1, sum(logit >= null for logit in logits))
-        ranked.insert(place, (0, 0))
-        logits.insert(place, null)
+        position = 0 if wins else max(1, sum(logit >= null for logit in logits))
+        ranked.insert(position, (0, 0))
+        logits.insert(position, null)
     text = context.encode()
     found = [
         Answer(

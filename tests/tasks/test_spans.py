@@ -74,8 +74,8 @@ def test_distinct_fills_up():
     ],
 )
 def test_null(null, wins, expected):
-    places = (tf.constant([x], tf.int64) for x in ([1, 3, 5], [2, 4, 6]))
-    spans = Spans(tf.constant([[5.0, 4.0, 1.0]]), *places)
+    positions = (tf.constant([x], tf.int64) for x in ([1, 3, 5], [2, 4, 6]))
+    spans = Spans(tf.constant([[5.0, 4.0, 1.0]]), *positions)
     found = with_null(spans, tf.constant([null]), tf.constant([wins]))
     assert [one[1:] for one in rows_of(found)[0]] == expected
     assert null in found.logits.numpy() or null == 0.5
@@ -88,9 +88,9 @@ def test_in_steps(count):
     @tf.function(autograph=False)
     def run(count):
         def double(first):
-            places = tf.range(count)[first : first + 4]
+            positions = tf.range(count)[first : first + 4]
             seen.append(first)
-            return [2 * places, tf.ones([tf.size(places), 3])]
+            return [2 * positions, tf.ones([tf.size(positions), 3])]
 
         specs = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 3])
         return in_steps(double, count, 4, specs)

@@ -349,8 +349,8 @@ def test_answers_as_strings(make):
     ):
         assert task.score(x, y) == task.score(x, lists)
         rows, expected = task.preprocessor.rows(x, y), task.preprocessor.rows(x, lists)
-        for name, places in expected.y.items():
-            np.testing.assert_array_equal(rows.y[name], places)
+        for name, positions in expected.y.items():
+            np.testing.assert_array_equal(rows.y[name], positions)
 
 
 @pytest.mark.parametrize(

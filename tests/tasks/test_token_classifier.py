@@ -97,13 +97,13 @@ def test_learns_by_heart(task):
 
 def test_every_form_of_words_and_labels(task):
     words, tags = sentences(12, longest=40, seed=1)
-    places = [[CLASSES.index(tag) for tag in one] for one in tags]
+    positions = [[CLASSES.index(tag) for tag in one] for one in tags]
     expected = task.evaluate(words, tags, verbose=0)
     forms = [
-        (words, places),
-        ({"words": words}, [np.array(one) for one in places]),
+        (words, positions),
+        ({"words": words}, [np.array(one) for one in positions]),
         ({"words": tf.ragged.constant(words)}, tf.ragged.constant(tags)),
-        ([[word.encode() for word in one] for one in words], tf.ragged.constant(places)),
+        ([[word.encode() for word in one] for one in words], tf.ragged.constant(positions)),
     ]
     for x, y in forms:
         assert task.evaluate(x, y, verbose=0) == pytest.approx(expected, abs=1e-5)
@@ -140,7 +140,7 @@ def test_a_words_first_piece_decides(task, tokenizer):
     ids = tokenizer([" ".join(words)])
     features = {name: value.numpy() for name, value in task.preprocessor.packer.pack(ids).items()}
     pieces = [tokenizer.continues_word[id] for id in ids.to_list()[0]]
-    first = [place for place, continues in enumerate(pieces, start=1) if not continues]
+    first = [position for position, continues in enumerate(pieces, start=1) if not continues]
     assert len(first) == 3 < len(pieces)
     expected = task.predict(features, verbose=0)[0, first]
     np.testing.assert_allclose(task.predict([words], verbose=0)[0], expected, atol=1e-5)
@@ -208,9 +208,9 @@ def test_byte_pair_is_as_roberta_with_words(shared):
 # === Windows ===
 
 
-def context(place, begin, end):
+def context(position, begin, end):
     """Tokens on the side where there are fewer."""
-    return min(place - begin, end - 1 - place)
+    return min(position - begin, end - 1 - position)
 
 
 @given(st.lists(st.integers(0, 40), max_size=4), st.integers(1, 9), st.data())
@@ -220,20 +220,20 @@ def test_every_token_is_decided_where_it_has_most_context(lengths, size, data):
     offsets = [0, *itertools.accumulate(lengths)]
     windows = [w for w in zip(*(x.to_list() for x in found), strict=True) if w[0]]
     decided = {}
-    for places, decides in windows:
-        assert places == list(range(places[0], places[-1] + 1))
-        for place, decided_here in zip(places, decides, strict=True):
+    for positions, decides in windows:
+        assert positions == list(range(positions[0], positions[-1] + 1))
+        for position, decided_here in zip(positions, decides, strict=True):
             if decided_here:
-                assert place not in decided
-                decided[place] = context(place, places[0], places[-1] + 1)
+                assert position not in decided
+                decided[position] = context(position, positions[0], positions[-1] + 1)
     assert list(decided) == list(range(offsets[-1]))
     for begin, end in itertools.pairwise(offsets):
-        of_row = [places for places, _ in windows if begin <= places[0] < end]
-        assert all(len(places) == min(size, end - begin) for places in of_row)
-        assert all(places[-1] < end for places in of_row)
-        for place in range(begin, end):
-            contexts = [context(place, p[0], p[-1] + 1) for p in of_row if place in p]
-            assert decided[place] == max(contexts)
+        of_row = [positions for positions, _ in windows if begin <= positions[0] < end]
+        assert all(len(positions) == min(size, end - begin) for positions in of_row)
+        assert all(positions[-1] < end for positions in of_row)
+        for position in range(begin, end):
+            contexts = [context(position, p[0], p[-1] + 1) for p in of_row if position in p]
+            assert decided[position] == max(contexts)
 
 
 @pytest.mark.parametrize("stride", [None, 1, 5, 22])
@@ -246,10 +246,14 @@ def test_windows_by_hand(tokenizer, tiny_backbone, stride):
     windows = [words[start : start + room] for start in starts]
     logits = task.predict(windows, verbose=0)
     (found,) = task.predict([words], verbose=0)
-    for place in range(70):
-        contexts = [context(place, s, s + room) if s <= place < s + room else -1 for s in starts]
+    for position in range(70):
+        contexts = [
+            context(position, s, s + room) if s <= position < s + room else -1 for s in starts
+        ]
         best = int(np.argmax(contexts))
-        np.testing.assert_allclose(found[place], logits[best][place - starts[best]], atol=1e-5)
+        np.testing.assert_allclose(
+            found[position], logits[best][position - starts[best]], atol=1e-5
+        )
 
 
 WORDS = [*ANIMALS, "the", "a", "house", "sees", "and", "good", "old", "red", "is", "in", "x", "."]
@@ -265,11 +269,11 @@ def test_a_word_counts_once_in_the_loss(task):
     words, tags = sentences(5, longest=90, seed=3)
     weights = [[1.0 + (i % 3) for i in range(len(one))] for one in words]
     logits = np.concatenate(task.predict(words, verbose=0)).astype("float64")
-    places = [CLASSES.index(tag) for tag in itertools.chain(*tags)]
-    losses = -np.log(softmax(logits)[np.arange(len(places)), places])
-    right = logits.argmax(-1) == places
+    positions = [CLASSES.index(tag) for tag in itertools.chain(*tags)]
+    losses = -np.log(softmax(logits)[np.arange(len(positions)), positions])
+    right = logits.argmax(-1) == positions
     for given_weights, flat in (
-        (None, np.ones(len(places))),
+        (None, np.ones(len(positions))),
         (weights, np.concatenate(weights)),
         ([1, 0, 2, 0, 1], np.repeat([1, 0, 2, 0, 1], [len(one) for one in words])),
     ):
@@ -279,7 +283,7 @@ def test_a_word_counts_once_in_the_loss(task):
         assert found["loss"] == pytest.approx(np.average(losses, weights=flat), abs=1e-5)
         assert found["accuracy"] == pytest.approx(np.average(right, weights=flat))
     rows = task.preprocessor.rows(words, tags)
-    assert float(tf.reduce_sum(rows.sample_weight)) == len(places) < len(rows.y.flat_values)
+    assert float(tf.reduce_sum(rows.sample_weight)) == len(positions) < len(rows.y.flat_values)
 
 
 # === Training ===

@@ -142,7 +142,7 @@ def test_any_text(pipeline):
     for text, row, *limits in zip(texts, *(x.to_list() for x in (ids, starts, ends)), strict=True):
         for id, start, end in zip(row, *limits, strict=True):
             piece = pipeline.ours.id_to_token(id)
-            if id >= len(pipeline.ours.model_pieces) and piece in spelled:
+            if id >= len(pipeline.ours.model_tokens) and piece in spelled:
                 assert text.encode()[start:end].decode().lower() in (piece.lower(), "<ｕrl>")
 
 
@@ -176,7 +176,7 @@ def test_offsets(pipeline):
     raw = [b"a [E1] dog  <u\xffrl> e\xcc\x81[E1]", "é @USER  on".encode()]
     ids, starts, ends = pipeline.ours.tokenize_with_offsets(raw)
     assert ids.to_list() == pipeline.ours.tokenize(raw).to_list()
-    size = len(pipeline.ours.model_pieces)
+    size = len(pipeline.ours.model_tokens)
     found = [
         [text[a:b] for id, a, b in zip(*row, strict=True) if id >= size]
         for text, *row in zip(raw, *(x.to_list() for x in (ids, starts, ends)), strict=True)
@@ -335,6 +335,6 @@ def test_from_a_preset_with_tokens(classifier, tmp_path):
     assert not task.uninitialized_weights
     before, after = (m.predict(["the cat"], verbose=0) for m in (classifier, task))
     assert after == pytest.approx(before, abs=1e-6)
-    other = WordPieceTokenizer([*tokenizer.model_pieces[:-1], "zebra"])
+    other = WordPieceTokenizer([*tokenizer.model_tokens[:-1], "zebra"])
     with pytest.raises(InputError, match="the given tokenizer's 'zebra'; give the tokenizer of"):
         kerasbert.TextClassifier.from_preset(tmp_path / "model", tokenizer=other)

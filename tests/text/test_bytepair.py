@@ -310,8 +310,8 @@ def test_words_of_invalid_utf8(tokenizer):
     data = b"\xffthe\xff c\xe4\xb8at\x80 \xff\xc3\xa9"
     ids, starts, ends = tokenizer.tokenize_with_offsets(["the", data, ""])
     assert ids.to_list() == tokenizer(["the", "the cat é", ""]).to_list()
-    places = sorted(set(zip(starts.to_list()[1], ends.to_list()[1], strict=True)))
-    assert [data[a:b] for a, b in places] == [b"the", b"c\xe4\xb8at", b"\xc3\xa9"]
+    positions = sorted(set(zip(starts.to_list()[1], ends.to_list()[1], strict=True)))
+    assert [data[a:b] for a, b in positions] == [b"the", b"c\xe4\xb8at", b"\xc3\xa9"]
 
 
 def test_offsets_match_the_reference(pair):

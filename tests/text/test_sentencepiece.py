@@ -566,9 +566,9 @@ def chained(length, *, ends):
     units = np.zeros(256 * (length + 2), "<u4")
     units[0] = 1 << 10 << 8  # its children are 256 places on
     for n in range(1, length + 1):
-        place, base = 256 * n + 97, 256 * (n + 1)
-        offset = place ^ base
-        units[place] = 97 | ends << 8 | (offset << 10 if offset < 1 << 21 else 0)
+        position, base = 256 * n + 97, 256 * (n + 1)
+        offset = position ^ base
+        units[position] = 97 | ends << 8 | (offset << 10 if offset < 1 << 21 else 0)
         units[base] |= 1 << 31
     return units
 
@@ -610,8 +610,8 @@ def test_flipped_bits_of_rules(albert):
     for _ in range(30):
 
         def flip(units, texts):
-            places = chooser.integers(len(units), size=3)
-            units[places] ^= 1 << chooser.integers(32, size=3).astype("<u4")
+            positions = chooser.integers(len(units), size=3)
+            units[positions] ^= 1 << chooser.integers(32, size=3).astype("<u4")
             return units, texts
 
         try:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerasbert import Backbone, BackboneConfig, Pretrainer
 from kerasbert.layers import Dropout
 from kerasbert.training.exact_model import ExactModel
-from kerasbert.training.exact_optimizer import exact_updates
+from kerasbert.training.exact_optimizer import patch_optimizer
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.strategies import make_strategy, sharded
 
@@ -111,7 +111,7 @@ def bad_gradient(strategy, float16=False):
     """What three steps make of a variable: the second has an infinite gradient on one replica."""
     with strategy.scope():
         variable = keras.Variable(np.ones(2, "float32"))
-        optimizer = exact_updates(keras.optimizers.SGD(1.0), float16=float16)
+        optimizer = patch_optimizer(keras.optimizers.SGD(1.0), float16=float16)
         optimizer.build([variable])
 
     @tf.function

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from kerasbert import InputError
-from kerasbert.training.best import Best
+from kerasbert.training.best import SaveBestModel
 from kerasbert.training.run_directory import RunDirectory
 
 
@@ -33,14 +33,14 @@ def run(tmp_path):
 
 
 def reported(run, metric, values, patience=0):
-    best = Best(run, metric, patience)
+    best = SaveBestModel(run, metric, patience)
     best.set_model(Saved())
-    enough = []
+    stop_training = []
     for step, value in enumerate(values, start=1):
         run.report(step=step, **{metric: value})
         best.on_epoch_end(0)
-        enough.append(best.enough)
-    return best, enough
+        stop_training.append(best.stop_training)
+    return best, stop_training
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def reported(run, metric, values, patience=0):
     ],
 )
 def test_the_best_is_kept_and_moved(run, metric, values, step):
-    best, enough = reported(run, metric, values)
-    assert not any(enough)
+    best, stop_training = reported(run, metric, values)
+    assert not any(stop_training)
     assert [path.name for path in run.best.iterdir()] == [f"step-{step:010d}"]
     assert best.report["step"] == step
     best.move_to(run.model)
@@ -66,14 +66,14 @@ def test_the_best_is_kept_and_moved(run, metric, values, step):
 
 
 def test_patience(run):
-    _, enough = reported(run, "val_f1", [0.1, 0.4, 0.3, 0.4, 0.9], patience=2)
-    assert enough == [False, False, False, True, False]
+    _, stop_training = reported(run, "val_f1", [0.1, 0.4, 0.3, 0.4, 0.9], patience=2)
+    assert stop_training == [False, False, False, True, False]
 
 
 def test_a_run_that_comes_by_again_writes_the_same(run):
     reported(run, "val_f1", [0.1, 0.2])
     run.best.joinpath("step-0000000003").mkdir()
-    reported_again = Best(run, "val_f1")
+    reported_again = SaveBestModel(run, "val_f1")
     reported_again.set_model(Saved())
     run.report(step=3, val_f1=0.9)
     reported_again.on_epoch_end(0)
@@ -84,7 +84,7 @@ def test_a_run_that_comes_by_again_writes_the_same(run):
 def test_unknown_metric_is_named(run):
     run.report(step=1, seconds=0.1, loss=2.0)
     with pytest.raises(InputError, match="no metric 'val_f1' to monitor; there are loss"):
-        _ = Best(run, "val_f1", 1).enough
+        _ = SaveBestModel(run, "val_f1", 1).stop_training
 
 
 def test_metrics_are_json(run):

@@ -8,7 +8,7 @@ import safetensors.numpy
 
 from kerasbert import InputError, TextClassifier
 from kerasbert.training import checkpoints as module
-from kerasbert.training.checkpoints import COMPLETE, FACTS, STATE, Checkpoints
+from kerasbert.training.checkpoints import COMPLETE, METADATA, STATE, Checkpoints
 from kerasbert.training.optimizers import adamw
 
 TEXTS, LABELS = ["a good cat", "a bad dog", "the nice film", "a sad song"], [1, 0, 1, 0]
@@ -142,9 +142,9 @@ def test_bad_arguments(tmp_path, bad):
 # === Damage ===
 
 
-def flip(path, place):
+def flip(path, position):
     data = bytearray(path.read_bytes())
-    data[place] ^= 0xFF
+    data[position] ^= 0xFF
     path.write_bytes(data)
 
 
@@ -158,7 +158,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize("file", [STATE, FACTS, COMPLETE])
+@pytest.mark.parametrize("file", [STATE, METADATA, COMPLETE])
 def test_damaged_checkpoint_is_named_and_passed_over(three, lines, file, damage):
     damage(three.directory / name(3) / file)
     assert three.newest().step == 2
@@ -168,7 +168,7 @@ def test_damaged_checkpoint_is_named_and_passed_over(three, lines, file, damage)
 
 
 def test_all_damaged(three, lines):
-    for number, file in ((1, STATE), (2, FACTS), (3, COMPLETE)):
+    for number, file in ((1, STATE), (2, METADATA), (3, COMPLETE)):
         flip(three.directory / name(number) / file, 5)
     with pytest.raises(InputError, match="none of its 3 checkpoints is whole; remove the dir"):
         three.newest()
@@ -287,7 +287,7 @@ def test_directory_that_cannot_be_written(three, model, monkeypatch, failing):
 
 
 def test_facts_name_every_file(three):
-    facts = json.loads((three.directory / name(3) / FACTS).read_text())
+    facts = json.loads((three.directory / name(3) / METADATA).read_text())
     assert facts.keys() == {"step", "settings", "sha256"}
     assert facts["sha256"].keys() == {STATE}
 

@@ -12,8 +12,8 @@ from distributed_program import BATCH, ROWS, examples, tiny_pretrainer
 from kerasbert import InputError
 from kerasbert.layers import Dropout
 from kerasbert.training.exact_model import ExactModel
-from kerasbert.training.exact_optimizer import exact_updates
-from kerasbert.training.global_loss import FunctionLoss, GlobalMean, global_mean
+from kerasbert.training.exact_optimizer import patch_optimizer
+from kerasbert.training.global_loss import FunctionLoss, GlobalBatchLoss, global_mean
 from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw, fits_keep_weights
 
@@ -166,7 +166,7 @@ def test_dropout_on_one_device_is_that_without_a_strategy(runs):
 
 @pytest.mark.parametrize("reduction", ["mean_with_sample_weight", "sum_over_batch_size"])
 def test_weight_of_a_batch_is_known_without_its_outputs(reduction):
-    loss = GlobalMean(
+    loss = GlobalBatchLoss(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
     )
     specs = tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None, 2, 5])
@@ -184,7 +184,7 @@ def test_weight_of_a_batch_is_known_without_its_outputs(reduction):
 
 
 def test_weights_may_have_a_last_axis():
-    loss = GlobalMean(keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
+    loss = GlobalBatchLoss(keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
     data = np.float32([[0], [1]]), np.float32([[1], [3]])
     flat, column = np.float32([1, 3]), np.float32([[1], [3]])
     for kind in (loss.sums, loss.loss):
@@ -253,7 +253,7 @@ def test_skipped_steps_leave_no_averages_of_nothing():
 
 def test_average_begins_with_the_first_step_that_counts():
     variable = keras.Variable(np.ones(1, "float32"))
-    optimizer = exact_updates(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9))
+    optimizer = patch_optimizer(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9))
     for gradient in (np.nan, 1.0):
         optimizer.apply([tf.constant([gradient], "float32")], [variable])
     np.testing.assert_allclose(variable.numpy(), [0.5])
@@ -262,7 +262,7 @@ def test_average_begins_with_the_first_step_that_counts():
 
 def test_counts_of_skipped_steps():
     variable = keras.Variable(np.ones(1, "float32"))
-    optimizer = exact_updates(keras.optimizers.SGD(0.5))
+    optimizer = patch_optimizer(keras.optimizers.SGD(0.5))
     seen = []
     for gradient in (np.nan, 1.0, np.inf, -np.inf):
         optimizer.apply([tf.constant([gradient], "float32")], [variable])
@@ -277,7 +277,7 @@ def test_no_variable_is_one_that_gpus_have_no_place_for():
     model = ExactModel(pairs.inputs, pairs.outputs)
     model.compile(adamw(1e-3, ema=0.9), "mse", metrics=["mae"])
     model.fit(X, Y, verbose=0)
-    scaled = exact_updates(keras.optimizers.SGD(), float16=True)
+    scaled = patch_optimizer(keras.optimizers.SGD(), float16=True)
     owners = [model.optimizer, scaled, scaled.loss_scale]
     found = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     found += [v for one in owners for v in vars(one).values() if isinstance(v, keras.Variable)]
@@ -286,7 +286,7 @@ def test_no_variable_is_one_that_gpus_have_no_place_for():
 
 def test_sparse_gradients():
     table = keras.Variable(np.ones((3, 1), "float32"))
-    optimizer = exact_updates(keras.optimizers.SGD(1.0, global_clipnorm=0.5))
+    optimizer = patch_optimizer(keras.optimizers.SGD(1.0, global_clipnorm=0.5))
     optimizer.build([table])
     for value, left in ((np.inf, 1.0), (4.0, 0.5)):
         gradient = tf.IndexedSlices(tf.constant([[value]]), tf.constant([1]), tf.constant([3, 1]))
@@ -306,7 +306,7 @@ def _square(y_true, y_pred):
 )
 def test_one_loss(loss):
     made = global_mean(loss)
-    assert isinstance(made, GlobalMean)
+    assert isinstance(made, GlobalBatchLoss)
     assert global_mean(made) is made
     weight = np.array([1.0, 3.0], "float32")
     outputs = np.zeros((2, 1), "float32")
@@ -321,8 +321,8 @@ def test_function_loss_has_the_name_of_the_function():
 def test_many_losses():
     assert global_mean(None) is None
     made = global_mean({"a": "mse", "b": [_square, None]})
-    assert isinstance(made["a"], GlobalMean)
-    assert isinstance(made["b"][0], GlobalMean)
+    assert isinstance(made["a"], GlobalBatchLoss)
+    assert isinstance(made["b"][0], GlobalBatchLoss)
     assert made["b"][1] is None
 
 
@@ -348,7 +348,7 @@ def test_keras_file_keeps_the_loss(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     reductions = {"mlm_logits": "sum_over_batch_size", "nsp_logits": "mean_with_sample_weight"}
     for name, loss in loaded.loss.items():
-        assert isinstance(loss, GlobalMean)
+        assert isinstance(loss, GlobalBatchLoss)
         assert loss.reduction == reductions[name]
         assert loss.get_config() == model.loss[name].get_config()
     # The optimizer goes on too.

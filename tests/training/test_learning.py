@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, InputError, TextClassifier
-from kerasbert.training.exact_optimizer import exact_updates
+from kerasbert.training.exact_optimizer import patch_optimizer
 from kerasbert.training.optimizers import adamw, averaged_weights, fits_keep_weights
 
 ROWS = 12
@@ -180,7 +180,7 @@ def test_half_precision_learns(precision):
 
 
 def test_loss_scale_comes_down_until_gradients_are_finite():
-    optimizer = exact_updates(keras.optimizers.SGD(0.0), float16=True)
+    optimizer = patch_optimizer(keras.optimizers.SGD(0.0), float16=True)
     variable = keras.Variable(np.ones(1, "float32"))
     optimizer.build([variable])
     optimizer.loss_scale.good_steps.assign(1_999)

@@ -6,7 +6,7 @@ import pytest
 
 from kerasbert import InputError
 from kerasbert.layers import TransformerBlock
-from kerasbert.training.exact_optimizer import exact_updates
+from kerasbert.training.exact_optimizer import patch_optimizer
 from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb, updates
 
 
@@ -61,7 +61,7 @@ def test_unknown_decay():
 )
 def test_numbers_that_are_not_finite(name, make, value):
     with pytest.raises(InputError, match=f"{name} must be a finite number"):
-        exact_updates(make(value))
+        patch_optimizer(make(value))
 
 
 @pytest.mark.parametrize("decay", DECAYS)
@@ -138,7 +138,7 @@ def test_skipped_steps_are_not_corrected_for(make):
     found = []
     for gradients in ([gradient], [gradient * np.inf, gradient]):
         variable = keras.Variable(np.ones(2), name="kernel")
-        optimizer = exact_updates(make(0.1))
+        optimizer = patch_optimizer(make(0.1))
         optimizer.build([variable])
         for one in gradients:
             optimizer.apply([one], [variable])
@@ -269,7 +269,7 @@ def test_optimizers_of_keras_do_what_they_do_in_keras(name, options):
     starts = {name: np.float32(numbers.normal(size=s)) for name, s in shapes.items()}
     steps = [[numbers.normal(size=s).astype("float32") for s in shapes.values()] for _ in range(5)]
     found = []
-    for change in (exact_updates, lambda optimizer: optimizer):
+    for change in (patch_optimizer, lambda optimizer: optimizer):
         variables = [keras.Variable(start, name=name) for name, start in starts.items()]
         optimizer = change(KERAS_OPTIMIZERS[name](0.1, use_ema=True, ema_momentum=0.5, **options))
         optimizer.build(variables)
@@ -288,7 +288,7 @@ def test_optimizers_of_keras_do_what_they_do_in_keras(name, options):
 def test_nadam_after_a_skipped_step():
     """The product of its momentums leaves out what the gradients left out."""
     variable = keras.Variable(np.ones(2), name="kernel")
-    optimizer = exact_updates(keras.optimizers.Nadam(0.1))
+    optimizer = patch_optimizer(keras.optimizers.Nadam(0.1))
     optimizer.build([variable])
     optimizer.apply([np.array([np.inf, 1.0], "float32")], [variable])
     assert float(optimizer._u_product) == 1.0
@@ -313,4 +313,4 @@ class _OwnStep(keras.optimizers.SGD):
 )
 def test_optimizers_that_can_not_be_exact(make, message):
     with pytest.raises(InputError, match=message):
-        exact_updates(make())
+        patch_optimizer(make())

@@ -44,7 +44,7 @@ def answerer(backbone, tokenizer):
 )
 def test_examples_are_counted(tokenizer, tiny_backbone, monkeypatch, make, answer, expected):
     counts = []
-    monkeypatch.setattr(progress.Bar, "update", lambda bar, count: counts.append(count))
+    monkeypatch.setattr(progress.ProgressBar, "update", lambda bar, count: counts.append(count))
     task = make(tiny_backbone(tokenizer), tokenizer)
     answer(task)  # there is no bar
     assert counts == []

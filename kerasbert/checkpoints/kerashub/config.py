@@ -56,17 +56,20 @@ def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
     if name not in known:
         raise InputError(f"{path}: {name!r} is none of {', '.join(known)}")
     family, layout = known[name]
-    facts = {"family": family, **_read_settings(layout.settings, said, layout.defaults, path)}
-    facts |= layout.constants
+    encoder_config = {
+        "family": family,
+        **_read_settings(layout.settings, said, layout.defaults, path),
+    }
+    encoder_config |= layout.constants
     try:
-        BackboneConfig(**facts)
+        BackboneConfig(**encoder_config)
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: {error}") from None
-    task, head = _read_task(directory, layout, facts)
-    length, masking = _read_preprocessor(directory, facts)
+    task, head = _read_task(directory, layout, encoder_config)
+    length, masking = _read_preprocessor(directory, encoder_config)
     config = {
         "task": task,
-        "backbone": facts,
+        "backbone": encoder_config,
         "head": {**head, **masking} if task == "MaskedLM" else head,
         "sequence_length": length,
         "tokenizer": FAMILIES[family].tokenizer,
@@ -88,7 +91,9 @@ def _read_settings(settings, said: Mapping, defaults: Mapping, path: pathlib.Pat
     return tables.read_settings(settings, said, defaults, str(path))
 
 
-def _read_task(directory: pathlib.Path, layout: Layout, facts: Mapping) -> tuple[str | None, dict]:
+def _read_task(
+    directory: pathlib.Path, layout: Layout, encoder_config: Mapping
+) -> tuple[str | None, dict]:
     path = directory / TASK
     if not path.exists():
         return None, {}
@@ -101,16 +106,16 @@ def _read_task(directory: pathlib.Path, layout: Layout, facts: Mapping) -> tuple
         raise InputError(
             f"{path}: a head with activation={said['activation']!r}; only logits are supported"
         )
-    if said.get("hidden_dim") not in (None, facts["hidden_dim"]):
+    if said.get("hidden_dim") not in (None, encoder_config["hidden_dim"]):
         raise InputError(
             f"{path}: a head with hidden_dim={said['hidden_dim']!r}; only the encoder's "
-            f"{facts['hidden_dim']} is supported"
+            f"{encoder_config['hidden_dim']} is supported"
         )
     head = _read_settings(layout.head_settings.get(task, ()), said, {}, path)
     return task, {**head, **layout.head_constants.get(task, {})}
 
 
-def _read_preprocessor(directory: pathlib.Path, facts: Mapping) -> tuple[int | None, dict]:
+def _read_preprocessor(directory: pathlib.Path, encoder_config: Mapping) -> tuple[int | None, dict]:
     """The length of a row, if it is said, and how text is masked."""
     path = directory / PREPROCESSOR
     if not path.exists():
@@ -118,5 +123,5 @@ def _read_preprocessor(directory: pathlib.Path, facts: Mapping) -> tuple[int | N
     _, said = read_object(path, _Preprocessor)
     length, rate = said.get("sequence_length"), said.get("mask_selection_rate")
     # KerasHub's default is 512, whatever the encoder can take.
-    length = length and min(length, facts["max_sequence_length"])
+    length = length and min(length, encoder_config["max_sequence_length"])
     return length, {} if rate is None else {"mask_rate": rate}

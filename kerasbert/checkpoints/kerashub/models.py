@@ -12,13 +12,13 @@ def build(layout: Layout, config: Mapping, source: str, preprocessor=None):
     """KerasHub's model of a config of ours, with new weights."""
     import keras_hub
 
-    facts, task, head = config["backbone"], config["task"], dict(config.get("head", {}))
+    encoder_config, task, head = config["backbone"], config["task"], dict(config.get("head", {}))
     if head.get("dropout") is None:
-        head["dropout"] = facts["dropout"]
+        head["dropout"] = encoder_config["dropout"]
     settings = write_settings(layout.head_settings.get(task, ()), head)
     try:
         model = getattr(keras_hub.models, layout.models[None])(
-            **write_settings(layout.settings, facts), dtype="float32"
+            **write_settings(layout.settings, encoder_config), dtype="float32"
         )
         if task is not None:
             make = getattr(keras_hub.models, layout.models[task])

@@ -2,14 +2,14 @@
 
 import pathlib
 
-from kerasbert.checkpoints.weights import Naming, parts
+from kerasbert.checkpoints.weights import WeightNaming, parts
 
 FORMAT = "kerashub"
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.weights.h5", "model.weights.json"
 TASK, TASK_WEIGHTS = "task.json", "task.weights.h5"
 PREPROCESSOR = "preprocessor.json"
 TOKENIZER, ASSETS = "tokenizer.json", pathlib.Path("assets") / "tokenizer"
-NAMING = Naming(parts("/", "kernel", "gamma", "beta", "embeddings"), split_heads=True)
+NAMING = WeightNaming(parts("/", "kernel", "gamma", "beta", "embeddings"), split_heads=True)
 
 #: What KerasHub and the HDF5 library raise for files and settings that are not right.
 ERRORS = (ValueError, TypeError, KeyError, OSError, RuntimeError)

@@ -13,7 +13,7 @@ from kerasbert.checkpoints.kerashub.weights import (
     weights_path,
 )
 from kerasbert.checkpoints.preset import Preset
-from kerasbert.checkpoints.weights import read_weights, spell_out
+from kerasbert.checkpoints.weights import read_weights, weight_map
 from kerasbert.errors import InputError
 
 
@@ -33,8 +33,8 @@ def load(directory: pathlib.Path) -> Preset:
     source = str(path)
     tensors = {variable.path: variable.numpy() for variable in model.weights}
     rows = (*layout.encoder, *layout.heads.get(config["task"], ()))
-    links = spell_out(rows, NAMING, config["backbone"])
-    weights, names, used = read_weights(links, tensors, NAMING)
+    mappings = weight_map(rows, NAMING, config["backbone"])
+    weights, names, used = read_weights(mappings, tensors, NAMING)
     if extra := sorted(tensors.keys() - used):
         raise InputError(f"{source}: {len(extra)} weights that kerasbert has no place for: {extra}")
     config["backbone"]["pooler"] = any(path.startswith("pooler/") for path in weights)

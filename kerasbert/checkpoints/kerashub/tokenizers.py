@@ -39,30 +39,30 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping) -> text.Tokenizer:
     if not (directory / ASSETS).is_dir():
         raise InputError(f"{directory}: has no tokenizer ({ASSETS})")
     settings = dict(config["tokenizer"])
-    _, said = read_object(directory / TOKENIZER, _Tokenizer)
-    return _READERS[settings.pop("kind")](directory, said, settings)
+    _, stored = read_object(directory / TOKENIZER, _Tokenizer)
+    return _READERS[settings.pop("kind")](directory, stored, settings)
 
 
-def _read_wordpiece(directory: pathlib.Path, said: Mapping, settings: Mapping):
+def _read_wordpiece(directory: pathlib.Path, stored: Mapping, settings: Mapping):
     for key, value in {"suffix_indicator": "##", "split": True}.items():
-        if said.get(key, value) != value:
-            raise InputError(f"{directory / TOKENIZER}: {key}={said[key]!r} is not supported")
+        if stored.get(key, value) != value:
+            raise InputError(f"{directory / TOKENIZER}: {key}={stored[key]!r} is not supported")
     return text.WordPieceTokenizer(
         directory / ASSETS / "vocabulary.txt",
-        said.get("lowercase", False),
-        said.get("strip_accents", False),
-        text.SpecialTokens(unknown=said.get("oov_token", "[UNK]")),
+        stored.get("lowercase", False),
+        stored.get("strip_accents", False),
+        text.SpecialTokens(unknown=stored.get("oov_token", "[UNK]")),
     )
 
 
-def _read_bytepair(directory: pathlib.Path, said: Mapping, settings: Mapping):
+def _read_bytepair(directory: pathlib.Path, stored: Mapping, settings: Mapping):
     assets = directory / ASSETS
     return text.BytePairTokenizer(
-        assets / "vocabulary.json", assets / "merges.txt", said.get("add_prefix_space", False)
+        assets / "vocabulary.json", assets / "merges.txt", stored.get("add_prefix_space", False)
     )
 
 
-def _read_sentencepiece(directory: pathlib.Path, said: Mapping, settings: Mapping):
+def _read_sentencepiece(directory: pathlib.Path, stored: Mapping, settings: Mapping):
     tokens = USUAL_TOKENS["sentencepiece", settings.get("packing", "bert")]
     model = directory / ASSETS / "vocabulary.spm"
     return text.SentencePieceTokenizer(model, special_tokens=tokens, **settings)

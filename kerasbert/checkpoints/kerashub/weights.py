@@ -22,13 +22,13 @@ def weights_path(directory: pathlib.Path) -> pathlib.Path:
 
 def check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, config) -> None:
     """Raises `InputError` for files that have less than the config asks for, before it is built."""
-    facts = BackboneConfig(**{**config["backbone"], "pooler": False})  # some have none
+    encoder_config = BackboneConfig(**{**config["backbone"], "pooler": False})  # some have none
     sizes.check_layers(config["backbone"], len(shapes), str(path))
-    _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(facts)))
+    _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(encoder_config)))
     if config["task"] is not None:
         classes = len(config["head"].get("classes", ()))
         task = directory / TASK_WEIGHTS
-        _check_count(task, shapes_of(task), classes * facts.hidden_dim)
+        _check_count(task, shapes_of(task), classes * encoder_config.hidden_dim)
 
 
 def _check_count(path: pathlib.Path, shapes: list[tuple[int, ...]], least: int) -> None:
@@ -71,11 +71,11 @@ def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str |
         _read_h5(directory / TASK_WEIGHTS, head, model.load_task_weights)
 
 
-def check_nothing_left(path: pathlib.Path, found: int, backbone) -> None:
+def check_nothing_left(path: pathlib.Path, num_read: int, backbone) -> None:
     """Raises `InputError` for weights that the config does not ask for; Keras would drop them."""
-    if found != len(backbone.weights):
+    if num_read != len(backbone.weights):
         raise InputError(
-            f"{path}: has {found} weights, but {CONFIG} asks for {len(backbone.weights)}"
+            f"{path}: has {num_read} weights, but {CONFIG} asks for {len(backbone.weights)}"
         )
 
 
@@ -92,6 +92,8 @@ def _read_h5(path: pathlib.Path, variables: list, read) -> None:
         raise InputError(
             f"{path}: damaged, or not the weights that the JSON beside it asks for: {reason(error)}"
         ) from None
-    unread = [variable.path for variable in variables if np.isnan(variable.numpy()).all()]
-    if unread:
-        raise InputError(f"{path}: lacks {', '.join(unread)}")
+    unsupported_settings = [
+        variable.path for variable in variables if np.isnan(variable.numpy()).all()
+    ]
+    if unsupported_settings:
+        raise InputError(f"{path}: lacks {', '.join(unsupported_settings)}")

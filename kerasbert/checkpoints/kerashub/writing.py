@@ -10,7 +10,7 @@ from kerasbert.checkpoints.kerashub.config import load_config
 from kerasbert.checkpoints.kerashub.models import build
 from kerasbert.checkpoints.kerashub.names import FORMAT, NAMING
 from kerasbert.checkpoints.settings import check_expressible, check_head, write_settings
-from kerasbert.checkpoints.weights import spell_out, write_weights
+from kerasbert.checkpoints.weights import weight_map, write_weights
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout, layout_of
@@ -29,25 +29,25 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     Raises:
         InputError: the format has no place for something that the model has.
     """
-    facts, task = BackboneConfig(**config["backbone"]), config["task"]
-    layout = layout_of(facts.family, FORMAT)
-    _check_config(layout, facts, task, config.get("head", {}))
+    encoder_config, task = BackboneConfig(**config["backbone"]), config["task"]
+    layout = layout_of(encoder_config.family, FORMAT)
+    _check_config(layout, encoder_config, task, config.get("head", {}))
     if task in layout.without_pooler:
         weights = {path: a for path, a in weights.items() if not path.startswith("pooler/")}
     rows = (*layout.encoder, *layout.heads.get(task, ()))
-    links = spell_out(rows, NAMING, config["backbone"])
-    _check_weights(layout.models[task], weights, {link.ours for link in links})
+    mappings = weight_map(rows, NAMING, config["backbone"])
+    _check_weights(layout.models[task], weights, {link.ours for link in mappings})
 
     preprocessor = None
     if tokenizer is not None:
         # Tokenizers need TensorFlow, models don't.
         from kerasbert.checkpoints.kerashub import tokenizers
 
-        kind = FAMILIES[facts.family].tokenizer["kind"]
+        kind = FAMILIES[encoder_config.family].tokenizer["kind"]
         theirs = tokenizers.their_tokenizer(layout, kind, tokenizer)
         preprocessor = _preprocessor(layout, config, theirs)
     model = build(layout, config, layout.models[task], preprocessor)
-    tensors = write_weights(links, weights, NAMING, facts.num_heads)
+    tensors = write_weights(mappings, weights, NAMING, encoder_config.num_heads)
     for variable in model.weights:
         variable.assign(tensors[variable.path])
     # A disk that gets full may crash the process inside of HDF5.
@@ -59,23 +59,25 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
             theirs.save_to_preset(str(directory))
         written = tokenizers.load_tokenizer(directory, load_config(directory))
         tokenizers.check_tokenizer(tokenizer, written)
-    return {link.ours: link.theirs for link in links if link.ours in weights}
+    return {link.ours: link.theirs for link in mappings if link.ours in weights}
 
 
-def _check_config(layout: Layout, facts: BackboneConfig, task: str | None, head: Mapping) -> None:
+def _check_config(
+    layout: Layout, encoder_config: BackboneConfig, task: str | None, head: Mapping
+) -> None:
     if task not in layout.models:
         raise InputError(
-            f"KerasHub has no {task} in the family {facts.family!r}; save as 'kerasbert'"
+            f"KerasHub has no {task} in the family {encoder_config.family!r}; save as 'kerasbert'"
         )
-    theirs = write_settings(layout.settings, dataclasses.asdict(facts))
+    theirs = write_settings(layout.settings, dataclasses.asdict(encoder_config))
     for name, value in theirs.items():
         if value is None:  # an ALBERT that does not project its embeddings
             raise InputError(
                 f"KerasHub's {layout.models[None]} needs {name}; this model has none; save as "
                 "'kerasbert'"
             )
-    check_expressible(layout, facts, theirs, FORMAT)
-    check_head(layout, facts, task, head)
+    check_expressible(layout, encoder_config, theirs, FORMAT)
+    check_head(layout, encoder_config, task, head)
 
 
 def _check_weights(name: str, weights: Mapping, wanted: set[str]) -> None:

@@ -11,7 +11,7 @@ from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
 from kerasbert.errors import InputError, about
 from kerasbert.text import AddedToken
 from kerasbert.text.normalization import MAX_WORD_CHARACTERS
-from kerasbert.text.vocabulary import no_piece
+from kerasbert.text.vocabulary import unused_token
 
 _FLAGS = tuple(field.name for field in dataclasses.fields(AddedToken))
 
@@ -55,7 +55,7 @@ _MODELS = {"WordPiece": _Pieces, "BPE": _Merged, "Unigram": _Scored}
 
 
 @dataclasses.dataclass(frozen=True)
-class Fast:
+class FastTokenizerFile:
     """A tokenizer.json that does what one of our tokenizers does.
 
     Attributes:
@@ -75,7 +75,7 @@ class Fast:
     pre_tokenizer: Sequence[Mapping]
 
     @classmethod
-    def read(cls, path: pathlib.Path) -> "Fast":
+    def read(cls, path: pathlib.Path) -> "FastTokenizerFile":
         """Reads the file; raises `InputError` if it does what our tokenizers don't."""
         content = files.read_json(path, _File)
         with well_formed(path):
@@ -104,7 +104,7 @@ class Fast:
         if self.kind == "WordPiece" and max(ids.values()) < 2 * len(ids):
             # Of a piece that stood there twice, only the last id is left.
             holes = {*range(max(ids.values()))} - {*ids.values()}
-            ids |= {no_piece(id): id for id in sorted(holes)}
+            ids |= {unused_token(id): id for id in sorted(holes)}
         return ids
 
     def step(self, type: str) -> Mapping | None:
@@ -156,14 +156,14 @@ def _steps(section: Mapping | None, plural: str) -> list[Mapping]:
     return section[plural] if section["type"] == "Sequence" else [section]
 
 
-def _check_types(fast: Fast, section: str, types: Sequence[str]) -> None:
+def _check_types(fast: FastTokenizerFile, section: str, types: Sequence[str]) -> None:
     steps = fast.normalizer if section == "normalizer" else fast.pre_tokenizer
     if [step["type"] for step in steps] != types:
-        found = [step["type"] for step in steps]
-        raise unsupported(fast.path, section, found, list(types))
+        present = [step["type"] for step in steps]
+        raise unsupported(fast.path, section, present, list(types))
 
 
-def _check_wordpiece(fast: Fast) -> None:
+def _check_wordpiece(fast: FastTokenizerFile) -> None:
     fast.only("model", fast.model, "continuing_subword_prefix", "##")
     fast.only("model", fast.model, "max_input_chars_per_word", MAX_WORD_CHARACTERS)
     _check_types(fast, "normalizer", ["BertNormalizer"])
@@ -172,7 +172,7 @@ def _check_wordpiece(fast: Fast) -> None:
         fast.only("normalizer", fast.normalizer[0], key, True)
 
 
-def _check_bytepair(fast: Fast) -> None:
+def _check_bytepair(fast: FastTokenizerFile) -> None:
     _check_types(fast, "normalizer", [])
     _check_types(fast, "pre_tokenizer", ["ByteLevel"])
     fast.only("pre_tokenizer", fast.pre_tokenizer[0], "use_regex", True)
@@ -187,7 +187,7 @@ _SPACES = {"Regex": " {2,}"}
 _UNIGRAM_STEPS = ("NFKD", "StripAccents", "Lowercase", "Precompiled", "Strip")
 
 
-def _check_unigram(fast: Fast) -> None:
+def _check_unigram(fast: FastTokenizerFile) -> None:
     fast.only("model", fast.model, "byte_fallback", False)
     for step in fast.normalizer:
         if step["type"] == "Replace":

@@ -6,8 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerasbert import files
-from kerasbert.checkpoints.tokenizer_files.beside import Said, tokenizers_by_class
-from kerasbert.checkpoints.tokenizer_files.fast import Fast, well_formed
+from kerasbert.checkpoints.tokenizer_files.fast import FastTokenizerFile, well_formed
 from kerasbert.checkpoints.tokenizer_files.names import (
     FAST,
     MERGES,
@@ -16,6 +15,10 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     QUOTE_PATTERNS,
     SETTINGS,
     VOCABULARY,
+)
+from kerasbert.checkpoints.tokenizer_files.tokenizer_config import (
+    TokenizerConfig,
+    tokenizers_by_class,
 )
 from kerasbert.errors import InputError, about
 from kerasbert.text import (
@@ -57,11 +60,11 @@ def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
             f"{directory}: has no tokenizer ({VOCABULARY}; {PIECES} and {MERGES}; {MODELS[0]} or "
             f"another *.model; {FAST})"
         )
-    said = Said.read(directory)
-    said.check()
+    config = TokenizerConfig.read(directory)
+    config.check()
     with about(directory):
-        tokenizer = read(path, said, said.defaults(defaults))
-    said.check_same_pieces(tokenizer.vocabulary)
+        tokenizer = read(path, config, config.defaults(defaults))
+    config.check_same_pieces(tokenizer.vocabulary)
     return tokenizer
 
 
@@ -90,38 +93,38 @@ def _model_path(directory: pathlib.Path) -> pathlib.Path | None:
 
 
 def _model_and_added(
-    pieces: Sequence[str], count: int, special: SpecialTokens, said: Said
+    pieces: Sequence[str], count: int, special: SpecialTokens, config: TokenizerConfig
 ) -> tuple[Sequence[str], list[AddedToken]]:
     """The pieces of the model, `count` or more, and the added tokens."""
     # The five special tokens may have been added; they belong to the model all the same.
     last = max(pieces.index(token) for token in dataclasses.astuple(special))
-    return pieces[: max(count, last + 1)], said.added_tokens(special)
+    return pieces[: max(count, last + 1)], config.added_tokens(special)
 
 
 # === WordPiece ===
 
 
-def _wordpiece(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+def _wordpiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     files.check_file(path)
     # Which tokens are special, and may be among the added ones, is checked when all are known.
     pieces = vocabulary_pieces(path.read_bytes(), str(path))
-    return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, said)
+    return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, config)
 
 
-def _fast_wordpiece(said: Said, defaults: Mapping) -> Tokenizer:
-    return _wordpiece_of(said.fast.ids(), said.fast.path, said)
+def _fast_wordpiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
+    return _wordpiece_of(config.fast.ids(), config.fast.path, config)
 
 
-def _wordpiece_of(ids: Mapping[str, int], source, said: Said) -> Tokenizer:
-    pieces = said.pieces(ids, source)
-    tokens = said.tokens(BERT_TOKENS, pieces, source)
-    steps = said.fast.normalizer if said.fast else ()
-    lowercase = said.setting("do_lower_case", steps, None, "lowercase")
+def _wordpiece_of(ids: Mapping[str, int], source, config: TokenizerConfig) -> Tokenizer:
+    pieces = config.pieces(ids, source)
+    tokens = config.tokens(BERT_TOKENS, pieces, source)
+    steps = config.fast.normalizer if config.fast else ()
+    lowercase = config.setting("do_lower_case", steps, None, "lowercase")
     if lowercase is None:  # nobody says, but the vocabulary knows: a cased one has capitals
         words = {piece.removeprefix("##") for piece in pieces} - {*dataclasses.astuple(tokens)}
         lowercase = not any(word != word.lower() and word.isalpha() for word in words)
-    strip_accents = said.setting("strip_accents", steps, None)
-    model, added = _model_and_added(pieces, len(ids), tokens, said)
+    strip_accents = config.setting("strip_accents", steps, None)
+    model, added = _model_and_added(pieces, len(ids), tokens, config)
     with about(source):
         return WordPieceTokenizer(model, lowercase, strip_accents, tokens, added)
 
@@ -129,28 +132,28 @@ def _wordpiece_of(ids: Mapping[str, int], source, said: Said) -> Tokenizer:
 # === Byte-level BPE ===
 
 
-def _bytepair(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+def _bytepair(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     merges = path.with_name(MERGES)
     files.check_file(merges)
-    return _bytepair_of(files.read_json(path, dict[str, int]), merges, path, said)
+    return _bytepair_of(files.read_json(path, dict[str, int]), merges, path, config)
 
 
-def _fast_bytepair(said: Said, defaults: Mapping) -> Tokenizer:
+def _fast_bytepair(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     # A string with a space in it, or a pair, as the file's version has it.
-    return _bytepair_of(said.fast.ids(), said.fast.model["merges"], said.fast.path, said)
+    return _bytepair_of(config.fast.ids(), config.fast.model["merges"], config.fast.path, config)
 
 
-def _bytepair_of(ids: Mapping[str, int], merges, source, said: Said) -> Tokenizer:
+def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig) -> Tokenizer:
     if len(set(ids.values())) < len(ids):
         raise InputError(f"{source}: two pieces have the same id")
-    pieces = said.pieces(ids, source)
-    steps = said.fast.pre_tokenizer if said.fast else ()
-    tokens = said.tokens(ROBERTA_TOKENS, pieces, source)
-    model, added = _model_and_added(pieces, len(ids), tokens, said)
+    pieces = config.pieces(ids, source)
+    steps = config.fast.pre_tokenizer if config.fast else ()
+    tokens = config.tokens(ROBERTA_TOKENS, pieces, source)
+    model, added = _model_and_added(pieces, len(ids), tokens, config)
     return BytePairTokenizer(
         {piece: id for id, piece in enumerate(model)},
         merges,
-        add_prefix_space=said.setting("add_prefix_space", steps, False),
+        add_prefix_space=config.setting("add_prefix_space", steps, False),
         special_tokens=tokens,
         added_tokens=added,
     )
@@ -159,33 +162,33 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, said: Said) -> Tokenize
 # === SentencePiece ===
 
 
-def _sentencepiece(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+def _sentencepiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     files.check_file(path)
-    settings = _sentencepiece_settings(said, defaults, path)
+    settings = _sentencepiece_settings(config, defaults, path)
     data = path.read_bytes()
-    if said.fast:
+    if config.fast:
         parts = model_parts(data, str(path))
-        if parts["pieces"] == list(said.fast.ids()):
+        if parts["pieces"] == list(config.fast.ids()):
             settings["layout"] = "model"
-        settings |= _number_commas(parts, said.fast)
-    return _sentencepiece_of(data, settings, path, said)
+        settings |= _number_commas(parts, config.fast)
+    return _sentencepiece_of(data, settings, path, config)
 
 
-def _number_commas(parts: Mapping, fast: Fast) -> dict:
+def _number_commas(parts: Mapping, fast: FastTokenizerFile) -> dict:
     """Whether tokenizer.json has the scores of the model beside it, or lower ones."""
     stored = dict(zip(parts["pieces"], parts["scores"], strict=True))
-    lowered, found = lower_number_commas(stored), dict(fast.model["vocab"])
+    lowered, types = lower_number_commas(stored), dict(fast.model["vocab"])
     piece = next((piece for piece in stored if lowered[piece] < stored[piece]), None)
     if piece is None:
         return {}
     middle = (stored[piece] + lowered[piece]) / 2
-    return {"avoid_number_commas": found.get(piece, stored[piece]) < middle}
+    return {"avoid_number_commas": types.get(piece, stored[piece]) < middle}
 
 
-def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
-    path, model = said.fast.path, said.fast.model
-    settings = {**_sentencepiece_settings(said, defaults, path), "avoid_number_commas": False}
-    pieces, scores = ([pair[place] for pair in model["vocab"]] for place in (0, 1))
+def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
+    path, model = config.fast.path, config.fast.model
+    settings = {**_sentencepiece_settings(config, defaults, path), "avoid_number_commas": False}
+    pieces, scores = ([pair[position] for pair in model["vocab"]] for position in (0, 1))
     unknown_id, count = model["unk_id"], len(FAIRSEQ_TOKENS)
     if (*pieces[:count], *pieces[-1:]) == (*FAIRSEQ_TOKENS, FAIRSEQ_MASK):
         # The model that fairseq had: one that can be written under its usual name again.
@@ -194,9 +197,9 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
         settings["layout"] = "fairseq"
     else:
         settings["layout"] = "model"
-    special = {token.content for _, token in said.fast.added if token.special}
-    special |= {token for token, _ in said.special.values()}
-    step = said.fast.step("Precompiled")
+    special = {token.content for _, token in config.fast.added if token.special}
+    special |= {token for token, _ in config.special.values()}
+    step = config.fast.step("Precompiled")
     data = sentencepiece_model(
         pieces,
         scores,
@@ -204,10 +207,10 @@ def _fast_sentencepiece(said: Said, defaults: Mapping) -> Tokenizer:
         charsmap=base64.b64decode(step["precompiled_charsmap"], validate=True) if step else b"",
         control=special,
     )
-    return _sentencepiece_of(data, settings, path, said)
+    return _sentencepiece_of(data, settings, path, config)
 
 
-def _sentencepiece_settings(said: Said, defaults: Mapping, source) -> dict:
+def _sentencepiece_settings(config: TokenizerConfig, defaults: Mapping, source) -> dict:
     kind = SentencePieceTokenizer.kind
     if defaults["kind"] != kind:
         classes = [name for name, facts in tokenizers_by_class().items() if facts["kind"] == kind]
@@ -216,34 +219,34 @@ def _sentencepiece_settings(said: Said, defaults: Mapping, source) -> dict:
             f" in {SETTINGS} says how to use it ({' or '.join(sorted(classes))})"
         )
     settings = {name: value for name, value in defaults.items() if name != "kind"}
-    if said.fast:
-        replaced = [step["pattern"] for step in said.fast.normalizer if step["type"] == "Replace"]
-        settings["lowercase"] = said.fast.step("Lowercase") is not None
-        settings["strip_accents"] = said.fast.step("StripAccents") is not None
+    if config.fast:
+        replaced = [step["pattern"] for step in config.fast.normalizer if step["type"] == "Replace"]
+        settings["lowercase"] = config.fast.step("Lowercase") is not None
+        settings["strip_accents"] = config.fast.step("StripAccents") is not None
         settings["replace_quotes"] = QUOTE_PATTERNS[0] in replaced
     # XLM-R's class does not look at these.
-    if "lowercase" in defaults and not said.generic:
-        if "do_lower_case" in said.settings:
-            settings["lowercase"] = said.settings["do_lower_case"]
-        if "keep_accents" in said.settings:
-            settings["strip_accents"] = not said.settings["keep_accents"]
+    if "lowercase" in defaults and not config.generic:
+        if "do_lower_case" in config.settings:
+            settings["lowercase"] = config.settings["do_lower_case"]
+        if "keep_accents" in config.settings:
+            settings["strip_accents"] = not config.settings["keep_accents"]
     return settings
 
 
-def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tokenizer:
+def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerConfig) -> Tokenizer:
     usual = USUAL_TOKENS[SentencePieceTokenizer.kind, settings.get("packing", "bert")]
     stored = model_pieces(data, str(source))
     pieces, _ = arrange(stored, settings.get("layout", "model"), str(source))
-    with_added = said.pieces({piece: id for id, piece in enumerate(pieces)}, source)
-    tokens = said.tokens(usual, with_added, source)
-    added = said.added_tokens(tokens)
-    if added and said.generic:
+    with_added = config.pieces({piece: id for id, piece in enumerate(pieces)}, source)
+    tokens = config.tokens(usual, with_added, source)
+    added = config.added_tokens(tokens)
+    if added and config.generic:
         # Else transformers makes the steps itself, and splits at white space first.
-        found = [step["type"] for step in said.fast.pre_tokenizer]
-        if found != ["WhitespaceSplit", "Metaspace"]:
+        types = [step["type"] for step in config.fast.pre_tokenizer]
+        if types != ["WhitespaceSplit", "Metaspace"]:
             raise InputError(
-                f"{said.fast.path}: has the added token {added[0].content!r} and "
-                f"pre_tokenizer={found!r}, which puts spaces beside it; only WhitespaceSplit and "
+                f"{config.fast.path}: has the added token {added[0].content!r} and "
+                f"pre_tokenizer={types!r}, which puts spaces beside it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
     with about(source):
@@ -253,7 +256,7 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, said: Said) -> Tok
 # === Everything in tokenizer.json ===
 
 
-def _fast(path: pathlib.Path, said: Said, defaults: Mapping) -> Tokenizer:
+def _fast(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     read = {"WordPiece": _fast_wordpiece, "BPE": _fast_bytepair, "Unigram": _fast_sentencepiece}
     with well_formed(path):
-        return read[said.fast.kind](said, defaults)
+        return read[config.fast.kind](config, defaults)

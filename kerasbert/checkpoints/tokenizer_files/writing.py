@@ -150,7 +150,7 @@ def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
         "model": {
             "type": "Unigram",
             "unk_id": tokenizer.unknown_id,
-            "vocab": [[piece, scores.get(piece, 0.0)] for piece in tokenizer.model_pieces],
+            "vocab": [[piece, scores.get(piece, 0.0)] for piece in tokenizer.model_tokens],
             "byte_fallback": False,
         },
     }

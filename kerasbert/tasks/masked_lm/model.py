@@ -52,7 +52,7 @@ class MaskedLM(Task):
         name: the model's name.
     """
 
-    head_facts = ("tied", "activation", "layer_norm_epsilon")
+    head_arguments = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
     outputs_for = MASK_POSITIONS
 
@@ -209,10 +209,10 @@ class MaskedLM(Task):
             raise InputError(f"top_k must be 1 or more, found {top_k}")
         chosen = None if targets is None else self._target_ids(targets)
         texts = list(plain(raw_columns(texts, ((TEXT,),), "fill_mask")[TEXT]))
-        size, found = checked_size(batch_size), []
+        size, filled = checked_size(batch_size), []
         for start in range(0, len(texts), size):
-            found += self._filled(texts[start : start + size], start, top_k, chosen, strict)
-        return found
+            filled += self._filled(texts[start : start + size], start, top_k, chosen, strict)
+        return filled
 
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
         """As `fill_mask`, of a batch of texts whose first has the number `start`."""
@@ -221,23 +221,25 @@ class MaskedLM(Task):
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
         if strict:
             self._check_masks(texts, start, there, counts)
-        places = [(number, place) for number, count in enumerate(counts) for place in range(count)]
+        places = [
+            (number, position) for number, count in enumerate(counts) for position in range(count)
+        ]
         best = [
-            (*place, self._best(logits, top_k, chosen))
-            for place, logits in zip(places, self._mask_logits(vectors), strict=True)
+            (*position, self._best(logits, top_k, chosen))
+            for position, logits in zip(places, self._mask_logits(vectors), strict=True)
         ]
         sequences = iter(self._text.with_guesses(texts, best))
-        found = [[] for _ in texts]
+        filled = [[] for _ in texts]
         for number, _, guesses in best:
-            found[number].append(
+            filled[number].append(
                 [
                     Guess(self.tokenizer.id_to_token(id), score, next(sequences))
                     for id, score in guesses
                 ]
             )
-        for own, count in zip(found, there, strict=True):
+        for own, count in zip(filled, there, strict=True):
             own += [[] for _ in range(count - len(own))]
-        return found
+        return filled
 
     def _check_masks(self, texts: list, start: int, there: list[int], read: list[int]) -> None:
         """Raises `InputError` for a text without a mask, or with one that is not read."""
@@ -275,11 +277,11 @@ class MaskedLM(Task):
         ids = []
         for target in targets:
             known = target in self.tokenizer.vocabulary
-            found = [] if known else self.tokenizer.tokenize([target]).to_list()[0]
-            if not known and (len(found) != 1 or found[0] == self.tokenizer.unknown_id):
-                spelled = " ".join(map(self.tokenizer.id_to_token, found)) or "nothing"
+            filled = [] if known else self.tokenizer.tokenize([target]).to_list()[0]
+            if not known and (len(filled) != 1 or filled[0] == self.tokenizer.unknown_id):
+                spelled = " ".join(map(self.tokenizer.id_to_token, filled)) or "nothing"
                 raise InputError(f"the target {target!r} is no single token, but {spelled}")
-            ids += [self.tokenizer.token_to_id(target)] if known else found
+            ids += [self.tokenizer.token_to_id(target)] if known else filled
         return np.array(list(dict.fromkeys(ids)))
 
 

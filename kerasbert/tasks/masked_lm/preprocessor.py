@@ -123,8 +123,8 @@ class MaskedLMPreprocessor(Preprocessor):
         )
 
         def vectors(texts) -> tuple:
-            found, counts = traced(tf.constant(texts, tf.string))
-            return found, counts.numpy().tolist()
+            candidates, counts = traced(tf.constant(texts, tf.string))
+            return candidates, counts.numpy().tolist()
 
         return vectors
 
@@ -148,10 +148,10 @@ class MaskedLMPreprocessor(Preprocessor):
         def following(values, default):
             rows = ids.with_values(values).to_tensor(default)
             rows = tf.pad(rows, [[0, 0], [0, 1]], constant_values=default)
-            place = tf.minimum(
+            position = tf.minimum(
                 tf.ragged.range(parts.row_lengths()), tf.shape(rows, tf.int64)[1] - 1
             )
-            return tf.gather(rows, place, batch_dims=1).values
+            return tf.gather(rows, position, batch_dims=1).values
 
         bare = tf.strings.regex_replace(parts.values, f"[{WHITE_SPACE}]+$", "")
         before = tf.where(following(starts_word, True), parts.values, bare)
@@ -164,8 +164,8 @@ class MaskedLMPreprocessor(Preprocessor):
         """For each guess its text, with the guess in the place of its mask; other masks stay."""
         mask = self.tokenizer.mask_id
         rows = [
-            (texts[number], [mask] * place + [id])
-            for number, place, guesses in best
+            (texts[number], [mask] * position + [id])
+            for number, position, guesses in best
             for id, _ in guesses
         ]
         if not rows:
@@ -182,12 +182,12 @@ def _best_guesses(task, vectors, at_once: int) -> tuple:
 
     A mask has a logit for every piece of the vocabulary: few masks have theirs at a time.
     """
-    head, pieces = task.get_layer("mlm_head"), task.tokenizer.vocabulary_size
+    head, subwords = task.get_layer("mlm_head"), task.tokenizer.vocabulary_size
 
     def some(start, *before):
         logits = head(vectors[tf.newaxis, start : start + at_once])[0]
         # The table may have rows that no piece belongs to.
-        best, ids = tf.math.top_k(logits[:, :pieces], _SERVED_GUESSES)
+        best, ids = tf.math.top_k(logits[:, :subwords], _SERVED_GUESSES)
         scores = tf.exp(best - tf.reduce_logsumexp(logits, axis=1, keepdims=True))
         joined = (tf.concat(pair, axis=0) for pair in zip(before, (scores, ids), strict=True))
         return start + at_once, *joined

@@ -141,10 +141,10 @@ class MultipleChoice(Task):
         logits = self._outputs_of(columns, batch_size)
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores /= scores.sum(axis=1, keepdims=True)
-        found = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
+        chosen = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
         return [
             (own[best], float(score)) if any(own) else ("", 0.0)
-            for own, (best, score) in zip(choices, found, strict=True)
+            for own, (best, score) in zip(choices, chosen, strict=True)
         ]
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
@@ -158,8 +158,8 @@ class MultipleChoice(Task):
         rows = self._text.rows(x, y)
         if not len(rows):
             raise InputError(f"{self.name}: there are no examples")
-        found = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
-        return {"accuracy": float(np.mean(found == rows.y))}
+        chosen = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
+        return {"accuracy": float(np.mean(chosen == rows.y))}
 
 
 def _filled(columns: dict) -> dict:

@@ -30,11 +30,11 @@ class MultipleChoicePreprocessor(Preprocessor):
         choices = _dense(choices)
         shape = tf.shape(choices)
         pairs = self.packer(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
-        real = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
+        is_choice = tf.cast(choices != "", tf.int32)[:, :, tf.newaxis]
         length = tf.shape(pairs[TOKEN_IDS])[1]
         rows = tf.stack([shape[0], shape[1], length])
         features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
-        return {**features, PADDING_MASK: features[PADDING_MASK] * real}
+        return {**features, PADDING_MASK: features[PADDING_MASK] * is_choice}
 
     def truncated(self, row: dict):
         """Which rows have more tokens, of the text and a choice, than are read, bool (batch,)."""
@@ -48,8 +48,8 @@ class MultipleChoicePreprocessor(Preprocessor):
         y, choices = plain(y), plain(columns[CHOICES])
         if len(y) != len(choices):
             raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
-        found = np.zeros(len(y), "int32")
-        for place, (label, own) in enumerate(zip(y, choices, strict=True)):
+        indices = np.zeros(len(y), "int32")
+        for position, (label, own) in enumerate(zip(y, choices, strict=True)):
             own = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in own]
             known = {choice: index for index, choice in reversed([*enumerate(own)]) if choice}
             index = None
@@ -60,10 +60,11 @@ class MultipleChoicePreprocessor(Preprocessor):
                 index = int(label) if own[int(label)] else None
             if index is None:
                 raise InputError(
-                    f"y[{place}] is {label!r}, which is none of its choices: {shown_classes(own)}"
+                    f"y[{position}] is {label!r}, which is none of its choices: "
+                    f"{shown_classes(own)}"
                 )
-            found[place] = index
-        return found
+            indices[position] = index
+        return indices
 
     def targets(self, y, row: dict):
         """As `labels`, in the graph."""
@@ -71,8 +72,8 @@ class MultipleChoicePreprocessor(Preprocessor):
         if y.dtype == tf.string:
             right = (choices == y[:, tf.newaxis]) & (choices != "")
         else:
-            places = tf.range(tf.shape(choices)[1])
-            right = (places == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
+            positions = tf.range(tf.shape(choices)[1])
+            right = (positions == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
         known = tf.reduce_all(tf.reduce_any(right, axis=1))
         check = tf.debugging.Assert(known, ["a label is none of the choices of its text"])
         with tf.control_dependencies([check]):
@@ -89,12 +90,12 @@ class MultipleChoicePreprocessor(Preprocessor):
             given = tf.shape(choices)[1]
             choices = _dense(choices)
             logits = task(self.features(text, choices), training=False)
-            real = choices != ""
+            is_choice = choices != ""
             choice = tf.argmax(logits, axis=1, output_type=tf.int32)
             return {
-                "choice": tf.where(tf.reduce_any(real, axis=1), choice, -1),
+                "choice": tf.where(tf.reduce_any(is_choice, axis=1), choice, -1),
                 "answer": drop_invalid_utf8(tf.gather(choices, choice, batch_dims=1)),
-                "scores": tf.where(real, tf.nn.softmax(logits), 0.0)[:, :given],
+                "scores": tf.where(is_choice, tf.nn.softmax(logits), 0.0)[:, :given],
             }
 
         return (TEXT, CHOICES), choose

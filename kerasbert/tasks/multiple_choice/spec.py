@@ -31,8 +31,8 @@ class Choices(TaskSpec):
 
     def answers(self, model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
         """The choice."""
-        found = model.choose(columns[TEXT], columns[CHOICES])
-        return [{"answer": choice, "score": round(score, 4)} for choice, score in found]
+        chosen = model.choose(columns[TEXT], columns[CHOICES])
+        return [{"answer": choice, "score": round(score, 4)} for choice, score in chosen]
 
 
 SPECS = (Choices(),)

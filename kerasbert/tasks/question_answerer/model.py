@@ -275,16 +275,16 @@ class QuestionAnswerer(Task):
         # Contexts of like length are read together, so that little of a batch is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
         for begin in range(0, len(order), batch_size):
-            places = order[begin : begin + batch_size]
-            asked = ([column[i] for i in places] for column in (questions, contexts))
-            found = search(*asked, n_best, batch_size)
-            for row, i in enumerate(places):
-                columns = (found[name][row].tolist() for name in ("scores", "starts", "ends"))
+            positions = order[begin : begin + batch_size]
+            asked = ([column[i] for i in positions] for column in (questions, contexts))
+            searched = search(*asked, n_best, batch_size)
+            for row, i in enumerate(positions):
+                columns = (searched[name][row].tolist() for name in ("scores", "starts", "ends"))
                 best = [
                     Answer(contexts[i][start:end], score, start, end)
                     for score, start, end in zip(*columns, strict=True)
                 ]
-                answers[i] = best[: max(1, found["counts"][row])]
-                no_answer[i] = float(found["no_answer"][row])
-            advance(len(places))
+                answers[i] = best[: max(1, searched["counts"][row])]
+                no_answer[i] = float(searched["no_answer"][row])
+            advance(len(positions))
         return answers, no_answer

@@ -63,12 +63,14 @@ class QuestionAnswererPreprocessor(Preprocessor):
             return Rows(columns, None, sample_weight)
         answers = first_answers(contexts, answer_labels(y, len(contexts)))
         first, last = tokens_of(answers, of_question, list(documents), starts, ends)
-        first, last = (tf.gather(place, windows.row) - windows.start for place in (first, last))
+        first, last = (
+            tf.gather(position, windows.row) - windows.start for position in (first, last)
+        )
         inside = tf.gather(answers[:, 1] > 0, windows.row) & (first >= 0) & (last < windows.length)
         before = asked.row_lengths() + self.packer.tokens_before_second
         positions = {
-            name: tf.where(inside, before + place, 0)  # [CLS] is the first token
-            for name, place in ((START_LOGITS, first), (END_LOGITS, last))
+            name: tf.where(inside, before + position, 0)  # [CLS] is the first token
+            for name, position in ((START_LOGITS, first), (END_LOGITS, last))
         }
         return Rows(columns, positions, sample_weight)
 
@@ -157,8 +159,8 @@ class QuestionAnswererPreprocessor(Preprocessor):
         traced = tf.function(find, reduce_retracing=True, autograph=False)
 
         def search(questions: list[str], contexts: list[str], n: int, at_once: int) -> dict:
-            found = traced(tf.constant(questions), tf.constant(contexts), n, at_once)
-            return {name: value.numpy() for name, value in found.items()}
+            candidates = traced(tf.constant(questions), tf.constant(contexts), n, at_once)
+            return {name: value.numpy() for name, value in candidates.items()}
 
         return search
 
@@ -173,7 +175,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
         windows = self.windows(asked, ids.row_lengths())
 
-        def look(first):
+        def score_windows(first):
             window = windows.batch(first, at_once)
             of_window = tf.gather(asked, window.row)
             features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
@@ -189,17 +191,21 @@ class QuestionAnswererPreprocessor(Preprocessor):
         table, column = tf.TensorSpec([None, n]), tf.TensorSpec([None])
         places = tf.TensorSpec([None, n], tf.int64)
         specs = (table, places, places, column, column, column)
-        *found, null, starts, ends = spans.in_steps(look, tf.size(windows.row), at_once, specs)
+        *candidates, null, starts, ends = spans.in_steps(
+            score_windows, tf.size(windows.row), at_once, specs
+        )
 
         def side_by_side(values, empty):
             """The values of each context's windows, (batch, values)."""
             rows = tf.RaggedTensor.from_value_rowids(values, windows.row, nrows=ids.nrows())
             return rows.to_tensor(empty)
 
-        found = (spans.flat(side_by_side(*x)) for x in zip(found, spans.NO_SPAN, strict=True))
+        candidates = (
+            spans.flat(side_by_side(*x)) for x in zip(candidates, spans.NO_SPAN, strict=True)
+        )
         totals = (tf.reduce_logsumexp(side_by_side(x, spans.NEVER), axis=1) for x in (starts, ends))
         null = tf.reduce_min(side_by_side(null, -spans.NEVER), axis=1)
-        return spans.distinct(spans.Spans(*found), n), null, sum(totals)
+        return spans.distinct(spans.Spans(*candidates), n), null, sum(totals)
 
     def serving_signature(self, task):
         """`question`, `context` -> `answer` and what belongs to it, and the best five.
@@ -212,14 +218,14 @@ class QuestionAnswererPreprocessor(Preprocessor):
         threshold = self.no_answer_threshold
 
         def answer(question, context):
-            found = self.answers(
+            candidates = self.answers(
                 task, question, context, _EXPORTED_ANSWERS, _EXPORTED_WINDOWS_AT_ONCE, threshold
             )
             columns = ("answers", "scores", "starts", "ends")
             return {
-                **{f"n_best_{name}": found[name] for name in columns},
-                **{name.removesuffix("s"): found[name][:, 0] for name in columns},
-                "no_answer_score": tf.cast(found["no_answer"], tf.float32),
+                **{f"n_best_{name}": candidates[name] for name in columns},
+                **{name.removesuffix("s"): candidates[name][:, 0] for name in columns},
+                "no_answer_score": tf.cast(candidates["no_answer"], tf.float32),
             }
 
         return (QUESTION, CONTEXT), answer

@@ -41,9 +41,9 @@ def of_second_text(logits, begin, length) -> tf.Tensor:
         (rows, tokens of the longest, at least 1); `NEVER` beyond the end of a row's text.
     """
     width = tf.reduce_max(tf.concat([length, [1]], axis=0))
-    place = tf.range(width)[tf.newaxis]
-    inside = place < length[:, tf.newaxis]
-    columns = tf.where(inside, begin[:, tf.newaxis] + place, 0)
+    position = tf.range(width)[tf.newaxis]
+    inside = position < length[:, tf.newaxis]
+    columns = tf.where(inside, begin[:, tf.newaxis] + position, 0)
     return tf.where(inside, tf.gather(logits, columns, batch_dims=1), NEVER)
 
 
@@ -94,8 +94,8 @@ def distinct(spans: Spans, n: int) -> Spans:
     )
     logits = spans.logits
     for _ in range(n):
-        place = tf.argmax(logits, axis=1)  # of equals the first
-        one = Spans(*(tf.gather(x, place, batch_dims=1) for x in (logits, *spans[1:])))
+        position = tf.argmax(logits, axis=1)  # of equals the first
+        one = Spans(*(tf.gather(x, position, batch_dims=1) for x in (logits, *spans[1:])))
         same = (spans.starts == one.starts[:, tf.newaxis]) & (spans.ends == one.ends[:, tf.newaxis])
         logits = tf.where(same, NEVER, logits)
         best.append(one)
@@ -113,8 +113,8 @@ def with_null(spans: Spans, null, wins) -> Spans:
         wins: whether it comes first, bool (rows,); if not, it comes where its logit puts it, but
             after the best span.
     """
-    place = tf.where(wins, tf.float32.max, tf.minimum(null, spans.logits[:, 0]))
-    order = tf.concat([spans.logits, place[:, tf.newaxis]], axis=1)
+    position = tf.where(wins, tf.float32.max, tf.minimum(null, spans.logits[:, 0]))
+    order = tf.concat([spans.logits, position[:, tf.newaxis]], axis=1)
     _, columns = tf.math.top_k(order, spans.logits.shape[1])  # of equals the first
     nowhere = tf.zeros_like(null, tf.int64)
     with_empty = (

@@ -51,8 +51,8 @@ def _id_checker() -> Callable[[dict], str | None]:
 
 
 def _write_answers(path: str, answers: Iterable[dict]) -> None:
-    found = [(str(one[ID]), one["answer"]) for one in answers]
-    write_predictions(path, *zip(*found, strict=True))
+    results = [(str(one[ID]), one["answer"]) for one in answers]
+    write_predictions(path, *zip(*results, strict=True))
 
 
 class QuestionAnswering(TaskSpec):
@@ -89,8 +89,8 @@ class QuestionAnswering(TaskSpec):
         nothing = [""] * len(validation)
         if all(right):
             return squad.evaluate_v1(right, nothing)
-        found = squad.evaluate_v2(right, nothing)
-        return {name: found[name] for name in ("exact_match", "f1")}
+        results = squad.evaluate_v2(right, nothing)
+        return {name: results[name] for name in ("exact_match", "f1")}
 
     def has_loss(self, model: QuestionAnswerer, examples: Examples) -> bool:
         """Whole documents have none, only windows of them."""
@@ -98,15 +98,15 @@ class QuestionAnswering(TaskSpec):
 
     def scores(self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32) -> dict:
         """As in `TaskSpec`, with the threshold where a question has no answer."""
-        found = super().scores(model, examples, batch_size=batch_size)
+        results = super().scores(model, examples, batch_size=batch_size)
         if self.can_tune(examples):
-            found[self.tuned_setting] = model.no_answer_threshold
+            results[self.tuned_setting] = model.no_answer_threshold
             if model.no_answer_threshold is None:
                 log(
                     f'{model.name} has no threshold for "no answer", so that it answers every '
                     f"question of {examples.source}; fine-tuning with --validation stores one"
                 )
-        return found
+        return results
 
     def can_tune(self, examples: Examples) -> bool:
         """Whether a threshold decides if these questions are answered: some have no answer."""
@@ -119,15 +119,15 @@ class QuestionAnswering(TaskSpec):
         if not self.can_tune(examples):
             return self.scores(model, examples, batch_size=batch_size)
         with progress_bar("score"):
-            found = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
-        return {**found, self.tuned_setting: model.no_answer_threshold}
+            results = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
+        return {**results, self.tuned_setting: model.no_answer_threshold}
 
     def answers(self, model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
         """The best answer, and where it stands."""
-        found = model.answer(columns[QUESTION], columns[CONTEXT])
+        results = model.answer(columns[QUESTION], columns[CONTEXT])
         return [
             {"answer": one.text, "score": round(one.score, 4), "start": one.start, "end": one.end}
-            for one, *_ in found
+            for one, *_ in results
         ]
 
 
@@ -160,13 +160,13 @@ def _predicted(predictions: str, ids: Sequence[str], options: DataOptions) -> li
     answers = read_predictions(predictions, ids)
     missing = [id for id, answer in zip(ids, answers, strict=True) if answer is None]
     if missing:
-        said = (
+        message = (
             f"{predictions}: has no prediction for {len(missing)} of {len(ids)} questions, "
             f"such as {missing[0]!r}"
         )
         if options.strict:
-            raise InputError(said)
-        log(f"{said}; they score 0")
+            raise InputError(message)
+        log(f"{message}; they score 0")
     return answers
 
 

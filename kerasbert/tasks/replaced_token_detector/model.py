@@ -6,7 +6,7 @@ from keras import ops
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT
 from kerasbert.layers.initializers import activation_function, kernel_initializer
-from kerasbert.tasks.cross_entropy import PlaceMean
+from kerasbert.tasks.cross_entropy import PositionMean
 from kerasbert.tasks.task import Task
 from kerasbert.training.optimizers import adamw
 
@@ -80,7 +80,7 @@ class ReplacedTokenDetector(Task):
 
     def accuracy_metric(self, name: str):
         """The share of tokens of which it is known whether they were replaced."""
-        return PlaceMean(is_replaced_as_said, name=name)
+        return PositionMean(is_replaced_as_said, name=name)
 
     def make_preprocessor(self):
         """Of single texts."""

@@ -18,12 +18,12 @@ class ReplacedTokenDetectorPreprocessor(Preprocessor):
 
         def detect(text):
             features = self.features(text)
-            real = tf.cast(features[PADDING_MASK], tf.bool)
+            is_token = tf.cast(features[PADDING_MASK], tf.bool)
             tokens = tf.gather(tf.constant(self.tokenizer.vocabulary), features[TOKEN_IDS])
             scores = tf.sigmoid(task(features, training=False))
             return {
-                "tokens": tf.where(real, tokens, ""),
-                "scores": tf.where(real, scores, 0.0),
+                "tokens": tf.where(is_token, tokens, ""),
+                "scores": tf.where(is_token, scores, 0.0),
                 "lengths": tf.reduce_sum(features[PADDING_MASK], axis=1),
             }
 

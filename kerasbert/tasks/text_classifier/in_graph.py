@@ -32,8 +32,8 @@ def _indices(problem, y):
             f"y must have one class, or a share of each of the {len(problem.classes)} classes, "
             f"for every example; found the shape {y.shape}"
         )
-    places = range(len(problem.classes))
-    of_place = list(map(int, problem.classes)) if are_numbers(problem.classes) else list(places)
+    positions = range(len(problem.classes))
+    of_place = list(map(int, problem.classes)) if are_numbers(problem.classes) else list(positions)
     matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
     with tf.control_dependencies([_assert_known(tf.as_string(y), matches, problem.classes)]):
         return tf.argmax(matches, axis=-1, output_type=tf.int32)
@@ -97,13 +97,13 @@ def targets_of_numbers(problem, y):
     y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
     y = tf.cast(y, tf.float32)
     y = y[:, tf.newaxis] if y.shape.rank == 1 else y
-    found, count = tf.shape(y)[-1], len(problem.classes)
+    width, count = tf.shape(y)[-1], len(problem.classes)
     wanted = f"y must have {count} numbers for every example ({shown_classes(problem.classes)})"
     if y.shape[-1] not in (None, count):  # else the loss fails first, as the step is traced
         raise InputError(f"{wanted}, found {y.shape[-1]}")
     # One string: of several, TensorFlow puts each in brackets.
-    message = tf.strings.join([wanted, ", found ", tf.strings.as_string(found)])
-    with tf.control_dependencies([tf.debugging.Assert(found == count, [message])]):
+    message = tf.strings.join([wanted, ", found ", tf.strings.as_string(width)])
+    with tf.control_dependencies([tf.debugging.Assert(width == count, [message])]):
         return tf.reshape(y, [-1, count])
 
 

@@ -60,7 +60,7 @@ class TextClassifier(Task):
         name: the model's name.
     """
 
-    head_facts = ("classes", "problem_type")
+    head_arguments = ("classes", "problem_type")
 
     def __init__(
         self,
@@ -333,5 +333,5 @@ def _check_threshold(threshold: float) -> None:
 
 
 def _wants_indices(loss) -> bool:
-    loss = getattr(loss, "loss", loss)  # of a `GlobalMean`
+    loss = getattr(loss, "loss", loss)  # of a `GlobalBatchLoss`
     return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)

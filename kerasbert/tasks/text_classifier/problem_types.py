@@ -140,34 +140,37 @@ class MultiLabel(ProblemType):
         count = len(self.classes)
         if isinstance(y, np.ndarray) or not any(_names(own) for own in y):
             return self._zeros_and_ones(y)
-        known = {name: place for place, name in enumerate(self.classes)}
-        found = np.zeros((len(y), count), "float32")
-        for place, own in enumerate(y):
+        known = {name: position for position, name in enumerate(self.classes)}
+        converted = np.zeros((len(y), count), "float32")
+        for position, own in enumerate(y):
             if isinstance(own, str | bytes) or not isinstance(own, Iterable):
                 raise InputError(
-                    f"y[{place}] must be a list of class names, found {own!r}; there are "
+                    f"y[{position}] must be a list of class names, found {own!r}; there are "
                     f"{shown_classes(self.classes)}"
                 )
             for label in own:
                 name = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
                 if not isinstance(name, str) or name not in known:
-                    raise InputError(unknown_label(f"a label of y[{place}]", label, self.classes))
-                found[place, known[name]] = 1
-        return found
+                    raise InputError(
+                        unknown_label(f"a label of y[{position}]", label, self.classes)
+                    )
+                converted[position, known[name]] = 1
+        return converted
 
     def _zeros_and_ones(self, y):
         """Numbers for each class; an example without any, as of no names, has zeros."""
         count = len(self.classes)
         if isinstance(y, list):
             y = [list(plain(own)) or [0] * count for own in y]
-        found = numbers("y", y)
-        if found.shape[1:] != (count,) or ((found < 0) | (found > 1)).any():
+        converted = numbers("y", y)
+        if converted.shape[1:] != (count,) or ((converted < 0) | (converted > 1)).any():
             raise InputError(
                 f"y must be lists of names, or 0 and 1 for each of the {count} classes "
-                f"{shown_classes(self.classes)}, for every example; found the shape {found.shape}"
-                f" and values from {found.min(initial=0):g} to {found.max(initial=0):g}"
+                f"{shown_classes(self.classes)}, for every example; found the shape "
+                f"{converted.shape} and values from {converted.min(initial=0):g} to "
+                f"{converted.max(initial=0):g}"
             )
-        return found
+        return converted
 
     def scores(self, logits):
         return ops.sigmoid(logits)
@@ -196,14 +199,14 @@ class Regression(ProblemType):
         return [keras.metrics.MeanAbsoluteError(name="mae")]
 
     def labels(self, y):
-        found = numbers("y", y)
+        converted = numbers("y", y)
         count = len(self.classes)
-        if found.size != len(found) * count:
+        if converted.size != len(converted) * count:
             raise InputError(
                 f"y must have {count} numbers for every example ({shown_classes(self.classes)}), "
-                f"found the shape {found.shape}"
+                f"found the shape {converted.shape}"
             )
-        return found.reshape(-1, count)
+        return converted.reshape(-1, count)
 
     def scores(self, logits):
         return logits

@@ -161,9 +161,9 @@ class TextEmbedder(Task):
             )
         layers = stored.get("layers", (-1,)) if layers is None else layers
         last = layers == -1 or tuple(np.atleast_1d(layers)) == (-1,)
-        facts = {} if last else {"return_hidden_states": True}
+        backbone_overrides = {} if last else {"return_hidden_states": True}
         return super().from_preset(
-            preset, layers=layers, backbone={**facts, **(backbone or {})}, **rest
+            preset, layers=layers, backbone={**backbone_overrides, **(backbone or {})}, **rest
         )
 
     def head_config(self) -> dict:
@@ -250,14 +250,14 @@ class TextEmbedder(Task):
         embeddings = self.embed(columns, batch_size=batch_size)
         first, second = embeddings[:, 0], embeddings[:, 1]
         if y is None:
-            _, found = nearest(first, second, 1)
-            return {"accuracy": float(np.mean(found[:, 0] == np.arange(len(found))))}
+            _, outputs = nearest(first, second, 1)
+            return {"accuracy": float(np.mean(outputs[:, 0] == np.arange(len(outputs))))}
         cosines = np.sum(unit(first) * unit(second), axis=1)
         gold = numbers("y", y).reshape(-1)
         if len(gold) != len(cosines):
             raise InputError(f"there are {len(cosines)} pairs, but y has {len(gold)}")
-        found = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
-        return {name: found[name] for name in ("pearson", "spearman")}
+        outputs = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
+        return {name: outputs[name] for name in ("pearson", "spearman")}
 
     # === Text ===
 
@@ -288,33 +288,34 @@ class TextEmbedder(Task):
         if len(columns) == 1:
             return self._outputs_of({TEXT: columns[0]}, batch_size)
         texts = [text for column in columns for text in plain(column)]
-        found = self._outputs_of({TEXT: texts}, batch_size)
-        return found.reshape(len(columns), -1, self.embedding_dim).swapaxes(0, 1)
+        outputs = self._outputs_of({TEXT: texts}, batch_size)
+        return outputs.reshape(len(columns), -1, self.embedding_dim).swapaxes(0, 1)
 
+    @renamed.argument("pieces", "subwords")
     def word_vectors(
-        self, texts: Sequence[str], *, pieces: str = "mean", batch_size: int = 32
+        self, texts: Sequence[str], *, subwords: str = "mean", batch_size: int = 32
     ) -> list[tuple[list[str], np.ndarray]]:
         """Vectors of words in their context, of the layers that the embedder uses; not normalized.
 
         Args:
             texts: strings; what is beyond `sequence_length` is cut off.
-            pieces: what stands for a word of several pieces: the "mean" of their vectors, or the
-                "first" one's.
+            subwords: the vector of a word of several subwords: the "mean" of their vectors, or
+                the vector of the "first".
             batch_size: texts at a time.
 
         Returns:
             For each text its words, as they are spelled there, and their vectors, float32 (words,
             dim).
         """
-        if pieces not in ("mean", "first"):
-            raise InputError(f"pieces must be mean or first, found {pieces!r}")
+        if subwords not in ("mean", "first"):
+            raise InputError(f"subwords must be mean or first, found {subwords!r}")
         texts = raw_columns(texts, ((TEXT,),), "word_vectors")[TEXT]
-        found, batch_size = [], checked_size(batch_size)
+        outputs, batch_size = [], checked_size(batch_size)
         for start in range(0, length(texts), batch_size):
             vectors = self._graph(type(self._text).traced_token_vectors, self._text)
             text, *rows = vectors(texts[start : start + batch_size])
-            found += map(functools.partial(_words, pieces=pieces), text, *rows)
-        return found
+            outputs += map(functools.partial(_words, subwords=subwords), text, *rows)
+        return outputs
 
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32
@@ -334,14 +335,14 @@ class TextEmbedder(Task):
         return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
 
 
-def _words(text: bytes, vectors, begins: list, ends: list, *, pieces: str):
+def _words(text: bytes, vectors, begins: list, ends: list, *, subwords: str):
     """The words of one text, of as many tokens as there are vectors."""
     begins, ends = np.array(begins[: len(vectors)], int), np.array(ends[: len(vectors)], int)
     first = np.flatnonzero(np.diff(begins, prepend=-1))
     counts = np.diff(first, append=len(begins))
     limits = zip(begins[first], ends[first + counts - 1], strict=True)
     words = [text[begin:end].decode("utf-8", "replace") for begin, end in limits]
-    if pieces == "first" or not words:
+    if subwords == "first" or not words:
         return words, vectors[first]
     return words, np.add.reduceat(vectors[: len(begins)], first) / counts[:, np.newaxis]
 

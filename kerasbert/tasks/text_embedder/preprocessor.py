@@ -48,8 +48,10 @@ class TextEmbedderPreprocessor(Preprocessor):
             raise InputError(
                 f"y must have one score for every pair, found the shape {scores.shape}"
             )
-        for place in np.flatnonzero(np.abs(scores) > 1)[:1]:
-            raise InputError(f"y[{place}] is {scores[place]:g}, but scores must be in [-1, 1]")
+        for position in np.flatnonzero(np.abs(scores) > 1)[:1]:
+            raise InputError(
+                f"y[{position}] is {scores[position]:g}, but scores must be in [-1, 1]"
+            )
         return scores
 
     def targets(self, y, row: dict):
@@ -146,8 +148,8 @@ class TextEmbedderPreprocessor(Preprocessor):
             features = self.packer.pack(ids, pad_to_longest=True)
             if self.long_text:
                 features = {name: value[:, tf.newaxis] for name, value in features.items()}
-            found = compute(features).numpy().astype("float32")
+            computed = compute(features).numpy().astype("float32")
             # Without the special tokens at both ends.
-            return text.numpy(), found[:, 1:-1], begins.to_list(), ends.to_list()
+            return text.numpy(), computed[:, 1:-1], begins.to_list(), ends.to_list()
 
         return vectors

@@ -21,7 +21,7 @@ class Embedding(TaskSpec):
         "text_pair_column",
         "label_column",
         "column_names",
-        "highest_score",
+        "max_score",
     )
     primary_metric = "spearman"
     student_settings = ("dropout", "layers", "combine")
@@ -37,7 +37,7 @@ class Embedding(TaskSpec):
             path,
             columns={name: column for name, column in columns.items() if column},
             column_names=split_names(options.column_names),
-            highest_score=options.highest_score,
+            highest_score=options.max_score,
             strict=options.strict,
         )
 

@@ -56,7 +56,7 @@ class TokenClassifier(Task):
         name: the model's name.
     """
 
-    head_facts = ("classes",)
+    head_arguments = ("classes",)
     outputs_for = PADDING_MASK
     text_columns = ((WORDS,), (TEXT,))
     reads_windows = True
@@ -238,38 +238,38 @@ class TokenClassifier(Task):
                 f"{aggregation!r}"
             )
         columns, prediction = self._text.columns(x), _prediction()
-        texts, words, places = prediction.sentences(self._text, columns)
+        texts, words, positions = prediction.sentences(self._text, columns)
         if aggregation is None:
-            found = prediction.logits_of_words(self, columns, batch_size)
+            predicted = prediction.logits_of_words(self, columns, batch_size)
             return [
                 self._tagged(text, own, _probabilities(logits))
-                for text, own, logits in zip(texts, places, found, strict=True)
+                for text, own, logits in zip(texts, positions, predicted, strict=True)
             ]
-        found = prediction.logits_of_tokens(self, words, batch_size)
+        predicted = prediction.logits_of_tokens(self, words, batch_size)
         return [
             join(text, self._parts(text, own, tokens, aggregation))
-            for text, own, tokens in zip(texts, places, found, strict=True)
+            for text, own, tokens in zip(texts, positions, predicted, strict=True)
         ]
 
-    def _tagged(self, text: str, places, scores: np.ndarray) -> list[TaggedWord]:
+    def _tagged(self, text: str, positions, scores: np.ndarray) -> list[TaggedWord]:
         """Parts of a text with the likeliest of their classes; `scores` is (parts, classes)."""
         return [
             TaggedWord(text[start:end], self.classes[best], float(own[best]), start, end)
-            for (start, end), own, best in zip(places, scores, scores.argmax(-1), strict=True)
+            for (start, end), own, best in zip(positions, scores, scores.argmax(-1), strict=True)
         ]
 
-    def _parts(self, text: str, places, tokens, aggregation: str) -> list[TaggedWord]:
+    def _parts(self, text: str, positions, tokens, aggregation: str) -> list[TaggedWord]:
         """The words of a sentence or, if aggregation is "simple", its tokens."""
         if not tokens:
             return []
         scores = [_probabilities(logits) for _, logits in tokens]
         if aggregation in WORD_SCORES:
             of_word = WORD_SCORES[aggregation]
-            return self._tagged(text, places, np.stack([of_word(each) for each in scores]))
+            return self._tagged(text, positions, np.stack([of_word(each) for each in scores]))
         inside = (
-            place
-            for (start, end), (ids, _) in zip(places, tokens, strict=True)
-            for place in self._token_places(text, start, end, ids)
+            position
+            for (start, end), (ids, _) in zip(positions, tokens, strict=True)
+            for position in self._token_places(text, start, end, ids)
         )
         return self._tagged(text, inside, np.concatenate(scores))
 
@@ -318,14 +318,14 @@ class TokenClassifier(Task):
         if WORDS not in columns:
             raise InputError(f"{self.name} is scored on lists of words")
         lengths = [len(words) for words in plain(columns[WORDS])]
-        places = self._text.class_indices_of_words(y, lengths)
+        positions = self._text.class_indices_of_words(y, lengths)
         cuts = np.cumsum(lengths)[:-1]
-        true = [[self.classes[i] for i in one] for one in np.split(np.array(places, int), cuts)]
+        true = [[self.classes[i] for i in one] for one in np.split(np.array(positions, int), cuts)]
         logits = _prediction().logits_of_words(self, columns, batch_size)
-        found = [[self.classes[i] for i in one.argmax(-1)] for one in logits]
+        predicted = [[self.classes[i] for i in one.argmax(-1)] for one in logits]
         if not entities.are_entity_tags(self.classes):
-            return {"accuracy": entities.accuracy(true, found)}
-        return entities.entity_scores(true, found, strict=strict)
+            return {"accuracy": entities.accuracy(true, predicted)}
+        return entities.entity_scores(true, predicted, strict=strict)
 
 
 def _prediction():

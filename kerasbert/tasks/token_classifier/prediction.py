@@ -16,7 +16,7 @@ from kerasbert.training.progress import advance
 def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
     """The logits of the words of raw columns, (words, classes) for each row."""
     ((name, column),) = columns.items()
-    column, found, batch_size = plain(column), [], checked_size(batch_size)
+    column, outputs, batch_size = plain(column), [], checked_size(batch_size)
     for begin in range(0, len(column), batch_size):
         rows = column[begin : begin + batch_size]
         if name == TEXT:
@@ -24,9 +24,9 @@ def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndar
         else:
             words, lengths = _flat(rows)
             logits = task._graph(_of_words, task.preprocessor)(words, lengths)
-        found.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
+        outputs.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
         advance(len(rows))
-    return found
+    return outputs
 
 
 def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[tuple]]:
@@ -47,15 +47,15 @@ def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[
         text = valid_text(tf.constant(plain(columns[TEXT]), tf.string))
         words, *limits = preprocessor.words_of_text(text)
         limits = (bytes_to_characters(text, offsets).to_list() for offsets in limits)
-        places = [list(zip(*row, strict=True)) for row in zip(*limits, strict=True)]
-        return [one.decode() for one in text.numpy()], words.to_list(), places
-    words, texts, places = [list(row) for row in plain(columns[WORDS])], [], []
+        positions = [list(zip(*row, strict=True)) for row in zip(*limits, strict=True)]
+        return [one.decode() for one in text.numpy()], words.to_list(), positions
+    words, texts, positions = [list(row) for row in plain(columns[WORDS])], [], []
     for row in words:
         own = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in row]
         ends = np.cumsum([len(word) + 1 for word in own]) - 1
         texts.append(" ".join(own))
-        places.append([(int(e) - len(word), int(e)) for word, e in zip(own, ends, strict=True)])
-    return texts, words, places
+        positions.append([(int(e) - len(word), int(e)) for word, e in zip(own, ends, strict=True)])
+    return texts, words, positions
 
 
 def _flat(rows: list[list]) -> tuple:
@@ -87,11 +87,11 @@ def _of_tokens(preprocessor, task):
     def logits(words, lengths):
         sentences = tf.RaggedTensor.from_row_lengths(words, lengths)
         ids, _, decides = preprocessor.windows(sentences, every_token=True)
-        pieces = preprocessor.tokenizer.tokenize_words(words)
+        subwords = preprocessor.tokenizer.tokenize_words(words)
         return (
             preprocessor.logits(task, ids, decides),
-            pieces.values,
-            pieces.row_splits,
+            subwords.values,
+            subwords.row_splits,
         )
 
     return tf.function(logits, input_signature=_columns(2), autograph=False)

@@ -100,8 +100,8 @@ class TokenClassifierPreprocessor(Preprocessor):
         try:
             return class_indices("y", flat, self.classes)
         except InputError:
-            for place, labels in enumerate(sentences):  # which of the sentences is it?
-                class_indices(f"y[{place}]", labels, self.classes)
+            for position, labels in enumerate(sentences):  # which of the sentences is it?
+                class_indices(f"y[{position}]", labels, self.classes)
             raise
 
     def windows(self, words, *, every_token: bool = False):
@@ -116,14 +116,14 @@ class TokenClassifierPreprocessor(Preprocessor):
             it is one that decides over the word.
         """
         packer = self.packer
-        pieces = packer.tokenizer.tokenize_words(words.values)
-        ids, word = pieces.values, pieces.value_rowids()
-        first = tf.equal(tf.range(tf.size(ids, tf.int64)), tf.gather(pieces.row_starts(), word))
-        tokens = words.with_values(pieces).merge_dims(1, 2).row_lengths()
+        subwords = packer.tokenizer.tokenize_words(words.values)
+        ids, word = subwords.values, subwords.value_rowids()
+        first = tf.equal(tf.range(tf.size(ids, tf.int64)), tf.gather(subwords.row_starts(), word))
+        tokens = words.with_values(subwords).merge_dims(1, 2).row_lengths()
         size = packer.text_room
-        places, decides = deciding_windows(tokens, size, self.stride or (size + 1) // 2)
+        positions, decides = deciding_windows(tokens, size, self.stride or (size + 1) // 2)
         ids, word, first = (
-            places.with_values(tf.gather(x, places.values)) for x in (ids, word, first)
+            positions.with_values(tf.gather(x, positions.values)) for x in (ids, word, first)
         )
         return ids, word, decides.with_values(decides.values & (first.values | every_token))
 
@@ -146,22 +146,22 @@ class TokenClassifierPreprocessor(Preprocessor):
         """The logits of the tokens that decide in windows, one after the other."""
         count = tf.cast(ids.nrows(), tf.int32)
         steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
-        found = tf.TensorArray(
+        outputs = tf.TensorArray(
             tf.float32, steps, infer_shape=False, element_shape=[None, len(self.classes)]
         )
 
-        def step(number, found):
+        def step(number, outputs):
             begin = number * _WINDOWS_AT_ONCE
             end = tf.minimum(begin + _WINDOWS_AT_ONCE, count)
             features = self.packer.pack(ids[begin:end], pad_to_longest=True)
             chosen = _beside(features, decides[begin:end])
             logits = tf.boolean_mask(task(features, training=False), chosen)
-            return number + 1, found.write(number, logits)
+            return number + 1, outputs.write(number, logits)
 
-        _, found = tf.while_loop(
-            lambda number, _: number < steps, step, (0, found), parallel_iterations=1
+        _, outputs = tf.while_loop(
+            lambda number, _: number < steps, step, (0, outputs), parallel_iterations=1
         )
-        return found.concat()
+        return outputs.concat()
 
     def words_of_text(self, text) -> tuple:
         """Words, starts and ends of texts, (batch,); see `Tokenizer.split_words`.
@@ -214,9 +214,9 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
         plain(own) if isinstance(own, Iterable) and not isinstance(own, str) else [own] * int(count)
         for own, count in zip(values, lengths, strict=True)
     ]
-    for number, (found, count) in enumerate(zip(lists, lengths, strict=True)):
-        if len(found) != count:
-            raise InputError(f"sentence {number} has {count} words, but {len(found)} in {name}")
+    for number, (outputs, count) in enumerate(zip(lists, lengths, strict=True)):
+        if len(outputs) != count:
+            raise InputError(f"sentence {number} has {count} words, but {len(outputs)} in {name}")
     return lists
 
 
@@ -250,9 +250,11 @@ def deciding_windows(lengths, size: int, stride: int) -> tuple:
     limit = tf.concat([tf.where(next_in_row, middle, end[:-1]), end[-1:]], axis=0)
 
     offset = tf.gather(tf.cumsum(lengths, exclusive=True), row)
-    places = tf.ragged.range(offset + begin, offset + end)
-    first, limit = (tf.gather(offset + x, places.value_rowids()) for x in (first, limit))
-    return places, places.with_values((first <= places.values) & (places.values < limit))
+    positions = tf.ragged.range(offset + begin, offset + end)
+    first, limit = (tf.gather(offset + x, positions.value_rowids()) for x in (first, limit))
+    return positions, positions.with_values(
+        (first <= positions.values) & (positions.values < limit)
+    )
 
 
 def _beside(features: dict, values):

@@ -39,7 +39,7 @@ def _read_words(path: str, options: ColumnOptions) -> dict[str, list]:
         path,
         word_column=options.word_column,
         label_column=None,
-        comment=options.comment,
+        comment=options.comment_prefix,
         strict=True,
     ).texts
 
@@ -60,11 +60,11 @@ def _fault_of_words(words: list[str] | str) -> str | None:
 
 
 def _write_tags(path: str, answers: Iterable[dict]) -> None:
-    found = [(one["words"], one["labels"]) for one in answers]
-    write_columns(path, *zip(*found, strict=True))
+    scores = [(one["words"], one["labels"]) for one in answers]
+    write_columns(path, *zip(*scores, strict=True))
 
 
-_COLUMNS = InputFormat(_read_words, ("word_column", "comment"))
+_COLUMNS = InputFormat(_read_words, ("word_column", "comment_prefix"))
 
 
 class TokenClassification(TaskSpec):
@@ -72,7 +72,7 @@ class TokenClassification(TaskSpec):
 
     name = "token_classification"
     task = TokenClassifier
-    data_options = ("word_column", "label_column", "comment")
+    data_options = ("word_column", "label_column", "comment_prefix")
     primary_metric = "f1"
     input_formats: Mapping[str, InputFormat] = {_CONLL: _COLUMNS, ".conllu": _COLUMNS}
     output_formats: Mapping[str, OutputFormat] = {_CONLL: OutputFormat(_word_checker, _write_tags)}
@@ -83,7 +83,7 @@ class TokenClassification(TaskSpec):
             path,
             word_column=options.word_column,
             label_column=_label_number(options),
-            comment=options.comment,
+            comment=options.comment_prefix,
             strict=options.strict,
         )
 
@@ -92,10 +92,10 @@ class TokenClassification(TaskSpec):
         tags = collections.Counter(itertools.chain.from_iterable(train.labels))
         ((majority, _),) = tags.most_common(1)
         guesses = [[majority] * len(own) for own in validation.labels]
-        found = {"accuracy": entities.accuracy(validation.labels, guesses)}
+        scores = {"accuracy": entities.accuracy(validation.labels, guesses)}
         if entities.are_entity_tags(train.classes):
-            found["f1"] = entities.entity_scores(validation.labels, guesses)["f1"]
-        return found
+            scores["f1"] = entities.entity_scores(validation.labels, guesses)["f1"]
+        return scores
 
     def text_columns(self, model: TokenClassifier) -> tuple[str, ...]:
         """Sentences as texts; `find_columns` prefers their words."""
@@ -121,12 +121,12 @@ class TokenClassification(TaskSpec):
         joins = entities.are_entity_tags(model.classes)
         return [
             {
-                "words": [word.word for word in found],
-                "labels": [word.label for word in found],
-                "scores": [round(word.score, 4) for word in found],
-                **({"entities": list(map(_rounded, join(text, found)))} if joins else {}),
+                "words": [word.word for word in scores],
+                "labels": [word.label for word in scores],
+                "scores": [round(word.score, 4) for word in scores],
+                **({"entities": list(map(_rounded, join(text, scores)))} if joins else {}),
             }
-            for text, found in zip(texts, model.tag(sentences), strict=True)
+            for text, scores in zip(texts, model.tag(sentences), strict=True)
         ]
 
 
@@ -142,17 +142,17 @@ def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str |
         data,
         word_column=options.word_column,
         label_column=_label_number(options),
-        comment=options.comment,
+        comment=options.comment_prefix,
         scheme="any",
         strict=options.strict,
     )
-    found = read_columns(predictions, scheme="any", strict=options.strict)
-    for one in (right, found):
+    scores = read_columns(predictions, scheme="any", strict=options.strict)
+    for one in (right, scores):
         one.problems.report(log)
     for name, one in (("words", lambda read: read.texts), ("sentences", len)):
-        if one(right) != one(found):
+        if one(right) != one(scores):
             raise InputError(f"{predictions}: has other {name} than {data}")
-    return entities.entity_scores(right.labels, found.labels)
+    return entities.entity_scores(right.labels, scores.labels)
 
 
 SPECS = (TokenClassification(),)

@@ -77,20 +77,20 @@ def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_ba
     if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
         loss = _CROSS_ENTROPIES[outputs][0] if outputs else "CategoricalCrossentropy"
     named = isinstance(loss, str | type)  # as what Keras makes by default
-    found = keras.losses.get(loss)
-    kind = _loss_class(found)
+    resolved = keras.losses.get(loss)
+    kind = _loss_class(resolved)
     if kind is None:
-        return found
+        return resolved
     if kind in _OF_PROBABILITIES:
         if not outputs:
-            return found
+            return resolved
         raise InputError(
             f"loss {kind.__name__} takes probabilities, and the outputs of {owner} are logits; "
             f"{_CROSS_ENTROPIES[outputs][0]} suits them"
         )
-    if not named and isinstance(found, keras.losses.Loss):
-        if found.get_config()["from_logits"]:
-            return found
+    if not named and isinstance(resolved, keras.losses.Loss):
+        if resolved.get_config()["from_logits"]:
+            return resolved
         raise InputError(
             f"loss {kind.__name__}(from_logits=False) takes probabilities, which the outputs of "
             f"{owner} are not; make it with from_logits=True, or give its name"
@@ -127,37 +127,39 @@ def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
         InputError: a metric that makes no sense of the outputs.
     """
     if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
-        found = accuracy(metric)
-        if found is None:
+        resolved = accuracy(metric)
+        if resolved is None:
             raise InputError(f"metric {metric!r} is for classes, which {owner} does not have")
-        return found
-    found = keras.metrics.get(metric)
-    if isinstance(metric, str) and isinstance(found, keras.metrics.Metric):
-        found.name = metric  # as in Keras
-    if not isinstance(found, keras.metrics.Metric) and _is_keras(found):
-        found = keras.metrics.get(found.__name__)  # a function of Keras as the metric of its name
-    if not outputs or not _is_keras(type(found)) or type(found) in _BY_ORDER:
-        return found
-    if type(found) is keras.metrics.MeanMetricWrapper:  # of a function that Keras does not have
-        return found
-    if type(found) in _OF_LABELS:
+        return resolved
+    resolved = keras.metrics.get(metric)
+    if isinstance(metric, str) and isinstance(resolved, keras.metrics.Metric):
+        resolved.name = metric  # as in Keras
+    if not isinstance(resolved, keras.metrics.Metric) and _is_keras(resolved):
+        resolved = keras.metrics.get(
+            resolved.__name__
+        )  # a function of Keras as the metric of its name
+    if not outputs or not _is_keras(type(resolved)) or type(resolved) in _BY_ORDER:
+        return resolved
+    if type(resolved) is keras.metrics.MeanMetricWrapper:  # of a function that Keras does not have
+        return resolved
+    if type(resolved) in _OF_LABELS:
         raise InputError(
-            f"metric {type(found).__name__} compares labels with labels; for the outputs of "
-            f"{owner} there is {_OF_LABELS[type(found)]}"
+            f"metric {type(resolved).__name__} compares labels with labels; for the outputs of "
+            f"{owner} there is {_OF_LABELS[type(resolved)]}"
         )
-    if found.get_config().get("from_logits"):
-        return found
-    if type(found) is keras.metrics.SparseCategoricalCrossentropy and outputs == "softmax":
-        return keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name=found.name)
-    return OfProbabilities(found, outputs)
+    if resolved.get_config().get("from_logits"):
+        return resolved
+    if type(resolved) is keras.metrics.SparseCategoricalCrossentropy and outputs == "softmax":
+        return keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name=resolved.name)
+    return FromLogits(resolved, outputs)
 
 
 def _is_keras(thing) -> bool:
     return getattr(thing, "__module__", "").split(".")[0] == "keras"
 
 
-@keras.saving.register_keras_serializable("kerasbert")
-class OfProbabilities(keras.metrics.Metric):
+@keras.saving.register_keras_serializable("kerasbert", name="OfProbabilities")
+class FromLogits(keras.metrics.Metric):
     """A metric of Keras that is given the probabilities of logits.
 
     Of "sigmoid" outputs it sees every number. Of "softmax" outputs a metric of yes or no, such as
@@ -216,13 +218,13 @@ def _of_sigmoid(metric, y_true, logits, sample_weight) -> tuple:
 
 def _of_softmax(metric, y_true, logits, sample_weight) -> tuple:
     """Labels, probabilities and weights, one row for every text or token."""
-    *places, classes = ops.shape(logits)
+    *positions, classes = ops.shape(logits)
     probabilities = ops.softmax(ops.reshape(ops.cast(logits, "float32"), (-1, classes)))
     y_true = ops.convert_to_tensor(y_true)
     if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] != 1:
         y_true = ops.argmax(y_true, axis=-1)  # one-hot labels
     labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-    sample_weight = flat_weights(sample_weight, places)
+    sample_weight = flat_weights(sample_weight, positions)
     if isinstance(metric, _OF_INDICES):
         return labels, probabilities, sample_weight
     if isinstance(metric, _BINARY) and logits.shape[-1] == 2:

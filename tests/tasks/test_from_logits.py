@@ -16,7 +16,7 @@ from kerasbert import (
     TokenClassifier,
 )
 from kerasbert.tasks.cross_entropy import accuracy
-from kerasbert.tasks.on_logits import metric_of
+from kerasbert.tasks.from_logits import metric_of
 
 NUMBERS = np.random.default_rng(0)
 SINGLE, MULTI, REGRESSION = (

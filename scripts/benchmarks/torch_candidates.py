@@ -48,8 +48,8 @@ def pretrain(directory: str, dropout: float, steps: int, precision: str, compile
                 token_type_ids=batch[SEGMENT_IDS],
             )
             hidden = encoded.last_hidden_state
-            places = batch[MASK_POSITIONS].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
-            tokens, pairs = model.cls(hidden.gather(1, places), encoded.pooler_output)
+            positions = batch[MASK_POSITIONS].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+            tokens, pairs = model.cls(hidden.gather(1, positions), encoded.pooler_output)
         masked = entropy(tokens.float().flatten(0, 1), batch[MLM_LOGITS].flatten())
         return masked + entropy(pairs.float(), batch[NSP_LOGITS])
 

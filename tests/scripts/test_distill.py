@@ -1,4 +1,4 @@
-"""`distil.py`, from a teacher to a smaller student."""
+"""`distill.py`, from a teacher to a smaller student."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from test_resume import checkpoints, end, start, wait_for_checkpoint
 from test_scripts import assert_refused, run
 
 from kerasbert import InputError, TextClassifier, load
-from kerasbert.recipes.distil import DistilOptions, _student, distil
+from kerasbert.recipes.distill import DistillOptions, _student, distill
 from kerasbert.tasks.registry import spec_of
 
 
 @pytest.fixture(scope="module")
 def files(tokenizer, tiny_backbone, tmp_path_factory):
     """A teacher and two files of examples."""
-    root = tmp_path_factory.mktemp("distil")
+    root = tmp_path_factory.mktemp("distill")
     backbone = tiny_backbone(tokenizer, num_layers=2)
     teacher = TextClassifier(
         backbone, ["good", "bad"], tokenizer=tokenizer, sequence_length=12, pair=False
@@ -35,10 +35,10 @@ def flags(files, **more):
     return {**given, "batch_size": 4, "epochs": 2, **more}
 
 
-def test_distil(files):
+def test_distill(files):
     output = files / "run"
-    result = distil(
-        DistilOptions(**flags(files, student_layers=1, hidden="mse", output=str(output)))
+    result = distill(
+        DistillOptions(**flags(files, student_layers=1, hidden="mse", output=str(output)))
     )
     student, teacher = load(result["model"]), load(files / "teacher")
     assert (student.classes, student.sequence_length) == (["good", "bad"], 12)
@@ -68,7 +68,7 @@ def test_distil(files):
 )
 def test_refused(files, tmp_path, more, message):
     with pytest.raises(InputError, match=message):
-        distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+        distill(DistillOptions(**flags(files, **more, output=str(tmp_path / "run"))))
     assert not (tmp_path / "run").exists()
 
 
@@ -77,10 +77,10 @@ def test_distil_without_labels(files, tmp_path):
     texts.write_text("".join(f"a {a} {b}\n" for a in ("good", "bad") for b in ("cat", "dog")))
     more = {"train": [str(texts), str(files / "one.tsv")], "student_layers": 1}
     with pytest.raises(InputError, match=r"texts\.txt"):
-        distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+        distill(DistillOptions(**flags(files, **more, output=str(tmp_path / "run"))))
     assert not (tmp_path / "run").exists()
     more |= {"alpha": 1.0, "epochs": 5, "learning_rate": 1e-3}
-    result = distil(DistilOptions(**flags(files, **more, output=str(tmp_path / "run"))))
+    result = distill(DistillOptions(**flags(files, **more, output=str(tmp_path / "run"))))
     assert (result["train_examples"], result["steps"]) == (8, 10)
     reports = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     first, *_, last = (json.loads(report)["loss"] for report in reports)
@@ -91,7 +91,7 @@ def test_distil_without_labels(files, tmp_path):
 def test_student_to_start_at(files, student):
     teacher = load(files / "teacher")
     name = student if student == "bert_tiny" else str(files / student)
-    options = DistilOptions(**flags(files, student=name, dropout=0.25, output="unused"))
+    options = DistillOptions(**flags(files, student=name, dropout=0.25, output="unused"))
     found = _student(teacher, spec_of(teacher), options)
     assert (found.classes, found.pair, found.sequence_length) == (["good", "bad"], False, 12)
     config = found.backbone.config
@@ -108,16 +108,16 @@ def test_stopped_run_goes_on(files):
     one = files / "one.tsv"
     words = {"teacher": files / "teacher", "student_layers": 1, "train": one, "output": output}
     words |= {"epochs": 10, "batch_size": 2, "checkpoint_every_steps": 1, "learning_rate": 1e-4}
-    process = start("distil", **words)
+    process = start("distill", **words)
     wait_for_checkpoint(process, output)
     process.send_signal(signal.SIGTERM)
     stopped = end(process)
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert checkpoints(output)
-    child = end(start("distil", **words))
+    child = end(start("distill", **words))
     assert child.returncode == 0, child.stderr
     assert "resuming from" in child.stderr
     result = json.loads(child.stdout.splitlines()[-1])
     assert result["steps"] == 20
     assert os.path.isdir(result["model"])
-    assert_refused(run("distil", **words), "that run has ended")
+    assert_refused(run("distill", **words), "that run has ended")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasbert import zoo
+from kerasbert import loading
 from kerasbert.backbone import Backbone, BackboneConfig
-from kerasbert.data.problems import Problems
+from kerasbert.data.skipped import SkippedExamples
 from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import InputError
 from kerasbert.recipes.epochs import train_epochs
-from kerasbert.recipes.options import DistilOptions
+from kerasbert.recipes.options import DistillOptions
 from kerasbert.recipes.raw_examples import raw_examples
 from kerasbert.recipes.training import begin, log
 from kerasbert.tasks.registry import spec_of
@@ -22,7 +22,7 @@ from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
 
 
-def distil(options: DistilOptions) -> dict:
+def distill(options: DistillOptions) -> dict:
     """Trains a student; returns its scores beside its teacher's.
 
     The model appears under `output/model` when training has ended, whole or not at all.
@@ -30,13 +30,13 @@ def distil(options: DistilOptions) -> dict:
     if (result := spread(options.workers)) is not None:
         return result
     with begin(options) as strategy:
-        return _distil(options, strategy)
+        return _distill(options, strategy)
 
 
-def _distil(options: DistilOptions, strategy) -> dict:
+def _distill(options: DistillOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
-        teacher = zoo.load_task(options.teacher, Task)
+        teacher = loading.load_task(options.teacher, Task)
         spec = spec_of(teacher)
         student = _student(teacher, spec, options)
         model = Distiller(
@@ -69,7 +69,7 @@ def _distil(options: DistilOptions, strategy) -> dict:
         answers=student,
         validation=validation,
         title=f"{options.teacher} taught on {', '.join(names)}",
-        verb="distil",
+        verb="distill",
     )
     result |= {
         "train_examples": len(next(iter(texts.values()))),
@@ -84,7 +84,7 @@ def _distil(options: DistilOptions, strategy) -> dict:
     return result
 
 
-def _student(teacher: Task, spec: TaskSpec, options: DistilOptions) -> Task:
+def _student(teacher: Task, spec: TaskSpec, options: DistillOptions) -> Task:
     """The task that is trained, before it has learned anything from the teacher."""
     dropout, rates = {}, {}
     if options.dropout is not None:
@@ -94,7 +94,7 @@ def _student(teacher: Task, spec: TaskSpec, options: DistilOptions) -> Task:
         k: v for k, v in teacher.head_config().items() if k not in spec.student_settings
     } | dropout
     length = options.sequence_length or teacher.sequence_length
-    if options.student in zoo.list_presets():
+    if options.student in loading.list_presets():
         size = teacher.backbone.config.vocabulary_size
         config = BackboneConfig.from_preset(options.student, vocabulary_size=size, **rates)
         if type(teacher).needs_pooler(config):
@@ -119,19 +119,19 @@ def _classes(teacher: Task) -> list[str] | None:
     return getattr(teacher, "classes", None)
 
 
-def _labelled(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tuple[dict, list | None]:
+def _labelled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, list | None]:
     """Texts and labels of the training files."""
-    found = [spec.examples(path, options, _classes(teacher)) for path in options.train]
-    texts = _joined([examples.texts for examples in found], options.train)
-    labels = [examples.labels for examples in found if examples.labels]
+    files_of_examples = [spec.examples(path, options, _classes(teacher)) for path in options.train]
+    texts = _joined([examples.texts for examples in files_of_examples], options.train)
+    labels = [examples.labels for examples in files_of_examples if examples.labels]
     return texts, list(itertools.chain.from_iterable(labels)) or None
 
 
-def _without_labels(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tuple[dict, None]:
+def _without_labels(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, None]:
     """Texts of the training files, whatever else they have; empty ones are left out and counted."""
-    found = []
+    files_of_examples = []
     for path in options.train:
-        problems, examples = Problems(path, strict=options.strict, unit="row"), []
+        problems, examples = SkippedExamples(path, strict=options.strict, unit="row"), []
         for example in raw_examples(path, teacher, spec, options):
             row, _ = example.pop(ROW), example.pop(ID, None)
             if empty := [key for key, text in example.items() if not "".join(text).strip()]:
@@ -142,8 +142,8 @@ def _without_labels(teacher: Task, spec: TaskSpec, options: DistilOptions) -> tu
         if not examples:
             raise InputError(f"{path}: has no examples")
         columns = {key: [example[key] for example in examples] for key in examples[0]}
-        found.append(spec.unlabelled(teacher, columns))
-    return _joined(found, options.train), None
+        files_of_examples.append(spec.unlabelled(teacher, columns))
+    return _joined(files_of_examples, options.train), None
 
 
 def _joined(parts: Sequence[dict], sources: Sequence[str]) -> dict:

@@ -21,13 +21,13 @@ def adapt(config: dict, weights: Mapping[str, np.ndarray], layout: Layout) -> tu
     Returns:
         `config` and `weights`, changed or not.
     """
-    facts, weights = dict(config["backbone"]), dict(weights)
-    if "num_groups" in _settings(layout) and facts["num_groups"] is None:
-        facts["num_groups"] = facts["num_layers"]
-    if facts["positions"] != "sinusoidal":
-        _adapt_segments(facts, weights, layout)
-        _adapt_positions(facts, weights, layout)
-    return {**config, "backbone": facts}, weights
+    encoder_config, weights = dict(config["backbone"]), dict(weights)
+    if "num_groups" in _settings(layout) and encoder_config["num_groups"] is None:
+        encoder_config["num_groups"] = encoder_config["num_layers"]
+    if encoder_config["positions"] != "sinusoidal":
+        _adapt_segments(encoder_config, weights, layout)
+        _adapt_positions(encoder_config, weights, layout)
+    return {**config, "backbone": encoder_config}, weights
 
 
 def _settings(layout: Layout) -> list[str]:
@@ -38,23 +38,23 @@ def _positions_of(layout: Layout) -> str:
     return layout.constants.get("positions", "learned")
 
 
-def _adapt_segments(facts: dict, weights: dict, layout: Layout) -> None:
-    if layout.constants.get("num_segments") == 0 and facts["num_segments"] == 1:
+def _adapt_segments(encoder_config: dict, weights: dict, layout: Layout) -> None:
+    if layout.constants.get("num_segments") == 0 and encoder_config["num_segments"] == 1:
         weights[_POSITIONS] = weights[_POSITIONS] + weights.pop(_SEGMENTS)
-        facts["num_segments"] = 0
-    elif "num_segments" in _settings(layout) and facts["num_segments"] == 0:
+        encoder_config["num_segments"] = 0
+    elif "num_segments" in _settings(layout) and encoder_config["num_segments"] == 0:
         # RoBERTa's tokenizers put both texts of a pair into the one segment, others into two.
-        facts["num_segments"] = 1 if _positions_of(layout) == "learned_offset" else 2
+        encoder_config["num_segments"] = 1 if _positions_of(layout) == "learned_offset" else 2
         width = weights[_TOKENS].shape[1]
-        weights[_SEGMENTS] = np.zeros((facts["num_segments"], width), np.float32)
+        weights[_SEGMENTS] = np.zeros((encoder_config["num_segments"], width), np.float32)
 
 
-def _adapt_positions(facts: dict, weights: dict, layout: Layout) -> None:
-    before = facts["padding_id"] + 1
+def _adapt_positions(encoder_config: dict, weights: dict, layout: Layout) -> None:
+    before = encoder_config["padding_id"] + 1
     wanted = _positions_of(layout)
-    if (facts["positions"], wanted) == ("learned_offset", "learned"):
+    if (encoder_config["positions"], wanted) == ("learned_offset", "learned"):
         weights[_POSITIONS] = weights[_POSITIONS][before:]
-        facts["positions"] = wanted
-    elif (facts["positions"], wanted) == ("learned", "learned_offset"):
+        encoder_config["positions"] = wanted
+    elif (encoder_config["positions"], wanted) == ("learned", "learned_offset"):
         weights[_POSITIONS] = np.pad(weights[_POSITIONS], ((before, 0), (0, 0)))
-        facts["positions"] = wanted
+        encoder_config["positions"] = wanted

@@ -12,7 +12,7 @@ from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.special_tokens import SpecialTokens
 
 
-class Pieces(abc.ABC):
+class TokenVocabulary(abc.ABC):
     """Pieces with ids, to which tokens can be added.
 
     Args:
@@ -91,7 +91,7 @@ class Pieces(abc.ABC):
         self._used_by = owner
 
     @property
-    def model_pieces(self) -> tuple[str, ...]:
+    def model_tokens(self) -> tuple[str, ...]:
         """The pieces of the model alone, in the order of their ids."""
         return self.vocabulary[: self._model_size]
 

@@ -20,7 +20,7 @@ from kerasbert.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Side:
+class Candidate:
     """One program that does the work.
 
     Attributes:
@@ -32,7 +32,7 @@ class Side:
         environment: variables of the side's process.
     """
 
-    team: str
+    library: str
     setting: str
     build: Callable[..., tuple[Callable[[], Any], Any]]
     arguments: tuple = ()
@@ -41,17 +41,17 @@ class Side:
     @property
     def name(self) -> str:
         """Team and setting."""
-        return f"{self.team} {self.setting}".strip()
+        return f"{self.library} {self.setting}".strip()
 
 
 @dataclasses.dataclass
-class Times:
+class Timings:
     """What a side did.
 
     Attributes:
         seconds: of each round.
         peak_memory: the most bytes that the process had, libraries included; on a GPU, there.
-        answer: what `Side.build` said.
+        answer: what `Candidate.build` said.
     """
 
     seconds: list[float]
@@ -63,58 +63,71 @@ class Times:
         """Seconds."""
         return statistics.median(self.seconds)
 
-    def ratios(self, other: "Times") -> list[float]:
+    def ratios(self, other: "Timings") -> list[float]:
         """How many times as long the other side took, round by round."""
         return [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
 
 
 def fastest(
-    sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1
-) -> tuple[list[Side], dict]:
+    candidates: list[Candidate], rounds: int, logs: pathlib.Path, calls: int = 1
+) -> tuple[list[Candidate], dict]:
     """Lets the sides of each team race among themselves.
 
     Returns:
         The fastest of each team, in order, and everybody's median seconds where a team has several.
     """
-    teams = {side.team: [s for s in sides if s.team == side.team] for side in sides}
-    heats = {}
-    for team in teams.values():
-        if len(team) > 1:
+    teams = {
+        candidate.library: [s for s in candidates if s.library == candidate.library]
+        for candidate in candidates
+    }
+    medians = {}
+    for library in teams.values():
+        if len(library) > 1:
             with contextlib.suppress(InputError):  # all have stopped
-                found = race(team, rounds, logs, calls)
-                heats |= {name: one.median for name, one in found.items()}
+                timings = compare(library, rounds, logs, calls)
+                medians |= {name: one.median for name, one in timings.items()}
     # Of a team whose sides all stopped none is left.
-    left = [[s for s in team if len(team) == 1 or s.name in heats] for team in teams.values()]
-    return [min(team, key=lambda side: heats.get(side.name, 0)) for team in left if team], heats
+    left = [
+        [s for s in library if len(library) == 1 or s.name in medians] for library in teams.values()
+    ]
+    return [
+        min(library, key=lambda candidate: medians.get(candidate.name, 0))
+        for library in left
+        if library
+    ], medians
 
 
-def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> dict[str, Times]:
-    """Runs the sides in turn: A B C, A B C, ...
+def compare(
+    candidates: list[Candidate], rounds: int, logs: pathlib.Path, calls: int = 1
+) -> dict[str, Timings]:
+    """Runs the candidates in turn: A B C, A B C, ...
 
     Args:
-        sides: their names differ.
+        candidates: with different names.
         rounds: turns that count, after one that does not.
-        logs: a directory for what the sides write to standard error.
-        calls: times that a side does the work at its turn; their median counts.
+        logs: a directory for the candidates' standard error.
+        calls: times that a candidate does the work at its turn; their median counts.
 
     Returns:
-        By the sides' names; without those that stopped before the first turn, of which standard
-        error says so.
+        By the candidates' names; without those that stopped before the first turn, which are
+        reported on standard error.
 
     Raises:
-        InputError: a side stopped later, or all of them; the message says where its log is.
+        InputError: a candidate stopped later, or all of them; the message says where its log is.
     """
     with contextlib.ExitStack() as stack:
         runners, times, stopped = {}, {}, None
-        for side in sides:  # one after the other, since some look for their fastest kernels first
-            runner = stack.enter_context(_running(side, logs))
+        for (
+            candidate
+        ) in candidates:  # one after the other, since some look for their fastest kernels first
+            runner = stack.enter_context(_running(candidate, logs))
             try:
-                times[side.name] = Times([], 0, runner.receive())
+                times[candidate.name] = Timings([], 0, runner.receive())
             except InputError as error:  # the others go on
                 stopped = error
                 print(error, file=sys.stderr)
             else:
-                runners[side.name] = runner
+                runners[candidate.name] = runner
         if not runners:
             raise stopped
         for _ in range(rounds):
@@ -129,7 +142,7 @@ def race(sides: list[Side], rounds: int, logs: pathlib.Path, calls: int = 1) -> 
 class _Runner:
     """The parent's end of a side's process."""
 
-    side: Side
+    candidate: Candidate
     connection: Any
     log: pathlib.Path
 
@@ -137,7 +150,7 @@ class _Runner:
         try:
             return self.connection.recv()
         except EOFError:
-            raise InputError(f"{self.side.name} stopped; {self.log} says why") from None
+            raise InputError(f"{self.candidate.name} stopped; {self.log} says why") from None
 
     def run(self, calls: int) -> float:
         self.connection.send(calls)
@@ -149,17 +162,17 @@ class _Runner:
 
 
 @contextlib.contextmanager
-def _running(side: Side, logs: pathlib.Path) -> Iterator[_Runner]:
+def _running(candidate: Candidate, logs: pathlib.Path) -> Iterator[_Runner]:
     # A fresh process: nothing of TensorFlow or torch is in it before the side is built.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    log = logs / f"{side.name.replace(' ', '-')}.log"
-    process = context.Process(target=_serve, args=(theirs, side), daemon=True)
-    with _written_to(log), _environment(side.environment):
+    log = logs / f"{candidate.name.replace(' ', '-')}.log"
+    process = context.Process(target=_serve, args=(theirs, candidate), daemon=True)
+    with _written_to(log), _environment(candidate.environment):
         process.start()
     theirs.close()  # so that a process that stops is noticed
     try:
-        yield _Runner(side, ours, log)
+        yield _Runner(candidate, ours, log)
     finally:
         ours.close()
         process.join(timeout=20)
@@ -193,8 +206,8 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _serve(connection, side: Side) -> None:
-    run, answer = side.build(*side.arguments)
+def _serve(connection, candidate: Candidate) -> None:
+    run, answer = candidate.build(*candidate.arguments)
     run()  # compiles
     connection.send(answer)
     with contextlib.suppress(EOFError):  # another side stopped

@@ -1,4 +1,4 @@
-"""What is wrong with single examples of a file: counted and told, or the end of it."""
+"""Examples of a file that cannot be used: counted and reported, or an error in strict mode."""
 
 import os
 from collections.abc import Callable
@@ -9,8 +9,8 @@ _SHOWN = 5  # lines that are named
 _KINDS = 10  # problems that are named
 
 
-class Problems:
-    """Examples that are left out or mended, by what is wrong with them.
+class SkippedExamples:
+    """The examples of a file that are skipped or corrected, by the reason.
 
     Args:
         source: the file.
@@ -22,35 +22,35 @@ class Problems:
         self.source = str(source)
         self.strict = strict
         self.unit = unit
-        #: Line numbers, from 1, or other names of what is left out, by what is wrong there.
+        #: Line numbers, from 1, or other names of skipped examples, by the reason.
         self.lines: dict[str, list] = {}
-        #: The same of what is not left out, as it could be mended.
-        self.mended: dict[str, list] = {}
+        #: The same of examples that are used after a correction.
+        self.corrected: dict[str, list] = {}
 
-    def note(self, line: int | str, what: str, *, mended: bool = False) -> None:
+    def note(self, line: int | str, what: str, *, corrected: bool = False) -> None:
         """Counts one example.
 
         Args:
             line: its line, or what else names it.
             what: a short phrase that others share, such as "empty text".
-            mended: it is not left out.
+            corrected: the example is used, after a correction.
 
         Raises:
             InputError: strict.
         """
         if self.strict:
-            place = f"{line}" if self.unit == "line" else f" {self.unit} {line}"
-            raise InputError(f"{self.source}:{place}: {what}")
-        (self.mended if mended else self.lines).setdefault(what, []).append(line)
+            location = f"{line}" if self.unit == "line" else f" {self.unit} {line}"
+            raise InputError(f"{self.source}:{location}: {what}")
+        (self.corrected if corrected else self.lines).setdefault(what, []).append(line)
 
     @property
-    def left_out(self) -> int:
-        """How many examples are left out."""
+    def num_skipped(self) -> int:
+        """The number of skipped examples."""
         return sum(map(len, self.lines.values()))
 
     def report(self, log: Callable[[str], None]) -> None:
-        """Says what was left out and what was mended, a line for each kind."""
-        for done, problems in (("skipped", self.lines), ("corrected", self.mended)):
+        """Logs what was skipped and what was corrected, one line for each reason."""
+        for done, problems in (("skipped", self.lines), ("corrected", self.corrected)):
             for what, lines in list(problems.items())[:_KINDS]:
                 more = ", ..." if len(lines) > _SHOWN else ""
                 shown = ", ".join(map(str, lines[:_SHOWN])) + more

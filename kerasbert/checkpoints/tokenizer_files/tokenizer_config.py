@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.fast import (
-    Fast,
+    FastTokenizerFile,
     added_token,
     unsupported,
     well_formed,
@@ -27,7 +27,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
 from kerasbert.errors import InputError, about
 from kerasbert.families import FAMILIES, layouts_of
 from kerasbert.text import AddedToken, SpecialTokens
-from kerasbert.text.vocabulary import no_piece
+from kerasbert.text.vocabulary import unused_token
 
 
 # What the files hold, as far as it is looked at.
@@ -71,7 +71,7 @@ _ALWAYS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class TokenizerConfig:
     """What the files beside the vocabulary say.
 
     Attributes:
@@ -85,13 +85,13 @@ class Said:
 
     directory: pathlib.Path
     settings: Mapping
-    fast: Fast | None
+    fast: FastTokenizerFile | None
     special: Mapping[str, tuple[str, pathlib.Path]]
     added: Sequence[tuple[int, AddedToken]]
     more: Sequence[AddedToken]
 
     @classmethod
-    def read(cls, directory: pathlib.Path) -> "Said":
+    def read(cls, directory: pathlib.Path) -> "TokenizerConfig":
         """Reads the files; raises `InputError` if one is malformed."""
 
         def optional(name, kind):
@@ -99,16 +99,16 @@ class Said:
 
         settings = dict(optional(SETTINGS, _Settings))
         settings.setdefault("tokenizer_class", optional(CONFIG, _Class).get("tokenizer_class"))
-        fast = Fast.read(directory / FAST) if (directory / FAST).exists() else None
+        fast = FastTokenizerFile.read(directory / FAST) if (directory / FAST).exists() else None
         special = {}
-        told = ((SPECIAL, optional(SPECIAL, _Special)), (SETTINGS, settings))
-        for name, content in told:
+        sources = ((SPECIAL, optional(SPECIAL, _Special)), (SETTINGS, settings))
+        for name, content in sources:
             for ours, theirs in ROLES.items():
                 if content.get(theirs) is not None:
                     path = directory / name
                     special[ours] = _text(content[theirs]), path
         more = {}
-        for name, content in told:
+        for name, content in sources:
             with about(directory / name):
                 more |= _more_special(content)
         named = {*more, *(token for token, _ in special.values())}
@@ -183,7 +183,7 @@ class Said:
         """The pieces of a vocabulary and the added tokens, in the order of their ids."""
         by_id = dict(zip(ids.values(), ids, strict=True))
         for id, token in ((id, token.content) for id, token in self.added):
-            if by_id.get(id) == no_piece(id):  # it fills a hole in the model's own
+            if by_id.get(id) == unused_token(id):  # it fills a hole in the model's own
                 by_id[id] = token
             if by_id.setdefault(id, token) != token:
                 raise InputError(
@@ -220,10 +220,10 @@ class Said:
             if piece == TRIMMED and id == len(vocabulary):
                 continue  # an empty line at the end of a vocabulary
             if id >= len(vocabulary) or vocabulary[id] != piece:
-                found = repr(vocabulary[id]) if id < len(vocabulary) else "nothing"
+                stored = repr(vocabulary[id]) if id < len(vocabulary) else "nothing"
                 raise InputError(
                     f"{self.fast.path}: has {piece!r} with the id {id}, where the vocabulary "
-                    f"beside it has {found}; remove the one that is not the model's"
+                    f"beside it has {stored}; remove the one that is not the model's"
                 )
 
 
@@ -246,14 +246,14 @@ def _plain(name: str) -> str:
 
 def _more_special(content: Mapping) -> dict[str, AddedToken]:
     """The special tokens that are named beside the usual ones."""
-    found = {}
+    stored = {}
     for key in MORE_SPECIAL:
         listed = content.get(key) or ()
         for token in listed.values() if isinstance(listed, Mapping) else listed:
             text = _text(token)
             facts = token if isinstance(token, Mapping) else {"content": text}
-            found[text] = added_token({"normalized": False, **facts, "special": True})
-    return found
+            stored[text] = added_token({"normalized": False, **facts, "special": True})
+    return stored
 
 
 def _text(token: str | Mapping) -> str:

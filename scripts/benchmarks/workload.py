@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.race import Side
+from benchmarks.timing import Candidate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Work:
+class Workload:
     """What every side does, and how to speak about it.
 
     Attributes:
@@ -25,7 +25,7 @@ class Work:
     """
 
     title: str
-    sides: list[Side]
+    candidates: list[Candidate]
     compare: Callable[[Any, Any], str] | None = None
     tokens: int | Callable[[Any], float] | None = None
     flops: float | None = None

@@ -1,0 +1,55 @@
+"""Options of the programs that make a vocabulary and a corpus of text."""
+
+import dataclasses
+
+from kerasbert.errors import InputError
+from kerasbert.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildVocabOptions(Options):
+    """Options of `build_vocab`."""
+
+    input: list[str] = option(
+        help="text: file, glob or tfds:NAME[:SPLIT]; plain text with empty lines between "
+        "documents, JSON lines with 'text', or WikiExtractor output, optionally .gz; may be "
+        "repeated"
+    )
+    vocab_size: int = option(
+        30_000,
+        help="maximum vocabulary size, including the five special tokens",
+        minimum=10,
+        maximum=1_000_000,
+    )
+    output: str = option(help="vocabulary file to write")
+    lowercase: bool = option(True, help="lower-case the text and strip accents")
+    min_frequency: int = option(
+        2, help="minimum frequency of a pair of subwords to be merged", minimum=1
+    )
+    alphabet_size: int | None = option(
+        None,
+        help="number of characters to keep, most frequent first; default: as many as cover 99.99 % "
+        "of the text, in at most three quarters of the vocabulary",
+        minimum=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareCorpusOptions(Options):
+    """Options of `prepare_corpus`."""
+
+    input: list[str] = option(help="text, as in build_vocab.py; may be repeated")
+    vocab: str | None = option(None, help="WordPiece vocabulary file")
+    tokenizer: str | None = option(
+        None, help="instead of --vocab: a model, as in convert.py, whose tokenizer to use"
+    )
+    output: str = option(help="corpus directory to write; must not exist")
+    lowercase: bool = option(True, help="whether --vocab is lower-cased")
+    tokens_per_shard: int = option(
+        1 << 24, help="approximate number of tokens per shard", minimum=1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.vocab is None) == (self.tokenizer is None):
+            raise InputError("either --vocab or --tokenizer must be given; --help lists the flags")

@@ -1,0 +1,115 @@
+"""Options of the programs that train on examples: fine-tuning and distillation."""
+
+import dataclasses
+
+from kerasbert.data.options import DataOptions
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS
+from kerasbert.recipes.options.training import TrainingOptions
+from kerasbert.tasks import registry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochOptions(TrainingOptions, DataOptions):
+    """Options of every program that trains on examples."""
+
+    validation: str | None = option(None, help="examples for evaluation only")
+    epochs: int = option(3, help="number of epochs", minimum=1, maximum=MAX_STEPS)
+    batch_size: int = option(
+        32, help="examples (for long texts: windows) per step", minimum=1, maximum=MAX_EXAMPLES
+    )
+    sequence_length: int | None = option(
+        None, help="maximum tokens per sequence; default: as in the initial model", minimum=1
+    )
+    learning_rate: float = option(
+        5e-5, help="peak learning rate, after the warm-up", exclusive_minimum=0
+    )
+    dropout: float | None = option(
+        None,
+        help="dropout rate of the whole model; default: as in the initial model",
+        minimum=0,
+        exclusive_maximum=1,
+    )
+    validation_interval: int = option(
+        0,
+        help="evaluation interval in steps; 0: once per epoch",
+        minimum=0,
+        formerly="validation_every",
+    )
+    output: str = option(help="run directory; the model is output/model")
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._monitors_what_is_there(self.validation, "--validation")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(EpochOptions):
+    """Options of `finetune`."""
+
+    task: str = option("text_classification", help="task to train", choices=registry.spec_names)
+    init: str = option(help="model to start from: RUN/model, or any that convert.py reads")
+    train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON")
+    classes: str | None = option(
+        None,
+        help="classes in order, comma-separated; examples with other labels are skipped; default: "
+        "all labels of --train",
+    )
+    label_smoothing: float = option(
+        0.0,
+        help="fraction of each label that is spread over all classes",
+        minimum=0,
+        exclusive_maximum=1,
+    )
+    class_weight: list[str] = option(
+        [], help="CLASS=WEIGHT, for a class weight other than 1; may be repeated"
+    )
+    long_text: str | None = option(
+        None,
+        help="encode long texts in chunks, pooled by mean, max or attention, instead of truncating",
+        choices=("mean", "max", "attention"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillOptions(EpochOptions):
+    """Options of `distill`."""
+
+    teacher: str = option(help="model to imitate: RUN/model")
+    student: str | None = option(
+        None, help="model to train: an architecture such as bert_tiny, or any model to start from"
+    )
+    student_layers: int = option(
+        0,
+        help="instead of --student: number of teacher layers to copy, evenly spaced",
+        minimum=0,
+    )
+    train: list[str] = option(
+        help="examples, as in finetune.py, or with --alpha=1 without labels, as in predict.py; may "
+        "be repeated"
+    )
+    temperature: float = option(
+        2.0, help="temperature that both models' logits are divided by", exclusive_minimum=0
+    )
+    alpha: float = option(
+        0.5,
+        help="weight of the teacher's outputs in the loss; the labels have the rest",
+        minimum=0,
+        maximum=1,
+    )
+    hidden: str | None = option(
+        None, help="also match hidden states, with mse or cosine", choices=("mse", "cosine")
+    )
+    attention: str | None = option(
+        None, help="also match attention, with mse or kl", choices=("mse", "kl")
+    )
+    hidden_weight: float = option(
+        1.0, help="loss weight of the hidden states, per layer", minimum=0
+    )
+    attention_weight: float = option(1.0, help="loss weight of the attention, per layer", minimum=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.student) == bool(self.student_layers):
+            raise InputError("give either --student or --student_layers")

@@ -1,0 +1,158 @@
+"""Options of the programs that use a trained model."""
+
+import dataclasses
+
+from kerasbert.data.options import ColumnOptions, DataOptions
+from kerasbert.errors import InputError
+from kerasbert.options import LARGEST_SEED, Options, option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES
+from kerasbert.tasks import registry
+
+EXPORT_PRECISIONS = ("float32", "bfloat16")
+FORMATS = ("kerasbert", "hf", "kerashub", "google")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions(Options):
+    """Options of every program that loads a model."""
+
+    model: str = option(help="model directory, such as RUN/model")
+    pair: bool = option(
+        False,
+        help="the classifier takes text pairs; needed only for formats other than kerasbert's",
+    )
+
+    @property
+    def overrides(self) -> dict:
+        """What is said of the model beside what its directory says."""
+        return {"pair": True} if self.pair else {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions, ModelOptions):
+    """Options of `evaluate`."""
+
+    model: str | None = option(None, help="model directory, such as RUN/model")
+    predictions: str | None = option(
+        None, help="instead of --model: predictions in the format of --metric's official script"
+    )
+    no_answer_probabilities: str | None = option(
+        None, help="with --predictions: SQuAD 2.0's no-answer probabilities", formerly="no_answer"
+    )
+    metric: str | None = option(
+        None, help="with --predictions: squad1, squad2 or seqeval", choices=registry.metric_names
+    )
+    data: str = option(
+        help="examples of the model's task, as in finetune.py; for a pretrained model a corpus "
+        "directory"
+    )
+    tune_threshold: bool = option(
+        False,
+        help="use the no-answer threshold that is best on --data itself instead of the stored one; "
+        "an upper bound, not a test score",
+    )
+    batch_size: int | None = option(
+        None,
+        help="examples per batch; default: 32, with a corpus 64",
+        minimum=1,
+        maximum=MAX_EXAMPLES,
+    )
+    num_batches: int = option(
+        32, help="number of batches of a corpus to evaluate", minimum=1, formerly="batches"
+    )
+    seed: int = option(
+        1,
+        help="seed for the masks and pairs that are drawn from a corpus",
+        minimum=0,
+        maximum=LARGEST_SEED,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.model is None) == (self.predictions is None):
+            raise InputError("give --model, or --predictions with --metric")
+        if self.predictions and self.pair:
+            raise InputError("--pair is for --model; --predictions needs none")
+        if self.model and (self.metric or self.no_answer_probabilities):
+            raise InputError(
+                "--metric and --no_answer_probabilities are for --predictions; a model has its own"
+            )
+        if self.no_answer_probabilities and self.metric != "squad2":
+            raise InputError("--no_answer_probabilities is for --metric squad2")
+        if self.predictions and self.tune_threshold:
+            raise InputError(
+                "--tune_threshold is for --model; --no_answer_probabilities gives best thresholds"
+            )
+        if self.predictions and not self.metric:
+            known = ", ".join(registry.metric_names())
+            raise InputError(f"--metric must be one of {known}, found None")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(ColumnOptions, ModelOptions):
+    """Options of `predict`."""
+
+    input: str = option(
+        help="texts: .txt (one per line), .tsv, .csv, .jsonl with the task's columns (text, "
+        "text_pair, words, question, context, choices); SQuAD .json; CoNLL columns, .conll"
+    )
+    output: str = option(
+        help=".jsonl or .csv: a prediction for every row of the input, with its row number (row) "
+        "and its id if present; or for official scripts: .json of answers, .conll of tags"
+    )
+    include_text: bool = option(
+        False, help="include the texts in the predictions", formerly="with_text"
+    )
+    batch_size: int = option(64, help="examples per batch", minimum=1, maximum=MAX_EXAMPLES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions(ModelOptions):
+    """Options of `export`."""
+
+    output: str = option(help="version directory to write, such as saved_models/NAME/1")
+    precision: str = option(
+        "float32",
+        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
+        "products; scores then differ in the third digit",
+        choices=EXPORT_PRECISIONS,
+    )
+    overwrite: bool = option(False, help="replace an existing export")
+    check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QueryOptions(Options):
+    """Options of `query`."""
+
+    saved_model: str = option(help="export: its version directory, or the one above")
+    text: list[str] = option(help="text, or question; may be repeated")
+    text_pair: list[str] = option(
+        [], help="second text, or the question's context; as often as --text"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertOptions(Options):
+    """Options of `convert`."""
+
+    input: str = option(
+        help="model directory in the format of Google, Hugging Face, KerasHub or kerasbert; "
+        "hf://organization/name; or the name of a KerasHub preset"
+    )
+    output: str = option(help="directory to write; must not exist")
+    format: str = option("kerasbert", help="format to write", choices=FORMATS)
+    activation: str | None = option(
+        None,
+        help="convert to another activation, such as gelu_tanh where a format has no other GELU "
+        "(google; kerashub's BERT); this changes the outputs slightly",
+    )
+    vocabulary_size: int | None = option(
+        None, help="resize the token embeddings: old rows are kept, new ones are random", minimum=1
+    )
+    max_sequence_length: int | None = option(
+        None,
+        help="resize the position embeddings: additional ones repeat the old ones from the first "
+        "on",
+        minimum=1,
+    )

@@ -1,0 +1,75 @@
+"""Options of pretraining."""
+
+import dataclasses
+
+from kerasbert.errors import InputError
+from kerasbert.options import option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, check_preset
+from kerasbert.recipes.options.training import TrainingOptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainOptions(TrainingOptions):
+    """Options of `pretrain`."""
+
+    corpus: str = option(help="corpus directory written by prepare_corpus.py")
+    validation_corpus: str | None = option(
+        None, help="another corpus with the same vocabulary, for evaluation only"
+    )
+    preset: str | None = option(None, help="architecture, such as bert_base; default: bert_tiny")
+    init: str | None = option(
+        None,
+        help="instead of --preset: model to start from, as in convert.py, with the corpus's "
+        "tokenizer",
+    )
+    steps: int = option(10_000, help="training steps", minimum=1, maximum=MAX_STEPS)
+    batch_size: int = option(
+        64, help="examples per step, over all devices", minimum=1, maximum=MAX_EXAMPLES
+    )
+    sequence_length: int = option(128, help="tokens per example", minimum=8)
+    learning_rate: float = option(
+        1e-3, help="peak learning rate, after the warm-up", exclusive_minimum=0
+    )
+    dropout: float = option(
+        0.1, help="dropout rate of the encoder; 0 suits short runs", minimum=0, exclusive_maximum=1
+    )
+    objective: str = option(
+        "nsp",
+        help="nsp (next sentence prediction) or sop (sentence order prediction)",
+        choices=("nsp", "sop"),
+    )
+    mask_rate: float = option(
+        0.15,
+        help="fraction of the tokens that are predicted",
+        exclusive_minimum=0,
+        exclusive_maximum=1,
+    )
+    whole_word_masking: bool = option(
+        False,
+        help="whole word masking: mask all subwords of a word together",
+        formerly="whole_word",
+    )
+    output: str = option(help="run directory; the model is output/model")
+    validation_interval: int = option(
+        500,
+        help="evaluation interval in steps; each evaluation is a line of metrics.jsonl",
+        minimum=1,
+        formerly="validation_every",
+    )
+    validation_batches: int = option(
+        32, help="batches of the validation corpus per evaluation", minimum=1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.init and self.preset:
+            raise InputError(
+                f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
+            )
+        check_preset(self.preset)
+        self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    @property
+    def start(self) -> str:
+        """The model or the architecture that training starts from."""
+        return self.init or self.preset or "bert_tiny"

@@ -1,0 +1,190 @@
+"""Options of the programs that train."""
+
+import dataclasses
+
+from kerasbert.errors import InputError
+from kerasbert.options import LARGEST_SEED, Options, default, option, renamed
+
+OPTIMIZERS = ("adamw", "lamb")
+DECAYS = ("linear", "cosine", "polynomial", "constant")
+#: From a precision to Keras's dtype policy.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
+#: Options that may differ between a run and the one that goes on from its checkpoints.
+_CHANGEABLE_ON_RESUME = (
+    "output",
+    "strategy",
+    "num_virtual_devices",
+    "workers",
+    "checkpoint_every_steps",
+    "checkpoint_every_minutes",
+    "keep_checkpoints",
+    "dry_run",
+)
+_MOST_DEVICES = 256  # of one machine
+_LEARNING = "optimization"
+_WEIGHTS = "trainable weights"
+_SAVING = "memory and speed"
+_KEEPING = "checkpoints and model selection"
+_DEVICES = "distribution"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """Options of every program that trains."""
+
+    optimizer: str = option("adamw", help="optimizer", choices=OPTIMIZERS, group=_LEARNING)
+    warmup_ratio: float = option(
+        0.1,
+        help="fraction of the steps in which the learning rate warms up",
+        minimum=0,
+        maximum=1,
+        group=_LEARNING,
+        formerly="warmup",
+    )
+    lr_schedule: str = option(
+        "linear",
+        help="learning rate schedule after the warm-up",
+        choices=DECAYS,
+        group=_LEARNING,
+        formerly="decay",
+    )
+    weight_decay: float = option(
+        0.01, help="weight decay; biases and LayerNorm are excluded", minimum=0, group=_LEARNING
+    )
+    clip_norm: float = option(
+        1.0,
+        help="maximum gradient norm over the global batch; 0: none",
+        minimum=0,
+        group=_LEARNING,
+    )
+    ema_momentum: float | None = option(
+        None,
+        help="momentum of an exponential moving average of the weights, which is then evaluated "
+        "and saved",
+        exclusive_minimum=0,
+        exclusive_maximum=1,
+        group=_LEARNING,
+        formerly="ema",
+    )
+    layerwise_lr_decay: float | None = option(
+        None,
+        help="layer-wise learning rate decay: each layer's rate relative to the layer above; "
+        "default: no decay",
+        exclusive_minimum=0,
+        exclusive_maximum=1,
+        group=_WEIGHTS,
+        formerly="layer_decay",
+    )
+    freeze_layers: int = option(
+        0, help="freeze the embeddings and the first N layers", minimum=0, group=_WEIGHTS
+    )
+    freeze: list[str] = option(
+        [],
+        help="freeze weights whose path begins with this, such as layer_0; may be repeated",
+        group=_WEIGHTS,
+    )
+    accumulation_steps: int = option(
+        1,
+        help="number of microbatches that each batch is split into, to save memory",
+        minimum=1,
+        group=_SAVING,
+    )
+    gradient_checkpointing: bool = option(
+        False, help="recompute activations for the gradient, to save memory", group=_SAVING
+    )
+    precision: str = option(
+        "float32",
+        help="compute dtype: float32, bfloat16, or float16 (with loss scaling); weights stay "
+        "float32",
+        choices=POLICIES,
+        group=_SAVING,
+    )
+    steps_per_execution: int = option(
+        1, help="training steps per Python callback", minimum=1, group=_SAVING
+    )
+    deterministic: bool = option(
+        False,
+        help="bitwise reproducible on GPUs too, but slower; CPUs always are",
+        group=_SAVING,
+    )
+    monitor: str | None = option(
+        None,
+        help="keep the model with the best value of this metric, such as val_accuracy, instead of "
+        "the last",
+        group=_KEEPING,
+    )
+    patience: int = option(
+        0,
+        help="with --monitor: stop after this many evaluations without improvement",
+        minimum=0,
+        group=_KEEPING,
+    )
+    checkpoint_every_steps: int = option(
+        0, help="steps from one checkpoint to the next; 0: off", minimum=0, group=_KEEPING
+    )
+    checkpoint_every_minutes: float = option(
+        10.0, help="minutes from one checkpoint to the next; 0: off", minimum=0, group=_KEEPING
+    )
+    keep_checkpoints: int = option(
+        3, help="number of recent checkpoints to keep", minimum=1, group=_KEEPING
+    )
+    strategy: str = option(
+        "none",
+        help="none (one device), mirrored (all GPUs), multiworker (TF_CONFIG) or tpu",
+        choices=STRATEGIES,
+        group=_DEVICES,
+    )
+    num_virtual_devices: int = option(
+        0,
+        help="number of virtual CPU devices, for testing mirrored",
+        minimum=0,
+        maximum=_MOST_DEVICES,
+        group=_DEVICES,
+    )
+    workers: int = option(
+        1,
+        help="number of multiworker processes to start on this machine",
+        minimum=1,
+        maximum=_MOST_DEVICES,
+        group=_DEVICES,
+    )
+    dry_run: bool = option(
+        False, help="print the model, a batch and the estimated time, and write nothing"
+    )
+    seed: int = option(
+        0,
+        help="seed for initialization, shuffling and all other randomness",
+        minimum=0,
+        maximum=LARGEST_SEED,
+    )
+
+    @property
+    def settings(self) -> dict:
+        """The options that a run must be gone on with."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _CHANGEABLE_ON_RESUME}
+
+    def upgraded(self, stored: dict) -> dict:
+        """Settings that an earlier version stored, with today's names and what it did not have."""
+        names = renamed(type(self))
+        added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
+        return {**added, **{names.get(name, name): value for name, value in stored.items()}}
+
+    @property
+    def dtype(self) -> str:
+        """The Keras dtype policy of `precision`."""
+        return POLICIES[self.precision]
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.patience and not self.monitor:
+            raise InputError("--patience needs --monitor")
+        if self.accumulation_steps > self.batch_size:
+            raise InputError(
+                f"--accumulation_steps={self.accumulation_steps}: a batch of {self.batch_size} "
+                "can't be split into more microbatches than it has examples (--batch_size)"
+            )
+
+    def _monitors_what_is_there(self, validation: str | None, flag: str) -> None:
+        if self.monitor and self.monitor.startswith("val_") and not validation:
+            raise InputError(f"--monitor={self.monitor} needs {flag}")
