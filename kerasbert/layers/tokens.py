@@ -39,7 +39,8 @@ class UnpaddedTokens:
         #: Where a token may be attended to, bool (batch, rounded sequence).
         self.mask = mask
         is_token = mask | (tf.range(tf.shape(mask)[1]) == 0)
-        count = tf.cumsum(tf.reshape(tf.cast(is_token, tf.int32), [-1]), exclusive=True)
+        # Indices are int64: a GPU's operations on int32 are mostly done by the host, for shapes.
+        count = tf.cumsum(tf.reshape(tf.cast(is_token, tf.int64), [-1]), exclusive=True)
         count = tf.reshape(count, tf.shape(is_token))
         #: Of each real token its row and its place there, (rounded tokens, 2).
         self._positions = _lengthened(tf.where(is_token), axis=0)
@@ -50,7 +51,10 @@ class UnpaddedTokens:
         """(batch, sequence, hidden) -> (tokens, hidden)."""
         import tensorflow as tf
 
-        return tf.gather_nd(x, self._positions)
+        # GPUs have no `gather_nd` of bfloat16.
+        row, position = self._positions[:, 0], self._positions[:, 1]
+        length = tf.cast(self._length, row.dtype)
+        return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), row * length + position)
 
     def pad(self, x):
         """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
@@ -77,7 +81,7 @@ class UnpaddedTokens:
         """
         import tensorflow as tf
 
-        head = tf.range(first, first + num_heads)[tf.newaxis, :, tf.newaxis]
+        head = tf.range(first, first + num_heads, dtype=tf.int64)[tf.newaxis, :, tf.newaxis]
         rows = self._rows[:, tf.newaxis, :] * (x.shape[-1] // size) + head
         return tf.gather(tf.reshape(x, [-1, size]), rows)
 

@@ -66,10 +66,12 @@ def is_right(y_true, y_pred):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        guesses = tf.argmax(y_pred, axis=-1, output_type="int32")
+        # Of int32, a GPU's `equal` is computed on the host.
+        guesses = tf.argmax(y_pred, axis=-1, output_type="int64")
     else:
         guesses = ops.argmax(y_pred, axis=-1)
-    return ops.cast(ops.equal(_labels(y_true, y_pred), guesses), keras.config.floatx())
+    labels = ops.cast(_labels(y_true, y_pred), guesses.dtype)
+    return ops.cast(ops.equal(labels, guesses), keras.config.floatx())
 
 
 def cross_entropy(name: str) -> keras.losses.Loss:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,9 +20,7 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
     """See `Task.export`."""
     inputs, function = task.serving_signature()
     progress_bar = inference_mode(PrecomputedWeights())
-    shapes = _token_inputs(task).items()
-    tokens = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}
-    of_tokens = functools.partial(_of_tokens, task)
+    of_tokens, tokens = tokens_signature(task)
     metadata = {
         "task": type(task).__name__,
         "inputs": inputs,
@@ -40,6 +39,13 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
         check=check,
         overwrite=overwrite,
     )
+
+
+def tokens_signature(task) -> tuple[Callable[..., dict], dict[str, tf.TensorSpec]]:
+    """The function of ready features, and their specs by name."""
+    shapes = _token_inputs(task).items()
+    specs = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}
+    return functools.partial(_of_tokens, task), specs
 
 
 def _token_inputs(task) -> dict[str, tuple]:

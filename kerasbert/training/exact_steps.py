@@ -34,7 +34,8 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         counts = tf.cast(tf.stack(counts), tf.int64)
         seen = self.optimizer.seen
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
-        return dict(zip(SEEN, tf.unstack(seen.value), strict=True))
+        # Single slices stay on a GPU until somebody looks; `unstack` would wait for it.
+        return {name: seen.value[index] for index, name in enumerate(SEEN)}
 
     def _accumulated_step(self, data) -> dict:
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
