@@ -6,7 +6,8 @@ from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT
-from kerasbert.recipes.options import MOST_STEPS, EpochOptions
+from kerasbert.recipes.options import EpochOptions
+from kerasbert.recipes.options.shared import MAX_STEPS
 from kerasbert.recipes.training import Run, compile_for, dry_run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
@@ -52,9 +53,9 @@ def train_epochs(
     """
     steps_per_epoch = math.ceil(len(rows) / options.batch_size)
     steps = options.epochs * steps_per_epoch
-    if steps > MOST_STEPS:
+    if steps > MAX_STEPS:
         raise InputError(
-            f"--epochs={options.epochs}: {steps:,} steps, at most {MOST_STEPS:,} are possible"
+            f"--epochs={options.epochs}: {steps:,} steps, at most {MAX_STEPS:,} are possible"
         )
     with strategy.scope():
         compile_for(options, model, steps, **compile_arguments)
