@@ -16,6 +16,7 @@ import pytest
 from kerasbert import files
 from kerasbert.data.corpus import Corpus
 from kerasbert.errors import InputError
+from kerasbert.files import atomic
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.training.run_directory import RunDirectory
 
@@ -403,8 +404,9 @@ def test_killed_between_two_renames(tmp_path, overwrite):
 REPLACE = """
 import ctypes, os, signal, sys
 from kerasbert import files
+from kerasbert.files import atomic
 if sys.argv[2] == "renames":
-    files._exchange = lambda *_: False
+    atomic._exchange = lambda *_: False
 moment = int(sys.argv[3])
 def killing(function):
     def counted(*args, **kwargs):
@@ -416,7 +418,7 @@ def killing(function):
     return counted
 for module, name in ((os, "rename"), (os, "fsync"), (os, "unlink"), (os, "rmdir"), (os, "close")):
     setattr(module, name, killing(getattr(module, name)))
-files._exchange = killing(files._exchange)
+atomic._exchange = killing(atomic._exchange)
 with files.new_directory(sys.argv[1], overwrite=True) as directory:
     (directory / "file").write_text("new")
 print("ended")
@@ -449,17 +451,17 @@ def test_replacing_is_killed_at_every_moment(tmp_path, way):
 def test_system_exchanges_names(tmp_path):
     leave(tmp_path, "one")
     leave(tmp_path, "other")
-    assert files._exchange(tmp_path / "one", tmp_path / "other") == (sys.platform == "linux")
+    assert atomic._exchange(tmp_path / "one", tmp_path / "other") == (sys.platform == "linux")
     if sys.platform == "linux":
         assert (tmp_path / "one" / "file").read_text() == "other"
-    assert not files._exchange(tmp_path / "one", tmp_path / "missing")
+    assert not atomic._exchange(tmp_path / "one", tmp_path / "missing")
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """What is asked of the disk, in its order: ("fsync", name), ("rename", name)."""
     found = []
-    fsync, rename, replace, exchange = os.fsync, os.rename, os.replace, files._exchange
+    fsync, rename, replace, exchange = os.fsync, os.rename, os.replace, atomic._exchange
 
     def record(kind, function, name):
         def recorded(*args):
@@ -473,7 +475,7 @@ def calls(monkeypatch):
     )
     monkeypatch.setattr(os, "rename", record("rename", rename, lambda _, to: to))
     monkeypatch.setattr(os, "replace", record("rename", replace, lambda _, to: to))
-    monkeypatch.setattr(files, "_exchange", record("rename", exchange, lambda _, to: to))
+    monkeypatch.setattr(atomic, "_exchange", record("rename", exchange, lambda _, to: to))
     return found
 
 

@@ -1,0 +1,127 @@
+"""Writing files and directories that are either complete or absent."""
+
+import contextlib
+import ctypes
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+
+from kerasbert.errors import UNPRINTABLE, InputError
+from kerasbert.files.disk import flush, flush_all, hidden_sibling, remove, writing
+from kerasbert.files.locks import locked
+from kerasbert.files.reading import exists
+
+_HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and of <linux/fs.h>
+
+
+def to_json(value) -> str:
+    """JSON on one line; NaN and infinities, for which JSON has no numbers, are null."""
+    return _json(value)
+
+
+def _json(value, indent: int | None = None) -> str:
+    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    # Ends of lines are those of the indentation: others are escaped already.
+    return UNPRINTABLE.sub(lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: str | os.PathLike, value: dict) -> None:
+    """Writes `value` as indented JSON, atomically; NaN and infinities as in `to_json`."""
+    write_text(path, _json(value, indent=2) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes `text` as UTF-8, atomically."""
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A file that appears, or takes an earlier one's place, when the block ends without an error.
+
+    Yields its hidden name until then. The bytes are on the disk before the file has its own name.
+
+    Raises:
+        InputError: it can't be written.
+    """
+    path = pathlib.Path(path)
+    temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
+    try:
+        with writing(path):
+            yield temporary
+            flush(temporary)
+            os.replace(temporary, path)
+            flush(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[pathlib.Path]:
+    """A directory that appears under its name only when the block has ended without an error.
+
+    Yields a hidden sibling (its name starts with a dot and is no integer, so neither a reader nor
+    TensorFlow Serving takes it for the real one). An existing `path` is left alone until the new
+    content is whole and on the disk, then replaced. `path` is `locked` meanwhile.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is false, another process writes it, or it can't
+            be written.
+    """
+    path = pathlib.Path(path)
+    refuse_existing(path, overwrite=overwrite)
+    with locked(path):
+        refuse_existing(path, overwrite=overwrite)
+        temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
+        try:
+            with writing(path):
+                remove(temporary)  # where there are no locks
+                temporary.mkdir()
+                yield temporary
+                flush_all(temporary)
+                _replace(temporary, path, overwrite=overwrite)
+        except InputError as error:  # names what it would have been called
+            raise InputError(str(error).replace(str(temporary), str(path))) from None
+        finally:
+            with contextlib.suppress(OSError):
+                remove(temporary)
+
+
+def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Raises `InputError` if an output is there already and must not be replaced."""
+    if not overwrite and exists(path):
+        raise InputError(f"{path} exists already; choose another place or remove it")
+
+
+def _replace(source: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:
+    """Renames a directory; what was at `target` is at `source` then, or gone."""
+    if not (overwrite and os.path.lexists(target)):
+        os.rename(source, target)
+        flush(target.parent)
+    elif _exchange(source, target):
+        flush(target.parent)
+    else:
+        previous = hidden_sibling(target, f"{os.getpid()}.old")
+        os.rename(target, previous)
+        os.rename(source, target)
+        flush(target.parent)
+        remove(previous)
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Exchanges two names in one step; whether the system can."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = (_HERE, os.fsencode(one), _HERE, os.fsencode(other))
+    return rename is not None and rename(*names, _RENAME_EXCHANGE) == 0

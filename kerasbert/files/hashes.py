@@ -1,0 +1,28 @@
+"""SHA-256 of files, of directories and of JSON objects."""
+
+import hashlib
+import json
+import os
+import pathlib
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_all(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file, or of the names and contents of all files in a directory."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return sha256(path)
+    inside = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = "".join(f"{sha256(file)} {file.relative_to(path).as_posix()}\n" for file in inside)
+    return hashlib.sha256(os.fsencode(listed)).hexdigest()
+
+
+def own_sha256(value: dict) -> str:
+    """The SHA-256 of all that an object of JSON says but its own "sha256"."""
+    rest = json.loads(json.dumps({key: value[key] for key in value if key != "sha256"}))
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
