@@ -1,15 +1,12 @@
-"""What every task shares beside text as an input type: saving, loading, export.
+"""`Task`: a model that takes raw strings, its presets and its export.
 
 TensorFlow is imported where text comes in and nowhere else, so that a task on ready features also
 runs on other Keras backends.
 """
 
 import dataclasses
-import difflib
-import inspect
 import os
-import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import keras
@@ -17,19 +14,15 @@ import keras
 from kerasbert import _compat, checkpoints, renamed
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.layers.state import (
-    TrainableStateMixin,
-    freeze,
-    restore_state,
-    state_of,
-)
 from kerasbert.tasks import loading
+from kerasbert.tasks.checks import check_arguments, check_tokenizer
 from kerasbert.tasks.compiling import CompiledOnLogits
 from kerasbert.tasks.cross_entropy import accuracy
-from kerasbert.tasks.labels import OTHER_NAMES
+from kerasbert.tasks.serialization import SerializableMixin
+from kerasbert.tasks.trainable import TrainableWeightsMixin
 
 
-class Task(TrainableStateMixin, CompiledOnLogits):
+class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     """A functional Keras model on a backbone that also takes raw strings.
 
     See `TextModel` for what its methods take.
@@ -54,13 +47,11 @@ class Task(TrainableStateMixin, CompiledOnLogits):
         #: Paths of the weights that `from_preset` did not find, so that they are new.
         self.uninitialized_weights: list[str] = []
         self.sequence_length = sequence_length or limit
-        # Of a task that was made of its config: what its tokenizer was, until its files are there.
-        self._tokenizer_config = None
         self._made_preprocessor = _Made((), None)
 
     def __new__(cls, *args, **kwargs):
         """Refuses arguments that other libraries have, and says what they are called here."""
-        _check_arguments(cls, kwargs)
+        check_arguments(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     @property
@@ -75,7 +66,7 @@ class Task(TrainableStateMixin, CompiledOnLogits):
     @tokenizer.setter
     def tokenizer(self, tokenizer):
         if tokenizer is not None:
-            _check_tokenizer(tokenizer, self.backbone.config)
+            check_tokenizer(tokenizer, self.backbone.config)
             tokenizer.belongs_to(self.name)
         self._tokenizer = tokenizer
 
@@ -160,60 +151,6 @@ class Task(TrainableStateMixin, CompiledOnLogits):
     def head_config(self) -> dict:
         """The constructor's arguments beyond backbone and text, in JSON types."""
         return {}
-
-    @property
-    def trainable_weights(self):
-        """As Keras has it, less a pooler that the head does not use."""
-        return self._in_use(super().trainable_weights)
-
-    @property
-    def trainable_variables(self):
-        """As Keras has it, less a pooler that the head does not use."""
-        return self._in_use(super().trainable_variables)
-
-    def _in_use(self, variables: list) -> list:
-        # A weight without a gradient would make Keras warn at every fit.
-        if self.needs_pooler(self.backbone.config):
-            return variables
-        return [variable for variable in variables if not variable.path.startswith("pooler/")]
-
-    # === Which weights learn, and how fast ===
-
-    def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
-        """Keeps weights as they are in training; to be called before `compile`.
-
-        `trainable = True`, of the task or of a layer, makes them train again.
-
-        Args:
-            layers: the embeddings and so many layers from the bottom.
-            names: beginnings of the paths of weights, such as "layer_0" or "layer_0/attention".
-
-        Returns:
-            The paths of the weights that stay.
-
-        Raises:
-            InputError: there are fewer layers, or no weight with such a name.
-        """
-        blocks = self.backbone.blocks
-        if not 0 <= layers <= len(blocks):
-            raise InputError(f"{self.name} has {len(blocks)} layers, so {layers} can't be frozen")
-        names = list(names)
-        if layers:
-            names += ["embeddings", *(f"layer_{index}" for index in range(layers))]
-        variables_of = {
-            name: [v for v in self.weights if _is_under(v.path, name)] for name in names
-        }
-        for name, variables in variables_of.items():
-            if not variables:
-                tops = dict.fromkeys(v.path.split("/")[0] for v in self.weights)
-                raise InputError(f"no weight is called {name!r}; there are {', '.join(tops)}")
-        freeze(self, [variable for variables in variables_of.values() for variable in variables])
-        return [v.path for v in self.weights if not v.trainable]
-
-    def quantize(self, mode=None, config=None, **kwargs):
-        """As in `TrainableStateMixin`."""
-        super().quantize(mode, config, **kwargs)
-        self._forget_graphs()
 
     # === What it answers ===
 
@@ -322,48 +259,6 @@ class Task(TrainableStateMixin, CompiledOnLogits):
         """
         return loading.with_tokens(self, tokens, special=special)
 
-    def get_config(self) -> dict:
-        """Everything that `from_config` needs.
-
-        In a `.keras` file the tokenizer's own files lie beside the config, which would otherwise
-        stand in messages with all of the vocabulary.
-        """
-        return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "tokenizer": self.tokenizer,  # Keras stores its config
-            "sequence_length": self.sequence_length,
-            "name": self.name,
-            "state": state_of(self),
-            **self.head_config(),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> Self:
-        """The inverse of `get_config`."""
-        config = dict(config)
-        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
-        state, tokenizer = config.pop("state"), config.pop("tokenizer")
-        stored = tokenizer["config"] if isinstance(tokenizer, dict) else None
-        task = cls(backbone, tokenizer=None if stored else tokenizer, **config)
-        task._tokenizer_config = stored
-        restore_state(task, state)
-        return task
-
-    def save_assets(self, dir_path: str) -> None:
-        """Writes the tokenizer's files where Keras keeps what is no weight."""
-        if self.tokenizer is not None:
-            from kerasbert import text
-
-            text.save_assets(self.tokenizer, pathlib.Path(dir_path))
-
-    def load_assets(self, dir_path: str) -> None:
-        """Reads what `save_assets` wrote."""
-        if self._tokenizer_config:
-            from kerasbert import text
-
-            self.tokenizer = text.load_tokenizer(pathlib.Path(dir_path), self._tokenizer_config)
-            self._tokenizer_config = None
-
     # === Export ===
 
     def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
@@ -395,37 +290,3 @@ class _Made(NamedTuple):
 
     settings: tuple
     preprocessor: Any
-
-
-def _is_under(path: str, name: str) -> bool:
-    return path == name or path.startswith(f"{name.rstrip('/')}/")
-
-
-def _check_arguments(task: type[Task], arguments: dict) -> None:
-    """Raises `InputError` for an argument that a task does not have, and names the nearest."""
-    signatures = map(inspect.signature, loading.constructors(task))
-    parameters = [p for signature in signatures for p in signature.parameters.values()]
-    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
-    known -= {"self", "inputs", "outputs"}
-    for name in arguments:
-        if name in known:
-            continue
-        takes_classes = name in OTHER_NAMES and "classes" in known
-        near = ["classes"] if takes_classes else difflib.get_close_matches(name, known, 1)
-        advice = f"; it is {near[0]} here" if near else f"; it has {', '.join(sorted(known))}"
-        raise InputError(f"{task.__name__} has no argument {name}{advice}")
-
-
-def _check_tokenizer(tokenizer, config: BackboneConfig) -> None:
-    size = tokenizer.vocabulary_size
-    # Fewer are legal: some tables are filled up to a round number.
-    if size > config.vocabulary_size:
-        raise InputError(
-            f"the tokenizer has {size} pieces, the backbone {config.vocabulary_size} token "
-            f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
-        )
-    if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
-        raise InputError(
-            f"the tokenizer's padding has the id {tokenizer.pad_id}, the backbone's positions are "
-            f"made for {config.padding_id}"
-        )

@@ -11,7 +11,7 @@ import pytest
 from kerasbert import Backbone, InputError, MaskedLM, Pretrainer, TextClassifier, load
 from kerasbert.layers import state
 from kerasbert.layers.inference import PrecomputedWeights
-from kerasbert.registration import CLASSES, PACKAGE
+from kerasbert.registration import CLASSES, PACKAGE, REGISTERED_AS
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks.masked_lm.model import mlm_logits
 from kerasbert.tasks.registry import TASKS
@@ -201,7 +201,11 @@ def test_every_registered_class_has_a_stand_in():
         for name, found in keras.saving.get_custom_objects().items()
         if name.startswith(f"{PACKAGE}>") and isinstance(found, type)
     }
-    listed = {name: f"{PACKAGE}.{module}" for module, names in CLASSES.items() for name in names}
+    listed = {
+        REGISTERED_AS.get(name, name): f"{PACKAGE}.{module}"
+        for module, names in CLASSES.items()
+        for name in names
+    }
     tasks = {name: f"{entry.folder}.model" for name, entry in TASKS.items()}
     assert registered == {**listed, **tasks}
 

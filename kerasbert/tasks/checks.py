@@ -1,0 +1,40 @@
+"""Checks of the arguments that a task is made from."""
+
+import difflib
+import inspect
+
+from kerasbert.backbone import BackboneConfig
+from kerasbert.errors import InputError
+from kerasbert.tasks import loading
+from kerasbert.tasks.labels import OTHER_NAMES
+
+
+def check_arguments(task: type, arguments: dict) -> None:
+    """Raises `InputError` for an argument that a task does not have, and names the nearest."""
+    signatures = map(inspect.signature, loading.constructors(task))
+    parameters = [p for signature in signatures for p in signature.parameters.values()]
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    known -= {"self", "inputs", "outputs"}
+    for name in arguments:
+        if name in known:
+            continue
+        takes_classes = name in OTHER_NAMES and "classes" in known
+        near = ["classes"] if takes_classes else difflib.get_close_matches(name, known, 1)
+        advice = f"; it is {near[0]} here" if near else f"; it has {', '.join(sorted(known))}"
+        raise InputError(f"{task.__name__} has no argument {name}{advice}")
+
+
+def check_tokenizer(tokenizer, config: BackboneConfig) -> None:
+    """Raises `InputError` for a tokenizer that does not fit a backbone."""
+    size = tokenizer.vocabulary_size
+    # Fewer are legal: some tables are filled up to a round number.
+    if size > config.vocabulary_size:
+        raise InputError(
+            f"the tokenizer has {size} pieces, the backbone {config.vocabulary_size} token "
+            f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
+        )
+    if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
+        raise InputError(
+            f"the tokenizer's padding has the id {tokenizer.pad_id}, the backbone's positions are "
+            f"made for {config.padding_id}"
+        )
