@@ -1,4 +1,4 @@
-"""Raw strings -> token ids, in the graph."""
+"""Tokenizers as TensorFlow ops: raw strings to token ids and features."""
 
 from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer

@@ -1,10 +1,9 @@
-r"""Added tokens: found in a text before anything else is done with it, with core ops.
+r"""Matching of added tokens, before a text is tokenized, with core TensorFlow ops.
 
-Which occurrence counts is decided as by `AddedVocabulary` of Hugging Face `tokenizers`. First the
-tokens that are not `normalized` are looked for in the text as it is, then the others, normalized
-themselves, in what is left of it when that is normalized. At a place where several fit the longest
-one counts, and what was found is not looked at again. What stands between them is tokenized part
-by part, each as if it were a text of its own.
+The rules are those of `AddedVocabulary` in Hugging Face `tokenizers`. Tokens that are not
+`normalized` are matched first, in the original text. The other tokens are normalized themselves and
+matched in the normalized rest of the text. At each position the longest match wins, and matches do
+not overlap. The segments between the matches are tokenized separately, each as a text of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from kerasbert.text.normalization import CUT, WHITE_SPACE, literal
 from kerasbert.text.spans import Normalized, Segments, Spans, cut
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# What `\w` is to `tokenizers`: letters, marks, decimal digits, connectors and joiners.
+# The characters that `\w` matches in `tokenizers`: letters, marks, decimal digits, connectors and
+# joiners.
 _WORD = (
     r"\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}"
     r"\x{1f150}-\x{1f169}\x{1f170}-\x{1f189}"
@@ -31,19 +31,23 @@ _WORD = (
 
 @dataclasses.dataclass(frozen=True)
 class AddedToken:
-    """A token that is taken out of a text as a whole, whatever stands beside it.
+    """A token that is matched as a whole, before a text is tokenized.
 
-    The same as `AddedToken` of Hugging Face.
+    It corresponds to `AddedToken` of Hugging Face `tokenizers`.
 
-    Attributes:
-        content: how it is spelled.
-        special: it is none of the text's own words, such as a marker of an entity: it is never
-            masked nor drawn as a random token.
-        lstrip: it takes the white space on its left with it.
-        rstrip: it takes the white space on its right with it.
-        single_word: it counts only where no letter, digit or underscore touches it.
-        normalized: it is looked for in the normalized text (lower-cased, say), normalized itself;
-            None: unless it is special.
+    Args:
+        content: string, the text of the token.
+        special: whether the token is a marker and not a part of the text, such as the marker of an
+            entity. Special tokens are never masked and never drawn as random replacements.
+        lstrip: whether the token includes the white space on its left.
+        rstrip: whether the token includes the white space on its right.
+        single_word: whether the token is matched only where no letter, digit or underscore is
+            adjacent to it.
+        normalized: whether the token is normalized (lower-cased, for example) and matched in the
+            normalized text. Defaults to `not special`.
+
+    Raises:
+        InputError: `content` is empty, not a string or not valid Unicode, or a flag is not a bool.
     """
 
     content: str
@@ -56,9 +60,9 @@ class AddedToken:
 
     def __post_init__(self):
         if not isinstance(self.content, str) or not self.content:
-            raise InputError(f"an added token must be a string, not empty; found {self.content!r}")
+            raise InputError(f"an added token must be a non-empty string, found {self.content!r}")
         if _SURROGATES.search(self.content):
-            raise InputError(f"the added token {self.content!r} has half a surrogate pair")
+            raise InputError(f"the added token {self.content!r} contains an unpaired surrogate")
         if self.normalized is None:
             object.__setattr__(self, "normalized", not self.special)
         for flag in ("special", "lstrip", "rstrip", "single_word", "normalized"):
@@ -70,7 +74,7 @@ class AddedToken:
 
     @classmethod
     def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> Self:
-        """A token of its spelling, or of the dict that `dataclasses.asdict` makes of one."""
+        """Returns an `AddedToken` for a string, an `AddedToken`, or the dict of one."""
         if isinstance(token, cls):
             return token
         if isinstance(token, Mapping):
@@ -79,11 +83,11 @@ class AddedToken:
 
 
 class _Set:
-    """Added tokens that are looked for at the same time.
+    """A set of added tokens that are matched together.
 
     Args:
-        tokens: their ids and facts; of two that are spelled the same the first counts.
-        spelled: how each is spelled where it is looked for.
+        tokens: pairs of id and token. The first of several with the same spelling is used.
+        spelled: for each token, the string that is matched.
     """
 
     def __init__(self, tokens: Sequence[tuple[int, AddedToken]], spelled: Sequence[str]):
@@ -91,7 +95,7 @@ class _Set:
         for text, token in zip(spelled, tokens, strict=True):
             if text:  # normalization may leave nothing of a token
                 by_spelling.setdefault(text.encode(), token)
-        # The first alternative counts.
+        # RE2 takes the first alternative that matches: the longest token must come first.
         order = sorted(by_spelling, key=len, reverse=True)
         self.pattern = "|".join(literal(text.decode()) for text in order)
         with tf.init_scope():
@@ -109,7 +113,7 @@ class _Set:
         return bool(self.pattern)
 
     def find(self, texts: tf.Tensor) -> Spans:
-        """Where the tokens stand in texts of valid UTF-8, (batch,)."""
+        """Returns the spans of the tokens in texts of valid UTF-8, string, (batch,)."""
         marked = tf.strings.regex_replace(texts, self.pattern, CUT + rb"\0" + CUT)
         parts = tf.strings.split(marked, CUT)  # of every row: text, token, text, token, ..., text
         rows = parts.value_rowids()
@@ -130,14 +134,14 @@ class _Set:
             ends += self._blank("rstrip", f"^[{WHITE_SPACE}]+", parts.values, tokens + 1, which)
         if self._flags["lstrip"].any():
             starts -= self._blank("lstrip", f"[{WHITE_SPACE}]+$", parts.values, tokens - 1, which)
-            # What the token before has taken is taken.
+            # White space between two tokens belongs to the first one.
             same = tf.equal(rows[1:], rows[:-1])
             taken = tf.where(same, ends[:-1], tf.zeros_like(ends[:-1]))
             starts = tf.maximum(starts, tf.concat([tf.zeros_like(starts[:1]), taken], axis=0))
         return Spans(rows, tf.gather(tf.constant(self._ids), which), starts, ends, first, last)
 
     def _blank(self, flag: str, pattern: str, parts, positions, which) -> tf.Tensor:
-        """How many bytes of the parts at some places tokens take with them."""
+        """Returns the number of white-space bytes in `parts` at `positions` that tokens include."""
         beside = tf.gather(parts, positions)
         rest = tf.strings.regex_replace(beside, pattern, "")
         count = tf.strings.length(beside) - tf.strings.length(rest)
@@ -145,13 +149,13 @@ class _Set:
         return tf.cast(tf.where(takes, count, 0), tf.int64)
 
     def _allowed(self, parts, position, tokens, which) -> tf.Tensor:
-        """Whether no word touches a token that must be one of its own."""
+        """Returns a mask of the tokens that satisfy `single_word`."""
         empty = tf.equal(parts, "")
 
         def touched(pattern, step):
             touching = tf.strings.regex_full_match(parts, pattern)
             beyond = tf.clip_by_value(tokens + 2 * step, 0, tf.size(parts, tf.int64) - 1)
-            # Where nothing stands between two tokens of a row, it is the other that may touch.
+            # An empty segment between two tokens of a row makes the other token the neighbour.
             same_row = tf.equal(tf.gather(position, beyond), tf.gather(position, tokens) + 2 * step)
             other = same_row & tf.gather(touching, beyond)
             return tf.where(
@@ -163,12 +167,13 @@ class _Set:
 
 
 class AddedTokenMatcher:
-    """Finds added tokens in texts.
+    """Finds added tokens in texts and splits the texts at them.
 
     Args:
-        tokens: ids and tokens.
-        normalize: texts of valid UTF-8, (batch,), to `Normalized`; None: they stay as they are.
-        spell: what normalization makes of a token's spelling.
+        tokens: pairs of id and `AddedToken`.
+        normalize: function from texts of valid UTF-8, (batch,), to `Normalized`. None: texts are
+            not normalized.
+        spell: function from the tokens' spellings to their normalized spellings.
     """
 
     def __init__(
@@ -177,22 +182,25 @@ class AddedTokenMatcher:
         normalize: Callable[[tf.Tensor], Normalized] | None,
         spell: Callable[[Sequence[str]], Sequence[str]],
     ):
-        # Of two that are normalized to the same, a special one counts.
+        # If two tokens have the same normalized spelling, the special one is used.
         tokens = sorted(tokens, key=lambda pair: not pair[1].special)
         as_they_are = [pair for pair in tokens if not pair[1].normalized]
         self._as_it_is = _Set(as_they_are, [token.content for _, token in as_they_are])
         others = [pair for pair in tokens if pair[1].normalized]
         self._normalized = _Set(others, spell([token.content for _, token in others]))
         self._normalize = normalize
-        #: All that is looked for, as it is spelled.
+        #: The spellings of all tokens.
         self.contents = [token.content for _, token in tokens]
 
     def parts(self, texts: tf.Tensor, suspects: tf.Tensor) -> Segments:
-        """Cuts texts at the added tokens in them.
+        """Splits texts at the added tokens in them.
 
         Args:
             texts: strings of valid UTF-8, (batch,).
-            suspects: bool, (batch,): False where there is none for sure.
+            suspects: bool, (batch,). False where a text certainly contains no added token.
+
+        Returns:
+            The segments of all texts, as `Segments`.
         """
         rows = tf.where(suspects)[:, 0]
         spans = self._spans(tf.gather(texts, rows))

@@ -10,22 +10,24 @@ from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.bytepair_files import CHARACTERS, token_bytes
 from kerasbert.text.normalization import CUT
 
-# The rank of a pair that no merge joins, and what TensorFlow takes for the minimum of nothing.
+# The rank of a pair without a merge. It is also what `unsorted_segment_min` returns for an empty
+# segment.
 _NEVER = np.iinfo(np.int32).max
-# Strings are there anyway, and so many small steps would only be slower elsewhere.
+# String ops run on the CPU only, and many small ops would be slower on an accelerator.
 _DEVICE = "/cpu:0"
-# Behind every key of a sorted table.
+# Sorts after every key of a table.
 _LAST = np.iinfo(np.int64).max
 
 
 class ByteMerges:
-    """From words to the ids of their pieces: looked up where a word is a piece, else merged.
+    """Converts words to token ids: by lookup of the whole word, otherwise by merging its bytes.
 
     Args:
-        vocabulary: the pieces in the order of their ids, the model's first.
-        size: how many of them are the model's.
-        merges: the ids of left part, right part and result of every merge; int64, (merges, 3).
-        unknown_id: of a byte that the vocabulary lacks.
+        vocabulary: the tokens in the order of their ids, those of the model first.
+        size: the number of the model's tokens.
+        merges: int64, (merges, 3). The ids of the left part, the right part and the result of each
+            merge.
+        unknown_id: the id of a byte that is not in the vocabulary.
     """
 
     def __init__(self, vocabulary: Sequence[str], size: int, merges: np.ndarray, unknown_id: int):
@@ -35,26 +37,26 @@ class ByteMerges:
             self._make_word_table(vocabulary[:size])
 
     def spell(self, words: tf.Tensor) -> tf.RaggedTensor:
-        """The ids of each word: int32, ragged, (words, tokens)."""
+        """Returns the token ids of each word: int32, ragged, (words, tokens)."""
         with tf.device(_DEVICE):
             return self._look_up(words)
 
     # === Tables ===
 
     def _make_merge_table(self, vocabulary: Sequence[str], merges: np.ndarray) -> None:
-        """The ids of bytes, the pairs as sorted numbers with their ranks, and results by rank."""
+        """Makes the tables of byte ids, sorted keys of pairs, their ranks, and results by rank."""
         parts, results = merges[:, :2], merges[:, 2]
         ranks = np.arange(len(results))
-        # Of a pair that is listed twice, the last line counts, as in `tokenizers`.
+        # If a pair is listed twice, the last one is used, as in `tokenizers`.
         keys, backwards = np.unique((parts @ [self._size, 1])[::-1], return_index=True)
-        # The last entry is no pair's, so that a search always ends at an entry.
+        # The last entry matches no pair, so that every search returns a valid index.
         self._pair_keys = tf.constant(np.append(keys, _LAST), tf.int64)
         self._pair_ranks = tf.constant(np.append(ranks[::-1][backwards], _NEVER), tf.int32)
         self._results = tf.constant(results, tf.int32)
         ids = {subword: id for id, subword in enumerate(vocabulary[: self._size])}
         byte_ids = [ids.get(character, self._unknown_id) for character in CHARACTERS]
         self._byte_ids = tf.constant(byte_ids, tf.int32)
-        # In a list that training wrote, a piece is made before it is used.
+        # In the merges of a trained tokenizer, a token is produced before it is used.
         made = np.full(self._size, -1)
         np.maximum.at(made, results, ranks)
         self._ordered = bool(np.all(made[parts] < ranks[:, None]))
@@ -62,7 +64,7 @@ class ByteMerges:
         self._block = 2 * longest if self._ordered else _NEVER
 
     def _make_word_table(self, subwords: Sequence[str]) -> None:
-        """The pieces that the merges make of their own bytes, sorted by fingerprint."""
+        """Makes the table of tokens that the merges produce from their own bytes."""
         texts = tf.constant(np.array([*map(token_bytes, subwords)], object))
         spelled = self._join_pairs(texts)
         whole = tf.equal(spelled.row_lengths(), 1)
@@ -72,7 +74,7 @@ class ByteMerges:
         words = tf.gather(texts, ids)
         fingerprints = _fingerprint(words)
         order = tf.argsort(fingerprints)
-        # As above: the last entry is no word's.
+        # The last entry matches no word, as above.
         self._fingerprints = tf.concat([tf.gather(fingerprints, order), [_LAST]], axis=0)
         self._words = tf.concat([tf.gather(words, order), [CUT]], axis=0)
         self._word_ids = tf.concat([tf.gather(ids, order), [self._unknown_id]], axis=0)
@@ -103,21 +105,22 @@ class ByteMerges:
     def _join_pairs(self, words: tf.Tensor) -> tf.RaggedTensor:
         """Applies the merges to each word's bytes: int32, ragged, (words, tokens).
 
-        All words lie one after the other in one vector. A round joins the best pair of every word,
-        wherever the word has it.
+        The symbols of all words are stored one after the other in one vector. Each round joins the
+        best pair of every word, at all its occurrences.
 
-        So that a very long word does not take a round for each pair, words are cut into blocks of
-        twice the longest piece, and a pair is joined as soon as it is the best of its own and the
-        two neighbouring blocks: what could take a part of it away sooner would be a piece of better
-        rank, made in these three blocks. That needs merges in which a piece is made before it is
-        used. In other lists a join may make a better pair than itself, so one at a time is made.
+        A very long word would need one round for each of its pairs. Words are therefore divided
+        into blocks of twice the longest token, and a pair is joined when it is the best in its own
+        block and the two adjacent ones: only a token of better rank, made within these three
+        blocks, could use one of its parts first. This requires that every token is produced before
+        it is used. With other lists of merges, joining a pair can create a better one, and only one
+        pair per word is joined in a round.
         """
         lengths = tf.strings.length(words)
         block_counts = -(-lengths // self._block)
         first_blocks = tf.cumsum(block_counts, exclusive=True)
         within = tf.ragged.range(lengths).values // self._block
         blocks = tf.repeat(first_blocks, lengths) + within
-        # One symbol more, a word of its own, so that every other symbol has a right neighbour.
+        # An additional symbol, a word by itself, gives every other symbol a right neighbour.
         block_words = tf.repeat(tf.range(tf.size(words)), block_counts)
         block_words = tf.concat([block_words, [-1]], axis=0)
         blocks = tf.concat([blocks, [tf.size(block_words) - 1]], axis=0)
@@ -143,7 +146,7 @@ class ByteMerges:
         return tf.RaggedTensor.from_value_rowids(symbols[:-1], rows, nrows, validate=False)
 
     def _rank_pairs(self, symbols, words, positions) -> tf.Tensor:
-        """The rank of the pair of symbols that starts at each of `positions`."""
+        """Returns the rank of the pair of symbols that starts at each of `positions`."""
         left = tf.cast(tf.gather(symbols, positions), tf.int64)
         right = tf.cast(tf.gather(symbols, positions + 1), tf.int64)
         keys = left * self._size + right
@@ -153,7 +156,7 @@ class ByteMerges:
         return tf.where(joined, tf.gather(self._pair_ranks, index), _NEVER)
 
     def _choose(self, ranks, blocks, block_words) -> tf.Tensor:
-        """Where the pairs start that are to be joined now: int64, increasing."""
+        """Returns the starts of the pairs to join in this round: int64, increasing."""
         best = tf.math.unsorted_segment_min(ranks, blocks, tf.size(block_words))
         same = tf.equal(block_words[1:], block_words[:-1])
         never = tf.constant([_NEVER])
@@ -169,10 +172,10 @@ class ByteMerges:
 
     @staticmethod
     def _every_other(ranks, positions) -> tf.Tensor:
-        """Without the pairs that overlap one on their left, as the second in "aaa" does.
+        """Removes the pairs that overlap the pair on their left, such as the second one in "aaa".
 
-        The count starts where the run of equal pairs does; if that is not among `positions`, its
-        turn has not come, and nor has the run's.
+        Every second pair is kept, counted from the start of a run of equal pairs. A run whose start
+        is not among `positions` is left to a later round.
         """
         before = tf.gather(ranks, tf.maximum(positions - 1, 0))
         first = tf.equal(positions, 0) | tf.not_equal(before, tf.gather(ranks, positions))
@@ -184,7 +187,7 @@ class ByteMerges:
         return tf.boolean_mask(positions, chosen)
 
     def _join(self, symbols, ranks, blocks, block_words, positions):
-        """Joins the pairs that start at `positions`, and ranks the pairs that come of it."""
+        """Joins the pairs that start at `positions`, and ranks the new pairs."""
         results = tf.gather(self._results, tf.gather(ranks, positions))
         symbols = tf.tensor_scatter_nd_update(symbols, positions[:, None], results)
         kept = tf.ones_like(symbols, tf.bool)

@@ -1,11 +1,11 @@
-"""Byte-level BPE, GPT-2's and RoBERTa's tokenizer, as TensorFlow ops: exact, with offsets.
+"""Byte-level BPE, the tokenizer of GPT-2 and RoBERTa, as TensorFlow ops with offsets.
 
-A text is cut into words, a word is spelled in its UTF-8 bytes, and the bytes are joined, pair by
-pair, in the order in which the merges are listed. Files spell a byte as one printable character
-(a space is `Ġ`); in the graph a piece is its id, and a word its bytes.
+A text is split into words, each word into its UTF-8 bytes, and the bytes are joined pair by pair in
+the order of the merges. Files spell each byte as one printable character (`Ġ` is a space); the ops
+work with token ids and raw bytes.
 
-Most words of a text are pieces as they stand, and those are looked up. Only the others, each once
-a batch, go through the merges, all of them at the same time.
+Most words are single tokens and are looked up. Only the other words, each once per batch, go
+through the merges, all at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from kerasbert.text.offsets import undo_drop
 from kerasbert.text.special_tokens import ROBERTA_TOKENS, SpecialTokens
 from kerasbert.text.tokenizer import Tokenizer
 
-# Unicode 16, as in `tokenizers`; the ranges are what TensorFlow's RE2 has not heard of yet.
+# The categories of Unicode 16, as in `tokenizers`. The ranges are newer than the tables of
+# TensorFlow's RE2.
 _LETTERS = (
     r"\p{L}\x{1c89}\x{1c8a}\x{a7cb}-\x{a7cd}\x{a7da}-\x{a7dc}\x{105c0}-\x{105f3}"
     r"\x{10d4a}-\x{10d65}\x{10d6f}-\x{10d85}\x{10ec2}-\x{10ec4}\x{11380}-\x{11389}\x{1138b}"
@@ -54,15 +55,15 @@ _WORD = (
 
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
-    """Cuts valid UTF-8 where GPT-2 does; joined, the words are the text. Some are empty.
+    """Splits valid UTF-8 into words as GPT-2 does; some words are empty.
 
-    Marking the cuts and splitting at the marks takes an eighth of the time of the op that splits
-    at a pattern.
+    The words of a text, joined, are the text. Inserting marks and splitting at the marks takes an
+    eighth of the time of the op that splits at a pattern.
     """
 
     def leave_the_last():
-        # The last white space before a word is not part of the run before it: GPT-2 says so with
-        # a lookahead, which RE2 does not have.
+        # The last white space before a word does not belong to the run before it. GPT-2's pattern
+        # uses a lookahead, which RE2 lacks.
         pattern = f"([{WHITE_SPACE}])([{WHITE_SPACE}][^{WHITE_SPACE}])"
         return tf.strings.regex_replace(text, pattern, rb"\1" + CUT + rb"\2")
 
@@ -72,13 +73,13 @@ def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _behind_space(text: tf.Tensor) -> tf.Tensor:
-    """Texts with a space before them, but those that have one or are empty."""
+    """Prepends a space to texts that are not empty and do not start with one."""
     bare = tf.strings.regex_full_match(text, "(?s)[^ ].*")
     return tf.where(bare, tf.strings.join([" ", text]), text)
 
 
 def _word_offsets(words: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where in its text each word starts, but for a space before it, and ends; int64, flat."""
+    """Returns start (after a leading space) and end of each word in its text; int64, flat."""
     lengths = tf.cast(tf.strings.length(words.values), tf.int64)
     limits = tf.concat([[0], tf.cumsum(lengths)], axis=0)
     ends = limits[1:] - tf.gather(tf.gather(limits, words.row_starts()), words.value_rowids())
@@ -87,24 +88,30 @@ def _word_offsets(words: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 class BytePairTokenizer(Tokenizer):
-    """Strings to byte-level BPE ids, id for id as Hugging Face `tokenizers`, inside the graph.
+    """Byte-level BPE tokenizer, as TensorFlow ops.
 
-    Calling it on a string tensor of shape (batch,) gives an int32 `tf.RaggedTensor` (batch,
-    tokens); see `Tokenizer`. Bytes that are not UTF-8 are dropped. A byte that the vocabulary
-    lacks becomes the unknown token.
+    The ids are those of Hugging Face `tokenizers`. Calling the tokenizer on a string tensor of
+    shape (batch,) returns an int32 `tf.RaggedTensor` of shape (batch, tokens); see `Tokenizer`.
+    Bytes that are not valid UTF-8 are dropped. A byte that is not in the vocabulary becomes the
+    unknown token.
+
+    Example:
+        tokenizer = BytePairTokenizer("vocab.json", "merges.txt")
+        ids = tokenizer(["Hello world!"])
+        texts = tokenizer.detokenize(ids)
 
     Args:
-        vocabulary: a file `vocab.json`, or its pieces with their ids.
-        merges: a file `merges.txt`, or its lines, or pairs of pieces; the first come first.
-        add_prefix_space: put a space before a text that has none, so that its first word is the
-            same piece as elsewhere.
-        special_tokens: how the vocabulary spells them.
+        vocabulary: path of a `vocab.json`, or a dict of tokens and their ids.
+        merges: path of a `merges.txt`, or a list of its lines or of pairs of tokens, by priority.
+        add_prefix_space: whether a space is prepended to a text that starts with none, so that its
+            first word has the same tokens as elsewhere in a text.
+        special_tokens: `SpecialTokens`, the spellings of the special tokens.
         packing: see `Tokenizer`.
         mask_takes_space: see `Tokenizer`.
         added_tokens: see `Tokenizer`.
 
     Raises:
-        InputError: the vocabulary or the merges are unusable; the message names the file.
+        InputError: the vocabulary or the merges cannot be used; the message names the file.
     """
 
     kind = "bytepair"
@@ -150,10 +157,10 @@ class BytePairTokenizer(Tokenizer):
         return words.with_values(self._engine.spell(words.values)).merge_dims(1, 2)
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
-        """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`).
+        """Tokenizes strings, with the offsets of words (see `Tokenizer.tokenize_with_offsets`).
 
-        A word is without the space before it; a run of white space is a word. A space that
-        `add_prefix_space` put before other white space is an empty word.
+        A word does not include the space before it; a run of white space is a word. A space that
+        `add_prefix_space` inserts before other white space is an empty word.
         """
         return super().tokenize_with_offsets(text)
 
@@ -171,7 +178,7 @@ class BytePairTokenizer(Tokenizer):
         return ids, *undo_drop(text, valid, starts, ends)
 
     def detokenize(self, ids) -> tf.Tensor:
-        """Joins the bytes of the pieces; special tokens are spelled out.
+        """Joins the bytes of tokens to texts; special tokens are included as spelled.
 
         Args:
             ids: integers, (batch, tokens), ragged or dense.
@@ -187,7 +194,7 @@ class BytePairTokenizer(Tokenizer):
     # === Files ===
 
     def assets(self) -> dict[str, bytes]:
-        """The pieces with their ids, and the merges."""
+        """Returns the contents of `vocab.json` and `merges.txt`."""
         ids = {subword: id for id, subword in enumerate(self.model_tokens)}
         vocabulary = json.dumps(ids, ensure_ascii=False)
         merges = "".join(f"{left} {right}\n" for left, right in self.merges)
@@ -198,7 +205,7 @@ class BytePairTokenizer(Tokenizer):
         }
 
     def settings(self) -> dict:
-        """What is done before the vocabulary is looked into, and around it."""
+        """Returns the constructor arguments that are neither files nor tokens."""
         return {
             "add_prefix_space": self.add_prefix_space,
             "packing": self.packing,
@@ -207,6 +214,6 @@ class BytePairTokenizer(Tokenizer):
 
     @classmethod
     def from_assets(cls, assets, special_tokens=ROBERTA_TOKENS, **settings) -> Self:
-        """The tokenizer of the two files' content."""
+        """Returns the tokenizer for the contents of the two files."""
         vocabulary, merges = (File(name, assets[name]) for name in cls.asset_names)
         return cls(vocabulary, merges, special_tokens=special_tokens, **settings)

@@ -1,4 +1,4 @@
-"""The files of byte-level BPE, vocab.json and merges.txt, and how they spell bytes."""
+"""The files of byte-level BPE, `vocab.json` and `merges.txt`, and their spelling of bytes."""
 
 import dataclasses
 import os
@@ -13,15 +13,15 @@ from kerasbert.errors import InputError, shown
 
 
 def _characters() -> list[str]:
-    """What stands for each byte in the files: if it prints in Latin-1 itself, or else U+0100.."""
+    """Returns each byte's character: itself if printable in Latin-1, else one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
-#: What stands for each byte.
+#: The character that stands for each byte.
 CHARACTERS = _characters()
-# Latin-1 spells the bytes in turn. What stands for no byte must not become one by accident.
+# Latin-1 maps code points to bytes. A character that stands for no byte must not be encoded as one.
 _TO_LATIN = {
     **dict.fromkeys(range(256), "\uffff"),
     **{ord(character): chr(byte) for byte, character in enumerate(CHARACTERS)},
@@ -29,34 +29,39 @@ _TO_LATIN = {
 
 
 def token_bytes(subword: str) -> bytes:
-    """The bytes that a piece stands for."""
+    """Returns the bytes of a token."""
     try:
         return subword.translate(_TO_LATIN).encode("latin-1")
-    except UnicodeEncodeError:  # an added token, which is spelled as it is
+    except UnicodeEncodeError:  # an added token, stored as plain text
         return subword.encode("utf-8")
 
 
-#: How the first line of merges.txt may start.
+#: The start of the optional first line of merges.txt.
 HEADER = "#version"
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file's name, for messages, and its content."""
+    """The content of a file, with its name for messages.
+
+    Args:
+        name: string, the name used in messages.
+        data: bytes, the content.
+    """
 
     name: str
     data: bytes
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Self:
-        """Reads a file; raises `InputError` if that can't be."""
+        """Reads a file; raises `InputError` if it cannot be read."""
         try:
             return cls(str(path), pathlib.Path(path).read_bytes())
         except OSError as error:
             raise InputError(f"{path}: can't be read: {error.strerror}") from None
 
     def text(self) -> str:
-        """The content, without a byte order mark and Windows line ends, which mean nothing."""
+        """Returns the decoded content without a byte order mark and with Unix line ends."""
         try:
             return self.data.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
@@ -65,7 +70,7 @@ class File:
 
 
 def load_tokens(vocabulary) -> tuple[list[str], str]:
-    """The pieces in the order of their ids, and what messages call the vocabulary."""
+    """Returns the tokens in the order of their ids, and the vocabulary's name for messages."""
     if isinstance(vocabulary, (str, os.PathLike)):
         vocabulary = File.read(vocabulary)
     if not isinstance(vocabulary, File):
@@ -85,16 +90,16 @@ def _order_pieces(subwords: Mapping[str, int], source: str) -> list[str]:
         if id in by_id:
             raise InputError(f"{source}: {by_id[id]!r} and {subword!r} have the same id {id}")
         if any("\ud800" <= character <= "\udfff" for character in subword):
-            raise InputError(f"{source}: {subword!r} has half a surrogate pair")
+            raise InputError(f"{source}: {subword!r} contains an unpaired surrogate")
         by_id[int(id)] = subword
     missing = next((id for id in range(len(by_id)) if id not in by_id), None)
     if missing is not None:
-        raise InputError(f"{source}: no piece has the id {missing}; there must be no holes")
+        raise InputError(f"{source}: no token has the id {missing}; ids must be contiguous")
     return [by_id[id] for id in range(len(by_id))]
 
 
 def load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """The pairs, and the ids of left part, right part and result: int64, (merges, 3)."""
+    """Returns the pairs, and the ids of left part, right part and result: int64, (merges, 3)."""
     if isinstance(merges, (str, os.PathLike)):
         merges = File.read(merges)
     source, first = "merges", 1
@@ -107,7 +112,7 @@ def load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], 
         pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
         if len(pair) != 2 or not all(pair):
             raise InputError(
-                f"{source}:{line}: expected two pieces and a space, found {shown(merge)}"
+                f"{source}:{line}: expected two tokens separated by a space, found {shown(merge)}"
             )
         row = [*pair, "".join(pair)]
         for subword in row:

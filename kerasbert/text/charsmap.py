@@ -1,4 +1,4 @@
-"""The rules by which a SentencePiece model normalizes a text, without the model."""
+"""The normalization rules of a SentencePiece model, applied without the model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SIDES = ("left", "right")
 
 
 class Charsmap:
-    """Normalizes texts as a SentencePiece model does, and says where every byte comes from.
+    """Normalizes texts as a SentencePiece model does, and maps each byte to its origin.
 
-    White space is neither added nor joined nor replaced.
+    White space is neither added nor merged nor replaced.
 
     Args:
-        rules: the model's `precompiled_charsmap`; empty for none.
+        rules: bytes, the model's `precompiled_charsmap`; empty for none.
         model: the op of a model with these rules whose pieces are the 256 bytes.
     """
 
@@ -32,10 +32,10 @@ class Charsmap:
         self.model = model
 
     def normalize(self, text: Normalized) -> Normalized:
-        """Goes on with texts that something else has normalized before."""
+        """Normalizes texts that may already have been normalized by other steps."""
         ids, starts, ends = self.model.tokenize_with_offsets(text.texts)
         starts, ends = (tf.cast(x.values, tf.int64) for x in (starts, ends))
-        # The bytes of a character but for the last have no length of their own.
+        # Only the last byte of a character has a length in the op's offsets.
         last = tf.maximum(starts, ends - 1)
         rows = ids.value_rowids()
         begins = tf.range(tf.size(rows, tf.int64)) - tf.gather(ids.row_starts(), rows)
@@ -53,9 +53,11 @@ class Charsmap:
         )
 
     def sources(self, characters: set[str]) -> str:
-        """A pattern of what a text must hold to get any of these characters by a rule; "": no rule.
+        """Returns a pattern of the characters that rules turn into any of `characters`.
 
-        What is dropped counts too, since its neighbours then meet.
+        A text that does not match it does not get one of them by a rule. Dropped characters match
+        too, because dropping one makes its neighbours adjacent. The pattern is "" if no rule
+        applies.
         """
         kept = {
             key.decode(errors="replace")[-1]
@@ -66,7 +68,7 @@ class Charsmap:
 
     @functools.cached_property
     def _decoded(self) -> dict[bytes, bytes]:
-        """What becomes of what."""
+        """The rules as a dict from source bytes to replacement bytes."""
         if not self._rules:
             return {}
         trie = _Trie(self._rules)
@@ -82,18 +84,18 @@ class Charsmap:
 
 
 class _Trie:
-    """The rules as they are stored: a double array (of `darts-clone`), and the values' texts.
+    """The stored form of the rules: a double array (of `darts-clone`) and the replacement texts.
 
-    A unit of 32 bits says by which byte it is reached (0 to 7), whether a key ends there (8) and
-    where its children are (9 to 31): each at that place but for the byte that leads to it, the
-    value of the key at the place itself. Places may share their children.
+    Each unit has 32 bits: the byte that leads to it (bits 0 to 7), whether a key ends there (bit
+    8), and the base of its children (bits 9 to 31). A child is stored at the base XOR its byte, and
+    the value of a key at the base itself. Units can share children.
 
     Attributes:
-        texts: the values, each with a NUL behind it.
-        base: by unit, where its children are.
-        ends_key: by unit, whether a key ends there.
-        values: by unit, where in `texts` the value starts that it stands for, if it does.
-        label: by unit, the byte that leads to it; another number where none does.
+        texts: the replacements, each followed by a NUL.
+        base: int64, (units,). The base of each unit's children.
+        ends_key: bool, (units,). Whether a key ends at the unit.
+        values: int64, (units,). The start of the value in `texts`, for units that store one.
+        label: int64, (units,). The byte that leads to the unit; above 255 for units without one.
     """
 
     def __init__(self, rules: bytes):
@@ -111,7 +113,7 @@ class _Trie:
         self._reached_from = self._reached ^ self.label[self._reached]
 
     def children(self, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The children of some units, and for each the place of its parent among them."""
+        """Returns the children of `units`, and the index in `units` of each child's parent."""
         first, last = (np.searchsorted(self._reached_from, self.base[units], x) for x in _SIDES)
         counts = last - first
         parents = np.repeat(np.arange(len(units)), counts)
@@ -120,34 +122,39 @@ class _Trie:
 
 
 def check_rules(rules: bytes, source: str) -> None:
-    """Refuses rules that the library would follow out of its memory, or never to an end.
+    """Checks rules that would make the library read out of bounds or run without end.
 
-    It looks at no bounds itself: it trusts whoever compiled the rules.
+    The library checks no bounds itself; it trusts the compiler of the rules.
+
+    Args:
+        rules: bytes, a `precompiled_charsmap`.
+        source: string, the name of the file in messages.
 
     Raises:
-        InputError: they are not what SentencePiece compiles; the message names `source`.
+        InputError: SentencePiece cannot have compiled these rules.
     """
     if rules and (problem := _problem(rules)):
-        raise InputError(f"{source}: has damaged rules of normalization ({problem})")
+        raise InputError(f"{source}: damaged normalization rules ({problem})")
 
 
-# Of the usual rules 13, 4, 225,276 and 33.
+# The usual rules have 13, 4, 225,276 and 33.
 _LONGEST_KEY, _MOST_PREFIXES, _MOST_KEYS, _LONGEST_VALUE = 256, 32, 2_000_000, 1_000
 
 
 def _problem(rules: bytes) -> str | None:
     size = int.from_bytes(rules[:4], "little")
     if not 0 < size < len(rules) - 4 or size % 4 or rules[-1]:
-        return "they are cut off"
+        return "they are truncated"
     trie = _Trie(rules)
-    # By unit that is reached: by how many keys, and how many shorter keys the longest has in it.
+    # For each unit reached: the number of its keys, and the number of shorter keys within the
+    # longest.
     units, keys, prefixes = (np.zeros(1, np.int64) for _ in range(3))
     keys += 1
     values = []
     for _ in range(_LONGEST_KEY):
-        # The library looks for a byte where its child would be.
+        # The library reads the position of a child for any byte.
         if max(trie.base[units] | 0xFF) >= len(trie.base):
-            return "a place is out of bounds"
+            return "an index is out of bounds"
         ends = units[trie.ends_key[units]]
         values.append(trie.values[trie.base[ends]])
         parents, children = trie.children(units)
@@ -159,12 +166,12 @@ def _problem(rules: bytes) -> str | None:
         np.maximum.at(longest, positions, prefixes[parents])
         prefixes = longest + trie.ends_key[units]
         if keys.sum() > _MOST_KEYS or prefixes.max() > _MOST_PREFIXES:
-            return "too many keys, or one in another"
+            return "too many keys, or too many keys within one key"
     return f"a key of more than {_LONGEST_KEY} bytes"
 
 
 def _problem_of_values(starts: np.ndarray, texts: bytes) -> str | None:
-    """What is wrong with the texts that start at these places."""
+    """Returns a description of the first problem of the values that start at `starts`, or None."""
     if not len(starts):
         return None
     if starts[-1] >= len(texts):
@@ -177,4 +184,4 @@ def _problem_of_values(starts: np.ndarray, texts: bytes) -> str | None:
     ends = np.flatnonzero(data == 0)
     if (ends[np.searchsorted(ends, starts)] - starts).max() > _LONGEST_VALUE:
         return f"a value of more than {_LONGEST_VALUE:,} bytes"
-    return "a value starts inside of a character" if (data[starts] >> 6 == 2).any() else None
+    return "a value starts inside a character" if (data[starts] >> 6 == 2).any() else None

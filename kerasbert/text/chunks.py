@@ -1,4 +1,4 @@
-"""Long texts -> features in chunks, several for each text of a batch; in the graph."""
+"""Features of long texts in chunks, several for each text of a batch, as TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from kerasbert.text.packing import TextPacker
 
 
 def chunk_room(packer: TextPacker, *, max_chunks: int, overlap: int = 0) -> int:
-    """Tokens of a text that `chunk_features` looks at."""
+    """Returns the maximum number of tokens of a text that `chunk_features` uses."""
     return packer.text_room + (max_chunks - 1) * (packer.text_room - overlap)
 
 
 def chunk_features(packer: TextPacker, text, *, max_chunks: int, overlap: int = 0) -> dict:
-    """Features of texts in chunks.
+    """Computes the features of texts in chunks.
 
-    A text of up to `packer.sequence_length` tokens is one chunk, the same that `packer` makes of
-    it. What is beyond `max_chunks` is not looked at.
+    A text that fits into `packer.sequence_length` is one chunk, identical to the row that `packer`
+    makes of it. Tokens beyond `max_chunks` are ignored.
 
     Args:
-        packer: its `sequence_length` is a chunk's.
+        packer: `TextPacker`; its `sequence_length` is the length of a chunk.
         text: string tensor, (batch,).
-        max_chunks: chunks a text may have.
-        overlap: tokens that a chunk repeats of the one before it.
+        max_chunks: integer, the maximum number of chunks per text.
+        overlap: integer, the number of tokens that a chunk shares with the previous one.
 
     Returns:
-        `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, chunks, sequence), as many
-        chunks as the longest text has. Chunks that a text lacks are padding throughout.
+        Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, chunks, sequence),
+        where `chunks` is that of the longest text. Missing chunks of shorter texts are all padding.
     """
     tokens = packer.tokenizer.tokenize(text)
     chunks, counts = cut(tokens, packer.text_room, max_chunks=max_chunks, overlap=overlap)
@@ -38,17 +38,18 @@ def chunk_features(packer: TextPacker, text, *, max_chunks: int, overlap: int = 
 
 
 def cut(tokens, size: int, *, max_chunks: int, overlap: int = 0):
-    """Cuts every row into chunks; an empty row is one empty chunk.
+    """Splits every row into chunks; an empty row gives one empty chunk.
 
     Args:
         tokens: ragged, (batch, tokens).
-        size: tokens a chunk may have.
-        max_chunks: chunks a row may have; what is beyond them is dropped.
-        overlap: tokens that a chunk repeats of the one before it; less than `size`.
+        size: integer, the maximum number of tokens per chunk.
+        max_chunks: integer, the maximum number of chunks per row; further tokens are dropped.
+        overlap: integer below `size`, the number of tokens that a chunk shares with the previous
+            one.
 
     Returns:
-        The chunks, ragged (all chunks, tokens), row after row, and the number of each row's,
-        (batch,).
+        The chunks of all rows in order, ragged, (chunks, tokens), and the number of chunks of each
+        row, (batch,).
     """
     step = size - overlap
     lengths, starts = tokens.row_lengths(), tokens.row_starts()

@@ -1,15 +1,15 @@
-r"""What BERT does to a string before it looks for word pieces, as TensorFlow string ops.
+r"""The text normalization of BERT, before WordPiece, as TensorFlow string ops.
 
-Follows `BasicTokenizer` of google-research/bert (`tokenization.py`) in the order of Hugging Face
-`tokenizers`' `BertNormalizer`: clean, strip accents, lower-case. The split at white space,
-punctuation and CJK characters is left to the WordPiece op, which does it in the same pass. The
-character classes are written out because the tables behind `\p{..}` move with every Unicode
-version, and a vocabulary does not.
+It follows `BasicTokenizer` of google-research/bert (`tokenization.py`), with the order of steps of
+`BertNormalizer` in Hugging Face `tokenizers`: clean, strip accents, lower-case. The split at white
+space, punctuation and CJK characters is done by the WordPiece op in the same pass. The character
+classes are written out because the tables behind `\p{..}` change with every Unicode version, and a
+vocabulary does not.
 
-Two places where implementations of "BERT's tokenizer" disagree with each other, and what is done
-here: a Greek capital sigma always becomes σ (as in Hugging Face `tokenizers`; Python's `str.lower`
-writes ς at a word's end), and punctuation and combining marks are those of current Unicode (as in
-Python; the tables of `tokenizers` stop at Unicode 8).
+Implementations of BERT's tokenizer differ in two points. Here, a Greek capital sigma always becomes
+σ (as in Hugging Face `tokenizers`; Python's `str.lower` writes ς at the end of a word), and
+punctuation and combining marks are those of current Unicode (as in Python; the tables of
+`tokenizers` are those of Unicode 8).
 """
 
 from __future__ import annotations
@@ -30,51 +30,54 @@ _REMOVED = (
 )
 # Turned into a space: tab, newline, carriage return and the other separators (Zs, Zl, Zp).
 SPACE = r"\t\n\r\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-# White_Space of Unicode, which is a little more; RE2's own \s knows ASCII only.
+# White_Space of Unicode, which has a few more characters. RE2's own \s matches ASCII only.
 WHITE_SPACE = r"\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-# Words of their own: the CJK blocks of `_is_chinese_char`.
+# Characters that are words by themselves: the CJK blocks of `_is_chinese_char`.
 CJK = (
     r"\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{2a6df}\x{2a700}-\x{2ceaf}"
     r"\x{2f800}-\x{2fa1f}"
 )
-# Words of their own: `_is_punctuation`, that is ASCII symbols and the P* categories.
+# Characters that are words by themselves: `_is_punctuation`, that is ASCII symbols and the P*
+# categories.
 PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
-# Not punctuation themselves, but their canonical decomposition starts with it: GREEK VARIA (a
-# grave accent) and NOT EQUAL, NOT LESS-THAN, NOT GREATER-THAN.
+# Characters that are not punctuation, but whose canonical decomposition starts with it: GREEK VARIA
+# (a grave accent) and NOT EQUAL, NOT LESS-THAN, NOT GREATER-THAN.
 DECOMPOSES_TO_PUNCTUATION = r"\x{1fef}\x{2260}\x{226e}\x{226f}"
 
-# A few of the above, enough to tell ordinary text from a run without any word boundary.
+# A subset of the above that occurs often enough to distinguish ordinary text from a long run
+# without a word boundary.
 _WIDE_BOUNDARIES = r"\x{3001}\x{3002}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{ff0c}"
 _COMMON_BOUNDARIES = rf" !-/:-@\[-`{{-~{_WIDE_BOUNDARIES}"
 
-#: No UTF-8 has this byte, and no pattern matches it.
+#: A byte that never occurs in UTF-8 and that no pattern matches.
 CUT = b"\xff"
 
-#: BERT gives up on words longer than this many characters and calls them unknown.
+#: The maximum length of a word in characters; BERT replaces longer words by the unknown token.
 MAX_WORD_CHARACTERS = 100
 
-# Ordinary English or Chinese text, of which no character changes but for A to Z, and no word may be
-# too long: ASCII, dashes and quotation marks, ideographs and the punctuation between them.
+# Ordinary English or Chinese text, in which cleaning changes nothing except A to Z and no word can
+# be too long: ASCII, dashes and quotation marks, ideographs and the punctuation between them.
 _LETTERS = (
     r"[0-9A-Za-z\x{2010}-\x{2027}\x{3003}-\x{3029}\x{ff01}-\x{ff0b}\x{ff0d}-\x{ff20}]"
     f"{{0,{MAX_WORD_CHARACTERS}}}"
 )
 _PLAIN = f"(?:{_LETTERS}[{_COMMON_BOUNDARIES}])*{_LETTERS}"
-# ASCII that ordinary text is nearly without.
+# ASCII characters that are rare in ordinary text.
 _RARE = "<>[]{}@#^~|\\_*+=`"
 
 
 def literal(text: str) -> str:
-    """A pattern that matches this text and no other."""
+    """Returns a pattern that matches exactly this text."""
     return "".join(c if c.isascii() and c.isalnum() else f"\\x{{{ord(c):x}}}" for c in text)
 
 
 class SearchPattern(NamedTuple):
-    """What texts may hold.
+    """A pattern to search for in texts.
 
     Attributes:
-        pattern: matches it.
-        rare: characters one of which is in all that matches; empty where none is known.
+        pattern: string, the regular expression.
+        rare: string of characters, at least one of which occurs in every match. Empty if no such
+            characters are known.
     """
 
     pattern: str
@@ -82,14 +85,14 @@ class SearchPattern(NamedTuple):
 
     @classmethod
     def of(cls, words: Iterable[str], pattern: Callable[[str], str] = literal) -> SearchPattern:
-        """Any of some words; `pattern` makes one of a word."""
+        """Returns the pattern that matches any of `words`; `pattern` converts one word."""
         words = list(words)
         rare = [next((c for c in _RARE if c in word), "") for word in words]
         return cls("|".join(map(pattern, words)), "".join(rare) if all(rare) else "")
 
 
 def holds(text: tf.Tensor, pattern: str) -> tf.Tensor:
-    """Whether texts have something in them that matches a pattern; bool, of the same shape."""
+    """Returns whether each text contains a match of `pattern`: bool, same shape as `text`."""
     return tf.strings.regex_full_match(text, f"(?s).*(?:{pattern}).*")
 
 
@@ -104,18 +107,18 @@ def normalize(
     """Cleans `text` as BERT does, up to but not including the split at punctuation.
 
     Args:
-        text: string tensor of any shape; bytes that are not UTF-8 are dropped.
-        lowercase: lower-case every character on its own (no word-final sigma).
-        strip_accents: decompose canonically (NFD) and drop the combining marks.
-        unknown_word: what is put for words of more than `MAX_WORD_CHARACTERS` characters.
-        sought: what is looked for before long words are replaced; None: nothing.
+        text: string tensor of any shape; bytes that are not valid UTF-8 are dropped.
+        lowercase: bool, lower-case each character independently (no word-final sigma).
+        strip_accents: bool, decompose canonically (NFD) and drop the combining marks.
+        unknown_word: string that replaces words of more than `MAX_WORD_CHARACTERS` characters.
+        sought: `SearchPattern` to search for before long words are replaced, or None.
 
     Returns:
-        A string tensor of the same shape, with spaces as the only white space; and whether each
-        string holds what is sought, bool, of the same shape, or None.
+        A string tensor of the same shape, in which the only white space is the space; and bool of
+        the same shape, whether each string contains a match of `sought`, or None.
     """
     rows = tf.reshape(text, [-1])
-    # To tell what need not be cleaned takes less time than to clean it.
+    # Checking whether a text needs cleaning is faster than cleaning it.
     kinds = _kinds(rows, sought.rare if sought else "")
     positions = tf.dynamic_partition(tf.range(tf.size(rows)), kinds, 3)
     others, plain, plainest = tf.dynamic_partition(rows, kinds, 3)
@@ -134,7 +137,7 @@ def normalize(
 
 
 def _kinds(rows: tf.Tensor, rare: str) -> tf.Tensor:
-    """0 for rows to be cleaned, 1 for plain ones, 2 for plain ones without any of `rare`."""
+    """Returns 0 for rows to clean, 1 for plain rows, 2 for plain rows without any of `rare`."""
     if not rare:
         return tf.cast(tf.strings.regex_full_match(rows, _PLAIN), tf.int32)
     ascii = (chr(code) for code in range(0x20, 0x7F))
@@ -146,7 +149,7 @@ def _kinds(rows: tf.Tensor, rare: str) -> tf.Tensor:
 
 
 def clean(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Tensor:
-    """As `normalize`, but long words stay as they are."""
+    """Does what `normalize` does, without replacing long words."""
     text = drop_invalid_utf8(text)
     text = tf.strings.regex_replace(text, f"[{_REMOVED}]+", "")
     text = tf.strings.regex_replace(text, f"[{SPACE}]", " ")
@@ -160,9 +163,9 @@ def clean(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Tensor
 
 
 def drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:
-    """Drops the bytes that are not UTF-8; the same tensor back where all are."""
-    # Only valid UTF-8 matches, and matching is ten times as fast as transcoding. (A dot would not
-    # do: it also matches surrogates and what lies beyond U+10FFFF.)
+    """Drops the bytes that are not valid UTF-8; returns valid texts unchanged."""
+    # Only valid UTF-8 matches, and matching is ten times as fast as transcoding. A dot would not
+    # work here: it also matches surrogates and code points beyond U+10FFFF.
     characters = r"[\x{0}-\x{d7ff}\x{e000}-\x{10ffff}]*"
     valid = tf.reduce_all(tf.strings.regex_full_match(text, characters))
     return tf.cond(
@@ -173,14 +176,17 @@ def drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:
 
 
 def replace_long_words(text: tf.Tensor, replacement: str) -> tf.Tensor:
-    """Puts `replacement` for every word of more than `MAX_WORD_CHARACTERS` characters.
+    """Replaces every word of more than `MAX_WORD_CHARACTERS` characters by `replacement`.
 
-    The WordPiece op counts bytes where BERT counts characters, so the limit is kept here. Such
-    words are rare, so the text is taken apart only where there may be one.
+    The WordPiece op limits bytes, BERT limits characters, so the limit is applied here. Such words
+    are rare, and texts are split only if there may be one.
 
     Args:
         text: string tensor, already normalized.
-        replacement: a string that the tokenizer does not know.
+        replacement: string that is not in the tokenizer's vocabulary.
+
+    Returns:
+        String tensor of the same shape.
     """
     count = MAX_WORD_CHARACTERS + 1
 
@@ -196,16 +202,17 @@ def replace_long_words(text: tf.Tensor, replacement: str) -> tf.Tensor:
 def split_words(
     text: tf.Tensor, *, strip_accents: bool
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-    """Splits the original, not yet normalized strings where BERT would end up splitting.
+    """Splits original strings, before normalization, at the word boundaries of BERT.
 
     Args:
-        text: string tensor of shape (batch,).
-        strip_accents: whether normalization will decompose characters.
+        text: string tensor, (batch,).
+        strip_accents: bool, whether normalization will decompose characters.
 
     Returns:
         The words and their byte offsets, start and end (exclusive): ragged, (batch, words), string
-        and int64. A word still carries its case, accents and characters that cleaning will drop.
+        and int64. The words still have their case, their accents and the characters that cleaning
+        drops.
     """
     kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if strip_accents else "")
-    text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
+    text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # NUL would end the string in the op
     return tf_text.regex_split_with_offsets(text, f"[ {SPACE}{kept}]", f"[{kept}]")

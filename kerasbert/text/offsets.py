@@ -1,4 +1,4 @@
-"""Byte offsets, which the graph works in: to characters, which people read, and to originals."""
+"""Byte offsets in texts: conversion to characters, and from normalized to original texts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from kerasbert.text.normalization import CUT
 
 
 def bytes_to_characters(text: tf.Tensor, offsets: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Converts byte offsets into character (Unicode code point) offsets, inside the graph.
+    """Converts byte offsets to character (Unicode code point) offsets, as TensorFlow ops.
 
     Args:
-        text: string tensor of shape (batch,), UTF-8.
-        offsets: ragged integers, (batch, offsets), each the byte offset of a character's start,
-            or of the string's end, in the same row of `text`.
+        text: string tensor of valid UTF-8, (batch,).
+        offsets: ragged integers, (batch, offsets). Each is the byte offset of the start of a
+            character, or of the end of the string, in the same row of `text`.
 
     Returns:
-        int64, ragged as `offsets`: the number of characters before each offset, so that in Python
-        `text[i].decode()[start:end]` is the piece between two of them.
+        int64, ragged like `offsets`: the number of characters before each offset. In Python,
+        `text[i].decode()[start:end]` is the text between two of them.
     """
     _, starts = tf.strings.unicode_decode_with_offsets(text, "UTF-8")
     lengths = tf.cast(tf.strings.length(text), tf.int64)
-    # One sorted table for all rows: each row's character starts, moved up by the bytes before it.
+    # One sorted table for all rows: the character starts of each row, shifted by the bytes before
+    # it.
     bases = tf.cumsum(lengths + 1, exclusive=True)
     table = starts.flat_values + tf.gather(bases, starts.value_rowids())
     rows = offsets.value_rowids()
@@ -32,12 +33,12 @@ def bytes_to_characters(text: tf.Tensor, offsets: tf.RaggedTensor) -> tf.RaggedT
 
 
 class Characters(NamedTuple):
-    """Texts that are cut into small parts; ragged, (batch, units).
+    """Texts that are split into small units, such as characters; ragged, (batch, units).
 
     Attributes:
-        texts: the parts, string.
-        starts: where each starts in its text, in bytes, int64.
-        ends: where it ends.
+        texts: string, the units.
+        starts: int64, the start of each unit in its text, in bytes.
+        ends: int64, the end of each unit, exclusive.
     """
 
     texts: tf.RaggedTensor
@@ -46,7 +47,7 @@ class Characters(NamedTuple):
 
 
 def split_units(text: tf.Tensor, pattern: str) -> Characters:
-    """Cuts texts of valid UTF-8, (batch,), behind everything that matches a pattern."""
+    """Splits texts of valid UTF-8, (batch,), after every match of a pattern."""
     parts = tf.strings.split(tf.strings.regex_replace(text, f"(?s){pattern}", rb"\0" + CUT), CUT)
     limits = tf.cumsum(tf.cast(tf.strings.length(parts.values), tf.int64))
     before = tf.gather(tf.concat([[0], limits], axis=0), parts.row_starts())
@@ -56,11 +57,16 @@ def split_units(text: tf.Tensor, pattern: str) -> Characters:
 
 
 def count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.RaggedTensor:
-    """How many values of the same row are at most as large as each limit.
+    """Counts the values of the same row that are less than or equal to each limit.
 
-    Both are int64, not negative, (batch, any); the values of a row ascend.
+    Args:
+        values: int64, non-negative, ragged, (batch, values), ascending in each row.
+        limits: int64, non-negative, ragged, (batch, limits).
+
+    Returns:
+        int64, ragged like `limits`.
     """
-    # One ascending table of all rows: each row is moved up beyond whatever the one before holds.
+    # One ascending table for all rows: each row is shifted beyond the values of the row before it.
     stride = tf.reduce_max(tf.concat([[0], values.values, limits.values], 0)) + 1
     rows = limits.value_rowids()
     table = values.values + stride * values.value_rowids()
@@ -71,9 +77,16 @@ def count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.Ragged
 
 
 def at_places(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:
-    """The values at some places of the same row.
+    """Gathers values of the same row by index.
 
-    An index below or beyond the row means its first or last value; a row without any gives 0.
+    An index outside the row is clipped to its first or last value. A row without values gives 0.
+
+    Args:
+        values: ragged, (batch, values).
+        index: int64, ragged, (batch, indices).
+
+    Returns:
+        The values, ragged like `index`.
     """
     rows = index.value_rowids()
     counts = tf.gather(values.row_lengths(), rows)
@@ -86,16 +99,16 @@ def at_places(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTenso
 def undo_drop(
     text: tf.Tensor, valid: tf.Tensor, starts: tf.RaggedTensor, ends: tf.RaggedTensor
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-    """Offsets in `valid`, which is `text` without its invalid bytes, as offsets in `text`.
+    """Converts offsets in texts without their invalid bytes to offsets in the original texts.
 
     Args:
-        text: string tensor of shape (batch,).
-        valid: what `drop_invalid_utf8` makes of it.
-        starts: byte offsets of characters in `valid`, int64, ragged, (batch, offsets).
-        ends: the same, exclusive.
+        text: string tensor, (batch,), the original texts.
+        valid: string tensor, (batch,), the result of `drop_invalid_utf8`.
+        starts: int64, ragged, (batch, offsets), byte offsets of characters in `valid`.
+        ends: int64, ragged, (batch, offsets), the same, exclusive.
 
     Returns:
-        The same offsets in `text`.
+        The starts and ends in `text`.
     """
 
     def undo():

@@ -1,7 +1,7 @@
-"""Token ids to features, in core ops that every server links.
+"""Packing of token ids into features, with core TensorFlow ops, which every server has.
 
-BERT packs a pair as `[CLS] a [SEP] b [SEP]` and tells the two texts apart by segment; RoBERTa (and
-XLM-R) as `<s> a </s></s> b </s>`, all in segment 0.
+BERT packs a pair as `[CLS] a [SEP] b [SEP]` and gives the second text segment 1. RoBERTa and XLM-R
+pack it as `<s> a </s></s> b </s>`, all in segment 0.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
-#: By the name of the packing: separators between two texts, and whether the second has segment 1.
+#: For each packing: the number of separators between two texts, and whether the second text has
+#: segment 1.
 PACKINGS = {"bert": (1, True), "roberta": (2, False)}
 
 
 def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int):
-    """How much of two texts is kept when they may have `budget` tokens together.
+    """Computes how many tokens of two texts are kept for a common budget.
 
-    The result of `_truncate_seq_pair` in google-research/bert (`run_classifier.py`), which drops
-    one token at a time from the end of the longer text, from the second when they are equal, in
-    closed form.
+    The result is that of `_truncate_seq_pair` in google-research/bert (`run_classifier.py`), in
+    closed form: tokens are dropped one at a time from the end of the longer text, or of the second
+    text if both are equally long.
 
     Args:
-        length_a: tokens of the first texts, (batch,), int64.
-        length_b: tokens of the second texts, (batch,), int64.
-        budget: tokens that both may have together.
+        length_a: int64, (batch,), the number of tokens of the first texts.
+        length_b: int64, (batch,), the number of tokens of the second texts.
+        budget: integer, the maximum number of tokens of both texts together.
 
     Returns:
-        The first tokens to keep of each, (batch,) and (batch,), int64.
+        The number of tokens to keep of each text, int64, (batch,) and (batch,).
     """
     keep_a = tf.minimum(length_a, tf.maximum(budget - length_b, (budget + 1) // 2))
     keep_b = tf.minimum(length_b, tf.maximum(budget - length_a, budget // 2))
@@ -49,35 +50,38 @@ def pack(
     pad_to_longest: bool = False,
     packing: str = "bert",
 ) -> dict[str, tf.Tensor]:
-    """Builds the features of one text or a pair, truncated to `sequence_length`.
+    """Builds the features of single texts or pairs, truncated to `sequence_length`.
 
     Args:
         a: ragged ids of the first texts, (batch, tokens).
-        b: ragged ids of the second texts, or None.
-        cls_id: the id of [CLS].
-        sep_id: the id of [SEP].
-        pad_id: the id of [PAD].
-        sequence_length: tokens a row may have, [CLS] and [SEP] included.
-        pad_to_longest: pad to the longest row of the batch instead of to `sequence_length`.
-        packing: "bert" or "roberta"; how a pair is separated and told apart.
+        b: ragged ids of the second texts, (batch, tokens), or None.
+        cls_id: integer, the id of [CLS].
+        sep_id: integer, the id of [SEP].
+        pad_id: integer, the id of [PAD].
+        sequence_length: integer, the maximum number of tokens per row, special tokens included.
+        pad_to_longest: bool, pad to the longest row of the batch instead of `sequence_length`.
+        packing: "bert" or "roberta", the separators and segments of a pair.
 
     Returns:
-        `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+        Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+
+    Raises:
+        ValueError: `sequence_length` has no room for a token of a text.
     """
     separators, has_segments = PACKINGS[packing]
     special = 2 if b is None else 2 + separators
     if sequence_length <= special:
-        raise ValueError(f"sequence_length must be over {special}, found {sequence_length}")
+        raise ValueError(f"sequence_length must be greater than {special}, found {sequence_length}")
 
     texts = [text for text in (a, b) if text is not None]
     lengths = [tf.cast(text.row_lengths(), tf.int64) for text in texts]
     room = sequence_length - special
     kept = [tf.minimum(lengths[0], room)] if b is None else truncate_pair(*lengths, room)
     width = tf.constant(sequence_length, tf.int64)
-    if pad_to_longest:  # of no rows: as wide as an empty text
+    if pad_to_longest:  # without any rows: the width of an empty text
         width = special + tf.maximum(tf.reduce_max(tf.add_n(kept)), 0)
 
-    # All that can stand in a row is in one list; `index` says which of it stands where.
+    # `values` contains every token of every row; `index` selects one of them for each position.
     special_ids = tf.constant([pad_id, sep_id, cls_id], a.dtype)
     values = tf.concat([special_ids, *(text.flat_values for text in texts)], axis=0)
     position = tf.range(width)[tf.newaxis]
@@ -102,14 +106,17 @@ def pack(
 def pack_stretches(
     tokens_at: Callable, first: tuple, second: tuple, tokenizer: Tokenizer, sequence_length: int
 ) -> dict[str, np.ndarray]:
-    """As `pack`, of pairs of stretches that fit into a row, in NumPy.
+    """Packs pairs of token ranges that fit into a row, in NumPy; see `pack`.
 
     Args:
-        tokens_at: from positions, an integer array, to the ids there.
-        first: start and end, exclusive, of the first texts, (batch,) and (batch,).
-        second: likewise.
-        tokenizer: has the special tokens.
-        sequence_length: tokens a row has.
+        tokens_at: function from an integer array of token positions to the ids at these positions.
+        first: pair of integer arrays, (batch,), the start and the exclusive end of the first texts.
+        second: pair of integer arrays, (batch,), the same for the second texts.
+        tokenizer: `Tokenizer`, for the special tokens and the packing.
+        sequence_length: integer, the number of tokens per row.
+
+    Returns:
+        Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
     """
     separators, has_segments = PACKINGS[tokenizer.packing]
     place, end = np.arange(sequence_length)[np.newaxis], 1 - separators
@@ -131,11 +138,11 @@ def pack_stretches(
 
 
 class TextPacker:
-    """Raw strings to features: tokenizes, truncates and packs one text or a pair.
+    """Tokenizes, truncates and packs raw strings: single texts or pairs.
 
     Args:
-        tokenizer: the tokenizer.
-        sequence_length: tokens a row may have at the most, special tokens included.
+        tokenizer: `Tokenizer`.
+        sequence_length: integer, the maximum number of tokens per row, special tokens included.
     """
 
     def __init__(self, tokenizer: Tokenizer, sequence_length: int):
@@ -144,38 +151,39 @@ class TextPacker:
 
     @property
     def text_room(self) -> int:
-        """Tokens of one text that fit into a row beside the special tokens."""
+        """The maximum number of tokens of a single text, without special tokens."""
         return self.sequence_length - 2
 
     @property
     def pair_room(self) -> int:
-        """Tokens of two texts that fit into a row beside the special tokens."""
+        """The maximum number of tokens of both texts of a pair, without special tokens."""
         separators, _ = PACKINGS[self.tokenizer.packing]
         return self.sequence_length - 2 - separators
 
     @property
     def tokens_before_second(self) -> int:
-        """Special tokens that stand before the second of two texts."""
+        """The number of special tokens before the second text of a pair."""
         return 1 + PACKINGS[self.tokenizer.packing][0]
 
     def __call__(self, text, text_pair=None, *, pad_to_longest: bool = True, tokenize=None):
-        """Packs strings.
+        """Tokenizes and packs strings.
 
         Args:
             text: string tensor, (batch,).
             text_pair: string tensor, (batch,), or None.
             pad_to_longest: see `pack`.
-            tokenize: another way from strings to ragged ids than `tokenizer.tokenize`.
+            tokenize: function from strings, (batch,), to ragged ids. Defaults to
+                `tokenizer.tokenize`.
 
         Returns:
-            `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+            Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
         """
         tokenize = tokenize or self.tokenizer.tokenize
         ids_pair = None if text_pair is None else tokenize(text_pair)
         return self.pack(tokenize(text), ids_pair, pad_to_longest=pad_to_longest)
 
     def pack(self, a, b=None, *, pad_to_longest: bool = False) -> dict[str, tf.Tensor]:
-        """Packs ragged ids, with this tokenizer's special tokens (see `pack`)."""
+        """Packs ragged ids with the special tokens of the tokenizer; see the function `pack`."""
         return pack(
             a,
             b,

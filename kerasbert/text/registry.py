@@ -1,4 +1,4 @@
-"""Tokenizers by kind, and the way to disk and back."""
+"""The kinds of tokenizers, and saving and loading them."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from kerasbert.text.special_tokens import SpecialTokens
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.text.wordpiece import WordPieceTokenizer
 
-# The tokenizer of a saved model is named by its kind; the kinds are listed here and nowhere else.
+# A saved model stores the kind of its tokenizer. This is the only list of kinds.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     tokenizer.kind: tokenizer
     for tokenizer in (WordPieceTokenizer, BytePairTokenizer, SentencePieceTokenizer)
@@ -24,11 +24,15 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 
 
 def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Tokenizer:
-    """The inverse of a tokenizer's `get_config` and `assets`.
+    """Returns the tokenizer for a `get_config` and the contents of its files.
+
+    Args:
+        config: dict, the result of `Tokenizer.get_config`.
+        assets: dict of bytes, the result of `Tokenizer.assets`.
 
     Raises:
-        InputError: a kind that this kerasbert does not know, a setting that can't be, or files of
-            another tokenizer.
+        InputError: the kind is unknown, a setting is invalid, or the files belong to another
+            tokenizer.
     """
     check_config(config, "the tokenizer's config")
     config = dict(config)
@@ -36,17 +40,20 @@ def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Token
     special_tokens = SpecialTokens(**config.pop("special_tokens", {}))
     tokenizer = TOKENIZERS[kind].from_assets(assets, special_tokens, **config)
     if tokenizer.vocabulary_sha256 != sha256:
-        raise InputError(f"{' and '.join(assets)}: not the vocabulary that belongs here")
+        raise InputError(f"{' and '.join(assets)}: not the vocabulary of the tokenizer's config")
     return tokenizer
 
 
 def check_config(config: Mapping, source, name: str = "") -> None:
-    """Raises `InputError` unless it is a `get_config` of a tokenizer.
+    """Checks the stored config of a tokenizer.
 
     Args:
-        config: what was stored.
-        source: where, for messages.
-        name: the key that has it there, for messages.
+        config: the stored value.
+        source: path of the file that contains it, for messages.
+        name: string, its key in the file, for messages.
+
+    Raises:
+        InputError: it is not the `get_config` of a tokenizer.
     """
     kinds = typing.Literal[tuple(TOKENIZERS)]
     schema.check(config, typing.TypedDict("Config", {"kind": kinds}), source, name)
@@ -55,7 +62,7 @@ def check_config(config: Mapping, source, name: str = "") -> None:
 
 @functools.cache
 def _stored_kind(tokenizer: type[Tokenizer]) -> type:
-    """What a tokenizer's config holds: its settings, as the constructor takes them, and more."""
+    """Returns the schema of a tokenizer's config, from the signature of its constructor."""
     shared = ("vocabulary", "merges", "model", "special_tokens", "added_tokens", "return")
     hints = typing.get_type_hints(tokenizer.__init__)
     hints |= {"packing": typing.Literal[tuple(PACKINGS)]} if "packing" in hints else {}
@@ -73,16 +80,20 @@ def _stored_kind(tokenizer: type[Tokenizer]) -> type:
 
 
 def save_assets(tokenizer: Tokenizer, directory: pathlib.Path) -> None:
-    """Writes the tokenizer's files into a directory."""
+    """Writes the tokenizer's files to a directory."""
     for name, data in tokenizer.assets().items():
         (directory / name).write_bytes(data)
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping) -> Tokenizer:
-    """The tokenizer of a `get_config` whose files `save_assets` wrote.
+    """Loads a tokenizer from its config and the directory that `save_assets` wrote to.
+
+    Args:
+        directory: path of the directory.
+        config: dict, the result of `Tokenizer.get_config`.
 
     Raises:
-        InputError: a file is missing or is not what was written; the message names it.
+        InputError: a file is missing or has other contents; the message names it.
     """
     check_config(config, directory, "tokenizer")
     assets = {}

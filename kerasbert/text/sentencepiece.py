@@ -1,9 +1,9 @@
-"""SentencePiece (ALBERT, XLM-R) as TensorFlow ops: the library's own ids, exportable, with offsets.
+"""SentencePiece (ALBERT, XLM-R) as TensorFlow ops, with the library's ids and with offsets.
 
-The library inside TensorFlow Text answers as `sentencepiece` up to 0.2.1. Where two ways to split a
-word are equally good ("iii" as "ii i" or as "i ii", in single precision), later versions and
-Hugging Face `tokenizers` may take the other one. The latter also normalizes by grapheme, where the
-library goes by character.
+TensorFlow Text contains the library in a version equivalent to `sentencepiece` 0.2.1. Where two
+segmentations of a word have the same score in single precision ("iii" as "ii i" or "i ii"), later
+versions and Hugging Face `tokenizers` can choose the other one. `tokenizers` also normalizes by
+grapheme, the library by character.
 """
 
 from __future__ import annotations
@@ -42,41 +42,49 @@ from kerasbert.text.spans import Normalized, align
 from kerasbert.text.special_tokens import ALBERT_TOKENS, SpecialTokens
 from kerasbert.text.tokenizer import Tokenizer, is_true
 
-#: What SentencePiece writes for a space, and so what a word's first piece starts with.
+#: SentencePiece's character for a space, with which the first piece of a word starts.
 SPACE_MARK = "▁"
-# The two ways to type a quotation mark that ALBERT's texts had replaced.
+# The two spellings of a quotation mark that were replaced in ALBERT's training texts.
 _QUOTES = "``|''"
-# What SentencePiece's usual normalization (nmt_nfkc) turns into spaces, beside `SPACE`, or drops.
+# Characters that the usual normalization of SentencePiece (nmt_nfkc) drops or, in addition to
+# `SPACE`, converts to spaces.
 _BLANK = (
     r"\x{1}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}\x{8f}\x{9f}\x{200b}-\x{200f}\x{2581}\x{feff}\x{fffd}"
 )
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Strings to SentencePiece ids, id for id as the `sentencepiece` library, inside the graph.
+    """SentencePiece tokenizer, as TensorFlow ops.
 
-    Calling it on a string tensor of shape (batch,) gives an int32 `tf.RaggedTensor` (batch,
-    tokens); see `Tokenizer`. A module that is to be exported needs `resources` as an attribute,
-    since the op keeps the model outside of the graph.
+    The ids are those of the `sentencepiece` library. Calling the tokenizer on a string tensor of
+    shape (batch,) returns an int32 `tf.RaggedTensor` of shape (batch, tokens); see `Tokenizer`. A
+    module that is exported needs `resources` as an attribute, because the op stores the model
+    outside the graph.
+
+    Example:
+        tokenizer = SentencePieceTokenizer("spiece.model", lowercase=True)
+        ids = tokenizer(["Hello world!"])
+        texts = tokenizer.detokenize(ids)
 
     Args:
-        model: a SentencePiece model: a file, or its bytes.
-        lowercase: whether text is lower-cased before the model sees it, as ALBERT's was.
-        strip_accents: whether text is decomposed (NFKD) and loses its combining marks before the
-            model sees it, as ALBERT's did.
-        layout: the order of the ids. "model": as in the model (ALBERT). "fairseq": four tokens of
-            fairseq's own for the model's first three pieces, and `<mask>` at the end (XLM-R).
-        special_tokens: how the vocabulary spells them.
+        model: path of a SentencePiece model, or its content as bytes.
+        lowercase: whether to lower-case a text before the model's normalization, as for ALBERT.
+        strip_accents: whether to decompose a text (NFKD) and drop the combining marks before the
+            model's normalization, as for ALBERT.
+        layout: "model" or "fairseq", the order of the ids. "model": that of the model (ALBERT).
+            "fairseq": four tokens of fairseq replace the first three pieces, and `<mask>` is last
+            (XLM-R).
+        special_tokens: `SpecialTokens`, the spellings of the special tokens.
         packing: see `Tokenizer`.
         mask_takes_space: see `Tokenizer`.
-        replace_quotes: whether two backticks or two apostrophes become a quotation mark before the
-            model sees them, as ALBERT's did.
-        avoid_number_commas: whether a piece that ends in a digit and a comma is taken only where
-            nothing else spells the word (see `lower_number_commas`), as ALBERT's are.
+        replace_quotes: whether two backticks or two apostrophes are replaced by a quotation mark
+            before the model's normalization, as for ALBERT.
+        avoid_number_commas: whether pieces that end in a digit and a comma are used only where no
+            others spell the word (see `lower_number_commas`), as for ALBERT.
         added_tokens: see `Tokenizer`.
 
     Raises:
-        InputError: the model can't be read or is none, lacks a special token, or doesn't fit the
+        InputError: the model cannot be read, is damaged, lacks a special token, or does not fit the
             layout.
     """
 
@@ -117,7 +125,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     @property
     def resources(self) -> list:
-        """What an exported module must hold on to: the models that the ops work with."""
+        """The models that the ops use; an exported module must reference them."""
         normalized = any(token.normalized for token in self.added_tokens)
         return [self._model, *([self._charsmap.model] if normalized else [])]
 
@@ -132,21 +140,22 @@ class SentencePieceTokenizer(Tokenizer):
         return self._rearrange(self._model.tokenize(prepared))
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
-        """Tokenizes strings, with their words (see `Tokenizer.tokenize_with_offsets`).
+        """Tokenizes strings, with the offsets of words (see `Tokenizer.tokenize_with_offsets`).
 
-        A word is what BERT would split off (see `split_words`), whatever the model takes together:
-        a token that covers several starts with the first and ends with the last. The (rare) tokens
-        of a text without any word have the whole text for their word.
+        Words are those of BERT (see `split_words`), independent of the model's pieces. A token that
+        covers several words starts with the first and ends with the last. In a text without any
+        word, the word of a token is the whole text.
         """
         return super().tokenize_with_offsets(text)
 
     def _with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
-        # The op's offsets are in the prepared text, which may be longer or shorter than the
-        # original. So the original is cut to segments, each is prepared on its own, and the sum of
-        # their lengths tells which segment an offset is in.
+        # The op's offsets refer to the prepared text, which can be longer or shorter than the
+        # original. The original is therefore split into segments that are prepared separately, and
+        # the cumulative lengths of the results give the segment of each offset.
         ids, *limits = self._model.tokenize_with_offsets(self._before_model(text))
         begin, limit = (tf.cast(x, tf.int64) for x in limits)
-        last = limit.with_values(tf.maximum(begin.values, limit.values - 1))  # character's place
+        # The start of the last character of each token.
+        last = limit.with_values(tf.maximum(begin.values, limit.values - 1))
         segments = self._segments(text)
         _, words, ends = split_words(text, strip_accents=self.strip_accents)
 
@@ -163,12 +172,12 @@ class SentencePieceTokenizer(Tokenizer):
         return self._rearrange(ids), start, end
 
     def _segments(self, text: tf.Tensor) -> _Segments:
-        """Cuts the original into parts that can be prepared one by one; spaces are left out."""
+        """Splits original texts into segments that can be prepared separately, without spaces."""
         kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if self.strip_accents else "")
         cut = f"[ {SPACE}{_BLANK}{kept}]"
         if self.replace_quotes:
             cut = f"{_QUOTES}|{cut}"
-        text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # the split op takes NUL for the end
+        text = tf.strings.regex_replace(text, r"\x{0}", "\1")  # NUL would end the string in the op
         parts, starts, _ = tf_text.regex_split_with_offsets(text, cut, cut)
         prepared = self._before_model(parts.values)
         lengths = tf.cast(tf.strings.length(prepared), tf.int64)
@@ -181,7 +190,7 @@ class SentencePieceTokenizer(Tokenizer):
         return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in literals))
 
     def _before_model(self, text: tf.Tensor) -> tf.Tensor:
-        """What is done to a text before the model's own normalization."""
+        """Applies the normalization that precedes the model's own."""
         text = drop_invalid_utf8(text)
         if self.replace_quotes:
             text = tf.strings.regex_replace(text, _QUOTES, '"')
@@ -189,9 +198,10 @@ class SentencePieceTokenizer(Tokenizer):
             text = tf_text.normalize_utf8(text, "NFKD")
             text = tf.strings.regex_replace(text, r"\p{M}+", "")
         if self.lowercase:
-            # The lower-casing op takes NUL for the end; `_segments` has U+0001 in NUL's place.
+            # NUL would end the string in the lower-casing op. `_segments` has replaced NUL by
+            # U+0001.
             text = tf.strings.regex_replace(text, r"[\x{0}\x{1}]+", "")
-            text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, wherever it stands
+            text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, even at a word's end
             text = tf.strings.lower(text, encoding="utf-8")
         return text
 
@@ -206,7 +216,7 @@ class SentencePieceTokenizer(Tokenizer):
         return self._normalized
 
     def _normalized(self, text: tf.Tensor) -> Normalized:
-        """What the steps before the model and the model's own rules make of texts."""
+        """Applies the whole normalization, including the model's rules, and aligns the result."""
         units = split_units(text, f"{_QUOTES}|." if self.replace_quotes else ".")
         prepared = align(
             units.texts.with_values(self._before_model(units.texts.values)), *units[1:]
@@ -226,13 +236,13 @@ class SentencePieceTokenizer(Tokenizer):
         return SearchPattern("|".join(patterns), rare="")
 
     def _rearrange(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
-        """The model's ids to those of the layout."""
+        """Converts the model's ids to those of the layout."""
         if self._final_ids is None:
             return ids
         return ids.with_values(tf.gather(tf.constant(self._final_ids, tf.int32), ids.values))
 
     def detokenize(self, ids) -> tf.Tensor:
-        """Joins pieces to text, special tokens among them as they are spelled.
+        """Joins pieces to texts; special tokens are included as spelled.
 
         Args:
             ids: integers, (batch, tokens), ragged or dense.
@@ -246,11 +256,11 @@ class SentencePieceTokenizer(Tokenizer):
         return tf.strings.regex_replace(spaced, "^ +", "")
 
     def assets(self) -> dict[str, bytes]:
-        """The model, byte for byte."""
+        """Returns the content of the model file."""
         return {self.asset_names[0]: self._bytes}
 
     def settings(self) -> dict:
-        """What is done to a text before and to ids after the model."""
+        """Returns the constructor arguments other than the model and the tokens."""
         return {
             "lowercase": self.lowercase,
             "strip_accents": self.strip_accents,
@@ -263,7 +273,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def from_assets(cls, assets, special_tokens=ALBERT_TOKENS, **settings) -> Self:
-        """The tokenizer of a model file's content."""
+        """Returns the tokenizer for the content of a model file."""
         ((name, data),) = assets.items()
         try:
             return cls(data, special_tokens=special_tokens, **settings)
@@ -272,12 +282,12 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 class _Segments(NamedTuple):
-    """Parts of original texts, in bytes: int64, ragged, (batch, parts).
+    """Segments of texts, with offsets in bytes: int64, ragged, (batch, segments).
 
     Attributes:
-        original: where a part starts in the original text.
-        starts: where its prepared form starts in the prepared text.
-        ends: where that ends.
+        original: the start of a segment in the original text.
+        starts: the start of its prepared form in the prepared text.
+        ends: the end of its prepared form, exclusive.
     """
 
     original: tf.RaggedTensor

@@ -1,41 +1,41 @@
-"""SentencePiece models as files: taken apart, put together, and their ids in the order of others.
+"""SentencePiece model files: parsing, building, and the order of ids in checkpoints.
 
-Needs the `sentencepiece` package for the messages' types, and imports it where they are used.
+The functions need the `sentencepiece` package for its message types, and import it on use.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 
 from kerasbert.errors import InputError, shown
 
-#: How a model's ids become the ids that checkpoints use.
+#: The layouts: how a model's ids correspond to the ids of a checkpoint.
 LAYOUTS = ("model", "fairseq")
 
-#: What models have at ids 0, 1 and 2 where fairseq put its own four tokens instead.
+#: The pieces at ids 0, 1 and 2 of a model, which fairseq replaces by its own four tokens.
 REPLACED = ("<unk>", "<s>", "</s>")
 FAIRSEQ_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 FAIRSEQ_MASK = "<mask>"
 
-# Of what is built of the pieces a part calls itself for every byte of the longest one; a million
-# bytes are more than a thread's stack holds. SentencePiece trains pieces of 512 characters at most.
+# The library recurses once for each byte of the longest piece, and a million bytes overflow the
+# stack of a thread. SentencePiece trains pieces of at most 512 characters.
 _LONGEST_PIECE = 10_000
 
 
 def model_pieces(data: bytes, source: str) -> list[str]:
-    """The pieces of a model, as `model_parts` gives them."""
+    """Returns the pieces of a model, as in `model_parts`."""
     return pieces_of(parse(data, source), source)
 
 
 def model_parts(data: bytes, source: str) -> dict:
-    """The parts of a model, by the names of `sentencepiece_model`'s arguments.
+    """Returns the parts of a model, as a dict of arguments for `sentencepiece_model`.
 
-    Needs the `sentencepiece` package.
+    It needs the `sentencepiece` package.
 
     Args:
-        data: the content of a model file.
-        source: its name, for messages.
+        data: bytes, the content of a model file.
+        source: string, the name of the file in messages.
 
     Raises:
-        InputError: it is no such model.
+        InputError: the data is not a SentencePiece model.
     """
     model = parse(data, source)
     types = model.SentencePiece
@@ -52,20 +52,20 @@ def model_parts(data: bytes, source: str) -> dict:
 def arrange(
     pieces: Sequence[str], layout: str, source: str
 ) -> tuple[Sequence[str], list[int] | None]:
-    """The pieces in the order of a layout, and for each of the model's ids the one it becomes.
+    """Returns the pieces in the order of a layout, and the new id of each of the model's ids.
 
-    None in place of the ids: they stay as they are.
+    The ids are None if they do not change.
 
     Args:
-        pieces: in the model's order.
+        pieces: list of strings, in the model's order.
         layout: one of `LAYOUTS`.
-        source: what messages call the model.
+        source: string, the name of the model in messages.
 
     Raises:
-        InputError: there is no such layout, or the pieces don't fit it.
+        InputError: the layout is unknown, or the pieces do not fit it.
     """
     if layout not in LAYOUTS:
-        raise InputError(f"there is no layout {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, found {layout!r}")
     if layout == "model":
         return pieces, None
     count = len(REPLACED)
@@ -81,11 +81,14 @@ def arrange(
 
 
 def lower_number_commas(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores of pieces, 100 less where a piece ends in a digit and a comma.
+    """Lowers the scores of pieces that end in a digit and a comma by 100.
 
-    Nothing has so low a score, so that "9," is split in two wherever it can be. google-research's
-    ALBERT takes such pieces apart after the model has found them, and its models were trained so;
+    No other piece has such a low score, so that "9," is split in two wherever possible. ALBERT of
+    google-research splits these pieces after tokenization, and its models were trained that way.
     Hugging Face lowers the scores when it converts a model to `tokenizer.json`.
+
+    Args:
+        scores: dict of pieces and their scores.
     """
     return {
         piece: score - 100.0 if piece.endswith(",") and piece[-2:-1].isdigit() else score
@@ -94,7 +97,7 @@ def lower_number_commas(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def avoiding_number_commas(data: bytes, source: str) -> bytes:
-    """A model with the scores of `lower_number_commas`."""
+    """Returns the model with the scores of `lower_number_commas`, as bytes."""
     model = parse(data, source)
     scores = [piece.score for piece in model.pieces]
     lowered = lower_number_commas(dict(zip(pieces_of(model, source), scores, strict=True)))
@@ -105,7 +108,7 @@ def avoiding_number_commas(data: bytes, source: str) -> bytes:
 
 
 def byte_model(charsmap: bytes) -> bytes:
-    """A model that spells normalized text in its bytes, byte 0 with the id 1, and so on."""
+    """Returns a model that normalizes a text and splits it into bytes; byte 0 has the id 1."""
     from sentencepiece import sentencepiece_model_pb2 as protocol
 
     model = protocol.ModelProto()
@@ -132,34 +135,35 @@ def sentencepiece_model(
     control: Collection[str] = (),
     user_defined: Collection[str] = (),
 ) -> bytes:
-    """Builds a SentencePiece unigram model of its parts, such as a `tokenizer.json` holds.
+    """Builds a SentencePiece unigram model from its parts, such as those of a `tokenizer.json`.
 
-    Needs the `sentencepiece` package.
+    It needs the `sentencepiece` package.
 
     Args:
-        pieces: in the order of their ids.
-        scores: one for each piece: log probabilities.
-        unknown_id: the id of the piece that stands for what no other can spell.
-        charsmap: the compiled rules by which the model normalizes; empty for none.
-        control: the pieces that no text contains, such as the special tokens.
-        user_defined: the pieces that are taken out of a text before all others, whatever their
-            score.
+        pieces: list of strings, in the order of their ids.
+        scores: list of floats, the log probability of each piece.
+        unknown_id: integer, the id of the piece for text that no other piece can represent.
+        charsmap: bytes, the compiled normalization rules; empty for none.
+        control: collection of the pieces that never match text, such as special tokens.
+        user_defined: collection of the pieces that match before all others, whatever their scores.
 
     Returns:
         The content of a model file, for `SentencePieceTokenizer`.
 
     Raises:
-        InputError: not as many scores as pieces, a piece that is there twice or is empty, or no
-            piece with the id `unknown_id`.
+        InputError: the numbers of scores and pieces differ, a piece is empty or occurs twice, or no
+            piece has the id `unknown_id`.
     """
     from sentencepiece import sentencepiece_model_pb2 as protocol
 
     if len(pieces) != len(scores):
-        raise InputError(f"expected one score for each of {len(pieces)} pieces, not {len(scores)}")
+        raise InputError(f"expected a score for each of {len(pieces)} pieces, found {len(scores)}")
     if len(set(pieces)) != len(pieces) or "" in pieces:
-        raise InputError("the pieces of a model must not be empty, nor there twice")
+        raise InputError("the pieces of a model must not be empty or occur twice")
     if not 0 <= unknown_id < len(pieces):
-        raise InputError(f"there are {len(pieces)} pieces, none with the unknown id {unknown_id}")
+        raise InputError(
+            f"the unknown id {unknown_id} is not one of the ids of {len(pieces)} pieces"
+        )
     types = protocol.ModelProto.SentencePiece
     control, user_defined = frozenset(control), frozenset(user_defined)
     model = protocol.ModelProto()
@@ -181,7 +185,7 @@ def sentencepiece_model(
 
 
 def parse(data: bytes, source: str):
-    """The message in a model's bytes; raises `InputError` if there is none."""
+    """Parses a model's bytes; raises `InputError` if they are not a SentencePiece model."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2 as protocol
 
@@ -192,10 +196,10 @@ def parse(data: bytes, source: str):
 
 
 def pieces_of(model, source: str) -> list[str]:
-    """The pieces of a parsed model, once it is clear that they can be used."""
+    """Returns the pieces of a parsed model; raises `InputError` if they cannot be used."""
     pieces = [piece.piece for piece in model.pieces]
     for id, piece in enumerate(pieces):
-        if not isinstance(piece, str):  # what is not UTF-8 is left as bytes
+        if not isinstance(piece, str):  # protobuf returns invalid UTF-8 as bytes
             raise InputError(f"{source}: the piece with the id {id} is not UTF-8: {shown(piece)}")
         if len(piece) > _LONGEST_PIECE // 4 and len(piece.encode()) > _LONGEST_PIECE:
             raise InputError(
@@ -206,5 +210,5 @@ def pieces_of(model, source: str) -> list[str]:
 
 
 def no_model(source: str) -> InputError:
-    """The error to raise for what is no model."""
+    """Returns the error for data that is not a SentencePiece model."""
     return InputError(f"{source}: is not a SentencePiece model, or a damaged one")

@@ -1,4 +1,4 @@
-"""SentencePiece's op in TensorFlow Text, with its model in a resource that lasts."""
+"""The SentencePiece op of TensorFlow Text, with the model in a persistent resource."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from kerasbert.text.sentencepiece_model import no_model, parse, pieces_of
 
 
 def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
-    """The op of a model's bytes, and the model's pieces.
+    """Creates the op for a model, and returns it with the model's pieces.
+
+    Args:
+        data: bytes, the content of a model file.
+        source: string, the name of the file in messages.
 
     Raises:
-        InputError: it is no such model, or one that the library would crash with.
+        InputError: the data is not a SentencePiece model, or would crash the library.
     """
     model = parse(data, source)
     pieces = pieces_of(model, source)
     if not np.isfinite([piece.score for piece in model.pieces]).all():
-        raise InputError(f"{source}: has a score that is no finite number")
+        raise InputError(f"{source}: contains a score that is not a finite number")
     for spec in (model.normalizer_spec, model.denormalizer_spec):
         check_rules(spec.precompiled_charsmap, source)
-    # Two models in one SavedModel would be taken for each other if their ops had the same name.
+    # Ops of the same name in one SavedModel would share one model.
     name = f"sentencepiece_{hashlib.sha256(data).hexdigest()[:32]}"
-    # Outside of any graph, so that the op's model outlives the function that is being traced.
+    # Outside any graph, so that the model outlives the function that is being traced.
     with tf.init_scope():
         try:
             op = tf_text.SentencepieceTokenizer(data, out_type=tf.int32, name=name)
@@ -37,7 +41,7 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
             count = int(op.vocab_size())
         except tf.errors.OpError:
             raise no_model(source) from None
-    if count != len(pieces):  # the library and Python read different ones
+    if count != len(pieces):  # the library and Python parse it differently
         raise no_model(source)
     return op, pieces
 
@@ -45,16 +49,16 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
 @functools.cache
 def _shared_model_class() -> type:
     class SharedModel(tf.saved_model.experimental.TrackableResource):
-        """A model in the op's keeping, by a name.
+        """A SentencePiece model in a resource with a name.
 
-        TensorFlow Text's own belongs to the op's kernel, and `tf.random.set_seed` throws kernels
-        away.
+        The resource of TensorFlow Text belongs to the op's kernel, which `tf.random.set_seed`
+        deletes.
         """
 
         def __init__(self, data: bytes, name: str):
             super().__init__()
             self._data, self._name = data, name
-            _ = self.resource_handle  # made now, outside of any graph
+            _ = self.resource_handle  # created here, outside any graph
 
         def _create_resource(self):
             with tf.name_scope(self._name):

@@ -1,4 +1,4 @@
-"""Where in texts something was found, and what stands between; also of texts that were changed."""
+"""Spans of added tokens in texts, the segments between them, and alignment after normalization."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from kerasbert.text.offsets import at_places, count_at_most
 
 
 class Spans(NamedTuple):
-    """Added tokens in texts, one after the other, row by row; int64, (tokens,), in bytes.
+    """The added tokens in a batch of texts, in order, row by row; int64, (tokens,).
+
+    Offsets are in bytes.
 
     Attributes:
-        rows: which text a token is in.
-        ids: the token's id.
-        starts: where it starts, with the white space that it takes with it.
-        ends: where that ends.
-        first: where the token itself starts.
-        last: where it ends.
+        rows: the index of the text that contains the token.
+        ids: the id of the token.
+        starts: the start of the token, including white space that belongs to it.
+        ends: the end, exclusive, including white space that belongs to it.
+        first: the start of the token itself.
+        last: the end of the token itself, exclusive.
     """
 
     rows: tf.Tensor
@@ -28,22 +30,27 @@ class Spans(NamedTuple):
     last: tf.Tensor
 
     def moved(self, rows: tf.Tensor, begins: tf.Tensor) -> Spans:
-        """Of parts of texts: as spans of the texts, that they are in and where they begin there."""
+        """Converts spans in segments to spans in the texts that contain the segments.
+
+        Args:
+            rows: int64, (segments,), the index of the text that contains each segment.
+            begins: int64, (segments,), the start of each segment in its text, in bytes.
+        """
         by = tf.gather(begins, self.rows)
         offsets = (offset + by for offset in self[2:])
         return Spans(tf.gather(rows, self.rows), self.ids, *offsets)
 
 
 class Segments(NamedTuple):
-    """What stands between added tokens, and which of them follows.
+    """The segments of texts between added tokens, each with the token that follows it.
 
     Attributes:
-        texts: the parts, string, (parts,).
-        splits: where each text's parts start among all, int64, (batch + 1,).
-        begins: where in its text each part begins, in bytes, int64, (parts,).
-        following: the id of the token behind each part, int64; -1 for none.
-        first: where that token starts, int64.
-        last: where it ends.
+        texts: string, (segments,).
+        splits: int64, (batch + 1,), the row splits: the index of each text's first segment.
+        begins: int64, (segments,), the start of each segment in its text, in bytes.
+        following: int64, (segments,), the id of the token after each segment; -1 for none.
+        first: int64, (segments,), the start of that token in the text.
+        last: int64, (segments,), the end of that token in the text, exclusive.
     """
 
     texts: tf.Tensor
@@ -55,14 +62,14 @@ class Segments(NamedTuple):
 
 
 def whole(texts: tf.Tensor) -> Segments:
-    """Texts without any added token, (batch,)."""
+    """Returns each text, (batch,), as a single segment without added tokens."""
     count = tf.size(texts, tf.int64)
     none, zero = tf.fill([count], tf.constant(-1, tf.int64)), tf.zeros([count], tf.int64)
     return Segments(texts, tf.range(count + 1), zero, none, zero, zero)
 
 
 def cut(texts: tf.Tensor, spans: Spans) -> Segments:
-    """Cuts texts, (batch,), at the added tokens in them."""
+    """Splits texts, (batch,), at the added tokens in them."""
     ragged = tf.RaggedTensor.from_value_rowids(
         spans.starts, spans.rows, tf.size(texts, tf.int64), validate=False
     )
@@ -88,12 +95,12 @@ def cut(texts: tf.Tensor, spans: Spans) -> Segments:
 def join(
     subwords: tf.RaggedTensor, parts: Segments, flat: tf.Tensor | None = None
 ) -> tf.RaggedTensor:
-    """Inserts the added tokens between the subwords of the parts, ragged (parts, subwords).
+    """Inserts a value for each added token between the values of the segments' subwords.
 
     Args:
-        subwords: a value for each subword of each part.
-        parts: the parts.
-        flat: the value of the token behind each part; None: its id.
+        subwords: ragged, (segments, subwords), a value for each subword.
+        parts: `Segments`.
+        flat: (segments,), the value of the token after each segment. Defaults to the token's id.
 
     Returns:
         Ragged, (batch, tokens).
@@ -116,14 +123,16 @@ def join(
 
 
 class Normalized(NamedTuple):
-    """Normalized texts, and where in the original their bytes come from.
+    """Normalized texts, with the origin of each of their bytes.
+
+    A unit is what one character of the original becomes, for example. Units that become empty are
+    omitted. All offsets are in bytes: int64, ragged, (batch, units).
 
     Attributes:
-        texts: string, (batch,).
-        begins: where in the normalized text a unit begins, such as what one character became; units
-            of no bytes are left out. int64, ragged, (batch, units), as are the others.
-        starts: where in the original the unit starts, in bytes.
-        ends: where in the original it ends.
+        texts: string, (batch,), the normalized texts.
+        begins: the start of each unit in the normalized text.
+        starts: the start of each unit in the original text.
+        ends: the end of each unit in the original text, exclusive.
     """
 
     texts: tf.Tensor
@@ -132,7 +141,7 @@ class Normalized(NamedTuple):
     ends: tf.RaggedTensor
 
     def original(self, spans: Spans) -> Spans:
-        """Spans in the normalized texts as spans in the original ones."""
+        """Converts spans in the normalized texts to spans in the original texts."""
 
         def of(units, values, offsets):
             sought = tf.RaggedTensor.from_value_rowids(
@@ -146,7 +155,13 @@ class Normalized(NamedTuple):
 
 
 def align(units: tf.RaggedTensor, starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> Normalized:
-    """Joins what the units of each text have become; all are ragged, (batch, units)."""
+    """Joins the normalized units of each text.
+
+    Args:
+        units: string, ragged, (batch, units), the normalized units.
+        starts: int64, ragged, (batch, units), the start of each unit in the original text.
+        ends: int64, ragged, (batch, units), the end of each unit in the original text, exclusive.
+    """
     lengths = tf.cast(tf.strings.length(units.values), tf.int64)
     limits = tf.cumsum(lengths)
     before = limits - lengths

@@ -1,11 +1,19 @@
-"""The five special tokens, and how vocabularies spell them."""
+"""The five special tokens and their spellings."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpecialTokens:
-    """The five tokens that BERT's family needs, as a vocabulary spells them."""
+    """The spellings of the five special tokens in a vocabulary.
+
+    Args:
+        pad: string, the padding token.
+        unknown: string, the token for text that the vocabulary cannot represent.
+        cls: string, the token at the start of a row.
+        sep: string, the token at the end of a text.
+        mask: string, the token that replaces tokens to predict.
+    """
 
     pad: str = "[PAD]"
     unknown: str = "[UNK]"
@@ -14,16 +22,16 @@ class SpecialTokens:
     mask: str = "[MASK]"
 
 
-#: How BERT spells them.
+#: The spellings of BERT.
 BERT_TOKENS = SpecialTokens()
 
-#: How RoBERTa and XLM-R spell them.
+#: The spellings of RoBERTa and XLM-R.
 ROBERTA_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>", cls="<s>", sep="</s>", mask="<mask>")
 
-#: How ALBERT spells them.
+#: The spellings of ALBERT.
 ALBERT_TOKENS = SpecialTokens(pad="<pad>", unknown="<unk>")
 
-#: How vocabularies usually spell them, by kind of tokenizer and packing.
+#: The usual spellings, by kind of tokenizer and packing.
 USUAL_TOKENS = {
     ("wordpiece", "bert"): BERT_TOKENS,
     ("bytepair", "roberta"): ROBERTA_TOKENS,

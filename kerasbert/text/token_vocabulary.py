@@ -1,4 +1,4 @@
-"""What a tokenizer's ids stand for: pieces of the model, added tokens, the five special tokens."""
+"""The tokens of a tokenizer and their ids: the model's, added tokens and special tokens."""
 
 import abc
 import dataclasses
@@ -13,15 +13,16 @@ from kerasbert.text.special_tokens import SpecialTokens
 
 
 class TokenVocabulary(abc.ABC):
-    """Pieces with ids, to which tokens can be added.
+    """A vocabulary to which tokens can be added.
 
     Args:
-        vocabulary: as in `Tokenizer`, as are the others.
-        special_tokens: must be among them.
-        added_tokens: tokens that are not made by the model.
+        vocabulary: list of strings, the model's tokens in the order of their ids.
+        special_tokens: `SpecialTokens`. Each must be one of the model's or of the added tokens.
+        added_tokens: list of added tokens; see `Tokenizer`.
 
     Raises:
-        InputError: a special token is not among the pieces; a token is added twice.
+        InputError: a special token is not in the vocabulary, or a token is added twice with
+            different flags.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class TokenVocabulary(abc.ABC):
         special_tokens: SpecialTokens,
         added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
-        #: The pieces and the added tokens, in the order of their ids.
+        #: The model's tokens and the added tokens, in the order of their ids.
         self.vocabulary = tuple(vocabulary)
         self.special_tokens = special_tokens
         #: The added tokens, in the order of their ids.
@@ -46,27 +47,28 @@ class TokenVocabulary(abc.ABC):
     def add_tokens(
         self, tokens: str | AddedToken | Sequence[str | AddedToken], *, special: bool = False
     ) -> int:
-        """Adds tokens that are found in texts as a whole, as in transformers.
+        """Adds tokens that are matched as a whole, as `add_tokens` of transformers does.
 
-        A token that the vocabulary has already keeps its id. Every other one gets the next id, so
-        that a model needs a row more in its tables: `Task.from_preset(..., tokenizer=tokenizer)`
-        makes a new one for each. A tokenizer that a task has already does not change any more;
-        `Task.add_tokens` makes a task of it that has tokens and rows.
+        A token that is already in the vocabulary keeps its id. Other tokens get the next ids, and a
+        model needs one more row in its embeddings for each: `Task.from_preset(...,
+        tokenizer=tokenizer)` initializes these rows. The tokenizer of an existing task cannot be
+        changed; use `Task.add_tokens`, which returns a task with the tokens and the rows.
 
         Args:
-            tokens: spellings or `AddedToken`s.
-            special: whether those that are spellings are special (see `AddedToken`).
+            tokens: a string or an `AddedToken`, or a list of them.
+            special: whether tokens that are given as strings are special (see `AddedToken`).
 
         Returns:
-            How many tokens were not in the vocabulary before.
+            The number of tokens that were not in the vocabulary before.
 
         Raises:
-            InputError: a task uses this tokenizer; a token is there already with other flags.
+            InputError: the tokenizer belongs to a task, or a token was added before with other
+                flags.
         """
         if self._used_by:
             raise InputError(
-                f"the tokenizer belongs to {self._used_by}, which has been made for it; "
-                "task.add_tokens(...) gives a task with more tokens"
+                f"the tokenizer belongs to {self._used_by} and can't be changed; "
+                "task.add_tokens(...) returns a task with more tokens"
             )
         before = self.vocabulary_size
         tokens = [tokens] if isinstance(tokens, str | AddedToken) else tokens
@@ -87,67 +89,67 @@ class TokenVocabulary(abc.ABC):
         self.__dict__.pop("continues_word", None)
 
     def belongs_to(self, owner: str) -> None:
-        """From now on the tokenizer must stay as it is; `owner` is named where it may not."""
+        """Makes the vocabulary immutable; `owner` is its owner in error messages."""
         self._used_by = owner
 
     @property
     def model_tokens(self) -> tuple[str, ...]:
-        """The pieces of the model alone, in the order of their ids."""
+        """The tokens of the model, without added tokens, in the order of their ids."""
         return self.vocabulary[: self._model_size]
 
     @property
     def vocabulary_size(self) -> int:
-        """The number of pieces, added tokens among them."""
+        """The number of tokens, including added tokens."""
         return len(self.vocabulary)
 
     @property
     def pad_id(self) -> int:
-        """The id of padding."""
+        """The id of the padding token."""
         return self._ids[self.special_tokens.pad]
 
     @property
     def unknown_id(self) -> int:
-        """The id of what the vocabulary can't spell."""
+        """The id of the unknown token."""
         return self._ids[self.special_tokens.unknown]
 
     @property
     def cls_id(self) -> int:
-        """The id of the token that starts a row."""
+        """The id of the token at the start of a row."""
         return self._ids[self.special_tokens.cls]
 
     @property
     def sep_id(self) -> int:
-        """The id of the token that ends a text."""
+        """The id of the token at the end of a text."""
         return self._ids[self.special_tokens.sep]
 
     @property
     def mask_id(self) -> int:
-        """The id that stands for a token to be guessed."""
+        """The id of the mask token."""
         return self._ids[self.special_tokens.mask]
 
     @property
     def special_token_ids(self) -> list[int]:
-        """The ids that are never masked nor drawn as a random token."""
+        """The ids that are never masked and never drawn as random replacements."""
         tokens = [*dataclasses.astuple(self.special_tokens)]
         tokens += [token.content for token in self.added_tokens if token.special]
         return [self._ids[token] for token in dict.fromkeys(tokens)]
 
     @functools.cached_property
     def continues_word(self) -> np.ndarray:
-        """bool, (vocabulary,): whether a piece continues the word of the piece before it."""
+        """bool, (vocabulary_size,): whether a token continues the word of the token before it."""
         added = {token.content for token in self.added_tokens}
         return np.array([p not in added and self._continues_word(p) for p in self.vocabulary])
 
     @abc.abstractmethod
     def _continues_word(self, piece: str) -> bool:
-        """Whether `piece` never starts a word."""
+        """Returns whether a token of the model never starts a word."""
 
     def token_to_id(self, token: str) -> int:
-        """Returns the id of a piece; raises `InputError` if the vocabulary has no such piece."""
+        """Returns the id of a token; raises `InputError` if it is not in the vocabulary."""
         if token not in self._ids:
-            raise InputError(f"the vocabulary has no piece {token!r}")
+            raise InputError(f"the token {token!r} is not in the vocabulary")
         return self._ids[token]
 
     def id_to_token(self, id: int) -> str:
-        """Returns the piece with this id."""
+        """Returns the token with this id."""
         return self.vocabulary[id]

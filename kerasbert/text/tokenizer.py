@@ -1,4 +1,4 @@
-"""What every tokenizer has: text to ids, added tokens, files, a way back from its config."""
+"""The base class of tokenizers: text to ids, added tokens, files and config."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from kerasbert.text.token_vocabulary import TokenVocabulary
 
 
 def is_true(name: str, value) -> bool:
-    """A setting that is true or false.
+    """Returns a bool setting.
+
+    Args:
+        name: string, the name of the setting in messages.
+        value: the value.
 
     Raises:
-        InputError: it is something else, such as the string "false".
+        InputError: it is not a bool, for example the string "false".
     """
     if value not in (True, False):
         raise InputError(f"{name} must be true or false, found {value!r}")
@@ -31,29 +35,31 @@ def is_true(name: str, value) -> bool:
 
 
 class Tokenizer(TokenVocabulary):
-    """Strings to ids as TensorFlow ops, so that a SavedModel can take strings.
+    """Base class of tokenizers: strings to token ids as TensorFlow ops.
 
-    Added tokens are taken out of a text before all else, as by transformers' fast tokenizers. The
-    five special tokens in a text are ordinary characters, as in google-research/bert, but for
-    `tokenize_with_mask`, and unless they are added tokens too.
+    Because tokenizers consist of ops, a SavedModel can take raw strings. Added tokens are matched
+    in a text before it is tokenized, as by the fast tokenizers of transformers. The five special
+    tokens in a text are ordinary text, as in google-research/bert, unless they are added tokens
+    too; only `tokenize_with_mask` matches the mask token.
 
     Args:
-        vocabulary: the model's pieces in the order of their ids.
-        special_tokens: must be among the pieces or the added tokens.
-        added_tokens: tokens that are not made by the model: `AddedToken`s, their spellings, or
-            dicts of what `AddedToken` takes. One that the vocabulary has keeps its id; the others
-            get the next ids, in this order.
-        packing: how a row is put together, see `kerasbert.text.packing`: "bert" is `[CLS] a [SEP] b
-            [SEP]` with segments, "roberta" `<s> a </s></s> b </s>` without.
-        mask_takes_space: whether a mask token takes the white space on its left with it.
+        vocabulary: list of strings, the model's tokens in the order of their ids.
+        special_tokens: `SpecialTokens`. Each must be one of the model's or of the added tokens.
+        added_tokens: list of `AddedToken`s, strings, or dicts of the arguments of `AddedToken`. A
+            token that is already in the vocabulary keeps its id; the others get the next ids, in
+            this order.
+        packing: "bert" for rows `[CLS] a [SEP] b [SEP]` with segments, or "roberta" for rows `<s> a
+            </s></s> b </s>` without; see `kerasbert.text.packing`.
+        mask_takes_space: whether a mask token in a text includes the white space on its left.
 
     Raises:
-        InputError: a special token is not among the pieces; a token is added twice.
+        InputError: a special token is not in the vocabulary, or a token is added twice with
+            different flags.
     """
 
-    #: The name that configs know the class by.
+    #: The name of the class in configs.
     kind: ClassVar[str]
-    #: The files that hold what the config does not, in a model's directory.
+    #: The files in a model's directory that, together with the config, define the tokenizer.
     asset_names: ClassVar[tuple[str, ...]]
 
     def __init__(
@@ -75,7 +81,7 @@ class Tokenizer(TokenVocabulary):
 
     @property
     def resources(self) -> list:
-        """What an exported module must hold on to, as an attribute, for the ops to work."""
+        """The objects that an exported module must reference for the ops to work."""
         return []
 
     # === Text ===
@@ -85,20 +91,23 @@ class Tokenizer(TokenVocabulary):
         return self.tokenize(text)
 
     def tokenize(self, text) -> tf.RaggedTensor:
-        """Tokenizes strings; no special tokens are put around them.
+        """Tokenizes strings, without adding special tokens.
 
         Args:
-            text: string tensor or anything that becomes one, shape (batch,).
+            text: string tensor, or a list of strings, (batch,).
 
         Returns:
             int32, ragged, (batch, tokens).
+
+        Raises:
+            ValueError: `text` does not have rank 1.
         """
         return self._tokenize(strings(text), self._finder())
 
     def _tokenize(
         self, text: tf.Tensor, finder: AddedTokenMatcher | None, behind_space: bool = False
     ) -> tf.RaggedTensor:
-        """Tokenizes strings and the added tokens that `finder` finds in them."""
+        """Tokenizes strings, with the added tokens that `finder` matches."""
         if finder is None:
             return self._pieces(self._prepare(text, behind_space=behind_space)[0])
         prepared, suspects = self._prepare(
@@ -116,26 +125,26 @@ class Tokenizer(TokenVocabulary):
     def _prepare(
         self, text: tf.Tensor, *, sought: SearchPattern | None = None, behind_space: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Does with strings, (batch,), what is done before their pieces are looked for.
+        """Normalizes strings, (batch,), for `_pieces`.
 
         Args:
-            text: the strings.
-            sought: what `_sought` gives; None: nothing is sought.
-            behind_space: give words the spelling that they have behind a space.
+            text: string tensor, (batch,).
+            sought: the result of `_sought`, or None to search for nothing.
+            behind_space: bool, spell words as after a space.
 
         Returns:
-            String tensor, (batch,); and whether each text may hold what is sought, bool, (batch,),
-            or None.
+            String tensor, (batch,); and bool, (batch,), whether each text can contain a match of
+            `sought`, or None.
         """
 
     @abc.abstractmethod
     def _pieces(self, prepared: tf.Tensor) -> tf.RaggedTensor:
-        """The ids of what `_prepare` gives: int32, ragged, (batch, tokens)."""
+        """Returns the ids for the result of `_prepare`: int32, ragged, (batch, tokens)."""
 
     # === Added tokens ===
 
     def _finder(self, with_mask: bool = False) -> AddedTokenMatcher | None:
-        """Finds the added tokens in texts, perhaps the mask token too; None: there are none."""
+        """Returns the matcher of added tokens (and of the mask token), or None without tokens."""
         if with_mask not in self._finders:
             tokens = list(self.added_tokens)
             mask = self.special_tokens.mask
@@ -159,20 +168,20 @@ class Tokenizer(TokenVocabulary):
         except tf.errors.InvalidArgumentError:
             longest = max(finder.contents, key=len)
             raise InputError(
-                f"{len(finder.contents):,} added tokens are too many or too long to be found in "
-                f"texts; the longest has {len(longest):,} characters: {shown(longest)}"
+                f"{len(finder.contents):,} added tokens are too many or too long to be matched "
+                f"in texts; the longest has {len(longest):,} characters: {shown(longest)}"
             ) from None
 
     def _sought(self, finder: AddedTokenMatcher) -> SearchPattern:
-        """What a prepared text holds for sure that has an added token in it."""
+        """Returns a pattern that matches every prepared text with an added token."""
         return SearchPattern.of(finder.contents)
 
     def _normalizer(self) -> Callable[[tf.Tensor], Normalized] | None:
-        """What makes of a text that in which normalized tokens are looked for; None: nothing."""
+        """Returns the function that normalizes texts for added tokens; None for none."""
         return None
 
     def _spell_normalized(self, contents: Sequence[str]) -> Sequence[str]:
-        """What normalization makes of the spellings of added tokens."""
+        """Returns the normalized spellings of added tokens."""
         normalizer = self._normalizer()
         if normalizer is None or not contents:
             return contents
@@ -181,14 +190,14 @@ class Tokenizer(TokenVocabulary):
         return [text.decode() for text in texts]
 
     def tokenize_words(self, words) -> tf.RaggedTensor:
-        """Tokenizes words, each on its own, as it would stand behind a space.
+        """Tokenizes words independently, each as after a space.
 
         Args:
-            words: string tensor, shape (words,).
+            words: string tensor, or a list of strings, (words,).
 
         Returns:
-            int32, ragged, (words, tokens). A word without any piece, such as a control character,
-            is one unknown token.
+            int32, ragged, (words, tokens). A word without any token, such as a control character,
+            becomes the unknown token.
         """
         subwords = self._tokenize(strings(words), self._finder(), behind_space=True)
         lacking = tf.cast(tf.equal(subwords.row_lengths(), 0), tf.int64)
@@ -196,18 +205,19 @@ class Tokenizer(TokenVocabulary):
         return tf.concat([subwords, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
 
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
-        """Tokenizes strings and says which word of the original string each token comes from.
+        """Tokenizes strings, and returns the position of each token's word in the original string.
+
+        Tokens with the same start are subwords of the same word. A token that covers several words
+        ends with the last. An added token is a word, without the white space that belongs to it.
+        `bytes_to_characters` converts the offsets to characters.
 
         Args:
-            text: string tensor, shape (batch,).
+            text: string tensor, or a list of strings, (batch,).
 
         Returns:
-            Three ragged tensors of the same rows, (batch, tokens): the ids (int32, equal to
-            `tokenize`'s), and start and end (int64, end exclusive) of the token's *word*, in bytes
-            of the original string. Tokens with the same start are pieces of one word. A token that
-            covers several words ends with the last. An added token is a word, without the white
-            space that it takes with it.
-            `bytes_to_characters` converts offsets.
+            Three ragged tensors, (batch, tokens): the ids, int32, equal to those of `tokenize`; the
+            start and the end (exclusive) of the token's word, int64, in bytes of the original
+            string.
         """
         text, finder = strings(text), self._finder()
         if finder is None:
@@ -226,14 +236,14 @@ class Tokenizer(TokenVocabulary):
         return join(ids, parts), *undo_drop(text, valid, starts, ends)
 
     def split_words(self, text) -> tuple[tf.RaggedTensor, ...]:
-        """Splits texts at white space, punctuation and CJK characters, and at added tokens.
+        """Splits texts at white space, punctuation, CJK characters and added tokens.
 
         Args:
-            text: strings of valid UTF-8, (batch,).
+            text: string tensor of valid UTF-8, or a list of strings, (batch,).
 
         Returns:
-            The words, string, and where each starts and ends in bytes, int64: three ragged tensors,
-            (batch, words). An added token is one word.
+            Three ragged tensors, (batch, words): the words, string, and the start and the end
+            (exclusive) of each, int64, in bytes. An added token is one word.
         """
         text, finder = strings(text), self._finder()
         if finder is None:
@@ -252,11 +262,11 @@ class Tokenizer(TokenVocabulary):
 
     @abc.abstractmethod
     def _with_offsets(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, ...]:
-        """As `tokenize_with_offsets`, of texts, (batch,), in which no added token is looked for."""
+        """Does what `tokenize_with_offsets` does, for texts without added tokens, (batch,)."""
 
     @abc.abstractmethod
     def detokenize(self, ids) -> tf.Tensor:
-        """Joins pieces to text.
+        """Joins tokens to texts.
 
         Args:
             ids: integers, (batch, tokens), ragged or dense.
@@ -266,26 +276,26 @@ class Tokenizer(TokenVocabulary):
         """
 
     def tokenize_with_mask(self, text) -> tf.RaggedTensor:
-        """As `tokenize`, but every mask token (such as `[MASK]`) in a text becomes one."""
+        """Does what `tokenize` does, and also matches the mask token in texts."""
         return self._tokenize(strings(text), self._finder(with_mask=True))
 
     # === Files ===
 
     @abc.abstractmethod
     def assets(self) -> dict[str, bytes]:
-        """The content of the files named in `asset_names`."""
+        """Returns the contents of the files in `asset_names`."""
 
     @functools.cached_property
     def vocabulary_sha256(self) -> str:
-        """SHA-256 (hex) of the assets, one after the other: the vocabulary's identity."""
+        """SHA-256 (hex) of the concatenated assets, which identifies the vocabulary."""
         return hashlib.sha256(b"".join(self.assets().values())).hexdigest()
 
     @abc.abstractmethod
     def settings(self) -> dict:
-        """The constructor's other arguments but `added_tokens`; JSON types."""
+        """Returns the constructor arguments that are neither files nor tokens, as JSON types."""
 
     def get_config(self) -> dict:
-        """What, beside the assets, makes this tokenizer; JSON types."""
+        """Returns the config as JSON types; with the assets, it defines the tokenizer."""
         return {
             "kind": self.kind,
             **self.settings(),
@@ -295,7 +305,7 @@ class Tokenizer(TokenVocabulary):
         }
 
     def _added_tokens_config(self) -> dict:
-        """Nothing where there are none, so that configs of old are the same."""
+        """Returns the config's entry for added tokens; none without any, as in older configs."""
         added = [dataclasses.asdict(token) for token in self.added_tokens]
         return {"added_tokens": added} if added else {}
 
@@ -304,14 +314,20 @@ class Tokenizer(TokenVocabulary):
     def from_assets(
         cls, assets: Mapping[str, bytes], special_tokens: SpecialTokens, **settings
     ) -> Self:
-        """The tokenizer of some files' content; raises `InputError` if they can't be used.
+        """Returns the tokenizer for the contents of its files.
 
-        `settings` are the constructor's, `added_tokens` among them.
+        Args:
+            assets: dict of the files' names and contents.
+            special_tokens: `SpecialTokens`.
+            settings: arguments of the constructor, including `added_tokens`.
+
+        Raises:
+            InputError: the files cannot be used.
         """
 
 
 def strings(text) -> tf.Tensor:
-    """A string tensor of shape (batch,); raises `ValueError` for another rank."""
+    """Returns a string tensor of shape (batch,); raises `ValueError` for another rank."""
     text = tf.convert_to_tensor(text, tf.string)
     if text.shape.rank != 1:
         raise ValueError(f"expected strings of shape (batch,), found shape {text.shape}")

@@ -1,11 +1,11 @@
-"""WordPiece vocabularies: train, load, check.
+"""WordPiece vocabularies: training, loading, checking and saving.
 
-A vocabulary is a UTF-8 text file with one piece a line; a piece's id is its line number, from 0.
-Pieces that continue a word start with `##`.
+A vocabulary is a UTF-8 text file with one token per line; the id of a token is its line number,
+from 0. Subwords that continue a word start with `##`.
 
-Some published vocabularies have lines without a piece, or with one that another line has, too
-(ERNIE 3.0's). Of equal lines the last counts, as in BERT's own tokenizer; in the place of the
-others stands what no text has, so that every id stays what it is.
+Some published vocabularies contain empty or duplicate lines (ERNIE 3.0). As in BERT's own
+tokenizer, the last one of several equal lines is used. The others are replaced by tokens that occur
+in no text, so that all ids stay the same.
 """
 
 import collections
@@ -24,31 +24,32 @@ from kerasbert.errors import InputError
 from kerasbert.text.special_tokens import BERT_TOKENS, SpecialTokens
 
 _SPECIAL = dataclasses.astuple(BERT_TOKENS)
-#: A piece of the Chinese BERT, and what stands for a line without a piece. No text ever has it.
+#: A token of the Chinese BERT vocabulary, and the replacement of an empty line. It occurs in no
+#: text.
 LINE_SEPARATOR = "\u2028"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def unused_token(id: int) -> str:
-    """What stands for an id that no piece has; a text never has it, as it is no word."""
+    """Returns the placeholder for an id without a token; it is not a word and matches no text."""
     return f"[no piece {id}]"
 
 
 def load_vocabulary(
     path: str | os.PathLike, special_tokens: SpecialTokens = BERT_TOKENS
 ) -> list[str]:
-    """Reads a vocabulary file and checks it.
+    """Reads and checks a vocabulary file.
 
     Args:
-        path: the file.
-        special_tokens: must be in it.
+        path: path of the file.
+        special_tokens: `SpecialTokens`, which must be in the vocabulary.
 
     Returns:
-        The pieces in the order of their ids.
+        List of strings, the tokens in the order of their ids.
 
     Raises:
-        InputError: the file is missing, not UTF-8, or lacks one of the special tokens; the message
-            names the file and the line.
+        InputError: the file is missing, is not UTF-8, or lacks a special token; the message names
+            the file and the line.
     """
     try:
         data = pathlib.Path(path).read_bytes()
@@ -60,20 +61,29 @@ def load_vocabulary(
 def parse_vocabulary(
     data: bytes, source: str, special_tokens: SpecialTokens = BERT_TOKENS
 ) -> list[str]:
-    """As `load_vocabulary`, of a file's content; `source` names it in messages."""
+    """Returns the checked tokens of a vocabulary file's content.
+
+    Args:
+        data: bytes, the content.
+        source: string, the name of the file in messages.
+        special_tokens: `SpecialTokens`, which must be in the vocabulary.
+
+    Raises:
+        InputError: the content is not UTF-8 or lacks a special token.
+    """
     vocabulary = vocabulary_pieces(data, source)
     check_vocabulary(vocabulary, source, special_tokens)
     return vocabulary
 
 
 def vocabulary_pieces(data: bytes, source: str) -> list[str]:
-    """The pieces of a vocabulary file's content, all different, by their ids.
+    """Returns the tokens of a vocabulary file's content, without duplicates, by id.
 
-    Warns of lines that don't count. A byte order mark, Windows line ends and empty lines at the end
-    are no part of it.
+    A byte order mark, Windows line ends and empty lines at the end are ignored. Empty and duplicate
+    lines cause a warning.
 
     Raises:
-        InputError: it is not UTF-8, or has a NUL.
+        InputError: the content is not UTF-8, or contains NUL.
     """
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -83,8 +93,8 @@ def vocabulary_pieces(data: bytes, source: str) -> list[str]:
         raise InputError(f"{source}:{line}: is not UTF-8") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{source}:{line}: has the character NUL; the file is damaged or no text")
-    # Not splitlines(): a piece may well be U+2028 or another of Python's line ends.
+        raise InputError(f"{source}:{line}: contains NUL; the file is damaged or not text")
+    # Not splitlines(), because a token can be U+2028 or another line end of Python's.
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     last = {token: id for id, token in enumerate(lines)}
     kept = [token if last[token] == id else unused_token(id) for id, token in enumerate(lines)]
@@ -96,10 +106,10 @@ def vocabulary_pieces(data: bytes, source: str) -> list[str]:
         line = changed[0] + 1
         why = f"line {line} is empty"
         if lines[line - 1]:
-            why = f"line {line} has {lines[line - 1]!r}, as has line {last[lines[line - 1]] + 1}"
+            why = f"line {line} is {lines[line - 1]!r}, as is line {last[lines[line - 1]] + 1}"
         warnings.warn(
-            f"{source}: {len(changed)} lines don't count, the first because {why}; of equal lines "
-            "the last counts, and every id stays",
+            f"{source}: {len(changed)} lines are ignored, the first because {why}; of equal lines "
+            "the last is used, and all ids stay the same",
             stacklevel=2,
         )
     return kept
@@ -110,13 +120,23 @@ def check_vocabulary(
     source: str = "vocabulary",
     special_tokens: SpecialTokens = BERT_TOKENS,
 ) -> None:
-    """Raises `InputError`, naming `source` and the line, for what makes a vocabulary unusable."""
+    """Checks a vocabulary.
+
+    Args:
+        vocabulary: list of strings, the tokens in the order of their ids.
+        source: string, the name of the vocabulary in messages.
+        special_tokens: `SpecialTokens`, which must be in the vocabulary.
+
+    Raises:
+        InputError: a token is empty or occurs twice, or a special token is missing; the message
+            names `source` and the line.
+    """
     lines: dict[str, int] = {}
     for line, token in enumerate(vocabulary, start=1):
         if not token:
-            raise InputError(f"{source}:{line}: empty line; every line must hold a piece")
+            raise InputError(f"{source}:{line}: empty line; every line must contain a token")
         if token in lines:
-            raise InputError(f"{source}:{line}: {token!r} stands already in line {lines[token]}")
+            raise InputError(f"{source}:{line}: {token!r} is already in line {lines[token]}")
         lines[token] = line
     for token in dataclasses.astuple(special_tokens):
         if token in lines:
@@ -127,7 +147,7 @@ def check_vocabulary(
 
 
 def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
-    """Checks `vocabulary` and writes it, atomically."""
+    """Checks a vocabulary and writes it to a file, atomically."""
     check_vocabulary(vocabulary)
     path = pathlib.Path(path)
     with files.writing(path):
@@ -137,19 +157,19 @@ def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
 
 
 def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:
-    """The exact content of a vocabulary's file.
+    """Returns the content of a vocabulary file.
 
     Raises:
-        InputError: a piece that no line of a file can hold.
+        InputError: a token cannot be a line of a file.
     """
     for id, token in enumerate(vocabulary):
         if "\n" in token or "\0" in token or token.endswith("\r"):
-            raise InputError(f"{token!r}, the piece with the id {id}, can't be a line of vocab.txt")
+            raise InputError(f"{token!r}, the token with the id {id}, can't be a line of vocab.txt")
     return "".join(token + "\n" for token in vocabulary).encode("utf-8")
 
 
 def vocabulary_sha256(vocabulary: Sequence[str]) -> str:
-    """SHA-256 (hex) of a vocabulary as `save_vocabulary` writes it: its identity everywhere."""
+    """Returns the SHA-256 (hex) of the file of a vocabulary, which identifies it."""
     return hashlib.sha256(vocabulary_bytes(vocabulary)).hexdigest()
 
 
@@ -164,40 +184,41 @@ def train_vocabulary(
 ) -> list[str]:
     """Trains a WordPiece vocabulary with Hugging Face `tokenizers`.
 
-    A word with a character that has no piece is [UNK] as a whole, so characters come first: the
-    most frequent ones that make up 99.99 % of the text, as long as they leave a quarter of the
-    vocabulary to longer pieces. If the text has too few of those, other characters get the rest.
+    A word with a character that is not in the vocabulary becomes [UNK]. Characters are therefore
+    added first: the most frequent ones that make up 99.99 % of the text, in at most three quarters
+    of the vocabulary. Tokens that remain after the longer subwords go to further characters.
 
-    The trainer breaks ties between equally frequent pairs by the order of a hash table, so two
-    runs on the same text may differ in their rarest pieces.
+    The trainer breaks ties between equally frequent pairs by the order of a hash table, so that two
+    runs on the same text can differ in their rarest tokens.
 
     Args:
-        texts: strings, read once.
-        vocabulary_size: how many pieces at the most, the five special tokens included.
-        lowercase: train on lower-cased text, for a tokenizer that lower-cases.
-        strip_accents: as in `WordPieceTokenizer`; None does as `lowercase` says.
-        min_frequency: how often a pair of pieces must be seen to be joined.
-        alphabet_size: how many different characters are kept, the most frequent ones; None: as
+        texts: iterable of strings, iterated once.
+        vocabulary_size: integer, the maximum number of tokens, including the five special tokens.
+        lowercase: whether to train on lower-cased text, for a tokenizer with `lowercase=True`.
+        strip_accents: see `WordPieceTokenizer`. Defaults to `lowercase`.
+        min_frequency: integer, the minimum number of occurrences of a pair of tokens to be merged.
+        alphabet_size: integer, the number of different characters to keep, by frequency. None: as
             described above.
 
     Returns:
-        The pieces, the special tokens first ([PAD] is 0).
+        List of strings, the tokens in the order of their ids. The special tokens are first; [PAD]
+        has the id 0.
 
     Raises:
-        InputError: no text; a size that no vocabulary has; without `alphabet_size`, one that has
-            no place for a tenth of the text's characters.
+        InputError: there is no text, the size is out of range, or, without `alphabet_size`, the
+            vocabulary is too small for the characters that make up 90 % of the text.
     """
     from tokenizers import BertWordPieceTokenizer
 
     if not 2 * len(_SPECIAL) <= vocabulary_size <= _LARGEST:
         raise InputError(
-            f"a vocabulary must have {2 * len(_SPECIAL)} to {_LARGEST:,} pieces, "
+            f"a vocabulary must have {2 * len(_SPECIAL)} to {_LARGEST:,} tokens, "
             f"found {vocabulary_size:,}"
         )
     if alphabet_size is not None and not 1 <= alphabet_size <= vocabulary_size - len(_SPECIAL):
         raise InputError(
             f"an alphabet of {alphabet_size:,} characters does not fit a vocabulary of "
-            f"{vocabulary_size:,} pieces, {len(_SPECIAL)} of which are special tokens"
+            f"{vocabulary_size:,} tokens, {len(_SPECIAL)} of which are special tokens"
         )
     counts: collections.Counter[str] = collections.Counter()
 
@@ -209,7 +230,7 @@ def train_vocabulary(
     trainer = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=strip_accents)
     trainer.train_from_iterator(
         counted(),
-        # Which characters are rare is known only now, so there are pieces to spare.
+        # Additional tokens, because rare characters are known, and removed, only after training.
         vocab_size=vocabulary_size + _SPARE,
         min_frequency=min_frequency,
         limit_alphabet=sys.maxunicode,
@@ -228,8 +249,8 @@ def train_vocabulary(
     return [*_SPECIAL, *_chosen(subwords, frequencies, room, alphabet_size)]
 
 
-# WordPiece makes [UNK] of a longer word, so nothing is learnt from it, and the trainer would take
-# minutes for one of a megabyte. Chinese characters are words of their own.
+# WordPiece replaces longer words by [UNK], so they are useless for training, and one of a megabyte
+# would take the trainer minutes. Chinese characters are words by themselves.
 _LONG = re.compile(r"\S{101}")
 _LONG_WORD = re.compile(r"(?:(?![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f])\w){101,}")
 
@@ -238,10 +259,10 @@ def _without_long_words(text: str) -> str:
     return _LONG_WORD.sub(" ", text) if _LONG.search(text) else text
 
 
-# Larger than any model's; the trainer takes memory for all pieces before it starts.
+# Larger than any model's vocabulary. The trainer allocates memory for all tokens at the start.
 _LARGEST = 1_000_000
 _SPARE = 100_000
-# Of the text's characters, and of the vocabulary's pieces.
+# Shares of the text's characters (_COVERED, _LEAST_COVERED) and of the vocabulary's tokens.
 _COVERED = 0.9999
 _FOR_CHARACTERS = 0.75
 _LEAST_COVERED = 0.9
@@ -250,15 +271,16 @@ _LEAST_COVERED = 0.9
 def _chosen(
     subwords: Sequence[str], frequencies: collections.Counter, room: int, alphabet_size: int | None
 ) -> list[str]:
-    """The subwords that the vocabulary gets, at most `room`, in their order.
+    """Returns at most `room` subwords for the vocabulary, in their order.
 
     Args:
-        subwords: all characters, alone and as continuations, then longer ones by falling frequency.
-        frequencies: of the characters.
-        room: the number of subwords.
+        subwords: list of strings: all characters, alone and as continuations, then longer subwords
+            by falling frequency.
+        frequencies: counter of the characters.
+        room: integer, the maximum number of subwords.
         alphabet_size: see `train_vocabulary`.
     """
-    forms = collections.defaultdict(list)  # of a character: alone, and as a continuation
+    forms = collections.defaultdict(list)  # of each character: alone, and as a continuation
     for token in subwords:
         if len(character := _without_prefix(token)) == 1:
             forms[character].append(token)
@@ -274,9 +296,9 @@ def _chosen(
         covered += frequencies[character]
     if alphabet_size is None and covered < _LEAST_COVERED * total:
         raise InputError(
-            f"{room + len(_SPECIAL):,} pieces have no place for {len(ranked) - len(kept):,} of the "
-            f"text's {len(ranked):,} characters, {1 - covered / total:.0%} of the text; take a "
-            "larger vocabulary (alphabet_size says how many characters to keep all the same)"
+            f"{room + len(_SPECIAL):,} tokens have no room for {len(ranked) - len(kept):,} of the "
+            f"text's {len(ranked):,} characters, {1 - covered / total:.0%} of the text; use a "
+            "larger vocabulary, or set alphabet_size to the number of characters to keep"
         )
     chosen = {token for character in kept for token in forms[character]}
     longer = (

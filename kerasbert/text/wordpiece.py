@@ -1,4 +1,4 @@
-"""BERT's WordPiece tokenizer as TensorFlow ops: exact, exportable, with offsets."""
+"""WordPiece, the tokenizer of BERT, as TensorFlow ops with offsets."""
 
 from __future__ import annotations
 
@@ -27,21 +27,26 @@ from kerasbert.text.tokenizer import Tokenizer, is_true
 
 
 class WordPieceTokenizer(Tokenizer):
-    """Strings to WordPiece ids, id for id as BERT's reference tokenizer, inside the graph.
+    """WordPiece tokenizer, as TensorFlow ops.
 
-    Calling it on a string tensor of shape (batch,) gives an int32 `tf.RaggedTensor` (batch,
-    tokens); see `Tokenizer`.
+    The ids are those of BERT's reference implementation. Calling the tokenizer on a string tensor
+    of shape (batch,) returns an int32 `tf.RaggedTensor` of shape (batch, tokens); see `Tokenizer`.
+
+    Example:
+        tokenizer = WordPieceTokenizer("vocab.txt", lowercase=True)
+        ids = tokenizer(["Hello world!"])
+        texts = tokenizer.detokenize(ids)
 
     Args:
-        vocabulary: a vocabulary file, or its pieces in order.
-        lowercase: whether the vocabulary is of lower-cased text.
-        strip_accents: whether combining accents are dropped; None does as `lowercase` says (as
-            `tokenizers` does).
-        special_tokens: how the vocabulary spells them.
+        vocabulary: path of a vocabulary file, or a list of its tokens in the order of their ids.
+        lowercase: whether to lower-case texts.
+        strip_accents: whether to drop combining accents. Defaults to `lowercase`, as in
+            `tokenizers`.
+        special_tokens: `SpecialTokens`, the spellings of the special tokens.
         added_tokens: see `Tokenizer`.
 
     Raises:
-        InputError: the vocabulary is unusable (see `load_vocabulary`).
+        InputError: the vocabulary cannot be used (see `load_vocabulary`).
     """
 
     kind = "wordpiece"
@@ -69,15 +74,17 @@ class WordPieceTokenizer(Tokenizer):
         self._strip_accents = self.lowercase
         if strip_accents is not None:
             self._strip_accents = is_true("strip_accents", strip_accents)
-        # Cleaning drops private-use characters, so one that no piece has can stand for "unknown".
+        # Cleaning drops private-use characters, so one that is in no token can stand for an unknown
+        # word.
         characters = set("".join(self.model_tokens))
         private = (chr(code) for code in range(0xE000, 0xF900))
         self._unknown_word = next((c for c in private if c not in characters), None)
         if self._unknown_word is None:
-            raise InputError(f"{source}: has every private-use character; one must be left")
+            raise InputError(f"{source}: contains all private-use characters; one must be unused")
 
     def _make_op(self) -> tf_text.FastWordpieceTokenizer:
-        # It takes no long pieces; no word that is looked up is as long as those.
+        # The op does not accept long tokens. They are never needed, because longer words are
+        # unknown.
         subwords = [
             vocabularies.unused_token(id)
             if len(subword.removeprefix("##")) > MAX_WORD_CHARACTERS
@@ -93,7 +100,7 @@ class WordPieceTokenizer(Tokenizer):
                     token_out_type=tf.int32,
                     unknown_token=self.special_tokens.unknown,
                 )
-        except RuntimeError as error:  # of C++; a piece of over 256 bytes, or none but special ones
+        except RuntimeError as error:  # a token of over 256 bytes, or only special tokens
             raise InputError(f"the vocabulary can't be used: {error}") from None
 
     def _continues_word(self, subword: str) -> bool:
@@ -117,7 +124,7 @@ class WordPieceTokenizer(Tokenizer):
     def _sought(self, finder: AddedTokenMatcher) -> SearchPattern:
         with tf.init_scope():
             cleaned = self._clean(tf.constant(finder.contents)).numpy()
-        # The spaces that `_normalized` puts around CJK characters may be a token's.
+        # Spaces that `_normalized` inserts around CJK characters can be part of a token.
         words = (word.decode().replace(" ", "") for word in cleaned)
         return SearchPattern.of(words, lambda word: " *".join(map(literal, word)))
 
@@ -125,7 +132,7 @@ class WordPieceTokenizer(Tokenizer):
         return self._normalized
 
     def _normalized(self, text: tf.Tensor) -> Normalized:
-        """What BERT's normalizer makes of texts, character by character."""
+        """Applies BERT's normalizer to texts, character by character, and aligns the result."""
         units = split_units(text, ".")
         space = tf.where(tf.strings.regex_full_match(units.texts.values, f"[{CJK}]"), " ", "")
         with_spaces = (space, self._clean(units.texts.values), space)
@@ -147,7 +154,7 @@ class WordPieceTokenizer(Tokenizer):
         return ids, starts, ends
 
     def detokenize(self, ids) -> tf.Tensor:
-        """Joins pieces to words and words with spaces.
+        """Joins subwords to words, and words with spaces.
 
         Args:
             ids: integers, (batch, tokens), ragged or dense.
@@ -160,16 +167,16 @@ class WordPieceTokenizer(Tokenizer):
         return tf.strings.regex_replace(joined, " ##", "")
 
     def assets(self) -> dict[str, bytes]:
-        """The vocabulary file."""
+        """Returns the content of the vocabulary file."""
         return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.model_tokens)}
 
     def settings(self) -> dict:
-        """What is done to letters before the vocabulary is looked into."""
+        """Returns the constructor arguments that are neither files nor tokens."""
         return {"lowercase": self.lowercase, "strip_accents": self.strip_accents}
 
     @classmethod
     def from_assets(cls, assets, special_tokens=BERT_TOKENS, **settings) -> Self:
-        """The tokenizer of a vocabulary file's content."""
+        """Returns the tokenizer for the content of a vocabulary file."""
         ((name, data),) = assets.items()
         vocabulary = vocabularies.parse_vocabulary(data, name, special_tokens)
         with about(name):

@@ -330,7 +330,7 @@ def test_lines_that_repeat_a_piece_or_have_none(tmp_path):
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     lines = [*special, "", "a", "fine", "a", "", "day"]
     write(directory / VOCABULARY, "\n".join(lines) + "\n")
-    with pytest.warns(UserWarning, match=r"vocab.txt: 3 lines don't count, .* line 6 is empty; of"):
+    with pytest.warns(UserWarning, match=r"vocab.txt: 3 lines are ignored, .* line 6 is empty; of"):
         tokenizer = load(directory)
     assert packed(tokenizer, ["a fine day"]) == [[2, 8, 7, 10, 3]]
     assert tokenizer.vocabulary_size == 11
@@ -397,7 +397,7 @@ REFUSED = [
     *(
         ("albert", FAST, {"model__vocab": vocabulary}, message)
         for vocabulary, message in (
-            ([], "there are 0 pieces, none with the unknown id 1"),
+            ([], "the unknown id 1 is not one of the ids of 0 pieces"),
             ([["a"]], r"model.vocab\[0\] must be a list of 2"),
             ([["a", -1.0], ["b", -1.0, 1]], r"model.vocab\[1\] must be a list of 2"),
             ([["a", -1.0], [3, -1.0]], r"model.vocab\[1\]\[0\] must be a string"),
@@ -417,7 +417,7 @@ REFUSED = [
         {"model__merges": [["a"]]},
         r"model.merges\[0\] must be a string or a list of 2",
     ),
-    ("roberta", FAST, {"model__merges": ["a"]}, "expected two pieces and a space, found 'a'"),
+    ("roberta", FAST, {"model__merges": ["a"]}, "two tokens separated by a space, found 'a'"),
     ("roberta", FAST, {"added_tokens": [{"content": "a"}]}, r"added_tokens\[0\].id is missing"),
     ("roberta", FAST, {"added_tokens": [{"id": 0.5, "content": "a"}]}, "must be a whole number"),
     *(
@@ -426,8 +426,8 @@ REFUSED = [
             ({"lstrip": "false"}, "lstrip of the added token .* must be true or false, found 'fal"),
             ({"rstrip": []}, "rstrip of the added token"),
             ({"special": None}, "special of the added token"),
-            ({"content": ""}, "an added token must be a string, not empty"),
-            ({"content": "\ud800"}, "half a surrogate pair"),
+            ({"content": ""}, "an added token must be a non-empty string"),
+            ({"content": "\ud800"}, "an unpaired surrogate"),
         )
     ),
     *(
@@ -505,8 +505,8 @@ def test_damaged_rules_of_normalization(tmp_path):
     directory = copied("albert", tmp_path)
     steps = read(directory / FAST)["normalizer"]["normalizers"]
     for rules, message in (
-        (b"\0\4\0\0" + b"\xff" * 1024 + b"a\0", "damaged rules of normalization"),
-        (b"\0\4\0\0", "damaged rules of normalization"),
+        (b"\0\4\0\0" + b"\xff" * 1024 + b"a\0", "damaged normalization rules"),
+        (b"\0\4\0\0", "damaged normalization rules"),
     ):
         steps[-1]["precompiled_charsmap"] = base64.b64encode(rules).decode()
         edit(directory / FAST, normalizer__normalizers=steps)
@@ -533,7 +533,7 @@ USUAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ("the\na\0\n", ":7: has the character NUL"),
+        ("the\na\0\n", ":7: contains NUL"),
         ("ก" * 90, ": the vocabulary can't be used: .* exceeds the max supported"),
         ("", ": the vocabulary can't be used: No valid vocab tokens"),
         ("".join(f"{chr(code)}\n" for code in range(0xE000, 0xF900)), ": .*private-use"),
@@ -561,7 +561,7 @@ def test_pieces_that_are_no_lines(tmp_path):
     tokenizer = load(directory)
     assert tokenizer.vocabulary[-1] == "a\nb"
     with pytest.raises(
-        InputError, match=r"'a\\nb', the piece with .* can't be a line of vocab.txt"
+        InputError, match=r"'a\\nb', the token with .* can't be a line of vocab.txt"
     ):
         tokenizer.assets()
 
@@ -570,7 +570,7 @@ def test_added_tokens_that_no_pattern_holds(tmp_path):
     write(tmp_path / VOCABULARY, f"{USUAL}the\n")
     write(tmp_path / ADDED, {"z" * 1_000_000: 6})
     tokenizer = load(tmp_path)
-    with pytest.raises(InputError, match="1 added tokens are too many or too long to be found"):
+    with pytest.raises(InputError, match="1 added tokens are too many or too long to be matched"):
         tokenizer.tokenize(["the"])
 
 

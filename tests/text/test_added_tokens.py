@@ -269,8 +269,8 @@ def test_special_tokens_can_be_added(tokenizer):
     ("tokens", "message"),
     [
         ([AddedToken("[E1]", lstrip=True), AddedToken("[E1]")], r"'\[E1\]' has been added already"),
-        ([""], "must be a string, not empty; found ''"),
-        ([3], "must be a string, not empty; found 3"),
+        ([""], "must be a non-empty string, found ''"),
+        ([3], "must be a non-empty string, found 3"),
     ],
 )
 def test_tokens_that_can_not_be_added(tokenizer, tokens, message):

@@ -467,9 +467,9 @@ def test_from_memory(tokenizer, files):
         (b'{"a": 0,\n "b"', r"vocab\.json: not valid JSON \(.* line 2"),
         (b'{"a": 0,\n "\xff": 1}', r"vocab\.json:2: is not UTF-8"),
         (b"[1]", "must be an object"),
-        (b'{"a": 0, "b": 2}', "no piece has the id 1"),
+        (b'{"a": 0, "b": 2}', "no token has the id 1"),
         (b'{"a": 0, "b": 0}', "same id 0"),
-        (b'{"a": 0, "a": 1}', "no piece has the id 0"),
+        (b'{"a": 0, "a": 1}', "no token has the id 0"),
         (b'{"a": "0"}', "whole number"),
         (b'{"a": true}', "whole number"),
         (b'{"\\ud800": 0}', "surrogate"),
@@ -487,10 +487,10 @@ def test_unusable_vocabulary(tmp_path, files, vocabulary, message):
 @pytest.mark.parametrize(
     ("merges", "message"),
     [
-        (b"#version: 0.2\na b\nac\n", r"merges\.txt:3: expected two pieces"),
-        (b"a b\n\nb c\n", r"merges\.txt:2: expected two pieces"),
-        (b"a b c\n", "expected two pieces"),
-        (b"a \n", "expected two pieces"),
+        (b"#version: 0.2\na b\nac\n", r"merges\.txt:3: expected two tokens"),
+        (b"a b\n\nb c\n", r"merges\.txt:2: expected two tokens"),
+        (b"a b c\n", "expected two tokens"),
+        (b"a \n", "expected two tokens"),
         (b"#version: 0.2\na ab\n", r"merges\.txt:2: 'ab' is not in the vocabulary"),
         (b"a c\n", r"merges\.txt:1: 'ac' is not in the vocabulary"),
         (b"a b\n\xff\n", r"merges\.txt:2: is not UTF-8"),
@@ -527,7 +527,7 @@ def test_missing_files(tmp_path, files):
 
 
 def test_unusable_memory(tokenizer):
-    with pytest.raises(InputError, match=r"vocabulary: no piece has the id 0"):
+    with pytest.raises(InputError, match=r"vocabulary: no token has the id 0"):
         BytePairTokenizer({"a": 1}, [])
     with pytest.raises(InputError, match=r"merges:2: 'zq' is not"):
         BytePairTokenizer({p: i for i, p in enumerate([*alphabet(), "ab"])}, ["a b", "z q"])

@@ -527,7 +527,7 @@ def test_fairseq_config(multilingual, texts):
         ({"model": "no/such.model"}, "no/such.model: can't read"),
         ({"model": b"no model at all"}, "is not a SentencePiece model"),
         ({"model": b""}, "is not a SentencePiece model"),
-        ({"layout": "reversed"}, "layout 'reversed'"),
+        ({"layout": "reversed"}, "layout must be one of model, fairseq, found 'reversed'"),
         ({"layout": "fairseq"}, "starts with <unk> <s> </s>"),
         ({"special_tokens": BERT_TOKENS}, r"lacks the special token \[PAD\]"),
     ],
@@ -574,14 +574,14 @@ def chained(length, *, ends):
 
 
 DAMAGED_RULES = {
-    "all_ones": (lambda units, texts: (units | 0xFFFFFFFF, texts), "a place is out of bounds"),
+    "all_ones": (lambda units, texts: (units | 0xFFFFFFFF, texts), "an index is out of bounds"),
     "short": (lambda units, texts: (units[: len(units) // 2], texts), "out of bounds"),
-    "no_texts": (lambda units, texts: (units, b""), "cut off"),
-    "no_end": (lambda units, texts: (units, texts[:-1]), "cut off"),
+    "no_texts": (lambda units, texts: (units, b""), "truncated"),
+    "no_end": (lambda units, texts: (units, texts[:-1]), "truncated"),
     "few_texts": (lambda units, texts: (units, b"a\0"), "a value is out of bounds"),
     "no_text": (lambda units, texts: (units, b"\xff" * (len(texts) - 1) + b"\0"), "not UTF-8"),
     "long_texts": (lambda units, texts: (units, b"a" * (len(texts) - 1) + b"\0"), "1,000 bytes"),
-    "many_prefixes": (lambda units, texts: (chained(40, ends=True), b"b\0"), "one in another"),
+    "many_prefixes": (lambda units, texts: (chained(40, ends=True), b"b\0"), "keys within one key"),
     "long_key": (lambda units, texts: (chained(300, ends=False), b"b\0"), "more than 256 bytes"),
 }
 
@@ -589,17 +589,17 @@ DAMAGED_RULES = {
 @pytest.mark.parametrize("name", DAMAGED_RULES)
 def test_damaged_rules(albert, name):
     change, message = DAMAGED_RULES[name]
-    with pytest.raises(InputError, match=rf"damaged rules of normalization \(.*{message}"):
+    with pytest.raises(InputError, match=rf"damaged normalization rules \(.*{message}"):
         SentencePieceTokenizer(with_rules(albert, change))
 
 
 def test_rules_that_lead_back():
-    # From the place of "a" the children are those of the start again: a key has no end.
+    # The children of "a" are those of the root again: a key has no end.
     units = np.zeros(512, "<u4")
     units[0] = 256 << 10
     units[256 + 97] = 97 | 97 << 10
     rules = (4 * len(units)).to_bytes(4, "little") + units.tobytes() + b"b\0"
-    with pytest.raises(InputError, match=r"m: has damaged rules .*more than 256 bytes"):
+    with pytest.raises(InputError, match=r"m: damaged normalization rules .*more than 256 bytes"):
         check_rules(rules, "m")
 
 
@@ -647,7 +647,7 @@ def test_pieces_that_are_not_utf8(albert):
 def test_scores_that_are_no_numbers(albert, score):
     model = sentencepiece_model_pb2.ModelProto.FromString(albert)
     model.pieces[50].score = score
-    with pytest.raises(InputError, match="a score that is no finite number"):
+    with pytest.raises(InputError, match="a score that is not a finite number"):
         SentencePieceTokenizer(model.SerializeToString())
 
 
@@ -687,7 +687,7 @@ def test_model_in_the_order_of_fairseq(fairseq, multilingual):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scores": [0.0]}, "one score for each of 2"),
+        ({"scores": [0.0]}, "a score for each of 2"),
         ({"pieces": ["a", "a"]}, "twice"),
         ({"pieces": ["a", ""]}, "empty"),
         ({"unknown_id": 2}, "unknown id 2"),

@@ -39,9 +39,9 @@ def test_strange_pieces_survive(tmp_path):
 @pytest.mark.parametrize(
     ("data", "pieces", "message"),
     [
-        (b"cat\nthe\n", {5: "[no piece 5]", 8: "the"}, "line 6 has 'the', as has line 9"),
+        (b"cat\nthe\n", {5: "[no piece 5]", 8: "the"}, "line 6 is 'the', as is line 9"),
         (b"\ncat\n", {7: "\u2028"}, "line 8 is empty"),
-        (b"\n\ncat\n", {7: "[no piece 7]", 8: "\u2028"}, "2 lines don't count.* line 8 is empty"),
+        (b"\n\ncat\n", {7: "[no piece 7]", 8: "\u2028"}, "2 lines are ignored.* line 8 is empty"),
         ("\n\u2028\n".encode(), {7: "[no piece 7]", 8: "\u2028"}, "line 8 is empty"),
     ],
 )
@@ -85,7 +85,7 @@ def test_missing_file(tmp_path):
 @pytest.mark.parametrize("check", [check_vocabulary, WordPieceTokenizer, vocabulary_sha256])
 def test_bad_lists(check, vocabulary):
     if check is not vocabulary_sha256:
-        with pytest.raises(InputError, match=r"'the' stands already"):
+        with pytest.raises(InputError, match=r"'the' is already"):
             check([*vocabulary, "the"])
     check(vocabulary)
 
@@ -160,7 +160,7 @@ def test_rare_characters_are_only_trained_on_with_their_neighbours():
 
 def test_sizes_that_lose_the_text_are_refused():
     with pytest.raises(
-        InputError, match=r"100 pieces have no place for 229 of the text's 300 .* 76"
+        InputError, match=r"100 tokens have no room for 229 of the text's 300 .* 76"
     ):
         train_vocabulary([CHINESE], 100)
 
@@ -171,7 +171,7 @@ def test_sizes_that_lose_the_text_are_refused():
         ([], 100, "no text"),
         ([""], 100, "no text"),
         (["a"], 5, "5"),
-        (["a"], 10**9, "10 to 1,000,000 pieces, found 1,000,000,000"),
+        (["a"], 10**9, "10 to 1,000,000 tokens, found 1,000,000,000"),
     ],
 )
 def test_nothing_to_train_on(texts, size, message):
