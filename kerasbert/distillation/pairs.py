@@ -42,13 +42,21 @@ def _check_pair(teacher, student) -> None:
         raise InputError(f"a {kinds[1]} has nothing to learn from a teacher's outputs")
     if teacher is student:
         raise InputError("teacher and student are one and the same")
-    for fact in ("problem_type", "classes", "embedding_dim"):
-        values = [getattr(task, fact, None) for task in (teacher, student)]
-        if values[0] != values[1]:
+    meant, learned = map(_meaning, (teacher, student))
+    for name, value in meant.items():
+        if value != learned[name]:
             raise InputError(
-                f"the teacher's {fact} is {_short(values[0])}, the student's {_short(values[1])}; "
+                f"the teacher's {name} is {_short(value)}, the student's {_short(learned[name])}; "
                 "they must be the same"
             )
+
+
+def _meaning(task) -> dict:
+    """What the outputs of a task are, by the names of its settings."""
+    head = task.head_config()
+    size = task.outputs[0].shape[-1] if task.outputs_are == "vector" else None
+    named = {name: head.get(name) for name in ("problem_type", "classes")}
+    return {**named, "embedding_dim": size}
 
 
 def _short(value) -> str:
@@ -85,8 +93,8 @@ def reads_own_text(teacher, student, states: bool) -> bool:
 
 def _reading(task) -> tuple:
     """All but the tokenizer that decides what features a task makes of text."""
-    settings = ("long_text", "max_chunks", "chunk_overlap", "prompt")
-    return task.sequence_length, *(getattr(task, setting, None) for setting in settings)
+    head, settings = task.head_config(), ("long_text", "max_chunks", "chunk_overlap", "prompt")
+    return task.sequence_length, *(head.get(setting) for setting in settings)
 
 
 def same_tokens(teacher, student) -> bool:
