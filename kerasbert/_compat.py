@@ -120,8 +120,56 @@ def build_on_batch(model, batch) -> None:
     model._symbolic_build(data_batch=batch)
 
 
-class TrainerHooks:
-    """Methods of Keras's trainer on TensorFlow that no subclass was meant to change.
+def update_metrics(model, values, loss, x, y, y_pred, sample_weight) -> tuple:
+    """What Keras's step on JAX does with metrics: their results, and their values after a batch.
+
+    Test: tests/training/test_steps_jax.py::test_same_as_on_tensorflow
+    """
+    return model._update_metrics_variables(values, loss, x, y, y_pred, sample_weight)
+
+
+def share_out_any_batch() -> None:
+    """Lets Keras on JAX take batches whose rows can't be divided among the devices.
+
+    Such a batch, usually the last of an epoch, is given whole to every device, which Keras refuses.
+    The function is for all models of the process; batches that can be divided are as in Keras.
+    Test: tests/training/test_steps_jax.py::test_any_number_of_devices_is_one_device
+    """
+    import jax
+    import keras
+    from keras.src.backend.jax import trainer
+
+    share_out = trainer._distribute_data
+
+    def distribute_data(data, layouts=None):
+        distribution = keras.distribution.distribution()
+        rows = keras.tree.flatten(data)[0].shape[0]
+        if (
+            distribution is None
+            or rows % distribution.num_model_replicas == 0
+            or distribution.num_processes > 1
+        ):
+            return share_out(data, layouts)
+        whole = jax.sharding.NamedSharding(
+            distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
+        )
+        return keras.tree.map_structure(lambda x: jax.device_put(x, whole), data)
+
+    trainer._distribute_data = distribute_data
+
+
+def stateless_scope():
+    """The `keras.StatelessScope` that is entered, or None.
+
+    Test: tests/training/test_steps_jax.py::test_same_as_on_tensorflow
+    """
+    from keras.src.backend.common.stateless_scope import get_stateless_scope
+
+    return get_stateless_scope()
+
+
+class CountHooks:
+    """Lets a step log what is no metric.
 
     A mixin, to be named before `keras.Model`.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
@@ -129,6 +177,21 @@ class TrainerHooks:
 
     #: Logs of a step that are no metrics.
     counts: tuple[str, ...] = ()
+
+    def _get_metrics_result_or_logs(self, logs):
+        # If logs hold more than metrics, Keras takes those of the last step, which are the mean of
+        # what the replicas have each, in place of the metrics of all of them together.
+        counts = {name: logs[name] for name in self.counts if name in logs}
+        others = {name: value for name, value in logs.items() if name not in counts}
+        return {**super()._get_metrics_result_or_logs(others), **counts}
+
+
+class TrainerHooks(CountHooks):
+    """Methods of Keras's trainer on TensorFlow that no subclass was meant to change.
+
+    A mixin, to be named before `keras.Model`.
+    Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
+    """
 
     def step_data(self, data):
         """What a step computes with, of the data that `fit` gives it."""
@@ -163,13 +226,6 @@ class TrainerHooks:
         own = self.step_function(step_function)
         return super()._make_function(step_function) if own is None else own
 
-    def _get_metrics_result_or_logs(self, logs):
-        # If logs hold more than metrics, Keras takes those of the last step, which are the mean of
-        # what the replicas have each, in place of the metrics of all of them together.
-        counts = {name: logs[name] for name in self.counts if name in logs}
-        others = {name: value for name, value in logs.items() if name not in counts}
-        return {**super()._get_metrics_result_or_logs(others), **counts}
-
 
 # === Optimizers ===
 
@@ -181,6 +237,14 @@ OPTIMIZER_HOOKS = (
     "_backend_update_step",
     "_apply_weight_decay",
 )
+
+
+def track(optimizer, variable) -> None:
+    """Makes a variable one of an optimizer's, as those that are its attributes are.
+
+    Test: tests/training/test_steps_jax.py::test_resumed_run_is_the_same
+    """
+    optimizer._track_variable(variable)
 
 
 def replace_apply(optimizer, apply: Callable) -> None:

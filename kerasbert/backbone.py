@@ -22,6 +22,7 @@ from kerasbert.features import (
 )
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
 from kerasbert.layers.inference import is_inference_mode
+from kerasbert.layers.sharding import layout_map
 from kerasbert.layers.state import TrainableStateMixin, restore_state, state_of
 from kerasbert.layers.tokens import UnpaddedTokens, gather_positions
 
@@ -132,6 +133,24 @@ class Backbone(TrainableStateMixin):
     def gradient_checkpointing(self, on: bool):
         for block in self.blocks:
             block.gradient_checkpointing = on
+
+    @staticmethod
+    def get_layout_map(
+        device_mesh, model_parallel_dim_name: str = "model"
+    ) -> keras.distribution.LayoutMap:
+        """How `keras.distribution.ModelParallel` cuts a model on JAX, as in KerasHub.
+
+        Heads and feed-forward layers are cut, and the token embeddings by their width; the axis of
+        the mesh must divide `num_heads` and `intermediate_dim`. Every device has all of the rest.
+
+        Args:
+            device_mesh: a `keras.distribution.DeviceMesh`, whose first axis shares out batches.
+            model_parallel_dim_name: its axis along which weights are cut.
+
+        Raises:
+            InputError: the mesh has no such axis.
+        """
+        return layout_map(device_mesh, model_parallel_dim_name)
 
     def get_config(self) -> dict:
         """The facts, the dtype policy and what is frozen or quantized, in JSON types."""

@@ -126,7 +126,7 @@ class TransformerBlock(keras.layers.Layer):
             )
 
         if training and self.gradient_checkpointing:
-            forward = recomputed(forward)
+            forward = recomputed(forward, self)
         return forward(x, *given.values())
 
     def _forward(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from kerasbert.errors import InputError
 from kerasbert.tasks.from_logits import loss_of, metric_of
 from kerasbert.tasks.text_model import TextModel
-from kerasbert.training.exact_model import ON_TENSORFLOW
 
 
 class CompiledOnLogits(TextModel):
@@ -41,8 +40,6 @@ class CompiledOnLogits(TextModel):
         Raises:
             InputError: a loss or metric of Keras that makes no sense of the outputs.
         """
-        if layer_decay is not None and not ON_TENSORFLOW:
-            raise InputError("layer_decay needs the TensorFlow backend")
         if self.outputs_for and metrics:
             if weighted_metrics:
                 raise InputError(

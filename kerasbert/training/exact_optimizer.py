@@ -6,12 +6,13 @@ Keras on TensorFlow clips gradients before they are summed, and one that is not 
 import types
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_FLOAT, is_finite
 from kerasbert.training.optimizers import assign_averages, updates
+from kerasbert.training.steps import backend
 
 #: What a run counts: rows, real tokens, and places for tokens, padding included.
 SEEN = ("examples", "tokens", "positions")
@@ -45,12 +46,14 @@ def patch_optimizer(
             )
     _check_hooks(optimizer)
     if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
-        with _compat.strategy_of(optimizer).scope():
+        with backend.counter_scope(optimizer):
             # Steps that were skipped, in all and since the last that was not.
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
             optimizer.loss_scale = _LossScale() if float16 else None
+            if float16:
+                backend.keep_with(optimizer, optimizer.loss_scale.variables)
             #: Examples, real tokens and places for tokens, over the whole run; if they are counted.
-            optimizer.seen = _counter((len(SEEN),))
+            optimizer.seen = _counter((len(SEEN), *backend.LONG_SHAPE))
     if optimizer.loss_scale:
         optimizer.scale_loss = optimizer.loss_scale.scale
     if not hasattr(optimizer, "rate_factors"):
@@ -108,9 +111,7 @@ def _finalize(optimizer, variables) -> None:
 
 
 def _counter(shape=()) -> keras.Variable:
-    # TensorFlow keeps int32 variables in the host's memory, where a step that XLA compiles for a
-    # GPU does not reach them.
-    zeros = keras.ops.zeros(shape, "int64")
+    zeros = ops.zeros(shape, backend.COUNTER_DTYPE)
     return keras.Variable(zeros, trainable=False, aggregation="only_first_replica")
 
 
@@ -123,80 +124,89 @@ class _LossScale:
         self.factor = keras.Variable(2.0**15, trainable=False, aggregation="only_first_replica")
         self.good_steps = _counter()
 
+    @property
+    def variables(self) -> list:
+        """All that changes."""
+        return [self.factor, self.good_steps]
+
     def scale(self, loss):
         """The loss that gradients are taken of."""
-        return loss * keras.ops.cast(self.factor, loss.dtype)
+        return loss * ops.cast(self.factor, loss.dtype)
 
     def update(self, finite) -> None:
         """Looks at whether the gradient of all replicas together was finite."""
-        good = (self.good_steps + 1) * tf.cast(finite, tf.int64)
+        good = (self.good_steps + 1) * ops.cast(finite, self.good_steps.dtype)
         double = good >= self._DOUBLES_AFTER
-        factor = tf.where(finite, tf.where(double, 2.0, 1.0), 0.5) * self.factor
-        self.factor.assign(tf.clip_by_value(factor, 1.0, 2.0**24))
-        self.good_steps.assign(tf.where(double, tf.zeros_like(good), good))
+        factor = ops.where(finite, ops.where(double, 2.0, 1.0), 0.5) * self.factor
+        self.factor.assign(ops.clip(factor, 1.0, 2.0**24))
+        self.good_steps.assign(ops.where(double, ops.zeros_like(good), good))
 
 
 def _apply_gradients(optimizer, gradients, variables) -> None:
-    strategy = _compat.strategy_of(optimizer)
-    factors = [optimizer.rate_factors.get(v.path, 1.0) for v in variables]
-    decays = [_weight_decay(optimizer, v) for v in variables]
-    variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    if strategy.num_replicas_in_sync > 1:
-        gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
-    # Weights may be of different dtypes, and half precision has no room for squares.
-    norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
-    finite = tf.math.is_finite(norm)
-    skipped = tf.cast(~finite, tf.int64)
-    hopeless = skipped
+    gradients = backend.gradients_of_all(gradients)
+    norm = backend.global_norm(gradients)
+    finite = ops.isfinite(norm)
     if optimizer.loss_scale:
-        # A smaller factor may help.
-        hopeless *= tf.cast(optimizer.loss_scale.factor <= 1.0, tf.int64)
-        norm /= optimizer.loss_scale.factor
-        gradients = [gradient / optimizer.loss_scale.factor for gradient in gradients]
-        optimizer.loss_scale.update(finite)
-    optimizer.skipped_steps.assign_add(skipped)
-    optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + hopeless) * skipped)
+        factor = ops.convert_to_tensor(optimizer.loss_scale.factor)
+        norm /= factor
+        gradients = [gradient / ops.cast(factor, gradient.dtype) for gradient in gradients]
+    _count_skipped(optimizer, finite)
     if optimizer.global_clipnorm:
-        gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm, norm)
+        gradients = _clipped(gradients, norm, optimizer.global_clipnorm)
     else:
         gradients = _compat.clipped(optimizer, gradients)
     # Averages begin as 0, so the first step that is not skipped sets them.
-    first = tf.cast(updates(optimizer) == 0, tf.float32)
+    first = ops.cast(ops.equal(updates(optimizer), 0), "float32")
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
     rate = optimizer.learning_rate
 
     def step(variable, gradient, average, factor, decay, rate, momentum):
-        rate *= factor
+        rate = rate * factor  # which may be a variable
         if decay is not None:
-            variable.assign_sub(variable * decay * tf.cast(rate, variable.dtype))
+            optimizer.assign_sub(variable, variable * decay * ops.cast(rate, variable.dtype))
         optimizer.update_step(gradient, variable, rate)
         if average is not None:
-            kept = tf.cast(momentum, average.dtype)
-            average.assign(kept * average + (1 - kept) * variable)
+            kept = ops.cast(momentum, average.dtype)
+            optimizer.assign(average, kept * average + (1 - kept) * variable)
 
-    def update(strategy, positions, finite, rate, momentum):
-        def take():
-            _before_step(optimizer, strategy)
-            for variable, *own in positions:
-                arguments = (*own, rate, momentum)
-                strategy.extended.update(variable, step, args=arguments, group=False)
-            return True
+    count = len(variables)
+    backend.update_variables(
+        optimizer,
+        finite,
+        _multiplied_once(optimizer),
+        step,
+        variables,
+        gradients,
+        _averages(optimizer, variables),
+        [optimizer.rate_factors.get(v.path, 1.0) for v in variables],
+        [_weight_decay(optimizer, v) for v in variables],
+        [rate] * count,
+        [momentum] * count,
+    )
 
-        # One condition for all: one for each would take most of the time of making the graph. All
-        # replicas have seen the same gradients.
-        tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
 
-    averages = _averages(optimizer, variables)
-    positions = list(zip(variables, gradients, averages, factors, decays, strict=True))
-    _compat.merge_call(update, strategy, positions, finite, rate, momentum)
+def _count_skipped(optimizer, finite) -> None:
+    skipped = ops.cast(ops.logical_not(finite), backend.COUNTER_DTYPE)
+    hopeless = skipped
+    if optimizer.loss_scale:
+        # A smaller factor may help.
+        hopeless *= ops.cast(optimizer.loss_scale.factor <= 1.0, hopeless.dtype)
+        optimizer.loss_scale.update(finite)
+    optimizer.skipped_steps.assign_add(skipped)
+    optimizer.skipped_in_a_row.assign((optimizer.skipped_in_a_row + hopeless) * skipped)
+
+
+def _clipped(gradients: list, norm, limit: float) -> list:
+    """Gradients, scaled so that their norm is the limit at the most."""
+    scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
+    return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
 
 
 def _averages(optimizer, variables) -> list:
     """The moving average of each variable, or None."""
     if not optimizer.use_ema:
         return [None] * len(variables)
-    return [_compat.average_of(optimizer, variable).value for variable in variables]
+    return [_compat.average_of(optimizer, variable) for variable in variables]
 
 
 def _weight_decay(optimizer, variable) -> float | None:
@@ -207,10 +217,10 @@ def _weight_decay(optimizer, variable) -> float | None:
     return decay if _compat.is_decayed(optimizer, variable) else None
 
 
-def _before_step(optimizer, strategy) -> None:
-    """What Keras does once for all variables, before it changes the first."""
-    if isinstance(optimizer, keras.optimizers.Nadam):
-        product = _compat.momentum_product(optimizer).value
-        step = tf.cast(updates(optimizer) + 1, product.dtype)
-        factor = optimizer.beta_1 * (1.0 - 0.5 * 0.96**step)
-        strategy.extended.update(product, lambda v, x: v.assign(v * x), args=(factor,), group=False)
+def _multiplied_once(optimizer) -> list:
+    """What Keras changes once for all variables, before the first of them: with its factor."""
+    if not isinstance(optimizer, keras.optimizers.Nadam):
+        return []
+    product = _compat.momentum_product(optimizer)
+    step = ops.cast(updates(optimizer) + 1, product.dtype)
+    return [(product, optimizer.beta_1 * (1.0 - 0.5 * 0.96**step))]

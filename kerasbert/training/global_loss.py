@@ -7,10 +7,9 @@ uneven.
 import re
 
 import keras
+from keras import ops
 
-_ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-if _ON_TENSORFLOW:  # a `.keras` file may bring these losses to another backend, where it is not
-    import tensorflow as tf
+from kerasbert.training.steps import backend
 
 
 @keras.saving.register_keras_serializable("kerasbert", name="GlobalMean")
@@ -31,24 +30,21 @@ class GlobalBatchLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss, see the class."""
-        if not _ON_TENSORFLOW:
-            return self.loss(y_true, y_pred, sample_weight)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        context = tf.distribute.get_replica_context()
+        replicas = backend.num_replicas()
         alone = replicas == 1 and self._whole is None
-        if alone or context is None or isinstance(y_pred, keras.KerasTensor):
+        if alone or not replicas or isinstance(y_pred, keras.KerasTensor):
             return self.loss(y_true, y_pred, sample_weight)
         total, by = self.sums(y_true, y_pred, sample_weight)
         if self._whole is None:
             microbatches = 1
-            total_of_all, by = context.all_reduce("SUM", [tf.stop_gradient(total), by])
+            total_of_all, by = backend.sum_over_replicas([ops.stop_gradient(total), by])
         else:
             by, microbatches = self._whole
-            total_of_all = context.all_reduce("SUM", tf.stop_gradient(total))
-        share = tf.math.divide_no_nan(total, by)
-        value = tf.math.divide_no_nan(total_of_all, by) * microbatches / replicas
+            (total_of_all,) = backend.sum_over_replicas([ops.stop_gradient(total)])
+        share = ops.divide_no_nan(total, by)
+        value = ops.divide_no_nan(total_of_all, by) * microbatches / replicas
         # The value of the one and the gradient of the other: Keras scales values up again.
-        return share + tf.stop_gradient(value - share)
+        return share + ops.stop_gradient(value - share)
 
     def set_global_batch(self, by, microbatches: int) -> None:
         """Says that the next calls see one of so many pieces of a batch each.
@@ -64,29 +60,27 @@ class GlobalBatchLoss(keras.losses.Loss):
 
     def sums(self, y_true, y_pred, sample_weight=None):
         """The sum of a batch's losses, and by what its mean divides it, which adds up likewise."""
-        losses = self.loss.call(tf.convert_to_tensor(y_true), y_pred)
-        weights = _weights(tf.shape(losses), losses, sample_weight)
-        return tf.reduce_sum(losses * weights), self._divisor(weights)
+        losses = self.loss.call(ops.convert_to_tensor(y_true), y_pred)
+        weights = _weights(ops.shape(losses), losses, sample_weight)
+        return ops.sum(losses * weights), self._divisor(weights)
 
     def divisor(self, y_true, y_pred, sample_weight=None):
-        """The second of `sums`; where each loss has a label, no output is computed for it."""
-        y_true = tf.convert_to_tensor(y_true)
-        call = tf.function(self.loss.call, autograph=False)
-        specs = map(tf.TensorSpec.from_tensor, (y_true, y_pred))
-        losses = call.get_concrete_function(*specs).structured_outputs
-        rank = losses.shape.rank
-        if y_true.shape.rank is None or y_true.shape[1:rank] != losses.shape[1:]:
-            return self.sums(y_true, y_pred, sample_weight)[1]  # labels that are not one for each
-        shape = tf.shape(y_true)[:rank]
+        """The second of `sums`; no output is computed for it where the losses' shape is known."""
+        y_true = ops.convert_to_tensor(y_true)
+        losses = backend.result_spec(self.loss.call, y_true, y_pred)
+        shape, labels = (_known(tensor.shape) for tensor in (losses, y_true))
+        if shape is None or None in shape:
+            if shape is None or labels is None or labels[1 : len(shape)] != shape[1:]:
+                return self.sums(y_true, y_pred, sample_weight)[1]  # no label for each
+            shape = ops.shape(y_true)[: len(shape)]
         return self._divisor(_weights(shape, losses, sample_weight))
 
     def _divisor(self, weights):
         if self.reduction == "sum":
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            return tf.ones([], weights.dtype) / replicas
+            return ops.ones((), weights.dtype) / backend.num_replicas()
         if self.reduction == "mean_with_sample_weight":
-            return tf.reduce_sum(weights)
-        return tf.cast(tf.size(weights), weights.dtype)
+            return ops.sum(weights)
+        return ops.cast(ops.size(weights), weights.dtype)
 
     def get_config(self):
         """The loss that is wrapped."""
@@ -98,16 +92,21 @@ class GlobalBatchLoss(keras.losses.Loss):
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
 
 
+def _known(shape) -> tuple | None:
+    """The axes of a shape, None where they are not known; None: not even their number is."""
+    return None if getattr(shape, "rank", 0) is None else tuple(shape)
+
+
 def _weights(shape, losses, sample_weight):
-    """The weight of each loss, of such a shape; `losses` may be a `tf.TensorSpec`."""
+    """The weight of each loss, of such a shape; of `losses` only rank and dtype matter."""
     if sample_weight is None:
-        return tf.ones(shape, losses.dtype)
-    weights = tf.cast(sample_weight, losses.dtype)
-    if weights.shape.rank > losses.shape.rank:
-        weights = tf.squeeze(weights, -1)
-    for _ in range(losses.shape.rank - weights.shape.rank):
-        weights = weights[..., tf.newaxis]
-    return tf.broadcast_to(weights, shape)
+        return ops.ones(shape, losses.dtype)
+    weights = ops.cast(sample_weight, losses.dtype)
+    if len(weights.shape) > len(losses.shape):
+        weights = ops.squeeze(weights, -1)
+    for _ in range(len(losses.shape) - len(weights.shape)):
+        weights = ops.expand_dims(weights, -1)
+    return ops.broadcast_to(weights, shape)
 
 
 @keras.saving.register_keras_serializable("kerasbert")

@@ -177,7 +177,9 @@ class _NotDecayed:
 
 @keras.saving.register_keras_serializable("kerasbert")
 class AdamW(_NotDecayed, keras.optimizers.AdamW):
-    """Keras's AdamW; on TensorFlow it goes through a variable once where Keras does ten times.
+    """Keras's AdamW, but that steps that are skipped do not count for its bias correction.
+
+    On TensorFlow it goes through a variable once where Keras does ten times.
 
     Args:
         *args: as in Keras.
@@ -187,12 +189,26 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
 
     def update_step(self, gradient, variable, learning_rate):
         """Changes one variable."""
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+        if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
+        moments = _compat.moments_of(self, variable)
+        if keras.backend.backend() == "tensorflow":
+            self._update_on_tensorflow(gradient, variable, moments, learning_rate)
+            return
+        dtype = variable.dtype
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        step = ops.cast(updates(self) + 1, dtype)
+        first, second = moments
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        rate *= ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        self.assign_sub(variable, first * rate / (ops.sqrt(second) + self.epsilon))
+
+    def _update_on_tensorflow(self, gradient, variable, moments, learning_rate) -> None:
         import tensorflow as tf  # other backends do without it
 
-        dtype, moments = variable.dtype, _compat.moments_of(self, variable)
+        dtype = variable.dtype
         step = tf.cast(updates(self) + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

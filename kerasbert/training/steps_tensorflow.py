@@ -1,6 +1,7 @@
-"""The steps of an `ExactModel` on TensorFlow, whole or in pieces, and of several workers."""
+"""Training steps on TensorFlow, whole or in microbatches, and of several workers; see `steps`."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,18 +10,101 @@ import tensorflow as tf
 from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK
-from kerasbert.training.exact_optimizer import SEEN
+
+#: TensorFlow keeps int32 variables in the host's memory, where a step that XLA compiles for a GPU
+#: does not reach them.
+COUNTER_DTYPE = "int64"
+#: The shape that a number beyond 31 bits has.
+LONG_SHAPE = ()
+
+
+def counter_scope(optimizer):
+    """Where variables that count are made: in the optimizer's strategy."""
+    return _compat.strategy_of(optimizer).scope()
+
+
+def keep_with(optimizer, variables: list) -> None:
+    """Nothing: a step changes variables wherever they are, and files know the others by number."""
+
+
+def num_replicas() -> int:
+    """How many replicas there are; 0: this is not on one of them, so nothing can be summed."""
+    if tf.distribute.get_replica_context() is None:
+        return 0
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_over_replicas(tensors: list) -> list:
+    """The sum of what each replica has, tensor by tensor."""
+    return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
+
+
+def result_spec(function: Callable, *tensors):
+    """Shape and dtype of what a function of tensors returns."""
+    specs = map(tf.TensorSpec.from_tensor, tensors)
+    graph = tf.function(function, autograph=False).get_concrete_function(*specs)
+    return graph.structured_outputs
+
+
+def gradients_of_all(gradients: list) -> list:
+    """The gradients of all replicas together."""
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return sum_over_replicas(gradients) if num_replicas() > 1 else gradients
+
+
+def global_norm(gradients: list):
+    """The norm of all gradients together, float32."""
+    # Weights may be of different dtypes, and half precision has no room for squares.
+    return tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
+
+
+def update_variables(optimizer, finite, once: list, step: Callable, variables, *columns) -> None:
+    """Takes a step if the gradients are finite, on all replicas alike.
+
+    Args:
+        optimizer: whose variables change too.
+        finite: bool, whether they are.
+        once: pairs of a variable and what it is multiplied by before any other changes.
+        step: called with each variable, and its value of every column.
+        variables: those that are trained.
+        *columns: a value for each variable.
+    """
+    strategy = _compat.strategy_of(optimizer)
+    rows = [tuple(map(_value, row)) for row in zip(variables, *columns, strict=True)]
+
+    def update(strategy, once, rows, finite):
+        def change(variable, function, *values):
+            strategy.extended.update(variable, function, args=values, group=False)
+
+        def take():
+            for variable, factor in once:
+                change(variable, lambda v, x: v.assign(v * x), factor)
+            for variable, *values in rows:
+                change(variable, step, *values)
+            return True
+
+        # One condition for all: one for each would take most of the time of making the graph. All
+        # replicas have seen the same gradients.
+        tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
+
+    _compat.merge_call(update, strategy, [(_value(v), x) for v, x in once], rows, finite)
+
+
+def _value(value):
+    """TensorFlow's variable of Keras's; others as they are."""
+    return value.value if isinstance(value, keras.Variable) else value
 
 
 class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
-    """The steps of an `ExactModel` on TensorFlow."""
+    """The steps of a `ExactModel` on TensorFlow."""
 
-    counts = SEEN
+    def sync_state(self) -> None:
+        """Nothing: variables always have their values here."""
 
     # === One step ===
 
     def train_step(self, data):
-        """Keras's, perhaps in pieces."""
+        """Keras's, perhaps in microbatches."""
         microbatches = self.accumulation_steps > 1
         logs = self._accumulated_step(data) if microbatches else super().train_step(data)
         return {**logs, **self._count(data)} if self.counts_examples else logs
@@ -35,12 +119,12 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         seen = self.optimizer.seen
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
         # Single slices stay on a GPU until somebody looks; `unstack` would wait for it.
-        return {name: seen.value[index] for index, name in enumerate(SEEN)}
+        return {name: seen.value[index] for index, name in enumerate(self.counts)}
 
     def _accumulated_step(self, data) -> dict:
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
         microbatches, variables = self.accumulation_steps, self.trainable_weights
-        self._divide_by(self._weights_of(batch), microbatches)
+        self.set_global_batch(self._weights_of(batch), microbatches)
         gradients, losses = None, []
         for index in range(microbatches):
             # Without this TensorFlow would compute the pieces side by side.
@@ -50,7 +134,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
             gradients = added if gradients is None else list(map(tf.add, gradients, added))
             losses.append(loss)
             logs = self.compute_metrics(*microbatch.outcome)
-        self._divide_by(None, microbatches)
+        self.set_global_batch(None, microbatches)
         tracker = _compat.loss_tracker(self)
         tracker.update_state(tf.add_n(losses) / microbatches, sample_weight=batch.rows)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -62,8 +146,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
             microbatch.y_pred = self(microbatch.x, training=True)
             loss = _compat.compute_loss(self, *microbatch.outcome)
             scaled = self.optimizer.scale_loss(loss)
-        if self.losses:
-            raise InputError("accumulation_steps: layers with losses of their own are not exact")
+        self.check_layer_losses(self.losses)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
         return loss * replicas, [tf.convert_to_tensor(gradient) for gradient in gradients]
@@ -73,15 +156,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         # Only of what kind the outputs are matters, so TensorFlow leaves computing them out.
         outputs = self(batch.x, training=False)
         _compat.build_losses(self, batch.y, outputs)
-        weights = [
-            loss.divisor(*(_at(path, part) for part in (batch.y, outputs, batch.sample_weight)))
-            for path, loss in _compat.flat_losses(self)
-        ]
-        return tf.distribute.get_replica_context().all_reduce("SUM", weights)
-
-    def _divide_by(self, weights: list | None, microbatches: int) -> None:
-        for index, (_, loss) in enumerate(_compat.flat_losses(self)):
-            loss.set_global_batch(weights and weights[index], microbatches)
+        return sum_over_replicas(self.loss_divisors(batch.y, outputs, batch.sample_weight))
 
     def make_train_function(self, force=False):
         """Keras's, after all variables are there: otherwise the graph has to be made twice."""
@@ -150,12 +225,3 @@ class _Batch:
 def _are_alike(one, other) -> bool:
     """Whether both are dicts with the same keys."""
     return isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()
-
-
-def _at(path: tuple, structure):
-    """What stands at a path of keys; None stands everywhere in None."""
-    for key in path:
-        if structure is None or not isinstance(structure, dict | list | tuple):
-            return structure
-        structure = structure[key]
-    return structure
