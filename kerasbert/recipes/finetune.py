@@ -71,7 +71,7 @@ def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
     if options.classes is None:
         return None
     if not spec.has_classes:
-        raise InputError(f"--classes: {options.task} has no such thing")
+        raise InputError(f"--classes is not supported by the task {options.task}")
     classes = split_names(options.classes)
     if len(set(classes)) < len(classes) or not all(classes):
         raise InputError(f"--classes must be different names, found {options.classes!r}")
@@ -83,7 +83,7 @@ def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:
     arguments = {**spec.model_kwargs(train), "sequence_length": options.sequence_length}
     if options.long_text:
         if not spec.accepts("long_text"):
-            raise InputError(f"--long_text: {options.task} has no such thing")
+            raise InputError(f"--long_text is not supported by the task {options.task}")
         arguments["long_text"] = options.long_text
     backbone = {}
     if options.dropout is not None:
@@ -97,7 +97,7 @@ def _weights(model: Task, train: Examples, options: FinetuneOptions):
     if not options.class_weight:
         return None
     if not hasattr(model, "class_weights"):
-        raise InputError(f"--class_weight: {options.task} has no such thing")
+        raise InputError(f"--class_weight is not supported by the task {options.task}")
     weights = {}
     for pair in options.class_weight:
         name, _, weight = pair.rpartition("=")

@@ -81,8 +81,8 @@ def _check_columns(options: PredictOptions) -> None:
     read = options_read(options.input)
     for field in dataclasses.fields(ColumnOptions):
         if getattr(options, field.name) is not None and field.name not in read:
-            known = f"; of such a file there are --{' and --'.join(read)}" if read else ""
-            raise InputError(f"--{field.name}: {options.input} has no such thing{known}")
+            known = f"; such a file supports --{' and --'.join(read)}" if read else ""
+            raise InputError(f"--{field.name} is not supported for {options.input}{known}")
 
 
 def _validate_inputs(examples: Iterator[dict], spec: TaskSpec, options: PredictOptions) -> int:
@@ -124,12 +124,12 @@ def _answers(
     names = [key for key in batch[0] if key not in (ROW, ID)]
     columns = {name: [example[name] for example in batch] for name in names}
     try:
-        text_line = spec.answers(model, columns)
+        answers = spec.answers(model, columns)
     except InputError as error:
         for example in batch if len(batch) > 1 else ():
             list(_answers(spec, model, [example], options))  # the one that is refused says so
         raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
-    for example, answer in zip(batch, text_line, strict=True):
+    for example, answer in zip(batch, answers, strict=True):
         shown = {k: v for k, v in example.items() if options.include_text or k in (ROW, ID)}
         yield {**shown, **answer}
 
@@ -189,11 +189,11 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
     with files.writing(part):
         with open(part, "a+b") as file:
             file.seek(0)
-            text_line = file.readline()
+            first_line = file.readline()
         ends = [end for _, end in itertools.islice(_whole_answers(part), total)]
-        stored = _unsealed(text_line)
+        stored = _unsealed(first_line)
         # Nothing was answered yet, or not even the first line was written to its end.
-        if not ends and (stored is not None or first.startswith(text_line)):
+        if not ends and (stored is not None or first.startswith(first_line)):
             part.write_bytes(first)
             return 0
     if stored is None:
@@ -206,7 +206,7 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
         )
     done = len(ends) - len(ends) % batch_size
     with files.writing(part):
-        os.truncate(part, ends[done - 1] if done else len(text_line))
+        os.truncate(part, ends[done - 1] if done else len(first_line))
     return done
 
 

@@ -1,4 +1,4 @@
-"""Backbone + head + text, a folder per task, written once for all families."""
+"""Tasks: a backbone with a head and a preprocessor, one folder each, for all families."""
 
 from kerasbert import lazy
 from kerasbert.tasks.registry import TASKS

@@ -1,8 +1,8 @@
-"""Long texts -> chunks that an encoder can read, several for each text of a batch.
+"""Long texts as several chunks, each of which fits the encoder.
 
-A task that reads long texts takes `chunk_inputs`, turns them into an encoder's rows with
-`fold_chunks`, and makes one vector of those of a text with `kerasbert.layers.PoolChunks`; its
-preprocessor makes features with `kerasbert.text.chunks.chunk_features`.
+A task for long texts builds its inputs with `chunk_inputs`, flattens them to encoder rows with
+`fold_chunks`, and pools the chunks of each text with `kerasbert.layers.PoolChunks`. Its
+preprocessor computes the features with `kerasbert.text.chunks.chunk_features`.
 
     inputs = chunk_inputs()
     encoded = backbone(fold_chunks(inputs))
@@ -19,17 +19,17 @@ _FEATURES = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
 
 
 def chunk_inputs() -> dict[str, keras.KerasTensor]:
-    """The symbolic features of a model of long texts, (batch, chunks, sequence) int32 each."""
+    """Returns the symbolic inputs of a model of long texts: int32, (batch, chunks, sequence)."""
     return {name: keras.Input((None, None), dtype="int32", name=name) for name in _FEATURES}
 
 
 def fold_chunks(inputs: dict) -> dict:
-    """Features (batch, chunks, sequence) as an encoder's, (batch * chunks, sequence)."""
+    """Flattens features (batch, chunks, sequence) to encoder rows (batch * chunks, sequence)."""
     return {name: FoldChunks(name=f"fold_{name}")(inputs[name]) for name in _FEATURES}
 
 
 def check_chunks(sequence_length: int, max_chunks: int, overlap: int) -> None:
-    """Raises `InputError` if texts can't be cut into such chunks."""
+    """Raises `InputError` if `max_chunks` or `overlap` is out of range."""
     if max_chunks < 1:
         raise InputError(f"max_chunks must be 1 or more, found {max_chunks}")
     room = sequence_length - 2

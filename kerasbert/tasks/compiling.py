@@ -1,4 +1,4 @@
-"""Losses and metrics of Keras on a task's outputs, which are logits; rates by layer."""
+"""`compile` for tasks: Keras losses and metrics on logits, and layer-wise learning rates."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from kerasbert.tasks.text_model import TextModel
 
 
 class CompiledOnLogits(TextModel):
-    """What `compile` of every task has in common; a task says what its outputs are."""
+    """Implements `compile` for all tasks; `outputs_activation` says what the logits mean."""
 
     def compile(
         self,
@@ -20,25 +20,25 @@ class CompiledOnLogits(TextModel):
         layer_decay: float | None = None,
         **kwargs,
     ):
-        """Keras's `compile`, see `ExactModel`.
+        """Compiles the model as in Keras; see also `ExactModel.compile`.
 
-        Losses and metrics of Keras, most of which take probabilities, are made for outputs that are
-        logits where they are named, such as "sparse_categorical_crossentropy", "accuracy" or "AUC".
+        Losses and metrics that are given by name, such as "sparse_categorical_crossentropy",
+        "accuracy" or "AUC", are configured for outputs that are logits. By default, most of
+        Keras's expect probabilities.
 
         Args:
-            optimizer: Keras's.
-            loss: Keras's.
-            metrics: Keras's; where a text has several places with outputs, some of which do not
-                count, such as those of `mask_positions` that no mask uses, they are
-                weighted, too.
-            weighted_metrics: Keras's.
-            layer_decay: every layer, from the head down, learns at so many times the rate of the
-                one above it; the embeddings are the lowest (ELECTRA's
-                `layerwise_lr_decay`); None: all at the same.
+            optimizer: as in Keras.
+            loss: as in Keras.
+            metrics: as in Keras. If only some positions of a row count, such as the used ones
+                of `mask_positions`, these metrics are weighted too.
+            weighted_metrics: as in Keras.
+            layer_decay: factor between the learning rates of two neighbouring layers, from the
+                head down to the embeddings (ELECTRA's `layerwise_lr_decay`). None: all layers
+                have the same rate.
             **kwargs: as in `ExactModel.compile`.
 
         Raises:
-            InputError: a loss or metric of Keras that makes no sense of the outputs.
+            InputError: a Keras loss or metric cannot be computed on these outputs.
         """
         if self.outputs_for and metrics:
             if weighted_metrics:
@@ -64,7 +64,7 @@ class CompiledOnLogits(TextModel):
         self._forget_graphs()
 
     def _losses_on_logits(self, loss):
-        # A loss that only some places count for is the mean over those.
+        # If only some positions count, the loss is the mean over those.
         reduction = "mean_with_sample_weight" if self.outputs_for else "sum_over_batch_size"
 
         def one(loss):
@@ -84,7 +84,7 @@ class CompiledOnLogits(TextModel):
         return _map_nested(one, metrics)
 
     def check_class_weight(self) -> None:
-        """Raises `InputError` for examples of several labels, of which Keras takes the highest."""
+        """Raises `InputError` if examples have several labels: Keras would use the highest."""
         if self.outputs_for:
             raise InputError(
                 f"class_weight is for examples that have one class each, and {self.name} learns "
@@ -92,7 +92,7 @@ class CompiledOnLogits(TextModel):
             )
 
     def get_compile_config(self) -> dict:
-        """As in `ExactModel`, and `layer_decay`."""
+        """Returns the config of `ExactModel` and `layer_decay`."""
         config = super().get_compile_config()
         if config and self.layer_decay is not None:
             config = {**config, "layer_decay": self.layer_decay}
@@ -100,7 +100,7 @@ class CompiledOnLogits(TextModel):
 
 
 def _depth(path: str, top: int) -> int:
-    """How far up a weight is: the embeddings 0, the head and the pooler `top`."""
+    """Returns the depth of a weight: embeddings 0, layer i at i + 1, pooler and head `top`."""
     part = path.split("/")[0]
     if part == "embeddings":
         return 0
@@ -108,7 +108,7 @@ def _depth(path: str, top: int) -> int:
 
 
 def _map_nested(function: Callable, structure):
-    """What a function makes of everything in dicts, lists and tuples; None stays None."""
+    """Applies a function to the leaves of dicts, lists and tuples; None stays None."""
     if isinstance(structure, dict):
         return {key: _map_nested(function, value) for key, value in structure.items()}
     if isinstance(structure, list | tuple):
@@ -117,5 +117,5 @@ def _map_nested(function: Callable, structure):
 
 
 def _are_named(metrics) -> bool:
-    """Whether it is a list of what can be made once for every output."""
+    """Whether `metrics` is a list of names and classes, so that each output can have its own."""
     return isinstance(metrics, list | tuple) and all(isinstance(one, str | type) for one in metrics)

@@ -1,7 +1,7 @@
-"""Loss and accuracy of logits over many classes, such as a vocabulary.
+"""Cross-entropy and accuracy of logits over many classes, such as a vocabulary.
 
-Keras computes the same, one operation after the other over (places, vocabulary); on a CPU that is
-half of a small model's step.
+Keras computes the same in separate operations over (positions, vocabulary), which on a CPU take
+half of a small model's training step.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def _plain(logits, labels):
 
 
 def _from_logits(logits, labels):
-    # Keras's, compiled, goes through the logits once more to find those of the labels.
+    # Keras's version, when compiled, reads the logits once more to pick those of the labels.
     highest = ops.max(logits, axis=-1, keepdims=True)
     total = ops.log(ops.sum(ops.exp(logits - highest), axis=-1)) + highest[..., 0]
     is_class = ops.logical_and(labels >= 0, labels < logits.shape[-1])
@@ -29,14 +29,14 @@ def _at_labels(logits, labels):
 
 
 def _gradient(upstream, loss, logits, labels):
-    # The logarithm of the softmax's denominator is known from the loss: one pass, not three.
+    # The loss already contains the log of the softmax denominator: one pass instead of three.
     probabilities = ops.exp(logits - _at_labels(logits, labels) - ops.expand_dims(loss, -1))
     wrong = probabilities - ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return ops.expand_dims(upstream, -1) * wrong
 
 
 def _labels(y_true, y_pred):
-    """One for each row of logits, int32; a last axis of one, as Keras takes it, goes."""
+    """Returns one int32 label per row of logits, without the last axis of size one if any."""
     y_true = ops.cast(y_true, "int32")
     return ops.squeeze(y_true, -1) if len(y_true.shape) == len(y_pred.shape) else y_true
 
@@ -46,22 +46,23 @@ _cross_entropy = FusedOp(_from_logits, _gradient, plain=_plain)
 
 @keras.saving.register_keras_serializable("kerasbert")
 class CrossEntropy(keras.losses.Loss):
-    """Keras's sparse cross-entropy of logits, compiled into one pass where that pays (`FusedOp`).
+    """Sparse cross-entropy on logits, as in Keras, compiled to one pass where that is faster.
 
-    Labels: int, (...) or (..., 1). Logits: float, (..., classes). A label that is no class makes
-    the loss NaN where it is compiled; elsewhere TensorFlow raises.
+    Labels are int, (...) or (..., 1); logits are float, (..., classes). A label outside the classes
+    makes the compiled loss NaN; where it is not compiled, TensorFlow raises an error.
     """
 
     def call(self, y_true, y_pred):
-        """The loss of every place."""
+        """Returns the loss of each position."""
         return _cross_entropy(y_pred, _labels(y_true, y_pred))
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 def is_right(y_true, y_pred):
-    """1.0 where the label has the highest logit, else 0.0; of several equal ones the first counts.
+    """Returns 1.0 where the label has the highest logit, else 0.0; the first of equal logits wins.
 
-    Keras's `argmax` first replaces negative zeros, which takes four times as long as `tf.argmax`.
+    Keras's `argmax` first replaces negative zeros, which makes it four times slower than
+    `tf.argmax`.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -75,19 +76,20 @@ def is_right(y_true, y_pred):
 
 
 def cross_entropy(name: str) -> keras.losses.Loss:
-    """Cross-entropy on logits, the mean over what has weight."""
+    """Returns the loss that averages cross-entropy over the weights of the positions."""
     return CrossEntropy(reduction="mean_with_sample_weight", name=name)
 
 
 @keras.saving.register_keras_serializable("kerasbert", name="PlaceMean")
 class PositionMean(keras.metrics.Mean):
-    """The mean of a function of labels and outputs over all places, each with its own weight.
+    """Averages a function of labels and outputs over all positions, weighted by position.
 
-    Keras's own is a mean over every row first, so that a place weighs less in a batch of long rows.
+    Keras's `MeanMetricWrapper` averages each row first, so that a position of a long row counts
+    less.
 
     Args:
-        function: labels and outputs -> values (batch, places); registered with Keras.
-        name: the metric's name.
+        function: maps labels and outputs to values (batch, positions); registered with Keras.
+        name: metric name.
     """
 
     def __init__(self, function: Callable, name: str | None = None):
@@ -95,29 +97,29 @@ class PositionMean(keras.metrics.Mean):
         self.function = function
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Looks at a batch; weights (batch, places), (batch,) or None."""
+        """Adds a batch; `sample_weight` is (batch, positions), (batch,) or None."""
         values = self.function(y_true, y_pred)
         weights = flat_weights(sample_weight, ops.shape(values))
         super().update_state(ops.reshape(values, (-1,)), weights)
 
     def get_config(self):
-        """The function, and the name."""
+        """Returns the function and the name."""
         function = keras.saving.serialize_keras_object(self.function)
         return {"function": function, "name": self.name}
 
     @classmethod
     def from_config(cls, config):
-        """The inverse of `get_config`."""
+        """Creates the metric from the result of `get_config`."""
         function = keras.saving.deserialize_keras_object(config["function"])
         return cls(function, config["name"])
 
 
 def flat_weights(sample_weight, shape):
-    """The weight of every value, (values,), or None.
+    """Returns one weight per value, (values,), or None.
 
     Args:
-        sample_weight: of the rows, (batch,), or of every value; or None.
-        shape: of the values, (batch, ...).
+        sample_weight: weights of the rows, (batch,), or of the values; or None.
+        shape: shape of the values, (batch, ...).
     """
     if sample_weight is None:
         return None
@@ -128,5 +130,5 @@ def flat_weights(sample_weight, shape):
 
 
 def accuracy(name: str = "accuracy") -> keras.metrics.Metric:
-    """The share of right guesses among the places, by their weights."""
+    """Returns the metric for the weighted share of positions that are predicted correctly."""
     return PositionMean(is_right, name=name)

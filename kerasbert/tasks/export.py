@@ -1,4 +1,4 @@
-"""A task -> a SavedModel that takes raw strings."""
+"""Exports a task as a SavedModel that takes raw strings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kerasbert.serving import saved_model
 
 
 def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> None:
-    """See `Task.export`."""
+    """Implements `Task.export`."""
     inputs, function = task.serving_signature()
-    progress_bar = inference_mode(PrecomputedWeights())
+    for_inference = inference_mode(PrecomputedWeights())
     of_tokens, tokens = tokens_signature(task)
     metadata = {
         "task": type(task).__name__,
@@ -30,11 +30,11 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
     }
     saved_model.write(
         path,
-        progress_bar(function),
+        for_inference(function),
         inputs,
         metadata,
         resources=task.tokenizer.resources,
-        signatures={"tokens": (tokens, progress_bar(of_tokens))},
+        signatures={"tokens": (tokens, for_inference(of_tokens))},
         examples={"tokens": (_example(task), of_tokens, _tolerance(task))} if check else {},
         check=check,
         overwrite=overwrite,
@@ -49,10 +49,10 @@ def tokens_signature(task) -> tuple[Callable[..., dict], dict[str, tf.TensorSpec
 
 
 def _token_inputs(task) -> dict[str, tuple]:
-    """The shapes of ready features, with lengths for the mask.
+    """Returns the shapes of the signature `tokens`: ready features, with lengths for the mask.
 
-    A server that puts requests of different lengths together fills every tensor up with its own
-    first element, so that a mask would be wrong.
+    A server that batches requests of different lengths pads every tensor with that tensor's first
+    element, so a mask would be wrong; lengths stay right.
     """
     shapes = {feature.name: tuple(feature.shape) for feature in task.inputs}
     rows = shapes.pop(PADDING_MASK)[:-1]
@@ -60,9 +60,9 @@ def _token_inputs(task) -> dict[str, tuple]:
 
 
 def _example(task) -> dict:
-    """Random features for the signature `tokens`.
+    """Returns random features for the signature `tokens`.
 
-    No token of them is padding, of which outputs are not defined.
+    They contain no padding, because outputs at padding are undefined.
     """
     numbers = np.random.default_rng(0)
     config, length = task.backbone.config, min(16, task.sequence_length)
@@ -80,14 +80,14 @@ def _example(task) -> dict:
 
 
 def _tolerance(task) -> float:
-    """The share by which outputs of another order of computing may differ."""
+    """Returns the relative difference that another order of computation may cause."""
     layers = _compat.layers_of(task)
     rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
     return 0.03 if rough else 1e-3
 
 
 def _of_tokens(task, lengths, **features) -> dict:
-    """The model's outputs by name, float32."""
+    """Returns the model's outputs by name, float32."""
     width = tf.shape(features[TOKEN_IDS])[-1]
     features[PADDING_MASK] = tf.sequence_mask(lengths, width, tf.int32)
     outputs = task(features, training=False)

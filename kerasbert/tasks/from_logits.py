@@ -1,7 +1,7 @@
-"""Keras's losses and metrics on outputs that are logits.
+"""Makes Keras losses and metrics work on outputs that are logits.
 
-Most of them take probabilities unless they are told otherwise. Given to a task by name they are
-made for its outputs here; where that can't be, they are refused, so that none is computed of logits
+Most of them expect probabilities by default. Those that are given by name are configured for logits
+or wrapped here. Those that cannot be are refused, so that no score is silently computed from logits
 as if they were probabilities.
 """
 
@@ -13,7 +13,7 @@ from keras import ops
 from kerasbert.errors import InputError
 from kerasbert.tasks.cross_entropy import flat_weights
 
-# Keras's losses that take logits if told so, by the function of the outputs that they apply.
+# Keras losses that have `from_logits`, by the activation that turns the outputs to probabilities.
 _CROSS_ENTROPIES = {
     "softmax": (
         "SparseCategoricalCrossentropy",
@@ -22,7 +22,7 @@ _CROSS_ENTROPIES = {
     ),
     "sigmoid": ("BinaryCrossentropy", "BinaryFocalCrossentropy"),
 }
-# Those that take probabilities and nothing else.
+# Losses that only take probabilities.
 _OF_PROBABILITIES = (
     keras.losses.CategoricalGeneralizedCrossEntropy,
     keras.losses.Dice,
@@ -30,10 +30,10 @@ _OF_PROBABILITIES = (
     keras.losses.Poisson,
     keras.losses.Tversky,
 )
-# Metrics whose labels are class indices; the first two look at nothing but the order of the scores.
+# Metrics whose labels are class indices; the first two depend only on the order of the scores.
 _BY_ORDER = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.SparseTopKCategoricalAccuracy)
 _OF_INDICES = (*_BY_ORDER, keras.metrics.SparseCategoricalCrossentropy)
-# Metrics of yes or no.
+# Binary metrics.
 _BINARY = (
     keras.metrics.AUC,
     keras.metrics.BinaryAccuracy,
@@ -50,7 +50,7 @@ _BINARY = (
     keras.metrics.TrueNegatives,
     keras.metrics.TruePositives,
 )
-# Metrics that compare labels with labels, and what does the same for scores.
+# Metrics that compare labels with predicted labels, and the alternative that takes scores.
 _OF_LABELS = {
     keras.metrics.Accuracy: "'accuracy'",
     keras.metrics.IoU: "OneHotIoU",
@@ -62,21 +62,21 @@ _OF_LABELS = {
 
 
 def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_batch_size"):
-    """A loss of Keras's `compile` for a task's outputs.
+    """Resolves a loss of Keras's `compile` for a task's outputs.
 
     Args:
-        loss: what Keras takes for one output: a name, a function, a class or an object.
-        outputs: what makes probabilities of the outputs, "softmax" or "sigmoid"; None: they are no
-            logits.
-        owner: the task, for messages.
-        reduction: of a loss that is named.
+        loss: loss of one output as Keras takes it: a name, a function, a class or an object.
+        outputs: activation that turns outputs into probabilities, "softmax" or "sigmoid"; None if
+            outputs are no logits.
+        owner: name of the task, for messages.
+        reduction: reduction of a loss that is given by name.
 
     Raises:
-        InputError: a loss of probabilities, or of another kind of outputs.
+        InputError: the loss takes probabilities, or suits another kind of outputs.
     """
     if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
         loss = _CROSS_ENTROPIES[outputs][0] if outputs else "CategoricalCrossentropy"
-    named = isinstance(loss, str | type)  # as what Keras makes by default
+    named = isinstance(loss, str | type)  # Keras would create it with its defaults
     resolved = keras.losses.get(loss)
     kind = _loss_class(resolved)
     if kind is None:
@@ -103,7 +103,7 @@ def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_ba
 
 
 def _loss_class(loss) -> type | None:
-    """The class of Keras's that a loss is of, if that takes probabilities or logits."""
+    """Returns the Keras class of a loss that takes probabilities or logits; None for others."""
     names = [name for names in _CROSS_ENTROPIES.values() for name in names]
     kinds = [*(getattr(keras.losses, name) for name in names), *_OF_PROBABILITIES]
     if isinstance(loss, keras.losses.Loss):
@@ -115,16 +115,16 @@ def _loss_class(loss) -> type | None:
 
 
 def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
-    """A metric of Keras's `compile` for a task's outputs.
+    """Resolves a metric of Keras's `compile` for a task's outputs.
 
     Args:
-        metric: what Keras takes: a name, a function, a class or an object.
+        metric: metric as Keras takes it: a name, a function, a class or an object.
         outputs: as in `loss_of`.
-        owner: the task, for messages.
-        accuracy: from a name to the metric that is called accuracy here, or None.
+        owner: name of the task, for messages.
+        accuracy: maps a name to the metric that "accuracy" means for this task, or to None.
 
     Raises:
-        InputError: a metric that makes no sense of the outputs.
+        InputError: the metric cannot be computed on these outputs.
     """
     if isinstance(metric, str) and metric.lower() in ("accuracy", "acc"):
         resolved = accuracy(metric)
@@ -135,12 +135,11 @@ def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
     if isinstance(metric, str) and isinstance(resolved, keras.metrics.Metric):
         resolved.name = metric  # as in Keras
     if not isinstance(resolved, keras.metrics.Metric) and _is_keras(resolved):
-        resolved = keras.metrics.get(
-            resolved.__name__
-        )  # a function of Keras as the metric of its name
+        # A function of Keras becomes the metric of the same name.
+        resolved = keras.metrics.get(resolved.__name__)
     if not outputs or not _is_keras(type(resolved)) or type(resolved) in _BY_ORDER:
         return resolved
-    if type(resolved) is keras.metrics.MeanMetricWrapper:  # of a function that Keras does not have
+    if type(resolved) is keras.metrics.MeanMetricWrapper:  # wraps a function of the user's
         return resolved
     if type(resolved) in _OF_LABELS:
         raise InputError(
@@ -160,16 +159,17 @@ def _is_keras(thing) -> bool:
 
 @keras.saving.register_keras_serializable("kerasbert", name="OfProbabilities")
 class FromLogits(keras.metrics.Metric):
-    """A metric of Keras that is given the probabilities of logits.
+    """Applies an activation to logits before a Keras metric sees them.
 
-    Of "sigmoid" outputs it sees every number. Of "softmax" outputs a metric of yes or no, such as
-    AUC or Precision, sees the probability of the second class where there are two, and the label 0
-    or 1, as scikit-learn's binary scores do. Metrics for class indices see indices, all others
-    one-hot labels and the probabilities of all classes.
+    For "sigmoid" outputs, the metric sees every probability. For "softmax" outputs with two
+    classes, a binary metric such as AUC or Precision sees the probability of the second class and
+    the label 0 or 1, as in scikit-learn's binary scores. Metrics on class indices see indices; all
+    others see one-hot labels and the probabilities of all classes.
 
     Args:
         metric: a Keras metric.
-        outputs: "softmax" (the last axis are the classes) or "sigmoid".
+        outputs: "softmax" (over the last axis) or "sigmoid".
+        name: metric name; None: the wrapped metric's.
     """
 
     def __init__(self, metric: keras.metrics.Metric, outputs: str, name: str | None = None):
@@ -179,30 +179,30 @@ class FromLogits(keras.metrics.Metric):
 
     @property
     def variables(self):
-        """The metric's."""
+        """Returns the variables of the wrapped metric."""
         return self.metric.variables
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Looks at a batch of labels and logits."""
+        """Adds a batch of labels and logits."""
         convert = _of_softmax if self.outputs == "softmax" else _of_sigmoid
         self.metric.update_state(*convert(self.metric, y_true, y_pred, sample_weight))
 
     def result(self):
-        """The metric's."""
+        """Returns the result of the wrapped metric."""
         return self.metric.result()
 
     def reset_state(self):
-        """Forgets what was seen."""
+        """Resets the wrapped metric."""
         self.metric.reset_state()
 
     def get_config(self):
-        """The metric, and what makes probabilities."""
+        """Returns the wrapped metric and the activation."""
         metric = keras.saving.serialize_keras_object(self.metric)
         return {"name": self.name, "metric": metric, "outputs": self.outputs}
 
     @classmethod
     def from_config(cls, config):
-        """The inverse of `get_config`."""
+        """Creates the metric from the result of `get_config`."""
         return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})
 
 
@@ -211,13 +211,13 @@ def _of_sigmoid(metric, y_true, logits, sample_weight) -> tuple:
     probabilities = ops.sigmoid(ops.cast(logits, "float32"))
     if sample_weight is None or len(sample_weight.shape) < len(logits.shape):
         return labels, probabilities, sample_weight
-    # Every number has a weight of its own.
+    # Every probability has its own weight.
     labels, probabilities = (ops.reshape(one, (-1, 1)) for one in (labels, probabilities))
     return labels, probabilities, ops.reshape(sample_weight, (-1,))
 
 
 def _of_softmax(metric, y_true, logits, sample_weight) -> tuple:
-    """Labels, probabilities and weights, one row for every text or token."""
+    """Returns labels, probabilities and weights, one row per text or token."""
     *positions, classes = ops.shape(logits)
     probabilities = ops.softmax(ops.reshape(ops.cast(logits, "float32"), (-1, classes)))
     y_true = ops.convert_to_tensor(y_true)

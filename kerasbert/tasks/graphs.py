@@ -1,4 +1,4 @@
-"""The function from features to outputs, traced once."""
+"""Traced functions of a model."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from kerasbert.lazy import tensorflow as tf
 
 
 def forward(model) -> Callable:
-    """The function from features to a model's outputs."""
+    """Returns the traced function from features to a model's outputs."""
     return tf.function(
         inference_mode()(lambda features: model(features, training=False)),
         reduce_retracing=True,
-        autograph=False,  # it warns of a lambda that is decorated
+        autograph=False,  # AutoGraph warns about decorated lambdas
     )

@@ -1,4 +1,4 @@
-"""Class names, and labels that name classes or count them."""
+"""Class names, class indices and class weights."""
 
 import operator
 import re
@@ -10,21 +10,21 @@ import numpy as np
 from kerasbert.data.inputs import is_missing, plain, shown_classes
 from kerasbert.errors import InputError
 
-#: What other libraries call the argument `classes`.
+#: Names that other libraries give to the argument `classes`.
 OTHER_NAMES = ("num_classes", "num_labels", "n_classes", "id2label", "labels", "class_names")
 
 
 def class_names(task: str, classes: Any, at_least: int = 2) -> list[str]:
-    """The names of classes.
+    """Returns the names of classes.
 
     Args:
-        task: who asks, for messages.
-        classes: the names in order, strings, whole numbers or bools; how many there are; or a dict
-            from indices to names (transformers' `id2label`).
-        at_least: how many there must be.
+        task: name of the task, for messages.
+        classes: the names in order (strings, whole numbers or bools), the number of classes, or a
+            dict from indices to names (transformers' `id2label`).
+        at_least: smallest number of classes.
 
     Raises:
-        InputError: there are fewer, two have the same name, or `classes` is something else.
+        InputError: there are too few classes, a name occurs twice, or the type is another one.
     """
     if classes is None:
         raise InputError(f"{task} needs classes: their names, or how many there are")
@@ -56,19 +56,19 @@ def _by_index(classes: Mapping) -> list:
 
 
 def are_numbers(classes: Sequence[str]) -> bool:
-    """Whether the names of all classes are whole numbers, so that numbers are names."""
+    """Whether all class names are whole numbers; a number then is a name and no index."""
     return all(re.fullmatch(r"-?\d+", name) for name in classes)
 
 
 def class_index(label: Any, classes: Sequence[str], known: Mapping[str, int]) -> int | None:
-    """The index of a class by its name or index; None: there is no such class.
+    """Returns the index of a class, given by name or index; None if there is no such class.
 
-    Whole numbers and bools are names where all classes have such names, and indices elsewhere.
+    Whole numbers and bools are names if all class names are whole numbers, else indices.
 
     Args:
         label: a string, a number or a bool.
-        classes: the names.
-        known: from name to index.
+        classes: the class names in order.
+        known: from class name to index.
     """
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace")
@@ -88,19 +88,18 @@ def class_index(label: Any, classes: Sequence[str], known: Mapping[str, int]) ->
 
 
 def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
-    """The indices of the classes of labels.
+    """Converts labels to class indices.
 
     Args:
-        name: what the labels are, for messages: that of an argument.
-        labels: names or indices, one for each example, in any form that `plain` takes; see
-            `class_index`.
-        classes: the names in order.
+        name: name of the argument, for messages.
+        labels: one name or index per example, in any form that `plain` takes; see `class_index`.
+        classes: the class names in order.
 
     Returns:
         int32, (examples,).
 
     Raises:
-        InputError: a label that is none of the classes.
+        InputError: a label is none of the classes.
     """
     labels = plain(labels)
     if isinstance(labels, Mapping):
@@ -111,7 +110,7 @@ def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
         labels = list(labels)
     known = {one: location for location, one in enumerate(classes)}
     encoded = np.zeros(len(labels), "int32")
-    indices: dict = {}  # most labels come again and again
+    indices: dict = {}  # a cache: labels repeat
     for location, label in enumerate(labels):
         key = (type(label), label) if getattr(label, "__hash__", None) else None
         if key not in indices or key is None:
@@ -124,7 +123,7 @@ def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
 
 
 def unknown_label(where: str, label: Any, classes: Sequence[str]) -> str:
-    """What is to be said of a label that is none of the classes."""
+    """Returns the message for a label that is none of the classes."""
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace")
     if is_missing(label):
@@ -139,18 +138,18 @@ def unknown_label(where: str, label: Any, classes: Sequence[str]) -> str:
 
 
 def class_weight_table(class_weight: Any, classes: Sequence[str]) -> np.ndarray:
-    """The weight of every class.
+    """Returns the weight of each class.
 
     Args:
-        class_weight: weights by class, see `class_index`, of which those left out are 1; or a list
-            with one for each class in their order.
-        classes: the names in order.
+        class_weight: dict from class (see `class_index`) to weight, with 1 for classes that are not
+            in it; or a list with one weight per class, in order.
+        classes: the class names in order.
 
     Returns:
         float32, (classes,).
 
     Raises:
-        InputError: a class that is none, or a weight that can't be.
+        InputError: a key is none of the classes, or a weight is negative or not finite.
     """
     weights = np.ones(len(classes), "float32")
     if not isinstance(class_weight, Mapping):

@@ -1,4 +1,4 @@
-"""A stored model -> a task, and a task with more tokens; see `Task.from_preset`."""
+"""Creates a task from a stored model, or from a task with more tokens; see `Task.from_preset`."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ def task(
     backbone: dict | None,
     head: dict,
 ):
-    """A task of this kind from a stored model; the arguments are those of `Task.from_preset`."""
+    """Creates a task of class `kind` from a stored model; arguments as in `Task.from_preset`."""
     resize = dict(backbone or {})
     stored_tokenizer = None
     if checkpoints.has_tokenizer(preset):
@@ -53,7 +53,7 @@ def task(
 
 
 def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
-    """See `Task.stored_head`."""
+    """Implements `Task.stored_head`."""
     task, stored = preset.config.get("task"), preset.config.get("head", {})
     if task not in (kind.__name__, *kind.heads_from):
         return {}
@@ -65,17 +65,17 @@ def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
 
 
 def not_stored(task, preset: checkpoints.Preset) -> list[str]:
-    """The names of facts that a directory, to which a task was written, does not have.
+    """Returns the names of the arguments that were lost when a task was written to a directory.
 
     Args:
-        task: what was written.
-        preset: what has been read from the directory.
+        task: the task that was written.
+        preset: the directory, as it was read again.
     """
     stored_settings = {**_arguments(type(task)), **task.stored_head(preset)}
     settings = {"sequence_length": task.sequence_length, **task.head_config()}
     limit = task.backbone.config.max_sequence_length
     stored_settings["sequence_length"] = preset.config.get("sequence_length") or limit
-    as_backbone = dataclasses.asdict(task.backbone.config)  # what None stands for
+    as_backbone = dataclasses.asdict(task.backbone.config)  # what None means for an argument
     return [
         name
         for name, value in settings.items()
@@ -87,8 +87,8 @@ def not_stored(task, preset: checkpoints.Preset) -> list[str]:
 
 
 def with_tokens(task, tokens, *, special: bool):
-    """See `Task.add_tokens`."""
-    from kerasbert.text import tokenizer_from_config  # with text comes TensorFlow
+    """Implements `Task.add_tokens`."""
+    from kerasbert.text import tokenizer_from_config  # imports TensorFlow
 
     old = task._text.tokenizer
     tokenizer = tokenizer_from_config(old.get_config(), old.assets())
@@ -111,13 +111,13 @@ def with_tokens(task, tokens, *, special: bool):
 
 
 def constructors(kind: type) -> list[Callable]:
-    """The constructors of `Task` and of what a task's class is made of, `Task`'s first."""
+    """Returns the constructors of `Task` and its subclasses down to `kind`, `Task`'s first."""
     above = [each for each in reversed(kind.__mro__) if hasattr(each, "stored_head")]
     return [each.__init__ for each in above]
 
 
 def _arguments(kind: type) -> dict:
-    """The constructor's arguments, and what each is unless it is given."""
+    """Returns the default of each argument of the constructors."""
     makers = constructors(kind)
     known = [inspect.signature(make).parameters.items() for make in makers]
     return {name: argument.default for each in known for name, argument in each}
@@ -136,14 +136,14 @@ def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) 
     task.uninitialized_weights = new if same_head else [*new, *(v.path for v in head)]
 
 
-# What a stored head says in another way than the constructor takes it. Of models that were stored
-# long ago classes may be numbers, and those that had not seen a text have no `pair`.
+# Arguments that are stored in another form than the constructor takes them. In models of early
+# releases, classes may be numbers, and `pair` is None if no text had been seen.
 _STORED = {"classes": list[str | int], "pair": bool | None}
 
 
 @functools.cache
 def _stored_kind(task: type) -> type:
-    """What a stored head is: the constructor's arguments beyond backbone and text, none needed."""
+    """Returns a dataclass of a head's stored arguments, all of them optional."""
     shared, *own = constructors(task)
     hints = {}
     for make in own:
@@ -154,7 +154,7 @@ def _stored_kind(task: type) -> type:
 
 
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
-    """The stored sequence length, as far as a backbone that may be another one goes."""
+    """Returns the stored sequence length, limited to what a resized backbone takes."""
     length, limit = preset.config.get("sequence_length"), config.max_sequence_length
     if limit == preset.encoder_config.get("max_sequence_length"):
         return length
@@ -166,12 +166,12 @@ def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
 
 
 def _as_text(fact):
-    """A fact of a head to compare: class names are strings, whatever a file spells them as."""
+    """Returns an argument in a form that compares equal: class names become strings."""
     return [str(name) for name in fact] if isinstance(fact, list | tuple) else fact
 
 
 def _check_same_tokens(stored, tokenizer, source: str) -> None:
-    """Raises `InputError` where tokens would get the rows of others."""
+    """Raises `InputError` if tokens of the given tokenizer have other ids in the stored one."""
     subwords = stored.vocabulary if stored is not None else ()
     for id, (subword, token) in enumerate(zip(subwords, tokenizer.vocabulary, strict=False)):
         if subword != token:

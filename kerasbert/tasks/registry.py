@@ -1,7 +1,7 @@
-"""Which tasks there are: a line for each.
+"""The registry of tasks.
 
-Nothing heavy is imported here, so that help and refusals come at once; what a task is made of is
-imported when it is asked for.
+It imports no task, so that help texts and errors appear at once: the modules of a task are imported
+on first use.
 """
 
 import importlib
@@ -12,12 +12,12 @@ from kerasbert.errors import InputError
 
 
 class Entry(NamedTuple):
-    """Where a task is, and what the programs call what it does.
+    """Where a task is defined, and the names that the programs know it by.
 
     Attributes:
-        folder: the package with the task's class, and with its module `spec`.
-        specs: the names in `spec.SPECS`, which `--task` takes.
-        metrics: the names in `spec.METRICS`, which `--metric` takes; if there are any.
+        folder: package with the task's class and its module `spec`.
+        specs: names of the specs in `spec.SPECS`; values of `--task`.
+        metrics: names of the metrics in `spec.METRICS`, if any; values of `--metric`.
     """
 
     folder: str
@@ -25,8 +25,8 @@ class Entry(NamedTuple):
     metrics: tuple[str, ...] = ()
 
 
-#: Every task by the name of its class. A new task is a folder, and a line here; `register` adds one
-#: from outside of the package.
+#: All tasks by class name. To add a task, add a folder and a line here; `register` adds one from
+#: outside the package.
 TASKS: dict[str, Entry] = {
     "TextClassifier": Entry(
         "kerasbert.tasks.text_classifier", ("text_classification", "multi_label", "regression")
@@ -48,16 +48,16 @@ TASKS: dict[str, Entry] = {
 def register(
     name: str, folder: str, specs: tuple[str, ...] = (), metrics: tuple[str, ...] = ()
 ) -> None:
-    """Adds a task that is not a part of kerasbert, for as long as the process lasts.
+    """Registers a task from outside the package, in this process only.
 
     Args:
-        name: of the task's class.
+        name: name of the task's class.
         folder: as in `Entry`.
         specs: as in `Entry`.
         metrics: as in `Entry`.
 
     Raises:
-        InputError: there is a task, a spec or a metric of that name already.
+        InputError: a task, spec or metric of that name exists already.
     """
     for known, new in ((TASKS, (name,)), (spec_names(), specs), (metric_names(), metrics)):
         if taken := sorted(set(known) & set(new)):
@@ -66,17 +66,17 @@ def register(
 
 
 def spec_names() -> list[str]:
-    """What `--task` takes."""
+    """Returns the values of `--task`."""
     return [name for entry in TASKS.values() for name in entry.specs]
 
 
 def metric_names() -> list[str]:
-    """What `--metric` takes."""
+    """Returns the values of `--metric`."""
     return [name for entry in TASKS.values() for name in entry.metrics]
 
 
 def task_class(name: str) -> type:
-    """The class of a task."""
+    """Returns the class of a task."""
     return getattr(importlib.import_module(TASKS[name].folder), name)
 
 
@@ -85,31 +85,31 @@ def _spec_module(entry: Entry):
 
 
 def get_specs() -> Iterator[Any]:
-    """The `TaskSpec` of every `--task`, and of what has none."""
+    """Yields all `TaskSpec`s, including those that `--task` does not offer."""
     for entry in TASKS.values():
         yield from _spec_module(entry).SPECS
 
 
 def get_spec(name: str) -> Any:
-    """The `TaskSpec` of a `--task`."""
+    """Returns the `TaskSpec` for a value of `--task`."""
     entry = next(entry for entry in TASKS.values() if name in entry.specs)
     return next(spec for spec in _spec_module(entry).SPECS if spec.name == name)
 
 
 def get_metric(name: str) -> Callable:
-    """The function of a `--metric`, see `kerasbert.tasks.spec.Metric`."""
+    """Returns the function for a value of `--metric`; see `kerasbert.tasks.spec.Metric`."""
     entry = next(entry for entry in TASKS.values() if name in entry.metrics)
     return _spec_module(entry).METRICS[name]
 
 
 def spec_of(model) -> Any:
-    """The `TaskSpec` of a model.
+    """Returns the `TaskSpec` of a model.
 
     Raises:
-        InputError: it has none.
+        InputError: the programs do not support this kind of model.
     """
     entry = TASKS.get(type(model).__name__)
     for spec in _spec_module(entry).SPECS if entry else ():
         if spec.is_of(model):
             return spec
-    raise InputError(f"there is no job for a {type(model).__name__}")
+    raise InputError(f"no program supports {type(model).__name__} models")

@@ -1,4 +1,4 @@
-"""What the programs ask of a task: how its data are read, learnt, scored, answered and written."""
+"""How the programs read, train on, score and write the data of a task."""
 
 import dataclasses
 import inspect
@@ -14,17 +14,17 @@ from kerasbert.options import default
 from kerasbert.tasks.task import Task
 from kerasbert.training.progress import EvaluationProgress, log, progress_bar
 
-#: Keys of an example to answer, beside those of `kerasbert.features`: its number, from 1, and what
-#: its file calls it.
+#: Further keys of an example to predict, besides those of `kerasbert.features`: its number, from 1,
+#: and its id in the file.
 ROW, ID = "row", "id"
 
 
 class InputFormat(NamedTuple):
-    """A kind of file of examples to answer that only one task reads; tables are read for all.
+    """A file format of inputs that only one task reads; every task reads tables.
 
     Attributes:
-        read: from a path to raw columns, of which one may be `ID`.
-        options: the fields of `ColumnOptions` that it looks at.
+        read: reads a path to raw columns, one of which may be `ID`.
+        options: fields of `ColumnOptions` that `read` uses.
     """
 
     read: Callable[[str, ColumnOptions], Mapping[str, Sequence]]
@@ -32,12 +32,12 @@ class InputFormat(NamedTuple):
 
 
 class OutputFormat(NamedTuple):
-    """A kind of file of answers that only one task has.
+    """A file format of predictions that only one task writes.
 
     Attributes:
-        checker: makes a function from an example to why the format can't hold its answer, or None;
-            it is called with one example after the other.
-        write: writes the answers, whole or not at all.
+        checker: creates a function that is called with each example in turn, and returns why the
+            format cannot store its prediction, or None.
+        write: writes all predictions atomically.
     """
 
     checker: Callable[[], Callable[[dict], str | None]]
@@ -45,7 +45,7 @@ class OutputFormat(NamedTuple):
 
 
 class Metric(Protocol):
-    """The scores of somebody's answers, as the task's official script counts them."""
+    """Scores a file of predictions as the task's official script does."""
 
     def __call__(
         self, data: str, predictions: str, options: DataOptions, no_answer: str | None
@@ -53,29 +53,30 @@ class Metric(Protocol):
         """Reads both files and compares them.
 
         Args:
-            data: the file of the right answers.
-            predictions: the file of the answers.
-            options: what the files hold.
-            no_answer: the file of the probabilities that there is no answer, if there is one.
+            data: path of the labelled examples.
+            predictions: path of the predictions.
+            options: columns and format of the files.
+            no_answer: path of the no-answer probabilities, or None.
         """
 
 
 class TaskSpec:
-    """One kind of data; a task has a subclass for each in its `spec.py`.
+    """Describes one kind of data; a task has one subclass per kind in its `spec.py`.
 
-    What is needed are the attributes up to `primary_metric`, `read` and `answers`.
+    Required are the attributes up to `primary_metric` (except `data_options`), `read` and
+    `answers`.
 
     Attributes:
-        name: what `--task` calls it.
-        task: the class of the model.
-        data_options: the fields of `DataOptions` that `read` looks at, beside `strict`.
-        primary_metric: of `Task.score`, the one that is reported first.
-        problem_type: of the models, where their class has several.
-        tuned_setting: the setting of a model that `validate` finds, if there is one.
-        student_settings: arguments of the model that a student in distillation does not have from
-            its teacher.
-        input_formats: files to answer beside tables, by the ends of their names.
-        output_formats: files of answers beside JSON lines and CSV, by the ends of their names.
+        name: value of `--task`.
+        task: class of the model.
+        data_options: fields of `DataOptions` that `read` uses, besides `strict`.
+        primary_metric: the metric of `Task.score` that is reported first.
+        problem_type: `problem_type` of the models, if their class has several.
+        tuned_setting: name of the model setting that `validate` tunes, if any.
+        student_settings: constructor arguments that a student does not copy from its teacher in
+            distillation.
+        input_formats: input formats besides tables, by file extension.
+        output_formats: output formats besides JSON lines and CSV, by file extension.
     """
 
     name: str
@@ -89,7 +90,7 @@ class TaskSpec:
     output_formats: Mapping[str, OutputFormat] = {}
 
     def is_of(self, model: Task) -> bool:
-        """Whether this is what a model does."""
+        """Whether this spec describes the model's data."""
         return (
             type(model) is self.task and getattr(model, "problem_type", None) == self.problem_type
         )
@@ -100,24 +101,24 @@ class TaskSpec:
 
     @property
     def has_classes(self) -> bool:
-        """Whether labels are names of classes."""
+        """Whether labels are class names."""
         return self.accepts("classes")
 
-    # === Examples to learn from ===
+    # === Training data ===
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """Reads a file of examples."""
+        """Reads a file of labelled examples."""
         raise NotImplementedError
 
     def examples(
         self, path: str, options: DataOptions, classes: Sequence[str] | None = None
     ) -> Examples:
-        """Reads a file, and says what was left out.
+        """Reads a file and logs how many examples were skipped.
 
         Args:
-            path: the file.
-            options: what it holds.
-            classes: of a task that has some: examples with other labels are left out.
+            path: file to read.
+            options: columns and format of the file.
+            classes: class names; examples with other labels are skipped.
         """
         self.check(options)
         examples = self.read(path, options)
@@ -127,46 +128,45 @@ class TaskSpec:
         return examples
 
     def check(self, options: DataOptions) -> None:
-        """Raises `InputError` for an option that says nothing about such data."""
+        """Raises `InputError` if an option is given that this task does not support."""
         for field in dataclasses.fields(DataOptions):
             given = getattr(options, field.name) != default(field)
             if given and field.name not in (*self.data_options, "strict"):
-                raise InputError(f"--{field.name}: {self.name} has no such thing")
+                raise InputError(f"--{field.name} is not supported by the task {self.name}")
 
     def check_validation(self, train: Examples, validation: Examples | None) -> None:
-        """Raises `InputError` for validation data of another kind; says what they will not give."""
+        """Raises `InputError` if validation data do not match the training data."""
         if validation and train.labels and not validation.labels:
             raise InputError(f"{validation.source}: has no scores, but {train.source} has")
 
     def model_kwargs(self, train: Examples) -> dict:
-        """What training examples say about the model: arguments of its constructor."""
+        """Returns the constructor arguments that the training data determine."""
         return {"classes": train.classes} if self.has_classes else {}
 
     def results(self, model: Task) -> dict:
-        """What `finetune` says about a trained model."""
+        """Returns what `finetune` reports about a trained model, besides its scores."""
         return {"classes": list(model.classes)} if self.has_classes else {}
 
     # === Scores ===
 
     def has_loss(self, model: Task, examples: Examples) -> bool:
-        """Whether there is a loss to report: the model could learn from such examples."""
+        """Whether the model's loss can be computed on these examples."""
         return True
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The scores, by the names of `Task.score`, that a constant answer reaches."""
+        """Returns the scores of a constant prediction, with the keys of `Task.score`."""
         return {}
 
     def scores(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict:
-        """Keras's metrics of compiled models, and the task's official ones over all examples.
+        """Returns the compiled Keras metrics and the task's official metrics.
 
-        The model is scored as it is, with the `tuned_setting` that is stored with it, which is
-        among the scores then.
+        The stored `tuned_setting` is used as it is, and is part of the results.
         """
         labels = examples.labels or None
-        chosen = {}
+        metrics = {}
         with progress_bar("score"):
             if self.has_loss(model, examples):
-                chosen = model.evaluate(
+                metrics = model.evaluate(
                     examples.texts,
                     labels,
                     batch_size,
@@ -174,17 +174,16 @@ class TaskSpec:
                     callbacks=[EvaluationProgress(batch_size)],
                     return_dict=True,
                 )
-            return chosen | model.score(examples.texts, labels, batch_size=batch_size)
+            return metrics | model.score(examples.texts, labels, batch_size=batch_size)
 
     def can_tune(self, examples: Examples) -> bool:
-        """Whether `validate` can find the `tuned_setting` on these examples."""
+        """Whether `validate` can tune the `tuned_setting` on these examples."""
         return False
 
     def validate(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict:
-        """The scores on validation data, from which the model takes its `tuned_setting`.
+        """Tunes the `tuned_setting` on validation data and returns the scores.
 
-        They are therefore the best that any setting gives on these data: what a test set is scored
-        with is `scores`.
+        These scores are therefore the best over all settings; use `scores` for a test set.
         """
         return self.scores(model, examples, batch_size=batch_size)
 
@@ -200,17 +199,17 @@ class TaskSpec:
         seed: int = 1,
         source: str = "the model",
     ) -> dict:
-        """Scores on a file, beside those of a constant answer.
+        """Scores a model on a file, and the baseline next to it.
 
         Args:
-            model: compiled.
-            path: the file.
-            options: what it holds.
-            batch_size: examples at a time.
-            tune: find the `tuned_setting` on the file itself.
-            batches: how many are drawn, of a corpus.
-            seed: decides what is drawn, from a corpus.
-            source: where the model is from, for messages.
+            model: a compiled model.
+            path: file of labelled examples.
+            options: columns and format of the file.
+            batch_size: examples per batch.
+            tune: whether to tune the `tuned_setting` on this file.
+            batches: number of batches to draw, if the file is a corpus.
+            seed: seed of the drawn batches, if the file is a corpus.
+            source: path of the model, for messages.
         """
         examples = self.examples(path, options, getattr(model, "classes", None))
         extra = {"baseline": self.baseline(examples, examples)}
@@ -226,25 +225,25 @@ class TaskSpec:
         counts = {"examples": len(examples), "left_out": examples.num_skipped}
         return {**counts, **scores, **extra}
 
-    # === Examples to answer ===
+    # === Predictions ===
 
     def text_columns(self, model: Task) -> tuple[str, ...]:
-        """The keys of the raw columns that a table to answer has."""
+        """Returns the keys of the raw columns that a table of inputs needs."""
         return model.preprocessor.text_columns[0]
 
     def find_columns(
         self, model: Task, path: str, there: list[str], named: Mapping[str, str | None]
     ) -> dict[str, str]:
-        """The columns of a table with what a model reads, by their keys.
+        """Finds the columns of a table that the model reads, by their keys.
 
         Args:
-            model: what is to read them.
-            path: the table.
-            there: its columns.
-            named: their names by their keys, where somebody names them.
+            model: the model that reads them.
+            path: the table, for messages.
+            there: the table's column names.
+            named: column names by key that the user has given.
 
         Raises:
-            InputError: one is not there, or is another one, too.
+            InputError: a column is missing, or two keys refer to the same one.
         """
         wanted = self.text_columns(model)
         chosen = {key: find_column(key, there, named.get(key), path) for key in wanted}
@@ -256,9 +255,9 @@ class TaskSpec:
         return chosen
 
     def unlabelled(self, model: Task, columns: dict[str, list]) -> dict[str, list]:
-        """Raw columns that were read to be answered, as `Preprocessor.rows` takes them."""
+        """Converts raw columns that were read for prediction to inputs of `Preprocessor.rows`."""
         return columns
 
     def answers(self, model: Task, columns: Mapping[str, Sequence]) -> list[dict]:
-        """Raw columns -> an answer, as JSON, for each example."""
+        """Predicts raw columns, and returns one JSON object per example."""
         raise NotImplementedError

@@ -90,7 +90,7 @@ def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
     model.save_to_preset(tmp_path / "hf", format="hf")
     (tmp_path / "in.tsv").write_text(lines(("text", "text_pair"), ("a cat", "the dog")))
     facts = {"model": str(tmp_path / "hf"), "input": str(tmp_path / "in.tsv")}
-    with pytest.raises(InputError, match="the model takes one text; --pair says"):
+    with pytest.raises(InputError, match="the model takes one text; use --pair if"):
         predict(PredictOptions(**facts, output=str(tmp_path / "no.jsonl")))
     predict(PredictOptions(**facts, output=str(tmp_path / "out.jsonl"), pair=True))
     found = json.loads((tmp_path / "out.jsonl").read_text())
@@ -291,9 +291,21 @@ def test_glue_text_file(answers):
 @pytest.mark.parametrize(
     ("model", "name", "content", "flag", "message"),
     [
-        ("tagger", "in.conll", "a\n", {"text_column": "x"}, "there are --word_column and"),
-        ("classifier", "in.txt", "a\n", {"word_column": 1}, "--word_column: .* has no such thing"),
-        ("answerer", "in.json", "{}", {"glue": "qnli"}, "--glue: .* has no such thing$"),
+        (
+            "tagger",
+            "in.conll",
+            "a\n",
+            {"text_column": "x"},
+            "such a file supports --word_column and",
+        ),
+        (
+            "classifier",
+            "in.txt",
+            "a\n",
+            {"word_column": 1},
+            "--word_column is not supported for .*in.txt; such a file supports",
+        ),
+        ("answerer", "in.json", "{}", {"glue": "qnli"}, "--glue is not supported for .*in.json$"),
     ],
 )
 def test_options_of_other_files(answers, model, name, content, flag, message):

@@ -1,4 +1,4 @@
-"""Masked language model: guesses the tokens that are hidden from it."""
+"""Masked language modeling: predicting the tokens that are masked in a text."""
 
 from kerasbert.tasks.masked_lm.model import Guess, MaskedLM
 

@@ -1,4 +1,4 @@
-"""Masked language model: guesses the tokens that are hidden from it."""
+"""Masked language modeling: predicting the tokens that are masked in a text."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from kerasbert.training.optimizers import adamw
 
 
 class Guess(NamedTuple):
-    """What may stand in the place of a mask token.
+    """A prediction for a mask token.
 
     Attributes:
-        token: the token, as the vocabulary spells it.
+        token: the predicted token, as the vocabulary spells it.
         score: its probability.
-        sequence: the text with the token in the place of the mask; other masks stay.
+        sequence: the text with the mask replaced by the token; other masks stay.
     """
 
     token: str
@@ -35,21 +35,27 @@ class Guess(NamedTuple):
 class MaskedLM(Task):
     """Predicts masked tokens (BERT, §3.1, task 1).
 
-    Call: features and `mask_positions` -> logits, float32 (batch, masked, vocabulary). `fit` on
-    text masks it anew at every batch. `predict` on text gives logits for every mask token (such as
-    `[MASK]`) that stands in it.
+    Call: features and `mask_positions`, int32 (batch, masked) -> logits, float32 (batch, masked,
+    vocabulary). `fit` on text masks each batch anew. `predict` on text returns logits for every
+    mask token (such as `[MASK]`) of the text.
+
+        model = kerasbert.MaskedLM.from_preset("hf://google-bert/bert-base-uncased")
+        model.fill_mask(["the [MASK] barks"], top_k=1)  # [[[Guess(token="dog", ...)]]]
 
     Args:
         backbone: the encoder.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`.
+        tokenizer: as in `Task`.
+        sequence_length: as in `Task`.
         mask_rate: share of the tokens to predict.
-        whole_word: mask all pieces of a word together.
-        seed: for what `fit` on text draws at random.
-        tied: whether the token embeddings are the output matrix too.
-        activation: of the head's hidden layer; None: as the backbone's.
-        layer_norm_epsilon: of the head's LayerNorm; None: as the backbone's.
-        name: the model's name.
+        whole_word: whether to mask all subwords of a word together.
+        seed: seed of the masks that `fit` draws.
+        tied: whether the output matrix is the token embedding matrix.
+        activation: activation of the head's hidden layer; None: the backbone's.
+        layer_norm_epsilon: epsilon of the head's LayerNorm; None: the backbone's.
+        name: model name.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     head_arguments = ("tied", "activation", "layer_norm_epsilon")
@@ -116,18 +122,18 @@ class MaskedLM(Task):
 
     @staticmethod
     def _model_outputs(backbone: Backbone, encoded: dict, logits):
-        """The model's outputs, from the encoder's and the logits of the masked tokens."""
+        """Returns the model's outputs, given the encoder's outputs and the masked-token logits."""
         return logits
 
     def head_config(self) -> dict:
-        """How text is masked, and what the head is like."""
+        """Returns the settings of the masks and of the head."""
         return {**self._masking(), **self._head}
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
+        """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
-        The loss is the weighted mean over the places that are predicted; unused places of
-        `mask_positions` must weigh nothing.
+        The loss is the weighted mean over the predicted positions. Unused entries of
+        `mask_positions` must have weight 0.
         """
         super().compile(
             optimizer=optimizer or adamw(1e-4),
@@ -140,7 +146,7 @@ class MaskedLM(Task):
     # === Text ===
 
     def make_preprocessor(self):
-        """With masks as they are set."""
+        """Creates the preprocessor with this model's masking."""
         from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
         return MaskedLMPreprocessor(**self._text_settings(), **self._masking())
@@ -149,19 +155,18 @@ class MaskedLM(Task):
         return {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
 
     def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
-        """How well tokens of a text are guessed that are hidden from the model.
+        """Measures how well the model predicts randomly masked tokens.
 
-        The same tokens are hidden at every call with the same texts, seed and batch size.
+        The same texts, seed and batch size always give the same masks.
 
         Args:
             x: text in any form but a dataset.
             y: None; the texts are their own labels.
-            batch_size: texts at a time.
+            batch_size: texts per batch.
 
         Returns:
-            `loss`, the mean cross-entropy of the hidden tokens in nats, `perplexity`, its
-            exponential, and `accuracy`, the share that is guessed right; NaN where no token is
-            hidden.
+            `loss`, the mean cross-entropy of the masked tokens in nats, `perplexity`, its
+            exponential, and `accuracy`, the share predicted correctly; NaN if no token was masked.
         """
         from scipy import special
 
@@ -188,22 +193,23 @@ class MaskedLM(Task):
         batch_size: int = 32,
         strict: bool = True,
     ) -> list[list[list[Guess]]]:
-        """Guesses what stands at every mask token, such as `[MASK]`.
+        """Predicts the tokens behind the mask tokens of texts.
 
         Args:
-            texts: strings with mask tokens in them.
-            top_k: guesses for each.
-            targets: what alone may be guessed, tokens of the vocabulary or words that are one
-                token; None: all tokens. Probabilities are among all tokens in any case.
-            batch_size: texts at a time.
-            strict: refuse texts that have no mask, or one beyond the tokens that the model reads;
-                else there are no guesses for such a mask.
+            texts: strings that contain mask tokens, such as `[MASK]`.
+            top_k: number of predictions per mask.
+            targets: the only candidates, as tokens of the vocabulary or words that are one token;
+                None: the whole vocabulary. Scores are probabilities over the whole vocabulary
+                either way.
+            batch_size: texts per batch.
+            strict: whether to refuse texts without a mask, or with one that is cut off. Otherwise
+                such a mask has an empty list.
 
         Returns:
-            For each text, for each of its masks in order: `Guess`es, the best first.
+            For each text, and each of its masks in order: a list of `Guess`es, the best first.
 
         Raises:
-            InputError: a text is refused; a target is no single token.
+            InputError: a text is refused, or a target is not a single token.
         """
         if top_k < 1:
             raise InputError(f"top_k must be 1 or more, found {top_k}")
@@ -215,7 +221,7 @@ class MaskedLM(Task):
         return filled
 
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
-        """As `fill_mask`, of a batch of texts whose first has the number `start`."""
+        """Implements `fill_mask` for one batch; `start` is the number of its first text."""
         vectors, counts = self._graph(type(self._text).traced_at_masks, self._text)(texts)
         mask = self.tokenizer.special_tokens.mask
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
@@ -242,7 +248,7 @@ class MaskedLM(Task):
         return filled
 
     def _check_masks(self, texts: list, start: int, there: list[int], read: list[int]) -> None:
-        """Raises `InputError` for a text without a mask, or with one that is not read."""
+        """Raises `InputError` for a text without a mask, or with one that is cut off."""
         mask = self.tokenizer.special_tokens.mask
         for number, (text, count, seen) in enumerate(zip(texts, there, read, strict=True), start):
             if not count:
@@ -254,7 +260,7 @@ class MaskedLM(Task):
                 )
 
     def _mask_logits(self, vectors) -> Iterator[np.ndarray]:
-        """The logits of every mask, one after the other; few are in memory at a time."""
+        """Yields the logits of each mask, computed for a few masks at a time to save memory."""
         head = self.get_layer("mlm_head")
         at_once = self._text.masks_at_once
         for start in range(0, len(vectors), at_once):
@@ -262,15 +268,15 @@ class MaskedLM(Task):
             yield from keras.ops.convert_to_numpy(some)[0]
 
     def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:
-        """Ids and probabilities of the best guesses, among those that are chosen if any are."""
+        """Returns ids and probabilities of the best tokens, among `chosen` if it is given."""
         weights = np.exp(logits - logits.max())
-        # The table may have rows that no piece belongs to.
+        # The embedding table may have more rows than the vocabulary has tokens.
         ids = np.arange(self.tokenizer.vocabulary_size) if chosen is None else chosen
         best = ids[np.argsort(-logits[ids], kind="stable")[:top_k]]
         return [(int(id), float(weights[id] / weights.sum())) for id in best]
 
     def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
-        """The ids of targets, each once."""
+        """Returns the ids of the targets, without duplicates."""
         targets = [targets] if isinstance(targets, str) else list(targets)
         if not targets:
             raise InputError("targets must name a token, found none")
@@ -286,5 +292,5 @@ class MaskedLM(Task):
 
 
 def mlm_logits(outputs):
-    """What belongs to masked tokens among the outputs, labels or weights of a model."""
+    """Selects the masked-token part of a model's outputs, labels or weights."""
     return outputs[MLM_LOGITS] if isinstance(outputs, dict) else outputs

@@ -1,4 +1,4 @@
-"""Texts -> what a masked language model reads and learns from; masks that are filled in."""
+"""Preprocessing for masked language models, and replacing mask tokens in texts."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import WHITE_SPACE, drop_invalid_utf8
 
-_SERVED_GUESSES = 5  # guesses for each mask that an export gives
+_SERVED_GUESSES = 5  # predictions per mask in an export
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class MaskedLMPreprocessor(Preprocessor):
-    """See `MaskedLM`.
+    """Masks texts for training, and finds their mask tokens for prediction; see `MaskedLM`.
 
     Attributes:
         mask_rate: share of the tokens to predict.
-        whole_word: mask all pieces of a word together.
-        seed: for what is drawn at random.
+        whole_word: whether to mask all subwords of a word together.
+        seed: seed of the masks.
     """
 
-    #: Masks whose logits are in memory together, some 100 KB each.
+    #: Masks whose logits are in memory at the same time, about 100 KB each.
     masks_at_once: ClassVar[int] = 128
 
     mask_rate: float = 0.15
@@ -43,15 +43,15 @@ class MaskedLMPreprocessor(Preprocessor):
 
     @functools.cached_property
     def masking(self) -> Masking:
-        """How text is masked for training."""
+        """The masking for training."""
         return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
 
     def labels(self, y, columns: dict):
-        """There are none: the texts are their own labels."""
+        """Raises `InputError`: the texts are their own labels."""
         raise InputError(f"{self.name} makes its labels from the text; leave y out")
 
     def targets(self, y, row: dict):
-        """As `labels`."""
+        """Raises `InputError`, as `labels` does."""
         return self.labels(y, row)
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
@@ -59,10 +59,9 @@ class MaskedLMPreprocessor(Preprocessor):
         return text_pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
     def features(self, text, text_pair=None) -> dict:
-        """Features of texts with mask tokens in them, and where those are.
+        """Returns features of texts that contain mask tokens, with `mask_positions`.
 
-        There are as many `mask_positions` a row as may be masked in training; what a row does not
-        use points at 0.
+        `mask_positions` has as many columns as can be masked in training; unused entries are 0.
         """
         features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
         masks = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
@@ -72,10 +71,10 @@ class MaskedLMPreprocessor(Preprocessor):
         return {**features, MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
     def serving_signature(self, task):
-        """`text` -> `tokens` and `scores` of the best guesses for every mask token.
+        """Maps `text` to `tokens` and `scores` of the best predictions for each mask token.
 
-        Also `masks`, how many there are, and `sequence`, the text with the best guess in the place
-        of each; masks beyond what the model reads stay.
+        Other outputs are `masks`, the number of masks per text, and `sequence`, the text with each
+        mask replaced by its best prediction. Masks beyond `sequence_length` stay.
         """
 
         def fill(text):
@@ -100,10 +99,10 @@ class MaskedLMPreprocessor(Preprocessor):
         return (TEXT,), fill
 
     def at_masks(self, task, text) -> tuple:
-        """The vectors at the mask tokens of texts, and how many there are in each; in the graph.
+        """Encodes texts and selects the vectors at their mask tokens, in the graph.
 
         Returns:
-            Floats (masks of all texts, hidden), and int32 (batch,).
+            Vectors, float (masks of all texts, hidden), and the masks per text, int32 (batch,).
         """
         features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
         masked = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
@@ -115,7 +114,7 @@ class MaskedLMPreprocessor(Preprocessor):
         return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
 
     def traced_at_masks(self, task) -> Callable:
-        """The function from strings to what `at_masks` gives, traced once; counts as a list."""
+        """Returns `at_masks` as a traced function from strings; the counts are a list."""
         traced = tf.function(
             inference_mode()(lambda text: self.at_masks(task, text)),
             input_signature=[tf.TensorSpec([None], tf.string)],
@@ -129,22 +128,22 @@ class MaskedLMPreprocessor(Preprocessor):
         return vectors
 
     def filled_in(self, text, ids):
-        """Texts with pieces, ragged ids (batch, guesses), in the place of their first mask tokens.
+        """Replaces the first mask tokens of each text by tokens, ragged ids (batch, guesses).
 
-        A piece that continues a word joins what stands before it.
+        A token that continues a word is joined to the text before it.
         """
         special = self.tokenizer.special_tokens
         parts = tf.strings.split(drop_invalid_utf8(text), special.mask)
-        # After another piece it shows whether a piece starts a word: with a space.
+        # Decoding a token after another one shows whether it starts a word: it then has a space.
         after = tf.fill(tf.shape(ids.values), tf.constant(self.tokenizer.cls_id, ids.dtype))
         spelled = self.tokenizer.detokenize(tf.stack([after, ids.values], axis=1))
         spelled = tf.strings.regex_replace(spelled, "^" + re.escape(special.cls), "")
 
         starts_word = tf.strings.regex_full_match(spelled, "(?s) .*")
-        starts_word |= tf.equal(ids.values, self.tokenizer.mask_id)  # it stays where it is
+        starts_word |= tf.equal(ids.values, self.tokenizer.mask_id)  # the mask stays
         guesses = tf.strings.regex_replace(spelled, "^ ", "")
 
-        # What follows each part of a text: a guess, a mask token that is not guessed, or nothing.
+        # What follows each segment of a text: a prediction, a mask that stays, or nothing.
         def following(values, default):
             rows = ids.with_values(values).to_tensor(default)
             rows = tf.pad(rows, [[0, 0], [0, 1]], constant_values=default)
@@ -157,11 +156,11 @@ class MaskedLMPreprocessor(Preprocessor):
         before = tf.where(following(starts_word, True), parts.values, bare)
         filled = tf.strings.join([before, following(guesses, special.mask)])
         joined = tf.strings.reduce_join(parts.with_values(filled), axis=1)
-        # No mask stands after the last part.
+        # No mask follows the last segment.
         return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
     def with_guesses(self, texts, best) -> list[str]:
-        """For each guess its text, with the guess in the place of its mask; other masks stay."""
+        """Returns one text per guess, with its mask replaced; other masks stay."""
         mask = self.tokenizer.mask_id
         rows = [
             (texts[number], [mask] * position + [id])
@@ -173,20 +172,20 @@ class MaskedLMPreprocessor(Preprocessor):
         repeated, ids = zip(*rows, strict=True)
         text = tf.convert_to_tensor(repeated, tf.string)
         filled = self.filled_in(text, tf.ragged.constant(ids, tf.int32))
-        # A token may be a part of a character.
+        # A byte-level token may be a part of a character.
         return [text.decode("utf-8", "replace") for text in filled.numpy()]
 
 
 def _best_guesses(task, vectors, at_once: int) -> tuple:
-    """Probabilities and ids of the best pieces for masks, (masks, guesses); in the graph.
+    """Returns probabilities and ids of the best tokens, (masks, guesses), in the graph.
 
-    A mask has a logit for every piece of the vocabulary: few masks have theirs at a time.
+    The logits of a mask cover the whole vocabulary, so only `at_once` masks are computed at a time.
     """
     head, subwords = task.get_layer("mlm_head"), task.tokenizer.vocabulary_size
 
     def some(start, *before):
         logits = head(vectors[tf.newaxis, start : start + at_once])[0]
-        # The table may have rows that no piece belongs to.
+        # The embedding table may have more rows than the vocabulary has tokens.
         best, ids = tf.math.top_k(logits[:, :subwords], _SERVED_GUESSES)
         scores = tf.exp(best - tf.reduce_logsumexp(logits, axis=1, keepdims=True))
         joined = (tf.concat(pair, axis=0) for pair in zip(before, (scores, ids), strict=True))

@@ -1,4 +1,4 @@
-"""Texts alone, whose words the model hides from itself."""
+"""The task spec of masked language modeling: unlabelled texts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from kerasbert.tasks.spec import TaskSpec
 
 
 class MaskedTexts(TaskSpec):
-    """Texts."""
+    """Unlabelled texts."""
 
     name = "masked_lm"
     task = MaskedLM
@@ -19,7 +19,7 @@ class MaskedTexts(TaskSpec):
     student_settings = ("dropout", "tied", "activation", "layer_norm_epsilon")
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """See `read_texts`."""
+        """Reads texts with `read_texts`."""
         return read_texts(
             path,
             text_column=options.text_column,
@@ -28,7 +28,7 @@ class MaskedTexts(TaskSpec):
         )
 
     def answers(self, model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
-        """What may stand in the place of every mask token."""
+        """Returns the predictions for each mask token."""
         return [
             {
                 "masks": [

@@ -1,4 +1,4 @@
-"""A text and things that may go with it -> which of them does."""
+"""Multiple choice: which of several choices goes with a text."""
 
 from kerasbert.tasks.multiple_choice.model import MultipleChoice
 

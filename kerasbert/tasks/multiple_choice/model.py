@@ -1,4 +1,4 @@
-"""A text and things that may go with it -> which of them does."""
+"""Multiple choice: which of several choices goes with a text."""
 
 from collections.abc import Sequence
 
@@ -18,23 +18,32 @@ from kerasbert.training.optimizers import adamw
 
 @keras.saving.register_keras_serializable("kerasbert")
 class MultipleChoice(Task):
-    """The product of a learned vector with each `[CLS] text [SEP] choice [SEP]` (BERT, §4.4).
+    """Scores each `[CLS] text [SEP] choice [SEP]` with a linear layer (BERT, §4.4).
 
-    BERT's pooler stands before it; a family that has none puts a layer of its own there, as
-    transformers' `...ForMultipleChoice` do.
+    The linear layer follows BERT's pooler or, in families without one, a hidden layer as in
+    transformers' `...ForMultipleChoice`.
 
-    Call: features (batch, choices, sequence) -> logits, float32 (batch, choices). A choice whose
-    `padding_mask` is 0 throughout is none, and its logit is -1e9: rows may have different numbers
-    of choices. With text, `x` is a dict of `text`, strings, and `choices`, lists of strings, of
-    which an empty one is none; labels in `fit` and `evaluate` are indices of choices or, with text,
-    the right choices themselves.
+    Call: features, int32 (batch, choices, sequence) -> logits, float32 (batch, choices). Rows may
+    have different numbers of choices: a choice whose `padding_mask` is all 0 does not exist, and
+    its logit is -1e9. As text, `x` is a dict of `text`, strings, and `choices`, lists of strings,
+    in which empty strings do not count. Labels of `fit` and `evaluate` are indices of choices or,
+    with text, the correct choices themselves.
+
+        model = kerasbert.MultipleChoice.from_preset("hf://google-bert/bert-base-uncased")
+        model.compile()
+        x = {"text": ["It rains."], "choices": [["Take an umbrella.", "Wear sunglasses."]]}
+        model.fit(x, [0])
+        model.choose(x["text"], x["choices"])  # [("Take an umbrella.", 0.9)]
 
     Args:
         backbone: the encoder.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`.
-        dropout: rate before the linear layer; None: as the backbone's.
-        name: the model's name.
+        tokenizer: as in `Task`.
+        sequence_length: as in `Task`.
+        dropout: dropout rate before the linear layer; None: the backbone's.
+        name: model name.
+
+    Raises:
+        InputError: the head needs a pooler, which the backbone does not have.
     """
 
     def __init__(
@@ -83,22 +92,23 @@ class MultipleChoice(Task):
         )
 
         # === Config ===
-        self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
+        self.dropout_rate = dropout  # None stays None: the rate of any backbone it is loaded with
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Unless the family's classifiers have another layer, which is no tanh of the first token.
+        """Whether the head uses the backbone's pooler.
 
-        RoBERTa's is one, and for choices transformers uses the pooler in its place.
+        It does unless the family's classifiers have a hidden layer of another activation. RoBERTa's
+        is tanh as well, and transformers then uses the pooler for multiple choice.
         """
         return config.classifier_activation in (None, "tanh")
 
     def head_config(self) -> dict:
-        """The dropout."""
+        """Returns the dropout rate."""
         return {"dropout": self.dropout_rate}
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, cross-entropy over the choices and accuracy unless given."""
+        """Compiles the model; by default with AdamW, cross-entropy over choices and accuracy."""
         super().compile(
             optimizer=optimizer or adamw(2e-5),  # BERT, §4.4
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -109,13 +119,13 @@ class MultipleChoice(Task):
     # === Text ===
 
     def make_preprocessor(self):
-        """Of texts and choices."""
+        """Creates the preprocessor for texts and choices."""
         from kerasbert.tasks.multiple_choice.preprocessor import MultipleChoicePreprocessor
 
         return MultipleChoicePreprocessor(**self._text_settings())
 
     def predict(self, x, *args, **kwargs):
-        """As in `Task`; of text the logits of as many choices as there are at the most."""
+        """Predicts as in `Task`; logits of texts are padded to the largest number of choices."""
         if is_text(x) and not hasattr(x, "element_spec"):
             x = _filled(self._text.columns(x))
         return super().predict(x, *args, **kwargs)
@@ -126,13 +136,13 @@ class MultipleChoice(Task):
         """Chooses for each text.
 
         Args:
-            texts: strings, or one.
-            choices: for each text, what may go with it; as many as there are.
-            batch_size: texts at a time.
+            texts: strings, or a single one.
+            choices: for each text, any number of strings.
+            batch_size: texts per batch.
 
         Returns:
-            For each text the choice and its probability among the text's choices; ("", 0.0) where
-            there is none.
+            For each text, the best choice and its probability among the text's choices; ("", 0.0)
+            if there are none.
         """
         columns = _filled(self._text.columns((texts, choices)))
         choices = columns[CHOICES]
@@ -148,12 +158,12 @@ class MultipleChoice(Task):
         ]
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
-        """The share of right choices: `accuracy`, as SWAG, HellaSwag and RACE are scored.
+        """Returns `accuracy`, the share of correct choices, as for SWAG, HellaSwag and RACE.
 
         Args:
             x: a dict of `text` and `choices`.
-            y: indices of the right choices, or the choices themselves.
-            batch_size: texts at a time.
+            y: indices of the correct choices, or the choices themselves.
+            batch_size: texts per batch.
         """
         rows = self._text.rows(x, y)
         if not len(rows):
@@ -163,7 +173,7 @@ class MultipleChoice(Task):
 
 
 def _filled(columns: dict) -> dict:
-    """Raw columns whose rows have as many choices each, of which an empty one is none."""
+    """Pads the choices of each row with empty strings to the same number."""
     choices = [list(row) for row in plain(columns[CHOICES])]
     width = max(map(len, choices), default=0)
     return {**columns, CHOICES: [row + [""] * (width - len(row)) for row in choices]}

@@ -1,4 +1,4 @@
-"""Texts, choices and which of them is right -> what a model of choices reads and learns from."""
+"""Preprocessing for multiple choice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from kerasbert.text.normalization import drop_invalid_utf8
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class MultipleChoicePreprocessor(Preprocessor):
-    """See `MultipleChoice`."""
+    """Turns texts, choices and labels into features and indices; see `MultipleChoice`."""
 
     text_columns = ((TEXT, CHOICES),)
 
     def features(self, text, choices) -> dict:
-        """Features of texts with their choices, (batch, choices, sequence).
+        """Returns features of texts with their choices, (batch, choices, sequence).
 
         Args:
             text: string tensor, (batch,).
-            choices: string tensor, (batch, choices), ragged or filled up with empty strings.
+            choices: string tensor, (batch, choices), ragged or padded with empty strings.
         """
         choices = _dense(choices)
         shape = tf.shape(choices)
@@ -37,14 +37,14 @@ class MultipleChoicePreprocessor(Preprocessor):
         return {**features, PADDING_MASK: features[PADDING_MASK] * is_choice}
 
     def truncated(self, row: dict):
-        """Which rows have more tokens, of the text and a choice, than are read, bool (batch,)."""
+        """Whether each row's text and longest choice exceed `sequence_length`, bool (batch,)."""
         text, choices = self.tokenizer.tokenize(row[TEXT]), _dense(row[CHOICES])
         of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
         longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
         return text.row_lengths() + longest > self.packer.pair_room
 
     def labels(self, y, columns: dict) -> np.ndarray:
-        """The indices of the right choices."""
+        """Returns the indices of the correct choices."""
         y, choices = plain(y), plain(columns[CHOICES])
         if len(y) != len(choices):
             raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
@@ -67,7 +67,7 @@ class MultipleChoicePreprocessor(Preprocessor):
         return indices
 
     def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
+        """Does the same as `labels`, in the graph."""
         choices = _dense(row[CHOICES])
         if y.dtype == tf.string:
             right = (choices == y[:, tf.newaxis]) & (choices != "")
@@ -80,10 +80,10 @@ class MultipleChoicePreprocessor(Preprocessor):
             return tf.argmax(right, axis=1, output_type=tf.int32)
 
     def serving_signature(self, task):
-        """`text`, `choices` -> `choice`, `answer`, `scores`.
+        """Maps `text` and `choices` to `choice`, `answer` and `scores`.
 
-        `choices` is filled up with empty strings, which are none; where there is no choice at all,
-        `choice` is -1, `answer` empty, and `scores` are 0.
+        `choices` is padded with empty strings, which do not count. If a row has no choice,
+        `choice` is -1, `answer` is empty, and `scores` are 0.
         """
 
         def choose(text, choices):
@@ -102,7 +102,7 @@ class MultipleChoicePreprocessor(Preprocessor):
 
 
 def _dense(choices):
-    """Choices filled up with empty strings, one column at least."""
+    """Pads choices with empty strings to a dense tensor of at least one column."""
     if isinstance(choices, list):
         choices = tf.ragged.constant(choices, tf.string, ragged_rank=1)
     if isinstance(choices, tf.RaggedTensor):

@@ -1,4 +1,4 @@
-"""Texts and things that may go with them, of which one does."""
+"""The task spec of multiple choice: texts, their choices, and the correct one."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ class Choices(TaskSpec):
     primary_metric = "accuracy"
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """See `read_choices`."""
+        """Reads texts and choices with `read_choices`."""
         return read_choices(path, strict=options.strict)
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The place that most right choices have."""
+        """Returns the accuracy of always choosing the most frequent index."""
         ((majority, _),) = collections.Counter(train.labels).most_common(1)
         return {"accuracy": float(np.mean(np.array(validation.labels) == majority))}
 
     def answers(self, model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
-        """The choice."""
+        """Returns the best choice of each text."""
         chosen = model.choose(columns[TEXT], columns[CHOICES])
         return [{"answer": choice, "score": round(score, 4)} for choice, score in chosen]
 

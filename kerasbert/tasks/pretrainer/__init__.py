@@ -1,4 +1,4 @@
-"""Masked language model + next sentence prediction: how BERT learns from plain text."""
+"""Pretraining as in BERT: masked language modeling and next sentence prediction."""
 
 from kerasbert.tasks.pretrainer.model import Pretrainer
 

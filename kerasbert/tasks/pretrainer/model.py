@@ -1,4 +1,4 @@
-"""Masked language model + next sentence prediction: how BERT learns from plain text."""
+"""Pretraining as in BERT: masked language modeling and next sentence prediction."""
 
 import keras
 
@@ -16,15 +16,24 @@ from kerasbert.training.optimizers import adamw
 class Pretrainer(MaskedLM):
     """Predicts masked tokens, and how two texts follow each other (BERT, §3.1; ALBERT, §3.1).
 
-    Call: features and `mask_positions` -> `mlm_logits` (batch, masked, vocabulary) and
-    `nsp_logits` (batch, 2), float32. `fit` on text masks and pairs it anew at every batch: a single
-    text is cut in two, and half of the second parts are swapped within the batch.
+    Call: features and `mask_positions` -> `mlm_logits`, float32 (batch, masked, vocabulary), and
+    `nsp_logits`, float32 (batch, 2). `fit` on text masks and pairs each batch anew: a single text
+    is split in two, and half of the second parts are exchanged within the batch.
+
+        config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=30522)
+        model = kerasbert.Pretrainer(kerasbert.Backbone(config), tokenizer=tokenizer)
+        model.compile()
+        model.fit(["First sentence. Second sentence."] * 32)
 
     Args:
-        backbone: the encoder; must have a pooler.
-        objective: "nsp" (does the second text follow the first?) or "sop" (are they in order?).
-        name: the model's name.
+        backbone: the encoder, with a pooler.
+        objective: "nsp" (whether the second text follows the first) or "sop" (whether the two are
+            in order).
+        name: model name.
         **kwargs: as in `MaskedLM`.
+
+    Raises:
+        InputError: the objective is unknown, the backbone has no pooler, or as in `MaskedLM`.
     """
 
     heads_from = ("MaskedLM", "NextSentencePredictor")
@@ -41,7 +50,7 @@ class Pretrainer(MaskedLM):
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Always."""
+        """Returns True: the head always uses the pooler."""
         return True
 
     @staticmethod
@@ -55,14 +64,14 @@ class Pretrainer(MaskedLM):
         return {MLM_LOGITS: logits, NSP_LOGITS: nsp_head(encoded[POOLED_OUTPUT])}
 
     def head_config(self) -> dict:
-        """How text is masked and paired, and what the head is like."""
+        """Returns the settings of masks, pairs and head."""
         return {**super().head_config(), "objective": self.objective}
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given.
+        """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
 
-        Each loss is the weighted mean over the places that are predicted (unused places of
-        `mask_positions` weigh nothing); the total is their sum.
+        Each loss is the weighted mean over the predicted positions (unused entries of
+        `mask_positions` must have weight 0); the total loss is their sum.
         """
         outputs = (MLM_LOGITS, NSP_LOGITS)
         Task.compile(
@@ -75,7 +84,7 @@ class Pretrainer(MaskedLM):
         )
 
     def make_preprocessor(self):
-        """With masks and pairs as they are set."""
+        """Creates the preprocessor with this model's masking and objective."""
         from kerasbert.tasks.pretrainer.preprocessor import PretrainerPreprocessor
 
         return PretrainerPreprocessor(

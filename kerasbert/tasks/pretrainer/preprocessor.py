@@ -1,4 +1,4 @@
-"""Texts, or pairs of them -> masked pairs that BERT is pretrained on."""
+"""Preprocessing for pretraining: masked pairs of texts."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class PretrainerPreprocessor(MaskedLMPreprocessor):
-    """See `Pretrainer`.
+    """Makes masked pairs of texts; see `Pretrainer`.
 
     Attributes:
         objective: "nsp" or "sop".
@@ -18,15 +18,15 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
     objective: str = "nsp"
 
     def labels(self, y, columns: dict):
-        """Whether the second text follows the first, 0, or does not, 1."""
+        """Returns 0 where the second text follows the first, else 1."""
         return class_indices("y", y, ("0", "1"))
 
     def targets(self, y, row: dict):
-        """As they are given."""
+        """Returns `y` unchanged."""
         return y
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Masks and pairs a batch of texts; a given `y` labels the pairs (1: does not follow)."""
+        """Masks and pairs a batch of texts; `y`, if given, labels the pairs (1: not next)."""
         return text_pretraining.examples_from_text(
             packer=self.packer,
             masking=self.masking,

@@ -1,4 +1,4 @@
-"""What a pretrained model is scored on, a corpus; to all else it is a `MaskedLM`."""
+"""The task spec of pretrained models: scored on a corpus, otherwise like `MaskedLM`."""
 
 from kerasbert.data.corpus import Corpus
 from kerasbert.data.options import DataOptions
@@ -10,7 +10,7 @@ from kerasbert.training.progress import EvaluationProgress, progress_bar
 
 
 class Pretraining(MaskedTexts):
-    """Texts, or a corpus."""
+    """Unlabelled texts; for scores, a corpus."""
 
     task = Pretrainer
 
@@ -26,7 +26,7 @@ class Pretraining(MaskedTexts):
         seed: int = 1,
         source: str = "the model",
     ) -> dict:
-        """Scores on batches that are drawn from a corpus."""
+        """Scores the model on batches drawn from a corpus."""
         if tune:
             raise InputError("--tune_threshold: a pretrained model answers no questions")
         corpus, batch_size = Corpus(path), batch_size or 64

@@ -1,4 +1,4 @@
-"""A question and a context -> the span of the context that answers it."""
+"""Question answering: the span of a context that answers a question."""
 
 from kerasbert.tasks.question_answerer.model import Answer, QuestionAnswerer
 

@@ -1,4 +1,4 @@
-"""A question and a context -> the span of the context that answers it."""
+"""Question answering: the span of a context that answers a question."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,13 +19,13 @@ from kerasbert.training.progress import advance
 
 
 class Answer(NamedTuple):
-    """A part of a context, or "no answer": an empty text.
+    """An answer: a span of a context, or an empty text for "no answer".
 
     Attributes:
         text: `context[start:end]`.
-        score: its probability, see `QuestionAnswerer`.
-        start: its first character's place in the context.
-        end: the place after its last character.
+        score: its probability; see `QuestionAnswerer`.
+        start: index of its first character in the context.
+        end: index after its last character.
     """
 
     text: str
@@ -42,33 +42,40 @@ class QuestionAnswerer(Task):
     sequence).
 
     Text is a dict of `question` and `context`, or a tuple of the two. A context may have any
-    length: it is read in windows that overlap, and each is a row of its own in `fit` and
-    `evaluate`. Labels are dicts of `text` and `answer_start` (in characters), lists of all right
-    answers of which the first is learned; where they are empty, and in windows that don't hold the
-    whole answer, the model learns to point at `[CLS]`. A label may also be the answer alone, or a
-    list of right answers; `fit` then has to find the first in its context once. With ready features
-    labels are positions (batch,) under `start_logits` and `end_logits`.
+    length: it is read in overlapping windows, each of which is a row in `fit` and `evaluate`.
 
-    An answer is whole words of the context, from a start to an end token in the same window. Its
-    logit is the sum of both tokens' (the best, where several tokens or windows mean the same span).
-    Its score is the product of both tokens' probabilities, in softmaxes over the context tokens of
-    all windows. A model with a `no_answer_threshold` may also say that there is no answer: the
-    logit of that is the lowest sum at `[CLS]` among the windows, it then takes its share of the
-    probability, and it is said where its probability against the best span alone is above the
-    threshold.
+    A label is a dict of `text` and `answer_start` (in characters), two lists of all correct
+    answers, of which the first is learned. If they are empty, or if a window does not contain the
+    whole answer, the target is `[CLS]`. A label may also be just an answer or a list of correct
+    answers; the first must then occur exactly once in the context. With ready features, labels are
+    positions (batch,) under the keys `start_logits` and `end_logits`.
+
+    An answer consists of whole words, from a start token to an end token in the same window. Its
+    logit is the sum of the two tokens' logits, the highest if several tokens or windows give the
+    same span. Its score is the product of the two probabilities, from softmaxes over the context
+    tokens of all windows. With a `no_answer_threshold`, "no answer" competes too: its logit is the
+    lowest sum at `[CLS]` over the windows, the softmax includes it, and it is returned if its
+    probability against the best span alone exceeds the threshold.
+
+        model = kerasbert.QuestionAnswerer.from_preset("runs/squad/model")
+        (best,), = model.answer(["Where is Oslo?"], ["Oslo is the capital of Norway."])
 
     Args:
         backbone: the encoder.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`; tokens of a window, question included.
-        dropout: rate before the last layer.
-        stride: tokens from the start of a window to that of the next (`doc_stride` in
+        tokenizer: as in `Task`.
+        sequence_length: tokens per window, with the question; otherwise as in `Task`.
+        dropout: dropout rate before the last layer.
+        stride: tokens from the start of a window to the start of the next (`doc_stride` in
             `run_squad.py`).
-        max_question_length: tokens of a question, the rest is cut off; it never has more than half
-            of a window.
-        max_answer_length: tokens an answer may have when it is looked for.
-        no_answer_threshold: from 0 to 1, see above; None: it always answers if there is a context.
-        name: the model's name.
+        max_question_length: tokens per question, at most half of a window; longer questions are
+            truncated.
+        max_answer_length: tokens per predicted answer.
+        no_answer_threshold: probability in [0, 1], see above; None: always answer, unless the
+            context is empty.
+        name: model name.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     outputs_are = "tokens"
@@ -125,7 +132,7 @@ class QuestionAnswerer(Task):
         self.no_answer_threshold = no_answer_threshold
 
     def head_config(self) -> dict:
-        """Dropout, how long documents are read, and how sure "no answer" has to be."""
+        """Returns dropout rate, lengths, stride and no-answer threshold."""
         return {
             "dropout": self.dropout_rate,
             "stride": self.stride,
@@ -135,7 +142,7 @@ class QuestionAnswerer(Task):
         }
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, both cross-entropies and both accuracies unless given."""
+        """Compiles the model; by default with AdamW, two cross-entropies and two accuracies."""
         outputs = (START_LOGITS, END_LOGITS)
 
         def each(make, **arguments):
@@ -151,7 +158,7 @@ class QuestionAnswerer(Task):
     # === Text ===
 
     def make_preprocessor(self):
-        """With windows as they are set."""
+        """Creates the preprocessor with this model's windows."""
         from kerasbert.tasks.question_answerer.preprocessor import QuestionAnswererPreprocessor
 
         settings = self.head_config()
@@ -172,63 +179,63 @@ class QuestionAnswerer(Task):
 
         Args:
             questions: strings.
-            contexts: as many strings, of any length.
-            n_best: different answers of each question.
-            batch_size: windows that are looked at together.
+            contexts: one string of any length per question.
+            n_best: number of different answers per question.
+            batch_size: windows per batch.
 
         Returns:
-            For each question the best answers, the best first: one, the empty one, if there is
-            nothing in the context, and else as many as there are, up to `n_best`.
+            For each question a list of `Answer`s, the best first: up to `n_best`, or the single
+            empty answer if the context contains no words.
         """
         answers, _ = self._ask(questions, contexts, n_best, batch_size)
         return answers
 
     def predict(self, x, batch_size=None, verbose="auto", *, n_best: int = 1, **kwargs):
-        """Keras's `predict` on features (returns logits), or `answer` on text.
+        """Predicts features as Keras does (returns logits), or text as `answer` does.
 
         Args:
-            x: features, or text that is not a dataset.
-            batch_size: rows or windows at a time; None: 32.
-            verbose: see Keras; text has no progress bar.
-            n_best: see `answer`.
-            **kwargs: see Keras.
+            x: features, or text in any form but a dataset.
+            batch_size: rows or windows per batch; None: 32.
+            verbose: as in Keras; text has no progress bar.
+            n_best: as in `answer`.
+            **kwargs: as in Keras.
         """
         if x is not None and not is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
         if hasattr(x, "element_spec"):
-            self._text.rows_of_dataset(x)  # refuses
+            self._text.rows_of_dataset(x)  # raises InputError
         questions, contexts = self._text.question_and_context(x)
         return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size)
 
     def best_spans(
         self, questions: Sequence[str], contexts: Sequence[str], *, batch_size: int = 32
     ) -> tuple[list[str], list[float]]:
-        """What the official script of SQuAD 2.0 asks for, whatever the threshold is.
+        """Returns what SQuAD 2.0's official script takes, regardless of the threshold.
 
         Args:
             questions: strings.
-            contexts: as many strings.
-            batch_size: windows that are looked at together.
+            contexts: one string per question.
+            batch_size: windows per batch.
 
         Returns:
             The best span of each context ("" if it has no words), and the probability of "no
-            answer" against it alone.
+            answer" against that span alone.
         """
         answers, no_answer = self._ask(questions, contexts, 2, batch_size)
         spans = [next((a.text for a in best if a.text), "") for best in answers]
         return spans, no_answer
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
-        """The official metrics of SQuAD 2.0 if a question has no answer, else those of SQuAD 1.1.
+        """Returns SQuAD 2.0's official metrics if some question has no answer, else SQuAD 1.1's.
 
         Args:
-            x: text that is not a dataset.
+            x: text in any form but a dataset.
             y: labels.
-            batch_size: windows that are looked at together.
+            batch_size: windows per batch.
 
         Returns:
             `exact_match` and `f1` in percent, and more for SQuAD 2.0; see `kerasbert.metrics.squad`
-            (which also says how Chinese is measured).
+            (also for how Chinese is scored).
         """
         right, spans, no_answer = self._right_and_found(x, y, batch_size)
         threshold = 1.0 if self.no_answer_threshold is None else self.no_answer_threshold
@@ -238,16 +245,16 @@ class QuestionAnswerer(Task):
         return squad.evaluate_v1(right, ["" if p > threshold else span for span, p in pairs])
 
     def tune_threshold(self, x, y, *, metric: str = "f1", batch_size: int = 32) -> dict[str, float]:
-        """Sets `no_answer_threshold` to what is best on development data with unanswerable ones.
+        """Sets `no_answer_threshold` to the best value on data with unanswerable questions.
 
         Args:
-            x: text that is not a dataset.
+            x: text in any form but a dataset.
             y: labels.
-            metric: "f1" or "exact".
-            batch_size: windows that are looked at together.
+            metric: metric to maximize, "f1" or "exact".
+            batch_size: windows per batch.
 
         Returns:
-            What `score` now gives.
+            The result of `score` with the new threshold.
         """
         if metric not in ("f1", "exact"):
             raise InputError(f"metric must be f1 or exact, found {metric!r}")
@@ -257,7 +264,7 @@ class QuestionAnswerer(Task):
         return squad.evaluate_v2(right, spans, no_answer, best)
 
     def _right_and_found(self, x, y, batch_size: int) -> tuple[list[list[str]], list, list]:
-        """The right answers of every question, and what `best_spans` gives."""
+        """Returns the correct answers of each question, and the results of `best_spans`."""
         questions, contexts = self._text.question_and_context(x)
         if not questions:
             raise InputError(f"{self.name}: there are no examples")
@@ -265,14 +272,14 @@ class QuestionAnswerer(Task):
         return right, *self.best_spans(questions, contexts, batch_size=batch_size)
 
     def _ask(self, questions, contexts, n_best: int, batch_size: int):
-        """Answers, and the probability of "no answer" against the best span."""
+        """Returns the answers, and the probability of "no answer" against the best span."""
         if n_best < 1:
             raise InputError(f"n_best must be 1 or more, found {n_best}")
         text, batch_size = self._text, checked_size(batch_size)
         questions, contexts = text.question_and_context((questions, contexts))
         search = self._graph(type(text).traced_answers, text)
         answers, no_answer = [None] * len(questions), [0.0] * len(questions)
-        # Contexts of like length are read together, so that little of a batch is padding.
+        # Contexts of similar length share a batch, so that little of it is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
         for begin in range(0, len(order), batch_size):
             positions = order[begin : begin + batch_size]

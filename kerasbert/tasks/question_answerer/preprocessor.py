@@ -1,4 +1,4 @@
-"""Questions, contexts of any length and answers -> windows that a question answerer reads."""
+"""Preprocessing for question answering: windows of long contexts, and spans of answers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kerasbert.tasks.question_answerer import spans
 from kerasbert.text import bytes_to_characters
 
 _EXPORTED_ANSWERS = 5
-_EXPORTED_WINDOWS_AT_ONCE = 16  # bounds the memory that a long document takes
+_EXPORTED_WINDOWS_AT_ONCE = 16  # bounds the memory that a long document needs
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class QuestionAnswererPreprocessor(Preprocessor):
-    """See `QuestionAnswerer`, of which all attributes are."""
+    """Cuts contexts into windows, and finds the best spans; for attributes see the model."""
 
     stride: int = 128
     max_question_length: int = 64
@@ -33,10 +33,10 @@ class QuestionAnswererPreprocessor(Preprocessor):
     reads_windows = True
 
     def rows(self, x, y=None, sample_weight=None):
-        """A row for every window: ids of `question` and of `context`, ragged, and positions.
+        """Returns one row per window: ragged ids of `question` and `context`, and positions.
 
         Raises:
-            InputError: a label that does not fit its context.
+            InputError: a label does not match its context.
         """
         if isinstance(x, Rows):
             return x
@@ -75,17 +75,17 @@ class QuestionAnswererPreprocessor(Preprocessor):
         return Rows(columns, positions, sample_weight)
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features of windows, and the positions that `rows` found."""
+        """Returns features of windows, and the positions that `rows` computed."""
         features = self.packer.pack(row[QUESTION], row[CONTEXT], pad_to_longest=True)
         return features, y, sample_weight
 
     def question_ids(self, questions):
-        """Ids of questions, ragged, cut to the room they have."""
+        """Returns ragged ids of questions, truncated to `max_question_length`."""
         room = min(self.max_question_length, self.packer.pair_room // 2)
         return self.tokenizer.tokenize(questions)[:, :room]
 
     def windows(self, asked, lengths):
-        """Windows of contexts with so many tokens, beside the ids of their questions."""
+        """Returns windows of contexts of given lengths that fit next to their questions."""
         room = self.packer.pair_room
         if room < 1:
             raise InputError(
@@ -94,7 +94,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         return overlapping_windows(lengths, room - asked.row_lengths(), self.stride)
 
     def question_and_context(self, x) -> tuple[list[str], list[str]]:
-        """The two columns of text, as strings."""
+        """Returns the columns of questions and contexts as strings."""
         columns = self.columns(x)
         return tuple(
             [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
@@ -102,7 +102,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         )
 
     def right_answers(self, y, count: int) -> list[list[str]]:
-        """The texts of the right answers of each of so many questions, in labels of any form."""
+        """Returns the texts of all correct answers of each of `count` questions."""
         return [label["text"] for label in answer_labels(y, count)]
 
     # === Answers, in the graph ===
@@ -110,22 +110,22 @@ class QuestionAnswererPreprocessor(Preprocessor):
     def answers(
         self, task, question, context, n: int, at_once: int, threshold: float | None
     ) -> dict:
-        """The `n` best answers of each row, the best first; in the graph.
+        """Returns the `n` best answers of each row, the best first, in the graph.
 
         Args:
             task: the model.
             question: strings, (batch,).
             context: strings, (batch,).
-            n: see above.
-            at_once: windows that are looked at together.
-            threshold: see `no_answer_threshold` of `QuestionAnswerer`.
+            n: number of answers.
+            at_once: windows per batch.
+            threshold: `no_answer_threshold` of `QuestionAnswerer`.
 
         Returns:
-            `answers`, `scores`, `starts` and `ends` (in characters), (batch, n), of which the first
-            of `counts` (batch,) are there and the rest is empty; `no_answer` (batch,), as in
+            `answers`, `scores`, `starts` and `ends` (in characters), (batch, n), padded after the
+            first `counts` (batch,); and `no_answer` (batch,), as in
             `QuestionAnswerer.best_spans`.
         """
-        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8")  # U+FFFD for bad bytes
+        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8")  # bad bytes: U+FFFD
         best, null, total = self._spans(task, question, context, n, at_once)
         there = best.logits > spans.NEVER
         gap = tf.cast(null, tf.float64) - tf.cast(best.logits[:, 0], tf.float64)
@@ -148,9 +148,9 @@ class QuestionAnswererPreprocessor(Preprocessor):
         }
 
     def traced_answers(self, task) -> Callable:
-        """The function from questions, contexts, `n` and `at_once` to what `answers` gives.
+        """Returns `answers` as a traced function of questions, contexts, `n` and `at_once`.
 
-        It is traced once; both are lists of strings, and the results are NumPy's.
+        Questions and contexts are lists of strings; results are NumPy arrays.
         """
 
         def find(question, context, n, at_once):
@@ -165,11 +165,11 @@ class QuestionAnswererPreprocessor(Preprocessor):
         return search
 
     def _spans(self, task, question, context, n: int, at_once: int):
-        """Looks at all windows, `at_once` at a time.
+        """Searches all windows, `at_once` at a time.
 
         Returns:
-            The `n` best `Spans` of each context; the logit of "no answer", (batch,); and the
-            logarithm of what the spans' exponential logits are to be divided by, (batch,).
+            The `n` best `Spans` of each context; the logit of "no answer", (batch,); and the log
+            of the softmax denominator over spans, (batch,).
         """
         asked = self.question_ids(question)
         ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
@@ -196,7 +196,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         )
 
         def side_by_side(values, empty):
-            """The values of each context's windows, (batch, values)."""
+            """Collects the values of each context's windows, (batch, values)."""
             rows = tf.RaggedTensor.from_value_rowids(values, windows.row, nrows=ids.nrows())
             return rows.to_tensor(empty)
 
@@ -208,11 +208,11 @@ class QuestionAnswererPreprocessor(Preprocessor):
         return spans.distinct(spans.Spans(*candidates), n), null, sum(totals)
 
     def serving_signature(self, task):
-        """`question`, `context` -> `answer` and what belongs to it, and the best five.
+        """Maps `question` and `context` to the best answer and the five best.
 
-        `answer`, `score`, `start` and `end` (in characters) are those of `QuestionAnswerer.answer`;
-        `n_best_answers`, `n_best_scores`, `n_best_starts` and `n_best_ends` (batch, 5) have the
-        others too, and nothing where there are fewer; `no_answer_score` (batch,) is what
+        `answer`, `score`, `start` and `end` (in characters) are those of `QuestionAnswerer.answer`.
+        `n_best_answers`, `n_best_scores`, `n_best_starts` and `n_best_ends` (batch, 5) contain the
+        five best, padded if there are fewer. `no_answer_score` (batch,) is the probability that
         `no_answer_threshold` is compared with.
         """
         threshold = self.no_answer_threshold

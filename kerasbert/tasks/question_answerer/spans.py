@@ -1,4 +1,4 @@
-"""From the logits of tokens to the best spans of text, in core ops that every server links."""
+"""Finds the best spans from token logits, with core TensorFlow ops that any server has."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from kerasbert.lazy import tensorflow as tf
 
-#: The logit of what can't be.
+#: Logit of impossible spans.
 NEVER = -1e9
 
 
 class Spans(NamedTuple):
-    """Spans of text, (rows, spans), or what could be one.
+    """Candidate spans of text, (rows, spans) each.
 
     Attributes:
-        logits: float32; `NEVER` where there is none.
-        starts: the first byte, int64.
-        ends: the byte after the last, int64.
+        logits: float32; `NEVER` for padding.
+        starts: index of the first byte, int64.
+        ends: index after the last byte, int64.
     """
 
     logits: tf.Tensor
@@ -25,20 +25,20 @@ class Spans(NamedTuple):
     ends: tf.Tensor
 
 
-#: What stands where there is no span.
+#: Padding values of spans.
 NO_SPAN = Spans(NEVER, 0, 0)
 
 
 def of_second_text(logits, begin, length) -> tf.Tensor:
-    """The logits of the second text's tokens.
+    """Selects the logits of the second text's tokens.
 
     Args:
         logits: float32, (rows, sequence).
-        begin: where the text begins, int64 (rows,).
-        length: tokens it has, int64 (rows,).
+        begin: position of the text's first token, int64 (rows,).
+        length: number of its tokens, int64 (rows,).
 
     Returns:
-        (rows, tokens of the longest, at least 1); `NEVER` beyond the end of a row's text.
+        (rows, tokens of the longest text, at least 1), padded with `NEVER`.
     """
     width = tf.reduce_max(tf.concat([length, [1]], axis=0))
     position = tf.range(width)[tf.newaxis]
@@ -48,31 +48,31 @@ def of_second_text(logits, begin, length) -> tf.Tensor:
 
 
 def like(dense, rows: tf.RaggedTensor) -> tf.Tensor:
-    """Ragged rows as a tensor of the shape of `dense`, with zeros at the end."""
+    """Returns ragged rows as a tensor of the shape of `dense`, padded with zeros."""
     return rows.to_tensor(shape=tf.shape(dense, tf.int64))
 
 
 def flat(values) -> tf.Tensor:
-    """(rows, a, b) as (rows, a * b)."""
+    """Reshapes (rows, a, b) to (rows, a * b)."""
     rows, *others = tf.unstack(tf.shape(values))
     return tf.reshape(values, [rows, tf.reduce_prod(others)])
 
 
 def best_spans(start_logits, end_logits, starts, ends, n: int, longest: int) -> Spans:
-    """The spans of the best sums of a start and an end token's logit.
+    """Returns the spans with the highest sums of start and end logits.
 
     Args:
         start_logits: float32, (rows, tokens), of the context's tokens only.
         end_logits: float32, (rows, tokens).
-        starts: first byte of each token's word, int64 (rows, tokens).
-        ends: the byte after its last; 0 beyond a row's tokens.
-        n: how many are wanted.
-        longest: tokens a span may have.
+        starts: index of the first byte of each token's word, int64 (rows, tokens).
+        ends: index after the word's last byte; 0 for padding.
+        n: number of spans.
+        longest: tokens per span.
 
     Returns:
-        `n` different spans of each row, the best first.
+        `n` different spans per row, the best first.
     """
-    # A band above the diagonal of tokens x tokens: (tokens, longest).
+    # A band above the diagonal of (tokens, tokens), stored as (tokens, longest).
     width = tf.shape(start_logits)[1]
     last = tf.range(width)[:, tf.newaxis] + tf.range(longest)[tf.newaxis]
     inside = last < width
@@ -85,16 +85,16 @@ def best_spans(start_logits, end_logits, starts, ends, n: int, longest: int) -> 
 
 
 def distinct(spans: Spans, n: int) -> Spans:
-    """The `n` best of each row, the best first; one where several have the same start and end."""
+    """Returns the `n` best spans of each row, the best first, without duplicates."""
     best = []
-    # Beside all others one that is none, so that there is one.
+    # Append an impossible span, so that there always is one.
     one_more = [[0, 0], [0, 1]]
     spans = Spans(
         *(tf.pad(x, one_more, constant_values=y) for x, y in zip(spans, NO_SPAN, strict=True))
     )
     logits = spans.logits
     for _ in range(n):
-        position = tf.argmax(logits, axis=1)  # of equals the first
+        position = tf.argmax(logits, axis=1)  # the first of equal logits
         one = Spans(*(tf.gather(x, position, batch_dims=1) for x in (logits, *spans[1:])))
         same = (spans.starts == one.starts[:, tf.newaxis]) & (spans.ends == one.ends[:, tf.newaxis])
         logits = tf.where(same, NEVER, logits)
@@ -105,17 +105,17 @@ def distinct(spans: Spans, n: int) -> Spans:
 
 
 def with_null(spans: Spans, null, wins) -> Spans:
-    """As many spans as there are, one of which may now be the empty one.
+    """Inserts the empty span into the ranking; the number of spans stays the same.
 
     Args:
-        spans: the best first.
-        null: the empty span's logit, float32 (rows,).
-        wins: whether it comes first, bool (rows,); if not, it comes where its logit puts it, but
-            after the best span.
+        spans: spans, the best first.
+        null: logit of the empty span, float32 (rows,).
+        wins: whether the empty span comes first, bool (rows,); otherwise it is ranked by its
+            logit, but below the best span.
     """
     position = tf.where(wins, tf.float32.max, tf.minimum(null, spans.logits[:, 0]))
     order = tf.concat([spans.logits, position[:, tf.newaxis]], axis=1)
-    _, columns = tf.math.top_k(order, spans.logits.shape[1])  # of equals the first
+    _, columns = tf.math.top_k(order, spans.logits.shape[1])  # the first of equal logits
     nowhere = tf.zeros_like(null, tf.int64)
     with_empty = (
         tf.concat([column, empty[:, tf.newaxis]], axis=1)
@@ -125,16 +125,17 @@ def with_null(spans: Spans, null, wins) -> Spans:
 
 
 def in_steps(function: Callable, count, size: int, specs: Sequence[tf.TensorSpec]) -> list:
-    """Calls a function of the first of `size` places, for all of `count` places one after another.
+    """Calls a function on slices of `size` items until `count` items are done.
 
     Args:
-        function: returns tensors whose first dimension is the places.
-        count: how many places there are, int32.
-        size: places a call.
-        specs: what the function returns, with None for the places.
+        function: takes the index of a slice's first item, and returns tensors whose first
+            dimension is the slice's items.
+        count: number of items, int32.
+        size: items per call.
+        specs: specs of the returned tensors, with None for the items.
 
     Returns:
-        The tensors of all calls, joined.
+        The concatenated tensors of all calls.
     """
     steps = tf.maximum((count + size - 1) // size, 1)
     arrays = [
@@ -146,6 +147,6 @@ def in_steps(function: Callable, count, size: int, specs: Sequence[tf.TensorSpec
         values = function(i * size)
         return i + 1, [array.write(i, x) for array, x in zip(arrays, values, strict=True)]
 
-    # One at a time, for that bounds the memory.
+    # One iteration at a time, to bound the memory.
     _, arrays = tf.while_loop(lambda i, _: i < steps, step, (0, arrays), parallel_iterations=1)
     return [array.concat() for array in arrays]

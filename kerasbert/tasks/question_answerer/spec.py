@@ -1,4 +1,4 @@
-"""Questions whose answers stand in a text, or don't: files in the format of SQuAD."""
+"""The task spec of question answering: files in SQuAD's format."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -21,12 +21,12 @@ _JSON = ".json"
 
 
 def some_unanswerable(examples: Examples) -> bool:
-    """Whether there are questions without an answer among these."""
+    """Whether some of these questions have no answer."""
     labels = examples.labels or ()
     return any(isinstance(label, dict) and not label["text"] for label in labels)
 
 
-# === Files of questions, and of answers ===
+# === Questions and predictions in files ===
 
 
 def _read_questions(path: str, options: ColumnOptions) -> dict[str, list]:
@@ -35,7 +35,7 @@ def _read_questions(path: str, options: ColumnOptions) -> dict[str, list]:
 
 
 def _id_checker() -> Callable[[dict], str | None]:
-    """The answer stands under the question's id."""
+    """Checks that every example has an id of its own, which SQuAD's prediction files need."""
     ids = set()
 
     def fault(example: dict) -> str | None:
@@ -56,7 +56,7 @@ def _write_answers(path: str, answers: Iterable[dict]) -> None:
 
 
 class QuestionAnswering(TaskSpec):
-    """Questions about texts."""
+    """Questions with contexts and answers."""
 
     name = "question_answering"
     task = QuestionAnswerer
@@ -66,25 +66,24 @@ class QuestionAnswering(TaskSpec):
     output_formats: Mapping[str, OutputFormat] = {_JSON: OutputFormat(_id_checker, _write_answers)}
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """See `read_squad`."""
+        """Reads questions with `read_squad`."""
         return read_squad(path, strict=options.strict)
 
     def check_validation(self, train: Examples, validation: Examples | None) -> None:
-        """Says that there will be no threshold, too."""
+        """Logs if no no-answer threshold can be tuned."""
         super().check_validation(train, validation)
         if some_unanswerable(train) and not (validation and some_unanswerable(validation)):
             log(
-                f"{train.source} has questions without an answer, but --validation has none: "
-                'nothing tells from which probability on there is "no answer", so the model will '
-                "answer always"
+                f"{train.source} has questions without an answer, but --validation has none: no "
+                "no-answer threshold can be tuned, so the model will always answer"
             )
 
     def model_kwargs(self, train: Examples) -> dict:
-        """A threshold belongs to the weights that it was tuned for; validation finds the new."""
+        """Resets the threshold, which belongs to the old weights; validation tunes a new one."""
         return {self.tuned_setting: None}
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """No answer."""
+        """Returns the scores of always predicting "no answer"."""
         right = [label["text"] for label in validation.labels]
         nothing = [""] * len(validation)
         if all(right):
@@ -93,29 +92,29 @@ class QuestionAnswering(TaskSpec):
         return {name: results[name] for name in ("exact_match", "f1")}
 
     def has_loss(self, model: QuestionAnswerer, examples: Examples) -> bool:
-        """Whole documents have none, only windows of them."""
+        """Returns False: the loss is defined for windows, not for whole contexts."""
         return False
 
     def scores(self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32) -> dict:
-        """As in `TaskSpec`, with the threshold where a question has no answer."""
+        """Scores as `TaskSpec` does, with the threshold if some questions have no answer."""
         results = super().scores(model, examples, batch_size=batch_size)
         if self.can_tune(examples):
             results[self.tuned_setting] = model.no_answer_threshold
             if model.no_answer_threshold is None:
                 log(
-                    f'{model.name} has no threshold for "no answer", so that it answers every '
-                    f"question of {examples.source}; fine-tuning with --validation stores one"
+                    f"{model.name} has no no-answer threshold, so it answers every question of "
+                    f"{examples.source}; fine-tuning with --validation stores a threshold"
                 )
         return results
 
     def can_tune(self, examples: Examples) -> bool:
-        """Whether a threshold decides if these questions are answered: some have no answer."""
+        """Whether some questions have no answer, so that the threshold matters."""
         return some_unanswerable(examples)
 
     def validate(
         self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32
     ) -> dict:
-        """As in `TaskSpec`."""
+        """Tunes the threshold, if some questions have no answer."""
         if not self.can_tune(examples):
             return self.scores(model, examples, batch_size=batch_size)
         with progress_bar("score"):
@@ -123,7 +122,7 @@ class QuestionAnswering(TaskSpec):
         return {**results, self.tuned_setting: model.no_answer_threshold}
 
     def answers(self, model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
-        """The best answer, and where it stands."""
+        """Returns the best answer of each question, and its position."""
         results = model.answer(columns[QUESTION], columns[CONTEXT])
         return [
             {"answer": one.text, "score": round(one.score, 4), "start": one.start, "end": one.end}
@@ -131,13 +130,13 @@ class QuestionAnswering(TaskSpec):
         ]
 
 
-# === Scores of anybody's answers ===
+# === Official scores of prediction files ===
 
 
 def _squad1(data: str, predictions: str, options: DataOptions, no_answer: str | None) -> dict:
     ids, right = read_right_answers(data)
     if not all(right):
-        raise InputError(f"{data}: has questions without an answer; --metric=squad2")
+        raise InputError(f"{data}: has questions without an answer; use --metric=squad2")
     answers = _predicted(predictions, ids, options)
     return {**squad.evaluate_v1(right, answers), "missing": answers.count(None)}
 
@@ -156,7 +155,7 @@ def _squad2(data: str, predictions: str, options: DataOptions, no_answer: str | 
 
 
 def _predicted(predictions: str, ids: Sequence[str], options: DataOptions) -> list[str | None]:
-    """Answers by the questions' ids; None where there is none, which is said, or refused."""
+    """Returns the predictions by question; missing ones are None, and logged or refused."""
     answers = read_predictions(predictions, ids)
     missing = [id for id, answer in zip(ids, answers, strict=True) if answer is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Replaced-token detection: which tokens did a generator put in? How ELECTRA learns."""
+"""Replaced token detection, the objective of ELECTRA's discriminator."""
 
 from kerasbert.tasks.replaced_token_detector.model import ReplacedTokenDetector, TokenCrossentropy
 

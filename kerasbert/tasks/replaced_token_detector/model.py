@@ -1,4 +1,4 @@
-"""Replaced-token detection: which tokens did a generator put in? How ELECTRA learns."""
+"""Replaced token detection, the objective of ELECTRA's discriminator."""
 
 import keras
 from keras import ops
@@ -13,16 +13,22 @@ from kerasbert.training.optimizers import adamw
 
 @keras.saving.register_keras_serializable("kerasbert")
 class ReplacedTokenDetector(Task):
-    """Tells for every token whether it was replaced (ELECTRA, §2).
+    """Predicts for every token whether it was replaced (ELECTRA, §2).
 
     Call: features -> logits, float32 (batch, sequence); above 0 means replaced. `fit` takes
-    features and labels, 1 where a token was replaced, with sample weights that leave padding out.
+    features and labels (batch, sequence), 1 for replaced tokens, with sample weights that are 0 at
+    padding.
+
+        model = kerasbert.ReplacedTokenDetector.from_preset(
+            "hf://google/electra-small-discriminator"
+        )
+        logits = model.predict(["the dog barks in the sky"])
 
     Args:
         backbone: the encoder.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`.
-        name: the model's name.
+        tokenizer: as in `Task`.
+        sequence_length: as in `Task`.
+        name: model name.
     """
 
     outputs_are = None
@@ -67,7 +73,7 @@ class ReplacedTokenDetector(Task):
         )
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, binary cross-entropy and accuracy unless given."""
+        """Compiles the model; by default with AdamW, binary cross-entropy and accuracy."""
         if loss in (None, "binary_crossentropy", "bce"):
             loss = TokenCrossentropy()
         super().compile(
@@ -79,11 +85,11 @@ class ReplacedTokenDetector(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """The share of tokens of which it is known whether they were replaced."""
+        """Returns the share of correctly classified tokens, weighted."""
         return PositionMean(is_replaced_as_said, name=name)
 
     def make_preprocessor(self):
-        """Of single texts."""
+        """Creates the preprocessor for single texts."""
         from kerasbert.tasks.replaced_token_detector.preprocessor import (
             ReplacedTokenDetectorPreprocessor,
         )
@@ -93,24 +99,24 @@ class ReplacedTokenDetector(Task):
 
 @keras.saving.register_keras_serializable("kerasbert")
 def is_replaced_as_said(y_true, y_pred):
-    """1.0 where the logit is above 0 for label 1, or not for label 0, else 0.0."""
+    """Returns 1.0 where the sign of the logit agrees with the label, else 0.0."""
     return ops.cast(ops.equal(ops.cast(y_true, "bool"), y_pred > 0), keras.config.floatx())
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TokenCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy on the logits of tokens, the mean over what has weight.
+    """Binary cross-entropy on token logits, averaged over the weights of tokens.
 
-    Keras's own is a mean over each row, which a weight for each token comes too late for.
+    Keras's loss averages each row first, which is too early for weights of tokens.
     """
 
     def __init__(self, name: str = "replaced_token"):
         super().__init__(name=name, reduction="mean_with_sample_weight")
 
     def call(self, y_true, y_pred):
-        """The loss of each token, (batch, sequence)."""
+        """Returns the loss of each token, (batch, sequence)."""
         return ops.binary_crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, from_logits=True)
 
     def get_config(self) -> dict:
-        """Its name."""
+        """Returns the name."""
         return {"name": self.name}

@@ -1,4 +1,4 @@
-"""Texts -> what a detector of replaced tokens reads."""
+"""Preprocessing for replaced token detection."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kerasbert.tasks.preprocessor import Preprocessor
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class ReplacedTokenDetectorPreprocessor(Preprocessor):
-    """See `ReplacedTokenDetector`."""
+    """Turns texts into features; see `ReplacedTokenDetector`."""
 
     def serving_signature(self, task):
-        """`text` -> `tokens`, `scores` (the probability of having been replaced), `lengths`."""
+        """Maps `text` to `tokens`, `scores` (probabilities of "replaced") and `lengths`."""
 
         def detect(text):
             features = self.features(text)

@@ -1,3 +1,3 @@
-"""Nothing: a detector can be loaded, trained from Python and asked; no program does."""
+"""No task specs: `ReplacedTokenDetector` is used from Python, and no program supports it."""
 
 SPECS = ()

@@ -1,4 +1,4 @@
-"""A text, or a pair of texts -> one of several classes, any number of them, or a number."""
+"""Text classification: one class, several labels, or numbers for a text or a pair of texts."""
 
 from kerasbert.tasks.text_classifier.model import TextClassifier
 

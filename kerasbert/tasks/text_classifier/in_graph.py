@@ -1,4 +1,4 @@
-"""What each problem type does in the graph: labels -> targets, logits -> an export's outputs."""
+"""What each problem type computes in the graph: targets from labels, and outputs of an export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kerasbert.tasks.labels import are_numbers
 
 
 def targets_of_classes(problem, y):
-    """Class indices, int32 (batch,); shares of all classes stay as they are."""
+    """Returns class indices, int32 (batch,); class probabilities (batch, classes) stay as is."""
     if y.shape.rank == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.dtype != tf.string:
@@ -24,7 +24,7 @@ def targets_of_classes(problem, y):
 
 
 def _indices(problem, y):
-    """Of numbers, each of which is a class's name or index; shares of all classes stay."""
+    """Converts numbers, each the name or index of a class, to indices; see above."""
     if y.shape.rank == 2 and y.shape[1] in (None, len(problem.classes)):
         return y
     if y.shape.rank != 1:
@@ -40,7 +40,7 @@ def _indices(problem, y):
 
 
 def answers_of_classes(problem, logits):
-    """`scores` of each class, the best `label`, and the classes as `labels`."""
+    """Returns `scores` of each class, the best `label`, and the class names as `labels`."""
     names = tf.constant(problem.classes)
     return {
         "scores": problem.scores(logits),
@@ -50,7 +50,7 @@ def answers_of_classes(problem, logits):
 
 
 def targets_of_labels(problem, y):
-    """0 and 1 for each class, float32 (batch, classes)."""
+    """Returns 0 and 1 for each class, float32 (batch, classes)."""
     if y.dtype != tf.string:
         return tf.cast(_dense(problem, y), tf.float32)
     if y.shape.rank == 1:
@@ -65,7 +65,7 @@ def targets_of_labels(problem, y):
 
 
 def _dense(problem, y):
-    """Zeros and ones for every class; a row without any, as of no names, is zeros."""
+    """Returns zeros and ones for every class; a ragged row without values becomes zeros."""
     count, message = len(problem.classes), f"y must be lists of names, or {_wanted(problem)}"
     is_ragged = isinstance(y, tf.RaggedTensor)
     if y.shape.rank != 2 or not (is_ragged or y.shape[1] in (None, count)):
@@ -81,7 +81,7 @@ def _wanted(problem) -> str:
 
 
 def answers_of_labels(problem, logits):
-    """`scores` of each class, what is `predicted`, 0 or 1, and the classes as `labels`."""
+    """Returns `scores` of each class, `predicted` as 0 and 1, and the names as `labels`."""
     scores = problem.scores(logits)
     return {
         "scores": scores,
@@ -91,7 +91,7 @@ def answers_of_labels(problem, logits):
 
 
 def targets_of_numbers(problem, y):
-    """float32, (batch, numbers)."""
+    """Returns float32 (batch, numbers)."""
     if y.dtype == tf.string:
         raise InputError("y must be numbers, found strings")
     y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
@@ -99,16 +99,16 @@ def targets_of_numbers(problem, y):
     y = y[:, tf.newaxis] if y.shape.rank == 1 else y
     width, count = tf.shape(y)[-1], len(problem.classes)
     wanted = f"y must have {count} numbers for every example ({shown_classes(problem.classes)})"
-    if y.shape[-1] not in (None, count):  # else the loss fails first, as the step is traced
+    if y.shape[-1] not in (None, count):  # checked now, because tracing the loss would fail first
         raise InputError(f"{wanted}, found {y.shape[-1]}")
-    # One string: of several, TensorFlow puts each in brackets.
+    # A single string, because TensorFlow puts each of several in brackets.
     message = tf.strings.join([wanted, ", found ", tf.strings.as_string(width)])
     with tf.control_dependencies([tf.debugging.Assert(width == count, [message])]):
         return tf.reshape(y, [-1, count])
 
 
 def answers_of_numbers(problem, logits):
-    """The `value`; of several `values`, and their names as `labels`."""
+    """Returns the `value`; for several numbers `values`, and their names as `labels`."""
     if len(problem.classes) == 1:
         return {"value": logits[:, 0]}
     return {
@@ -118,7 +118,7 @@ def answers_of_numbers(problem, logits):
 
 
 def _matches(names, classes: Sequence[str]):
-    """bool, (names, classes)."""
+    """Compares names with classes: bool, (names, classes)."""
     return tf.equal(names[:, tf.newaxis], tf.constant(classes))
 
 
@@ -132,13 +132,13 @@ def _assert_known(names, matches, classes: Sequence[str]):
     return tf.debugging.Assert(tf.reduce_all(known), [message])
 
 
-#: Labels -> targets, by `ProblemType.outputs_are`: of a problem and a tensor, perhaps ragged.
+#: Functions from a problem and labels (perhaps ragged) to targets, by `ProblemType.outputs_are`.
 TARGETS = {
     "classes": targets_of_classes,
     "labels": targets_of_labels,
     "numbers": targets_of_numbers,
 }
-#: Logits -> the outputs of an export, likewise.
+#: Functions from a problem and logits to the outputs of an export, by `ProblemType.outputs_are`.
 ANSWERS = {
     "classes": answers_of_classes,
     "labels": answers_of_labels,

@@ -1,4 +1,4 @@
-"""A text, or a pair of texts -> one of several classes, any number of them, or a number."""
+"""Text classification: one class, several labels, or numbers for a text or a pair of texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,43 +21,54 @@ from kerasbert.training.optimizers import adamw
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TextClassifier(Task):
-    """The first token, `[CLS]`, through dropout and a linear layer (BERT, §4.1).
+    """Classifies a text or a pair of texts from its first token, `[CLS]` (BERT, §4.1).
 
-    BERT's pooler stands before them; a family that has none puts a layer of its own there (see
-    `classifier_activation` in `BackboneConfig`).
+    The head is dropout and a linear layer. They follow BERT's pooler or, in families without one, a
+    hidden layer (see `classifier_activation` in `BackboneConfig`).
 
     Call: features -> logits, float32 (batch, classes).
 
-    Labels in `fit`, `evaluate` and `score`, with text, by `problem_type`:
+    Labels of texts in `fit`, `evaluate` and `score`, by `problem_type`:
 
-    - "single_label_classification": class names, or indices; where `classes` are whole numbers, so
-      are their names, and numbers are names;
-    - "multi_label_classification": for each example a list of names, perhaps empty, or 0 and 1 for
-      every class;
-    - "regression": a number, or as many as there are classes.
+    - "single_label_classification": class names or indices. If the class names are whole numbers,
+      numbers are taken as names.
+    - "multi_label_classification": for each example a list of names, which may be empty, or 0 and 1
+      for every class.
+    - "regression": one number, or as many as there are `classes`.
 
-    With ready features they are what the loss takes: indices; 0 and 1; floats (batch, numbers).
+    Labels of ready features are what the loss takes: indices; 0 and 1; or floats (batch, numbers).
 
-    Long texts: with `long_text`, a text beyond `sequence_length` is cut into chunks, the encoder
-    reads each, and their vectors are pooled before the linear layer; features are (batch, chunks,
-    sequence) then. A text of one chunk gets what a model without `long_text` gives it. `max_chunks`
-    bounds time and memory: what is beyond is tokenized but not read.
+    With `long_text`, a text that exceeds `sequence_length` is split into chunks. The encoder reads
+    each chunk, and their vectors are pooled before the linear layer. Features then are (batch,
+    chunks, sequence). Texts of one chunk give the same logits as without `long_text`. `max_chunks`
+    bounds time and memory; the rest of the text is ignored.
+
+        model = kerasbert.TextClassifier.from_preset(
+            "hf://google-bert/bert-base-uncased", classes=["bad", "good"]
+        )
+        model.compile()
+        model.fit(["a fine day", "a bad day"], ["good", "bad"], epochs=3)
+        model.classify(["a fine idea"])  # [{"label": "good", "scores": {"bad": 0.1, "good": 0.9}}]
 
     Args:
         backbone: the encoder.
-        classes: the class names in the order of the logits, how many there are, or a dict from
-            indices to names; of a regression the names of its numbers, None: one, "value".
+        classes: class names in the order of the logits, the number of classes, or a dict from
+            indices to names. For a regression, names of the numbers; None: one number, "value".
         problem_type: see above.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`; with `long_text` a chunk's.
+        tokenizer: as in `Task`.
+        sequence_length: as in `Task`; with `long_text`, tokens per chunk.
         pair: whether an example is two texts.
-        dropout: rate before the linear layer; None: as the backbone's.
-        threshold: score from which on one of several labels is predicted.
-        long_text: how chunks are pooled, "mean", "max" or "attention" (see
-            `kerasbert.layers.PoolChunks`); None: what is beyond `sequence_length` is cut off.
-        max_chunks: chunks a text may have.
-        chunk_overlap: tokens that a chunk repeats of the one before it.
-        name: the model's name.
+        dropout: dropout rate before the linear layer; None: the backbone's.
+        threshold: lowest score at which a multi-label class is predicted.
+        long_text: pooling of chunks, "mean", "max" or "attention" (see
+            `kerasbert.layers.PoolChunks`); None: texts are truncated to `sequence_length`.
+        max_chunks: chunks per text.
+        chunk_overlap: tokens that two neighbouring chunks share.
+        name: model name.
+
+    Raises:
+        InputError: an argument is out of range, or the head needs a pooler, which the backbone
+            does not have.
     """
 
     head_arguments = ("classes", "problem_type")
@@ -132,8 +143,8 @@ class TextClassifier(Task):
         # === Config ===
         self.classes = names
         self.problem_type = problem_type
-        self.pair = bool(pair)  # models that were stored without having seen a text have None
-        self.dropout_rate = dropout  # None stays None: as the backbone's, wherever it is loaded
+        self.pair = bool(pair)  # None in models of early releases that had not seen a text
+        self.dropout_rate = dropout  # None stays None: the rate of any backbone it is loaded with
         self.long_text = long_text
         self.max_chunks = max_chunks
         self.chunk_overlap = chunk_overlap
@@ -148,7 +159,7 @@ class TextClassifier(Task):
 
     @property
     def threshold(self) -> float:
-        """The score from which on one of several labels is predicted; it may be set."""
+        """Lowest score at which a multi-label class is predicted; can be set."""
         return self.problem.threshold
 
     @threshold.setter
@@ -158,18 +169,18 @@ class TextClassifier(Task):
 
     @property
     def outputs_are(self) -> str:
-        """By `problem_type`."""
+        """See `Task.outputs_are`; depends on `problem_type`."""
         return self.problem.outputs_are
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Unless the family's classifiers have a layer of their own."""
+        """Whether the head uses the pooler: it does unless it has a hidden layer of its own."""
         return config.classifier_activation is None
 
     @classmethod
     @renamed.argument("directory", "preset")
     def from_preset(cls, preset, *, problem_type: str | None = None, **rest):
-        """As in `Task`; of a head for another `problem_type` nothing is kept, `classes` neither."""
+        """Loads as `Task` does; with another `problem_type` than stored, the head is new."""
         preset = checkpoints.load(preset)
         stored = cls.stored_head(preset).get("problem_type", problem_type)
         if problem_type is not None:
@@ -180,13 +191,13 @@ class TextClassifier(Task):
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
-        """As in `Task`, with the problem type."""
+        """Returns what `Task.stored_head` does, always with the problem type."""
         stored = super().stored_head(preset)
-        # Other formats don't say it, and know one kind only.
+        # Other formats do not store it, and only have this one.
         return stored and {"problem_type": "single_label_classification", **stored}
 
     def head_config(self) -> dict:
-        """What the classes mean, pair or not, dropout, how long texts are read."""
+        """Returns classes, problem type, pair, dropout rate and the settings of long texts."""
         return {
             "classes": list(self.classes),
             "problem_type": self.problem_type,
@@ -203,24 +214,25 @@ class TextClassifier(Task):
     def compile(
         self, optimizer=None, loss=None, metrics=None, *, label_smoothing: float = 0.0, **kwargs
     ):
-        """Keras's `compile`; unless given, AdamW and what suits `problem_type`.
+        """Compiles the model; by default with AdamW and what suits `problem_type`.
 
-        One class: cross-entropy on logits and accuracy. Several: binary cross-entropy on logits,
-        and the share of right yeses and noes as accuracy. Numbers: mean squared error, and the
-        mean absolute error as `mae`.
+        One class: cross-entropy on logits, and accuracy. Several: binary cross-entropy on logits,
+        and the share of correct yes/no decisions as accuracy. Numbers: mean squared error, and mean
+        absolute error as `mae`.
 
-        XLA is off unless asked for: batches vary in length, and every new length would compile.
+        XLA is off by default, because every new batch length would be compiled.
 
         Args:
-            optimizer: Keras's.
-            loss: Keras's.
-            metrics: Keras's.
-            label_smoothing: the share of a label that is spread over all classes (of several
-                labels, over yes and no); only without `loss`.
-            **kwargs: Keras's.
+            optimizer: as in Keras.
+            loss: as in Keras.
+            metrics: as in Keras.
+            label_smoothing: share of each label that is spread over all classes (with several
+                labels, over yes and no). Cannot be combined with `loss`.
+            **kwargs: as in `Task.compile`.
 
         Raises:
-            InputError: `label_smoothing` with a loss, for a regression, or not between 0 and 1.
+            InputError: `label_smoothing` is not in [0, 1), is given with a loss, or is given for a
+                regression.
         """
         if not 0 <= label_smoothing < 1:
             raise InputError(
@@ -236,17 +248,17 @@ class TextClassifier(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """By `problem_type`."""
+        """Returns the metric that "accuracy" means for the `problem_type`."""
         return self.problem.accuracy(name)
 
     def fit(self, *args, class_weight=None, **kwargs):
-        """Keras's `fit`.
+        """Trains the model as in Keras.
 
         Args:
-            *args: Keras's.
-            class_weight: weights by class name or index, of which those left out are 1; or a list
-                with one for each class.
-            **kwargs: Keras's.
+            *args: as in Keras.
+            class_weight: dict from class name or index to weight, with 1 for the other classes; or
+                a list with one weight per class.
+            **kwargs: as in Keras.
         """
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
@@ -255,13 +267,13 @@ class TextClassifier(Task):
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
-        """Keras's `train_on_batch`; `class_weight` as in `fit`."""
+        """Trains on one batch as in Keras; `class_weight` as in `fit`."""
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def class_weights(self, y, class_weight) -> np.ndarray:
-        """Every example's weight by its class, as `sample_weight` of `training_batches`.
+        """Returns the weight of each example's class, as `sample_weight` of `training_batches`.
 
         Args:
             y: class names or indices, (examples,).
@@ -271,7 +283,7 @@ class TextClassifier(Task):
             float32, (examples,).
 
         Raises:
-            InputError: a class that is none, or examples that have not one class each.
+            InputError: a class is unknown, or the examples do not have one class each.
         """
         weights = self.problem.class_weights(class_weight)
         labels = self.problem.labels(y)
@@ -281,7 +293,7 @@ class TextClassifier(Task):
     # === Text ===
 
     def make_preprocessor(self):
-        """With labels in the form that the loss takes."""
+        """Creates the preprocessor, whose labels suit the compiled loss."""
         from kerasbert.tasks.text_classifier.preprocessor import TextClassifierPreprocessor
 
         return TextClassifierPreprocessor(
@@ -295,31 +307,31 @@ class TextClassifier(Task):
         )
 
     def classify(self, x, *, batch_size: int = 32) -> list[dict[str, Any]]:
-        """Answers in words.
+        """Classifies texts, and returns class names and scores.
 
         Args:
             x: text in any form but a dataset.
-            batch_size: texts at a time.
+            batch_size: texts per batch.
 
         Returns:
             A dict for each text. One class: `label`, and `scores` by class name. Several:
-            `predicted`, the names with a score of `threshold` or more, and `scores`. Numbers:
-            `value` or, of several, `values` by name.
+            `predicted`, the names with a score of at least `threshold`, and `scores`. Numbers:
+            `value`, or `values` by name if there are several.
         """
         logits = self._outputs_of(self._text.columns(x), batch_size)
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
         return [self.problem.answer(row) for row in scores]
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
-        """The task's official metrics, over all examples at once.
+        """Returns the task's official metrics over all examples.
 
         Args:
             x: text in any form but a dataset.
             y: labels as `fit` takes them.
-            batch_size: texts at a time.
+            batch_size: texts per batch.
 
         Returns:
-            By `problem_type` what `kerasbert.metrics.classification` gives.
+            The metrics of `kerasbert.metrics.classification` for the `problem_type`.
         """
         rows = self._text.rows(x, y)
         if not len(rows):
@@ -333,5 +345,5 @@ def _check_threshold(threshold: float) -> None:
 
 
 def _wants_indices(loss) -> bool:
-    loss = getattr(loss, "loss", loss)  # of a `GlobalBatchLoss`
+    loss = getattr(loss, "loss", loss)  # unwraps `GlobalBatchLoss`
     return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)

@@ -1,4 +1,4 @@
-"""Texts, or pairs of them, and their labels -> what a classifier reads and learns from."""
+"""Preprocessing for text classification."""
 
 import dataclasses
 from typing import Any
@@ -20,15 +20,15 @@ _SHARES = (
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TextClassifierPreprocessor(Preprocessor):
-    """See `TextClassifier`.
+    """Turns texts and labels into features and targets; see `TextClassifier`.
 
     Attributes:
-        problem: what labels mean, a `ProblemType`.
+        problem: the `ProblemType` that defines labels and scores.
         pair: whether an example is two texts.
-        takes_shares: whether the loss takes shares of all classes rather than one class's index.
-        long_text: how chunks are pooled; None: what is beyond `sequence_length` is cut off.
-        max_chunks: chunks a text may have.
-        chunk_overlap: tokens that a chunk repeats of the one before it.
+        takes_shares: whether the loss takes probabilities of all classes instead of an index.
+        long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
+        max_chunks: chunks per text.
+        chunk_overlap: tokens that two neighbouring chunks share.
     """
 
     problem: Any
@@ -40,16 +40,16 @@ class TextClassifierPreprocessor(Preprocessor):
 
     @property
     def text_columns(self) -> Accepted:
-        """By `pair`."""
+        """The accepted columns; depend on `pair`."""
         return ((TEXT, TEXT_PAIR),) if self.pair else ((TEXT,),)
 
     @property
     def columns_hint(self) -> str:
-        """How to take pairs."""
+        """The part of an error message that says how to classify pairs."""
         return "" if self.pair else "; a classifier of pairs of texts is made with pair=True"
 
     def labels(self, y, columns: dict):
-        """Class indices, 0 and 1 for each class, or floats."""
+        """Returns class indices, 0 and 1 for each class, or floats."""
         labels = self.problem.labels(y)
         if not self._are_shares(labels) or self.takes_shares:
             return labels
@@ -59,7 +59,7 @@ class TextClassifierPreprocessor(Preprocessor):
         return np.asarray(labels.argmax(-1), "int32")
 
     def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
+        """Does the same as `labels`, in the graph."""
         targets = TARGETS[self.problem.outputs_are](self.problem, y)
         if self._are_shares(targets) and not self.takes_shares:
             raise InputError(_SHARES)
@@ -69,7 +69,7 @@ class TextClassifierPreprocessor(Preprocessor):
         return self.problem.outputs_are == "classes" and len(labels.shape) == 2
 
     def features(self, text, text_pair=None) -> dict:
-        """Features of a batch of strings."""
+        """Returns features of a batch of strings."""
         if self.pair != (text_pair is not None):
             takes = "pairs of texts" if self.pair else "one text"
             raise InputError(f"{self.name} takes {takes}{self.columns_hint}")
@@ -81,18 +81,18 @@ class TextClassifierPreprocessor(Preprocessor):
 
     @property
     def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
+        """Tokens per text, without special tokens."""
         if not self.long_text:
             return super().text_room
         return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
     def serving_signature(self, task):
-        """`text` (and `text_pair`) -> what the problem type has for an answer.
+        """Maps `text` (and `text_pair`) to the outputs of the problem type.
 
-        One class: `scores` float32 (batch, classes), `label` (batch,), `labels` (batch, classes)
-        the names of the scores. Several: `scores` and `labels` likewise, and `predicted`, 0 or 1
-        for each, int32. Numbers: `value`, float32 (batch,) or, of several, `values` (batch,
-        numbers) and their names as `labels`.
+        One class: `scores`, float32 (batch, classes), `label` (batch,), and the class names of the
+        scores as `labels` (batch, classes). Several: `scores` and `labels` likewise, and
+        `predicted`, int32 0 or 1 for each class. Numbers: `value`, float32 (batch,), or `values`
+        (batch, numbers) with their names as `labels`.
         """
 
         def classify(text, text_pair=None):

@@ -1,6 +1,6 @@
-"""What a classifier's outputs mean: one class, any number of classes, or numbers.
+"""The problem types of text classification: one class, several labels, or numbers.
 
-The names are transformers' (`problem_type` in its configs).
+Their names are the values of `problem_type` in transformers' configs.
 """
 
 import abc
@@ -17,11 +17,11 @@ from kerasbert.tasks.labels import class_indices, class_weight_table, unknown_la
 
 
 class ProblemType(abc.ABC):
-    """How labels become targets, and logits answers.
+    """Converts labels to targets, and logits to answers.
 
     Args:
-        classes: the names of the outputs.
-        threshold: the score from which on a class is predicted, where several may be.
+        classes: names of the outputs.
+        threshold: lowest score at which a multi-label class is predicted.
     """
 
     #: See `Task.outputs_are`.
@@ -33,44 +33,44 @@ class ProblemType(abc.ABC):
 
     @abc.abstractmethod
     def loss(self, label_smoothing: float) -> keras.losses.Loss:
-        """The loss of targets and logits."""
+        """Returns the loss on logits."""
 
     @abc.abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:
-        """What training reports."""
+        """Returns the default metrics."""
 
     def accuracy(self, name: str) -> keras.metrics.Metric | str | None:
-        """What Keras's "accuracy" means; None: nothing."""
+        """Returns the metric that Keras's "accuracy" means; None if there is none."""
         return None
 
     @abc.abstractmethod
     def labels(self, y) -> np.ndarray:
-        """Labels as the loss takes them.
+        """Converts labels to the loss's targets.
 
         Args:
             y: labels in any form that the task takes.
 
         Raises:
-            InputError: one that can't be.
+            InputError: a label is invalid.
         """
 
     @abc.abstractmethod
     def scores(self, logits):
-        """Probabilities, or the numbers themselves, float32 (batch, classes)."""
+        """Converts logits to probabilities, or to the numbers, float32 (batch, classes)."""
 
     @abc.abstractmethod
     def answer(self, scores: np.ndarray) -> dict:
-        """One example's scores (classes,), for people."""
+        """Converts one example's scores (classes,) to a readable answer."""
 
     @abc.abstractmethod
     def score(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        """The official metrics."""
+        """Returns the official metrics."""
 
     def class_weights(self, class_weight) -> dict[int, float]:
-        """Weights of all indices; see `kerasbert.tasks.labels.class_weight_table`.
+        """Returns the weights by class index; see `kerasbert.tasks.labels.class_weight_table`.
 
         Raises:
-            InputError: a class that is none, or examples that have not one class each.
+            InputError: a class is unknown, or the examples do not have one class each.
         """
         raise InputError("class_weight is for examples that have one class each")
 
@@ -79,7 +79,7 @@ class ProblemType(abc.ABC):
 
 
 class SingleLabel(ProblemType):
-    """One of the classes: a softmax."""
+    """One class per example, scored by a softmax."""
 
     outputs_are = "classes"
 
@@ -92,7 +92,7 @@ class SingleLabel(ProblemType):
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def accuracy(self, name):
-        return name  # Keras chooses by the labels, indices or one-hot
+        return name  # Keras chooses the metric by the form of the labels
 
     def labels(self, y):
         y = plain(y)
@@ -122,7 +122,7 @@ class SingleLabel(ProblemType):
 
 
 class MultiLabel(ProblemType):
-    """Any number of the classes: a sigmoid each."""
+    """Any number of classes per example, each scored by a sigmoid."""
 
     outputs_are = "labels"
 
@@ -158,7 +158,7 @@ class MultiLabel(ProblemType):
         return converted
 
     def _zeros_and_ones(self, y):
-        """Numbers for each class; an example without any, as of no names, has zeros."""
+        """Returns numbers for each class; an empty list of names becomes zeros."""
         count = len(self.classes)
         if isinstance(y, list):
             y = [list(plain(own)) or [0] * count for own in y]
@@ -186,7 +186,7 @@ class MultiLabel(ProblemType):
 
 
 class Regression(ProblemType):
-    """Numbers: the outputs as they are."""
+    """One or several numbers per example: the outputs themselves."""
 
     outputs_are = "numbers"
 
@@ -218,7 +218,7 @@ class Regression(ProblemType):
         return classification.regression(targets, logits)
 
 
-#: By name.
+#: Problem types by name.
 PROBLEM_TYPES = {
     "single_label_classification": SingleLabel,
     "multi_label_classification": MultiLabel,
@@ -228,13 +228,14 @@ PROBLEM_TYPES = {
 
 @keras.saving.register_keras_serializable("kerasbert")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of class indices and logits, a share of the label spread over all classes.
+    """Cross-entropy with label smoothing on class indices and logits (Szegedy et al. 2016, §7).
 
-    (Szegedy et al. 2016, Rethinking the Inception Architecture, §7; Keras has it for one-hot
-    labels only.)
+    Keras only supports label smoothing for one-hot labels.
 
     Args:
-        label_smoothing: the share.
+        label_smoothing: share of each label that is spread over all classes.
+        name: loss name.
+        **kwargs: as in `keras.losses.Loss`.
     """
 
     def __init__(self, label_smoothing: float, name="smoothed_crossentropy", **kwargs):
@@ -242,7 +243,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """The losses, (batch,)."""
+        """Returns the losses, (batch,)."""
         classes = y_pred.shape[-1]
         one_hot = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), classes)
         return keras.losses.categorical_crossentropy(
@@ -250,13 +251,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
         )
 
     def get_config(self):
-        """The share, and Keras's own."""
+        """Returns the share and Keras's own config."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 def label_accuracy(y_true, y_pred, threshold: float = 0.5):
-    """The share of classes that each example has or has not, as it should, (batch,)."""
+    """Returns the share of each example's classes that are predicted correctly, (batch,)."""
     predicted = ops.sigmoid(y_pred) >= threshold
     right = ops.equal(ops.cast(y_true, "bool"), predicted)
     return ops.mean(ops.cast(right, "float32"), axis=-1)

@@ -1,4 +1,4 @@
-"""Labelled texts, and pairs of them: one class, several, or a number."""
+"""The task specs of text classification: one class, several labels, or a number."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class _LabelledTexts(TaskSpec):
         )
 
     def label_columns(self, given: str | None) -> str | list[str] | None:
-        """The column of the label, as `read_examples` takes it."""
+        """Returns the label column as `read_examples` takes it."""
         return given
 
     def model_kwargs(self, train: Examples) -> dict:
@@ -52,7 +52,7 @@ class _LabelledTexts(TaskSpec):
         if second in there and not model.pair:
             raise InputError(
                 f"{path}: has a second text in column {second!r}, but the model takes one text; "
-                "--pair says that it takes pairs, which only kerasbert's format stores"
+                "use --pair if it takes pairs (only kerasbert's format stores that)"
             )
         return super().find_columns(model, path, there, named)
 
@@ -61,14 +61,14 @@ class _LabelledTexts(TaskSpec):
 
 
 class TextClassification(_LabelledTexts):
-    """Texts of one class each."""
+    """Texts with one class each."""
 
     name = "text_classification"
     problem_type = "single_label_classification"
     primary_metric = "accuracy"
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The class that most training examples have."""
+        """Returns the scores of the most frequent class."""
         classes = train.classes
         ((majority, _),) = collections.Counter(train.labels).most_common(1)
         right = np.array([classes.index(label) for label in validation.labels])
@@ -77,7 +77,7 @@ class TextClassification(_LabelledTexts):
 
 
 class MultiLabel(_LabelledTexts):
-    """Texts of any number of classes."""
+    """Texts with any number of classes."""
 
     name = "multi_label"
     problem_type = "multi_label_classification"
@@ -85,11 +85,11 @@ class MultiLabel(_LabelledTexts):
     data_options = (*_LabelledTexts.data_options, "label_separator")
 
     def label_columns(self, given: str | None) -> str | list[str] | None:
-        """As in all of them, or a column for each class."""
+        """Returns one column for all labels, or a list with one column per class."""
         return split_names(given) if given and "," in given else given
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The classes that most training examples have together."""
+        """Returns the scores of the most frequent set of classes."""
         ((majority, _),) = collections.Counter(map(tuple, train.labels)).most_common(1)
 
         def targets(sets):
@@ -109,7 +109,7 @@ class Regression(_LabelledTexts):
     has_classes = False
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The mean of the training examples."""
+        """Returns the mean squared error of the training examples' mean."""
         right = np.array(validation.labels, float).reshape(len(validation), -1)
         mean = np.array(train.labels, float).reshape(len(train), -1).mean(axis=0)
         return {"mse": float(np.mean((right - mean) ** 2))}

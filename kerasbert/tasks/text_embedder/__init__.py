@@ -1,4 +1,4 @@
-"""A text -> a vector; what belongs together is near."""
+"""Text embeddings: vectors that are close to each other for related texts."""
 
 from kerasbert.tasks.text_embedder.model import TextEmbedder
 

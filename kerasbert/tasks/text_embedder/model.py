@@ -1,4 +1,4 @@
-"""A text -> a vector; what belongs together is near."""
+"""Text embeddings: vectors that are close to each other for related texts."""
 
 import functools
 from collections.abc import Sequence
@@ -38,40 +38,49 @@ _COMBINE = {
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TextEmbedder(Task):
-    """The vectors of a text's tokens, pooled (Sentence-BERT, Reimers and Gurevych 2019, §3).
+    """Pools the token vectors of a text (Sentence-BERT, Reimers and Gurevych 2019, §3).
 
     Call: features (batch, sequence) -> embeddings, float32 (batch, dim); features of several texts
-    an example (batch, texts, sequence) -> (batch, texts, dim).
+    per example (batch, texts, sequence) -> (batch, texts, dim).
 
-    What `fit`, `evaluate` and `score` take, by `objective`:
+    Training data of `fit`, `evaluate` and `score`, by `objective`:
 
-    - "contrastive": pairs that belong together, without labels; everybody else's second text is a
-      negative, and so is the `text_negative` of every example, if there is one (see
-      `kerasbert.training.similarity.InBatchNegatives`). A text paired with itself is unsupervised
-      SimCSE (Gao et al. 2021, §3): dropout makes the two differ.
-    - "similarity": pairs with gold scores in [-1, 1] that their cosines shall have.
+    - "contrastive": pairs of related texts without labels. The second texts of the other pairs are
+      negatives, and so is each example's `text_negative`, if given (see
+      `kerasbert.training.similarity.InBatchNegatives`). Pairs of a text with itself give
+      unsupervised SimCSE (Gao et al. 2021, §3), where only dropout makes the two differ.
+    - "similarity": pairs with gold scores in [-1, 1], the targets of their cosine similarity.
+
+        model = kerasbert.TextEmbedder.from_preset(
+            "hf://sentence-transformers/all-MiniLM-L6-v2"
+        )
+        vectors = model.embed(["a fine day", "sunshine"])  # (2, 384)
+        scores, rows = model.search(["good weather"], vectors, top_k=1)
 
     Args:
         backbone: the encoder.
-        pooling: "mean" of the tokens' vectors, "cls", the first one, or "max"; see
+        pooling: "mean", "max", or "cls" for the first token's vector; see
             `kerasbert.layers.PoolTokens`.
-        normalize: whether embeddings have length 1.
-        prompt: what is put before every text, such as "query: "; in training and exports, too, but
-            not for `word_vectors`.
-        layers: which hidden states: 0 the embeddings, 1 the first layer's output, and so on; -1 the
-            last. Others than the last need a backbone with `return_hidden_states`, which
-            `from_preset` sees to.
-        combine: what is made of several layers, token by token: "sum", "mean" or "concat", which
-            BERT (§5.3) did with (-4, -3, -2, -1).
+        normalize: whether to scale embeddings to length 1.
+        prompt: prefix of every text, such as "query: "; also in training and exports, but not in
+            `word_vectors`.
+        layers: indices of the hidden states to use: 0 are the embeddings, 1 is the output of the
+            first layer, -1 of the last. Other layers than the last need a backbone with
+            `return_hidden_states`, which `from_preset` sets.
+        combine: how several layers are combined, "sum", "mean" or "concat"; BERT (§5.3)
+            concatenates (-4, -3, -2, -1).
         objective: see above.
-        temperature: of the contrastive loss.
-        tokenizer: see `Task`.
-        sequence_length: see `Task`; with `long_text` a chunk's.
-        long_text: how the vectors of a long text's chunks are pooled, "mean" or "max"; None: what
-            is beyond `sequence_length` is cut off.
-        max_chunks: chunks a text may have.
-        chunk_overlap: tokens that a chunk repeats of the one before it.
-        name: the model's name.
+        temperature: temperature of the contrastive loss.
+        tokenizer: as in `Task`.
+        sequence_length: as in `Task`; with `long_text`, tokens per chunk.
+        long_text: pooling of chunks, "mean" or "max"; None: texts are truncated to
+            `sequence_length`.
+        max_chunks: chunks per text.
+        chunk_overlap: tokens that two neighbouring chunks share.
+        name: model name.
+
+    Raises:
+        InputError: an argument is out of range or does not suit the backbone.
     """
 
     outputs_are = "vector"
@@ -147,17 +156,17 @@ class TextEmbedder(Task):
     @classmethod
     @renamed.argument("directory", "preset")
     def from_preset(cls, preset, *, layers=None, backbone=None, **rest):
-        """As in `Task`, with a backbone that gives the layers that are asked for.
+        """Loads as `Task` does, with a backbone that returns the layers in use.
 
-        Of a sentence-transformers directory, pooling, normalization, length and the prompt that is
-        the default are taken from it.
+        A sentence-transformers directory also determines pooling, normalization, sequence length
+        and the default prompt.
         """
         preset = checkpoints.load(preset)
         stored = cls.stored_head(preset)
         if "pooling" not in rest and stored.get("pooling", "mean") not in TOKEN_POOLINGS:
             raise InputError(
-                f"{preset.directory}: pools by {stored['pooling']}, which kerasbert does not do; "
-                f"pooling= takes its encoder with another ({', '.join(TOKEN_POOLINGS)})"
+                f"{preset.directory}: pools by {stored['pooling']}, which kerasbert does not "
+                f"support; choose another pooling= for its encoder ({', '.join(TOKEN_POOLINGS)})"
             )
         layers = stored.get("layers", (-1,)) if layers is None else layers
         last = layers == -1 or tuple(np.atleast_1d(layers)) == (-1,)
@@ -167,7 +176,7 @@ class TextEmbedder(Task):
         )
 
     def head_config(self) -> dict:
-        """How vectors are pooled, what is learned from, how long texts are read."""
+        """Returns the settings of pooling, objective and long texts."""
         return {
             "pooling": self.pooling,
             "normalize": self.normalize,
@@ -189,7 +198,7 @@ class TextEmbedder(Task):
         return [variable for variable in used if not variable.path.startswith(unused)]
 
     def __call__(self, inputs, *args, **kwargs):
-        """Runs the model on features of one text an example, or of several."""
+        """Calls the model on features of one text per example, or of several."""
         features = self._features_of(inputs)
         if len(features[TOKEN_IDS].shape) == len(self.inputs[0].shape):
             return super().__call__(features, *args, **kwargs)
@@ -204,14 +213,14 @@ class TextEmbedder(Task):
     # === Training ===
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Keras's `compile`; AdamW and the objective's loss unless given.
+        """Compiles the model; by default with AdamW and the objective's loss.
 
-        If it is contrastive, also accuracy, the share of texts whose partner is the nearest of the
-        batch.
+        The contrastive objective also has accuracy, the share of texts whose partner is the nearest
+        in the batch.
 
         Raises:
-            InputError: `accumulation_steps` with the contrastive objective: a piece of a batch has
-                not all of its negatives.
+            InputError: `accumulation_steps` with the contrastive objective, whose negatives come
+                from the whole batch.
         """
         contrastive = self.objective == "contrastive"
         if contrastive and kwargs.get("accumulation_steps", 1) > 1:
@@ -226,23 +235,23 @@ class TextEmbedder(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """The share of texts whose partner is the nearest, if the objective is contrastive."""
+        """Returns the metric for the share of nearest partners, if contrastive, else None."""
         if self.objective != "contrastive":
             return None
         return keras.metrics.MeanMetricWrapper(found_partner, name=name)
 
     def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
-        """How well cosines find what belongs together.
+        """Measures how well cosine similarities match pairs.
 
         Args:
             x: pairs of texts.
             y: gold scores on any scale, or None.
-            batch_size: pairs at a time.
+            batch_size: texts per batch.
 
         Returns:
-            With gold scores `pearson` and `spearman`, the correlations of the cosines with them, as
-            STS is scored; without, `accuracy`, the share of texts whose partner is the nearest of
-            all second texts.
+            With gold scores, `pearson` and `spearman`, the correlations of cosine similarities and
+            scores, as for STS. Without, `accuracy`, the share of texts whose partner is the
+            nearest of all second texts.
         """
         columns = self._text.columns(x)
         if TEXT_PAIR not in columns or not length(columns[TEXT]):
@@ -262,7 +271,7 @@ class TextEmbedder(Task):
     # === Text ===
 
     def make_preprocessor(self):
-        """With the prompt, and with labels by the objective."""
+        """Creates the preprocessor with this model's prompt, objective and chunks."""
         from kerasbert.tasks.text_embedder.preprocessor import TextEmbedderPreprocessor
 
         return TextEmbedderPreprocessor(
@@ -275,14 +284,14 @@ class TextEmbedder(Task):
         )
 
     def embed(self, x, *, batch_size: int = 32) -> np.ndarray:
-        """Embeddings of texts.
+        """Returns embeddings of texts.
 
         Args:
-            x: text in any form but batches; also pairs.
-            batch_size: texts at a time.
+            x: texts, or pairs of texts, in any form but a dataset.
+            batch_size: texts per batch.
 
         Returns:
-            float32, (texts, dim); of pairs (pairs, 2, dim).
+            float32, (texts, dim); for pairs (pairs, 2, dim).
         """
         columns = list(self._text.columns(x).values())
         if len(columns) == 1:
@@ -295,17 +304,16 @@ class TextEmbedder(Task):
     def word_vectors(
         self, texts: Sequence[str], *, subwords: str = "mean", batch_size: int = 32
     ) -> list[tuple[list[str], np.ndarray]]:
-        """Vectors of words in their context, of the layers that the embedder uses; not normalized.
+        """Returns vectors of words in context, from the embedder's layers, not normalized.
 
         Args:
-            texts: strings; what is beyond `sequence_length` is cut off.
-            subwords: the vector of a word of several subwords: the "mean" of their vectors, or
-                the vector of the "first".
-            batch_size: texts at a time.
+            texts: strings; truncated to `sequence_length`.
+            subwords: vector of a word with several subwords: the "mean" of their vectors, or the
+                vector of the "first".
+            batch_size: texts per batch.
 
         Returns:
-            For each text its words, as they are spelled there, and their vectors, float32 (words,
-            dim).
+            For each text, its words as spelled there, and their vectors, float32 (words, dim).
         """
         if subwords not in ("mean", "first"):
             raise InputError(f"subwords must be mean or first, found {subwords!r}")
@@ -320,23 +328,23 @@ class TextEmbedder(Task):
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest embeddings of a corpus.
+        """Finds the nearest embeddings of a corpus.
 
         Args:
             queries: strings.
-            corpus: embeddings, float (texts, dim), as `embed` gives them.
-            top_k: how many for each query; fewer where the corpus has not as many.
-            batch_size: queries at a time.
+            corpus: embeddings, float (texts, dim), as `embed` returns them.
+            top_k: results per query; at most the size of the corpus.
+            batch_size: queries per batch.
 
         Returns:
-            Cosines, float32, and row numbers of `corpus`, int, both (queries, top_k), the nearest
-            first.
+            Cosine similarities, float32, and row numbers of `corpus`, int, both (queries, top_k),
+            the nearest first.
         """
         return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
 
 
 def _words(text: bytes, vectors, begins: list, ends: list, *, subwords: str):
-    """The words of one text, of as many tokens as there are vectors."""
+    """Returns one text's words and vectors, given those of its tokens."""
     begins, ends = np.array(begins[: len(vectors)], int), np.array(ends[: len(vectors)], int)
     first = np.flatnonzero(np.diff(begins, prepend=-1))
     counts = np.diff(first, append=len(begins))
@@ -348,7 +356,7 @@ def _words(text: bytes, vectors, begins: list, ends: list, *, subwords: str):
 
 
 def _check(config, layers, combine, objective, temperature, long_text) -> None:
-    """Raises `InputError` for arguments that don't go together."""
+    """Raises `InputError` for invalid or incompatible arguments."""
     states = len(config.layer_order) + 1
     if not layers or not all(-states <= layer < states for layer in layers):
         raise InputError(f"layers must be in [{-states}, {states - 1}], found {list(layers)}")

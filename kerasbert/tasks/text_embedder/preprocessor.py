@@ -1,4 +1,4 @@
-"""Texts, pairs of them and scores -> what a text embedder reads and learns from."""
+"""Preprocessing for text embeddings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ _TEXTS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE)
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TextEmbedderPreprocessor(Preprocessor):
-    """See `TextEmbedder`.
+    """Turns texts, pairs and scores into features and targets; see `TextEmbedder`.
 
     Attributes:
-        prompt: what is put before every text.
+        prompt: prefix of every text.
         objective: "contrastive", which has no labels, or "similarity".
-        long_text: how the vectors of chunks are pooled; None: what is beyond `sequence_length` is
-            cut off.
-        max_chunks: chunks a text may have.
-        chunk_overlap: tokens that a chunk repeats of the one before it.
+        long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
+        max_chunks: chunks per text.
+        chunk_overlap: tokens that two neighbouring chunks share.
     """
 
     prompt: str = ""
@@ -40,7 +39,7 @@ class TextEmbedderPreprocessor(Preprocessor):
     text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
     def labels(self, y, columns: dict) -> np.ndarray:
-        """Scores; see the class."""
+        """Returns the gold scores of pairs, float32 (pairs,)."""
         self._check_objective()
         scores = numbers("y", y)
         scores = scores[:, 0] if scores.shape[1:] == (1,) else scores
@@ -55,7 +54,7 @@ class TextEmbedderPreprocessor(Preprocessor):
         return scores
 
     def targets(self, y, row: dict):
-        """As `labels`, in the graph."""
+        """Does the same as `labels`, in the graph."""
         self._check_objective()
         y = tf.cast(y, tf.float32)
         check = tf.debugging.Assert(tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1]"])
@@ -63,7 +62,7 @@ class TextEmbedderPreprocessor(Preprocessor):
             return tf.identity(y)
 
     def _check_objective(self) -> None:
-        """Raises `InputError` if there must be no labels."""
+        """Raises `InputError` if the objective has no labels."""
         if self.objective == "contrastive":
             raise InputError(
                 f"{self.name} has the contrastive objective, which needs no labels: leave y out, "
@@ -71,7 +70,7 @@ class TextEmbedderPreprocessor(Preprocessor):
             )
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features (batch, texts, sequence) and scores, or 1 where there are none."""
+        """Returns features (batch, texts, sequence), and scores, or 1 if there are none."""
         if TEXT_PAIR not in row:
             raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
         if self.objective == "contrastive":
@@ -83,7 +82,7 @@ class TextEmbedderPreprocessor(Preprocessor):
                 )
         columns = [row[key] for key in _TEXTS if key in row]
         features = self.features(tf.concat(columns, axis=0))
-        # All first texts, all second ones -> the texts of each example.
+        # From all first texts, then all second texts, to the texts of each example.
         together = {
             name: tf.stack(tf.split(rows, len(columns)), axis=1) for name, rows in features.items()
         }
@@ -91,13 +90,13 @@ class TextEmbedderPreprocessor(Preprocessor):
 
     @property
     def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
+        """Tokens per text, without special tokens."""
         if not self.long_text:
             return super().text_room
         return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
     def truncated(self, row: dict):
-        """Which rows have a text with more tokens than are read, bool (batch,)."""
+        """Whether some text of each row exceeds `sequence_length`, bool (batch,)."""
         texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
         lengths = [self.tokenizer.tokenize(text).row_lengths() for text in texts]
         return tf.reduce_max(tf.stack(lengths), axis=0) > self.text_room
@@ -106,7 +105,7 @@ class TextEmbedderPreprocessor(Preprocessor):
         return tf.strings.join([self.prompt, text]) if self.prompt else text
 
     def features(self, text, text_pair=None) -> dict:
-        """Features of single texts, (batch, sequence).
+        """Returns features of single texts, (batch, sequence).
 
         With `long_text` they are (batch, chunks, sequence).
         """
@@ -119,12 +118,12 @@ class TextEmbedderPreprocessor(Preprocessor):
             )
         else:
             features = self.packer(text)
-        # The number of dimensions tells one text an example from several.
+        # The model distinguishes one text per example from several by the number of dimensions.
         shape = [None] * (3 if self.long_text else 2)
         return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
 
     def serving_signature(self, task):
-        """`text` -> `embedding`."""
+        """Maps `text` to `embedding`."""
 
         def embed(text):
             return {"embedding": task(self.features(text), training=False)}
@@ -132,10 +131,10 @@ class TextEmbedderPreprocessor(Preprocessor):
         return (TEXT,), embed
 
     def traced_token_vectors(self, task) -> Callable:
-        """The function from strings to texts, vectors of their tokens, and their places in bytes.
+        """Returns a function from strings to texts, token vectors, and token offsets in bytes.
 
-        Texts are bytes; vectors float32 (batch, tokens, dim), of which a row has as many as it has
-        starts and ends, in lists. The encoder is traced once.
+        Texts are bytes. Vectors are float32 (batch, tokens, dim); a row's lists of starts and ends
+        say how many of them are not padding. The encoder is traced once.
         """
         model = keras.Model(task.input, task._token_vectors)
         compute = tf.function(
@@ -149,7 +148,7 @@ class TextEmbedderPreprocessor(Preprocessor):
             if self.long_text:
                 features = {name: value[:, tf.newaxis] for name, value in features.items()}
             computed = compute(features).numpy().astype("float32")
-            # Without the special tokens at both ends.
+            # Drop the special tokens at both ends.
             return text.numpy(), computed[:, 1:-1], begins.to_list(), ends.to_list()
 
         return vectors

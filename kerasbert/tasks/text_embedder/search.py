@@ -1,12 +1,12 @@
-"""The nearest vectors of a corpus."""
+"""Exact nearest-neighbour search by cosine similarity."""
 
 import numpy as np
 
-_BLOCK = 65_536  # rows of a corpus that are looked at together
+_BLOCK = 65_536  # corpus rows per matrix product, to bound the memory
 
 
 def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and row numbers of the nearest rows of a corpus; see `TextEmbedder.search`."""
+    """Implements `TextEmbedder.search` on embeddings of queries."""
     queries = unit(queries)
     best = np.zeros((len(queries), 0), "float32")
     rows = np.zeros((len(queries), 0), "int64")
@@ -21,6 +21,6 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.nda
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1, float32; zeros stay zeros."""
+    """Scales vectors to length 1, float32; zeros stay zeros."""
     vectors = np.asarray(vectors, "float32")
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

@@ -1,4 +1,4 @@
-"""Pairs of texts that belong together, or that have a score of how alike they are."""
+"""The task spec of text embeddings: pairs of texts, with or without similarity scores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ class Embedding(TaskSpec):
     student_settings = ("dropout", "layers", "combine")
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """See `read_pairs`."""
+        """Reads pairs with `read_pairs`."""
         columns = {
             TEXT: options.text_column,
             TEXT_PAIR: options.text_pair_column,
@@ -42,26 +42,23 @@ class Embedding(TaskSpec):
         )
 
     def model_kwargs(self, train: Examples) -> dict:
-        """What it learns from."""
+        """Returns the objective: similarity if the pairs have scores, else contrastive."""
         if train.labels:
-            log(f"{train.source}: pairs with scores, which cosines learn (objective similarity)")
+            log(f"{train.source}: pairs with scores; training with objective similarity")
             return {"objective": "similarity"}
-        log(
-            f"{train.source}: pairs without scores, which find each other among all pairs of a "
-            "batch (objective contrastive)"
-        )
+        log(f"{train.source}: pairs without scores; training with objective contrastive")
         return {"objective": "contrastive"}
 
     def results(self, model: TextEmbedder) -> dict:
-        """What it has learnt from."""
+        """Returns the objective."""
         return {"objective": model.objective}
 
     def has_loss(self, model: TextEmbedder, examples: Examples) -> bool:
-        """Pairs with scores have one for a model that learns from scores, and others for others."""
+        """Whether the objective suits the pairs: similarity needs scores, contrastive none."""
         return (model.objective == "similarity") == bool(examples.labels)
 
     def answers(self, model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
-        """The vectors."""
+        """Returns the embeddings."""
         vectors = model.embed(columns[TEXT])
         return [{"embedding": [round(float(x), 6) for x in vector]} for vector in vectors]
 

@@ -1,4 +1,4 @@
-"""A sentence -> a class for each of its words."""
+"""Token classification: a class for each word of a sentence."""
 
 from kerasbert.tasks.token_classifier.model import TokenClassifier
 

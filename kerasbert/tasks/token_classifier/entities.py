@@ -1,4 +1,4 @@
-"""Tagged words, and the entities that they are joined to, as transformers' pipeline joins them."""
+"""Tagged words, and entities aggregated from them as in transformers' pipeline."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -7,14 +7,14 @@ import numpy as np
 
 
 class TaggedWord(NamedTuple):
-    """A word and its class.
+    """A word and its predicted class.
 
     Attributes:
         word: `text[start:end]`.
-        label: the name of its likeliest class.
-        score: the class's probability.
-        start: its first character's place in the text.
-        end: the place after its last character.
+        label: name of the most probable class.
+        score: the probability of that class.
+        start: index of the first character in the text.
+        end: index after the last character.
     """
 
     word: str
@@ -25,14 +25,14 @@ class TaggedWord(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """Neighbouring words, or parts of words, of one type.
+    """Neighbouring words, or parts of words, of one entity type.
 
     Attributes:
         text: `text[start:end]`.
         label: the type, without `B-` or `I-`.
-        score: the mean of their probabilities.
-        start: the first character's place in the text.
-        end: the place after the last character.
+        score: mean of the words' probabilities.
+        start: index of the first character in the text.
+        end: index after the last character.
     """
 
     text: str
@@ -54,18 +54,18 @@ def _of_all(scores: np.ndarray) -> np.ndarray:
     return scores.mean(axis=0)
 
 
-#: From the probabilities of a word's tokens, (tokens, classes), to the word's, (classes,).
+#: Functions from the probabilities of a word's tokens, (tokens, classes), to its own, (classes,).
 WORD_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "first": _of_first,
     "max": _of_surest,
     "average": _of_all,
 }
-#: The ways in which `join` gets its parts; "simple" takes every token for itself.
+#: Values of `aggregation`; "simple" treats every token as a word of its own.
 AGGREGATIONS = (*WORD_SCORES, "simple")
 
 
 def join(text: str, parts: Sequence[TaggedWord]) -> list[Entity]:
-    """Joins neighbours of the same type; one with `B-` starts anew, and `O` is no type."""
+    """Joins neighbours of the same type; `B-` starts a new entity, and `O` is outside of any."""
     groups: list[tuple[str, list[TaggedWord]]] = []
     for part in parts:
         begins, type = part.label.startswith("B-"), _type(part.label)

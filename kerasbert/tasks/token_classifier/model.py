@@ -1,4 +1,4 @@
-"""A sentence -> a class for each of its words."""
+"""Token classification: a class for each word of a sentence."""
 
 import itertools
 from collections.abc import Sequence
@@ -24,36 +24,41 @@ from kerasbert.tasks.token_classifier.entities import (
 )
 from kerasbert.training.optimizers import adamw
 
-_WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
+_WINDOWS_AT_ONCE = 32  # bounds the memory: a text of a megabyte has thousands of windows
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TokenClassifier(Task):
-    """Every token through dropout and a linear layer; a word's first token decides (BERT, §5.3).
+    """Classifies words by their first token, with dropout and a linear layer (BERT, §5.3).
 
     Call: features -> logits, float32 (batch, sequence, classes).
 
     `fit`, `evaluate` and `score` take sentences as lists of words, `[["A", "dog"], ...]` or
-    `{"words": ...}`, with a list of labels (class names or indices) for each, and perhaps a weight
-    for each sentence or each word. `predict` and `tag` also take plain strings, which are split at
-    white space, punctuation, CJK characters and added tokens, as `split` and an export do. All of
-    them tokenize every word on its own, as it would stand behind a space; one that the tokenizer
-    makes nothing of, such as a control character, is an unknown token. So each word has one label.
+    `{"words": ...}`, with a list of labels (class names or indices) for each, and optionally a
+    weight for each sentence or each word. `predict` and `tag` also take strings, which are split at
+    white space, punctuation, CJK characters and added tokens, as in `split` and in an export. Every
+    word is tokenized separately, as after a space; a word without tokens, such as a control
+    character, becomes an unknown token. So each word has exactly one label.
 
-    A sentence that is too long for the encoder continues in windows that overlap. A word's class
-    comes from the window in which its first token has the most tokens on the side where it has
-    fewer (as the maximal context of BERT's `run_squad.py`; of two, the first window). In training,
-    too, a word counts once, in that window.
+    A sentence that exceeds the sequence length continues in overlapping windows. The class of a
+    word comes from the window where its first token has the most context on its shorter side (the
+    maximal context of BERT's `run_squad.py`; the first of two equal windows). In training, a word
+    counts once, in that window.
+
+        model = kerasbert.TokenClassifier.from_preset("hf://dslim/bert-base-NER")
+        model.tag(["Ada lives in Oslo."], aggregation="first")  # [[Entity("Ada", "PER", ...), ...]]
 
     Args:
         backbone: the encoder.
-        classes: see `TextClassifier`.
-        tokenizer: see `Task`.
-        sequence_length: tokens of a window, special tokens included; None: all that the backbone
-            takes.
+        classes: as in `TextClassifier`.
+        tokenizer: as in `Task`.
+        sequence_length: tokens per window, with special tokens; None: the backbone's maximum.
         stride: tokens from the start of a window to the start of the next; None: half a window.
-        dropout: rate before the linear layer; None: as the backbone's.
-        name: the model's name.
+        dropout: dropout rate before the linear layer; None: the backbone's.
+        name: model name.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     head_arguments = ("classes",)
@@ -104,7 +109,7 @@ class TokenClassifier(Task):
         self.dropout_rate = dropout
 
     def head_config(self) -> dict:
-        """Class names, stride, dropout."""
+        """Returns class names, stride and dropout rate."""
         return {
             "classes": list(self.classes),
             "stride": self.stride,
@@ -112,7 +117,7 @@ class TokenClassifier(Task):
         }
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
-        """Keras's `compile`; AdamW, cross-entropy and accuracy unless given.
+        """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the words.
         """
@@ -127,16 +132,16 @@ class TokenClassifier(Task):
     # === Training ===
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
-        """Keras's `fit`.
+        """Trains the model as in Keras.
 
         Args:
             x: lists of words, or features.
             y: labels.
-            *args: Keras's.
-            class_weight: weights of words by class name or index, of which those left out are 1;
-                or a list with one for each class.
-            sample_weight: weights of sentences or words; with features of tokens.
-            **kwargs: Keras's.
+            *args: as in Keras.
+            class_weight: dict from class name or index to weight, with 1 for the other classes; or
+                a list with one weight per class.
+            sample_weight: weights of sentences or of words; with features, of tokens.
+            **kwargs: as in Keras.
         """
         if class_weight is not None and not is_stream(x) and not is_text(x):
             if hasattr(x, "element_spec") or y is None:
@@ -150,21 +155,21 @@ class TokenClassifier(Task):
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
-        """Keras's `train_on_batch`; `class_weight` as in `fit`."""
+        """Trains on one batch as in Keras; `class_weight` as in `fit`."""
         if class_weight is not None and not is_text(x):
             sample_weight = self._by_class(y, sample_weight, class_weight)
             class_weight = None
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def _by_class(self, y, sample_weight, class_weight) -> np.ndarray:
-        """The weights of features' tokens, multiplied by those of their classes."""
+        """Multiplies the weights of tokens by the weights of their classes."""
         weights = class_weight_table(class_weight, self.classes)[np.asarray(y)]
         return weights if sample_weight is None else weights * sample_weight
 
     # === Text ===
 
     def make_preprocessor(self):
-        """With windows as they are set."""
+        """Creates the preprocessor with this model's windows."""
         from kerasbert.tasks.token_classifier.preprocessor import TokenClassifierPreprocessor
 
         return TokenClassifierPreprocessor(
@@ -172,7 +177,7 @@ class TokenClassifier(Task):
         )
 
     def class_weights(self, y, class_weight) -> list[list[float]]:
-        """Every word's weight by its class, as `sample_weight` of `training_batches`.
+        """Returns the weight of each word's class, as `sample_weight` of `training_batches`.
 
         Args:
             y: a list of class names or indices for each sentence.
@@ -182,7 +187,7 @@ class TokenClassifier(Task):
             A list of weights for each sentence.
 
         Raises:
-            InputError: a class that is none.
+            InputError: a class is unknown.
         """
         table = class_weight_table(class_weight, self.classes)
         return [table[class_indices("y", own, self.classes)].tolist() for own in plain(y)]
@@ -190,21 +195,21 @@ class TokenClassifier(Task):
     # === Prediction ===
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
-        """Keras's `predict` on features; on words or text, the logits of every word.
+        """Predicts features as Keras does, or the logits of every word of sentences.
 
         Args:
             x: features, lists of words, or strings.
-            batch_size: rows or sentences at a time; None: 32.
-            verbose: Keras's, for features; there is no bar for words and text.
-            **kwargs: Keras's, for features.
+            batch_size: rows or sentences per batch; None: 32.
+            verbose: as in Keras, for features; sentences have no progress bar.
+            **kwargs: as in Keras, for features.
 
         Returns:
-            On words and text a list with an array for every sentence, float32 (words, classes).
+            For sentences, a list with one array per sentence, float32 (words, classes).
         """
         if x is not None and not is_text(x):
             return super().predict(x, batch_size, verbose, **kwargs)
         if hasattr(x, "element_spec"):
-            self._text.rows_of_dataset(x)  # refuses
+            self._text.rows_of_dataset(x)  # raises InputError
         if kwargs:
             raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
         return _prediction().logits_of_words(self, self._text.columns(x), batch_size)
@@ -212,25 +217,25 @@ class TokenClassifier(Task):
     def tag(
         self, x, *, aggregation: str | None = None, batch_size: int = 32
     ) -> list[list[TaggedWord]] | list[list[Entity]]:
-        """The likeliest class of every word; or the entities that the words are joined to.
+        """Predicts the class of every word, or the entities that the words form.
 
-        Words are joined as by transformers' pipeline with its `aggregation_strategy`: neighbours of
-        the same type are an entity, one whose class begins with `B-` starts another. A word's
-        class is that of its first token ("first"), of its surest token ("max") or of the mean of
-        its tokens' probabilities ("average"); with "simple" every token counts for itself, so that
-        an entity may end inside a word.
+        Entities are aggregated as in transformers' pipeline with its `aggregation_strategy`:
+        neighbouring words of the same type form an entity, and `B-` starts another one. The class
+        of a word is that of its first token ("first"), of its most confident token ("max"), or
+        of the mean of its tokens' probabilities ("average"). With "simple", every token counts by
+        itself, so that an entity may end inside a word.
 
         Args:
-            x: lists of words; or strings, whose words `split` tells.
+            x: lists of words; or strings, which are split as by `split`.
             aggregation: "first", "average", "max" or "simple" for entities; None for words.
-            batch_size: sentences at a time.
+            batch_size: sentences per batch.
 
         Returns:
-            For every sentence its words, `TaggedWord`s, or its entities, `Entity`s, with their
-            places in the text; the text of a list of words has a space between any two.
+            For each sentence, a list of `TaggedWord`s or of `Entity`s, with their offsets in the
+            text. The text of a list of words has one space between words.
 
         Raises:
-            InputError: there is no such aggregation.
+            InputError: the aggregation is unknown.
         """
         if aggregation not in (None, *AGGREGATIONS):
             raise InputError(
@@ -252,14 +257,14 @@ class TokenClassifier(Task):
         ]
 
     def _tagged(self, text: str, positions, scores: np.ndarray) -> list[TaggedWord]:
-        """Parts of a text with the likeliest of their classes; `scores` is (parts, classes)."""
+        """Tags segments of a text with their best class; `scores` is (segments, classes)."""
         return [
             TaggedWord(text[start:end], self.classes[best], float(own[best]), start, end)
             for (start, end), own, best in zip(positions, scores, scores.argmax(-1), strict=True)
         ]
 
     def _parts(self, text: str, positions, tokens, aggregation: str) -> list[TaggedWord]:
-        """The words of a sentence or, if aggregation is "simple", its tokens."""
+        """Returns the tagged words of a sentence or, if aggregation is "simple", its tokens."""
         if not tokens:
             return []
         scores = [_probabilities(logits) for _, logits in tokens]
@@ -274,12 +279,12 @@ class TokenClassifier(Task):
         return self._tagged(text, inside, np.concatenate(scores))
 
     def _token_places(self, text: str, start: int, end: int, ids) -> list[tuple[int, int]]:
-        """Where a word's tokens are: the whole word, where they are not spelled as the word is."""
+        """Returns the offsets of a word's tokens; the whole word's if their spelling differs."""
         word = text[start:end].encode()
         spelled = [one.lstrip(b" ") for one in self.tokenizer.detokenize(ids[:, None]).numpy()]
         if self.tokenizer.kind == "wordpiece":
             spelled = [one.removeprefix(b"##") for one in spelled]
-        # In bytes, which a token may be; or in characters, where some lost their accents.
+        # In bytes, of which a token may consist, or in characters, if some lost their accents.
         limits = np.cumsum([0, *map(len, spelled)])
         if limits[-1] == len(word):
             limits = [len(word[:limit].decode("utf-8", "ignore")) for limit in limits]
@@ -290,25 +295,25 @@ class TokenClassifier(Task):
         return [(start + int(a), start + int(b)) for a, b in itertools.pairwise(limits)]
 
     def split(self, texts) -> list[list[str]]:
-        """The words of strings, as `predict`, `tag` and an export split them."""
+        """Splits strings into words, as `predict`, `tag` and an export do."""
         words, _, _ = self._text.words_of_text(raw_columns(texts, ((TEXT,),), "split")[TEXT])
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
 
     def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
-        """Accuracy over words and, where the classes are tags of entities, precision, recall, F1.
+        """Returns accuracy over words and, for entity tags, precision, recall and F1.
 
         Args:
             x: lists of words.
             y: a list of class names or indices for each sentence.
-            batch_size: sentences at a time.
-            strict: see `kerasbert.metrics.entities.entity_scores`.
+            batch_size: sentences per batch.
+            strict: as in `kerasbert.metrics.entities.entity_scores`.
 
         Returns:
             `accuracy`; for classes such as `O`, `B-person`, `I-person` also `precision`, `recall`
             and `f1` over all entities, and `f1/person` for every type.
 
         Raises:
-            InputError: words and labels do not fit together.
+            InputError: words and labels do not match.
         """
         from kerasbert.metrics import entities
 
@@ -329,13 +334,13 @@ class TokenClassifier(Task):
 
 
 def _prediction():
-    """The module that computes logits of text: with it comes TensorFlow."""
+    """Returns the module that predicts text; it imports TensorFlow."""
     from kerasbert.tasks.token_classifier import prediction
 
     return prediction
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
-    """The softmax over the last axis."""
+    """Returns the softmax over the last axis."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)

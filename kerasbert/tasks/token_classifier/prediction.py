@@ -1,4 +1,4 @@
-"""Sentences -> the logits of their words, or of every token, computed a batch at a time."""
+"""Computes the logits of words or tokens of sentences, batch by batch."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from kerasbert.training.progress import advance
 
 
 def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
-    """The logits of the words of raw columns, (words, classes) for each row."""
+    """Returns the logits of the words of raw columns, (words, classes) for each sentence."""
     ((name, column),) = columns.items()
     column, outputs, batch_size = plain(column), [], checked_size(batch_size)
     for begin in range(0, len(column), batch_size):
@@ -30,7 +30,7 @@ def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndar
 
 
 def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[tuple]]:
-    """For every sentence, for each of its words: the ids of its tokens, and their logits."""
+    """Yields, for each sentence, a list of the token ids and token logits of each word."""
     batch_size = checked_size(batch_size)
     for begin in range(0, len(words), batch_size):
         rows = words[begin : begin + batch_size]
@@ -42,7 +42,7 @@ def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[
 
 
 def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[list[tuple]]]:
-    """The texts, their words, and where each starts and ends in characters."""
+    """Returns the texts, their words, and each word's start and end in characters."""
     if TEXT in columns:
         text = valid_text(tf.constant(plain(columns[TEXT]), tf.string))
         words, *limits = preprocessor.words_of_text(text)
@@ -59,7 +59,7 @@ def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[
 
 
 def _flat(rows: list[list]) -> tuple:
-    """The words of sentences, one sentence after the other, and how many each has."""
+    """Concatenates the words of sentences, and returns the number of each."""
     words = tf.constant([word for row in rows for word in row], tf.string)
     return words, tf.constant([*map(len, rows)], tf.int64)
 
@@ -98,5 +98,5 @@ def _of_tokens(preprocessor, task):
 
 
 def _columns(count: int) -> list:
-    """What graphs take: strings and, of two columns, counts."""
+    """Returns an input signature: strings and, if `count` is 2, lengths."""
     return [tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)][:count]

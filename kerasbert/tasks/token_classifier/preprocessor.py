@@ -1,4 +1,4 @@
-"""Sentences, and a label for each of their words -> windows that a token classifier reads."""
+"""Preprocessing for token classification: windows of sentences, and labels of words."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kerasbert.tasks.labels import class_indices, class_weight_table
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text import bytes_to_characters
 
-_WINDOWS_AT_ONCE = 32  # a text of a megabyte has thousands
+_WINDOWS_AT_ONCE = 32  # bounds the memory: a text of a megabyte has thousands of windows
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TokenClassifierPreprocessor(Preprocessor):
-    """See `TokenClassifier`.
+    """Turns sentences and labels into windows and targets; see `TokenClassifier`.
 
     Attributes:
-        classes: their names.
+        classes: class names.
         stride: tokens from the start of a window to the start of the next; None: half a window.
     """
 
@@ -36,7 +36,7 @@ class TokenClassifierPreprocessor(Preprocessor):
     reads_windows = True
 
     def rows(self, x, y=None, sample_weight=None):
-        """Windows of tokens; labels and weights for each token, 0 for all but those that decide.
+        """Returns windows, with a label and a weight per token; only deciding tokens have weight.
 
         Args:
             x: lists of words, or rows.
@@ -44,7 +44,7 @@ class TokenClassifierPreprocessor(Preprocessor):
             sample_weight: a number or a list of numbers for each sentence, or None.
 
         Raises:
-            InputError: words and labels do not fit together; the message names the sentence.
+            InputError: words and labels do not match; the message names the sentence.
         """
         if isinstance(x, Rows):
             return x
@@ -73,47 +73,47 @@ class TokenClassifierPreprocessor(Preprocessor):
         )
 
     def weighted(self, rows, class_weight):
-        """Every token's weight is multiplied by its class's."""
+        """Multiplies the weight of every token by the weight of its class."""
         if class_weight is None:
             return rows, None
         weights = rows.y.with_values(self.weights_of_tokens(rows.y.values, class_weight))
         return dataclasses.replace(rows, sample_weight=rows.sample_weight * weights), None
 
     def weights_of_tokens(self, labels, class_weight) -> np.ndarray:
-        """The weight of each token's class, by its index."""
+        """Returns the weights of the tokens' classes, given class indices."""
         return class_weight_table(class_weight, self.classes)[np.asarray(labels)]
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Features, and the labels and weights of their tokens."""
+        """Returns features, and the labels and weights of their tokens."""
         features = self.packer.pack(row[TOKEN_IDS], pad_to_longest=True)
         return features, _beside(features, y), _beside(features, sample_weight)
 
     def class_indices_of_words(self, y, lengths) -> np.ndarray:
-        """The classes of all words, one sentence after the other; names or indices come in.
+        """Returns the class indices of all words, concatenated.
 
         Args:
-            y: a list of labels for each sentence.
-            lengths: how many words each has.
+            y: a list of class names or indices for each sentence.
+            lengths: number of words of each sentence.
         """
         sentences = _lists("y", y, lengths)
         flat = [label for labels in sentences for label in labels]
         try:
             return class_indices("y", flat, self.classes)
         except InputError:
-            for position, labels in enumerate(sentences):  # which of the sentences is it?
+            for position, labels in enumerate(sentences):  # finds the sentence for the message
                 class_indices(f"y[{position}]", labels, self.classes)
             raise
 
     def windows(self, words, *, every_token: bool = False):
-        """The windows of sentences; in the graph.
+        """Cuts sentences into windows, in the graph.
 
         Args:
             words: strings, ragged (sentences, words).
-            every_token: let all tokens of a word decide, each in one window, not the first alone.
+            every_token: whether all tokens of a word decide, each in one window, or just its first.
 
         Returns:
-            Ragged, (windows, tokens), each: the ids; which of all words a token belongs to; whether
-            it is one that decides over the word.
+            Ragged (windows, tokens): the token ids; the index of each token's word among all words;
+            and whether the token decides.
         """
         packer = self.packer
         subwords = packer.tokenizer.tokenize_words(words.values)
@@ -130,20 +130,20 @@ class TokenClassifierPreprocessor(Preprocessor):
     # === Outputs of words, in the graph ===
 
     def word_logits(self, task, words):
-        """The logits of every word; in the graph, some windows at a time.
+        """Returns the logits of every word, computed a few windows at a time, in the graph.
 
         Args:
             task: the model.
             words: strings, ragged (sentences, words).
 
         Returns:
-            float32, (all words, classes), one sentence after the other.
+            float32, (all words, classes), concatenated.
         """
         ids, _, decides = self.windows(words)
         return self.logits(task, ids, decides)
 
     def logits(self, task, ids, decides):
-        """The logits of the tokens that decide in windows, one after the other."""
+        """Returns the logits of the tokens that decide, concatenated."""
         count = tf.cast(ids.nrows(), tf.int32)
         steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
         outputs = tf.TensorArray(
@@ -164,19 +164,17 @@ class TokenClassifierPreprocessor(Preprocessor):
         return outputs.concat()
 
     def words_of_text(self, text) -> tuple:
-        """Words, starts and ends of texts, (batch,); see `Tokenizer.split_words`.
+        """Splits texts into words, with starts and ends, ragged; see `Tokenizer.split_words`.
 
-        The offsets are in bytes of the texts as UTF-8, in which U+FFFD stands for bytes that are
-        not.
+        Offsets are in bytes of the UTF-8 texts, in which U+FFFD replaces invalid bytes.
         """
         return self.tokenizer.split_words(valid_text(text))
 
     def serving_signature(self, task):
-        """`text` -> `words`, `labels`, `scores`, `starts`, `ends` of each word, and `lengths`.
+        """Maps `text` to `words`, `labels`, `scores`, `starts` and `ends` of words, and `lengths`.
 
-        `starts` and `ends` count characters of the text. Rows are filled up to the longest;
-        `lengths` says how many words each has. Bytes that are not UTF-8 are U+FFFD; NUL in a word
-        is U+0001.
+        `starts` and `ends` are in characters. Rows are padded to the longest; `lengths` is the
+        number of words. Invalid UTF-8 is replaced by U+FFFD, and NUL in a word by U+0001.
         """
 
         def tag(text):
@@ -200,13 +198,13 @@ class TokenClassifierPreprocessor(Preprocessor):
 
 
 def valid_text(text):
-    """Strings as UTF-8, in which U+FFFD stands for bytes that are not."""
+    """Returns valid UTF-8, in which U+FFFD replaces invalid bytes."""
     text = tf.convert_to_tensor(text, tf.string)
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
 
 def _lists(name: str, values, lengths: Sequence[int]) -> list:
-    """One list of values for each sentence; a single value is each word's."""
+    """Returns a list of values for each sentence; a single value is repeated for each word."""
     values = plain(values)
     if len(values) != len(lengths):
         raise InputError(f"there are {len(lengths)} sentences, but {name} has {len(values)}")
@@ -224,26 +222,26 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
 
 
 def deciding_windows(lengths, size: int, stride: int) -> tuple:
-    """Cuts rows of tokens into windows, and says which window every token is looked at in.
+    """Cuts rows of tokens into windows, and decides in which window each token counts.
 
-    The last window of a row is as long as the others: it starts where it ends with the row.
+    The last window of a row ends with the row, and is as long as the others.
 
     Args:
-        lengths: int64 (rows,), the number of tokens of each row.
-        size: tokens that a window may have.
-        stride: tokens from the start of a window to the next, in [1, size].
+        lengths: number of tokens of each row, int64 (rows,).
+        size: tokens per window.
+        stride: tokens from the start of a window to the start of the next, in [1, size].
 
     Returns:
-        Two ragged tensors (windows, tokens), row after row: the places of the windows' tokens in
-        all rows' tokens one after the other (int64); and whether the window decides over the token
-        (bool), having more tokens beside it, on the side where it has fewer, than any other window,
-        or as many as a later one. One window decides over a token.
+        Two ragged tensors (windows, tokens), row after row: the indices of the windows' tokens in
+        the concatenation of all rows, int64; and whether the token counts in this window, bool. A
+        token counts in the window where its shorter side has the most context, the first of two
+        equal ones; each token counts once.
     """
     row, begin, _ = overlapping_windows(lengths, size, stride)
     length = tf.gather(lengths, row)
     begin = tf.minimum(begin, tf.maximum(length - size, 0))
     end = tf.minimum(begin + size, length)
-    # Windows of a row have the same length, so the middle of what two share is where they change.
+    # Windows of a row have the same length, so they change in the middle of their overlap.
     next_in_row = tf.equal(row[1:], row[:-1])
     middle = (begin[1:] + end[:-1] + 1) // 2
     first = tf.concat([begin[:1], tf.where(next_in_row, middle, begin[1:])], axis=0)
@@ -258,7 +256,7 @@ def deciding_windows(lengths, size: int, stride: int) -> tuple:
 
 
 def _beside(features: dict, values):
-    """Ragged values of tokens, (batch, tokens), at the tokens' places in packed features."""
+    """Aligns ragged values of tokens, (batch, tokens), with the positions of packed features."""
     width = tf.shape(features[TOKEN_IDS])[1]
     dense = values.to_tensor(shape=tf.stack([-1, width - 1]))
-    return tf.pad(dense, [[0, 0], [1, 0]])  # [CLS] has none
+    return tf.pad(dense, [[0, 0], [1, 0]])  # no value for [CLS]

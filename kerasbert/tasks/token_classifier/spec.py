@@ -1,4 +1,4 @@
-"""Sentences with a label for every word: columns as in CoNLL's files, or tables."""
+"""The task spec of token classification: CoNLL files, or tables of words and labels."""
 
 import collections
 import itertools
@@ -20,7 +20,7 @@ _CONLL = ".conll"
 
 
 def _label_number(options: DataOptions) -> int | str:
-    """The number of the column with the labels of words, or "auto"."""
+    """Returns the number of the label column, or "auto"."""
     if options.label_column is None:
         return "auto"
     try:
@@ -31,7 +31,7 @@ def _label_number(options: DataOptions) -> int | str:
         ) from None
 
 
-# === Files of words to tag, and of tags ===
+# === CoNLL files of words and of predictions ===
 
 
 def _read_words(path: str, options: ColumnOptions) -> dict[str, list]:
@@ -49,7 +49,7 @@ def _word_checker() -> Callable[[dict], str | None]:
 
 
 def _fault_of_words(words: list[str] | str) -> str | None:
-    """Why columns can't hold the answer."""
+    """Returns why CoNLL cannot hold the answer, or None."""
     if not words or not "".join(words).strip():
         return f"has no words, which {_CONLL} can't hold"
     if isinstance(words, list):
@@ -78,7 +78,7 @@ class TokenClassification(TaskSpec):
     output_formats: Mapping[str, OutputFormat] = {_CONLL: OutputFormat(_word_checker, _write_tags)}
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """See `read_columns`."""
+        """Reads words and labels with `read_columns`."""
         return read_columns(
             path,
             word_column=options.word_column,
@@ -88,7 +88,7 @@ class TokenClassification(TaskSpec):
         )
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
-        """The label that most words have."""
+        """Returns the scores of the most frequent label."""
         tags = collections.Counter(itertools.chain.from_iterable(train.labels))
         ((majority, _),) = tags.most_common(1)
         guesses = [[majority] * len(own) for own in validation.labels]
@@ -98,21 +98,21 @@ class TokenClassification(TaskSpec):
         return scores
 
     def text_columns(self, model: TokenClassifier) -> tuple[str, ...]:
-        """Sentences as texts; `find_columns` prefers their words."""
+        """Returns the column of texts; `find_columns` prefers a column of words."""
         return (TEXT,)
 
     def find_columns(self, model, path, there, named):
-        """The words where there are any, and else the text."""
+        """Finds the column of words or, if there is none, of texts."""
         if words := next((name for name in WORD_KEYS if name in there), None):
             return {WORDS: words}
         return super().find_columns(model, path, there, named)
 
     def unlabelled(self, model: TokenClassifier, columns: dict[str, list]) -> dict[str, list]:
-        """Texts as their words, which are what has a label."""
+        """Splits texts into words, which the labels belong to."""
         return {WORDS: model.split(columns[TEXT])} if TEXT in columns else columns
 
     def answers(self, model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
-        """The words, their labels and, of entities' tags, what they join to."""
+        """Returns words and labels and, for entity tags, entities."""
         if WORDS in columns:
             sentences = [list(words) for words in columns[WORDS]]
             texts = map(" ".join, sentences)
@@ -134,7 +134,7 @@ def _rounded(entity: Entity) -> dict:
     return {**entity._asdict(), "score": round(entity.score, 4)}
 
 
-# === Scores of anybody's tags ===
+# === Official scores of prediction files ===
 
 
 def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str | None) -> dict:
@@ -151,7 +151,7 @@ def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str |
         one.problems.report(log)
     for name, one in (("words", lambda read: read.texts), ("sentences", len)):
         if one(right) != one(scores):
-            raise InputError(f"{predictions}: has other {name} than {data}")
+            raise InputError(f"{predictions}: its {name} differ from those of {data}")
     return entities.entity_scores(right.labels, scores.labels)
 
 
