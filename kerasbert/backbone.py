@@ -1,4 +1,4 @@
-"""The one body that every family shares."""
+"""The encoder that all families share."""
 
 import dataclasses
 import functools
@@ -29,22 +29,31 @@ from kerasbert.layers.tokens import UnpaddedTokens, gather_positions
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Backbone(TrainableStateMixin):
-    """An encoder of BERT's family as a functional Keras model.
+    """An encoder of the BERT family as a functional Keras model.
 
-    Call: a dict of `token_ids`, `padding_mask`, `segment_ids`, int32 (batch, sequence) ->
-    `sequence_output` (batch, sequence, hidden) and, if there is a pooler, `pooled_output` (batch,
-    hidden). A missing `segment_ids` means zeros, a missing `padding_mask` ones. With
-    `config.return_hidden_states` also `hidden_states`, a list of the embeddings and every pass's
-    output (batch, sequence, hidden), and `attention_weights`, a list of every layer's
-    probabilities (batch, heads, sequence, sequence).
+    Call: a dict of `token_ids`, `padding_mask`, `segment_ids`, int32 (batch, sequence) -> a dict of
+    `sequence_output`, float (batch, sequence, hidden), and `pooled_output`, float (batch, hidden),
+    if there is a pooler. By default, `segment_ids` are 0 and `padding_mask` is 1. With
+    `config.return_hidden_states`, the dict also has `hidden_states`, a list of the embeddings and
+    of each layer's output (batch, sequence, hidden), and `attention_weights`, a list of each
+    layer's probabilities (batch, heads, sequence, sequence).
 
-    Who looks at few tokens calls `backbone(features, output_positions=...)`, int32 (batch,
-    positions), the first of each row 0, the token that the pooler takes: `sequence_output` is
-    (batch, positions, hidden) then, and the last layer computes nothing else.
+    `backbone(features, output_positions=...)` computes the last layer for some tokens only:
+    `sequence_output` is (batch, positions, hidden) then. `output_positions` is int32 (batch,
+    positions), and the first of each row must be 0, because the pooler reads that token.
+
+        config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=30522)
+        backbone = kerasbert.Backbone(config)
+        outputs = backbone({"token_ids": [[2, 7, 9, 3]]})
+        outputs["sequence_output"].shape  # (1, 4, 128)
 
     Args:
-        config: the facts.
+        config: the architecture.
         dtype: a Keras dtype policy, such as "mixed_bfloat16"; None: the global one.
+        name: model name.
+
+    Raises:
+        ValueError: the config is inconsistent, or a call lacks `token_ids`.
     """
 
     def __init__(self, config: BackboneConfig, *, dtype=None, name="backbone"):
@@ -94,11 +103,11 @@ class Backbone(TrainableStateMixin):
 
     @renamed.argument("places", "output_positions")
     def __call__(self, inputs, *args, **kwargs):
-        """Runs the encoder; features that may be absent are filled in."""
+        """Runs the encoder; missing features get their defaults."""
         return super().__call__(with_defaults(inputs), *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, output_positions=None):
-        """Runs the encoder; see the class."""
+        """Runs the encoder; arguments and outputs as in the class."""
         if is_inference_mode() and not training and not self.config.return_hidden_states:
             unpadded = UnpaddedTokens(inputs[PADDING_MASK])
             return self._encode(inputs, output_positions, unpadded)
@@ -107,7 +116,7 @@ class Backbone(TrainableStateMixin):
         return self._encode(inputs, output_positions, training=training)
 
     def compute_output_spec(self, inputs, training=None, mask=None, output_positions=None):
-        """Shapes and dtypes of what `call` gives."""
+        """Returns shapes and dtypes of the outputs of `call`."""
         specs = super().compute_output_spec(inputs, training=training, mask=mask)
         if output_positions is not None:
             shape = (*output_positions.shape, self.config.hidden_dim)
@@ -117,14 +126,14 @@ class Backbone(TrainableStateMixin):
 
     @property
     def token_embedding(self) -> keras.layers.Embedding:
-        """The layer whose table turns ids into vectors."""
+        """The layer that embeds tokens."""
         return self.embeddings.token_embedding
 
     @property
     def gradient_checkpointing(self) -> bool:
-        """Whether training keeps no more of a layer than its output, and computes the rest again.
+        """Whether training recomputes the activations inside each layer for the gradient.
 
-        Set it before `compile`. It costs about a third more time and saves most of the memory that
+        Set it before `compile`. It takes about a third more time, and saves most of the memory that
         grows with the batch.
         """
         return self.blocks[0].gradient_checkpointing
@@ -153,7 +162,7 @@ class Backbone(TrainableStateMixin):
         return layout_map(device_mesh, model_parallel_dim_name)
 
     def get_config(self) -> dict:
-        """The facts, the dtype policy and what is frozen or quantized, in JSON types."""
+        """Returns config, dtype policy, and which layers are frozen or quantized, in JSON types."""
         return {
             "config": dataclasses.asdict(self.config),
             "dtype": keras.saving.serialize_keras_object(self.embeddings.dtype_policy),
@@ -163,7 +172,7 @@ class Backbone(TrainableStateMixin):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> Self:
-        """The inverse of `get_config`."""
+        """Creates the backbone from the result of `get_config`."""
         backbone = cls(
             BackboneConfig(**config["config"]),
             dtype=keras.saving.deserialize_keras_object(config["dtype"]),
@@ -175,19 +184,23 @@ class Backbone(TrainableStateMixin):
     @classmethod
     @renamed.argument("directory", "preset")
     def from_preset(cls, preset: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
-        """Loads an encoder, of kerasbert or anybody's.
+        """Loads an encoder from a model of kerasbert or another library.
 
         Args:
-            preset: a directory in any format that `kerasbert.checkpoints` reads, of an encoder
-                or of a whole task; or "hf://organization/name"; or the name of a KerasHub preset.
-            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
-                weights, "bfloat16" makes the weights bfloat16, too.
-            **overrides: facts of `BackboneConfig` to change, such as `dropout=0.0`. Another
-                `vocabulary_size` or `max_sequence_length` resizes the tables: old rows stay, new
-                tokens start at random, new positions as copies of the old ones from the first on.
+            preset: a directory with an encoder or a task, in any format that
+                `kerasbert.checkpoints` reads; "hf://organization/name"; or the name of a KerasHub
+                preset.
+            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 with float32 weights,
+                "bfloat16" has bfloat16 weights too.
+            **overrides: fields of `BackboneConfig` to change, such as `dropout=0.0`. Another
+                `vocabulary_size` or `max_sequence_length` resizes the tables: old rows are kept,
+                new tokens are initialized at random, and new positions repeat the old ones.
+
+        Returns:
+            The encoder with its weights.
 
         Raises:
-            InputError: there is no such model; the message says what is wrong.
+            InputError: there is no such model, or it cannot be read; the message says why.
         """
         stored = checkpoints.load(preset)
         config = stored.backbone_config(**overrides)
@@ -203,21 +216,21 @@ class Backbone(TrainableStateMixin):
         tokenizer=None,
         sequence_length: int | None = None,
     ) -> dict[str, str]:
-        """Writes config, weights and, if given, the tokenizer; whole or not at all.
+        """Writes config, weights and, if given, the tokenizer to a new directory, atomically.
 
         Args:
-            directory: must not exist yet.
-            format: "kerasbert", "hf" (Hugging Face transformers), "google" (TF1, as
+            directory: directory to write; must not exist.
+            format: "kerasbert", "hf" (Hugging Face transformers), "google" (TF1, as in
                 google-research/bert) or "kerashub".
-            tokenizer: stored beside the weights.
-            sequence_length: tokens that a text may have in tasks that are loaded from there; None:
-                all that the encoder takes.
+            tokenizer: tokenizer to write next to the weights.
+            sequence_length: default `sequence_length` of tasks that are loaded from the directory;
+                None: the encoder's maximum.
 
         Returns:
-            What the file calls each weight, by its path.
+            A dict from the path of each weight to its name in the file.
 
         Raises:
-            InputError: `directory` exists already, or the format has no place for this model.
+            InputError: `directory` exists already, or the format cannot store this model.
         """
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
@@ -235,7 +248,7 @@ def _encode(
     unpadded=None,
     training=None,
 ) -> dict:
-    """What the encoder gives; with `unpadded`, an `UnpaddedTokens`, its blocks see nothing else."""
+    """Computes the encoder's outputs; with `unpadded`, its blocks skip padding."""
     mask = features[PADDING_MASK]
     ids, segments = features[TOKEN_IDS], features[SEGMENT_IDS]
     x = embeddings(ids, segments, mask, training=training)
@@ -268,11 +281,11 @@ def _encode(
 
 
 def cls_position(features: dict):
-    """The place of the first token in every row, int32 (batch, 1)."""
+    """Returns the position of the first token of each row, int32 (batch, 1)."""
     return ops.zeros_like(features[TOKEN_IDS][:, :1])
 
 
 def feature_inputs() -> dict[str, keras.KerasTensor]:
-    """The symbolic inputs of an encoder, (batch, sequence) int32 each."""
+    """Returns the symbolic inputs of an encoder, int32 (batch, sequence) each."""
     names = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
     return {name: keras.Input((None,), dtype="int32", name=name) for name in names}

@@ -1,4 +1,4 @@
-"""Names and directories -> models: the only place where everything meets."""
+"""Loads models of any kind by directory or name."""
 
 import os
 
@@ -10,22 +10,28 @@ from kerasbert.tasks.task import Task
 
 
 def list_presets() -> list[str]:
-    """The names of the known architectures."""
+    """Returns the names of the built-in architectures."""
     return sorted(families.PRESETS)
 
 
 def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task | Backbone:
-    """Loads whatever is in a directory, as what it was saved as.
+    """Loads a model as what it was saved as, a task or a `Backbone`.
 
-    Nothing of what it returns is new: a head that is not whole, or that `overrides` would replace,
+    No weight is initialized at random: an incomplete head, or one that `overrides` would replace,
     is refused.
+
+        model = kerasbert.load("runs/opinions")
+        model.classify(["a fine day"])
 
     Args:
         directory: as in `Backbone.from_preset`.
-        **overrides: passed to the class's `from_preset`.
+        **overrides: arguments of the class's `from_preset`.
+
+    Returns:
+        The model with its weights.
 
     Raises:
-        InputError: the directory does not hold a model that can be loaded.
+        InputError: the directory does not contain a model that can be loaded.
     """
     preset = checkpoints.load(directory)
     name = preset.config["task"]
@@ -36,23 +42,23 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
         if takers:
             remedy = f"{' or '.join(takers)}.from_preset loads it, head included"
         raise InputError(
-            f"{preset.directory}: holds a {name}, which is no task of its own here; {remedy}"
+            f"{preset.directory}: holds a {name}, for which kerasbert has no task; {remedy}"
         )
     kind = registry.task_class(name) if name else Backbone
     model = kind.from_preset(preset, **overrides)
     if new := getattr(model, "uninitialized_weights", ()):
         raise InputError(
-            f"{preset.source}: holds no {', '.join(new)} of such a {name}; {name}.from_preset "
-            "makes them new, Backbone.from_preset loads the encoder alone"
+            f"{preset.source}: has no weights {', '.join(new)} for a {name}; {name}.from_preset "
+            "initializes them at random, Backbone.from_preset loads the encoder alone"
         )
     return model
 
 
 def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> Task:
-    """As `load`, for a directory that must hold one of `tasks`.
+    """Loads a model as `load` does; it must be one of `tasks`.
 
     Raises:
-        InputError: it holds something else.
+        InputError: the directory contains another kind of model.
     """
     model = load(directory, **overrides)
     if not isinstance(model, tasks):
@@ -63,9 +69,11 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> 
 
 @renamed.argument("directory", "preset")
 def tokenizer_from_preset(preset: str | os.PathLike):
-    """The tokenizer of a model in any format that `Backbone.from_preset` reads.
+    """Loads the tokenizer of a model in any format that `Backbone.from_preset` reads.
+
+        tokenizer = kerasbert.tokenizer_from_preset("hf://google-bert/bert-base-uncased")
 
     Raises:
-        InputError: there is no such model, or its tokenizer is none of kerasbert's.
+        InputError: there is no such model, or its kind of tokenizer is not supported.
     """
     return checkpoints.load_tokenizer(preset)

@@ -1,4 +1,4 @@
-"""Keras layers that BERT is made of; they know no model and no checkpoint."""
+"""Keras layers of BERT models; they depend on no model and no checkpoint."""
 
 from kerasbert.layers.attention import SelfAttention
 from kerasbert.layers.choices import ChoiceScores

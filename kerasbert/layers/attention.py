@@ -11,24 +11,28 @@ from kerasbert.layers.dropout import Dropout
 from kerasbert.layers.inference import frozen_weights
 from kerasbert.layers.initializers import kernel_initializer
 
-# Added to the scores of padding: far below any score, and finite in every float type.
+# Added to the scores of padding: far below any score, and finite in every float dtype.
 _MASKED_SCORE = -1e4
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class SelfAttention(keras.layers.Layer):
-    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, §3.2.2), with projections.
+    """Multi-head scaled dot-product self-attention with projections (Vaswani et al. 2017, §3.2.2).
 
-    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 where
-    a token may be attended to -> (batch, sequence, hidden). Without a mask all are. With `queries`,
-    float (batch, positions, hidden), those vectors attend to the tokens of `x`, and the output is
-    theirs, (batch, positions, hidden). With `unpadded`, an `UnpaddedTokens` of the mask, `x` is
-    (tokens, hidden), and so is the output without `queries`. With `return_weights=True` also the
-    attention probabilities, (batch, heads, sequence or positions, sequence).
+    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 for
+    tokens that may be attended to (default: all) -> float (batch, sequence, hidden). Optional
+    arguments:
+
+    - `queries`, float (batch, positions, hidden): these vectors attend to the tokens of `x`, and
+      the output is (batch, positions, hidden).
+    - `unpadded`, an `UnpaddedTokens` of the mask: `x` is (tokens, hidden), and so is the output
+      without `queries`.
+    - `return_weights=True`: also returns the attention probabilities, (batch, heads, sequence or
+      positions, sequence).
 
     Args:
-        num_heads: must divide the width of `x`.
-        dropout: rate on the attention probabilities.
+        num_heads: number of attention heads; must divide the width of `x`.
+        dropout: dropout rate of the attention probabilities.
         initializer_range: standard deviation of the initial kernels.
     """
 
@@ -86,7 +90,7 @@ class SelfAttention(keras.layers.Layer):
         return (output, probabilities) if return_weights else output
 
     def _fuses(self, x, queries, unpadded, training, return_weights) -> bool:
-        """Whether one operation computes scores, softmax and their product with the values."""
+        """Whether scores, softmax and the product with the values are computed by one operation."""
         if queries is not None or unpadded is not None or return_weights:
             return False
         return backends.fuses_attention() and not (training and self.dropout.rate)
@@ -100,7 +104,7 @@ class SelfAttention(keras.layers.Layer):
         mask = None
         if padding_mask is not None:
             mask = ops.cast(padding_mask, "bool")[:, None, None, :]
-            # cuDNN wants a score's mask for every pair of tokens.
+            # cuDNN needs a mask for every pair of tokens.
             mask = ops.broadcast_to(mask, (batch, 1, length, length))
         mixed = ops.dot_product_attention(
             query, key, value, mask=mask, flash_attention=backends.flash_attention(query)
@@ -108,7 +112,7 @@ class SelfAttention(keras.layers.Layer):
         return ops.reshape(self.output_dense(ops.reshape(mixed, (-1, hidden))), ops.shape(x))
 
     def _project(self, x, unpadded, training, *layers):
-        """What each layer makes of `x`, (batch, heads, sequence, size); queries are scaled."""
+        """Projects `x` with each layer to (batch, heads, sequence, size); queries are scaled."""
         frozen = None if training else frozen_weights()
         if backends.projects_at_once(frozen, *layers):
             return self._project_at_once(x, unpadded, frozen, *layers)
@@ -125,7 +129,7 @@ class SelfAttention(keras.layers.Layer):
         return projected
 
     def _project_at_once(self, x, unpadded, frozen, *layers):
-        """The same by a single product."""
+        """Does the same in a single matrix product."""
         heads, size = self.num_heads, x.shape[-1] // self.num_heads
         tokens = _tokens(x)
         kernel, bias = self._side_by_side(layers, size, tokens.dtype, frozen)
@@ -139,7 +143,7 @@ class SelfAttention(keras.layers.Layer):
         return ops.unstack(projected, len(layers), axis=0)
 
     def _side_by_side(self, layers, size: int, dtype, frozen) -> list:
-        """The layers' kernels as one, and their biases; the query's are scaled."""
+        """Returns the layers' concatenated kernels and biases; the query's are scaled."""
         scales = [1.0 / math.sqrt(size) if layer is self.query else 1.0 for layer in layers]
 
         def together(name):
@@ -167,14 +171,14 @@ class SelfAttention(keras.layers.Layer):
 
 
 def _tokens(x):
-    """(tokens, hidden), of which a dense layer is one matrix product that fuses with its bias."""
+    """Flattens to (tokens, hidden), for which Keras's Dense is one product, fused with its bias."""
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
 def output_spec(layer, x, queries, return_weights: bool):
-    """What a layer with `num_heads` gives that maps `queries` to its own shape, by looking at `x`.
+    """Returns the output spec of a layer with `num_heads` in which `queries` attend to `x`.
 
-    Both (batch, any, hidden).
+    Both are (batch, any, hidden).
     """
     output = keras.KerasTensor(queries.shape, dtype=layer.compute_dtype)
     shape = (x.shape[0], layer.num_heads, queries.shape[1], x.shape[1])

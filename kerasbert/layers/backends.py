@@ -1,27 +1,27 @@
-"""Which of several ways to compute the same is taken where.
+"""Chooses between implementations that compute the same.
 
 | | TensorFlow | JAX |
 |---|---|---|
-| element-wise parts | each is compiled where that pays (`FusedOp`) | compiled with the whole step |
-| dropout's random bytes | Philox, drawn by XLA where ops are fused | XLA's own generator |
-| attention without dropout | products and a softmax | one operation, on GPUs cuDNN's |
-| query, key and value | one product where weights are frozen, else three | three products |
-| padding | left out where a graph will only answer | computed |
+| element-wise operations | each compiled if that is faster (`FusedOp`) | compiled with the step |
+| random bytes of dropout | Philox, by XLA where ops are fused | XLA's own generator |
+| attention without dropout | matrix products and a softmax | one operation; on GPUs cuDNN's |
+| query, key and value | one product if weights are frozen, else three | three products |
+| padding | skipped in graphs for inference | computed |
 
-Every choice is made here, but for the last: `inference` says what a graph is for. All the ways give
-the same, which tests compare (`tests/layers/`). What each gained is in docs/performance.md.
+All choices are made here, except the last, which `inference` makes. Tests compare the
+implementations (`tests/layers/`), and docs/performance.md has their gains.
 """
 
 import keras
 
 from kerasbert.layers.state import is_quantized
 
-# Below so many elements a pass through the memory costs less than compiling.
+# With fewer elements, a pass through memory is cheaper than calling a compiled function.
 _WORTH_COMPILING = 2**16
 
 
 def compiles(*inputs) -> bool:
-    """Whether XLA may compile what is done to such tensors, and whether it pays."""
+    """Whether XLA can compile operations on such tensors, and whether that is faster."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -36,14 +36,14 @@ def compiles(*inputs) -> bool:
 
 
 def draws_by_xla_alone() -> bool:
-    """Whether dropout's random bytes come from XLA's own generator instead of Philox."""
+    """Whether dropout takes its random bytes from XLA's own generator instead of Philox."""
     return keras.backend.backend() == "jax"
 
 
 def projects_at_once(frozen, *layers) -> bool:
-    """Whether dense layers of the same input are one product.
+    """Whether dense layers of the same input are computed as one product.
 
-    That pays where their kernels are put side by side once, not where it is done at every call.
+    That is faster if their kernels are concatenated once, but not if at every call.
 
     Args:
         frozen: `PrecomputedWeights`, or None if weights may change.
@@ -53,15 +53,15 @@ def projects_at_once(frozen, *layers) -> bool:
 
 
 def fuses_attention() -> bool:
-    """Whether attention that drops out nothing is `keras.ops.dot_product_attention`."""
+    """Whether attention without dropout uses `keras.ops.dot_product_attention`."""
     return keras.backend.backend() == "jax"
 
 
 def flash_attention(query) -> bool | None:
-    """Whether that may be cuDNN's flash attention: `False`, or None where Keras looks further.
+    """Whether attention may use cuDNN's flash attention: False, or None to let Keras decide.
 
     Args:
         query: (batch, sequence, heads, size).
     """
-    # With a mask cuDNN has gradients for even lengths only, which Keras does not look at.
+    # With a mask, cuDNN only has gradients for even lengths, which Keras does not check.
     return False if query.shape[1] % 2 else None

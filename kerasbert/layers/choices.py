@@ -1,4 +1,4 @@
-"""Scores of the choices of a question."""
+"""Scores of choices."""
 
 import keras
 from keras import ops
@@ -8,10 +8,10 @@ _NO_CHOICE = -1e9
 
 @keras.saving.register_keras_serializable("kerasbert")
 class ChoiceScores(keras.layers.Layer):
-    """Puts the scores of a question's choices side by side.
+    """Arranges the scores of choices by question.
 
     Call: scores (batch * choices, 1), `padding_mask` (batch, choices, sequence) -> (batch,
-    choices). A choice without a real token only fills up the batch; its score is -1e9.
+    choices). A choice that is all padding does not exist; its score is -1e9.
     """
 
     def call(self, scores, padding_mask):

@@ -1,4 +1,4 @@
-"""Long texts inside a model: chunks become rows for the encoder, its vectors one for each text."""
+"""Layers for long texts, which the encoder reads in chunks."""
 
 import keras
 from keras import ops
@@ -7,13 +7,13 @@ from kerasbert.errors import InputError
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.layers.pooling import LOWEST
 
-#: Ways to make one vector of those of a text's chunks.
+#: Ways to pool the vectors of a text's chunks.
 POOLINGS = ("mean", "max", "attention")
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class FoldChunks(keras.layers.Layer):
-    """Call: int32 (batch, chunks, sequence) -> (batch * chunks, sequence)."""
+    """Makes chunks rows: int32 (batch, chunks, sequence) -> (batch * chunks, sequence)."""
 
     def call(self, x):
         return ops.reshape(x, (-1, ops.shape(x)[2]))
@@ -24,18 +24,21 @@ class FoldChunks(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class PoolChunks(keras.layers.Layer):
-    """One vector for each text from the vectors of its chunks.
+    """Pools the vectors of a text's chunks to one.
 
-    Of a text of one chunk it is that chunk's vector, to the bit.
+    A text of a single chunk keeps that chunk's vector bit for bit.
 
     Call: vectors (batch * chunks, hidden), `padding_mask` (batch, chunks, sequence) -> (batch,
-    hidden). A chunk without a real token fills up the batch and counts for nothing.
+    hidden). A chunk that is all padding is ignored.
 
     Args:
-        how: "mean"; "max", of each dimension; or "attention": the mean by the softmax of the
+        how: "mean"; "max" of each dimension; or "attention", a mean weighted by the softmax of the
             chunks' products with a learned vector (Yang et al. 2016, Hierarchical Attention
-            Networks, §2.2, where the vectors are tanh-projected already, as BERT's pooler does).
-        initializer_range: standard deviation of the new vector's values.
+            Networks, §2.2; BERT's pooler replaces their tanh projection).
+        initializer_range: standard deviation of the initial vector.
+
+    Raises:
+        InputError: the pooling is unknown.
     """
 
     def __init__(self, how: str, initializer_range: float = 0.02, **kwargs):
@@ -64,7 +67,7 @@ class PoolChunks(keras.layers.Layer):
             return ops.sum(vectors * is_chunk, axis=1) / ops.maximum(ops.sum(is_chunk, axis=1), 1)
         scores = ops.sum(vectors * self.query, axis=-1, keepdims=True)
         scores = ops.where(is_chunk > 0, scores, LOWEST)
-        # A softmax; Keras's warns where texts are of one chunk.
+        # A softmax, written out because Keras's warns about texts with one chunk.
         shares = ops.exp(scores - _max(scores))
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
 
@@ -80,5 +83,5 @@ class PoolChunks(keras.layers.Layer):
 
 
 def _max(x):
-    """Over the chunks, (batch, 1, ...); also of no texts, where Keras wants to know what it is."""
+    """Returns the maximum over chunks, (batch, 1, ...); `initial` covers batches without texts."""
     return ops.max(x, axis=1, keepdims=True, initial=LOWEST)

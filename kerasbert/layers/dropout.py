@@ -1,4 +1,4 @@
-"""Dropout that draws another mask on every replica."""
+"""Dropout with different masks on different replicas."""
 
 import contextvars
 import functools
@@ -12,20 +12,25 @@ from kerasbert.errors import InputError
 from kerasbert.layers import backends
 from kerasbert.layers.fused_ops import FusedOp
 
-# In a function of `same_masks`: gives the next seed, from a generator or from the call before.
+# Inside a function of `same_masks`: draws the next seed, or repeats it from the first call.
 _next_seed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("next", default=None)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Dropout(keras.layers.Dropout):
-    """Dropout; under `tf.distribute`, replicas draw different masks.
+    """Dropout whose masks differ between the replicas of `tf.distribute`.
 
-    Keras gives all of them the same seed, so that what is meant to be noise repeats itself in the
-    batch. A mask takes one random byte an element instead of four, so the rate is rounded to
-    256ths; the scale of what is kept goes by the rounded rate.
+    Keras gives all replicas the same seed, so that the same noise repeats within the global batch.
+    A mask takes one random byte per element instead of four: the rate is rounded to a multiple of
+    1/256, and kept elements are scaled by the rounded rate.
+
+    Args:
+        rate: share of the elements to drop, in [0, 1).
+        *args: as in `keras.layers.Dropout`.
+        **kwargs: as in `keras.layers.Dropout`.
 
     Raises:
-        InputError: a rate under 0, or of 1 and more.
+        InputError: the rate is out of range.
     """
 
     def __init__(self, rate: float, *args, **kwargs):
@@ -34,7 +39,7 @@ class Dropout(keras.layers.Dropout):
         super().__init__(rate, *args, **kwargs)
 
     def call(self, inputs, training=False):
-        """Drops out in training only."""
+        """Drops elements in training only."""
         if not training or self.rate == 0:
             return inputs
         if self.draws_bytes:
@@ -44,16 +49,16 @@ class Dropout(keras.layers.Dropout):
 
     @property
     def threshold(self) -> int:
-        """Elements with a byte below it are dropped."""
+        """Elements whose random byte is below this are dropped."""
         return round(self.rate * 256)
 
     @property
     def draws_bytes(self) -> bool:
-        """Whether masks are made of `random_bytes`."""
+        """Whether masks are made from `random_bytes`."""
         return 0 < self.threshold < 256 and self.noise_shape is None
 
     def random_bytes(self, inputs):
-        """The next uint8 tensor of the shape of `inputs`."""
+        """Draws the next uint8 tensor of the shape of `inputs`."""
         seed = _ReplicaSeeds(self.seed_generator).next()
         if backends.draws_by_xla_alone():
             return _random_bytes_on_jax(seed, inputs.shape)
@@ -71,7 +76,7 @@ class Dropout(keras.layers.Dropout):
 def _random_bytes_on_jax(seed, shape):
     import jax
 
-    # XLA's own generator (Philox on GPUs), four bytes a word: JAX's default takes longer.
+    # XLA's own generator (Philox on GPUs), four bytes per word: JAX's default is slower.
     key = jax.random.wrap_key_data(jax.numpy.concatenate([seed, seed]), impl="rbg")
     size = math.prod(shape)
     words = jax.random.bits(key, ((size + 3) // 4,), "uint32")
@@ -88,7 +93,7 @@ def _random_words(count, seed):
 
 
 def _compiled_random_words(count: int, seed):
-    """The same words: XLA draws several at once."""
+    """Draws the same words as `_random_words`; XLA draws several at once."""
     return _random_words_function(count)(seed)
 
 
@@ -100,7 +105,7 @@ def _random_words_function(count: int) -> Callable:
 
 
 def dropped(x, threshold: int, random_bytes):
-    """`x` without the elements whose byte is below the threshold; what is kept is scaled up."""
+    """Drops the elements of `x` whose byte is below the threshold, and scales the others up."""
     scale = ops.cast(256 / (256 - threshold), x.dtype)
     return x * (ops.cast(random_bytes >= threshold, x.dtype) * scale)
 
@@ -111,10 +116,10 @@ def _dropped(threshold: int) -> FusedOp:
 
 
 class _ReplicaSeeds(keras.random.SeedGenerator):
-    """The seeds of a generator, moved by the number of the replica."""
+    """Seeds of a generator, shifted by the replica's number."""
 
     def __init__(self, generator: keras.random.SeedGenerator):
-        self.generator = generator  # the state stays there
+        self.generator = generator  # keeps the state
 
     def next(self, ordered=True):
         draw = _next_seed.get()
@@ -130,12 +135,12 @@ class _ReplicaSeeds(keras.random.SeedGenerator):
         if context is None or context.num_replicas_in_sync == 1:
             return seed
         replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        # The generator counts in the second part, so this meets no other seed of the same layer.
+        # The generator counts in the second part, so no other seed of this layer is equal.
         return seed + tf.stack([replica * 7_919, tf.zeros_like(replica)])
 
 
 def same_masks(function: Callable) -> Callable:
-    """The same function; from its second call on it drops what it dropped at the first."""
+    """Returns the function with dropout masks that are drawn in its first call, then repeated."""
     seeds = []
 
     def call(*args):

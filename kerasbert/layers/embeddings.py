@@ -13,28 +13,31 @@ POSITIONS = ("learned", "learned_offset", "sinusoidal")
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Embeddings(keras.layers.Layer):
-    """Sums token, position and segment embeddings, normalizes, drops out (BERT, §3, figure 2).
+    """Sums token, position and segment embeddings, then LayerNorm and dropout (BERT, figure 2).
 
-    Call: `(token_ids, segment_ids, padding_mask)`, int32, all (batch, sequence) -> (batch,
-    sequence, hidden). Absent segment ids mean zeros, and so do all where the table has one row.
-    Only "learned_offset" positions look at `padding_mask`; absent means ones.
+    Call: `(token_ids, segment_ids, padding_mask)`, int32 (batch, sequence) each -> float (batch,
+    sequence, hidden). Segment ids are 0 if absent, or if the table has one row. The padding mask
+    only matters for "learned_offset" positions, and is 1 if absent.
 
     Args:
         vocabulary_size: rows of the token table.
         hidden_dim: width of the output.
-        max_sequence_length: the longest sequence.
-        num_segments: rows of the segment table (BERT's `type_vocab_size`); 0: there is none.
-        num_task_types: rows of the task-type table (ERNIE 2.0, §3.2); 0: there is none.
-        task_type: the row of that table that is added everywhere.
-        positions: "learned" (BERT); "learned_offset", of which the first token has row
-            `padding_id + 1` and padding row `padding_id` (RoBERTa, fairseq's
+        max_sequence_length: maximum number of tokens.
+        num_segments: rows of the segment table (BERT's `type_vocab_size`); 0: no table.
+        num_task_types: rows of the task-type table (ERNIE 2.0, §3.2); 0: no table.
+        task_type: row of the task-type table that is added to every token.
+        positions: "learned" (BERT); "learned_offset", where the first token has row
+            `padding_id + 1` and padding has row `padding_id` (RoBERTa; fairseq's
             `LearnedPositionalEmbedding`); or "sinusoidal" (Vaswani et al. 2017, §3.5; no weights).
         padding_id: see `positions`.
-        embedding_dim: width of the tables where a projection to `hidden_dim` follows (ALBERT,
-            §3.1); None: as wide as the output, without a projection.
-        dropout: rate after the normalization.
-        layer_norm_epsilon: added to the variance.
+        embedding_dim: width of the tables, followed by a projection to `hidden_dim` (ALBERT, §3.1);
+            None: `hidden_dim`, without a projection.
+        dropout: dropout rate after LayerNorm.
+        layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial tables.
+
+    Raises:
+        ValueError: `positions` is unknown, or a sequence is too long.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class Embeddings(keras.layers.Layer):
         if positions == "sinusoidal":
             from keras_hub.layers import SinePositionEncoding
 
-            # In half precision, positions beyond some hundred would be the same number.
+            # In half precision, positions beyond a few hundred would be equal.
             self.position_embedding = SinePositionEncoding(dtype="float32")
         else:
             self.position_embedding = table(
@@ -130,8 +133,8 @@ class Embeddings(keras.layers.Layer):
     def _positions(self, x, length, padding_mask):
         if self.positions == "sinusoidal":
             return ops.cast(self.position_embedding(x), self.compute_dtype)
-        # A slice that is longer than the table is an error on every device; a GPU's gather would
-        # give zeros.
+        # A slice that exceeds the table is an error on every device; a gather on GPUs would
+        # return zeros.
         rows = length + self._first_position
         table = table_of(self.position_embedding, self.compute_dtype)
         table = ops.slice(table, (0, 0), (rows, self.width))
@@ -143,9 +146,9 @@ class Embeddings(keras.layers.Layer):
     def _segments(self, segment_ids):
         table = table_of(self.segment_embedding, self.compute_dtype)
         if segment_ids is None or self.num_segments == 1:
-            return table[:1]  # both texts of a pair are in the only segment there is
-        # A product with a one-hot matrix, since the gradient of a gather from two rows by
-        # thousands of tokens is slow everywhere (google-research/bert, `embedding_postprocessor`).
+            return table[:1]  # both texts of a pair are in the only segment
+        # A product with a one-hot matrix, because the gradient of a gather of thousands of tokens
+        # from two rows is slow everywhere (google-research/bert, `embedding_postprocessor`).
         one_hot = ops.one_hot(segment_ids, self.num_segments, dtype=self.compute_dtype)
         return ops.matmul(one_hot, table)
 

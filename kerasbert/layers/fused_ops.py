@@ -1,8 +1,8 @@
-"""Element-wise parts of a layer that are compiled into one pass each, forward and backward.
+"""Element-wise operations that XLA compiles to one pass each, forward and backward.
 
-TensorFlow on a CPU runs an element-wise function operation by operation, each through the memory,
-and keeps what lies between for the gradient. XLA makes one loop of it; its matrix products are
-slower than oneDNN's, so those stay outside, and only what lies between them is compiled.
+On a CPU, TensorFlow runs element-wise functions operation by operation, each with a pass through
+memory, and keeps intermediate results for the gradient. XLA compiles them to one loop. Its matrix
+products are slower than oneDNN's, so these stay outside, and only what is between them is compiled.
 """
 
 import functools
@@ -12,18 +12,17 @@ from kerasbert.layers import backends
 
 
 class FusedOp:
-    """A function of tensors to a tensor that XLA compiles, and the function of its gradient.
+    """A function from tensors to a tensor that XLA compiles, with its gradient.
 
-    The gradient computes the function's inside again instead of keeping it, or what it needs of
-    that from the output. Where XLA would have to compile anew for every batch (shapes that are not
-    known when the graph is built), or where there is no TensorFlow, or several replicas, it is not
-    compiled.
+    The gradient recomputes intermediate results, or derives them from the output, instead of
+    keeping them. The function is not compiled without TensorFlow, with several replicas, or if
+    shapes are unknown when the graph is built, because XLA would then compile for every batch.
 
     Args:
-        function: written with `keras.ops`; its result has one dtype and shape for given inputs.
-        gradient: of (the output's gradient, the output, *inputs) to the gradient of the first
-            input, the only one that has one; in float32. None: derived from the function.
-        plain: gives the same and runs where nothing is compiled; None: the function.
+        function: function of `keras.ops`, whose output dtype and shape depend only on its inputs'.
+        gradient: maps (gradient of the output, output, *inputs), in float32, to the gradient of
+            the first input, the only differentiable one. None: derived from the function.
+        plain: equivalent function to call where nothing is compiled; None: `function`.
     """
 
     def __init__(
@@ -39,12 +38,12 @@ class FusedOp:
         self._compiled = None
 
     def __call__(self, *inputs):
-        """What the function gives."""
+        """Computes the function, compiled if that is faster."""
         return self.compiled(*inputs) if backends.compiles(*inputs) else self.plain(*inputs)
 
     @property
     def compiled(self) -> Callable:
-        """The function, compiled whatever its inputs are like."""
+        """The compiled function, for any inputs."""
         if self._compiled is None:
             self._compiled = _compiled(self.function, self.gradient)
         return self._compiled
@@ -53,7 +52,7 @@ class FusedOp:
 def _compiled(function: Callable, gradient: Callable | None) -> Callable:
     import tensorflow as tf
 
-    # What lies inside never reaches the memory, so float32 costs nothing there.
+    # Values inside never reach memory, so computing in float32 is free.
     def wide(tensors):
         return [tf.cast(x, tf.float32) if x.dtype.is_floating else x for x in tensors]
 
@@ -79,5 +78,5 @@ def _compiled(function: Callable, gradient: Callable | None) -> Callable:
         output = run(*inputs)
         return output, lambda upstream: backward(upstream, output, *inputs)
 
-    # What a caller gives may be variables, for which `custom_gradient` has other rules.
+    # Inputs may be variables, which `custom_gradient` treats differently.
     return lambda *inputs: call(*map(tf.convert_to_tensor, inputs))

@@ -1,4 +1,4 @@
-"""What stands on the encoder: the pooler and the masked-language-model head."""
+"""Layers on top of the encoder: the pooler and the masked-language-model head."""
 
 import keras
 from keras import ops
@@ -10,9 +10,9 @@ from kerasbert.layers.state import table_of
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Pooler(keras.layers.Layer):
-    """The first token, `[CLS]`, through a tanh layer (google-research/bert, `modeling.BertModel`).
+    """A tanh layer on the first token, `[CLS]` (google-research/bert, `modeling.BertModel`).
 
-    Call: `x`, (batch, sequence, hidden) -> (batch, hidden).
+    Call: float (batch, sequence, hidden) -> (batch, hidden).
 
     Args:
         initializer_range: standard deviation of the initial kernel.
@@ -45,19 +45,18 @@ class Pooler(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class MLMHead(keras.layers.Layer):
-    """Predicts tokens from the vectors at their positions, with a token table as its output matrix.
+    """Predicts tokens from vectors, with a token embedding table as the output matrix.
 
-    Dense, activation, LayerNorm, then a product with the token embeddings and a bias
-    (google-research/bert, `run_pretraining.get_masked_lm_output`).
+    Dense, activation, LayerNorm, then a product with the table and a bias (google-research/bert,
+    `run_pretraining.get_masked_lm_output`).
 
     Call: float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary).
 
     Args:
-        token_embedding: the `keras.layers.Embedding` whose table is shared, not copied; it must
-            be built first.
-        tied: whether that table is the output matrix; otherwise the head has one of its own.
-        activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`.
-        layer_norm_epsilon: added to the variance.
+        token_embedding: a built `keras.layers.Embedding`, whose table is shared.
+        tied: whether that table is the output matrix; otherwise the head has its own.
+        activation: a key of `kerasbert.layers.initializers.ACTIVATIONS`.
+        layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial kernel.
     """
 
@@ -94,7 +93,7 @@ class MLMHead(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(self.token_embedding.input_dim,),
             initializer="zeros",
-            autocast=False,  # it is added in float32
+            autocast=False,  # added in float32
             name="bias",
         )
         if not self.tied:
@@ -139,10 +138,10 @@ class MLMHead(keras.layers.Layer):
 
 
 def _times_transposed(x, table):
-    """(positions, hidden) times (vocabulary, hidden) -> (positions, vocabulary)."""
+    """Multiplies (positions, hidden) by the transposed (vocabulary, hidden)."""
     if keras.backend.backend() != "tensorflow":
         return ops.matmul(x, ops.transpose(table))
     import tensorflow as tf
 
-    # Its gradient needs no transposing back, as that of a transposed table would.
+    # With `transpose_b`, the gradient needs no transposition.
     return tf.matmul(x, table, transpose_b=True)

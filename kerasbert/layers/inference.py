@@ -1,4 +1,4 @@
-"""Whether a graph that is traced will only answer: layers have other forms for that."""
+"""A mode for graphs that are only used for inference, in which layers compute less."""
 
 import contextlib
 import contextvars
@@ -8,14 +8,14 @@ import keras
 
 
 class PrecomputedWeights:
-    """What layers compute of weights that will not change, once for all graphs. On TensorFlow."""
+    """Tensors that layers compute from frozen weights, shared by all graphs. For TensorFlow."""
 
     def __init__(self):
-        #: `tf.Variable`s; whoever keeps the graphs keeps these.
+        #: `tf.Variable`s; they must live as long as the graphs.
         self.variables = {}
 
     def once(self, key: Hashable, function: Callable):
-        """The variable of a key; it is made of what the function gives."""
+        """Returns the variable of a key; on first use it is created from the function's result."""
         import tensorflow as tf
 
         if key not in self.variables:
@@ -30,14 +30,14 @@ _frozen_weights = contextvars.ContextVar("frozen_weights", default=None)
 
 @contextlib.contextmanager
 def inference_mode(frozen: PrecomputedWeights | None = None) -> Iterator[None]:
-    """While this lasts, layers that do not train take the form that answers fastest.
+    """Context in which layers are traced for inference: they take their fastest form.
 
-    Encoders compute unpadded tokens only (see `UnpaddedTokens`). For functions of texts of any
-    length, as they are traced; not for those that XLA compiles, which has to know how many tokens
-    there are. On TensorFlow; elsewhere nothing changes.
+    Encoders skip padding (see `UnpaddedTokens`). For functions of texts of any length, but not for
+    functions that XLA compiles, which needs a fixed number of tokens. Has no effect on backends
+    other than TensorFlow.
 
     Args:
-        frozen: for graphs whose weights never change; takes what is computed of them.
+        frozen: for graphs whose weights never change, collects what layers compute from weights.
     """
     on_tensorflow = keras.backend.backend() == "tensorflow"
     tokens = _only_inference.set(on_tensorflow), _frozen_weights.set(on_tensorflow and frozen)
@@ -49,10 +49,10 @@ def inference_mode(frozen: PrecomputedWeights | None = None) -> Iterator[None]:
 
 
 def is_inference_mode() -> bool:
-    """Whether `inference_mode` lasts."""
+    """Whether the code runs in an `inference_mode` context."""
     return _only_inference.get()
 
 
 def frozen_weights() -> PrecomputedWeights | None:
-    """What takes tensors of weights that never change; None if they may."""
+    """Returns the collection of tensors of frozen weights; None if weights may change."""
     return _frozen_weights.get() or None

@@ -1,4 +1,4 @@
-"""How BERT's weights start and which activations it knows by name."""
+"""BERT's weight initializer and activations."""
 
 import functools
 
@@ -6,8 +6,8 @@ import keras
 
 from kerasbert.errors import InputError
 
-#: Names of activations in configs -> functions. BERT's own GELU is the tanh approximation
-#: (google-research/bert, `modeling.gelu`); "gelu" is the exact one.
+#: Activations by their names in configs. BERT's GELU is the tanh approximation
+#: (google-research/bert, `modeling.gelu`); "gelu" is exact.
 ACTIVATIONS = {
     "gelu": functools.partial(keras.activations.gelu, approximate=False),
     "gelu_tanh": functools.partial(keras.activations.gelu, approximate=True),
@@ -25,5 +25,5 @@ def activation_function(name: str):
 
 
 def kernel_initializer(stddev: float = 0.02) -> keras.initializers.Initializer:
-    """A normal distribution cut off at two standard deviations (BERT, `create_initializer`)."""
+    """Returns a normal distribution truncated at two standard deviations, as in BERT."""
     return keras.initializers.TruncatedNormal(stddev=stddev)

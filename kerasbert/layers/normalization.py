@@ -5,20 +5,20 @@ from keras import ops
 
 
 def layer_norm(x, gamma, beta, epsilon: float):
-    """Every vector less its mean, over its standard deviation (Ba et al. 2016, §3).
+    """Normalizes each vector to mean 0 and variance 1, then scales and shifts (Ba et al. 2016, §3).
 
-    Computed in float32, or in float64 if that is what `x` is.
+    Computes in float32, or in float64 if `x` is float64.
 
     Args:
         x: float, (..., width).
-        gamma: float, (width,), a factor.
-        beta: float, (width,), added.
+        gamma: scale, float (width,).
+        beta: shift, float (width,).
         epsilon: added to the variance.
 
     Returns:
-        As `x`.
+        A tensor of the shape and dtype of `x`.
     """
-    # In fewer passes than Keras's, and in a fourth of the time of oneDNN's single operation.
+    # Takes fewer passes than Keras's, and a fourth of the time of oneDNN's single operation.
     dtype = keras.backend.result_type(x.dtype, "float32")
     wide = ops.cast(x, dtype)
     centered = wide - ops.mean(wide, axis=-1, keepdims=True)
@@ -29,7 +29,7 @@ def layer_norm(x, gamma, beta, epsilon: float):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class LayerNorm(keras.layers.LayerNormalization):
-    """Keras's LayerNormalization of the last axis, by `layer_norm`."""
+    """Keras's LayerNormalization over the last axis, computed by `layer_norm`."""
 
     def call(self, inputs):
         """Normalizes each vector."""

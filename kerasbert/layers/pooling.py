@@ -1,22 +1,22 @@
-"""Vectors of tokens -> one vector of a text."""
+"""Pooling of token vectors."""
 
 import keras
 from keras import ops
 
 from kerasbert.errors import InputError
 
-#: Ways to make one vector of those of a text's tokens.
+#: Ways to pool the vectors of a text's tokens.
 TOKEN_POOLINGS = ("mean", "cls", "max")
-#: Below what vectors hold, and finite in every float type.
+#: Lower than any value of a vector, and finite in every float dtype.
 LOWEST = -6e4
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class PoolTokens(keras.layers.Layer):
-    """One vector for each row from the vectors of its real tokens, special ones among them.
+    """Pools the vectors of a row's unpadded tokens, including special tokens, to one vector.
 
-    What sentence-transformers' `models.Pooling` does (Reimers and Gurevych 2019, Sentence-BERT,
-    §3). "cls" is the first token's vector as the encoder gives it, without a pooler's layer.
+    Equivalent to sentence-transformers' `models.Pooling` (Reimers and Gurevych 2019, §3). "cls" is
+    the first token's vector from the encoder, without the pooler.
 
     Call: vectors (batch, sequence, hidden), `padding_mask` (batch, sequence) -> (batch, hidden).
 
@@ -24,7 +24,7 @@ class PoolTokens(keras.layers.Layer):
         how: "mean", "cls", or "max" of each dimension.
 
     Raises:
-        InputError: there is no such pooling.
+        InputError: the pooling is unknown.
     """
 
     def __init__(self, how: str = "mean", **kwargs):

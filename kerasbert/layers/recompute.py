@@ -1,4 +1,4 @@
-"""Activations that are computed again in the backward pass instead of kept."""
+"""Gradient checkpointing: recomputing activations in the backward pass."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from kerasbert.layers.dropout import same_masks
 
 
 def recomputed(function: Callable, layer: keras.layers.Layer) -> Callable:
-    """The same function; of its inside nothing is kept for the gradient (Chen et al. 2016).
+    """Returns the function with gradient checkpointing (Chen et al. 2016).
 
-    Dropout draws the same masks both times.
+    Dropout masks are the same when it is recomputed.
 
     Args:
-        function: of tensors to a tensor or several.
-        layer: whose variables it uses.
+        function: maps tensors to a tensor or several.
+        layer: layer whose variables the function uses.
     """
     if keras.backend.backend() == "jax":
         return _recomputed_on_jax(function, layer)
@@ -25,16 +25,16 @@ def recomputed(function: Callable, layer: keras.layers.Layer) -> Callable:
 
 
 def _recomputed_on_jax(function: Callable, layer: keras.layers.Layer) -> Callable:
-    """The function; JAX computes it again, so it may change nothing but what it returns."""
+    """Checkpoints a function on JAX, where it must be pure: state is passed in and returned."""
     import jax
 
     def call(*args):
         scope = _compat.stateless_scope()
-        if scope is None:  # a step is a function of its variables; nobody takes gradients else
+        if scope is None:  # no training step, so no gradient
             return function(*args)
         state = [(v, scope.get_current_value(v)) for v in layer.variables]
         variables = [v for v, value in state if value is not None]
-        # The states of dropout's random numbers.
+        # Dropout's seed states.
         changing = [v for v in variables if not v.trainable]
 
         @jax.checkpoint

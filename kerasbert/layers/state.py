@@ -1,4 +1,4 @@
-"""What a model's layers are, beside the values of their weights: frozen, quantized, adapted."""
+"""State of layers besides the values of weights: frozen, quantized, or with LoRA adapters."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,15 @@ import numpy as np
 from kerasbert import _compat
 from kerasbert.errors import InputError
 
-#: Ways to quantize that every layer, export and file here follows.
+#: Quantization modes that all layers, exports and files support.
 QUANTIZATIONS = ("int8", "int4")
 
 
 class TrainableStateMixin(keras.Model):
-    """A model that thaws when it is told to, and whose config holds what its layers are.
+    """A model that stores which layers are frozen or quantized, and that can be unfrozen.
 
-    Keras on TensorFlow does nothing when an attribute is given the value that it has, so
-    `model.trainable = True` leaves what is frozen inside a model that is trainable itself.
+    On TensorFlow, Keras ignores an attribute that is set to its current value, so
+    `model.trainable = True` would not reach frozen layers of a trainable model.
     """
 
     def __setattr__(self, name, value):
@@ -28,22 +28,22 @@ class TrainableStateMixin(keras.Model):
             _compat.set_trainable(layer, bool(value))
 
     def quantize(self, mode=None, config=None, **kwargs):
-        """Keras's `quantize`, by "int8" or "int4" or a config of these.
+        """Quantizes the model as in Keras, with mode "int8" or "int4" or such a config.
 
-        Such a model predicts, exports and is saved as `.keras`; presets hold floats.
+        A quantized model can predict, be exported, and be saved as `.keras`; presets store floats.
 
         Raises:
-            InputError: another mode.
+            InputError: the mode is not supported.
         """
         if mode not in QUANTIZATIONS:
             raise InputError(f"quantize takes {' or '.join(QUANTIZATIONS)}, found {mode!r}")
         with warnings.catch_warnings():
-            # Keras warns of every layer that has nothing to quantize, such as Dropout.
+            # Keras warns about every layer that has nothing to quantize, such as Dropout.
             warnings.filterwarnings("ignore", ".*does not have a `quantize`")
             super().quantize(mode, config=config, **kwargs)
 
     def plain_weights(self) -> dict[str, np.ndarray]:
-        """The weights by path, as a model without adapters has them: LoRA's are added to theirs.
+        """Returns the weights by path, with LoRA adapters merged into them.
 
         Raises:
             InputError: weights are quantized.
@@ -65,7 +65,7 @@ class TrainableStateMixin(keras.Model):
 
 
 def freeze(model: keras.Model, variables: Iterable) -> None:
-    """Keeps variables as they are in training; layers that have no others are not trainable."""
+    """Freezes variables; a layer without other variables becomes not trainable."""
     for variable in variables:
         variable.trainable = False
     for layer in _compat.layers_of(model):
@@ -74,7 +74,7 @@ def freeze(model: keras.Model, variables: Iterable) -> None:
 
 
 def state_of(model: keras.Model) -> dict:
-    """What `restore_state` gives to a model of the same layers; JSON types."""
+    """Returns the state of layers in JSON types, for `restore_state`."""
     layers = [layer for layer in _compat.layers_of(model) if layer.weights]
     serialize = keras.saving.serialize_keras_object
     quantized = {one.path: serialize(one.quantization_config) for one in layers if _mode(one)}
@@ -84,7 +84,7 @@ def state_of(model: keras.Model) -> dict:
 
 
 def restore_state(model: keras.Model, state: Mapping) -> None:
-    """Makes the layers of a model what they were; its weights are loaded afterwards."""
+    """Restores the state of a model's layers; its weights must be loaded afterwards."""
     quantized, frozen = state["quantized"], set(state["frozen"])
     for layer in list(_compat.layers_of(model)):
         if layer.path in quantized and not _mode(layer):
@@ -93,12 +93,12 @@ def restore_state(model: keras.Model, state: Mapping) -> None:
 
 
 def is_quantized(*layers: keras.layers.Layer) -> bool:
-    """Whether the weights of a layer are no numbers that others may use."""
+    """Whether a layer's weights are quantized, so that their values cannot be used directly."""
     return any(_mode(layer) for layer in layers)
 
 
 def table_of(embedding: keras.layers.Embedding, dtype):
-    """All vectors of an embedding, (rows, width), whatever they are stored as."""
+    """Returns an embedding's table, (rows, width), dequantized if necessary."""
     if is_quantized(embedding):
         rows = keras.ops.arange(embedding.input_dim, dtype="int32")
         return keras.ops.cast(embedding(rows), dtype)
@@ -114,6 +114,6 @@ def _is_adapted(layer) -> bool:
 
 
 def _table(layer):
-    """The variable that an adapter adds to."""
+    """Returns the variable that a LoRA adapter adds to."""
     is_dense = isinstance(layer, keras.layers.Dense)
     return _compat.variable_of(layer, "kernel" if is_dense else "embeddings")

@@ -1,17 +1,17 @@
-"""Some of a batch's tokens: those that are read, those that are no padding."""
+"""Selecting tokens of a batch: those at some positions, or those that are not padding."""
 
 import numpy as np
 from keras import ops
 
 
 def gather_positions(x, output_positions):
-    """The vectors of `x`, (batch, sequence, hidden), at `output_positions`, int (batch, positions).
+    """Gathers the vectors of `x`, (batch, sequence, hidden), at int positions (batch, positions).
 
     Returns:
         (batch, positions, hidden).
     """
     batch, length, hidden = ops.shape(x)
-    # A flat gather: its gradient is one scatter, where that of take_along_axis is not.
+    # A flat gather, because its gradient is one scatter, unlike that of take_along_axis.
     rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
     return ops.take(
         ops.reshape(x, (-1, hidden)), rows + ops.cast(output_positions, "int32"), axis=0
@@ -19,16 +19,16 @@ def gather_positions(x, output_positions):
 
 
 class UnpaddedTokens:
-    """The real tokens of a batch, one after the other, and the way back. On TensorFlow.
+    """Stores the unpadded tokens of a batch one after the other, and pads them again. TensorFlow.
 
-    For encoders that compute nothing for padding (the zero-padding algorithm of ByteTransformer,
-    Zhai et al. 2023). The first token of a row counts as real.
+    For encoders that skip padding (the zero-padding algorithm of ByteTransformer, Zhai et al.
+    2023). The first token of a row always counts as unpadded.
 
-    There are few shapes: sizes are rounded up (see `_rounded`), with copies of the first token of
-    all behind the others, and of the first of its row behind each row.
+    To have few shapes, sizes are rounded up (see `_rounded`): with copies of the very first token
+    after the last token, and of a row's first token after each row.
 
     Args:
-        padding_mask: int (batch, sequence), 1 on real tokens.
+        padding_mask: int (batch, sequence), 0 for padding.
     """
 
     def __init__(self, padding_mask):
@@ -36,15 +36,15 @@ class UnpaddedTokens:
 
         self._length = tf.shape(padding_mask)[1]
         mask = _lengthened(tf.cast(padding_mask, tf.bool), axis=1)
-        #: Where a token may be attended to, bool (batch, rounded sequence).
+        #: Which tokens may be attended to, bool (batch, rounded sequence).
         self.mask = mask
         is_token = mask | (tf.range(tf.shape(mask)[1]) == 0)
         # Indices are int64: a GPU's operations on int32 are mostly done by the host, for shapes.
         count = tf.cumsum(tf.reshape(tf.cast(is_token, tf.int64), [-1]), exclusive=True)
         count = tf.reshape(count, tf.shape(is_token))
-        #: Of each real token its row and its place there, (rounded tokens, 2).
+        #: Row and position of each unpadded token, (rounded tokens, 2).
         self._positions = _lengthened(tf.where(is_token), axis=0)
-        #: Of each place its row in (tokens, hidden), (batch, rounded sequence).
+        #: Index into (tokens, hidden) of each position, (batch, rounded sequence).
         self._rows = tf.where(is_token, count, count[:, :1])
 
     def unpad(self, x):
@@ -57,7 +57,7 @@ class UnpaddedTokens:
         return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), row * length + position)
 
     def pad(self, x):
-        """(tokens, hidden) -> (batch, sequence, hidden); on padding stands the first token."""
+        """(tokens, hidden) -> (batch, sequence, hidden); padding gets the row's first token."""
         import tensorflow as tf
 
         return tf.gather(x, self._rows[:, : self._length])
@@ -68,16 +68,16 @@ class UnpaddedTokens:
 
         return tf.gather(x, tf.gather(self._rows, output_positions, batch_dims=1))
 
-    # One gather each, where a transposition would be a second pass.
+    # Each of these is one gather; a transposition would be a second pass.
 
     def split_heads(self, x, num_heads: int, size: int, first: int = 0):
-        """(tokens, any heads * size) -> (batch, heads, sequence, size), as `padded`.
+        """(tokens, any heads * size) -> (batch, heads, sequence, size), padded.
 
         Args:
             x: float, (tokens, any heads * size).
-            num_heads: so many of them,
-            size: of this size,
-            first: from this one on.
+            num_heads: number of heads to return.
+            size: size of each head.
+            first: index of the first head to return.
         """
         import tensorflow as tf
 
@@ -98,7 +98,7 @@ class UnpaddedTokens:
 
 
 def _lengthened(x, axis: int):
-    """A matrix with zeros at the end of an axis, so that its size is a rounded one."""
+    """Pads a matrix with zeros along an axis to a rounded size."""
     import tensorflow as tf
 
     shape = tf.unstack(tf.shape(x))
@@ -107,10 +107,10 @@ def _lengthened(x, axis: int):
 
 
 def _rounded(size):
-    """The next of few sizes, all up to 32 and then 16 an octave: at most a sixteenth more; int32.
+    """Rounds a size up: all sizes up to 32, then 16 per octave, at most 1/16 more; int32.
 
-    For every shape that is multiplied oneDNN keeps code and memory, a thousand shapes and some
-    100 MB a thread. Of int32, arithmetic alone stays on the host where there is a GPU.
+    oneDNN keeps code and memory for every shape it multiplies, for up to a thousand shapes and some
+    100 MB per thread. Arithmetic on int32 stays on the host if there is a GPU.
     """
     import tensorflow as tf
 

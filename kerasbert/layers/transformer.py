@@ -1,4 +1,4 @@
-"""One layer of the encoder."""
+"""A layer of the encoder."""
 
 import functools
 
@@ -30,24 +30,27 @@ def _add_and_norm(threshold: int, epsilon: float) -> FusedOp:
 
 @keras.saving.register_keras_serializable("kerasbert")
 class TransformerBlock(keras.layers.Layer):
-    """Self-attention and feed-forward, each with dropout, residual and *then* LayerNorm.
+    """Self-attention and feed-forward, each with dropout, residual, then LayerNorm ("post-LN").
 
-    BERT §3; google-research/bert, `modeling.transformer_model` ("post-LN").
+    As in BERT, §3, and google-research/bert, `modeling.transformer_model`.
 
-    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence)
-    -> (batch, sequence, hidden). With `output_positions`, int (batch, positions), the output is
-    that of the tokens there, (batch, positions, hidden), and what only the others would need is not
-    computed. With `unpadded`, an `UnpaddedTokens` of the mask, `x` is (tokens, hidden), and so is
-    the output without `output_positions`. With `return_weights=True` also the attention
-    probabilities, (batch, heads, sequence or positions, sequence).
+    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence) -> float
+    (batch, sequence, hidden). Optional arguments:
+
+    - `output_positions`, int (batch, positions): the output is (batch, positions, hidden), and what
+      only other tokens need is not computed.
+    - `unpadded`, an `UnpaddedTokens` of the mask: `x` is (tokens, hidden), and so is the output
+      without `output_positions`.
+    - `return_weights=True`: also returns the attention probabilities, (batch, heads, sequence or
+      positions, sequence).
 
     Args:
-        num_heads: attention heads.
-        intermediate_dim: width between the two feed-forward layers.
-        activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`.
-        dropout: rate after attention and after feed-forward.
-        attention_dropout: rate on the attention probabilities.
-        layer_norm_epsilon: added to the variance.
+        num_heads: number of attention heads.
+        intermediate_dim: width of the feed-forward layer.
+        activation: a key of `kerasbert.layers.initializers.ACTIVATIONS`.
+        dropout: dropout rate after attention and after feed-forward.
+        attention_dropout: dropout rate of the attention probabilities.
+        layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial kernels.
     """
 
@@ -68,10 +71,10 @@ class TransformerBlock(keras.layers.Layer):
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
-        #: Whether training computes the inside again for the gradient, to save memory.
+        #: Whether training recomputes activations for the gradient, to save memory.
         self.gradient_checkpointing = False
 
-        activation_function(activation)  # there is one
+        activation_function(activation)  # raises InputError for an unknown name
 
         # === Layers ===
         policy = self.dtype_policy
@@ -147,15 +150,15 @@ class TransformerBlock(keras.layers.Layer):
         attended, *weights = attended if return_weights else (attended,)
         x = x if queries is None else queries
         shape = ops.shape(x)
-        # From here on no token sees another: (tokens, hidden).
+        # From here on, tokens are independent of each other: (tokens, hidden).
         x, attended = (ops.reshape(one, (-1, shape[-1])) for one in (x, attended))
         x = self._add_and_norm(self.attention_layer_norm, x, attended, training)
         activate = (
             _activation(self.activation) if training else activation_function(self.activation)
         )
         inside = self.intermediate(x)
-        # TensorFlow makes one operation of a product and its activation if it meets them in this
-        # order, and that is by name.
+        # TensorFlow fuses a product with its activation if it meets them in this order, which is
+        # the order of their names.
         with keras.name_scope("intermediate_activation"):
             inside = activate(inside)
         forward = self.output_dense(inside)
@@ -164,7 +167,7 @@ class TransformerBlock(keras.layers.Layer):
         return (x, *weights) if return_weights else x
 
     def _add_and_norm(self, norm, x, change, training):
-        """The LayerNorm of `x` and a change of it, less what is dropped of the change."""
+        """Returns the LayerNorm of `x` plus `change` after dropout."""
         if not training or not self.dropout.draws_bytes:
             return norm(x + self.dropout(change, training=training))
         random = self.dropout.random_bytes(change)
