@@ -1,4 +1,4 @@
-"""A small model learns what a big one answers, and how it comes to it."""
+"""Knowledge distillation: training a small model to imitate a large one."""
 
 from collections.abc import Mapping
 
@@ -30,32 +30,34 @@ def distill(
     accumulation_steps: int = 1,
     **fit,
 ) -> keras.callbacks.History:
-    """Trains a task to answer as another one does; see `Distiller`.
+    """Trains a task to imitate another one; see `Distiller`.
 
-    The teacher stays as it is. The student is compiled afterwards, with what its `compile` has for
-    defaults.
+    The teacher does not change. Afterwards the student is compiled with its defaults.
+
+        student = kerasbert.distillation.student_from(teacher, num_layers=4)
+        kerasbert.distillation.distill(teacher, student, texts, labels, epochs=3)
 
     Args:
         teacher: a trained task.
-        student: a task of the same class, whose outputs mean the same; of any family and size.
-        x: what the student's `fit` takes.
+        student: a task of the same class with equivalent outputs, of any family and size.
+        x: inputs as the student's `fit` takes them.
         y: labels, or None.
-        temperature: see `Distiller`.
-        alpha: see `Distiller`; None: 0.5 if `x` comes with labels, otherwise 1.
-        hidden: see `Distiller`.
-        attention: see `Distiller`.
-        layer_map: see `Distiller`.
-        hidden_weight: see `Distiller`.
-        attention_weight: see `Distiller`.
-        optimizer: Keras's; None: the student's default.
-        accumulation_steps: see `ExactModel.compile`.
+        temperature: as in `Distiller`.
+        alpha: as in `Distiller`; None: 0.5 if `x` has labels, otherwise 1.
+        hidden: as in `Distiller`.
+        attention: as in `Distiller`.
+        layer_map: as in `Distiller`.
+        hidden_weight: as in `Distiller`.
+        attention_weight: as in `Distiller`.
+        optimizer: a Keras optimizer; None: the student's default.
+        accumulation_steps: as in `ExactModel.compile`.
         **fit: other arguments of `fit`, such as `epochs`, `batch_size`, `validation_data`.
 
     Returns:
-        What `fit` returns: the losses and metrics of every epoch.
+        The `History` of `fit`: the losses and metrics of every epoch.
 
     Raises:
-        InputError: the two don't go together; the message says why.
+        InputError: teacher and student do not match; the message says why.
     """
     if alpha is None:
         alpha = 0.5 if _has_labels(x, y) else 1.0

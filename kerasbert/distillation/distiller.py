@@ -1,4 +1,4 @@
-"""A student that is trained beside its teacher."""
+"""The model that trains a student with its teacher."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -18,53 +18,53 @@ from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.strategies import sharded
 
-# Put before the names of features that only the teacher reads.
+# Prefix of the names of features that only the teacher reads.
 _TEACHERS = "teacher_"
 _PADDING = -1e9
 
 
 class Distiller(ExactModel):
-    """A student that is trained beside its teacher; `compile` and `fit` are Keras's.
+    """Trains a student with its teacher; `compile` and `fit` are as in Keras.
 
     The loss is the sum of
 
     - `1 - alpha` times the student's own loss on the labels, if `alpha` is below 1;
-    - `alpha` times the distance of both models' outputs: `soft_cross_entropy` of classes, of starts
-      and ends of answers and of masked tokens, `soft_binary_cross_entropy` of several labels, mean
-      squared error of numbers, `squared_distance` of embeddings;
-    - `hidden_weight` times the distance of hidden states, for every pair of layers. Where widths
-      differ, a linear layer projects the student's; it is trained too, and gone afterwards
-      (TinyBERT, eq. 8; one for all layers, as in its authors' code);
-    - `attention_weight` times the distance of attention probabilities, for every pair of layers.
-      Where the models differ in heads, the means over their heads are compared.
+    - `alpha` times the distance between both models' outputs: `soft_cross_entropy` for classes,
+      answer starts and ends, and masked tokens; `soft_binary_cross_entropy` for several labels;
+      mean squared error for numbers; `squared_distance` for embeddings;
+    - `hidden_weight` times the distance between hidden states, for each pair of layers. If widths
+      differ, the student's states are projected by a linear layer that is trained as well and
+      discarded afterwards (TinyBERT, eq. 8; a single one for all layers, as in its authors' code);
+    - `attention_weight` times the distance between attention probabilities, for each pair of
+      layers. If the numbers of heads differ, means over heads are compared.
 
-    Each is a mean over examples or over the real tokens of the global batch, with their weights.
-    The teacher sees each batch without dropout; it is no part of this model's variables. The
-    metrics are the student's (`logits_accuracy`, say, if labels are looked at), every loss by its
-    name (`soft_logits_loss`, `hidden_1_loss`, `attention_1_loss`), and of classes the share in
-    which both models agree, `soft_logits_agreement`.
+    Each is a weighted mean over the examples or the unpadded tokens of the global batch. The
+    teacher runs without dropout, and its variables are not part of this model. The metrics are the
+    student's (such as `logits_accuracy`, if labels are used), each loss by name
+    (`soft_logits_loss`, `hidden_1_loss`, `attention_1_loss`), and for classes the share in which
+    the two models agree, `soft_logits_agreement`.
 
-    Teacher and student get the same features if they read text the same way. If they do not, each
-    reads the text itself, as long as there is one output for a whole text and no layer is compared.
+    Teacher and student get the same features if their preprocessing is the same. Otherwise each
+    has its own, which is possible if there is one output per text and no layers are compared.
 
-    Under `tf.distribute`, make it in the strategy's scope, as both models.
+    Under `tf.distribute`, create it in the strategy's scope, like both models.
 
     Args:
         teacher: a trained task.
-        student: a task of the same class, whose outputs mean the same.
-        temperature: what logits are divided by.
-        alpha: the teacher's share in what outputs learn from, in [0, 1]; 1: no labels are needed.
-        hidden: how hidden states are compared: "mse" (TinyBERT, eq. 8) or "cosine" (DistilBERT,
-            §3); None: they are not.
-        attention: how attention is compared: "mse" (TinyBERT, eq. 7) or "kl" (MobileBERT, §3.3);
-            None: it is not.
-        layer_map: the teacher's layer for those of the student's that are compared; 0 the
-            embeddings, 1 the first layer's output, and so on; None: all, evenly spaced.
-        hidden_weight: see above.
-        attention_weight: see above.
+        student: a task of the same class with equivalent outputs.
+        temperature: divisor of the logits.
+        alpha: weight of the teacher's outputs against the labels, in [0, 1]; 1: no labels needed.
+        hidden: distance of hidden states, "mse" (TinyBERT, eq. 8) or "cosine" (DistilBERT, §3);
+            None: not compared.
+        attention: distance of attention, "mse" (TinyBERT, eq. 7) or "kl" (MobileBERT, §3.3); None:
+            not compared.
+        layer_map: from a student's layer to the teacher's layer it is compared with; 0 are the
+            embeddings, 1 the first layer's output. None: all layers, evenly spaced.
+        hidden_weight: loss weight of hidden states, per layer.
+        attention_weight: loss weight of attention, per layer.
 
     Raises:
-        InputError: the two don't go together, or an argument that can't be.
+        InputError: teacher and student do not match, or an argument is out of range.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Distiller(ExactModel):
         pairs.check(teacher, student, hidden, attention)
         states = bool(hidden or attention)
         own_text = pairs.reads_own_text(teacher, student, states)
-        # A class whose base has been functional once can be nothing else in Keras.
+        # Keras requires a functional model: a base class of this one has been functional before.
         super().__init__(student.input, student.output, name=f"distil_{student.name}")
 
         # === Layers ===
@@ -97,13 +97,13 @@ class Distiller(ExactModel):
 
         # === Functions ===
         layer_map = pairs.layer_map(teacher, student, layer_map)
-        # What is set past Keras is neither trained nor stored.
+        # Bypasses Keras's attribute tracking, so that the teacher is neither trained nor saved.
         object.__setattr__(self, "teacher", teacher)
         self._watch_teacher = watcher(teacher, layer_map.values(), hidden, attention)
         self._watch_student = watcher(student, layer_map, hidden, attention)
 
         # === Config ===
-        #: Whether the teacher makes its features of text itself; otherwise it gets the student's.
+        #: Whether the teacher preprocesses text itself; otherwise it gets the student's features.
         self.own_text = own_text
         self.temperature = temperature
         self.alpha = alpha
@@ -115,42 +115,42 @@ class Distiller(ExactModel):
         heads = {task.backbone.config.num_heads for task in (teacher, student)}
         self._mean_of_heads = len(heads) > 1
 
-    # === What recipes ask of a task ===
+    # === The interface of a task, for recipes ===
 
     @property
     def backbone(self):
-        """The student's."""
+        """The student's backbone."""
         return self.student.backbone
 
     @property
     def trainable_variables(self):
-        """The student's, and the projection's."""
+        """The variables of the student and the projection."""
         return self.student.trainable_variables + self._projections()
 
     @property
     def trainable_weights(self):
-        """The student's, and the projection's."""
+        """The weights of the student and the projection."""
         return self.student.trainable_weights + self._projections()
 
     def _projections(self) -> list:
         return self.projection.trainable_variables if self.projection else []
 
     def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
-        """As in `Task`, of the student."""
+        """Freezes weights of the student, as `Task.freeze` does."""
         return self.student.freeze(layers, names)
 
     def save_to_preset(self, *args, **kwargs) -> dict[str, str]:
-        """Writes the student, as in `Task`; nothing else is worth keeping."""
+        """Writes the student, as `Task.save_to_preset` does."""
         return self.student.save_to_preset(*args, **kwargs)
 
     # === Compile ===
 
     def compile(self, optimizer=None, **kwargs):
-        """Compiles the student, and adds the teacher's losses to its own.
+        """Compiles the student, and adds the teacher's losses.
 
         Args:
-            optimizer: Keras's; None: the student's default.
-            **kwargs: of the student's `compile`.
+            optimizer: a Keras optimizer; None: the student's default.
+            **kwargs: as in the student's `compile`.
         """
         student = self.student
         student.compile(optimizer, **kwargs)
@@ -191,11 +191,11 @@ class Distiller(ExactModel):
 
     # === One batch ===
 
-    #: Features may be of several texts an example, and the teacher's may be among them.
+    #: None, because features may be of several texts per example, and include the teacher's.
     input_spec = None
 
     def call(self, features, training=None):
-        """What the student makes of features, by the names of the losses."""
+        """Returns the student's outputs and states, by the names of the losses."""
         own = {k: v for k, v in features.items() if not k.startswith(_TEACHERS)}
         outputs, hidden, attention = self._watch_student(own, training)
         if self.projection:
@@ -204,7 +204,7 @@ class Distiller(ExactModel):
         return {**hard, **self._compared(own, outputs, hidden, attention)}
 
     def _compared(self, features: dict, outputs: dict, hidden: list, attention: list) -> dict:
-        """What teacher and student both have, by the names of the losses."""
+        """Returns what is compared between teacher and student, by the names of the losses."""
         if self.student.outputs_are == "tokens":
             is_token = ops.cast(features[PADDING_MASK], "bool")
             outputs = {name: ops.where(is_token, row, _PADDING) for name, row in outputs.items()}
@@ -218,13 +218,11 @@ class Distiller(ExactModel):
         }
 
     def step_data(self, data) -> tuple:
-        """A batch with the teacher's part: `(features, targets, weights)`, by names of losses."""
+        """Adds the teacher's targets: `(features, targets, weights)`, by the names of losses."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = with_defaults(x)
         if self.alpha < 1 and y is None:
-            raise InputError(
-                "there are no labels to learn from beside the teacher: alpha must be 1"
-            )
+            raise InputError("there are no labels, without which alpha must be 1")
         theirs = {
             name.removeprefix(_TEACHERS): value
             for name, value in x.items()
@@ -256,38 +254,38 @@ class Distiller(ExactModel):
         return x, targets, weights
 
     def _places(self, features: dict):
-        """Which of the places that outputs are for are is_token, or None."""
+        """Returns a mask of the positions that have outputs, or None for one output per text."""
         if self.student.outputs_for is None:
             return None
         return ops.cast(features[self.student.outputs_for] > 0, "float32")
 
     def train_step(self, data):
-        """Keras's, with the teacher's part."""
+        """Runs Keras's training step on student and teacher."""
         return super().train_step(self.step_data(data))
 
     def test_step(self, data):
-        """Keras's, with the teacher's part."""
+        """Runs Keras's test step on student and teacher."""
         return super().test_step(self.step_data(data))
 
     # === Text ===
 
     @property
     def preprocessor(self):
-        """The student's, or both models' as one, where the teacher reads text in its own way."""
+        """The student's preprocessor, or both models' combined if they preprocess differently."""
         if not self.own_text:
             return self.student.preprocessor
         return TwoPreprocessors(self.student.preprocessor, self.teacher.preprocessor, _TEACHERS)
 
     def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
-        """Keras's `fit`, on all that the student's `fit` takes.
+        """Trains as in Keras, on anything that the student's `fit` takes.
 
         Args:
             x: features or text.
             y: labels, or None.
-            batch_size: examples a step; None: 32.
+            batch_size: examples per step; None: 32.
             sample_weight: weights, or None.
-            shuffle: whether every epoch has an order of its own; a dataset keeps its own.
-            **kwargs: Keras's; `validation_data` may be text too.
+            shuffle: whether to reorder examples in every epoch; datasets keep their order.
+            **kwargs: as in Keras; `validation_data` may be text.
         """
         if is_text(x):
             size = batch_size or 32
@@ -304,12 +302,12 @@ class Distiller(ExactModel):
         if is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
             kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
-        # Keras warns when it is told to shuffle a dataset.
+        # Keras warns about shuffling a dataset.
         shuffle = shuffle and not hasattr(x, "element_spec")
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
-        """Keras's `evaluate`, of what is trained: losses and metrics, the teacher's among them."""
+        """Evaluates as in Keras: losses and metrics, including the teacher's."""
         if is_text(x):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None

@@ -1,6 +1,6 @@
-"""How far a student's outputs, hidden states and attention are from its teacher's.
+"""Distances between the outputs, hidden states and attention of a student and its teacher.
 
-All take the teacher's and the student's, (..., n), and give (...). Sources, by their short names:
+Each function takes the teacher's and the student's values, (..., n), and returns (...). References:
 Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; DistilBERT (Sanh et al. 2019);
 TinyBERT (Jiao et al. 2020); MobileBERT (Sun et al. 2020).
 """
@@ -10,9 +10,9 @@ from keras import ops
 
 
 def soft_cross_entropy(teacher, student, temperature: float):
-    """Cross-entropy of two softmaxes of logits divided by `temperature`, times its square.
+    """Cross-entropy of the softmaxes of logits divided by `temperature`, times its square.
 
-    Hinton et al., §2 and §2.1; DistilBERT, §2. The square keeps the gradient's size.
+    Hinton et al., §2 and §2.1; DistilBERT, §2. The square keeps the scale of the gradient.
     """
     soft = ops.softmax(teacher / temperature)
     loss = keras.losses.categorical_crossentropy(soft, student / temperature, from_logits=True)
@@ -20,40 +20,40 @@ def soft_cross_entropy(teacher, student, temperature: float):
 
 
 def soft_binary_cross_entropy(teacher, student, temperature: float):
-    """The same with a sigmoid for each logit; the mean over them."""
+    """Like `soft_cross_entropy`, with a sigmoid for each logit; averaged over logits."""
     soft = ops.sigmoid(teacher / temperature)
     loss = keras.losses.binary_crossentropy(soft, student / temperature, from_logits=True)
     return temperature**2 * loss
 
 
 def squared_distance(teacher, student):
-    """Of two vectors (Reimers and Gurevych 2020, eq. 1)."""
+    """Squared Euclidean distance of two vectors (Reimers and Gurevych 2020, eq. 1)."""
     return ops.sum(ops.square(teacher - student), axis=-1)
 
 
 def cosine_distance(teacher, student):
-    """One less the cosine of two vectors (DistilBERT, §3)."""
+    """One minus the cosine of two vectors (DistilBERT, §3)."""
     return 1 + keras.losses.cosine_similarity(teacher, student)
 
 
 def attention_distance(teacher, student):
-    """Squared distance of what a token attends to, (..., heads, tokens, tokens) -> (..., tokens).
+    """Squared distance of attention, (..., heads, tokens, tokens) -> (..., tokens), head-averaged.
 
-    TinyBERT, eq. 7, on probabilities and with the sum over a row in place of its mean, so that it
-    does not depend on padding; the mean over heads.
+    TinyBERT, eq. 7, on probabilities, and summed over a row instead of averaged, so that it does
+    not depend on padding.
     """
     return ops.mean(squared_distance(teacher, student), axis=-2)
 
 
 def attention_divergence(teacher, student):
-    """Kullback-Leibler divergence of what a token attends to; shapes as in `attention_distance`.
+    """Kullback-Leibler divergence of attention; shapes as in `attention_distance`.
 
     MobileBERT, §3.3, attention transfer.
     """
     return ops.mean(keras.losses.kl_divergence(teacher, student), axis=-2)
 
 
-# By what a task's outputs are, see `Task.outputs_are`.
+# Losses by `Task.outputs_are`.
 SOFT = {
     "classes": soft_cross_entropy,
     "tokens": soft_cross_entropy,

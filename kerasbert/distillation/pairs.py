@@ -1,4 +1,4 @@
-"""Which teacher goes with which student, and how."""
+"""Checks which teacher and student match, and how they are compared."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from kerasbert.errors import InputError
 
 
 def check(teacher, student, hidden: str | None, attention: str | None) -> None:
-    """Raises `InputError` if the two, or how they are to be compared, don't go together."""
+    """Raises `InputError` if the two tasks cannot be compared in this way."""
     _check_kinds(hidden, attention)
     _check_pair(teacher, student)
     if attention == "kl" and student.backbone.config.attention_dropout:
@@ -18,7 +18,7 @@ def check(teacher, student, hidden: str | None, attention: str | None) -> None:
 
 
 def check_numbers(temperature, alpha, hidden_weight, attention_weight) -> None:
-    """Raises `InputError` for arguments of `Distiller` that can't be."""
+    """Raises `InputError` for arguments of `Distiller` that are out of range."""
     if not temperature > 0:
         raise InputError(f"temperature must be over 0, found {temperature}")
     if not 0 <= alpha <= 1:
@@ -39,9 +39,9 @@ def _check_pair(teacher, student) -> None:
     if kinds[0] != kinds[1]:
         raise InputError(f"a {kinds[0]} can't teach a {kinds[1]}; both must be the same task")
     if student.outputs_are not in SOFT:
-        raise InputError(f"a {kinds[1]} has nothing to learn from a teacher's outputs")
+        raise InputError(f"a {kinds[1]} can't be distilled: there is no loss for its outputs")
     if teacher is student:
-        raise InputError("teacher and student are one and the same")
+        raise InputError("teacher and student are the same object")
     meant, learned = map(_meaning, (teacher, student))
     for name, value in meant.items():
         if value != learned[name]:
@@ -52,7 +52,7 @@ def _check_pair(teacher, student) -> None:
 
 
 def _meaning(task) -> dict:
-    """What the outputs of a task are, by the names of its settings."""
+    """Returns the settings that define the meaning of a task's outputs, by name."""
     head = task.head_config()
     size = task.outputs[0].shape[-1] if task.outputs_are == "vector" else None
     named = {name: head.get(name) for name in ("problem_type", "classes")}
@@ -66,7 +66,7 @@ def _short(value) -> str:
 
 
 def reads_own_text(teacher, student, states: bool) -> bool:
-    """Whether the teacher makes its features of text itself; otherwise it gets the student's."""
+    """Whether the teacher preprocesses text itself; otherwise it gets the student's features."""
     same = same_tokens(teacher, student)
     if same and _reading(teacher) == _reading(student):
         return False
@@ -74,7 +74,7 @@ def reads_own_text(teacher, student, states: bool) -> bool:
     if not (by_token or states):
         return True
     why = (
-        f"a {type(student).__name__} answers for each token"
+        f"a {type(student).__name__} has an output for each token"
         if by_token
         else "hidden states and attention are compared token by token"
     )
@@ -92,13 +92,13 @@ def reads_own_text(teacher, student, states: bool) -> bool:
 
 
 def _reading(task) -> tuple:
-    """All but the tokenizer that decides what features a task makes of text."""
+    """Returns the settings of a task's preprocessing besides its tokenizer."""
     head, settings = task.head_config(), ("long_text", "max_chunks", "chunk_overlap", "prompt")
     return task.sequence_length, *(head.get(setting) for setting in settings)
 
 
 def same_tokens(teacher, student) -> bool:
-    """Whether the same ids mean the same; without tokenizers, the number of ids tells."""
+    """Whether ids mean the same tokens; without tokenizers, whether the vocabulary sizes match."""
     sizes = {task.backbone.config.vocabulary_size for task in (teacher, student)}
     tokenizers = [task.tokenizer for task in (teacher, student)]
     if len(sizes) > 1 or None in tokenizers:
@@ -110,7 +110,7 @@ def same_tokens(teacher, student) -> bool:
 
 
 def layer_map(teacher, student, given: Mapping[int, int] | None) -> dict[int, int]:
-    """The teacher's layer for each of the student's."""
+    """Returns the teacher's layer for each of the student's layers."""
     theirs, own = (len(task.backbone.config.layer_order) for task in (teacher, student))
     if given is None:
         return {layer: round(layer * theirs / own) for layer in range(own + 1)}

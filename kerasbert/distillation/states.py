@@ -1,4 +1,4 @@
-"""What goes on inside a task: its hidden states and attention, of the same layers."""
+"""Hidden states and attention of a task, from the same layers and weights."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from kerasbert.features import ATTENTION_WEIGHTS, HIDDEN_STATES, PADDING_MASK, S
 
 
 def named(outputs) -> dict:
-    """A task's outputs, losses, labels or the like by name."""
+    """Returns a task's outputs, losses or labels as a dict by name."""
     return dict(outputs) if isinstance(outputs, dict) else {"logits": outputs}
 
 
 def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable:
-    """A function of features and whether it is training to what can be learned from.
+    """Returns a function from features and `training` to what a student learns from.
 
-    It gives the task's outputs by name, hidden states `(*mask, width)` and attention probabilities
-    `(*mask[:-1], heads, tokens, tokens)` of the layers, float32; `mask` is the shape of the
-    features. Layer 0 has no attention.
+    It returns the task's outputs by name, hidden states `(*mask, width)` and attention
+    probabilities `(*mask[:-1], heads, tokens, tokens)` of `layers`, float32, where `mask` is the
+    shape of the features. Layer 0, the embeddings, has no attention.
     """
     if not (hidden or attention):
         return lambda features, training: (named(task(features, training=training)), [], [])
@@ -28,7 +28,7 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
     def watch(features, training):
         shape = ops.shape(features[PADDING_MASK])
         rows = {name: features[name] for name in model.input}
-        several = len(shape) > rank  # texts an example
+        several = len(shape) > rank  # texts per example
         if several:
             rows = {name: ops.reshape(x, (-1, *ops.shape(x)[2:])) for name, x in rows.items()}
         by_name = model(rows, training=training)
@@ -55,13 +55,13 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
 
 
 def with_states(task) -> keras.Model:
-    """The same layers, weights and all, as a model that gives more.
+    """Returns a model of the same layers and weights with hidden states and attention as outputs.
 
     Args:
-        task: a task; nothing about it changes.
+        task: a task; it does not change.
 
     Returns:
-        A functional model from the task's features to `outputs`, what the task gives, and its
+        A functional model from the task's features to `outputs`, the task's outputs, and its
         encoder's `hidden_states` and `attention_weights` (see `Backbone`).
     """
     backbone = task.backbone
@@ -85,7 +85,7 @@ def with_states(task) -> keras.Model:
 
 
 def _encoder_with_states(backbone) -> keras.Model:
-    # A layer of its own for each block: Keras expects all calls of a layer to give as many outputs.
+    # Each block gets a layer around it: Keras expects all calls of a layer to have equal outputs.
     blocks = {id(block): _WithWeights(block) for block in backbone.blocks}
     states, attention = [], []
 
@@ -105,14 +105,14 @@ def _encoder_with_states(backbone) -> keras.Model:
 
 
 def _called_again(model: keras.Model, call: Callable) -> keras.Model:
-    """A functional model of the same layers, each called by `call(layer, *args, **kwargs)`."""
-    # A model that is not compiled, since Keras compiles clones of those that are.
+    """Clones a functional model with the same layers, called by `call(layer, *args, **kwargs)`."""
+    # Not compiled, because Keras compiles clones of compiled models.
     plain = keras.Model(model.input, model.output)
     return keras.models.clone_model(plain, clone_function=lambda layer: layer, call_function=call)
 
 
 class _WithWeights(keras.layers.Layer):
-    """A transformer block that gives its attention probabilities too."""
+    """A transformer block that also returns its attention probabilities."""
 
     def __init__(self, block):
         super().__init__(dtype=block.dtype_policy, name=f"{block.name}_with_weights")

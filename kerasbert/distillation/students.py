@@ -1,4 +1,4 @@
-"""A student with a part of its teacher's layers."""
+"""Students with some of their teacher's layers."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,26 +18,28 @@ def student_from(
     head: Mapping[str, Any] | None = None,
     **overrides: Any,
 ):
-    """A shallower copy of an encoder or a task, with evenly spaced layers of the teacher.
+    """Copies an encoder or a task with fewer layers, evenly spaced.
 
-    DistilBERT, §3 ("Student initialization"); of 12 layers 6 are 0, 2, 4, 7, 9 and 11, those that
-    its authors took (`extract_distilbert.py` in transformers' research projects). Embeddings,
-    pooler and head are copied. Layers that share weights all stay: there are fewer passes then.
+    As in DistilBERT, §3 ("Student initialization"): 6 of 12 layers are 0, 2, 4, 7, 9 and 11, as in
+    its authors' `extract_distilbert.py`. Embeddings, pooler and head are copied. If layers share
+    weights, all weights are kept, and fewer passes are made.
+
+        student = kerasbert.distillation.student_from(teacher, num_layers=4)
 
     Args:
         teacher: a `Backbone` or a task.
-        num_layers: how many the copy has; from 1 to the teacher's.
-        dtype: a Keras dtype policy for computing; None: the teacher's.
+        num_layers: number of layers, from 1 to the teacher's.
+        dtype: a Keras dtype policy; None: the teacher's.
         sequence_length: of a task; None: the teacher's.
-        head: arguments of a task that are not the teacher's, such as `{"dropout": 0.0}`.
-        **overrides: arguments of `BackboneConfig` that no weight depends on, to change them, such
-            as `dropout=0.0`.
+        head: constructor arguments of the task that differ from the teacher's, such as
+            `{"dropout": 0.0}`.
+        **overrides: fields of `BackboneConfig` that do not affect weights, such as `dropout=0.0`.
 
     Returns:
-        What `teacher` is, smaller.
+        A model of the teacher's class.
 
     Raises:
-        InputError: there are not so many layers, or fewer than groups of shared ones.
+        InputError: the teacher has fewer layers, or more groups of shared layers.
     """
     backbone = getattr(teacher, "backbone", teacher)
     config = backbone.config
@@ -66,7 +68,7 @@ def student_from(
 
 
 def _origins(config, num_layers: int) -> dict[str, str]:
-    """The teacher's layer for each of the student's, by name."""
+    """Returns the teacher's layer for each of the student's layers, by name."""
     if config.num_groups:
         return {}
     size = config.layers_per_group

@@ -1,4 +1,4 @@
-"""Text that two models read, each in its own way."""
+"""Preprocessing of the same text for two models."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kerasbert.training.strategies import sharded
 
 @dataclasses.dataclass(frozen=True)
 class TwoPreprocessors:
-    """The preprocessors of a student and of its teacher as one.
+    """Combines the preprocessors of a student and its teacher.
 
     Attributes:
-        student: its features, labels and weights stay as they are.
-        teacher: its features stand beside them.
-        prefix: put before the names of the teacher's features.
+        student: preprocessor whose features, labels and weights are kept as they are.
+        teacher: preprocessor whose features are added.
+        prefix: prefix of the names of the teacher's features.
     """
 
     student: Any
@@ -25,17 +25,17 @@ class TwoPreprocessors:
     prefix: str
 
     def batches(self, x, y=None, sample_weight=None, batch_size=None) -> tf.data.Dataset:
-        """As in `Preprocessor`, of text that is no dataset."""
+        """Batches as `Preprocessor` does; text must not be a dataset."""
         if hasattr(x, "element_spec"):
             raise InputError(
-                "teacher and student read text each in its own way, for which it has to be lists "
-                "or arrays, no tf.data.Dataset"
+                "teacher and student preprocess text differently, so it must be lists or arrays, "
+                "not a tf.data.Dataset"
             )
         examples = x, y, sample_weight, batch_size
         return self._joined(self.student.batches(*examples), self.teacher.batches(*examples))
 
     def training_batches(self, x, y=None, sample_weight=None, **kwargs) -> tf.data.Dataset:
-        """As in `Preprocessor`."""
+        """Batches as `Preprocessor` does."""
         examples = x, y, sample_weight
         return self._joined(
             self.student.training_batches(*examples, **kwargs),
@@ -49,5 +49,5 @@ class TwoPreprocessors:
             named = {f"{self.prefix}{name}": value for name, value in theirs.items()}
             return ({**features, **named}, *rest)
 
-        # Both are the same function of the same rows, so they come in the same order.
+        # Both datasets are the same function of the same rows, so they have the same order.
         return sharded(tf.data.Dataset.zip(own, theirs).map(join))

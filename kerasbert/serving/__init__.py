@@ -1,1 +1,1 @@
-"""SavedModels that take raw strings: written, checked, queried."""
+"""SavedModels that take raw strings: writing, checking and querying them."""

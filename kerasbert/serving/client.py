@@ -1,7 +1,7 @@
-"""Loads an exported SavedModel and asks it; needs TensorFlow and its text ops, no model code.
+"""Queries an exported SavedModel; needs TensorFlow and its text ops, but no model code.
 
-As a program, `python -m kerasbert.serving.client DIRECTORY`, it reads `{"text": [...], ...}` as
-JSON from standard input and writes the answers as one line of JSON.
+Run as `python -m kerasbert.serving.client DIRECTORY`, it reads `{"text": [...], ...}` as JSON from
+standard input, and writes the predictions as one line of JSON.
 """
 
 import json
@@ -22,18 +22,21 @@ _LONGEST_REASON = 200
 
 class _Metadata(TypedDict):
     inputs: list[str]
-    #: The SHA-256 of other files by their paths; earlier exports have none.
+    #: SHA-256 of other files by path; missing in early exports.
     files: NotRequired[dict[str, str]]
 
 
 class SavedModelClient:
-    """An exported model in this process.
+    """Loads an exported model and predicts texts.
+
+        client = SavedModelClient("saved_models/opinions")
+        client(text=["a fine day"])  # [{"label": "good", ...}]
 
     Args:
-        directory: a version directory, or the one above it, of which the highest version counts.
+        directory: a version directory, or its parent, whose highest version is loaded.
 
     Raises:
-        InputError: there is no kerasbert export, or it is damaged.
+        InputError: the directory contains no export of kerasbert, or it is damaged.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -47,7 +50,7 @@ class SavedModelClient:
             with files.without_patterns(self.directory) as plain:
                 self._model = tf.saved_model.load(plain)
             self._serve = self._model.signatures["serving_default"]
-        except Exception as error:  # of any kind, if a file is damaged
+        except Exception as error:  # damaged files raise errors of all kinds
             reason = " ".join(str(error).split())[:_LONGEST_REASON]
             raise InputError(
                 f"{self.directory}: TensorFlow can't load it ({reason}); export the model again"
@@ -60,18 +63,17 @@ class SavedModelClient:
             )
 
     def __call__(self, **columns: Sequence[str]) -> list[dict]:
-        """Answers texts.
+        """Predicts texts.
 
         Args:
-            **columns: a list for each input of the model, such as `text` and, for models of pairs,
-                `text_pair`: of strings or, for `words` and `choices`, of lists of strings.
+            **columns: a list for each input of the model, such as `text` and `text_pair`: of
+                strings or, for `words` and `choices`, of lists of strings.
 
         Returns:
-            A dict for each row: the model's outputs as plain Python values.
+            A dict for each row, with the model's outputs as plain Python values.
 
         Raises:
-            InputError: an input is missing or too much, they differ in length, or hold something
-                else than strings.
+            InputError: an input is missing or unknown, lengths differ, or a value is no string.
         """
         wanted = self.metadata["inputs"]
         if sorted(columns) != sorted(wanted):
@@ -88,7 +90,7 @@ class SavedModelClient:
 
 
 def _tensor(name: str, column: Sequence):
-    """Strings as a tensor; lists of them are filled up with empty strings."""
+    """Converts strings to a tensor; lists of strings are padded with empty ones."""
     import tensorflow as tf
 
     try:
@@ -103,7 +105,7 @@ def _tensor(name: str, column: Sequence):
 
 
 def sha256_of_files(directory: pathlib.Path) -> dict[str, str]:
-    """The SHA-256 of an export's files by their paths in there; TensorFlow looks at weights."""
+    """Returns the SHA-256 of an export's files by path; TensorFlow itself checks weights."""
     inside = sorted(path for path in directory.rglob("*") if path.is_file())
     return {
         path.relative_to(directory).as_posix(): files.sha256(path)
@@ -113,9 +115,9 @@ def sha256_of_files(directory: pathlib.Path) -> dict[str, str]:
 
 
 def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
-    """Raises `InputError` for a file that is not as it was exported.
+    """Raises `InputError` if a file has changed since the export.
 
-    TensorFlow doesn't see all damage, and may crash of what it does not see.
+    TensorFlow does not detect all damage, and may crash because of it.
     """
     for name, sha256 in known.items():
         path = directory / name
@@ -129,17 +131,20 @@ def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
 def ask_fresh_process(
     directory: str | os.PathLike, columns: dict[str, Sequence[str]]
 ) -> list[dict]:
-    """Asks an export in a process that has never seen the model; GPUs don't round there (TF32).
+    """Queries an export in a fresh process, with full float32 precision on GPUs (no TF32).
 
     Args:
         directory: as in `SavedModelClient`.
         columns: a list of strings for each input of the model.
 
+    Returns:
+        The predictions, as `SavedModelClient` returns them.
+
     Raises:
-        RuntimeError: the process failed; the message ends with what it wrote.
+        RuntimeError: the process failed; the message ends with its error output.
     """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "NVIDIA_TF32_OVERRIDE": "0"}
-    # The child must find the same kerasbert, wherever this process found it.
+    # The child must import the same kerasbert as this process.
     root = str(pathlib.Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     child = subprocess.run(
@@ -155,7 +160,7 @@ def ask_fresh_process(
 
 
 def answer_rows(outputs: dict) -> list[dict]:
-    """Turns a dict of tensors with a common first dimension into a list of dicts."""
+    """Converts a dict of tensors with a common first dimension to a list of dicts."""
     columns = {name: _plain(tensor.numpy().tolist()) for name, tensor in sorted(outputs.items())}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -167,10 +172,10 @@ def _plain(value):
 
 
 def find_version(directory: str | os.PathLike) -> pathlib.Path:
-    """The version directory: `directory` itself or its highest integer child.
+    """Returns the version directory: `directory` itself, or its child with the highest number.
 
     Raises:
-        InputError: neither holds a SavedModel with kerasbert's metadata.
+        InputError: there is no SavedModel with kerasbert's metadata.
     """
     directory = pathlib.Path(directory)
     versions = [directory]
@@ -184,7 +189,7 @@ def find_version(directory: str | os.PathLike) -> pathlib.Path:
 
 
 def main() -> None:
-    """The program of this module."""
+    """Runs this module as a program."""
     client = SavedModelClient(sys.argv[1])
     print(json.dumps(client(**json.load(sys.stdin))))
 

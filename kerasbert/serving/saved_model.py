@@ -1,4 +1,4 @@
-"""A function from strings to named outputs -> a SavedModel directory, checked before it appears."""
+"""Writes a function from strings to named outputs as a SavedModel, and checks it first."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
 
-#: What a fresh process is asked before an export is believed: short, long, empty, several scripts,
-#: control characters.
+#: Texts that an export is checked with in a fresh process: short, long, empty, in several scripts,
+#: with control characters.
 SAMPLES = ("A short text.", "", "Größe 東京 naïve\u200b ½", "word " * 600, "[MASK] [SEP] #!?")
 _TOLERANCE = 1e-4
 
@@ -32,26 +32,24 @@ def write(
     check: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Writes a SavedModel whose `serving_default` takes one string tensor for each input.
+    """Writes a SavedModel whose `serving_default` takes one string tensor per input.
 
     Args:
-        path: the version directory to write.
-        function: string tensors, by the names in `inputs`, to a dict of tensors whose first
+        path: version directory to write.
+        function: maps string tensors, in the order of `inputs`, to a dict of tensors whose first
             dimension is the batch.
-        inputs: names of the inputs, raw keys of `kerasbert.features`; their shapes are as there.
-        resources: what `function` uses that is no variable, such as a tokenizer's model.
-        signatures: further ones by name: the specs of their tensors by name, and the function of
-            them.
-        metadata: stored as `assets.extra/kerasbert.json`; JSON types.
-        examples: for some of `signatures` inputs, tensors by name, a function that computes the
-            right outputs of them, and how far outputs may be off, as a share of the largest.
-        check: load it in a fresh process and compare its answers with `function`'s.
-        overwrite: replace what is at `path`.
+        inputs: names of the inputs, raw keys of `kerasbert.features`, which define their shapes.
+        metadata: JSON object to store as `assets.extra/kerasbert.json`.
+        resources: objects without variables that `function` uses, such as a tokenizer's model.
+        signatures: further signatures by name: specs of their tensors by name, and a function.
+        examples: checks of `signatures`, by name: input tensors, a function that computes the
+            expected outputs, and the tolerance relative to the largest output.
+        check: whether to compare the answers of a fresh process with `function`'s.
+        overwrite: whether to replace an existing `path`.
 
     Raises:
         InputError: `path` exists and `overwrite` is off, or it can't be written.
-        RuntimeError: a graph gives other outputs than the right ones, or the fresh process failed
-            or answered differently; nothing is left.
+        RuntimeError: a check failed; nothing is written.
     """
     shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
     specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
@@ -66,7 +64,7 @@ def write(
         with _float32_products():
             _check_outputs(name, concrete[name](**example), compute(**example), share)
     concrete["serving_default"] = module.serve.get_concrete_function()
-    # What no graph reads is not stored.
+    # Weights that no graph uses are not stored.
     module.weights = [variable for one in concrete.values() for variable in one.variables]
     with files.new_directory(path, overwrite=overwrite) as directory:
         with files.writing(directory, tf.errors.OpError):
@@ -83,12 +81,12 @@ def write(
 
 
 def _check_outputs(signature: str, outputs: Mapping, right: Mapping, share: float) -> None:
-    """Compares numbers with what they are in another way of computing."""
+    """Compares outputs with expected ones that were computed in another way."""
     for name, expected in right.items():
         expected = expected.numpy()
         limit = share * max(1e-6, np.abs(expected).max(initial=0.0))
         difference = np.abs(outputs[name].numpy() - expected).max(initial=0.0)
-        if not difference <= limit:  # NaN is none
+        if not difference <= limit:  # also true for NaN
             raise RuntimeError(
                 f"the export's {signature} gives {name} that differ by up to {difference:.2g} from "
                 f"the model's, which reach {np.abs(expected).max():.2g}"
@@ -110,10 +108,9 @@ def _check(directory: pathlib.Path, serve: Callable, inputs: Sequence[str]) -> N
 
 @contextlib.contextmanager
 def _float32_products():
-    """While this lasts, GPUs multiply float32 as such, as in the fresh process.
+    """Context in which GPUs multiply in full float32, as in the fresh process.
 
-    Usually they round factors to 10 bits (TF32), and by how much results differ then depends on the
-    batch.
+    By default they round factors to 10 bits (TF32), and differences then depend on the batch.
     """
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)

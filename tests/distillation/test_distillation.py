@@ -460,9 +460,9 @@ def text_classifier(tokenizer=TOKENIZER, classes=3, **facts):
             lambda: ReplacedTokenDetector(backbone()),
             lambda: ReplacedTokenDetector(backbone()),
             {},
-            "has nothing to learn",
+            "a ReplacedTokenDetector can't be distilled",
         ),
-        (tagger, lambda: tagger(words("ox")), {}, "TokenClassifier answers for each token"),
+        (tagger, lambda: tagger(words("ox")), {}, "TokenClassifier has an output for each token"),
         (
             text_classifier,
             lambda: text_classifier(words("ox")),
