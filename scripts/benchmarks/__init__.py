@@ -1,6 +1,6 @@
-"""Measurements beside other people's programs, and checks that take long; not installed.
+"""Benchmarks against other libraries, and checks that take long; not part of the installed package.
 
-The programs in `scripts/` are started as files, so this package is found beside them.
+Programs in `scripts/` are run as files, so Python finds this package next to them.
 """
 
 import os
@@ -8,6 +8,6 @@ import pathlib
 
 
 def environment() -> dict[str, str]:
-    """The variables of a process that imports this package, too."""
+    """Returns the environment of a child process that can import this package."""
     paths = [str(pathlib.Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -1,6 +1,6 @@
-"""The same side as another checkout of kerasbert has it: what a change of the code has changed.
+"""Runs kerasbert's candidates from another checkout too, to compare two versions of the code.
 
-Nothing here imports kerasbert, of which a process can hold only one.
+This module imports no kerasbert, because a process can only hold one version.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ _WHERE_IT_WAS = "kerasbert.recipes.benchmark"
 
 
 def beside(candidates: list[Candidate], checkout: str) -> list[Candidate]:
-    """The sides, and each of kerasbert's again, of the other checkout: the team "before"."""
+    """Adds a copy of each of kerasbert's candidates that runs another checkout, named "before"."""
     again = [
         dataclasses.replace(
             candidate,
@@ -35,7 +35,7 @@ def beside(candidates: list[Candidate], checkout: str) -> list[Candidate]:
 
 
 def build(checkout: str, module: str, name: str, *arguments):
-    """Calls a side's function of the other checkout, in a process that has used none of ours."""
+    """Builds a candidate from another checkout; the process must not have used this one's code."""
     for loaded in list(sys.modules):
         if loaded.split(".")[0] in _OURS:
             del sys.modules[loaded]

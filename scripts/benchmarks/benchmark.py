@@ -1,4 +1,4 @@
-"""Trains, tokenizes and answers beside other people's programs: the same work, in one run."""
+"""Compares kerasbert with other libraries on the same workloads, in one run."""
 
 import dataclasses
 import importlib
@@ -14,7 +14,7 @@ from benchmarks.timing import compare, fastest
 
 
 def benchmark(options: BenchmarkOptions) -> dict:
-    """Measures one suite; returns the figures of every side and where they are written."""
+    """Runs one suite; returns the results of all candidates, and the paths they are written to."""
     options.check()
     os.environ.update(device.SHARED, KERAS_BACKEND=options.backend)
     output = pathlib.Path(options.output)

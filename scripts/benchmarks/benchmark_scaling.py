@@ -1,4 +1,4 @@
-"""One worker against several, each on a core of its own: how much of the added cores arrives."""
+"""Measures how training scales from one worker to several, each on its own core."""
 
 import dataclasses
 import json
@@ -33,15 +33,15 @@ _MASKED_SHARE = 0.15
 
 
 def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
-    """Times pretraining steps (MLM and NSP) with the same batch for every worker.
+    """Times pretraining steps (MLM and NSP) with the same batch size per worker.
 
     Returns:
-        Examples a second by the number of workers, and the efficiency: what several reach of so
-        many times the rate of one.
+        Examples per second by number of workers, and the efficiency: the rate of N workers relative
+        to N times the rate of one.
     """
     cores = sorted(os.sched_getaffinity(0))
     if not 2 <= options.workers <= len(cores):
-        raise InputError(f"--workers must be from 2 to the {len(cores)} cores that are there")
+        raise InputError(f"--workers must be from 2 to {len(cores)}, the number of available cores")
     rates = {1: [], options.workers: []}
     for _ in range(options.repeats):
         for workers, measured in rates.items():
@@ -55,7 +55,7 @@ def benchmark_scaling(options: BenchmarkScalingOptions) -> dict:
 
 
 def _time(workers: int, cores: list[int], options: BenchmarkScalingOptions) -> float:
-    """Examples a second of so many workers together."""
+    """Returns the examples per second of all workers together."""
     program = "import sys; from benchmarks import benchmark_scaling as b; b.work(sys.argv[1])"
     command = [sys.executable, "-c", program, json.dumps(dataclasses.asdict(options))]
     processes = [
@@ -81,7 +81,7 @@ def _time(workers: int, cores: list[int], options: BenchmarkScalingOptions) -> f
 
 
 def work(options: str) -> None:
-    """What a worker does; prints the rate of all together.
+    """Runs one worker, and prints the rate of all workers together.
 
     Args:
         options: `BenchmarkScalingOptions` as JSON.
@@ -103,7 +103,7 @@ def work(options: str) -> None:
 
 
 def _batches(options: BenchmarkScalingOptions, batch_size: int):
-    """One batch of random tokens, again and again."""
+    """Repeats one batch of random tokens."""
     import tensorflow as tf
 
     numbers = np.random.default_rng(0)

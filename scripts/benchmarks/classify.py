@@ -1,4 +1,4 @@
-"""What fine-tuning and answering have in common: one classifier, stored for every side."""
+"""The classifier of the suites finetune and serve."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ from kerasbert.text import WordPieceTokenizer
 
 
 def store_classifier(options, classes: list[str], directory: pathlib.Path) -> TextClassifier:
-    """Makes a classifier with new weights, and writes it in the formats of all peers."""
+    """Creates a classifier with random weights, and writes it in the formats of all peers."""
     if not options.vocab:
         raise InputError(f"--suite={options.suite} needs --vocab, a WordPiece vocabulary")
     tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)

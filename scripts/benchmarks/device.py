@@ -1,15 +1,15 @@
-"""What a side computes on, whichever library it computes with."""
+"""The device that a process computes on, for all libraries."""
 
 import os
 import pathlib
 import sys
 
-#: Variables with which no process takes a GPU's whole memory for itself.
+#: Environment variables that keep processes from allocating a GPU's whole memory.
 SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def gpu_name() -> str | None:
-    """What the first GPU is called; None: Keras's backend sees none."""
+    """Returns the name of the first GPU; None if Keras's backend sees none."""
     if os.environ.get("KERAS_BACKEND") == "jax":
         import jax
 
@@ -22,7 +22,7 @@ def gpu_name() -> str | None:
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had, on its GPU if it computes on one."""
+    """Returns the peak memory of this process in bytes; of its GPU if it uses one."""
     return _peak_memory_on_gpu() or _peak_memory_of_process()
 
 
@@ -43,7 +43,7 @@ def _peak_memory_on_gpu() -> int:
 
 
 def _peak_memory_of_process() -> int:
-    # `getrusage` would count the parent's too.
+    # `getrusage` would include the parent's memory.
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

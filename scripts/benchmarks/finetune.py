@@ -1,4 +1,4 @@
-"""Steps of fine-tuning a classifier on labelled texts, from strings to updated weights."""
+"""Fine-tuning steps of a text classifier, from strings to updated weights."""
 
 import pathlib
 
@@ -19,7 +19,7 @@ _RATE = 5e-5
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """Batches in random order, tokenized as they are drawn; every peer pads as it does."""
+    """Returns a workload of shuffled batches, which each library tokenizes and pads on the fly."""
     if len(options.input) != 1:
         raise InputError("--suite=finetune needs one --input, a file of labelled texts")
     examples = read_examples(options.input[0])
@@ -50,11 +50,11 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
     ]
 
 
-# === The sides ===
+# === Candidates ===
 
 
 def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
-    """`TextClassifier` on its own batches."""
+    """Trains `TextClassifier` on its own batches."""
     model = TextClassifier.from_preset(
         pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision]
     )
@@ -64,7 +64,7 @@ def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
 
 
 def kerashub(directory: str, texts, labels, batch_size: int, length: int, precision: str):
-    """`BertTextClassifier`, whose preprocessor pads to its length."""
+    """Trains `BertTextClassifier`, whose preprocessor pads to `length`."""
     import keras
     import tensorflow as tf
 

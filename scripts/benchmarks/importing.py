@@ -1,4 +1,4 @@
-"""How long `import kerasbert` takes beyond TensorFlow and Keras."""
+"""Time of `import kerasbert` beyond TensorFlow and Keras."""
 
 import pathlib
 import subprocess
@@ -9,7 +9,7 @@ from benchmarks.workload import Workload
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """Fresh interpreters."""
+    """Returns a workload of imports in fresh interpreters."""
     imports = {
         "kerasbert": "tensorflow, keras, kerasbert",
         "kerasbert and a task": "tensorflow, keras, kerasbert.tasks.text_classifier",
@@ -20,6 +20,6 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
 
 
 def importing(modules: str):
-    """Starts Python and imports."""
+    """Starts Python and imports modules."""
     command = [sys.executable, "-c", f"import {modules}"]
     return lambda: subprocess.run(command, check=True, capture_output=True), None

@@ -1,10 +1,10 @@
-"""What KerasHub's sides have in common."""
+"""Helpers for KerasHub's candidates."""
 
 import pathlib
 
 
 def classifier(directory: str, **kwargs):
-    """KerasHub's classifier with its preprocessor, of what `store_classifier` wrote."""
+    """Loads KerasHub's classifier, with its preprocessor, that `store_classifier` wrote."""
     import keras_hub
 
     return keras_hub.models.BertTextClassifier.from_preset(
@@ -13,7 +13,7 @@ def classifier(directory: str, **kwargs):
 
 
 def adamw(rate: float):
-    """Keras's AdamW, set as `kerasbert.training.optimizers.adamw`."""
+    """Returns Keras's AdamW with the settings of `kerasbert.training.optimizers.adamw`."""
     import keras
 
     from kerasbert.training.optimizers import NOT_DECAYED

@@ -1,4 +1,4 @@
-"""A program, killed at random moments -> is its output bitwise that of an unharmed run?"""
+"""Kills a program at random times, and compares its output with an uninterrupted run's, bitwise."""
 
 import contextlib
 import hashlib
@@ -18,22 +18,22 @@ from benchmarks.options import KillHarnessOptions
 from kerasbert import files
 from kerasbert.errors import InputError
 
-# Of a report of a run, what a clock decides.
+# Timings in reports of a run, which are not compared.
 _TIMES = ("seconds",)
-# Of a run directory, what is no result: settings with the run's name, pictures, events.
+# Files of a run directory that are not compared: settings with the run's name, plots, events.
 _NOT_COMPARED = ("config.json", "curves.png", "losses.jsonl", "tensorboard")
 _METRICS = "metrics.jsonl"
 _SHARE_AT_START = 0.2
 
 
 def kill_harness(options: KillHarnessOptions) -> dict:
-    """Runs a program undisturbed, then again and again, killed with SIGKILL; compares the outputs.
+    """Runs a program once undisturbed, and once repeatedly killed with SIGKILL; compares outputs.
 
-    Of a training run the model and the metrics are compared, of every other program all files.
+    Of a training run, the model and the metrics are compared; of any other program, all files.
 
     Raises:
-        InputError: the undisturbed run fails, or the killed one ends before it was killed enough
-            and has no second try, as a training run that has ended.
+        InputError: the undisturbed run failed, or a training run ended before it was killed often
+            enough and cannot be repeated.
     """
     root = pathlib.Path(options.output)
     whole, killed = (root / name / options.name for name in ("whole", "killed"))
@@ -42,15 +42,15 @@ def kill_harness(options: KillHarnessOptions) -> dict:
     started = time.monotonic()
     _run(options.command, whole)
     seconds = time.monotonic() - started
-    # A training run goes on where it was killed; were it let far, it would end too early.
+    # A training run resumes where it was killed, so it must not get far, or it would end too early.
     is_run = (whole / "model").is_dir()
     far = seconds / (8 + 2 * options.kills) if is_run else seconds / 2
     moments = random.Random(options.seed)
     kills = inside_writes = 0
     different: set[str] = set()
     while kills < options.kills:
-        # Now and then while it starts, else after it has written something new: else a busy machine
-        # would never get it to its end, and most kills would meet a program that imports.
+        # Sometimes kill it while it starts, otherwise after it has written something new: on a
+        # busy machine it would never end otherwise, and most kills would only hit its imports.
         starting = moments.random() < _SHARE_AT_START
         wait = moments.uniform(0, seconds if starting else far)
         if _kill(options.command, killed, wait, progress=not starting):
@@ -81,7 +81,7 @@ def kill_harness(options: KillHarnessOptions) -> dict:
 
 @contextlib.contextmanager
 def _started(command: str, output: pathlib.Path) -> Iterator[subprocess.Popen]:
-    """The command as long as this lasts; then it and its children are killed."""
+    """Context in which the command runs; afterwards it and its children are killed."""
     words = [sys.executable, *shlex.split(command), f"--output={output}"]
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
@@ -107,13 +107,13 @@ def _check(status: int, errors: bytes) -> None:
 
 
 def _kill(command: str, output: pathlib.Path, seconds: float, *, progress: bool) -> bool:
-    """Starts the command and kills it and its children; whether it was still running.
+    """Runs the command and kills it with its children; returns whether it was still running.
 
     Args:
-        command: see `KillHarnessOptions`.
-        output: what it writes.
-        seconds: when, counted from its start or from the first thing that it writes.
-        progress: wait for that.
+        command: as in `KillHarnessOptions`.
+        output: path of its output.
+        seconds: time of the kill, counted from the start, or from new output with `progress`.
+        progress: whether to wait until it has written something new.
     """
     before = set(_written(output))
     with _started(command, output) as process:
@@ -128,16 +128,16 @@ def _kill(command: str, output: pathlib.Path, seconds: float, *, progress: bool)
 
 
 def _written(output: pathlib.Path) -> Iterator[tuple]:
-    """What shows that a program has got further: checkpoints, files that are unfinished."""
+    """Yields signs of progress: checkpoints and unfinished files, with their sizes."""
     for path in (*output.glob("checkpoints/step-*"), *_unfinished(output)):
         try:
             yield path.name, path.stat().st_size
-        except FileNotFoundError:  # it has its final name by now
+        except FileNotFoundError:  # renamed to its final name meanwhile
             continue
 
 
 def _unfinished(output: pathlib.Path) -> list[pathlib.Path]:
-    """Files and directories that are not whole yet, and answers so far."""
+    """Returns temporary files and directories, and partial predictions."""
     beside = [*output.parent.glob(".*"), *output.parent.glob("*.part")]
     leftovers = [*beside, *output.glob(".*"), *output.glob("checkpoints/.*")]
     return [path for path in leftovers if not _is_lock(path)]
@@ -152,7 +152,7 @@ def _has_ended(output: pathlib.Path, is_run: bool) -> bool:
 
 
 def _differences(whole: pathlib.Path, killed: pathlib.Path) -> set[str]:
-    """The names of files that differ, or are in one place only."""
+    """Returns the names of files that differ, or that exist only once."""
     return {name for name, _ in _contents(whole).items() ^ _contents(killed).items()}
 
 
@@ -164,7 +164,7 @@ def _remove(output: pathlib.Path) -> None:
 
 
 def _contents(output: pathlib.Path) -> dict[str, str]:
-    """The SHA-256 of everything that the program made, by its name."""
+    """Returns the SHA-256 of each file of an output, by name."""
     if output.is_file():
         return {output.name: files.sha256(output)}
     is_run = (output / "model").is_dir()

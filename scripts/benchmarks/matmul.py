@@ -1,4 +1,4 @@
-"""How fast the machine multiplies matrices, and how much multiplying an encoder needs."""
+"""Matrix products: the machine's peak throughput, and the operations of an encoder."""
 
 import functools
 import os
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from benchmarks.device import gpu_name
 from benchmarks.timing import Candidate
 
-if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
+if TYPE_CHECKING:  # torch's candidates must not import TensorFlow
     from kerasbert.config import BackboneConfig
 
-# Shapes (rows, inner, columns) like those of encoders; the fastest on the machine is the ceiling.
+# Shapes (rows, inner, columns) as in encoders; the fastest defines the peak throughput.
 _SHAPES = ((4096, 768, 3072), (4096, 1024, 4096), (2048, 2048, 2048), (4096, 4096, 4096))
 _SHAPES_ON_GPU = (*_SHAPES, (8192, 8192, 8192))
-_SECONDS = 0.25  # that a run takes
+_SECONDS = 0.25  # per run
 
 
 def ceiling(precision: str, backend: str = "tensorflow") -> Candidate:
-    """Multiplies matrices of the fastest shape; answers with its floating-point operations."""
+    """Returns a candidate that multiplies matrices of the fastest shape; it returns its FLOPs."""
     environment = {"KERAS_BACKEND": backend}
     return Candidate(f"ceiling {precision}", "", _multiply, (precision,), environment)
 
@@ -43,7 +43,7 @@ def _multiply(precision: str):
     def multiply(shape, times):
         for _ in range(times):
             result = product(*matrices(shape))
-        wait(result)  # a GPU works on after a call
+        wait(result)  # a GPU computes asynchronously
 
     def flops(shape):
         rows, inner, columns = shape
@@ -70,10 +70,10 @@ def _on_jax():
 
 
 def encoder_flops(config: "BackboneConfig", lengths) -> int:
-    """Operations of one pass over sequences with so many real tokens each (Kaplan et al. 2020, §2).
+    """Returns the FLOPs of a forward pass over sequences of given lengths (Kaplan et al. 2020, §2).
 
-    Two for each product and sum: projections and feed-forward of every token, attention of every
-    token to every other of its sequence.
+    Counts two per multiply-add: projections and feed-forward of each token, and attention of each
+    token to all tokens of its sequence.
     """
     hidden = config.hidden_dim
     dense = 8 * hidden**2 + 4 * hidden * config.intermediate_dim
@@ -83,6 +83,6 @@ def encoder_flops(config: "BackboneConfig", lengths) -> int:
 
 
 def masked_head_flops(config: "BackboneConfig", predicted: int) -> int:
-    """Operations of one pass of the masked-language-model head."""
+    """Returns the FLOPs of a forward pass of the masked-language-model head."""
     width = config.embedding_dim or config.hidden_dim
     return predicted * 2 * (config.hidden_dim * width + width * config.vocabulary_size)

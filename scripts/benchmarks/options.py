@@ -1,6 +1,6 @@
-"""The options of the programs of this package.
+"""The options of the programs in this package.
 
-Nothing heavy is imported here, so that help and refusals come at once.
+Nothing heavy is imported here, so that help and errors appear at once.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, option
 from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
 
-if TYPE_CHECKING:  # the sides that run in torch must not import TensorFlow
+if TYPE_CHECKING:  # torch's candidates must not import TensorFlow
     from kerasbert.config import BackboneConfig
 
-# Each a module here, whose `suite` says what is to be done.
+# Modules of this package, whose `suite` returns the workloads.
 SUITES = {
     "pretrain": "benchmarks.pretrain",
     "finetune": "benchmarks.finetune",
@@ -23,7 +23,7 @@ SUITES = {
     "serve": "benchmarks.serve",
     "import": "benchmarks.importing",
 }
-# What has to be installed for each; `tokenizers` comes with kerasbert.
+# Modules that each peer needs; `tokenizers` is a dependency of kerasbert.
 PEERS = {
     "kerashub": ("keras_hub",),
     "transformers": ("torch", "transformers"),
@@ -41,7 +41,7 @@ class BenchmarkOptions(Options):
     suite: str = option(help=f"one of {', '.join(SUITES)}")
     peers: str = option("kerashub", help=f"comma-separated list of {', '.join(PEERS)}; or none")
     before: str | None = option(
-        None, help="a checkout of kerasbert whose code runs beside this one's, as one more side"
+        None, help="another checkout of kerasbert, to compare this one with"
     )
     output: str = option("runs/benchmark", help="directory for the JSON, table and plot")
     rounds: int = option(11, help="number of times that each library runs the workload, in turn")
@@ -67,16 +67,16 @@ class BenchmarkOptions(Options):
 
     @property
     def others(self) -> list[str]:
-        """The peers."""
+        """The peers to compare with."""
         return [name for name in self.peers.split(",") if name not in ("", "none")]
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Those that sides may train in."""
+        """The precisions that candidates may train in."""
         return (self.precision,) if self.precision else _PRECISIONS
 
     def encoder(self, vocabulary_size: int) -> "BackboneConfig":
-        """What every side trains or asks."""
+        """Returns the architecture that all candidates use."""
         from kerasbert.config import BackboneConfig
 
         return BackboneConfig(
@@ -91,7 +91,7 @@ class BenchmarkOptions(Options):
         )
 
     def check(self) -> None:
-        """Raises `InputError` for a value that can't be, or a peer that is not installed."""
+        """Raises `InputError` if a value is invalid, or a peer is not installed."""
         if self.suite not in SUITES:
             raise InputError(f"--suite must be one of {', '.join(SUITES)}, found {self.suite!r}")
         for peer in self.others:
@@ -101,7 +101,7 @@ class BenchmarkOptions(Options):
             if missing:
                 raise InputError(
                     f"--peers={peer} needs {' and '.join(missing)}; "
-                    "pip install 'kerasbert[dev]' brings all peers"
+                    "pip install 'kerasbert[dev]' installs all peers"
                 )
         if self.precision not in (None, *_PRECISIONS):
             known = " or ".join(_PRECISIONS)
@@ -111,13 +111,13 @@ class BenchmarkOptions(Options):
             raise InputError(f"--backend must be {known}, found {self.backend!r}")
         if importlib.util.find_spec(self.backend) is None:
             raise InputError(
-                f"--backend={self.backend} needs the package; pip install {self.backend}, "
+                f"--backend={self.backend} needs {self.backend}; pip install {self.backend}, or "
                 f"with a GPU '{self.backend}[cuda12]'"
             )
         if self.backend != "tensorflow" and (self.suite != "pretrain" or self.input):
             raise InputError("--backend is for --suite=pretrain without --input")
         if self.before and not pathlib.Path(self.before, "kerasbert").is_dir():
-            raise InputError(f"--before={self.before} is no checkout of kerasbert")
+            raise InputError(f"--before={self.before} is not a checkout of kerasbert")
         if self.rounds < 1:
             raise InputError(f"--rounds must be 1 or more, found {self.rounds}")
 

@@ -1,4 +1,4 @@
-"""One step of MLM + NSP on the same weights and the same batch."""
+"""A training step of MLM + NSP on the same weights and the same batch."""
 
 import pathlib
 
@@ -31,9 +31,9 @@ _HEADS = "heads.npz"
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """Steps of a freshly made model on one batch without padding, as long documents give it."""
+    """Returns a workload of steps of a new model on one batch without padding."""
     if options.input:
-        from benchmarks import pretrain_documents  # with text comes TensorFlow
+        from benchmarks import pretrain_documents  # imports TensorFlow
 
         return pretrain_documents.suite(options, directory)
     config = options.encoder(_VOCABULARY)
@@ -51,7 +51,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
     )
 
     precisions, on_gpu = options.precisions, gpu_name() is not None
-    # A GPU works on while the host prepares the next step.
+    # A GPU still computes while the host prepares the next step, so several are timed.
     steps = _STEPS_ON_GPU if on_gpu else 1
     arguments = (str(directory), options.dropout, steps)
     candidates = _keras_sides("kerasbert", kerasbert, options, arguments, try_xla=on_gpu)
@@ -81,7 +81,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
 def _keras_sides(
     library: str, build, options, arguments: tuple, *, try_xla: bool
 ) -> list[Candidate]:
-    """A team's settings; on JAX everything is compiled by XLA."""
+    """Returns a library's candidates, one per setting; JAX always compiles with XLA."""
     settings = (False, True) if try_xla and options.backend == "tensorflow" else (False,)
     return [
         Candidate(
@@ -113,18 +113,18 @@ def _difference(ours: float, theirs: float) -> str:
     return f"loss without dropout {theirs:.4f} (kerasbert {ours:.4f})"
 
 
-# === The sides ===
+# === Candidates ===
 
 
 def kerasbert(directory: str, dropout: float, steps: int, precision: str, xla: bool):
-    """`Pretrainer.fit`."""
+    """Trains `Pretrainer`, as `fit` does."""
     model = Pretrainer.from_preset(pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision])
     model.compile(**_compiled(xla))
     return _keras_steps(model, directory, steps)
 
 
 def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bool):
-    """KerasHub's encoder and masked-language-model head, compiled as its tasks are."""
+    """Trains KerasHub's encoder and masked-language-model head, compiled as its tasks are."""
     import keras_hub
 
     policy = keras.dtype_policies.get(POLICIES[precision])
@@ -167,7 +167,7 @@ _HEAD_LAYERS = ("mlm_head", "nsp_head")
 
 
 def _kerashub_heads(mlm_head, nsp_head) -> dict:
-    """KerasHub's variables by kerasbert's paths."""
+    """Returns KerasHub's variables by kerasbert's paths."""
     theirs = {
         "mlm_head/dense": mlm_head._intermediate_dense,
         "mlm_head/layer_norm": mlm_head._intermediate_layer_norm,
@@ -182,12 +182,12 @@ def _on_tensorflow() -> bool:
 
 
 def _compiled(xla: bool) -> dict:
-    """How Keras compiles a step; on JAX it always does."""
+    """Returns Keras's option for XLA; on JAX, Keras always compiles."""
     return {"jit_compile": xla} if _on_tensorflow() else {}
 
 
 def _keras_steps(model, directory: str, steps: int):
-    """Steps of a compiled Keras model, as `fit` takes them, and the loss before the first."""
+    """Returns a function that trains as `fit` does, and the loss before the first step."""
     batch = torch_candidates.stored_batch(directory)
     y = {name: batch.pop(name) for name in (MLM_LOGITS, NSP_LOGITS)}
     weights = {name: np.ones(labels.shape, "float32") for name, labels in y.items()}
@@ -196,7 +196,7 @@ def _keras_steps(model, directory: str, steps: int):
         example = batch, y, weights
 
         def fit():
-            batches = (example for _ in range(steps + 1))  # Keras looks at one first
+            batches = (example for _ in range(steps + 1))  # Keras consumes one to build the model
             model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
 
         return fit, float(answer)
@@ -210,6 +210,6 @@ def _keras_steps(model, directory: str, steps: int):
     def train():
         for _ in range(steps):
             logs = model.train_function(batches)
-        return float(logs["loss"])  # a GPU is still at work until somebody asks for a result
+        return float(logs["loss"])  # waits for the GPU
 
     return train, answer

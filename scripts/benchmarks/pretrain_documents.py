@@ -1,4 +1,4 @@
-"""Steps of masked-language-model training from documents, drawn and masked as they are needed."""
+"""Training steps of masked language modeling on documents that are batched on the fly."""
 
 import pathlib
 
@@ -19,15 +19,15 @@ from kerasbert.tasks import Pretrainer
 from kerasbert.text import WordPieceTokenizer
 
 _CORPUS = "corpus"
-_COUNTED = 50  # batches whose real tokens are counted
+_COUNTED = 50  # batches whose unpadded tokens are counted
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """Documents as they are; each side cuts them into rows as its own preprocessor does."""
+    """Returns a workload of documents, which each library cuts into rows in its own way."""
     if not options.vocab:
         raise InputError("--suite=pretrain with --input needs --vocab, a WordPiece vocabulary")
     if set(options.others) - {"kerashub"}:
-        raise InputError("--suite=pretrain with --input knows --peers=kerashub or none")
+        raise InputError("--suite=pretrain with --input only supports --peers=kerashub or none")
     tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
     prepare_corpus(options.input, tokenizer, directory / _CORPUS)
     model = Pretrainer(Backbone(options.encoder(tokenizer.vocabulary_size)), tokenizer=tokenizer)
@@ -53,14 +53,14 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
 
 
 def _real(ours: float, theirs: float) -> str:
-    return f"{theirs:.1%} of positions are real tokens (kerasbert {ours:.1%})"
+    return f"{theirs:.1%} of positions are not padding (kerasbert {ours:.1%})"
 
 
-# === The sides ===
+# === Candidates ===
 
 
 def kerasbert(directory: str, batch_size: int, length: int, precision: str):
-    """`Pretrainer`, MLM + NSP, on its own batches."""
+    """Trains `Pretrainer`, MLM + NSP, on its own batches."""
     path = pathlib.Path(directory)
     model = Pretrainer.from_preset(path / "kerasbert", dtype=POLICIES[precision])
     model.compile()
@@ -77,7 +77,7 @@ def kerashub(
     inputs: list[str],
     precision: str,
 ):
-    """`BertMaskedLM`, MLM alone, on documents that its preprocessor cuts off at `length`."""
+    """Trains `BertMaskedLM`, only MLM; its preprocessor truncates documents to `length`."""
     import keras
     import keras_hub
     import tensorflow as tf
@@ -100,7 +100,7 @@ def kerashub(
 
 
 def _steps(model, batches):
-    """Steps of a compiled Keras model, and the share of positions that are real tokens."""
+    """Returns a training step, and the share of positions that are not padding."""
     masks = (features[PADDING_MASK] for features, *_ in batches.take(_COUNTED))
     real = float(np.mean([np.mean(mask) for mask in masks]))
     model.make_train_function()

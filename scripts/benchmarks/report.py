@@ -1,4 +1,4 @@
-"""What a race has shown: numbers, a table, a picture."""
+"""Results of a benchmark as numbers, a table and a plot."""
 
 import dataclasses
 import pathlib
@@ -14,17 +14,17 @@ CEILING = "ceiling"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """One side's figures.
+    """Results of one candidate.
 
     Attributes:
-        seconds: median, lowest and highest.
-        ratio: how many times as long as the first team's side it took, round by round: median,
-            lowest and highest.
-        tokens_per_second: real tokens.
-        gigaflops: of matrix products a second.
-        share_of_ceiling: of the largest matmul rate in its precision.
+        seconds: median, minimum and maximum.
+        ratio: time relative to the first library's candidate, round by round: median, minimum and
+            maximum.
+        tokens_per_second: unpadded tokens per second.
+        gigaflops: billions of matrix-product operations per second.
+        share_of_ceiling: share of the peak throughput in the same precision.
         peak_memory: bytes.
-        says: how its answer differs from the first team's.
+        says: how its answer differs from the first library's.
     """
 
     seconds: tuple[float, float, float]
@@ -37,7 +37,7 @@ class Result:
 
 
 def results(work: Workload, times: dict[str, Timings]) -> dict[str, Result]:
-    """Figures by the names of the sides that ran."""
+    """Returns results by the names of the candidates that ran."""
     ceilings = {
         name.split()[1]: one.answer / min(one.seconds)
         for name, one in times.items()
@@ -74,7 +74,7 @@ def _middle(numbers: list[float]) -> tuple[float, float, float]:
 
 
 def machine() -> dict:
-    """What the figures were measured on and with."""
+    """Returns the hardware and the versions of libraries."""
     import importlib.metadata
     import os
 
@@ -112,12 +112,12 @@ def _processor() -> str:
 
 
 def table(title: str, measured: dict[str, Result]) -> str:
-    """A Markdown table."""
+    """Formats results as a Markdown table."""
     rows = [
         f"**{title}**",
         "",
-        "| side | ms (lowest to highest) | x kerasbert's time | real tokens/s | GFLOP/s "
-        "| of the ceiling | peak GB | |",
+        "| library | ms (lowest to highest) | time relative to kerasbert | tokens/s | GFLOP/s "
+        "| of the peak | peak GB | |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, one in measured.items():
@@ -143,7 +143,7 @@ def _shown(number: float | None, form: str) -> str:
 
 
 def picture(titles: list[str], measured: list[dict[str, Result]], path: pathlib.Path) -> None:
-    """Draws a bar for each side: GFLOP/s below the ceiling, or times where none are counted."""
+    """Draws a bar per candidate: GFLOP/s with the peak throughput, or times if not counted."""
     from matplotlib.figure import Figure
 
     figure = Figure((9, 1 + 2.4 * len(measured)), layout="constrained")

@@ -1,4 +1,4 @@
-"""Raw strings to scores: an export beside other people's models behind their tokenizers."""
+"""Inference from raw strings to scores: an export, and other libraries with their tokenizers."""
 
 import os
 import pathlib
@@ -13,11 +13,11 @@ from benchmarks.workload import Workload
 from kerasbert import TextClassifier, files
 from kerasbert.recipes.options import EXPORT_PRECISIONS
 
-_CALLS = 15  # of a text alone; a round's figure is their median
+_CALLS = 15  # per round of a single text; their median counts
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """One text of 20 and of 100 words, and 32 of 5 to 100."""
+    """Returns workloads of one text of 20 or 100 words, and of 32 texts of 5 to 100 words."""
     model = store_classifier(options, ["no", "yes"], directory)
     for precision in EXPORT_PRECISIONS:
         exported = TextClassifier.from_preset(directory / "kerasbert", dtype=precision)
@@ -52,7 +52,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
                 for precision in ("bfloat16", "float32")
             ]
         if "onnxruntime" in options.others:
-            # Teams of their own: int8 gives other answers.
+            # Separate libraries, because int8 changes the answers.
             candidates += [
                 Candidate(
                     f"onnxruntime-{precision}",
@@ -81,11 +81,11 @@ def _difference(ours, theirs) -> str:
     return f"scores differ by {np.abs(np.asarray(ours) - np.asarray(theirs)).max():.1e}"
 
 
-# === The sides ===
+# === Candidates ===
 
 
 def kerasbert(directory: str, texts: list[str], precision: str):
-    """The SavedModel, as a server runs it, which the README tells that weights stay."""
+    """Runs the SavedModel with frozen weights, as the README recommends for servers."""
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"
     import tensorflow as tf
 
@@ -101,7 +101,7 @@ def kerasbert(directory: str, texts: list[str], precision: str):
 
 
 def kerashub(directory: str, texts: list[str], length: int):
-    """`BertTextClassifier.predict_on_batch`, whose preprocessor pads to the longest text."""
+    """Runs `BertTextClassifier.predict_on_batch`, padded to the longest text."""
     import keras
 
     model = their.classifier(directory)

@@ -1,7 +1,7 @@
-"""Every task of the README's table, trained from one encoder -> the table.
+"""Trains all tasks of the README's table from one encoder, and prints the table.
 
-Beside each result stands what a constant answer reaches and, with `--peers`, what transformers
-(PyTorch) reaches from the same weights with the same batches, schedule and optimizer.
+Each result stands next to a constant baseline and, with `--peers`, the result of transformers
+(PyTorch) from the same weights with the same batches, schedule and optimizer.
 """
 
 import dataclasses
@@ -23,20 +23,20 @@ from kerasbert.tasks import QuestionAnswerer
 from kerasbert.tasks.registry import get_spec
 
 _SQUAD = "SQuAD 2 test part"
-_HELD_OUT_ARTICLES = 5  # every fifth of SQuAD's file, by turns for tuning and for testing
+_HELD_OUT_ARTICLES = 5  # every fifth article of SQuAD's file, alternately for tuning and testing
 _SQUAD_PARTS = ("train", "validation", "test")
 _PEER = "peer"
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """A row of the table.
 
     Attributes:
-        task: what `--task` takes.
-        train: the file to train on.
-        validation: the file to measure on.
-        flags: further options of `finetune`.
+        task: value of `--task`.
+        train: training file.
+        validation: validation file.
+        flags: other options of `finetune`.
     """
 
     task: str
@@ -91,7 +91,7 @@ ROWS = {
 
 
 def task_results(options: TaskResultsOptions) -> dict:
-    """Trains what is not there yet; prints the table."""
+    """Trains the rows that have no result yet, and prints the table."""
     if unknown := set(options.rows) - set(ROWS):
         raise InputError(f"--rows: no row {min(unknown)!r}; there are {', '.join(ROWS)}")
     output = pathlib.Path(options.output)
@@ -159,9 +159,9 @@ def _peer(row: Row, options: TaskResultsOptions, output: pathlib.Path) -> dict:
 
 
 def _split(path: pathlib.Path, output: pathlib.Path) -> None:
-    """Cuts a SQuAD file, of which only one half is published with answers, by articles.
+    """Splits a SQuAD file by articles into parts for training, validation and testing.
 
-    What is tested on is neither trained on nor used to tune the threshold for "no answer".
+    Test articles are neither trained on nor used to tune the no-answer threshold.
     """
     articles = files.read_json(path)["data"]
     held_out = articles[::_HELD_OUT_ARTICLES]
@@ -172,15 +172,15 @@ def _split(path: pathlib.Path, output: pathlib.Path) -> None:
 
 
 def _squad_parts(output: pathlib.Path) -> list[pathlib.Path]:
-    """The files that `_split` writes: to train on, to tune the threshold on, to test on."""
+    """Returns the files that `_split` writes: for training, tuning the threshold, and testing."""
     return [output / f"{name}.json" for name in _SQUAD_PARTS]
 
 
 def _xquad(data: pathlib.Path, answerers: dict, trained_on: pathlib.Path) -> dict:
-    """What models trained on SQuAD 2 make of XQuAD, which always has an answer.
+    """Scores models trained on SQuAD 2 on XQuAD, in which all questions have an answer.
 
-    Its English contexts are SQuAD's; what the models have been trained on is left out in every
-    language, by the questions' ids, which they share.
+    XQuAD's English contexts are from SQuAD. Questions about contexts that the models were trained
+    on are skipped in all languages, by the ids that languages share.
     """
     for answerer in answerers.values():
         answerer.no_answer_threshold = None

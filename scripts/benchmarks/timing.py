@@ -1,7 +1,7 @@
-"""The same work done by several programs in turn, each in a process of its own.
+"""Times several programs that do the same work, in turn, each in its own process.
 
-Machines are noisy: of two programs only the ratio within a round means something, and of a round
-only the median of many.
+Timings on a machine are noisy: only ratios within a round are meaningful, and only as the median of
+many rounds.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from kerasbert.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One program that does the work.
+    """A program that does the work, with one setting.
 
     Attributes:
-        team: whose it is; of each team only the fastest side runs in the race.
-        setting: how it is set, such as "bfloat16".
-        build: called in the side's process with `arguments`; returns a function that does the work
-            once, and an answer by which sides are compared, or None. Importable by name.
-        arguments: can be pickled.
-        environment: variables of the side's process.
+        library: library it belongs to; only the fastest candidate of each library is compared.
+        setting: setting, such as "bfloat16".
+        build: called in the candidate's process with `arguments`; returns a function that does the
+            work once, and an answer to compare, or None. Must be importable by name.
+        arguments: arguments that can be pickled.
+        environment: environment variables of the process.
     """
 
     library: str
@@ -40,18 +40,18 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Team and setting."""
+        """Library and setting."""
         return f"{self.library} {self.setting}".strip()
 
 
 @dataclasses.dataclass
 class Timings:
-    """What a side did.
+    """Measurements of one candidate.
 
     Attributes:
-        seconds: of each round.
-        peak_memory: the most bytes that the process had, libraries included; on a GPU, there.
-        answer: what `Candidate.build` said.
+        seconds: time of each round.
+        peak_memory: peak memory of the process in bytes, libraries included; on a GPU, the GPU's.
+        answer: the answer that `Candidate.build` returned.
     """
 
     seconds: list[float]
@@ -60,21 +60,22 @@ class Timings:
 
     @property
     def median(self) -> float:
-        """Seconds."""
+        """Median seconds."""
         return statistics.median(self.seconds)
 
     def ratios(self, other: "Timings") -> list[float]:
-        """How many times as long the other side took, round by round."""
+        """Returns the other candidate's time relative to this one's, by round."""
         return [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
 
 
 def fastest(
     candidates: list[Candidate], rounds: int, logs: pathlib.Path, calls: int = 1
 ) -> tuple[list[Candidate], dict]:
-    """Lets the sides of each team race among themselves.
+    """Compares the candidates of each library with each other.
 
     Returns:
-        The fastest of each team, in order, and everybody's median seconds where a team has several.
+        The fastest candidate of each library, in order, and the median seconds of all candidates of
+        libraries with several.
     """
     teams = {
         candidate.library: [s for s in candidates if s.library == candidate.library]
@@ -83,10 +84,10 @@ def fastest(
     medians = {}
     for library in teams.values():
         if len(library) > 1:
-            with contextlib.suppress(InputError):  # all have stopped
+            with contextlib.suppress(InputError):  # all candidates stopped
                 timings = compare(library, rounds, logs, calls)
                 medians |= {name: one.median for name, one in timings.items()}
-    # Of a team whose sides all stopped none is left.
+    # A library whose candidates all stopped is dropped.
     left = [
         [s for s in library if len(library) == 1 or s.name in medians] for library in teams.values()
     ]
@@ -103,17 +104,17 @@ def compare(
     """Runs the candidates in turn: A B C, A B C, ...
 
     Args:
-        candidates: with different names.
-        rounds: turns that count, after one that does not.
-        logs: a directory for the candidates' standard error.
-        calls: times that a candidate does the work at its turn; their median counts.
+        candidates: candidates with different names.
+        rounds: number of timed rounds, after an untimed one.
+        logs: directory for the candidates' standard error.
+        calls: times that a candidate does the work per round; the median counts.
 
     Returns:
-        By the candidates' names; without those that stopped before the first turn, which are
-        reported on standard error.
+        Timings by name, without candidates that stopped before the first round; these are reported
+        on standard error.
 
     Raises:
-        InputError: a candidate stopped later, or all of them; the message says where its log is.
+        InputError: a candidate stopped later, or all did; the message names the log file.
     """
     with contextlib.ExitStack() as stack:
         runners, times, stopped = {}, {}, None
@@ -123,7 +124,7 @@ def compare(
             runner = stack.enter_context(_running(candidate, logs))
             try:
                 times[candidate.name] = Timings([], 0, runner.receive())
-            except InputError as error:  # the others go on
+            except InputError as error:  # continue with the others
                 stopped = error
                 print(error, file=sys.stderr)
             else:
@@ -140,7 +141,7 @@ def compare(
 
 @dataclasses.dataclass
 class _Runner:
-    """The parent's end of a side's process."""
+    """The parent's end of a candidate's process."""
 
     candidate: Candidate
     connection: Any
@@ -163,14 +164,14 @@ class _Runner:
 
 @contextlib.contextmanager
 def _running(candidate: Candidate, logs: pathlib.Path) -> Iterator[_Runner]:
-    # A fresh process: nothing of TensorFlow or torch is in it before the side is built.
+    # A fresh process, into which nothing has imported TensorFlow or torch yet.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     log = logs / f"{candidate.name.replace(' ', '-')}.log"
     process = context.Process(target=_serve, args=(theirs, candidate), daemon=True)
     with _written_to(log), _environment(candidate.environment):
         process.start()
-    theirs.close()  # so that a process that stops is noticed
+    theirs.close()  # so that recv fails if the process stops
     try:
         yield _Runner(candidate, ours, log)
     finally:
@@ -182,7 +183,7 @@ def _running(candidate: Candidate, logs: pathlib.Path) -> Iterator[_Runner]:
 
 @contextlib.contextmanager
 def _written_to(log: pathlib.Path) -> Iterator[None]:
-    """Processes that are started meanwhile write to a file, from their first import on."""
+    """Context in which new processes write standard error to a file, from their first import on."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with open(log, "w") as file:
@@ -196,7 +197,7 @@ def _written_to(log: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Processes that are started meanwhile have these variables."""
+    """Context in which new processes have these environment variables."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:
@@ -210,7 +211,7 @@ def _serve(connection, candidate: Candidate) -> None:
     run, answer = candidate.build(*candidate.arguments)
     run()  # compiles
     connection.send(answer)
-    with contextlib.suppress(EOFError):  # another side stopped
+    with contextlib.suppress(EOFError):  # another candidate stopped
         while calls := connection.recv():
             connection.send(statistics.median(_seconds(run) for _ in range(calls)))
         connection.send(peak_memory())

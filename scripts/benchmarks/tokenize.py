@@ -1,4 +1,4 @@
-"""Text to ids, beside Hugging Face's tokenizers, and text to a corpus; all ids are compared."""
+"""Tokenizing with kerasbert and Hugging Face's tokenizers, and preparing a corpus; ids compared."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ _BATCH = 512
 
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
-    """All lines of the given text, without special tokens; then the corpus that training reads."""
+    """Returns workloads: all lines without special tokens, and preparing a corpus."""
     if not options.vocab or not options.input:
         raise InputError("--suite=tokenize needs --vocab and --input")
     arguments = (options.vocab, options.lowercase, options.input)
@@ -41,7 +41,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
             tokens=tokens,
         ),
         Workload(
-            title=f"{megabytes:.0f} MB to a corpus, beside tokenizing alone",
+            title=f"{megabytes:.0f} MB to a corpus, and tokenizing alone",
             candidates=[
                 Candidate("kerasbert prepare_corpus", "", prepare, (str(directory), *arguments)),
                 Candidate("kerasbert tokenizer", "", kerasbert, arguments),
@@ -64,11 +64,11 @@ def _digests(lines) -> list[int]:
     return [zlib.crc32(" ".join(map(str, ids)).encode()) for ids in lines]
 
 
-# === The sides ===
+# === Candidates ===
 
 
 def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
-    """`WordPieceTokenizer` in a `tf.data` pipeline."""
+    """Runs `WordPieceTokenizer` in a `tf.data` pipeline."""
     import tensorflow as tf
 
     from kerasbert.data.text_batches import convert
@@ -86,7 +86,7 @@ def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
 
 
 def prepare(directory: str, vocab: str, lowercase: bool, paths: list[str]):
-    """`prepare_corpus`: reads files, tokenizes, writes shards."""
+    """Runs `prepare_corpus`: reads files, tokenizes, writes shards."""
     from kerasbert.data.prepare import prepare_corpus
     from kerasbert.text import WordPieceTokenizer
 
@@ -101,7 +101,7 @@ def prepare(directory: str, vocab: str, lowercase: bool, paths: list[str]):
 
 
 def tokenizers(vocab: str, lowercase: bool, paths: list[str], method: str):
-    """Hugging Face's, in Rust, on all cores."""
+    """Runs Hugging Face's tokenizers, in Rust, on all cores."""
     lines = _lines(paths)
     encode = getattr(_reference(vocab, lowercase), method)
 
@@ -115,4 +115,4 @@ def _reference(vocab: str, lowercase: bool):
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
     tokenizer = BertWordPieceTokenizer(vocab, lowercase=lowercase, strip_accents=lowercase)
-    return Tokenizer.from_str(tokenizer.to_str())  # which alone has `encode_batch_fast`
+    return Tokenizer.from_str(tokenizer.to_str())  # the only class with `encode_batch_fast`

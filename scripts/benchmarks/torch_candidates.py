@@ -1,6 +1,6 @@
-"""The sides that run in torch.
+"""The candidates that run in PyTorch.
 
-Nothing here imports TensorFlow: both bring an LLVM of their own, and a process can't hold two.
+Nothing here imports TensorFlow: each has its own LLVM, and one process cannot load both.
 """
 
 import pathlib
@@ -20,9 +20,9 @@ BATCH = "batch.npz"
 
 
 def pretrain(directory: str, dropout: float, steps: int, precision: str, compiled: bool):
-    """`BertForPreTraining` in torch: autocast for bfloat16, its fused attention and AdamW.
+    """Trains `BertForPreTraining` with autocast for bfloat16, fused attention and fused AdamW.
 
-    Only masked tokens go through the head, as in kerasbert; the model's own loss takes all.
+    Only masked tokens go through the head, as in kerasbert; the model's own loss would take all.
     """
     import torch
     from transformers import BertForPreTraining
@@ -72,7 +72,7 @@ def pretrain(directory: str, dropout: float, steps: int, precision: str, compile
 
 
 def stored_batch(directory: str) -> dict[str, np.ndarray]:
-    """The features and labels of a step."""
+    """Returns the features and labels of a step."""
     with np.load(pathlib.Path(directory) / BATCH) as batch:
         return dict(batch)
 
@@ -86,7 +86,7 @@ def finetune(
     steps: int,
     precision: str,
 ):
-    """`BertForSequenceClassification`, padded to the longest text of the batch."""
+    """Trains `BertForSequenceClassification`, padded to the longest text of the batch."""
     import torch
 
     device = _device()
@@ -112,7 +112,7 @@ def finetune(
 
 
 def serve(directory: str, texts: list[str], length: int, precision: str):
-    """`BertForSequenceClassification` behind its fast tokenizer."""
+    """Runs `BertForSequenceClassification` with its fast tokenizer."""
     import torch
 
     device = _device()
@@ -127,7 +127,7 @@ def serve(directory: str, texts: list[str], length: int, precision: str):
 
 
 def serve_onnx(directory: str, texts: list[str], length: int, precision: str):
-    """The same in ONNX Runtime; "int8": its dynamic quantization of the weights."""
+    """Runs the model in ONNX Runtime; "int8" quantizes the weights dynamically."""
     import onnxruntime
     from onnxruntime import quantization
 
@@ -153,7 +153,7 @@ def serve_onnx(directory: str, texts: list[str], length: int, precision: str):
 
 
 def serve_openvino(directory: str, texts: list[str], length: int):
-    """The same in OpenVINO, in the precision that it finds best for the processor."""
+    """Runs the model in OpenVINO, in the precision that it chooses for the processor."""
     import openvino
 
     tokenizer, path = _onnx(directory, texts, length)
@@ -168,14 +168,14 @@ def serve_openvino(directory: str, texts: list[str], length: int):
 
 
 def _onnx(directory: str, texts: list[str], length: int):
-    """The tokenizer, and where the model is as ONNX, in a directory of this process alone."""
+    """Exports the model to ONNX in a directory of this process; returns tokenizer and path."""
     import tempfile
 
     import torch
 
     tokenizer, model = _classifier(directory, "cpu")
     features = _features(tokenizer, texts, length)
-    # The exporter gives names away in the order of the model's arguments.
+    # The exporter assigns names in the order of the model's arguments.
     names = ["input_ids", "attention_mask", "token_type_ids"]
     path = pathlib.Path(tempfile.mkdtemp(dir=directory)) / "model.onnx"
     torch.onnx.export(
@@ -196,7 +196,7 @@ def _softmax(logits) -> list:
 
 
 def _device() -> str:
-    """Where torch computes, with float32 products as TensorFlow has them there."""
+    """Returns PyTorch's device, with float32 products as TensorFlow computes them there."""
     import torch
 
     if not torch.cuda.is_available():

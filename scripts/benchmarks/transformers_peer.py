@@ -1,8 +1,8 @@
-"""The same fine-tuning with transformers and PyTorch, batch by batch, to compare with.
+"""Repeats a fine-tuning run with transformers and PyTorch, to compare the scores.
 
 The batches, schedule and optimizer are kerasbert's; model, gradients and updates are PyTorch's, in
-a process of its own (see `transformers_trainer`). The trained model is saved by transformers, read
-by kerasbert, and scored by the same metrics.
+their own process (see `transformers_trainer`). transformers saves the trained model, and kerasbert
+loads and scores it with the same metrics.
 """
 
 import math
@@ -28,7 +28,7 @@ MODELS = {
 
 
 def trained(output: pathlib.Path) -> pathlib.Path:
-    """Where `train` puts transformers' model, with the tokenizer it began with."""
+    """Returns the directory of transformers' trained model and its tokenizer."""
     return output / "trained"
 
 
@@ -38,12 +38,13 @@ def train(
     """Trains with transformers; returns the scores, and the seconds of training.
 
     Args:
-        options: of the run to repeat.
-        output: where the batches and transformers' models go.
-        test: what is scored, with the threshold that `options.validation` gives; None: that.
+        options: options of the run to repeat.
+        output: directory for batches and models.
+        test: file to score, with the threshold that `options.validation` gives; None: score
+            `options.validation`.
 
     Raises:
-        InputError: the training has failed, as without torch or transformers.
+        InputError: the training failed, for example without torch or transformers.
     """
     spec = get_spec(options.task)
     examples, validation = (
@@ -81,7 +82,7 @@ def train(
     command = [sys.executable, "-m", module, output / "settings.json"]
     ended = subprocess.run(command, env=environment())
     if ended.returncode:
-        raise InputError("--peers: transformers' training has failed; it needs the extra dev")
+        raise InputError("--peers: training with transformers failed; it needs the extra dev")
     for file in ("vocab.txt", "tokenizer_config.json"):
         (trained(output) / file).write_bytes((start / file).read_bytes())
     facts = {name: value for name, value in ours.head_config().items() if spec.accepts(name)}

@@ -1,6 +1,6 @@
-"""A process that trains a model of transformers on stored batches; see `transformers_peer`.
+"""Trains a transformers model on stored batches, as a process; see `transformers_peer`.
 
-Nothing here imports TensorFlow: both bring an LLVM of their own, and a process can't hold two.
+Nothing here imports TensorFlow: each has its own LLVM, and one process cannot load both.
 """
 
 import json
@@ -16,7 +16,7 @@ from kerasbert.features import END_LOGITS, PADDING_MASK, SEGMENT_IDS, START_LOGI
 
 
 def main(path: pathlib.Path) -> None:
-    """Trains as a file of settings says, and writes the seconds beside it."""
+    """Trains according to a settings file, and writes the seconds next to it."""
     import torch
     import transformers
 
@@ -64,7 +64,7 @@ def _stored(path: str) -> Iterator[tuple]:
 
 
 def _loss(torch, model, features, labels, weights=None):
-    """The loss that kerasbert's task has, of transformers' logits."""
+    """Computes the loss of kerasbert's task from transformers' logits."""
 
     def tensor(array):
         return torch.tensor(np.asarray(array).astype("int64"))

@@ -1,4 +1,4 @@
-"""What a suite of the benchmark consists of."""
+"""What a benchmark suite consists of."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,19 +9,18 @@ from benchmarks.timing import Candidate
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What every side does, and how to speak about it.
+    """Work that all candidates do.
 
     Attributes:
         title: one line.
-        sides: the first team is the one that the others are compared with.
-        compare: takes the first team's answer and another's; says how they differ. None: sides
-            have no answer.
-        tokens: real tokens, padding left out, of doing it once; a function: of a side's answer,
-            where sides differ, whose times are then compared token by token. None: there are none
-            to count.
-        flops: operations of matrix products in it, see `matmul`; None: not counted.
-        calls: how many times a side does it at its turn, whose time is the median: more than one
-            for what is over before another program's threads have come to rest.
+        candidates: candidates; the first library is the one that others are compared with.
+        compare: describes how a candidate's answer differs from the first library's; None: there
+            are no answers.
+        tokens: number of unpadded tokens; or a function of a candidate's answer, if candidates
+            differ, whose times are then compared per token; None: not counted.
+        flops: matrix-product operations (see `matmul`); None: not counted.
+        calls: times that a candidate does the work per round, of which the median counts: more
+            than one if the work is so short that other programs' threads would still disturb it.
     """
 
     title: str
