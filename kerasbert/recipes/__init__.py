@@ -1,1 +1,1 @@
-"""Whole jobs: one function each, from options to a result that is JSON."""
+"""Programs as functions: each takes a dataclass of options, and returns a result as JSON."""

@@ -1,4 +1,4 @@
-"""Text -> vocabulary."""
+"""Building a vocabulary from text."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabul
 
 
 def build_vocab(options: BuildVocabOptions) -> dict:
-    """Trains a WordPiece vocabulary and writes it; returns its size, hash and coverage."""
+    """Trains and writes a WordPiece vocabulary; returns its size, hash and share of [UNK]."""
     with files.locked(options.output):
         files.refuse_existing(options.output)
         return _build_vocab(options)
@@ -50,7 +50,7 @@ def _texts(options: BuildVocabOptions, report: Report) -> Iterator[str]:
 
 
 def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float:
-    """The share of the texts' tokens that are [UNK]."""
+    """Returns the share of [UNK] among the texts' tokens."""
     unknown = total = 0
     while batch := list(itertools.islice(texts, 1024)):
         ids = tokenizer.tokenize(batch).flat_values.numpy()
@@ -59,7 +59,7 @@ def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float
 
 
 def warn_of_unknown(source: str, share: float) -> None:
-    """Says so if more than 1 % of the tokens that text became are [UNK]."""
+    """Logs a warning if more than 1 % of a text's tokens are [UNK]."""
     if share > 0.01:
         log(
             f"{source}: {share:.1%} of the tokens are [UNK], the token for words with "

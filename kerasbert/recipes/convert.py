@@ -1,4 +1,4 @@
-"""A model in one format -> the same in another."""
+"""Converting a model to another format."""
 
 import dataclasses
 
@@ -10,9 +10,9 @@ from kerasbert.tasks import loading as task_loading
 
 
 def convert(options: ConvertOptions) -> dict:
-    """Converts a model, its head and its tokenizer; prints each weight's name before and after.
+    """Converts a model with head and tokenizer; prints the old and new name of each weight.
 
-    What was written is read again, and every fact that is not found there is `left_out`.
+    The output is read again, and every setting that it does not contain is reported as `left_out`.
     """
     with files.locked(options.output):
         files.refuse_existing(options.output)
@@ -59,7 +59,7 @@ def _convert(options: ConvertOptions) -> dict:
 
 
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
-    """The tokens that a text may have, if they are fewer than the encoder takes."""
+    """Returns the maximum tokens per text, if it is smaller than the encoder's."""
     length = preset.config.get("sequence_length")
     return length if length and length < config.max_sequence_length else None
 
@@ -70,12 +70,12 @@ def _has(written: checkpoints.Preset, name: str) -> bool:
     return written.config.get(name) is not None
 
 
-# What the tokenizer or the weights say, or another set of weights says as well.
+# Settings that the tokenizer or the weights define, or that formats express in other ways.
 _ELSEWHERE = ("padding_id", "pooler", "positions", "num_segments", "num_groups")
 
 
 def _not_stored_settings(config: BackboneConfig, written: checkpoints.Preset) -> list[str]:
-    """The names of the encoder's facts that the directory it was written to does not have."""
+    """Returns the names of the encoder's settings that the written directory does not contain."""
     stored = BackboneConfig.from_stored(written.encoder_config, written.source)
     overrides = (field.name for field in dataclasses.fields(config))
     return [
@@ -93,5 +93,5 @@ def _changes(preset: checkpoints.Preset, options: ConvertOptions) -> dict:
 
 
 def model_family(model) -> str:
-    """The name of a backbone's or a task's family."""
+    """Returns the family of a backbone or a task."""
     return getattr(model, "backbone", model).config.family

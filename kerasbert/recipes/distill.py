@@ -1,4 +1,4 @@
-"""Trained model + smaller one + examples -> a small model that answers like the big one."""
+"""Training a small model to imitate a large one."""
 
 import dataclasses
 import itertools
@@ -23,9 +23,9 @@ from kerasbert.training.launch import spread
 
 
 def distill(options: DistillOptions) -> dict:
-    """Trains a student; returns its scores beside its teacher's.
+    """Trains a student; returns its scores and its teacher's.
 
-    The model appears under `output/model` when training has ended, whole or not at all.
+    `output/model` is written atomically when training has ended.
     """
     if (result := spread(options.workers)) is not None:
         return result
@@ -85,7 +85,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
 
 
 def _student(teacher: Task, spec: TaskSpec, options: DistillOptions) -> Task:
-    """The task that is trained, before it has learned anything from the teacher."""
+    """Creates the student, before training."""
     dropout, rates = {}, {}
     if options.dropout is not None:
         rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
@@ -120,7 +120,7 @@ def _classes(teacher: Task) -> list[str] | None:
 
 
 def _labelled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, list | None]:
-    """Texts and labels of the training files."""
+    """Reads texts and labels of the training files."""
     files_of_examples = [spec.examples(path, options, _classes(teacher)) for path in options.train]
     texts = _joined([examples.texts for examples in files_of_examples], options.train)
     labels = [examples.labels for examples in files_of_examples if examples.labels]
@@ -128,7 +128,7 @@ def _labelled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[d
 
 
 def _without_labels(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, None]:
-    """Texts of the training files, whatever else they have; empty ones are left out and counted."""
+    """Reads texts of the training files without labels; empty ones are skipped and counted."""
     files_of_examples = []
     for path in options.train:
         problems, examples = SkippedExamples(path, strict=options.strict, unit="row"), []
@@ -147,7 +147,7 @@ def _without_labels(teacher: Task, spec: TaskSpec, options: DistillOptions) -> t
 
 
 def _joined(parts: Sequence[dict], sources: Sequence[str]) -> dict:
-    """The columns of several files, one after the other."""
+    """Concatenates the columns of several files."""
     columns = list(parts[0])
     for part, source in zip(parts, sources, strict=True):
         if list(part) != columns:

@@ -1,4 +1,4 @@
-"""Epochs over the examples of files: what `finetune` and `distill` have in common."""
+"""Training for epochs over the examples of files, for `finetune` and `distill`."""
 
 import math
 
@@ -12,7 +12,7 @@ from kerasbert.recipes.training import Run, compile_for, dry_run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
 
-# Metrics that the curves show beside a task's own, where there are such.
+# Metrics in the plot besides a task's primary one, if the task has them.
 _ALSO_DRAWN = ("accuracy", "exact_match")
 
 
@@ -31,25 +31,25 @@ def train_epochs(
     baseline: dict | None = None,
     **compile_arguments,
 ) -> dict:
-    """Trains as the options say.
+    """Trains a model on rows as configured.
 
     Args:
-        options: of the program.
-        strategy: where it computes.
-        model: what is trained, made in the scope of `strategy`.
-        rows: of the training examples.
-        examples: how many they are.
-        spec: of `answers`.
-        answers: the task that is scored; `model`, or a part of it.
-        validation: what it is scored on, or None.
-        title: of the curves.
-        verb: what the bar says.
-        baseline: what a constant answer reaches on `validation`.
-        **compile_arguments: see `compile_for`.
+        options: options of the program.
+        strategy: distribution strategy.
+        model: model to train, created in the scope of `strategy`.
+        rows: rows of the training examples.
+        examples: number of training examples.
+        spec: task spec of `answers`.
+        answers: task to score: `model`, or a part of it.
+        validation: examples to score, or None.
+        title: title of the plot.
+        verb: label of the progress bar.
+        baseline: scores of a constant answer on `validation`.
+        **compile_arguments: as in `compile_for`.
 
     Returns:
-        What there is to say of the run: `Run.finish`, and the scores if there is `validation`; or,
-        with `options.dry_run`, of what it would be.
+        The result of `Run.finish`, with scores if there is `validation`; or the result of a dry
+        run.
     """
     steps_per_epoch = math.ceil(len(rows) / options.batch_size)
     steps = options.epochs * steps_per_epoch
@@ -83,7 +83,7 @@ def train_epochs(
     )
     report = run.report()
     tuned = f"val_{spec.tuned_setting}"
-    if tuned in report:  # a run that went on after its last report has it from nowhere else
+    if tuned in report:  # if the run resumed after its last evaluation, only the report has it
         setattr(answers, spec.tuned_setting, report[tuned])
     result = run.finish(model)
     if validation:
@@ -98,7 +98,7 @@ def train_epochs(
 
 
 def _described(task: Task, rows: Rows, examples: int) -> str:
-    """How many examples there are, and how many of them are too long to be read as a whole."""
+    """Describes the number of examples, and how many of them are truncated."""
     count = f"{examples:,} example{'s' * (examples != 1)}"
     if len(rows) != examples:
         count += f" in {len(rows):,} windows"

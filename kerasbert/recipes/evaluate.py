@@ -1,4 +1,4 @@
-"""Model + data, or predictions + data -> metrics."""
+"""Evaluating a model, or predictions from elsewhere."""
 
 from kerasbert import loading
 from kerasbert.recipes.options import EvaluateOptions
@@ -7,7 +7,7 @@ from kerasbert.tasks.task import Task
 
 
 def evaluate(options: EvaluateOptions) -> dict:
-    """Measures a model, or somebody's predictions, on data."""
+    """Scores a model or predictions on labelled examples, or a model on a corpus."""
     if options.predictions:
         metric = registry.get_metric(options.metric)
         scores = metric(options.data, options.predictions, options, options.no_answer_probabilities)

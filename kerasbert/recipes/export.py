@@ -1,4 +1,4 @@
-"""Model -> SavedModel."""
+"""Exporting a model as a SavedModel."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ from kerasbert.tasks import Task
 
 
 def export(options: ExportOptions) -> dict:
-    """Exports a model that takes raw strings; returns where it is."""
+    """Exports a model that takes raw strings; returns its path and inputs."""
     if not pathlib.Path(options.output).name.isdigit():
         log(
             f"{options.output}: TensorFlow Serving expects numbered version directories, such as "

@@ -1,4 +1,4 @@
-"""Pretrained model + examples of a task -> fine-tuned model."""
+"""Fine-tuning a pretrained model on examples of a task."""
 
 import pathlib
 
@@ -17,9 +17,9 @@ from kerasbert.training.launch import spread
 
 
 def finetune(options: FinetuneOptions) -> dict:
-    """Trains a task; returns its scores beside those of an answer that is always the same.
+    """Trains a task; returns its scores and those of a constant baseline.
 
-    The model appears under `output/model` when training has ended, whole or not at all.
+    `output/model` is written atomically when training has ended.
     """
     spec = get_spec(options.task)
     if (result := spread(options.workers)) is not None:
@@ -67,7 +67,7 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
 
 
 def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
-    """The classes of `--classes`, if it is given."""
+    """Returns the classes of `--classes`, or None."""
     if options.classes is None:
         return None
     if not spec.has_classes:
@@ -79,7 +79,7 @@ def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
 
 
 def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:
-    """The task with the weights of `options.init`, as the training examples ask for it."""
+    """Creates the task from `options.init`, with the settings that the training data determine."""
     arguments = {**spec.model_kwargs(train), "sequence_length": options.sequence_length}
     if options.long_text:
         if not spec.accepts("long_text"):
@@ -93,7 +93,7 @@ def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:
 
 
 def _weights(model: Task, train: Examples, options: FinetuneOptions):
-    """The examples' weights, or None."""
+    """Returns the weights of the examples, or None."""
     if not options.class_weight:
         return None
     if not hasattr(model, "class_weights"):

@@ -1,4 +1,4 @@
-"""Model + file -> file of answers."""
+"""Predicting the examples of a file."""
 
 import contextlib
 import csv
@@ -29,12 +29,12 @@ _CSV, _JSON_LINES = ".csv", ".jsonl"
 
 
 def predict(options: PredictOptions) -> dict:
-    """Answers all examples of a file, in their order; goes on where it was cut off.
+    """Predicts all examples of a file in order; resumes an interrupted run.
 
-    The answers so far are in a file beside the output, whose name ends in `.part`. Its first line
-    says what they were made of: only the same input, model and options go on with them, and only
-    with answers that are as they were written. The output is `locked` meanwhile. Nothing is left of
-    a run whose input or options are wrong.
+    Predictions are collected in a file next to the output, whose name ends in `.part`. Its first
+    line describes the run: only the same input, model and options resume it, and lines that are
+    damaged are predicted again. The output is locked meanwhile. If input or options are invalid,
+    nothing is left behind.
     """
     output = pathlib.Path(options.output)
     files.refuse_existing(output)
@@ -47,7 +47,7 @@ def predict(options: PredictOptions) -> dict:
         *ends, last = known
         raise InputError(f"--output must end in {', '.join(ends)} or {last}, found {output.name}")
     _check_columns(options)
-    files.check_file(options.input)  # it is read more than once
+    files.check_file(options.input)  # because it is read more than once
     with files.locked(output):
         files.refuse_existing(output)
         return _predict(options, output)
@@ -71,13 +71,13 @@ def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
                     file.flush()
                     bar.update(len(batch))
         if files.sha256(options.input) != made_of["input_sha256"]:
-            raise InputError(f"{options.input}: has changed while it was answered; start again")
+            raise InputError(f"{options.input}: changed during the run; start again")
     _finish(spec, part, output, total)
     return {"output": str(output), "examples": total, "found_done": done}
 
 
 def _check_columns(options: PredictOptions) -> None:
-    """Raises `InputError` for an option that says nothing about such an input."""
+    """Raises `InputError` if an option is given that such a file does not support."""
     read = options_read(options.input)
     for field in dataclasses.fields(ColumnOptions):
         if getattr(options, field.name) is not None and field.name not in read:
@@ -86,10 +86,10 @@ def _check_columns(options: PredictOptions) -> None:
 
 
 def _validate_inputs(examples: Iterator[dict], spec: TaskSpec, options: PredictOptions) -> int:
-    """How many examples there are; before the first is answered, all are read.
+    """Reads all examples before the first is predicted, and returns their number.
 
     Raises:
-        InputError: one that can't be answered, or whose answer the output's format can't hold.
+        InputError: an example is invalid, or the output's format cannot store its answer.
     """
     suffix = pathlib.Path(options.output).suffix
     check = _checker(suffix, spec)
@@ -105,10 +105,10 @@ def _validate_inputs(examples: Iterator[dict], spec: TaskSpec, options: PredictO
 
 
 def _checker(suffix: str, spec: TaskSpec) -> Callable[[dict], str | None]:
-    """From an example to why the output's format can't hold its answer, if it can't.
+    """Returns a function from an example to why the output's format cannot store its answer.
 
     Raises:
-        InputError: such answers have another format.
+        InputError: the task does not support this output format.
     """
     if suffix in (_CSV, _JSON_LINES):
         return lambda example: None
@@ -127,18 +127,18 @@ def _answers(
         answers = spec.answers(model, columns)
     except InputError as error:
         for example in batch if len(batch) > 1 else ():
-            list(_answers(spec, model, [example], options))  # the one that is refused says so
+            list(_answers(spec, model, [example], options))  # raises for the invalid one
         raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
     for example, answer in zip(batch, answers, strict=True):
         shown = {k: v for k, v in example.items() if options.include_text or k in (ROW, ID)}
         yield {**shown, **answer}
 
 
-# === Going on ===
+# === Resuming ===
 
 
 class _MadeOf(TypedDict):
-    """What decides the answers; names are for messages."""
+    """Everything that determines the predictions; names are for messages."""
 
     input: str
     input_sha256: str
@@ -159,7 +159,7 @@ def _made_of(model: Task, options: PredictOptions) -> _MadeOf:
 
 
 def _sha256_of(model: Task) -> str:
-    """The SHA-256 of all that a model's answers depend on, wherever it was loaded from."""
+    """Returns the SHA-256 of everything that a model's predictions depend on."""
     identity = {
         "task": type(model).__name__,
         "head": model.head_config(),
@@ -177,12 +177,12 @@ def _sha256_of(model: Task) -> str:
 
 
 def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) -> int:
-    """How many answers of an earlier run are gone on with; others are cut off.
+    """Returns the number of predictions of an earlier run that are kept; truncates the others.
 
-    These are whole batches: in other company numbers may differ in their last digits.
+    Only whole batches are kept: in another batch, numbers may differ in their last digits.
 
     Raises:
-        InputError: they are of a run with other settings.
+        InputError: the earlier run had other settings.
     """
     files.check_file(part)
     first = _sealed(files.to_json(made_of)).encode()
@@ -192,17 +192,17 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
             first_line = file.readline()
         ends = [end for _, end in itertools.islice(_whole_answers(part), total)]
         stored = _unsealed(first_line)
-        # Nothing was answered yet, or not even the first line was written to its end.
+        # Nothing was predicted yet, or even the first line is incomplete.
         if not ends and (stored is not None or first.startswith(first_line)):
             part.write_bytes(first)
             return 0
     if stored is None:
-        raise InputError(f"{part}: does not say what its answers were made of; remove it")
+        raise InputError(f"{part}: the line that describes its run is damaged; remove the file")
     stored = schema.parse(stored, part, _MadeOf)
     if different := list(_differences(stored, made_of)):
         raise InputError(
-            f"{part}: holds {len(ends)} answers of another run ({'; '.join(different)}); go on "
-            "with that, or remove it"
+            f"{part}: holds {len(ends)} answers of another run ({'; '.join(different)}); repeat "
+            "that run, or remove the file"
         )
     done = len(ends) - len(ends) % batch_size
     with files.writing(part):
@@ -221,19 +221,19 @@ def _differences(stored: dict, made_of: dict) -> Iterator[str]:
 
 
 def _sealed(text: str) -> str:
-    """A line of the answers so far: its checksum, and what it says."""
+    """Returns a line of the partial file: a checksum and the text."""
     return f"{zlib.crc32(text.encode()):08x} {text}\n"
 
 
 def _unsealed(line: bytes) -> str | None:
-    """What such a line says; None if it is not as it was written."""
+    """Returns the text of such a line; None if it is damaged."""
     checksum, _, text = line.partition(b" ")
     text, ends = text[:-1], text.endswith(b"\n")
     return text.decode() if ends and checksum == b"%08x" % zlib.crc32(text) else None
 
 
 def _whole_answers(part: pathlib.Path) -> Iterator[tuple[str, int]]:
-    """The answers up to the first that is not as it was written, and the place behind each."""
+    """Yields the predictions up to the first damaged one, each with its end offset."""
     with open(part, "rb") as file:
         end = len(file.readline())
         for row, line in enumerate(file, start=1):
@@ -246,7 +246,7 @@ def _whole_answers(part: pathlib.Path) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
-    """Leaves the answers so far only where the same command can go on with them."""
+    """Context that removes the partial file unless the same command can resume from it."""
     try:
         yield
     except OSError as error:  # a full disk, say
@@ -255,7 +255,7 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
         if not any(_whole_answers(part)):
             raise
         message = (
-            f"stopped; what is done is kept in {part}, and the same command goes on from there"
+            f"stopped; the answers so far are kept in {part}, and the same command resumes there"
         )
         raise Interrupted(message, signal.SIGINT) from None
     except InputError:
@@ -270,7 +270,7 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
 
 
 def _finish(spec: TaskSpec, part: pathlib.Path, output: pathlib.Path, total: int) -> None:
-    """Puts the answers in their final form and place."""
+    """Writes the predictions in their final format."""
     if output.suffix in spec.output_formats:
         spec.output_formats[output.suffix].write(output, _read(part, total))
     else:
@@ -284,13 +284,13 @@ def _finish(spec: TaskSpec, part: pathlib.Path, output: pathlib.Path, total: int
 
 
 def _lines(part: pathlib.Path, total: int) -> Iterator[str]:
-    """All answers, as JSON."""
+    """Yields all predictions as JSON."""
     count = 0
     for text, _ in _whole_answers(part):
         count += 1
         yield text
     if count != total:
-        raise InputError(f"{part}: answer {count + 1} is damaged; the same command goes on there")
+        raise InputError(f"{part}: answer {count + 1} is damaged; the same command resumes there")
 
 
 def _read(part: pathlib.Path, total: int) -> Iterator[dict]:
@@ -309,7 +309,7 @@ def _write_csv(file: TextIO, part: pathlib.Path, total: int) -> None:
 
 
 def _flat(answer: dict) -> dict:
-    """An answer as cells: a number of a dict has a column of its own, a list is JSON."""
+    """Flattens a prediction to cells: numbers of a dict get a column each, lists become JSON."""
     cells = {}
     for name, value in answer.items():
         if isinstance(value, dict):

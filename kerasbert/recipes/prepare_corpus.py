@@ -1,4 +1,4 @@
-"""Text + vocabulary -> corpus."""
+"""Tokenizing text into a corpus."""
 
 from kerasbert import loading
 from kerasbert.data import prepare
@@ -10,7 +10,7 @@ from kerasbert.training.progress import ProgressBar
 
 
 def prepare_corpus(options: PrepareCorpusOptions) -> dict:
-    """Tokenizes text once into shards; returns what was counted."""
+    """Tokenizes text into shards; returns counts of documents, sentences and tokens."""
     if options.vocab:
         tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
     else:

@@ -1,4 +1,4 @@
-"""Corpus -> pretrained model."""
+"""Pretraining a model on a corpus."""
 
 import keras
 import numpy as np
@@ -16,10 +16,10 @@ from kerasbert.training.strategies import sharded
 
 
 def pretrain(options: PretrainOptions) -> dict:
-    """Trains with MLM + NSP or SOP; returns the last metrics.
+    """Trains with MLM and NSP or SOP; returns the last metrics.
 
-    The model appears under `output/model` when training has ended, whole or not at all. A run that
-    was cut off goes on from its last checkpoint when it is started again.
+    `output/model` is written atomically when training has ended. The same command resumes an
+    interrupted run from its last checkpoint.
     """
     if (result := spread(options.workers)) is not None:
         return result
@@ -65,7 +65,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
 
 
 def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = None):
-    """The batches of a run from one corpus."""
+    """Returns the batches of a run from one corpus."""
     return PretrainingBatches(
         corpus,
         options.batch_size,
@@ -78,7 +78,7 @@ def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = No
 
 
 def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
-    """A compiled model, with fresh weights or those of `options.init`."""
+    """Creates and compiles a model, with random weights or those of `options.init`."""
     rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
     head = {
         "sequence_length": options.sequence_length,
@@ -92,7 +92,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
                 f"{options.corpus}: was not prepared with the tokenizer of {options.init}; "
-                "prepare_corpus.py --tokenizer does that"
+                "use prepare_corpus.py --tokenizer"
             )
     else:
         overrides = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
@@ -108,13 +108,13 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
 def _held_out(
     report: dict, corpus: Corpus, validation: PretrainingBatches, options: PretrainOptions
 ) -> dict:
-    """Accuracies on held-out batches, beside what a guess without a model would reach.
+    """Returns accuracies on held-out batches, and those of constant baselines.
 
     Args:
-        report: of the model.
-        corpus: the training corpus, which says what the most frequent token is.
-        validation: batches of documents that were not trained on.
-        options: how many batches.
+        report: metrics of the model.
+        corpus: training corpus, which defines the most frequent token.
+        validation: batches of held-out documents.
+        options: options with the number of batches.
     """
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
     data = validation.dataset(steps=options.validation_batches)

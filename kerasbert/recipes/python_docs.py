@@ -1,4 +1,4 @@
-"""English that lies on every machine with Python: the documentation inside its packages."""
+"""English text on any machine with Python: the documentation of its packages."""
 
 import ast
 import concurrent.futures
@@ -10,13 +10,13 @@ import re
 import sysconfig
 from collections.abc import Iterator
 
-#: The package of documents that belong to Python itself.
+#: Package name of documents that belong to Python itself.
 PYTHON = "python"
 _LARGEST_FILE = 1 << 20
 _CHARACTERS_PER_PACKAGE = 2_000_000
 _SKIPPED = {"test", "tests", "testing", "idlelib", "_vendor", "vendor", "site-packages"}
-_MOSTLY_WORDS = 0.75  # share of letters and spaces under which a paragraph is taken for code
-_SHORTEST = 40  # characters; what is shorter is a heading or a name
+_MOSTLY_WORDS = 0.75  # minimum share of letters and spaces; other paragraphs are likely code
+_SHORTEST = 40  # characters; shorter paragraphs are headings or names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Document:
     """The documentation of a module, or one of pydoc's topics.
 
     Attributes:
-        name: the module's or topic's name.
-        package: the top-level package.
-        paragraphs: English, one paragraph a string.
+        name: name of the module or topic.
+        package: name of the top-level package.
+        paragraphs: English paragraphs, one line each.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Document:
     paragraphs: list[str]
 
     def held_out(self, share: float) -> bool:
-        """Whether the hash of the name puts this document among those never trained on."""
+        """Whether the document is held out from training, by the hash of its name."""
         digest = hashlib.sha256(self.name.encode()).digest()
         return int.from_bytes(digest[:4], "big") < share * (1 << 32)
 
 
 def collect() -> list[Document]:
-    """Collects documents from pydoc's topics, the standard library and the installed packages.
+    """Collects documents from pydoc's topics, the standard library and installed packages.
 
-    Nothing is imported but pydoc's topics: docstrings are read from the source. A paragraph that
-    was seen before, in any document, is left out.
+    Docstrings are parsed from the source; only pydoc's topics are imported. Duplicate paragraphs
+    are dropped.
     """
     seen: set[bytes] = set()
     documents = []
@@ -58,7 +58,7 @@ def collect() -> list[Document]:
 
 
 def _is_new(paragraph: str, seen: set[bytes]) -> bool:
-    # Near-copies that differ in names of arguments and types count as copies.
+    # Paragraphs that only differ in punctuation and numbers count as duplicates.
     digest = hashlib.blake2b(re.sub(r"\W+|\d+", " ", paragraph).encode(), digest_size=12).digest()
     if digest in seen:
         return False
@@ -74,7 +74,7 @@ def _topics() -> Iterator[Document]:
 
 
 def _packages() -> list[tuple[str, str]]:
-    """(package, path) of everything that is installed and pure Python, in a fixed order."""
+    """Returns (package, path) of all installed pure-Python packages, in a fixed order."""
     paths = sysconfig.get_paths()
     libraries = [(PYTHON, paths["stdlib"])]
     for path in sorted(pathlib.Path(paths["purelib"]).iterdir()):
@@ -106,7 +106,7 @@ def _docstrings(path: pathlib.Path) -> Iterator[str]:
     except (SyntaxError, ValueError):  # templates, and files for other versions of Python
         return
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    # Documentation stands in modules, classes and what they define, not inside functions.
+    # Docstrings of modules, classes and their members, but not of functions inside functions.
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop(0)
@@ -117,7 +117,7 @@ def _docstrings(path: pathlib.Path) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """The English paragraphs of a docstring, each in one line."""
+    """Yields the English paragraphs of a docstring, each as one line."""
     for block in re.split(r"\n\s*\n", text):
         if re.search(r">>>|^\s*(\.\.|@|\||\+-|```)", block, re.MULTILINE):
             continue

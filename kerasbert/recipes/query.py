@@ -1,4 +1,4 @@
-"""SavedModel + strings -> answers."""
+"""Querying an exported model."""
 
 import os
 
@@ -8,7 +8,7 @@ from kerasbert.serving.client import SavedModelClient
 
 
 def query(options: QueryOptions) -> dict:
-    """Loads an export and asks it, with no model code."""
+    """Loads an export, and predicts strings with it; needs no model code."""
     for name in ("text", "text_pair"):
         for text in getattr(options, name):
             _check_utf8(name, text)
@@ -24,7 +24,7 @@ def query(options: QueryOptions) -> dict:
 
 
 def _check_utf8(name: str, text: str) -> None:
-    """Raises `InputError` where bytes of the command line are not UTF-8."""
+    """Raises `InputError` if an argument of the command line is not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The whole job, offline, on Python's own documentation: vocabulary -> pretraining -> answers."""
+"""The whole workflow, offline, on Python's own documentation: from text to a served model."""
 
 import collections
 import contextlib
@@ -32,7 +32,7 @@ from kerasbert.tasks import Pretrainer
 HELD_OUT_SHARE = 0.08
 _SMALLEST_CORPUS = 5_000_000  # bytes
 _CLASSES, _TEXTS_PER_CLASS, _HELD_OUT_PER_CLASS = 6, 1_000, 250
-_SHORTEST_TEXT = 80  # characters of a paragraph that is to be classified
+_SHORTEST_TEXT = 80  # characters per paragraph to classify
 _MASKED = (
     "Returns a new [MASK] object.",
     "If the file does not [MASK], an exception is raised.",
@@ -49,15 +49,15 @@ _MARKER = "quickstart.json"
 
 
 def quickstart(options: QuickstartOptions) -> dict:
-    """Runs all stages, each of which prints a line, and closes with a summary."""
+    """Runs all stages, printing a line after each, and a summary at the end."""
     with files.locked(options.output):
         result = _Quickstart(options).run()
-    _say("")
-    _say(_summary(result))
+    _print("")
+    _print(_summary(result))
     return result
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 
@@ -195,7 +195,7 @@ class _Quickstart:
             guesses = pretrainer.fill_mask(list(_MASKED), top_k=5)
         self.done("guess", f"{len(_MASKED)} masked sentences")
         for text, ((*best,),) in zip(_MASKED, guesses, strict=True):
-            _say(f"    {text}  {', '.join(f'{guess.token} {guess.score:.0%}' for guess in best)}")
+            _print(f"    {text}  {', '.join(f'{guess.token} {guess.score:.0%}' for guess in best)}")
         return [
             {"text": text, "top_5": [guess.token for guess in best]}
             for text, (best,) in zip(_MASKED, guesses, strict=True)
@@ -224,7 +224,7 @@ class _Quickstart:
         return result
 
     def write_task(self, documents: list[python_docs.Document]) -> list[str]:
-        """Writes paragraphs labelled with their packages, of the packages with the most text."""
+        """Writes paragraphs of the packages with the most text, labelled with their package."""
         paragraphs = collections.defaultdict(list)
         for document in documents:
             held_out = document.held_out(HELD_OUT_SHARE)
@@ -241,7 +241,7 @@ class _Quickstart:
         ):
             with open(self.root / f"task/{part}.jsonl", "w", encoding="utf-8") as file:
                 for label in classes:
-                    # From all over the package: a hash decides, not the order of the files.
+                    # A hash selects paragraphs from all files of a package.
                     for text in sorted(paragraphs[label, held_out], key=_hash)[:most]:
                         record = {"text": text, "label": label}
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -262,11 +262,11 @@ class _Quickstart:
                 "label": answer["label"],
                 "score": round(max(answer["scores"]), 3),
             }
-            _say("    " + json.dumps(shown))
+            _print("    " + json.dumps(shown))
         return answers
 
     def done(self, stage: str, what: str) -> None:
-        _say(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
+        _print(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
 
 
 def _hash(text: str) -> bytes:
@@ -274,11 +274,12 @@ def _hash(text: str) -> bytes:
 
 
 def _make_room(root: pathlib.Path) -> None:
-    """Makes the directory; what an earlier quickstart left there goes, nothing else does."""
+    """Creates the directory; removes an earlier quickstart's files, but no others."""
     if root.exists() and any(root.iterdir()):
         if not (root / _MARKER).exists():
             raise InputError(
-                f"{root}: is not empty and not of an earlier quickstart; choose another"
+                f"{root}: is not empty, and not from an earlier quickstart; choose another "
+                "directory"
             )
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Examples without labels, as `predict` answers them and `distill` may learn from them."""
+"""Examples without labels, for `predict` and for `distill` without labels."""
 
 import math
 import os
@@ -22,20 +22,19 @@ from kerasbert.tasks.task import Task
 def raw_examples(
     path: str | os.PathLike, model: Task, spec: TaskSpec, options: ColumnOptions
 ) -> Iterator[dict]:
-    """Raw values of every example of a file by their keys, `row` and, where there is one, `id`.
+    """Yields the raw columns of each example of a file by key, with `row` and, if present, `id`.
 
-    No example is left out, not even an empty one: `row` counts them from 1.
+    No example is skipped, not even an empty one: `row` counts from 1.
 
     Args:
-        path: .txt (one text a line), .tsv, .csv or .jsonl with the columns that the model wants;
-            the files that only such a task reads, such as SQuAD's .json; any of them with .gz
-            behind it.
-        model: what is to read them.
-        spec: of the model.
-        options: where its texts are, if the columns have none of the usual names.
+        path: .txt (one text per line), .tsv, .csv or .jsonl with the model's columns; or a file
+            format of the model's task, such as SQuAD's .json; optionally with .gz.
+        model: model that will read the examples.
+        spec: task spec of the model.
+        options: column names, if they are not the usual ones.
 
     Raises:
-        InputError: a file that can't be read, or has not what the model wants.
+        InputError: the file cannot be read, or lacks columns that the model needs.
     """
     path = pathlib.Path(path)
     ending = files.ending(path)
@@ -55,14 +54,14 @@ def raw_examples(
 
 
 def options_read(path: str | os.PathLike) -> tuple[str, ...]:
-    """The fields of `ColumnOptions` that say something about a file, by its name."""
+    """Returns the fields of `ColumnOptions` that apply to a file, by its name."""
     if readers := _specs_that_read(path):
         return readers[0].input_formats[files.ending(path)].options
     return ("text_column", "text_pair_column", "column_names", "glue")
 
 
 def _specs_that_read(path: str | os.PathLike) -> list[TaskSpec]:
-    """Those that a kind of file belongs to; none: it is a table."""
+    """Returns the task specs that a file format belongs to; none for tables."""
     return [spec for spec in get_specs() if files.ending(path) in spec.input_formats]
 
 
@@ -84,7 +83,7 @@ def _from_table(
         first = first or columns
         if columns.keys() != first.keys():
             raise InputError(
-                f"{path}:{line}: has {', '.join(columns)}, but rows before it {', '.join(first)}"
+                f"{path}:{line}: has {', '.join(columns)}, but earlier rows have {', '.join(first)}"
             )
         location = f"{path}:{line}"
         example = {key: _value(location, key, row[column]) for key, column in columns.items()}
@@ -92,9 +91,9 @@ def _from_table(
 
 
 def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, list[str] | None]:
-    """The columns of texts by their keys, None where nobody names them; and all columns' names.
+    """Returns the names of text columns by key (None if not given), and all columns' names.
 
-    A GLUE task knows them. Only its files with labels may lack a first line of names.
+    A GLUE task defines both. Only its labelled files may lack a header.
     """
     named = {TEXT: options.text_column, TEXT_PAIR: options.text_pair_column}
     column_names = split_names(options.column_names)
@@ -108,7 +107,7 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, li
 
 
 def _names_column(path: pathlib.Path, column: str) -> bool:
-    """Whether the first line of a TSV file names a column."""
+    """Whether the header of a TSV file contains a column."""
     with files.open_text(path) as file:
         return column in file.readline().rstrip("\r\n").split("\t")
 
@@ -117,7 +116,7 @@ def _names_column(path: pathlib.Path, column: str) -> bool:
 
 
 def _value(location: str, key: str, value) -> str | list[str]:
-    """A text, or a list of them for `words` and `choices`; numbers are texts, too."""
+    """Checks a text, or the list of texts of `words` and `choices`; numbers become texts."""
     if key not in LIST_COLUMNS:
         if (text := _text(value)) is None:
             raise InputError(f"{location}: {key} must be a text, found {reprlib.repr(value)}")
@@ -129,7 +128,7 @@ def _value(location: str, key: str, value) -> str | list[str]:
 
 
 def _text(value) -> str | None:
-    """A string as UTF-8 can hold it; None of what is neither string nor number."""
+    """Returns a string that is valid UTF-8; None for anything but strings and numbers."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float) and not math.isfinite(value):

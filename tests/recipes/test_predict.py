@@ -211,7 +211,7 @@ def test_numbers_are_texts(answers):
         ("classifier", {"words": ["a"]}, "has no text column known by its name; it has words"),
         ("tagger", {"words": "a cat"}, "words must be a list of texts, found 'a cat'"),
         ("tagger", {"words": ["a", None]}, r"words must be a list of texts, found \['a', None\]"),
-        ("tagger", {"text": "a"}, "has text, but rows before it words"),
+        ("tagger", {"text": "a"}, "has text, but earlier rows have words"),
         ("chooser", {"text": "a", "choices": "bc"}, "choices must be a list of texts, found 'bc'"),
         ("answerer", {"question": "a"}, "has no context column .*; it has question$"),
     ],
@@ -362,7 +362,7 @@ def cut_off(models, tmp_path, monkeypatch):
 def test_goes_on(cut_off, tmp_path):
     options, end = cut_off
     with pytest.raises(
-        Interrupted, match=r"kept in .*out\.jsonl\.part, and the same command goes on"
+        Interrupted, match=r"kept in .*out\.jsonl\.part, and the same command resumes"
     ):
         end(KeyboardInterrupt())
     part = tmp_path / "out.jsonl.part"
@@ -398,7 +398,7 @@ def test_does_not_go_on_with_answers_of_another_run(cut_off, tmp_path, models):
     (tmp_path / "out.jsonl").unlink()
     for foreign in ('{"label": "y"}\n', "mine", "\udcff\n[]\n"):
         part.write_bytes(foreign.encode("utf-8", "surrogateescape"))
-        with pytest.raises(InputError, match="does not say what its answers were made of"):
+        with pytest.raises(InputError, match="the line that describes its run is damaged"):
             predict(PredictOptions(**options))
 
 
@@ -454,7 +454,7 @@ def test_input_that_changes_meanwhile(cut_off, tmp_path, monkeypatch, content):
         return model.classify(dict(columns))
 
     monkeypatch.setattr(TextClassification, "answers", answer)
-    with pytest.raises(InputError, match=r"in\.txt: has changed while it was answered"):
+    with pytest.raises(InputError, match=r"in\.txt: changed during the run"):
         predict(PredictOptions(**options))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 

@@ -435,7 +435,7 @@ def test_quickstart_takes_only_its_own_directory(tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("ten years of work")
-    with pytest.raises(InputError, match="foreign: is not empty and not of an earlier quickstart"):
+    with pytest.raises(InputError, match="foreign: is not empty, and not from an earlier quick"):
         _make_room(foreign)
     assert (foreign / "thesis.txt").read_text() == "ten years of work"
 

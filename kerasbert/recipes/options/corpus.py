@@ -1,4 +1,4 @@
-"""Options of the programs that make a vocabulary and a corpus of text."""
+"""Options of the programs that build a vocabulary and prepare a corpus."""
 
 import dataclasses
 

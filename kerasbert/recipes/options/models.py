@@ -24,7 +24,7 @@ class ModelOptions(Options):
 
     @property
     def overrides(self) -> dict:
-        """What is said of the model beside what its directory says."""
+        """Arguments that the options set in addition to the model directory."""
         return {"pair": True} if self.pair else {}
 
 

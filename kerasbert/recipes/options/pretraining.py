@@ -71,5 +71,5 @@ class PretrainOptions(TrainingOptions):
 
     @property
     def start(self) -> str:
-        """The model or the architecture that training starts from."""
+        """The model or architecture that training starts from."""
         return self.init or self.preset or "bert_tiny"

@@ -1,17 +1,17 @@
-"""What the options of several programs have in common."""
+"""Checks and limits that several programs share."""
 
 import difflib
 
 from kerasbert.errors import InputError
 from kerasbert.families import PRESETS
 
-MAX_EXAMPLES = 1_000_000  # at a time
-#: Of a run; names of checkpoints have ten digits.
+MAX_EXAMPLES = 1_000_000  # per batch
+#: Per run; names of checkpoints have ten digits.
 MAX_STEPS = 1_000_000_000
 
 
 def check_preset(name: str | None) -> None:
-    """Raises `InputError` for a name that no preset has; None is none."""
+    """Raises `InputError` if there is no preset of this name; None is allowed."""
     if name and name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=3)
         known = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PRESETS)}"
