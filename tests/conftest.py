@@ -26,7 +26,7 @@ from kerasbert.text import (
 from kerasbert.text.special_tokens import ALBERT_TOKENS, ROBERTA_TOKENS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "scripts"))  # `benchmarks`, which is not installed
+sys.path.append(str(ROOT / "scripts"))  # for `benchmarks`, which is not installed
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -67,7 +67,7 @@ def pytest_configure(config):
     hypothesis.settings.load_profile("project")
 
 
-# What takes minutes comes first, so that no process is left alone with it at the end.
+# The slowest tests come first, so that no process is left alone with one at the end.
 _SLOW = (
     "test_readme",
     "test_resume",
@@ -105,7 +105,7 @@ def tokenizer(vocabulary) -> WordPieceTokenizer:
 
 @pytest.fixture(scope="session")
 def tiny_backbone():
-    """From a tokenizer and facts to a backbone that learns fast."""
+    """Returns a function from a tokenizer and settings to a backbone that learns fast."""
     facts = {
         "num_layers": 1,
         "hidden_dim": 16,
@@ -127,7 +127,7 @@ def tiny_backbone():
 
 @pytest.fixture(scope="session")
 def answer():
-    """What a task's export answers, without the export."""
+    """Computes the outputs of a task's export without exporting it."""
     import tensorflow as tf
 
     def answer(task, **texts):
@@ -159,7 +159,7 @@ def _bytepair_tokenizer(texts, directory, **settings) -> BytePairTokenizer:
     return BytePairTokenizer(directory / "vocab.json", directory / "merges.txt", **settings)
 
 
-# What the SentencePiece models of ALBERT and of fairseq start with.
+# The first tokens of the SentencePiece models of ALBERT and of fairseq.
 _SENTENCEPIECE = {
     "model": {
         "pad_id": 0,
@@ -194,7 +194,7 @@ def _sentencepiece_tokenizer(texts, layout="model", **settings) -> SentencePiece
 
 @pytest.fixture(scope="module")
 def make_tokenizer(vocabulary, texts, tmp_path_factory):
-    """From the settings that a family has of its tokenizer, as a dict, to a tiny one."""
+    """Returns a function from a family's tokenizer settings, a dict, to a tiny tokenizer."""
     makers = {
         "wordpiece": lambda **settings: WordPieceTokenizer(vocabulary, **settings),
         "bytepair": lambda **settings: _bytepair_tokenizer(
@@ -213,7 +213,7 @@ def make_tokenizer(vocabulary, texts, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def corpus_files(tmp_path_factory) -> list[pathlib.Path]:
-    """Three plain-text files of 20 documents each."""
+    """Writes three plain-text files of 20 documents each."""
     chooser = random.Random(2)
     directory = tmp_path_factory.mktemp("text")
     paths = [directory / f"part{i}.txt" for i in range(3)]
@@ -238,12 +238,12 @@ def corpus_dir(corpus_files, tokenizer, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def full_disk():
-    """While `full_disk(size)` lasts, no file can get longer than so many bytes."""
+    """Returns a context, `full_disk(size)`, in which no file can exceed so many bytes."""
 
     @contextlib.contextmanager
     def full_disk(size):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        # Of a module that is imported meanwhile Python would keep the first part of its bytecode.
+        # Python would keep truncated bytecode of a module that is imported meanwhile.
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
         try:

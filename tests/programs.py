@@ -1,5 +1,6 @@
-"""Programs that tests start: in copies of a process that has imported TensorFlow, which takes
-seconds, and has done nothing with it. With --full they are new processes, as users have them.
+"""Runs programs in copies of a process that has imported TensorFlow, which takes seconds.
+
+With --full they run in new processes, as for users.
 """
 
 import multiprocessing
@@ -11,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-#: Whether a program gets a new process.
+#: Whether programs get new processes.
 fresh = False
 
 context = multiprocessing.get_context("forkserver")
@@ -23,11 +24,11 @@ def start(words, *, cwd=None, env=None):
 
     Args:
         words: its path and its arguments.
-        cwd: the directory that it starts in.
-        env: all environment variables; None: those of this process.
+        cwd: its working directory.
+        env: its environment variables; None: those of this process.
 
     Returns:
-        What behaves as a `subprocess.Popen` whose output is text and goes to pipes.
+        An object like a `subprocess.Popen` whose output is text and goes to pipes.
     """
     words = list(map(str, words))
     if not fresh:
@@ -37,7 +38,7 @@ def start(words, *, cwd=None, env=None):
 
 
 def end(process, timeout=150) -> subprocess.CompletedProcess:
-    """Waits until a started program has ended; one that takes too long is killed."""
+    """Waits until a program has ended; kills it if it takes too long."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -48,16 +49,16 @@ def end(process, timeout=150) -> subprocess.CompletedProcess:
 
 
 def run(words, *, cwd=None, env=None, timeout=150) -> subprocess.CompletedProcess:
-    """Starts a program and waits."""
+    """Runs a program and waits for it."""
     return end(start(words, cwd=cwd, env=env), timeout)
 
 
 def arrays(program, directory, runs: dict, timeout=200) -> dict:
-    """What the runs of a program find, which are started at once; all end if one fails.
+    """Runs a program several times in parallel, and returns its arrays; all end if one fails.
 
     Args:
-        program: takes a mode, and the path of the .npz file that it writes.
-        directory: for those files.
+        program: a program that takes a mode and the path of an .npz file to write.
+        directory: directory for these files.
         runs: by name, the mode and environment variables.
     """
     own = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"} | {"CUDA_VISIBLE_DEVICES": "-1"}
@@ -78,7 +79,7 @@ def arrays(program, directory, runs: dict, timeout=200) -> dict:
 
 
 class _Copy:
-    """A program in a copy of the process that has imported TensorFlow."""
+    """A program that runs in a copy of the process that has imported TensorFlow."""
 
     def __init__(self, words, cwd, env):
         self.args = words
@@ -118,7 +119,7 @@ def _temporary_file():
 
 
 def _run_file(words, directory, environment, outputs):
-    """What Python does when it is started with these words."""
+    """Runs a file as `python WORDS` does."""
     for descriptor, name in zip((1, 2), outputs, strict=True):
         with open(name, "ab") as file:
             os.dup2(file.fileno(), descriptor)

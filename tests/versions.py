@@ -4,10 +4,10 @@
     python tests/versions.py tensorflow-2.20 -- tests/training -x
     python tests/versions.py 'keras==3.15.1'
 
-Each gets an environment of its own under `runs/versions/`, which is kept for the next time: the
-locked packages, and then those that are named. What follows `--` is for pytest. What fails is
-likely to be of `kerasbert/_compat.py`, where each entry names its test; bounds that pass belong
-into `pyproject.toml` and `docs/dependencies.md`.
+Each release has its own environment under `runs/versions/`, which is reused: the locked packages,
+and then the named ones. Arguments after `--` are passed to pytest. Failures are most likely due to
+`kerasbert/_compat.py`, where each entry names its test. Bounds that pass belong in `pyproject.toml`
+and `docs/dependencies.md`.
 """
 
 import os
@@ -18,9 +18,9 @@ import sys
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-#: By name: packages to remove first, and to install then.
+#: By name: packages to uninstall first, and packages to install then.
 RELEASES = {
-    # It brings the module `keras`, too.
+    # It provides the module `keras` too.
     "keras-nightly": (["keras"], ["--pre", "--upgrade", "keras-nightly"]),
     "tensorflow-2.20": ([], ["tensorflow==2.20.*", "tensorflow-text==2.20.*"]),
 }

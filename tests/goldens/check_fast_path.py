@@ -1,14 +1,14 @@
-r"""Whether training learns alike on the fast path and on plain Keras, in float32 and in bfloat16.
+r"""Checks that optimized training converges like plain Keras, in float32 and in bfloat16.
 
-Run it by hand after a change to what training computes; 9 runs, some minutes on two cores:
+Run it by hand after a change to the computation of training; 9 runs, a few minutes on two cores:
 
     python tests/goldens/check_fast_path.py \
         --corpus CORPUS --validation_corpus HELD_OUT --output DIR
 
-The corpora are those of `prepare_corpus.py`. Each way trains with three seeds, which decide
-weights, order, masks and dropout. A line for each way: the held-out MLM loss at the end, mean and
-lowest to highest of the seeds, and Student's p that it is the same as plain Keras's. DIR/curves.png
-has all the curves. Exits with 1 if a p is under 1 %.
+The corpora are written by `prepare_corpus.py`. Each variant trains with three seeds that determine
+weights, order, masks and dropout. Prints a line per variant: the final held-out MLM loss (mean,
+minimum and maximum over the seeds), and Student's p for equality with plain Keras. DIR/curves.png
+shows all curves. Exits with 1 if a p is below 1 %.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from scipy.stats import ttest_ind
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before the runs import TensorFlow
 
-# How to train: by name, whether on the fast path, and the precision.
+# Variants of training by name: whether optimized, and the precision.
 WAYS = {
     "plain float32": (False, "float32"),
     "fast float32": (True, "float32"),
@@ -34,7 +34,7 @@ SEEDS = (1, 2, 3)
 
 
 def plain_path() -> None:
-    """Everything that has a fast way goes Keras's way, until the process ends."""
+    """Replaces all optimized implementations by Keras's, until the process ends."""
     import keras
 
     from kerasbert.layers import dropout, paths, transformer
@@ -58,7 +58,7 @@ def plain_path() -> None:
 
 
 def train(fast: bool, **options) -> None:
-    """One run, in this process."""
+    """Runs one training in this process."""
     from kerasbert.recipes.pretrain import PretrainOptions, pretrain
 
     if not fast:
@@ -67,13 +67,13 @@ def train(fast: bool, **options) -> None:
 
 
 def curve(run: pathlib.Path) -> dict[int, float]:
-    """The held-out MLM loss of a run, by step."""
+    """Returns the held-out MLM loss of a run by step."""
     reports = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return {one["step"]: one["val_mlm_logits_loss"] for one in reports}
 
 
 def draw(curves: dict[str, list[dict]], path: pathlib.Path) -> None:
-    """One colour a way, one line a seed."""
+    """Plots one color per variant, and one line per seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")

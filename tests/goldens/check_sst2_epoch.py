@@ -1,12 +1,12 @@
-"""One epoch of SST-2 with kerasbert and with KerasHub, from the same weights: accuracy and seconds.
+"""Compares one epoch of SST-2 in kerasbert and in KerasHub, from the same weights.
 
     python tests/goldens/check_sst2_epoch.py --init MODEL \\
         --train train.tsv --validation dev.tsv --output DIRECTORY
 
-KerasHub's classifier gets its own preprocessor, which pads every text to `--peer_length`, its own
-layers, and kerasbert's schedule, optimizer and batch size. Each side trains in a process of its
-own, one after the other. Ends with status 1 if the accuracies differ by more than twice the
-standard error of their difference.
+KerasHub's classifier has its own layers and preprocessor, which pads every text to `--peer_length`,
+and kerasbert's schedule, optimizer and batch size. Each library trains in its own process, one
+after the other. Prints accuracy and seconds. Exits with 1 if the accuracies differ by more than
+twice the standard error of their difference.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
 def kerasbert(given, directory: pathlib.Path) -> None:
-    """`finetune`; also writes the classifier that it starts from, for KerasHub."""
+    """Runs `finetune`; also writes the initial classifier for KerasHub."""
     import keras
 
     from kerasbert import Backbone, tokenizer_from_preset
@@ -31,7 +31,7 @@ def kerasbert(given, directory: pathlib.Path) -> None:
     from kerasbert.tasks.registry import get_spec
 
     encoder = directory / "encoder"
-    # KerasHub's BERT has GELU by tanh alone.
+    # KerasHub's BERT only has the tanh approximation of GELU.
     Backbone.from_preset(given.init, activation="gelu_tanh").save_to_preset(
         encoder, tokenizer=tokenizer_from_preset(given.init)
     )
@@ -57,7 +57,7 @@ def kerasbert(given, directory: pathlib.Path) -> None:
 
 
 def kerashub(given, directory: pathlib.Path) -> None:
-    """The same with KerasHub's classes."""
+    """Trains KerasHub's classifier on the same data."""
     import keras
     import keras_hub
     import tensorflow as tf
@@ -88,7 +88,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
         labels = [classes.index(label) for label in examples.labels]
         return tf.data.Dataset.from_tensor_slices((list(examples.texts["text"]), labels))
 
-    preprocess, model.preprocessor = model.preprocessor, None  # `fit` would do it once more
+    preprocess, model.preprocessor = model.preprocessor, None  # `fit` would apply it a second time
 
     def batches(dataset):
         return dataset.batch(BATCH).map(preprocess, tf.data.AUTOTUNE).prefetch(2)

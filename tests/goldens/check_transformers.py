@@ -1,29 +1,30 @@
-"""Whether transformers reads what kerasbert writes, and kerasbert what transformers writes.
+"""Checks that transformers reads what kerasbert writes, and the other way round.
 
-Needs torch and transformers, which the project itself does not: run it by hand, in an environment
-that has them and kerasbert, after a change to a family's tables or to the Hugging Face format:
+Needs torch and transformers, which are no dependencies of the project: run it by hand, in an
+environment that has them and kerasbert, after a change to a family's tables or the Hugging Face
+format:
 
     pip install torch==2.15.0 transformers==5.23.0
     python tests/goldens/check_transformers.py
 
-Three parts, a line for each model: name, keys that transformers misses, keys that it does not
-expect or that have another shape, and the largest difference of any output.
+Three parts. Each prints a line per model: name, keys that transformers misses, keys that it does
+not expect or that have another shape, and the largest difference of any output.
 
 golden: the models in `tests/goldens/huggingface/`, loaded and saved by kerasbert, read by the class
     that the config names and by the Auto class.
-new: every task of every family, freshly built, with a tokenizer and without.
+new: every task of every family, newly created, with a tokenizer and without.
 half: models that transformers saves in bfloat16 and float16, read by kerasbert; compared in
     float32, after the same rounding.
 
-Exits with 1 if a key is left over or an output differs by more than 1e-5.
+Exits with 1 if a key remains or an output differs by more than 1e-5.
 """
 
 import os
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
-# torch's compiler, which is not needed here, brings a second LLVM: with TensorFlow's in one process
-# that is the end of it.
+# torch's compiler, which is not needed here, loads a second LLVM, which crashes a process that has
+# TensorFlow's.
 sys.modules["triton"] = None
 # ruff: noqa: E402 - the other imports come after these settings
 
@@ -53,7 +54,7 @@ AUTO = {
     "QuestionAnswerer": "AutoModelForQuestionAnswering",
     "MultipleChoice": "AutoModelForMultipleChoice",
 }
-# Transformers' names of outputs -> ours.
+# From transformers' names of outputs to kerasbert's.
 OUTPUTS = {
     "last_hidden_state": "sequence_output",
     "pooler_output": "pooled_output",
@@ -76,7 +77,7 @@ SIZES = {
 
 
 def ours(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Kerasbert's outputs, by their names; "logits" where there is only one."""
+    """Returns kerasbert's outputs by name; "logits" if there is only one."""
     features = {"token_ids": inputs["input_ids"], "padding_mask": inputs["attention_mask"]}
     features["segment_ids"] = inputs.get("token_type_ids", 0 * inputs["input_ids"])
     if type(model).__name__ in ("MaskedLM", "Pretrainer"):
@@ -97,7 +98,7 @@ def theirs(model: torch.nn.Module, inputs: dict[str, np.ndarray]) -> dict[str, n
 
 
 def difference(ours: dict, theirs: dict) -> float:
-    """The largest difference; infinite where they don't have the same outputs."""
+    """Returns the largest difference; infinite if the outputs have different names."""
     theirs = {OUTPUTS.get(name, name): value for name, value in theirs.items()}
     if ours.keys() != theirs.keys():
         print(f"    outputs: {sorted(ours)}, but in transformers {sorted(theirs)}")
@@ -162,7 +163,7 @@ def tokenizer_of(family: str):
 
 
 def new_backbone(family: str, tokenizer) -> Backbone:
-    # The facts that all models of a family share stand in each of its architectures.
+    # Settings that are the same in all models of a family.
     preset = next(iter(FAMILIES[family].presets.values()))
     facts = {**preset, **SIZES, "vocabulary_size": tokenizer.vocabulary_size}
     if family == "albert":
@@ -183,7 +184,7 @@ def new_task(task: str, backbone: Backbone, tokenizer):
 def perturb(model) -> None:
     chooser = np.random.default_rng(5)
     for variable in model.weights:
-        # A new model has zero biases; a table that forgets one would go unseen.
+        # Biases of a new model are zero, which would hide a table that omits one.
         variable.assign(variable + chooser.normal(0, 0.05, variable.shape).astype("float32"))
 
 

@@ -1,13 +1,13 @@
-"""Writes `tests/goldens/entities.json`: what transformers' pipeline makes of a tiny random tagger.
+"""Writes `tests/goldens/entities.json`: entities of transformers' pipeline with a random tagger.
 
-Needs torch and transformers, which the project itself does not: run it by hand, in an environment
-of its own.
+Needs torch and transformers, which are no dependencies of the project: run it by hand, in its own
+environment.
 
     pip install torch==2.15.0 transformers==5.24.0
     python tests/goldens/make_entities.py
 
-The model is `huggingface/bert_token_classification`. The file has the vocabulary, the texts and,
-for each `aggregation_strategy`, the entities of each text: type, start, end, score.
+The model is `huggingface/bert_token_classification`. The file contains the vocabulary, the texts
+and, for each `aggregation_strategy`, the entities of each text: type, start, end, score.
 """
 
 import json

@@ -1,15 +1,15 @@
-"""Writes the fixtures in `tests/goldens/huggingface/`: tiny random models and what they answer.
+"""Writes the fixtures in `tests/goldens/huggingface/`: tiny random models and their outputs.
 
-Needs torch and transformers, which the project itself does not: run it by hand, in an environment
-of its own, when a model is added here:
+Needs torch and transformers, which are no dependencies of the project: run it by hand, in its own
+environment, to add a model:
 
     pip install torch==2.15.0 transformers==5.23.0
     python tests/goldens/make_huggingface.py
 
-Each directory has what `save_pretrained` wrote (`config.json` and safetensors), and
-`inputs_outputs.npz`: the inputs by their names, then the outputs in float32 (`hidden_state_0` to
-`_N` and `attention_0` to `_N` for the models without a head, and `last_hidden_state`,
-`pooler_output`, `logits`, ... under transformers' own names).
+Each directory contains the files of `save_pretrained` (`config.json` and safetensors), and
+`inputs_outputs.npz`: the inputs by name, and the outputs in float32 (`hidden_state_0` to `_N` and
+`attention_0` to `_N` for models without a head, and `last_hidden_state`, `pooler_output`,
+`logits`, ... under transformers' names).
 """
 
 import pathlib
@@ -26,9 +26,9 @@ LENGTHS = [9, 6, 4]
 
 SENTIMENT = {"id2label": {0: "negative", 1: "neutral", 2: "positive"}}
 ENTITIES = {"id2label": {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC"}}
-# At 1e-12 or 1e-5 a head that takes its epsilon from elsewhere answers the same in float32.
+# With 1e-12 or 1e-5, a head with the wrong epsilon would give the same float32 outputs.
 LARGE_EPSILON = {"layer_norm_eps": 0.01}
-# Some heads have an activation of their own; seen only where the layers have another.
+# Some heads have their own activation, which only shows if the layers have another one.
 RELU = {"hidden_act": "relu"}
 
 BERT = {
@@ -39,7 +39,7 @@ BERT = {
     "intermediate_size": 24,
     "max_position_embeddings": 20,
 }
-# As the published checkpoints: one token type, and pad_token_id + 1 positions that no text takes.
+# As in published checkpoints: one token type, and pad_token_id + 1 positions that no text uses.
 ROBERTA = {**BERT, "max_position_embeddings": 22, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 ALBERT = {**BERT, "embedding_size": 8, "num_hidden_layers": 3}
 DISTILBERT = {
@@ -53,7 +53,7 @@ DISTILBERT = {
 ELECTRA = {**BERT, "embedding_size": 8}
 ERNIE = {**BERT, "max_position_embeddings": 21, "hidden_act": "relu"}
 
-# Directory, class, configuration; and what save_pretrained is told, where that is anything.
+# Directory, class, configuration, and options of save_pretrained.
 MODELS = [
     ("bert", "BertModel", BERT),
     (
@@ -140,9 +140,9 @@ MODELS = [
 
 
 def perturb(model: torch.nn.Module) -> None:
-    """A fresh model has zero biases, LayerNorms that scale by one, and a zero padding row.
+    """Randomizes what is constant in a new model: zero biases, unit LayerNorms, zero padding rows.
 
-    A mapping that forgets one of them, or crosses two, would go unseen.
+    Otherwise, a weight map that omits or swaps one of them would go unnoticed.
     """
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
@@ -151,7 +151,7 @@ def perturb(model: torch.nn.Module) -> None:
         id(module.weight) for module in model.modules() if isinstance(module, torch.nn.LayerNorm)
     }
     with torch.no_grad():
-        # Tied parameters come once.
+        # Tied parameters are listed once.
         for parameter in model.parameters():
             if id(parameter) in embeddings:
                 parameter.normal_(0.0, 0.5)
@@ -166,7 +166,7 @@ def perturb(model: torch.nn.Module) -> None:
 def make_inputs(config: transformers.PretrainedConfig) -> dict[str, torch.Tensor]:
     chooser = np.random.default_rng(7)
     mask = np.arange(LENGTH) < np.array(LENGTHS)[:, None]
-    # Real tokens are never the padding: RoBERTa tells positions by it.
+    # Unpadded tokens never have the padding id, from which RoBERTa derives positions.
     ids = chooser.integers(6, config.vocab_size, (BATCH, LENGTH))
     inputs = {
         "input_ids": np.where(mask, ids, config.pad_token_id),
@@ -185,7 +185,7 @@ def answer(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str,
         outputs = model(**inputs, output_hidden_states=base, output_attentions=base)
     tensors = {}
     for name, value in outputs.items():
-        if name == "cross_attentions":  # an encoder has none
+        if name == "cross_attentions":  # encoders have none
             continue
         if isinstance(value, tuple):
             singular = {"hidden_states": "hidden_state", "attentions": "attention"}[name]
@@ -197,7 +197,7 @@ def answer(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str,
 
 def make(directory: str, class_name: str, settings: dict, saving: dict | None = None) -> None:
     model_class = getattr(transformers, class_name)
-    # Labels need both directions; transformers fills neither in from the other.
+    # Labels need both directions: transformers does not derive one from the other.
     if "id2label" in settings:
         labels = settings["id2label"]
         settings = {**settings, "label2id": {name: index for index, name in labels.items()}}

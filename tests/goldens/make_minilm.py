@@ -1,4 +1,4 @@
-"""Writes tests/goldens/minilm.npz: sentences and their mean-pooled embeddings by transformers.
+"""Writes tests/goldens/minilm.npz: sentences and transformers' mean-pooled embeddings.
 
 Needs `pip install -e '.[dev]'`, then `python tests/goldens/make_minilm.py`.
 """

@@ -1,6 +1,6 @@
-"""Writes placement.json: where the operations of our graphs run on a GPU; see tests/placement.py.
+"""Writes placement.json: on which device each operation of our graphs runs; see tests/placement.py.
 
-Needs a TensorFlow that is built with CUDA, as the wheel for Linux is, and no GPU:
+Needs a TensorFlow that is built with CUDA, as the wheel for Linux is, but no GPU:
 
     python tests/goldens/make_placement.py
 """

@@ -1,4 +1,4 @@
-"""Models as kerasbert wrote them on 26 November 2026, at commit d0d8148; see README.md here.
+"""Writes models with the code of 26 November 2026, commit d0d8148; see README.md here.
 
 git worktree add /tmp/old d0d8148
 PYTHONPATH=/tmp/old python tests/goldens/make_saved.py tests/goldens/saved

@@ -1,14 +1,14 @@
-"""Writes the fixtures in `tests/goldens/sentence_transformers/`: tiny models and what they answer.
+"""Writes `tests/goldens/sentence_transformers/`: tiny random models and their outputs.
 
-Needs sentence-transformers, which the project itself does not: run it by hand, in an environment of
-its own:
+Needs sentence-transformers, which is no dependency of the project: run it by hand, in its own
+environment:
 
     pip install sentence-transformers==6.2.0 transformers==5.24.0 torch==2.13.0
     python tests/goldens/make_sentence_transformers.py
 
-Each directory is what `save_pretrained` wrote, of a random BERT with the cased tokenizer of
-`tests/goldens/tokenizers/`, and `expected.npz`: the `embeddings` of `TEXTS`; of the cross-encoder
-the `logits` of `TEXTS` paired with themselves from behind; of the language model in SPLADE the
+Each directory contains the files of `save_pretrained`, of a random BERT with the cased tokenizer of
+`tests/goldens/tokenizers/`, and `expected.npz`: the `embeddings` of `TEXTS`; for the cross-encoder,
+the `logits` of `TEXTS` paired with `TEXTS` in reverse order; for the language model in SPLADE, the
 `token_ids` of the first text and their `token_logits`.
 """
 
@@ -33,7 +33,7 @@ TEXTS = [
     "",
     "A cat, a dog and a mat, and a cat, a dog and a mat: two spaces and a line end.",
 ]
-# Tokens that the tokenizer takes: fewer than the model has positions, and than the last text has.
+# The tokenizer's maximum: less than the model's positions, and than the last text's tokens.
 LENGTH, POSITIONS = 12, 32
 
 
@@ -71,9 +71,9 @@ def keep_embeddings(name: str) -> None:
 
 
 def old_layout() -> None:
-    """The transformers model in a folder of its own, as until 2021, and lower-cased.
+    """Moves the transformers model to its own folder, as until 2021, and enables lower-casing.
 
-    sentence-transformers 6 can lower-case, too, but saves it in a way that it does not read.
+    sentence-transformers 6 can lower-case too, but cannot read the setting that it saves.
     """
     directory, folder = GOLDENS / "old_layout", "0_Transformer"
     shutil.copytree(GOLDENS / "mean", directory)
@@ -111,9 +111,9 @@ def splade(source) -> None:
 
 
 def beside_mlm(source) -> None:
-    """An embedder of a model that still has the head it was pretrained with."""
+    """Writes an embedder whose model still has the head of its pretraining."""
     sentences(source, "beside_mlm", "cls")
-    # sentence-transformers keeps the encoder alone; those who save by hand keep all.
+    # sentence-transformers only keeps the encoder; users who save by hand keep everything.
     for name in ("config.json", "model.safetensors"):
         shutil.copy(source / name, GOLDENS / "beside_mlm")
     keep_embeddings("beside_mlm")

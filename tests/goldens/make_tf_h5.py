@@ -1,12 +1,12 @@
 """Writes the fixtures in `tests/goldens/tf_h5/`: tiny models of transformers in TensorFlow.
 
-transformers had them until version 4. Run it by hand, in an environment of its own:
+transformers supported TensorFlow until version 4. Run it by hand, in its own environment:
 
     pip install tensorflow==2.21.0 tf-keras==2.21.0 transformers==4.46.3
     TF_USE_LEGACY_KERAS=1 python tests/goldens/make_tf_h5.py
 
-Each directory has `config.json` and `tf_model.h5` as `save_pretrained` wrote them, and
-`expected.npz`: `token_ids` and the outputs in float32.
+Each directory contains `config.json` and `tf_model.h5` of `save_pretrained`, and `expected.npz`:
+`token_ids` and the outputs in float32.
 """
 
 import pathlib

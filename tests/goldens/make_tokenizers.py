@@ -1,14 +1,14 @@
-"""Writes the fixtures in `tests/goldens/tokenizers/`: tiny tokenizers and what they answer.
+"""Writes the fixtures in `tests/goldens/tokenizers/`: tiny tokenizers and their ids.
 
-Needs transformers, which the project itself does not: run it by hand, in an environment of its own,
-when a tokenizer is added here:
+Needs transformers, which is no dependency of the project: run it by hand, in its own environment,
+to add a tokenizer:
 
     pip install transformers==5.23.0 sentencepiece==0.2.3
     python tests/goldens/make_tokenizers.py
 
-Each directory has what `save_pretrained` wrote (`tokenizer.json` and `tokenizer_config.json`), for
-SentencePiece also the model that was converted, and `expected.json`: texts and pairs of texts, and
-the ids of each, special tokens included.
+Each directory contains the files of `save_pretrained` (`tokenizer.json` and
+`tokenizer_config.json`), for SentencePiece also the converted model, and `expected.json`: texts and
+pairs of texts, and the ids of each, including special tokens.
 """
 
 import io
@@ -36,7 +36,7 @@ TEXTS = [
     "Covid and covid!",
     "",
 ]
-# transformers takes an empty second text for none.
+# transformers treats an empty second text as none.
 PAIRS = [["The cat sat.", "A dog, 9, sat"], ["", "mat"]]
 _WORDS = "the cat sat on a mat dog and or flat is it s they re two spaces line end vu"
 WORDS = _WORDS.split()
@@ -76,7 +76,7 @@ def roberta(**settings) -> transformers.RobertaTokenizer:
         TEXTS * 5, 290, min_frequency=2, special_tokens=special, show_progress=False
     )
     stored = json.loads(trainer.to_str())["model"]
-    # Only what the texts need, so that the file stays small: the rest of the bytes is cut off.
+    # Only the bytes that the texts need, to keep the file small.
     used = {c for text in TEXTS for piece in trainer.encode(" " + text).tokens for c in piece}
     merges = [tuple(merge) for merge in stored["merges"]]
     pieces = [*special, *sorted(used), *("".join(merge) for merge in merges), "<mask>"]
@@ -89,7 +89,7 @@ def train(**options) -> bytes:
     writer = io.BytesIO()
     sentences = [text.lower() for text in TEXTS if text] * 5 + TEXTS[:-1]
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
-        # Tab and newline to a space, 2 above the line to 2: the usual rules alone are 240 KB.
+        # Tab and newline to a space, 2 above the line to 2: the complete rules have 240 KB.
         rules.write("9\t20\nA\t20\nB2\t32\n")
         rules.flush()
         sentencepiece.SentencePieceTrainer.train(
@@ -112,7 +112,7 @@ def without_paths(model: bytes) -> bytes:
 
 
 def with_number_commas(model: bytes) -> bytes:
-    """Two pieces of the sort that ALBERT has and avoids."""
+    """Adds two tokens of the kind that ALBERT has and avoids."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(model)
     for piece in ("▁1990,", "9,"):
         proto.pieces.add(piece=piece, score=-3.0)
@@ -121,7 +121,7 @@ def with_number_commas(model: bytes) -> bytes:
 
 
 def lowered(model: bytes) -> bytes:
-    """As transformers' converter did up to version 4, and so published tokenizer.json are."""
+    """Lower-cases as transformers' converter did until version 4, and as published files do."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(model)
     for piece in proto.pieces:
         if len(piece.piece) > 1 and piece.piece[-1] == "," and piece.piece[-2].isdigit():

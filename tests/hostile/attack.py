@@ -1,4 +1,4 @@
-"""An attack: files and a command line that mean harm, and what may come of it."""
+"""An attack: hostile files and a command line, and the allowed outcomes."""
 
 import dataclasses
 import json
@@ -9,16 +9,16 @@ from collections.abc import Callable
 import numpy as np
 import safetensors.numpy
 
-#: Any outcome but a traceback, a crash, a hang, too much memory or half an output.
+#: Any outcome but a traceback, a crash, a hang, too much memory or partial output.
 ANY = "any"
-#: As `ANY`, but if it is accepted, the result must be that of the unharmed files.
+#: Like `ANY`, but if the files are accepted, the result must be that of the intact files.
 SAME = "same"
-#: One line and status 1.
+#: An error of one line and status 1.
 REFUSED = "refused"
 #: Status 0.
 ACCEPTED = "accepted"
 
-#: By the word that a fault begins with, what the table calls its column.
+#: Columns of the table, by the first word of a fault.
 FAULTS = {
     "crash": "crashes",
     "hang": "hangs",
@@ -39,14 +39,14 @@ class Attack:
 
     Attributes:
         kind: its class, a row of the table.
-        name: says what is wrong, and is its own within the class.
+        name: description of what is wrong, unique within the class.
         make: writes the files into an empty directory.
         program: a recipe, or one of `serve.PROBES`.
-        flags: of the program; `{}` in a value stands for the directory.
-        expect: one of the four above.
-        unharmed: with `SAME`, writes the sound files.
-        output: what the program would write, within the directory: nothing of it may be there
-            after a refusal.
+        flags: flags of the program; `{}` in a value stands for the directory.
+        expect: one of the four expectations above.
+        unharmed: with `SAME`, writes the intact files.
+        output: path, within the directory, that the program would write; after an error it must
+            not exist.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Attack:
     output: str | None = None
 
     def words(self, directory: pathlib.Path) -> list[str]:
-        """The command line."""
+        """Returns the command line."""
         words = []
         for flag, values in self.flags.items():
             for value in values if isinstance(values, list) else [values]:
@@ -69,15 +69,15 @@ class Attack:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of an attack, or of its unharmed twin.
+    """The outcome of an attack, or of the same program on intact files.
 
     Attributes:
-        status: the exit status; None: the process died or was killed.
-        death: how.
+        status: exit status; None if the process died or was killed.
+        death: how it died.
         out: standard output.
         err: standard error.
-        seconds: of the processor, all threads together.
-        memory: bytes beyond those that the process had before.
+        seconds: processor time of all threads.
+        memory: bytes beyond those at the start.
     """
 
     status: int | None
@@ -89,22 +89,22 @@ class Outcome:
 
     @property
     def result(self) -> str:
-        """The last line of the standard output."""
+        """Returns the last line of standard output."""
         return self.out.splitlines()[-1] if self.out.strip() else ""
 
 
 def most_memory(size: int) -> int:
-    """Bytes that may be taken for files of so many."""
+    """Returns the memory limit in bytes for files of a given size."""
     return 4 * size + 500 * MEGABYTE
 
 
 def most_seconds(size: int) -> float:
-    """Seconds that may be taken for files of so many bytes."""
+    """Returns the time limit in seconds for files of a given size in bytes."""
     return 10.0 * max(1.0, size / MEGABYTE)
 
 
 def fault(attack: Attack, outcome: Outcome, unharmed: str, directory: pathlib.Path, size: int):
-    """What is wrong with an outcome: one of `FAULTS`, a colon, a few words; or None."""
+    """Returns what is wrong with an outcome (one of `FAULTS`, a colon, a description), or None."""
     if outcome.status is None:
         return outcome.death
     if (directory / CANARY).exists():
@@ -118,7 +118,7 @@ def fault(attack: Attack, outcome: Outcome, unharmed: str, directory: pathlib.Pa
     return _fault_of_refusal(attack, outcome, directory)
 
 
-#: What files that try to run code make.
+#: File that is created if code in an attack runs.
 CANARY = "canary"
 
 
@@ -135,7 +135,7 @@ def _fault_of_acceptance(attack, outcome, unharmed, directory) -> str | None:
 
 
 def _fault_of_output(output: pathlib.Path, outcome: Outcome) -> str | None:
-    """What is wrong with what a program wrote."""
+    """Returns what is wrong with a program's output, or None."""
     if not output.exists():
         return "silent: no output in spite of status 0"
     for path in output.rglob("model.safetensors"):
@@ -161,7 +161,7 @@ def _fault_of_refusal(attack: Attack, outcome: Outcome, directory: pathlib.Path)
         return "message: several error lines"
     if len(lines[-1]) > _LONGEST_LINE:
         return f"message: a line of {len(lines[-1])} characters"
-    # str.splitlines knows more ends of lines than terminals do; an escape is not printable.
+    # str.splitlines splits at more characters than terminals do; escapes are not printable.
     if not all(c.isprintable() for c in outcome.err.replace("\n", "").replace("\r", "")):
         return "message: unprintable characters on the terminal"
     if attack.expect == ACCEPTED:
@@ -172,7 +172,7 @@ def _fault_of_refusal(attack: Attack, outcome: Outcome, directory: pathlib.Path)
 
 
 def _left(attack: Attack, directory: pathlib.Path) -> str | None:
-    """What of the output is there in spite of a refusal."""
+    """Returns the output files that exist in spite of an error."""
     if not attack.output:
         return None
     path = directory / attack.output
@@ -181,6 +181,6 @@ def _left(attack: Attack, directory: pathlib.Path) -> str | None:
     if not path.parent.exists():
         return None
     own = [other.name for other in path.parent.iterdir() if other.name.startswith(f".{path.name}.")]
-    # A lock is kept: to remove it would let two processes hold it.
+    # Locks are kept: removing one would let two processes hold it.
     own = [name for name in own if not name.endswith(".lock")]
     return own[0] if own else None

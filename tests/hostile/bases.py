@@ -1,4 +1,4 @@
-"""Makes the sound files that attacks damage, with the code that is tried."""
+"""Creates the intact files that attacks damage, with the code under attack."""
 
 import io
 import pathlib
@@ -22,7 +22,7 @@ _FACTS = {
 
 
 def make(root: pathlib.Path) -> None:
-    """Makes models in all formats, tokenizers of all kinds, a corpus, data and an export."""
+    """Creates models in all formats, tokenizers of all kinds, a corpus, data and an export."""
     import keras
 
     from kerasbert import tasks

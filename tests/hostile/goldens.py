@@ -1,4 +1,4 @@
-"""Where the goldens of the tests are."""
+"""The directory of the tests' golden files."""
 
 import pathlib
 

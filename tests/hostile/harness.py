@@ -1,4 +1,4 @@
-"""Runs attacks and counts what they broke."""
+"""Runs attacks and counts failures."""
 
 import collections
 import dataclasses
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from attack import FAULTS, Attack, Outcome, fault
 from serve import STOPPED, Server
 
-#: A run that was cut off, among the sound files.
+#: An interrupted run, among the intact files.
 RUN = "run"
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What an attack came to; `fault` is None where all went as it should."""
+    """The outcome of an attack; `fault` is None if it was as expected."""
 
     attack: Attack
     outcome: Outcome
@@ -24,11 +24,11 @@ class Found:
 
 
 class Harness:
-    """Runs attacks in a directory of its own.
+    """Runs attacks in a temporary directory.
 
     Args:
-        directory: where sound and damaged files go.
-        seconds: wall time after which an attack counts as one that hangs.
+        directory: directory for intact and damaged files.
+        seconds: wall time after which an attack counts as a hang.
     """
 
     def __init__(self, directory: pathlib.Path, seconds: float = 60):
@@ -49,7 +49,7 @@ class Harness:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def must_run(self, program: str, words: list[str], **how) -> Outcome:
-        """Runs what must not fail."""
+        """Runs a program that must succeed."""
         outcome = self._server.run(program, words, self.bases, 1 << 30, seconds=300, **how)
         if outcome.status != 0 and outcome.death != STOPPED:
             raise RuntimeError(f"{program} {words}: {outcome.death} {outcome.err[-3000:]}")
@@ -67,7 +67,7 @@ class Harness:
         return Found(attack, outcome, fault(attack, outcome, unharmed, self._place, size))
 
     def _of_unharmed(self, attack: Attack) -> str:
-        """The last line that the program prints for the unharmed files."""
+        """Returns the last line that the program prints for the intact files."""
         key = (attack.unharmed, attack.program, str(attack.flags))
         if key not in self._unharmed:
             position = self._place.with_name("unharmed")
@@ -84,13 +84,13 @@ class Harness:
 
 
 def _size(directory: pathlib.Path) -> int:
-    """The bytes of all plain files."""
+    """Returns the total bytes of all regular files."""
     states = [path.lstat() for path in directory.rglob("*")]
     return sum(state.st_size for state in states if stat.S_ISREG(state.st_mode))
 
 
 def table(found: Iterable[Found]) -> str:
-    """By class: attacks, and failures of each sort."""
+    """Returns, by class, the numbers of attacks and of failures of each sort."""
     counts = collections.defaultdict(collections.Counter)
     for one in found:
         sort = one.fault and FAULTS[one.fault.partition(":")[0]]
@@ -104,12 +104,12 @@ def table(found: Iterable[Found]) -> str:
 
 
 def copied(base: pathlib.Path) -> Callable[[pathlib.Path], None]:
-    """Makes a copy of a directory."""
+    """Returns a function that copies a directory."""
     return lambda directory: _copy(base, directory / base.name)
 
 
 def with_file(base: pathlib.Path, name: str, data: bytes) -> Callable[[pathlib.Path], None]:
-    """Makes a copy of a directory in which one file holds other bytes."""
+    """Returns a function that copies a directory and replaces the content of one file."""
 
     def make(directory):
         _copy(base, directory / base.name)
@@ -119,5 +119,5 @@ def with_file(base: pathlib.Path, name: str, data: bytes) -> Callable[[pathlib.P
 
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    # Not the mode of the files: the goldens may be read-only.
+    # Without file modes: the golden files may be read-only.
     shutil.copytree(source, target, copy_function=shutil.copyfile)

@@ -17,7 +17,7 @@ from harness import RUN, copied, with_file
 
 
 def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """Prepared corpora that were tampered with, and text that is to become one."""
+    """Damaged corpora, and text to prepare as a corpus."""
     base = bases / "corpus"
     manifest = json.loads((base / "manifest.json").read_text())
     for title, changed in _manifests(manifest).items():
@@ -129,7 +129,7 @@ def _sound_texts() -> dict[str, bytes]:
 
 
 def _texts() -> dict[str, tuple[str, bytes]]:
-    """Files of text that is hardly any: by what they are, name and bytes."""
+    """Nearly unusable text files: description, name and bytes."""
     found = {title: ("a.txt", data) for title, data in mutate.TEXTS.items()}
     good = b'{"text": "a fine day"}\n'
     for title, value in mutate.VALUES.items():
@@ -201,7 +201,7 @@ _CONLL = "a O\nfine B-X\nday I-X\n\nthe O\ncat B-X\n"
 
 
 def rows(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """One bad row among good ones, for every task and format."""
+    """One invalid row among valid ones, for every task and format."""
     for model, row in _ROWS.items():
         for title, data in _bad_lines(row).items():
             yield _predict(bases, model, f"{model}: {title}", "in.jsonl", data)
@@ -351,7 +351,7 @@ _WORDS = [
     "tfds:../x",
 ]
 _WHICH = ["maybe", "1", "TRUE", ""]
-#: Options that may be huge and only take long, or that start processes.
+#: Options whose large values only take long, or that start processes.
 _PATIENT = (
     "epochs",
     "steps",
@@ -365,7 +365,7 @@ _SKIPPED = ("strategy", "num_virtual_devices", "dry_run")
 
 
 def _programs(bases) -> dict[str, dict]:
-    """The flags that each program runs well with."""
+    """Returns flags with which each program succeeds."""
     model, rows = str(bases / "classifier"), "{}/in.tsv"
     small = {"batch_size": "4"}
     return {
@@ -393,7 +393,7 @@ def _programs(bases) -> dict[str, dict]:
 
 
 def options(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """Every option of every program with values that it should not have; `count` of them all."""
+    """Every option of every program with invalid values; `count` of all of them."""
     from kerasbert.recipes import options as declared
 
     every = []
@@ -496,7 +496,7 @@ def _option(program, flags, name, value) -> Attack:
         )
 
     output = flags.get("output", "").removeprefix("{}/") or None
-    if program in ("finetune", "pretrain"):  # reports stay of a run that has begun
+    if program in ("finetune", "pretrain"):  # a run that has begun keeps its reports
         output = f"{output}/model"
     shown = value if len(value) < 60 else f"{value[:20]}... of {len(value)}"
     if name == "output":
@@ -515,7 +515,7 @@ def _option(program, flags, name, value) -> Attack:
 
 
 def exports(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """A damaged SavedModel is asked."""
+    """Queries of a damaged SavedModel."""
     base = bases / "export"
     names = [str(path.relative_to(base)) for path in sorted(base.rglob("*")) if path.is_file()]
     for name in names:
@@ -577,7 +577,7 @@ def _export(base, title, make, expect=ANY) -> Attack:
 
 
 def runs(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """A run that was cut off goes on, in a directory that was damaged."""
+    """Resuming an interrupted run in a damaged directory."""
     base = bases / RUN
     names = [str(path.relative_to(base)) for path in sorted(base.rglob("*")) if path.is_file()]
     json_names = [name for name in names if name.endswith((".json", ".jsonl"))]

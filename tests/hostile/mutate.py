@@ -1,4 +1,4 @@
-"""Ways to damage bytes, JSON and text; what is drawn is drawn from the `random.Random` given."""
+"""Random damage to bytes, JSON and text; all functions draw from a given `random.Random`."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 _ESCAPE = "\x1b"
 
-#: What a value of JSON is replaced with, as it stands in the file.
+#: Replacements for a value of JSON, as written in the file.
 VALUES = {
     "null": "null",
     "true": "true",
@@ -40,7 +40,7 @@ _PLACE = "\ue000here\ue000"
 
 
 def positions(document, before: tuple = ()) -> Iterator[tuple]:
-    """The path of every value of a JSON document but itself."""
+    """Returns the paths of all values of a JSON document except the root."""
     inside = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in inside:
         yield (*before, key)
@@ -49,7 +49,7 @@ def positions(document, before: tuple = ()) -> Iterator[tuple]:
 
 
 def replaced(document, path: tuple, text: str) -> str:
-    """The document as JSON, with `text` in the place of a value."""
+    """Returns the document as JSON with `text` in place of a value."""
     copy = json.loads(json.dumps(document))
     parent = _parent(copy, path)
     parent[path[-1]] = _PLACE
@@ -59,7 +59,7 @@ def replaced(document, path: tuple, text: str) -> str:
 
 
 def without(document, path: tuple) -> str:
-    """The document as JSON, without a value."""
+    """Returns the document as JSON without a value."""
     copy = json.loads(json.dumps(document))
     del _parent(copy, path)[path[-1]]
     return json.dumps(copy, ensure_ascii=False)
@@ -72,12 +72,12 @@ def _parent(document, path: tuple):
 
 
 def shown(path: tuple) -> str:
-    """A path within JSON, for the name of an attack."""
+    """Formats a path within JSON for the name of an attack."""
     return ".".join(map(str, path))
 
 
 def whole_files(document) -> dict[str, bytes]:
-    """Files in the place of a JSON document, by what they are."""
+    """Returns replacements of whole JSON files by description."""
     text = json.dumps(document)
     twice = text[:-1] + ", " + text[1:] if isinstance(document, dict) and document else text
     return {
@@ -108,7 +108,7 @@ def whole_files(document) -> dict[str, bytes]:
 
 
 def damaged(data: bytes, rng: random.Random) -> tuple[str, bytes]:
-    """The data with one random fault, and what it is."""
+    """Damages data once at random; returns a description and the damaged data."""
     how = rng.choice(_FAULTS)
     return how(data, rng)
 
@@ -176,7 +176,7 @@ def _copied(data, rng):
     return f"{count} bytes of {at} at {to}", data[:to] + piece + data[to + len(piece) :]
 
 
-# The first are the likeliest in life, and are drawn most often.
+# The first ones are the most likely in practice, and are drawn most often.
 _FAULTS = (
     *[_bit] * 4,
     *[_byte] * 2,
@@ -191,7 +191,7 @@ _FAULTS = (
     _copied,
 )
 
-#: Text that is no text, or hardly, as bytes.
+#: Bytes that are hardly text.
 TEXTS = {
     "nothing": b"",
     "a NUL": b"a\0b",

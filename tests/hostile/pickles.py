@@ -27,12 +27,12 @@ TUPLE, TUPLE1, TUPLE2, REDUCE, BUILD, BINPERSID = b"t", b"\x85", b"\x86", b"R", 
 
 
 def const(value) -> bytes:
-    """Pushes a number, string, tuple, list, dict or None."""
+    """Returns opcodes that push a number, string, tuple, list, dict or None."""
     return pickle.dumps(value, 2)[2:-1]
 
 
 def name(module: str, attribute: str) -> bytes:
-    """Pushes what a module has under a name."""
+    """Returns opcodes that push an attribute of a module."""
     return f"c{module}\n{attribute}\n".encode()
 
 
@@ -65,7 +65,7 @@ def program(*parts: bytes) -> bytes:
 
 
 def zipped(data: bytes, storages: dict, root="archive", **more) -> bytes:
-    """A file as PyTorch 1.6 and later write it."""
+    """Returns a file as PyTorch 1.6 and later write it."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", more.pop("compression", zipfile.ZIP_STORED)) as archive:
         archive.writestr(f"{root}/data.pkl", data)
@@ -78,7 +78,7 @@ def zipped(data: bytes, storages: dict, root="archive", **more) -> bytes:
 
 
 def legacy(data: bytes, storages: dict) -> bytes:
-    """A file as earlier ones wrote it."""
+    """Returns a file as earlier versions of PyTorch wrote it."""
     machine = {"protocol_version": _PROTOCOL, "little_endian": True, "type_sizes": {}}
     heads = [pickle.dumps(value, 2) for value in (_MAGIC, _PROTOCOL, machine)]
     keys = pickle.dumps(list(storages), 2)
@@ -88,7 +88,7 @@ def legacy(data: bytes, storages: dict) -> bytes:
 
 @functools.cache
 def _sound() -> tuple[bytes, dict]:
-    """The state dict of a small model and its storages."""
+    """Returns the state dict of a small model, and its storages."""
     arrays = load_file(_MODEL / "model.safetensors")
     pairs, storages = [], {}
     for number, (key, array) in enumerate(arrays.items()):
@@ -103,7 +103,7 @@ def _sound() -> tuple[bytes, dict]:
 
 
 def attacks(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that are listed, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     for title, data in _listed().items():
         yield _attack(title, data, REFUSED)
     yield from _special_files()
@@ -183,7 +183,7 @@ def _nested(depth: int) -> bytes:
 
 
 def _listed() -> dict[str, bytes]:
-    """Files of which each must be refused, by what is wrong."""
+    """Returns files that must be refused, by what is wrong."""
     canary = [const(CANARY)]
     sound, storages = _sound()
     one = {"0": bytes(4)}
@@ -223,7 +223,7 @@ def _listed() -> dict[str, bytes]:
         "a storage that is called": call(name("torch", "FloatStorage"), const(10**9)),
         "an extension": b"\x82\x01",
         "4 bytes of extension": b"\x84\xff\xff\xff\x7f",
-        # What the interpreter does in C for as long as it is told.
+        # What the interpreter does in C, for as long as it is told to.
         "30 nested tuples as a key": b"}" + _nested(30) + NONE + b"s",
         "60 nested tuples as a key": b"}" + _nested(60) + NONE + b"s",
         "60 nested tuples as a member": b"\x8f" + MARK + _nested(60) + b"\x90",
@@ -351,7 +351,7 @@ def _random_view(rng: random.Random) -> tuple[str, bytes]:
 
 
 def _random_opcodes(rng: random.Random) -> bytes:
-    """Mostly sensible steps, so that the interpreter gets far."""
+    """Returns mostly sensible opcodes, so that the interpreter gets far."""
     steps = [
         lambda: const(
             rng.choice(

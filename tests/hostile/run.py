@@ -1,10 +1,10 @@
-"""Attacks kerasbert with damaged and hostile files, and prints what broke: the long form.
+"""Attacks kerasbert with damaged and hostile files, and prints the failures: the long version.
 
-Takes about an hour of one core for 8,000 attacks. Seeded: the same command makes the same attacks.
+Takes about an hour of one core for 8,000 attacks. The same command makes the same attacks.
 
 Example:
   python tests/hostile/run.py --scale 1 --log /tmp/hostile.jsonl
-  PYTHONPATH=/path/to/another/checkout python tests/hostile/run.py --sample 50   # how that one does
+  PYTHONPATH=/path/to/another/checkout python tests/hostile/run.py --sample 50   # other code
 """
 
 import argparse
@@ -29,7 +29,7 @@ import settings
 import weight_files
 from harness import Harness, table
 
-#: By class: what makes its attacks, how many are drawn beside those that are listed.
+#: By class: the function that makes its attacks, and the number of random ones.
 KINDS = {
     "pickles": (pickles.attacks, 700),
     "safetensors": (weight_files.safetensors, 600),
@@ -46,7 +46,7 @@ KINDS = {
 
 
 def main() -> int:
-    """The program."""
+    """Runs this program."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -80,11 +80,11 @@ def main() -> int:
 
 
 def _sample(attacks, count: int) -> list:
-    """So many of them, half of those that are drawn, the same ones whichever code is attacked."""
+    """Selects attacks, half of them random ones, and the same ones for any code under attack."""
     listed, drawn = [], []
     for attack in attacks:
         number, _, rest = attack.name.partition(": ")
-        is_drawn = number.isdigit() and rest  # what follows depends on the bytes of the sound files
+        is_drawn = number.isdigit() and rest  # the rest depends on the bytes of the intact files
         name = number if is_drawn else attack.name
         key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
         (drawn if is_drawn else listed).append((key, attack))

@@ -1,7 +1,7 @@
-"""A process that runs the attacks, one after the other, each within limits of memory and time.
+"""A process that runs attacks one after the other, each with limits of memory and time.
 
-It is a copy of one that has imported TensorFlow, which takes seconds (`programs.py`). It serves
-until an attack ends it, then another takes its place.
+It is a copy of a process that has imported TensorFlow, which takes seconds (`programs.py`). It
+serves until an attack ends it, and is then replaced.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ import types
 import programs
 from attack import MEGABYTE, Outcome, most_memory, most_seconds
 
-# Virtual memory is more than what is touched: threads' stacks, what the allocator keeps.
+# More virtual memory is reserved than used: for threads' stacks, and by the allocator.
 _SLACK = 2_000 * MEGABYTE
 _ATTACKS_A_PROCESS = 150
-#: How a process died that was to be killed.
+#: How a process died that was killed on purpose.
 STOPPED = "stopped"
 
 
 class Server:
-    """Runs command lines in a process of its own, and starts another one when it has died.
+    """Runs command lines in a process of its own, which is restarted if it dies.
 
     Args:
         seconds: wall time after which an attack is killed.
@@ -56,10 +56,10 @@ class Server:
         Args:
             program: as in `Attack`.
             words: its command line.
-            directory: where it starts.
-            size: of its files, in bytes.
-            **how: `seconds`, another limit of time; `until`, a path: as soon as it is there, the
-                process is killed.
+            directory: its working directory.
+            size: size of its files, in bytes.
+            **how: `seconds`, another time limit; `until`, a path: the process is killed as soon as
+                it exists.
         """
         if self._process is None or self._served >= _ATTACKS_A_PROCESS:
             self._start()
@@ -118,7 +118,7 @@ def _serve(pipe) -> None:
         module = types.ModuleType(f"kerasbert.recipes.{name}")
         setattr(module, name, probe)
         sys.modules[module.__name__] = module
-    gc.freeze()  # else each collection looks at all that TensorFlow made
+    gc.freeze()  # otherwise each collection scans everything that TensorFlow created
     pipe.send("ready")
     with contextlib.suppress(EOFError):
         while True:
@@ -146,7 +146,7 @@ def _run(program: str, words: list[str], directory: str, size: int) -> dict:
 
 
 def _status(program: str, words: list[str]) -> int:
-    """The exit status of a program, as `scripts/` have it."""
+    """Returns the exit status of a program, as in `scripts/`."""
     from kerasbert import cli
 
     sys.argv = [f"{program}.py", *words]
@@ -164,7 +164,7 @@ def _status(program: str, words: list[str]) -> int:
 
 
 def _recipe(program: str) -> str:
-    """What `cli.run` calls a program; before issue 15 it added the package by itself."""
+    """Returns the function that `cli.run` calls for a program, in this and earlier versions."""
     from kerasbert import cli
 
     adds_package = "kerasbert.recipes." in inspect.getsource(cli.run)
@@ -202,7 +202,7 @@ def _descriptors(files: dict):
 
 @contextlib.contextmanager
 def _limits(size: int):
-    """Limits memory and the processor's time while a file of so many bytes is read."""
+    """Limits memory and processor time for reading files of a given size in bytes."""
     before = {what: resource.getrlimit(what) for what in (resource.RLIMIT_AS, resource.RLIMIT_CPU)}
     most = {
         resource.RLIMIT_AS: _memory("VmSize") + most_memory(size) + _SLACK,
@@ -242,7 +242,7 @@ def _text(file) -> str:
 
 
 def load_model(options) -> dict:
-    """Loads a model and hashes all that its answers depend on."""
+    """Loads a model, and hashes everything that its predictions depend on."""
     import numpy as np
 
     import kerasbert
@@ -266,7 +266,7 @@ def load_model(options) -> dict:
 
 
 def load_tokenizer(options) -> dict:
-    """Loads a tokenizer and hashes what it makes of a few texts."""
+    """Loads a tokenizer, and hashes its ids of a few texts."""
     from kerasbert import loading
 
     return {"ids": _tokenized(loading.tokenizer_from_preset(options.input))}
@@ -286,7 +286,7 @@ def _tokenized(tokenizer) -> list:
 
 
 def load_corpus(options) -> dict:
-    """Opens a corpus as pretraining does, and hashes all that is read of it."""
+    """Opens a corpus as pretraining does, and hashes all its data."""
     import numpy as np
 
     from kerasbert.data.corpus import Corpus
@@ -300,7 +300,7 @@ def load_corpus(options) -> dict:
 
 
 def make_bases(options) -> dict:
-    """Makes what the attacks harm, with the code that is tried."""
+    """Creates the files to damage, with the code under attack."""
     import bases
 
     bases.make(pathlib.Path(options.input))
@@ -308,12 +308,12 @@ def make_bases(options) -> dict:
 
 
 def finish_run(options) -> dict:
-    """Fine-tunes, perhaps from checkpoints that are there already, and hashes the weights."""
+    """Fine-tunes, resuming from checkpoints if any, and hashes the weights."""
     from kerasbert import files
     from kerasbert.recipes.finetune import finetune
     from kerasbert.recipes.options import FinetuneOptions
 
-    # Paths are settings of a run: they must be the same from all directories beside the bases.
+    # Paths are settings of a run, so they must be equal in all directories.
     finetune(
         FinetuneOptions(
             init="../bases/classifier",

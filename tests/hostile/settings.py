@@ -1,4 +1,4 @@
-"""Attacks on the JSON of models and on the files of tokenizers."""
+"""Attacks on JSON files of models, and on tokenizer files."""
 
 import json
 import pathlib
@@ -29,7 +29,7 @@ _HF = (
 
 
 def _settings(bases: pathlib.Path) -> list[tuple[pathlib.Path, str, str]]:
-    """Directory, JSON file in it, what to expect."""
+    """Yields directory, JSON file in it, and expectation."""
     found = [(GOLDENS / "huggingface" / name, "config.json", ANY) for name in _HF]
     found.append((GOLDENS / "huggingface" / "bert_sharded", "model.safetensors.index.json", ANY))
     for name in ("mean", "prompt", "old_layout", "cross_encoder", "splade"):
@@ -60,7 +60,7 @@ def _settings(bases: pathlib.Path) -> list[tuple[pathlib.Path, str, str]]:
 
 
 def settings(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that are listed, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     for title, base, change in _listed_settings(bases):
         path = base / "config.json"
         text = json.dumps({**json.loads(path.read_text()), **change})
@@ -91,7 +91,7 @@ def settings(bases, rng: random.Random, count: int) -> Iterator[Attack]:
         yield _setting(base, file, f"{number}: {title}", data, expect)
 
 
-# What a file may be and still be read.
+# Values that a file may have and still be accepted.
 _MAY_BE_READ = ("an unknown key", "every key twice", "UTF-16", "NUL at the end")
 
 
@@ -201,7 +201,7 @@ def _families() -> dict[str, str]:
 
 
 def tokenizers(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that are listed, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     yield from _listed_tokenizers(bases)
     families = _families()
     native = [
@@ -259,7 +259,7 @@ def tokenizers(bases, rng: random.Random, count: int) -> Iterator[Attack]:
 
 def _swapped(document, rng) -> tuple[str, bytes]:
     paths = list(mutate.positions(document))
-    # Most of a vocabulary's pieces are alike; what else there is is drawn as often.
+    # Most tokens of a vocabulary are alike, so the other values are drawn equally often.
     few = [path for path in paths if "vocab" not in path and "merges" not in path]
     path = rng.choice(rng.choice([few or paths, few or paths, paths]))
     if rng.random() < 0.1:
@@ -270,10 +270,10 @@ def _swapped(document, rng) -> tuple[str, bytes]:
 
 
 def _golden(name, family, title, files: dict, *, only=False, expect=ANY, program="load_tokenizer"):
-    """An attack on a golden tokenizer, with some files of other bytes.
+    """Returns an attack on a golden tokenizer with some files replaced.
 
     Args:
-        only: leave `tokenizer.json` out, so that the other files are read.
+        only: whether to remove `tokenizer.json`, so that the other files are read.
     """
 
     def make(directory):
@@ -430,7 +430,7 @@ def _varint(number: int) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """A field of bytes of protocol buffers."""
+    """Returns a bytes field of a protocol buffer."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 

@@ -1,4 +1,4 @@
-"""A few of the attacks of each class; `run.py` makes them all."""
+"""Some attacks of each class; `run.py` makes all of them."""
 
 import itertools
 import random
@@ -7,7 +7,7 @@ import pytest
 import run
 from harness import Harness, table
 
-#: By class: how many are drawn, and every so-manieth of all is made.
+#: By class: the number of random attacks, and the stride through all attacks.
 SHORT = {
     "pickles": (20, 4),
     "safetensors": (20, 3),

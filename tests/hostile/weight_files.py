@@ -1,4 +1,4 @@
-"""Attacks on safetensors, HDF5 and checkpoints of TensorFlow 1."""
+"""Attacks on safetensors, HDF5 and TensorFlow 1 checkpoints."""
 
 import functools
 import io
@@ -26,7 +26,7 @@ _BIAS = "encoder.layer.1.output.dense.bias"
 
 
 def safetensors(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that are listed, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     sound = (_HF / _FILE).read_bytes()
     for title, data in _listed_safetensors(sound).items():
         yield _safetensors(_HF, title, data, REFUSED)
@@ -186,7 +186,7 @@ def _of_type(tensors: dict, dtype: str, width: float) -> bytes:
 
 
 def hdf5(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that are listed, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     tf_models = [path for path in sorted((GOLDENS / "tf_h5").iterdir()) if path.is_dir()]
     for base, file in (
         (bases / "kerashub", "model.weights.h5"),
@@ -202,7 +202,7 @@ def hdf5(bases, rng: random.Random, count: int) -> Iterator[Attack]:
     for number in range(count):
         base, file = rng.choice(files)
         title, data = mutate.damaged((base / file).read_bytes(), rng)
-        if rng.random() < 0.5:  # what describes the data stands at the beginning
+        if rng.random() < 0.5:  # the metadata are at the beginning
             begin = (base / file).read_bytes()
             title, head = mutate.damaged(begin[:8192], rng)
             data = head + begin[8192:]
@@ -358,7 +358,7 @@ def _tf1_variants(sound: dict) -> dict[str, dict]:
 
 
 def tensorflow1(bases, rng: random.Random, count: int) -> Iterator[Attack]:
-    """All that were made, and `count` that are drawn."""
+    """Yields all listed attacks, and `count` random ones."""
     for base in sorted((bases / "tf1").iterdir()):
         yield _tf1(base, base.name, copied(base))
     base = bases / "google_filler"
