@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasbert import Backbone, TextClassifier, cli, tokenizer_from_preset
+from kerasbert import Backbone, TextClassifier, TextEmbedder, cli, tokenizer_from_preset
 from kerasbert.recipes.options import EvaluateOptions, FinetuneOptions, PretrainOptions
 
 
@@ -33,6 +33,15 @@ def test_old_names(saved):
     np.testing.assert_array_equal(
         old, backbone(features, output_positions=positions)["sequence_output"]
     )
+
+
+def test_old_name_of_subwords(saved, tokenizer):
+    embedder = TextEmbedder(saved[0], tokenizer=tokenizer)
+    ((words, expected),) = embedder.word_vectors(["a dog"], subwords="first")
+    with pytest.warns(FutureWarning, match="pieces is now subwords"):
+        ((old_words, old),) = embedder.word_vectors(["a dog"], pieces="first")
+    assert old_words == words
+    np.testing.assert_array_equal(old, expected)
 
 
 def test_both_names_at_once(saved):

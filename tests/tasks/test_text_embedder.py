@@ -128,7 +128,7 @@ def test_word_vectors(embedder):
     assert max(map(len, groups)) > 2
     expected = [states[group].mean(0) for group in groups]
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
-    ((_, first),) = embedder.word_vectors([text], pieces="first")
+    ((_, first),) = embedder.word_vectors([text], subwords="first")
     np.testing.assert_allclose(first, [states[group[0]] for group in groups], atol=1e-5)
 
 
@@ -136,8 +136,8 @@ def test_word_vectors_of_long_and_empty_texts(embedder):
     (long, vectors), (none, nothing) = embedder.word_vectors(["dog " * 99, ""], batch_size=1)
     assert (long, vectors.shape) == (["dog"] * 22, (22, 16))
     assert (none, nothing.shape) == ([], (0, 16))
-    with pytest.raises(InputError, match="pieces must be mean or first, found 'last'"):
-        embedder.word_vectors(["a"], pieces="last")
+    with pytest.raises(InputError, match="subwords must be mean or first, found 'last'"):
+        embedder.word_vectors(["a"], subwords="last")
 
 
 # === Search ===
