@@ -240,7 +240,7 @@ class Distiller(ExactModel):
         for name, target in targets.items():
             kind, _, of = name.partition("_")
             if kind == "soft":
-                shape, mask = ops.shape(target)[:-1], self._places(x)
+                shape, mask = ops.shape(target)[:-1], self._output_mask(x)
                 weights[name] = weights_of(given[of], shape, mask)
             else:
                 mask = x[PADDING_MASK]
@@ -253,7 +253,7 @@ class Distiller(ExactModel):
             weights |= {name: ones if given[name] is None else given[name] for name in soft}
         return x, targets, weights
 
-    def _places(self, features: dict):
+    def _output_mask(self, features: dict):
         """Returns a mask of the positions that have outputs, or None for one output per text."""
         if self.student.outputs_for is None:
             return None

@@ -26,10 +26,10 @@ def _convert(options: ConvertOptions) -> dict:
         tokenizer = None
         if checkpoints.has_tokenizer(preset):
             tokenizer = checkpoints.load_tokenizer(preset)
-        beside = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
-        names = model.save_to_preset(options.output, format=options.format, **beside)
+        extras = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
+        names = model.save_to_preset(options.output, format=options.format, **extras)
         written = checkpoints.load(options.output)
-        not_stored = [name for name, value in beside.items() if value and not _has(written, name)]
+        not_stored = [name for name, value in extras.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
         names = model.save_to_preset(options.output, format=options.format)

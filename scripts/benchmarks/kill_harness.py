@@ -138,8 +138,8 @@ def _written(output: pathlib.Path) -> Iterator[tuple]:
 
 def _unfinished(output: pathlib.Path) -> list[pathlib.Path]:
     """Returns temporary files and directories, and partial predictions."""
-    beside = [*output.parent.glob(".*"), *output.parent.glob("*.part")]
-    leftovers = [*beside, *output.glob(".*"), *output.glob("checkpoints/.*")]
+    siblings = [*output.parent.glob(".*"), *output.parent.glob("*.part")]
+    leftovers = [*siblings, *output.glob(".*"), *output.glob("checkpoints/.*")]
     return [path for path in leftovers if not _is_lock(path)]
 
 

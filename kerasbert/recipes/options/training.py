@@ -10,7 +10,7 @@ DECAYS = ("linear", "cosine", "polynomial", "constant")
 #: From a precision to Keras's dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
-#: Options that may differ between a run and the one that goes on from its checkpoints.
+#: Options that may change when a run is resumed.
 _CHANGEABLE_ON_RESUME = (
     "output",
     "strategy",
@@ -21,7 +21,7 @@ _CHANGEABLE_ON_RESUME = (
     "keep_checkpoints",
     "dry_run",
 )
-_MOST_DEVICES = 256  # of one machine
+_MOST_DEVICES = 256  # per machine
 _LEARNING = "optimization"
 _WEIGHTS = "trainable weights"
 _SAVING = "memory and speed"
@@ -161,11 +161,11 @@ class TrainingOptions(Options):
 
     @property
     def settings(self) -> dict:
-        """The options that a run must be gone on with."""
+        """Options that must not change when a run is resumed."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in _CHANGEABLE_ON_RESUME}
 
     def upgraded(self, stored: dict) -> dict:
-        """Settings that an earlier version stored, with today's names and what it did not have."""
+        """Converts settings of an earlier version: renames options and adds new defaults."""
         names = renamed(type(self))
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
         return {**added, **{names.get(name, name): value for name, value in stored.items()}}

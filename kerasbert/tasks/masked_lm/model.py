@@ -227,12 +227,12 @@ class MaskedLM(Task):
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
         if strict:
             self._check_masks(texts, start, there, counts)
-        places = [
+        masks = [
             (number, position) for number, count in enumerate(counts) for position in range(count)
         ]
         best = [
             (*position, self._best(logits, top_k, chosen))
-            for position, logits in zip(places, self._mask_logits(vectors), strict=True)
+            for position, logits in zip(masks, self._mask_logits(vectors), strict=True)
         ]
         sequences = iter(self._text.with_guesses(texts, best))
         filled = [[] for _ in texts]

@@ -65,8 +65,8 @@ class MaskedLMPreprocessor(Preprocessor):
         """
         features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
         masks = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
-        places = tf.range(tf.shape(masks)[1])[tf.newaxis]
-        positions = tf.ragged.boolean_mask(tf.broadcast_to(places, tf.shape(masks)), masks)
+        indices = tf.range(tf.shape(masks)[1])[tf.newaxis]
+        positions = tf.ragged.boolean_mask(tf.broadcast_to(indices, tf.shape(masks)), masks)
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
         return {**features, MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
@@ -106,10 +106,10 @@ class MaskedLMPreprocessor(Preprocessor):
         """
         features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
         masked = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
-        places = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
-        places = tf.ragged.boolean_mask(places, masked)
-        counts = tf.cast(places.row_lengths(), tf.int32)
-        dense = tf.concat([cls_position(features), places.to_tensor()], axis=1)
+        positions = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
+        positions = tf.ragged.boolean_mask(positions, masked)
+        counts = tf.cast(positions.row_lengths(), tf.int32)
+        dense = tf.concat([cls_position(features), positions.to_tensor()], axis=1)
         vectors = task.backbone(features, output_positions=dense)[SEQUENCE_OUTPUT][:, 1:]
         return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
 

@@ -189,8 +189,8 @@ class QuestionAnswererPreprocessor(Preprocessor):
             return *best, logits[0][:, 0] + logits[1][:, 0], *totals
 
         table, column = tf.TensorSpec([None, n]), tf.TensorSpec([None])
-        places = tf.TensorSpec([None, n], tf.int64)
-        specs = (table, places, places, column, column, column)
+        byte_offsets = tf.TensorSpec([None, n], tf.int64)
+        specs = (table, byte_offsets, byte_offsets, column, column, column)
         *candidates, null, starts, ends = spans.in_steps(
             score_windows, tf.size(windows.row), at_once, specs
         )

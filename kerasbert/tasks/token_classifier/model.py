@@ -274,11 +274,11 @@ class TokenClassifier(Task):
         inside = (
             position
             for (start, end), (ids, _) in zip(positions, tokens, strict=True)
-            for position in self._token_places(text, start, end, ids)
+            for position in self._token_offsets(text, start, end, ids)
         )
         return self._tagged(text, inside, np.concatenate(scores))
 
-    def _token_places(self, text: str, start: int, end: int, ids) -> list[tuple[int, int]]:
+    def _token_offsets(self, text: str, start: int, end: int, ids) -> list[tuple[int, int]]:
         """Returns the offsets of a word's tokens; the whole word's if their spelling differs."""
         word = text[start:end].encode()
         spelled = [one.lstrip(b" ") for one in self.tokenizer.detokenize(ids[:, None]).numpy()]
