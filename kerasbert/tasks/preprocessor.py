@@ -23,7 +23,7 @@ from kerasbert.training.strategies import sharded
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Preprocessor:
-    """Turns raw text, labels and weights into what a task's model reads and learns from.
+    """Turns raw text, labels and weights into the batches that a task trains on.
 
     A task makes its own (`task.preprocessor`), with the tokenizer and the settings that it has at
     that moment. Called with text in any form but batches (see `kerasbert.data.inputs`), or inside
@@ -34,34 +34,36 @@ class Preprocessor:
 
     Attributes:
         tokenizer: a `kerasbert.text.Tokenizer`.
-        sequence_length: tokens that a row of features may have, special tokens included.
-        name: who reads the text, for messages.
+        sequence_length: the maximum number of tokens per row, including special tokens.
+        name: the task's name, for messages.
     """
 
     tokenizer: Any
     sequence_length: int
     name: str = "preprocessor"
 
-    #: The columns of raw text that are taken together, and what else is taken in their place.
+    #: The accepted combinations of raw columns, such as `(("text",), ("text", "text_pair"))`.
     text_columns: ClassVar[Accepted] = ((TEXT,),)
 
-    #: What is said to somebody who gives other columns.
+    #: Added to the message when other columns are given.
     columns_hint: ClassVar[str] = ""
 
-    #: Whether an example may be several rows, so that a call and a `tf.data.Dataset` need features.
+    #: Whether an example may become several rows (windows); a direct call and a `tf.data.Dataset`
+    #: then take ready features only.
     reads_windows: ClassVar[bool] = False
 
     def __call__(self, x) -> dict:
         """Features of text, for prediction.
 
         Raises:
-            InputError: text in a form that can't be read, or that has to be cut into windows.
+            InputError: text of an unsupported form, or text that must be split into windows.
         """
         if self.reads_windows:
             raise InputError(
-                f"{self.name} cuts texts into windows: predict takes them, a call features"
+                f"{self.name} splits texts into windows: pass text to predict; a direct call takes "
+                "features only"
             )
-        # AutoGraph, in a function of somebody's, warns of what it can't rewrite.
+        # In a function of the user's, AutoGraph would warn of code that it cannot rewrite.
         return tf.autograph.experimental.do_not_convert(self._features_of)(x)
 
     def _features_of(self, x) -> dict:
@@ -69,32 +71,32 @@ class Preprocessor:
         columns = {key: text_batches.text_tensor(key, column) for key, column in columns.items()}
         return self.features(**columns)
 
-    # === What a row is ===
+    # === From examples to rows ===
 
     def columns(self, x) -> dict:
-        """Text in any form but batches as columns by their keys; see `kerasbert.data.inputs`."""
+        """Converts text in any form but batches to columns; see `kerasbert.data.inputs`."""
         return raw_columns(x, self.text_columns, self.name, self.columns_hint)
 
     def labels(self, y, columns: dict):
-        """Labels in any form as the loss takes them, or as `rows` does.
+        """Converts labels to the targets that the loss takes (or that `rows` converts further).
 
         Args:
-            y: labels, as they are given.
-            columns: raw columns of their examples.
+            y: labels, as the user gives them.
+            columns: the raw columns of their examples.
 
         Raises:
-            InputError: a label that can't be.
+            InputError: an invalid label.
         """
         return plain(y)
 
     def targets(self, y, row: dict):
-        """As `labels`, of a batch of a `tf.data.Dataset`; in the graph."""
+        """As `labels`, for a batch of a `tf.data.Dataset`; runs in the graph."""
         return y
 
     def rows(self, x, y=None, sample_weight=None) -> Rows:
-        """Raw examples as the rows that are batched: as they are, one for each.
+        """Converts raw examples to the rows that are batched, here one row per example.
 
-        A task whose examples may be longer than what it reads at once cuts them into several rows.
+        Tasks with windows override this: a long example becomes several rows.
 
         Args:
             x: text in any form but batches, or rows.
@@ -102,10 +104,10 @@ class Preprocessor:
             sample_weight: weights, or None.
 
         Returns:
-            Rows with labels as the loss takes them.
+            Rows with targets.
 
         Raises:
-            InputError: text, labels or weights that can't be, or that differ in length.
+            InputError: invalid text, labels or weights, or different numbers of them.
         """
         if isinstance(x, Rows):
             return x
@@ -116,19 +118,19 @@ class Preprocessor:
         return Rows(columns, y, sample_weight)
 
     def weighted(self, rows: Rows, class_weight) -> tuple[Rows, Any]:
-        """Rows whose weights are multiplied by those of their classes, and what is left for Keras.
+        """Applies class weights to the rows' sample weights, where Keras cannot do it.
 
         Args:
-            rows: as `rows` gives them.
-            class_weight: as `fit` takes it, or None.
+            rows: from `rows`.
+            class_weight: as in `fit`, or None.
 
         Returns:
-            Rows, and the `class_weight` of Keras's `fit`.
+            The rows, and the `class_weight` to pass on to Keras.
         """
         return rows, class_weight
 
     def split(self, x, y, sample_weight, fraction: float) -> tuple:
-        """Examples without the last `fraction` of them, and those, or None: Keras's split."""
+        """Splits off the last `fraction` of the examples, as Keras does; None if it is 0."""
         if not fraction:
             return x, y, sample_weight, None
         if not 0 < fraction < 1:
@@ -147,39 +149,39 @@ class Preprocessor:
         """Turns a batch of rows into `(features, y, sample_weight)`.
 
         Args:
-            number: int64 scalar, another for every batch, for what has to be drawn at random.
-            row: the rows' columns, such as `text` and perhaps `text_pair`, string tensors (batch,).
-            y: labels as the rows have them, or None.
-            sample_weight: as given, or None.
+            number: int64 scalar, different for every batch: the seed of anything random.
+            row: the rows' columns, such as `text` and `text_pair`, string tensors (batch,).
+            y: targets of the rows, or None.
+            sample_weight: float (batch,), or None.
         """
         return self.features(**row), y, sample_weight
 
     def serving_signature(self, task) -> tuple[tuple[str, ...], Callable]:
-        """The names of the string inputs of an export, and the function from them to outputs.
+        """The names of an export's string inputs, and the function from them to outputs.
 
         Args:
-            task: the model that answers.
+            task: the model to export.
         """
         raise NotImplementedError
 
     @functools.cached_property
     def packer(self) -> TextPacker:
-        """Strings to features with this tokenizer and length."""
+        """Converts strings to features with this tokenizer and length."""
         return TextPacker(self.tokenizer, self.sequence_length)
 
     @property
     def text_room(self) -> int:
-        """Tokens of one text that are read, special tokens not counted."""
+        """The maximum number of tokens of a single text, without special tokens."""
         return self.packer.text_room
 
     def truncated(self, row: dict):
-        """Which rows of text have more tokens than are read, bool (batch,)."""
+        """Which rows are truncated, bool (batch,)."""
         texts = [row[key] for key in (TEXT, TEXT_PAIR) if key in row]
         room = self.text_room if len(texts) == 1 else self.packer.pair_room
         return sum(self.tokenizer.tokenize(text).row_lengths() for text in texts) > room
 
     def count_truncated(self, rows: Rows) -> int:
-        """How many rows have more text than is read of them; windows never do."""
+        """The number of truncated rows; 0 for windows."""
         if TEXT not in rows.x:
             return 0
         batches = text_batches.convert(
@@ -189,7 +191,7 @@ class Preprocessor:
         return sum(int(count) for count in batches.as_numpy_iterator())
 
     def traced_outputs(self, columns: tuple[str, ...], task) -> Callable:
-        """The function from a batch of such columns of text to a task's outputs, traced once."""
+        """A traced function from a batch of these text columns to the task's outputs."""
         return tf.function(
             inference_mode()(lambda row: task(self.features(**row), training=False)),
             input_signature=[{name: text_batches.dense_spec(name) for name in columns}],
@@ -203,15 +205,15 @@ class Preprocessor:
     ) -> tf.data.Dataset:
         """One pass over examples, as Keras's `fit` and `evaluate` read them.
 
-        With `anew` they are for training: what is random in them changes from epoch to epoch.
-        Otherwise their order doesn't matter, and is by length.
+        With `anew` (training), random values such as masks change from epoch to epoch. Otherwise
+        they stay the same, and rows are sorted by length.
 
         Args:
             x: text in any form but a generator or `PyDataset`, or rows.
             y: labels, or None.
             sample_weight: weights, or None.
-            batch_size: rows a batch; None: 32.
-            shuffle: a new order at every pass.
+            batch_size: rows per batch; None: 32.
+            shuffle: a new order in every pass.
             anew: see above.
         """
         if hasattr(x, "element_spec"):
@@ -230,29 +232,29 @@ class Preprocessor:
     def training_batches(
         self, x, y=None, sample_weight=None, *, batch_size: int, seed: int = 0, start: int = 0
     ) -> tf.data.Dataset:
-        """Examples of text for `fit`, without end; a pure function of (seed, step).
+        """Endless training batches of text for `fit`; a pure function of (seed, step).
 
         Args:
             x: text in any form but batches, or rows.
             y: labels, or None.
             sample_weight: weights, or None.
-            batch_size: examples a step; the last batch of an epoch may have fewer.
-            seed: decides the order, another one in every epoch, and what is drawn at random.
-            start: the step of the first batch; reaching it costs nothing.
+            batch_size: examples per step; the last batch of an epoch may have fewer.
+            seed: for the order, which is new in every epoch, and all other randomness.
+            start: the step of the first batch; skipping earlier ones costs nothing.
 
         Returns:
-            A `tf.data.Dataset` of `(features, y, sample_weight)`, without what there is not.
+            A `tf.data.Dataset` of `(features, y, sample_weight)`, without the absent ones.
         """
         rows = self.rows(x, y, sample_weight)
         batches = text_batches.shuffled(rows, batch_size=batch_size, seed=seed, start=start)
         return text_batches.convert(batches, self._traced_examples)
 
     def prediction_batches(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Batches of features, of batches of rows."""
+        """Converts batches of rows to batches of features."""
         return text_batches.convert(batches, lambda row, *_: self.features(**row))
 
     def example_batch(self, number: int, batch: tuple, class_weight=None) -> tuple:
-        """A batch of text, labels and weights as a batch of examples, and Keras's class weights."""
+        """Converts one batch of text, labels and weights; returns it with Keras's class weights."""
         rows, class_weight = self.weighted(self.rows(*batch), class_weight)
         columns = rows.columns
         parts = (columns.get(name) for name in ("x", "y", "sample_weight"))
@@ -264,10 +266,10 @@ class Preprocessor:
         """The examples of a generator or `PyDataset` of text, and the class weights for Keras.
 
         Args:
-            stream: see above.
+            stream: the generator or `PyDataset`.
             first: its first batch.
-            class_weight: as `fit` takes it, or None.
-            shuffle: a `PyDataset`'s batches come in another order at every pass.
+            class_weight: as in `fit`, or None.
+            shuffle: a new order of a `PyDataset`'s batches in every pass.
         """
         number = itertools.count()
         first = self.rows(*keras.utils.unpack_x_y_sample_weight(first))
@@ -283,19 +285,19 @@ class Preprocessor:
         """As `batches_of_stream`, for prediction."""
         if self.reads_windows:
             raise InputError(
-                f"{self.name} cuts texts into windows: predict takes them as lists, not as a "
-                "generator or PyDataset, and a call features"
+                f"{self.name} splits texts into windows: pass them to predict as lists, not as a "
+                "generator or PyDataset; a direct call takes features only"
             )
         return text_batches.of_stream(
             stream, lambda batch: self(keras.utils.unpack_x_y_sample_weight(batch)[0])
         )
 
     def rows_of_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Batches of rows of a `tf.data.Dataset` of text, without labels that are looked at."""
+        """Converts a `tf.data.Dataset` of text to batches of rows; labels are passed through."""
         if self.reads_windows:
             raise InputError(
-                f"{self.name} cuts texts into windows, so a tf.data.Dataset must have features; "
-                "give text as lists, or fit and evaluate the batches of a generator"
+                f"{self.name} splits texts into windows, so a tf.data.Dataset must hold features; "
+                "give text as lists, or batches of text as a generator to fit and evaluate"
             )
         return text_batches.of_dataset(dataset, self.columns)
 
@@ -303,7 +305,7 @@ class Preprocessor:
         return row, None if y is None else self.targets(y, row), sample_weight
 
     def _traced_examples(self, number, batch: tuple) -> tuple:
-        """`training_examples` of a batch of rows, without what there is not."""
+        """Runs `training_examples` in a graph, without trailing Nones."""
         return self._examples_graph(tf.cast(number, tf.int64), batch)
 
     @functools.cached_property

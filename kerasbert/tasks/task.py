@@ -32,8 +32,8 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         inputs: symbolic features.
         outputs: symbolic outputs.
         tokenizer: turns text into ids; None: the task takes features only.
-        sequence_length: tokens a text may have, the rest is cut off; None: all that the backbone
-            takes.
+        sequence_length: the maximum number of tokens per row; longer texts are truncated. None:
+            the backbone's maximum.
         name: the model's name.
     """
 
@@ -50,7 +50,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         self._made_preprocessor = _Made((), None)
 
     def __new__(cls, *args, **kwargs):
-        """Refuses arguments that other libraries have, and says what they are called here."""
+        """Rejects unknown arguments with an `InputError` that suggests the right name."""
         check_arguments(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
@@ -78,9 +78,10 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     @property
     def preprocessor(self):
-        """Turns raw text into what this task reads, a `Preprocessor`; None without a tokenizer.
+        """The `Preprocessor` that turns raw text into features; None without a tokenizer.
 
-        It is made of the task's settings as they are now.
+        It is rebuilt when the tokenizer, `sequence_length`, `head_config` or the compiled loss has
+        changed.
         """
         if self.tokenizer is None:
             return None
@@ -108,48 +109,52 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def _text(self):
         if self.tokenizer is None and self._tokenizer_config:
             raise InputError(
-                f"{self.name} was made of a config alone, which has no vocabulary: load the .keras "
-                "file or a preset, or set tokenizer"
+                f"{self.name} was created from a config alone, which has no vocabulary: load the "
+                ".keras file or a preset, or set tokenizer"
             )
         return super()._text
 
     # === What a task says about itself ===
 
-    #: What an only output is called in an export's signature `tokens`.
+    #: The name of a single output in the `tokens` signature of an export.
     output_name = "logits"
 
-    #: The entries of `head_config` that say what the head's weights mean.
+    #: Keys of `head_config` that must equal the stored ones for the head's weights to be loaded.
     head_arguments: tuple[str, ...] = ()
 
-    #: Other tasks whose head, or a part of it, this task can take over.
+    #: Class names of other tasks whose stored head, or a part of it, fits this task.
     heads_from: tuple[str, ...] = ()
 
-    #: What the last axis of the outputs is: "classes", logits of a softmax; "tokens", the same over
-    #: a text's tokens; "labels", logits of sigmoids; "numbers"; a "vector"; None: nothing of those.
+    #: The kind of outputs, for losses, metrics and distillation: "classes" (softmax logits),
+    #: "tokens" (softmax logits over positions), "labels" (one sigmoid each), "numbers", "vector";
+    #: None: another kind.
     outputs_are: str | None = "classes"
 
-    #: The feature that has a place for each output; None: there is one output for the whole text.
+    #: The feature with one entry per output, such as `padding_mask`; None: one output per text.
     outputs_for: str | None = None
 
     @property
     def outputs_activation(self) -> str | None:
-        """What makes probabilities of outputs: "softmax", "sigmoid"; None: they are no logits."""
+        """The activation that turns outputs into probabilities; None if they are not logits."""
         by_kind = {"classes": "softmax", "tokens": "softmax", "labels": "sigmoid"}
         return by_kind.get(self.outputs_are)
 
     def accuracy_metric(self, name: str) -> keras.metrics.Metric | str | None:
-        """What Keras's "accuracy" means for this task, under such a name; None: nothing."""
+        """The metric that "accuracy" stands for, with this name; None: there is none."""
         if self.outputs_activation != "softmax":
             return None
         return accuracy(name) if self.outputs_for else name
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Whether the head stands on the pooled output of such a backbone."""
+        """Whether the head reads the pooled output of a backbone with this config."""
         return False
 
     def head_config(self) -> dict:
-        """The constructor's arguments beyond backbone and text, in JSON types."""
+        """The task's own constructor arguments, as JSON types; they are saved with the model.
+
+        All but `backbone`, `tokenizer`, `sequence_length` and `name`.
+        """
         return {}
 
     # === What it answers ===
@@ -183,7 +188,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             format: as in `Backbone.save_to_preset`.
 
         Returns:
-            What the file calls each weight, by its path.
+            From each weight's Keras path to its name in the file.
 
         Raises:
             InputError: `directory` exists already, or the format has no place for this model.
@@ -210,11 +215,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         backbone: dict | None = None,
         **head: Any,
     ) -> Self:
-        """Loads the task from a model of kerasbert or anybody's.
+        """Loads the task from a model in any supported format.
 
         The head's weights are loaded when the model has the same head (for a classifier: the same
         classes); otherwise the head is new, and only the encoder is loaded.
-        `uninitialized_weights` lists what is new.
+        `uninitialized_weights` lists the weights that were not loaded.
 
         Args:
             preset: as in `Backbone.from_preset`.
@@ -223,7 +228,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             sequence_length: as in the constructor; None: as stored.
             dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
                 weights, "bfloat16" makes the weights bfloat16, too.
-            backbone: facts of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
+            backbone: arguments of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
                 `Backbone.from_preset` for those that resize tables.
             **head: the constructor's other arguments, such as `classes`; those left out are as
                 stored.
@@ -237,7 +242,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
-        """What a stored model's head says about this task's.
+        """The stored head settings that fit this task; empty for an unrelated task.
 
         Raises:
             InputError: a setting of another kind, or one that the same task does not have.
@@ -267,9 +272,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         Its second signature, `tokens`, takes ready features with `lengths`, int32 (batch,), the
         real tokens of each row, in place of the mask, and gives the model's outputs.
 
-        It appears under `path` when it is complete and, unless `check` is off, when its graph, in
-        which weights are put together and padding is left out, gives what the model gives layer by
-        layer, and a fresh process gives the same answers as this one.
+        The export appears under `path` only when it is complete. With `check`, its optimized graph
+        (merged weights, no padding) must first give the outputs of the model run layer by layer,
+        and a fresh process must give the same answers.
 
         Args:
             path: the version directory, such as `saved_models/NAME/1`.

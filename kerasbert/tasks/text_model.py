@@ -161,7 +161,7 @@ class TextModel(ExactModel):
         return keras.tree.map_structure(lambda output: output[positions], outputs)
 
     def make_predict_function(self, force=False):
-        """As in Keras, but made anew also where LoRA's adapters have come since."""
+        """As in Keras, but also after the number of weights has changed (LoRA)."""
         return super().make_predict_function(self._has_other_weights("predict") or force)
 
     def make_test_function(self, force=False):
@@ -169,13 +169,16 @@ class TextModel(ExactModel):
         return super().make_test_function(self._has_other_weights("test") or force)
 
     def _has_other_weights(self, function: str) -> bool:
-        """Whether layers have more weights than when a function was last asked for."""
+        """Whether the number of weights has changed since the function was made."""
         weights, before = len(self.weights), self._weight_counts.get(function)
         self._weight_counts[function] = weights
         return before not in (None, weights)
 
     def _predicts_plainly(self, callbacks) -> bool:
-        """Whether `predict` does what a call does, in one place."""
+        """Whether a plain forward pass gives what `predict` gives.
+
+        Not with callbacks, eager mode, XLA, several replicas or a `predict_step` of a subclass.
+        """
         return (
             not callbacks
             and not self.run_eagerly
@@ -219,7 +222,7 @@ class TextModel(ExactModel):
     def _outputs_of(self, columns: dict, batch_size: int, verbose: int | str = 0):
         """The outputs of texts as NumPy, computed in this process alone; see `forward`.
 
-        A pipeline takes longer to be made than a few batches take to be computed.
+        A few batches skip `tf.data`: building a pipeline would take longer than computing them.
         """
         from kerasbert.data import text_batches  # with text comes TensorFlow
 
@@ -259,25 +262,24 @@ class TextModel(ExactModel):
             yield outputs
 
     def _graph(self, make: Callable, *args):
-        """What `make(*args, self)` gives, a function that is traced; made once.
+        """The traced function that `make(*args, self)` returns; cached.
 
-        It is made anew when something has changed that it may hang on: an argument, such as the
-        preprocessor, or the weights. LoRA's adapters are more weights, of which a function knows
-        nothing that is older.
+        It is made again when an argument (such as the preprocessor) or the number of weights has
+        changed: an older trace has no LoRA adapters.
         """
         key = (*args, len(self.weights))
         return self._graphs.get(make, key, lambda: make(*args, self))
 
     def _forget_graphs(self) -> None:
-        """Forgets functions that were made of the layers as they were."""
+        """Drops the cached functions, after the layers have changed."""
         self._graphs = _Graphs()
 
     # === Generators and Keras's `PyDataset` ===
 
     def _stream(self, stream, class_weight=None, *, shuffle: bool = False) -> tuple:
-        """What Keras reads of a generator or `PyDataset`, and its class weights.
+        """A generator or `PyDataset` as Keras can read it, and the class weights for Keras.
 
-        Those of features stay as they are; those of text become a dataset of examples.
+        Streams of features are returned unchanged; streams of text become a dataset of examples.
         """
         stream, first, has_text = _peek(stream)
         if not has_text:
@@ -291,16 +293,16 @@ class TextModel(ExactModel):
 
 
 class _Graphs:
-    """Traced functions by what makes them, and the facts that each was traced with."""
+    """A cache of traced functions, each with the key that it was traced for."""
 
     def __init__(self):
-        self._found = {}
+        self._cached = {}
 
     def get(self, name: Callable, key: tuple, make: Callable[[], Callable]) -> Callable:
-        """The function; made if there is none, or if facts have changed."""
-        answers = self._found.get(name)
+        """Returns the function, made again if there is none for this key."""
+        answers = self._cached.get(name)
         if answers is None or answers[0] != key:
-            self._found[name] = answers = key, make()
+            self._cached[name] = answers = key, make()
         return answers[1]
 
 

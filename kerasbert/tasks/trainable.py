@@ -11,12 +11,12 @@ class TrainableWeightsMixin(TrainableStateMixin):
 
     @property
     def trainable_weights(self):
-        """As Keras has it, less a pooler that the head does not use."""
+        """As in Keras, without a pooler that the head does not use."""
         return self._in_use(super().trainable_weights)
 
     @property
     def trainable_variables(self):
-        """As Keras has it, less a pooler that the head does not use."""
+        """As in Keras, without a pooler that the head does not use."""
         return self._in_use(super().trainable_variables)
 
     def _in_use(self, variables: list) -> list:
@@ -26,19 +26,19 @@ class TrainableWeightsMixin(TrainableStateMixin):
         return [variable for variable in variables if not variable.path.startswith("pooler/")]
 
     def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
-        """Keeps weights as they are in training; to be called before `compile`.
+        """Freezes weights; call it before `compile`.
 
-        `trainable = True`, of the task or of a layer, makes them train again.
+        `trainable = True`, on the task or on a layer, unfreezes them.
 
         Args:
-            layers: the embeddings and so many layers from the bottom.
-            names: beginnings of the paths of weights, such as "layer_0" or "layer_0/attention".
+            layers: freeze the embeddings and this many layers, from the bottom.
+            names: freeze weights whose paths begin with these, such as "layer_0/attention".
 
         Returns:
-            The paths of the weights that stay.
+            The paths of all frozen weights.
 
         Raises:
-            InputError: there are fewer layers, or no weight with such a name.
+            InputError: there are fewer layers, or no such weight.
         """
         blocks = self.backbone.blocks
         if not 0 <= layers <= len(blocks):

@@ -253,7 +253,9 @@ def test_a_missing_or_cut_file_is_named(sharded, name, keep, verify):
 
 def test_a_changed_vocabulary(sharded, vocabulary):
     (sharded / "vocab.txt").write_text("\n".join([*vocabulary, "zebra"]) + "\n")
-    with pytest.raises(InputError, match=r"vocab.txt: not the vocabulary of the tokenizer's config"):
+    with pytest.raises(
+        InputError, match=r"vocab.txt: not the vocabulary of the tokenizer's config"
+    ):
         Corpus(sharded)
 
 

@@ -64,5 +64,5 @@ def test_it_follows_the_tasks_settings(make, tokenizer):
 
 def test_windows_need_more_than_features(make):
     task = make(TokenClassifier, ["O", "B"])
-    with pytest.raises(InputError, match="cuts texts into windows"):
+    with pytest.raises(InputError, match="splits texts into windows"):
         task.preprocessor(TEXTS)

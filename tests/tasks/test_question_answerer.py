@@ -402,9 +402,9 @@ def test_bad_input(task, client):
 def test_datasets_of_text_are_refused(task):
     x, _ = examples(4, seed=0)
     dataset = tf.data.Dataset.from_tensor_slices(x).batch(2)
-    with pytest.raises(InputError, match=r"a tf.data.Dataset must have features"):
+    with pytest.raises(InputError, match=r"a tf.data.Dataset must hold features"):
         task.evaluate(dataset, verbose=0)
-    with pytest.raises(InputError, match=r"a tf.data.Dataset must have features"):
+    with pytest.raises(InputError, match=r"a tf.data.Dataset must hold features"):
         task.predict(dataset)
 
 

@@ -245,7 +245,7 @@ def test_the_vocabulary_is_no_part_of_the_config(classifier, tokenizer, tmp_path
 
 def test_a_config_alone_has_no_vocabulary(classifier):
     again = keras.models.model_from_json(classifier.to_json())
-    with pytest.raises(InputError, match="made of a config alone, which has no vocabulary"):
+    with pytest.raises(InputError, match="created from a config alone, which has no vocabulary"):
         again.predict(TEXTS, verbose=0)
     assert TextClassifier.from_config(classifier.get_config()).tokenizer is classifier.tokenizer
 

@@ -302,7 +302,9 @@ def test_another_vocabulary_is_refused(classifier, tmp_path):
     classifier.save_to_preset(tmp_path / "model")
     path = tmp_path / "model" / "vocab.txt"
     path.write_text(path.read_text(encoding="utf-8").replace("\ncat\n", "\nhen\n"), "utf-8")
-    with pytest.raises(InputError, match=r"vocab\.txt: not the vocabulary of the tokenizer's config"):
+    with pytest.raises(
+        InputError, match=r"vocab\.txt: not the vocabulary of the tokenizer's config"
+    ):
         TextClassifier.from_preset(tmp_path / "model")
 
 

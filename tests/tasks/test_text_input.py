@@ -166,9 +166,11 @@ def test_predict_on_batch_and_call(classifier, make):
     np.testing.assert_allclose(embedder(TEXTS), embedder.embed(TEXTS), rtol=1e-4, atol=1e-6)
     for task, x in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), ("a", "b"))):
         assert len(task.predict_on_batch(x)) == (3 if x is WORDS else 1)
-        with pytest.raises(InputError, match="predict takes them, a call features"):
+        with pytest.raises(
+            InputError, match="pass text to predict; a direct call takes features only"
+        ):
             task(x)
-        with pytest.raises(InputError, match="a call features"):
+        with pytest.raises(InputError, match="a direct call takes features only"):
             task.predict(iter([(x,)]), verbose=0)
 
 
@@ -455,7 +457,7 @@ def test_counts_that_can_not_be(make, size):
 def test_windows_are_not_predicted_from_batches(make):
     x = {"question": ["a"], "context": ["a cat"]}
     for task, batch in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), x)):
-        with pytest.raises(InputError, match="predict takes them as lists, not as a generator"):
+        with pytest.raises(InputError, match="pass them to predict as lists, not as a generator"):
             task.predict(iter([batch]))
 
 

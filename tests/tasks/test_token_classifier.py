@@ -345,7 +345,7 @@ def test_bad_examples(task, method, x, y, weight, message):
 def test_what_predict_does_not_take(task):
     with pytest.raises(InputError, match="takes no callbacks"):
         task.predict(["a"], callbacks=[])
-    with pytest.raises(InputError, match="must have features"):
+    with pytest.raises(InputError, match="must hold features"):
         task.predict(tf.data.Dataset.from_tensor_slices(["a"]).batch(1))
     with pytest.raises(InputError, match=r"takes words or text; found text and text_pair"):
         task.predict({"text": ["a"], "text_pair": ["b"]})
@@ -355,7 +355,7 @@ def test_what_predict_does_not_take(task):
 
 def test_datasets_of_text_are_refused(task):
     dataset = tf.data.Dataset.from_tensor_slices((["a"], [0])).batch(1)
-    with pytest.raises(InputError, match="must have features"):
+    with pytest.raises(InputError, match="must hold features"):
         task.fit(dataset, verbose=0)
 
 
