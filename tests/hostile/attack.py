@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -30,7 +29,6 @@ FAULTS = {
 
 MEGABYTE = 1 << 20
 _LONGEST_LINE = 2_100
-_BAR = re.compile(r"[^\n]*\r")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +148,8 @@ def _fault_of_output(output: pathlib.Path, outcome: Outcome) -> str | None:
 
 
 def _fault_of_refusal(attack: Attack, outcome: Outcome, directory: pathlib.Path) -> str | None:
-    lines = [line for line in _BAR.sub("", outcome.err).splitlines() if line.strip()]
+    ends = "\n".join(line.rpartition("\r")[2] for line in outcome.err.split("\n"))  # without bars
+    lines = [line for line in ends.splitlines() if line.strip()]
     if "Traceback" in outcome.err:
         return f"traceback: {lines[-1][:150]}"
     if outcome.status != 1:
