@@ -107,14 +107,15 @@ def _lengthened(x, axis: int):
 
 
 def _rounded(size):
-    """Rounds a size up: all sizes up to 32, then 16 per octave, at most 1/16 more; int32.
+    """Rounds a size up to a multiple of 8, above 256 to one of 16 sizes per octave; int32.
 
-    oneDNN keeps code and memory for every shape it multiplies, for up to a thousand shapes and some
-    100 MB per thread. Arithmetic on int32 stays on the host if there is a GPU.
+    For every shape that is multiplied, TensorFlow keeps a oneDNN operation with its code and
+    memory, over 100 KB, up to 1,024 of them in each thread; there is no setting for that.
+    Arithmetic on int32 stays on the host if there is a GPU.
     """
     import tensorflow as tf
 
-    octaves = 2 ** np.arange(26, dtype="int32")
-    is_above = tf.clip_by_value(size - 32 * octaves, 0, 1)
-    step = 1 + tf.reduce_sum(octaves * is_above)
+    octaves = 2 ** np.arange(22, dtype="int32")
+    is_above = tf.clip_by_value(size - 256 * octaves, 0, 1)
+    step = 8 * (1 + tf.reduce_sum(octaves * is_above))
     return (size + step - 1) // step * step

@@ -33,8 +33,10 @@ def test_real_tokens_and_back():
     expected = np.where(((MASK == 1) | (np.arange(4) == 0))[..., None], x, x[:, :1])
     np.testing.assert_array_equal(real.pad(flat), expected)
     heads = expected.reshape(4, 4, 2, 3).transpose(0, 2, 1, 3)
-    np.testing.assert_array_equal(real.split_heads(tf.constant(flat), 2, 3), heads)
-    np.testing.assert_array_equal(real.merge_heads(tf.constant(heads)), flat)
+    split = real.split_heads(tf.constant(flat), 2, 3)
+    # Of the length that 4 is rounded up to; behind each row are copies of its first token.
+    np.testing.assert_array_equal(split, heads[:, :, [0, 1, 2, 3, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(real.merge_heads(split), flat)
     output_positions = np.array([[0, 2], [0, 3], [1, 0], [3, 3]], "int32")
     picked = np.take_along_axis(expected, output_positions[..., None], axis=1)
     np.testing.assert_array_equal(
@@ -56,9 +58,9 @@ def test_few_shapes():
         assert real.pad(flat).shape == (3, length, 4)
         assert real.mask.shape == (3, heads.shape[2])
         for size, least in ((flat.shape[0], max(3, mask.sum())), (heads.shape[2], length)):
-            assert least <= size <= max(32, least * 17 / 16)
+            assert least <= size <= max(least + 7, least * 17 / 16)
         shapes |= {("tokens", flat.shape[0]), ("sequence", heads.shape[2])}
-    assert len(shapes) < 130
+    assert len(shapes) < 60
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
