@@ -8,6 +8,7 @@ new release of either can break only what is here; each function names the test 
 TensorFlow, so functions that need either import it themselves.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -362,3 +363,17 @@ def set_sentencepiece_resource(tokenizer, resource) -> None:
     Test: tests/text/test_sentencepiece.py::test_a_seed_does_not_throw_the_model_away
     """
     tokenizer._model_resource = resource
+
+
+def stable_fingerprint(data: bytes) -> bytes:
+    """A SavedModel's `fingerprint.pb`, with an id made from its hashes in place of a random one.
+
+    Test: tests/serving/test_export.py::test_same_model_same_bytes
+    """
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    fingerprint = FingerprintDef.FromString(data)
+    fingerprint.ClearField("uuid")
+    digest = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest()
+    fingerprint.uuid = str(int.from_bytes(digest[:16], "big"))
+    return fingerprint.SerializeToString(deterministic=True)

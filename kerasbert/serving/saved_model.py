@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from kerasbert import files
+from kerasbert import _compat, files
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
@@ -65,10 +65,13 @@ def write(
             _check_outputs(name, concrete[name](**example), compute(**example), share)
     concrete["serving_default"] = module.serve.get_concrete_function()
     # Weights that no graph uses are not stored.
-    module.weights = [variable for one in concrete.values() for variable in one.variables]
+    module.weights = [variable for one in concrete.values() for variable in _variables(one)]
     with files.new_directory(path, overwrite=overwrite) as directory:
         with files.writing(directory, tf.errors.OpError):
             tf.saved_model.save(module, str(directory), signatures=concrete)
+        fingerprint = directory / "fingerprint.pb"
+        if fingerprint.exists():  # TensorFlow warns and goes on where it can't compute one
+            fingerprint.write_bytes(_compat.stable_fingerprint(fingerprint.read_bytes()))
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
         integrity = {
@@ -78,6 +81,16 @@ def write(
         files.write_json(extra, {"format": "kerasbert-export", **metadata, **integrity})
         if check:
             _check(directory, module.serve, inputs)
+
+
+def _variables(function) -> list:
+    """The variables of a concrete function, in the order in which it first uses them.
+
+    TensorFlow keeps them in a set, in another order in every process; here, the same model gives
+    the same bytes.
+    """
+    order = {id(tensor): number for number, tensor in enumerate(function.captured_inputs)}
+    return sorted(function.variables, key=lambda variable: order[id(variable.handle)])
 
 
 def _check_outputs(signature: str, outputs: Mapping, right: Mapping, share: float) -> None:

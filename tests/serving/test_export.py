@@ -1,18 +1,21 @@
 import itertools
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
 import numpy as np
+import programs
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerasbert import InputError, Pretrainer, TextClassifier
+from kerasbert import InputError, Pretrainer, TextClassifier, files
 from kerasbert.serving import saved_model
 from kerasbert.serving.client import METADATA, SavedModelClient
 
+SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 CLASSES = ["bad", "good", "größe"]
 # tf-text 2.12, which older servers link, has these.
 TEXT_OPS = {
@@ -223,6 +226,21 @@ def test_highest_version_counts(exported, single, tmp_path):
         (tmp_path / version).symlink_to(exported)
     (tmp_path / ".11.tmp").mkdir()
     assert SavedModelClient(tmp_path).directory == tmp_path / "10"
+
+
+@pytest.mark.full
+def test_same_model_same_bytes(single, tmp_path):
+    """In new processes, where Python's sets and TensorFlow's have another order."""
+    single.save_to_preset(tmp_path / "model")
+    found = []
+    for number in (1, 2, 3):
+        output = tmp_path / str(number)
+        words = [SCRIPTS / "export.py", f"--model={tmp_path}/model", f"--output={output}"]
+        assert programs.run([*words, "--check=false"]).returncode == 0
+        inside = sorted(path for path in output.rglob("*") if path.is_file())
+        found.append({str(path.relative_to(output)): files.sha256(path) for path in inside})
+    assert len(found[0]) > 4
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("name", ["a[1]", "back\\slash", "st*r?"])
