@@ -41,6 +41,15 @@ def test_sha256_of_a_directory(tmp_path):
     assert files.sha256_of_all(tmp_path / "a/x") == files.sha256(tmp_path / "a/x")
 
 
+def test_files_too_large_to_be_read_whole(tmp_path):
+    path = tmp_path / "config.json"
+    with open(path, "wb") as file:
+        file.truncate(100 * 10**9)  # of nothing: it takes no room
+    for read in (files.read_json, files.read_bytes):
+        with pytest.raises(InputError, match="has 100,000,000,000 bytes; at most 1,073,741,824"):
+            read(path)
+
+
 def test_exists(tmp_path):
     (tmp_path / "x").write_text("")
     (tmp_path / "link").symlink_to("nowhere")

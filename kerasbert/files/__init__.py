@@ -17,6 +17,7 @@ from kerasbert.files.reading import (
     exists,
     is_directory,
     open_text,
+    read_bytes,
     read_json,
     without_patterns,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "new_file",
     "open_text",
     "own_sha256",
+    "read_bytes",
     "read_json",
     "refuse_existing",
     "remove",

@@ -14,6 +14,7 @@ from kerasbert import schema
 from kerasbert.errors import InputError
 
 _PATTERN_CHARACTERS = "[\\*?"
+_MAX_BYTES = 1 << 30  # of a file that is read whole
 
 
 def ending(path: str | os.PathLike) -> str:
@@ -99,6 +100,24 @@ def check_file(path: str | os.PathLike) -> None:
         raise InputError(f"{path}: is a {kind}, not a file")
 
 
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """Reads a whole file.
+
+    Raises:
+        InputError: it is missing, is not a file, is larger than 1 GiB, or can't be read.
+    """
+    check_file(path)
+    try:
+        with open(path, "rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > _MAX_BYTES:
+                raise InputError(f"{path}: has {size:,} bytes; at most {_MAX_BYTES:,} are read")
+            return file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
 def read_json(path: str | os.PathLike, kind=dict):
     """Reads a JSON file and checks what it holds.
 
@@ -109,11 +128,4 @@ def read_json(path: str | os.PathLike, kind=dict):
     Raises:
         InputError: the file is missing or malformed, or holds something else.
     """
-    check_file(path)
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
-    return schema.parse(data, path, kind)
+    return schema.parse(read_bytes(path), path, kind)

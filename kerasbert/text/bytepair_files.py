@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 
-from kerasbert import schema
+from kerasbert import files, schema
 from kerasbert.errors import InputError, shown
 
 
@@ -55,10 +54,7 @@ class File:
     @classmethod
     def read(cls, path: str | os.PathLike) -> Self:
         """Reads a file; raises `InputError` if it cannot be read."""
-        try:
-            return cls(str(path), pathlib.Path(path).read_bytes())
-        except OSError as error:
-            raise InputError(f"{path}: can't be read: {error.strerror}") from None
+        return cls(str(path), files.read_bytes(path))
 
     def text(self) -> str:
         """Returns the decoded content without a byte order mark and with Unix line ends."""

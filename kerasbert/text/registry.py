@@ -6,7 +6,7 @@ import pathlib
 import typing
 from collections.abc import Mapping
 
-from kerasbert import schema
+from kerasbert import files, schema
 from kerasbert.errors import InputError
 from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer
@@ -96,12 +96,8 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping) -> Tokenizer:
         InputError: a file is missing or has other contents; the message names it.
     """
     check_config(config, directory, "tokenizer")
-    assets = {}
-    for name in TOKENIZERS[config["kind"]].asset_names:
-        try:
-            assets[name] = (directory / name).read_bytes()
-        except OSError as error:
-            raise InputError(f"{directory / name}: can't be read: {error.strerror}") from None
+    names = TOKENIZERS[config["kind"]].asset_names
+    assets = {name: files.read_bytes(directory / name) for name in names}
     try:
         return tokenizer_from_config(config, assets)
     except InputError as error:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
+from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
@@ -105,7 +105,7 @@ class SentencePieceTokenizer(Tokenizer):
         added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
         source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
-        self._bytes = model if isinstance(model, bytes) else _read(model)
+        self._bytes = model if isinstance(model, bytes) else files.read_bytes(model)
         used = avoiding_number_commas(self._bytes, source) if avoid_number_commas else self._bytes
         self._model, pieces = load_model(used, source)
         vocabulary, ids = arrange(pieces, layout, source)
@@ -293,10 +293,3 @@ class _Segments(NamedTuple):
     original: tf.RaggedTensor
     starts: tf.RaggedTensor
     ends: tf.RaggedTensor
-
-
-def _read(path: str | os.PathLike) -> bytes:
-    try:
-        return pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't read the model: {error.strerror}") from None

@@ -51,11 +51,7 @@ def load_vocabulary(
         InputError: the file is missing, is not UTF-8, or lacks a special token; the message names
             the file and the line.
     """
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't read the vocabulary: {error.strerror}") from None
-    return parse_vocabulary(data, str(path), special_tokens)
+    return parse_vocabulary(files.read_bytes(path), str(path), special_tokens)
 
 
 def parse_vocabulary(

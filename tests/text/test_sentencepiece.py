@@ -524,7 +524,7 @@ def test_fairseq_config(multilingual, texts):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "no/such.model"}, "no/such.model: can't read"),
+        ({"model": "no/such.model"}, "no/such.model: no such file"),
         ({"model": b"no model at all"}, "is not a SentencePiece model"),
         ({"model": b""}, "is not a SentencePiece model"),
         ({"layout": "reversed"}, "layout must be one of model, fairseq, found 'reversed'"),

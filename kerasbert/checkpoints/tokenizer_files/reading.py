@@ -105,9 +105,8 @@ def _model_and_added(
 
 
 def _wordpiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    files.check_file(path)
     # Which tokens are special, and may be among the added ones, is checked when all are known.
-    pieces = vocabulary_pieces(path.read_bytes(), str(path))
+    pieces = vocabulary_pieces(files.read_bytes(path), str(path))
     return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, config)
 
 
@@ -134,7 +133,6 @@ def _wordpiece_of(ids: Mapping[str, int], source, config: TokenizerConfig) -> To
 
 def _bytepair(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     merges = path.with_name(MERGES)
-    files.check_file(merges)
     return _bytepair_of(files.read_json(path, dict[str, int]), merges, path, config)
 
 
@@ -163,9 +161,8 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig
 
 
 def _sentencepiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    files.check_file(path)
+    data = files.read_bytes(path)
     settings = _sentencepiece_settings(config, defaults, path)
-    data = path.read_bytes()
     if config.fast:
         parts = model_parts(data, str(path))
         if parts["pieces"] == list(config.fast.ids()):
