@@ -32,7 +32,7 @@ def registered(registry) -> dict:
 def layers_of(model) -> Iterator:
     """A model, its layers, theirs and so on; `model.layers` has the first of them only.
 
-    Test: tests/tasks/test_state.py::test_frozen_layers_thaw
+    Test: tests/tasks/test_state.py::test_frozen_layers_can_be_unfrozen
     """
     return model._flatten_layers()
 
@@ -42,7 +42,7 @@ def set_trainable(layer, value: bool) -> None:
 
     On TensorFlow `layer.trainable = value` does nothing where the layer itself has that value, and
     so leaves other values inside it.
-    Test: tests/tasks/test_state.py::test_frozen_layers_thaw
+    Test: tests/tasks/test_state.py::test_frozen_layers_can_be_unfrozen
     """
     layer._trainable = value
     for variable in layer._trainable_variables:
@@ -63,7 +63,7 @@ def variable_of(layer, name: str):
 def given_loss(model):
     """The loss that a model was compiled with, as it was given; None: it is not compiled, or none.
 
-    Test: tests/tasks/test_text_input.py::test_shares_of_classes
+    Test: tests/tasks/test_text_input.py::test_class_probabilities_as_labels
     """
     return model._compile_loss and model._compile_loss._user_loss
 
@@ -116,7 +116,7 @@ def build_on_batch(model, batch) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes at the first batch of `fit`.
 
     A checkpoint is restored into them before that.
-    Test: tests/scripts/test_resume.py::test_killed_run_ends_as_one_left_alone
+    Test: tests/scripts/test_resume.py::test_killed_run_matches_an_uninterrupted_run
     """
     model._symbolic_build(data_batch=batch)
 

@@ -44,7 +44,7 @@ def features(random, *shape, **more):
 
 
 def tasks(random):
-    """Each task's name, model, features, labels and weights."""
+    """Yields each task's name, model, features, labels and weights."""
 
     def backbone():
         return Backbone(BackboneConfig(**FACTS))
@@ -82,7 +82,7 @@ def main(output: str) -> None:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # The graphs are small and run a few times: rewriting them takes longer.
+        # The graphs are small and run a few times: optimizing them would take longer.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     random = np.random.default_rng(0)
     found = {}

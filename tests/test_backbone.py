@@ -264,7 +264,7 @@ def test_config_keeps_the_dtype_policy():
         ({"num_task_types": 3, "task_type": 3}, "there is no row 3 in 3 task types"),
     ],
 )
-def test_bad_facts(change, message):
+def test_bad_settings(change, message):
     with pytest.raises(InputError, match=message):
         BackboneConfig(**{**FACTS, **change})
 
@@ -366,7 +366,7 @@ def test_wrong_shapes_are_listed(saved):
         Backbone.from_preset(saved, num_segments=3)
 
 
-def test_weights_that_nothing_asks_for_are_listed(saved):
+def test_unused_weights_are_listed(saved):
     message = r"segment_embedding/embeddings: the file has \(2, 8\), the model nothing"
     with pytest.raises(InputError, match=message):
         Backbone.from_preset(saved, num_segments=0)
@@ -419,7 +419,7 @@ def test_unknown_task(saved):
         load(saved)
 
 
-def test_an_architecture_is_no_directory():
+def test_an_architecture_has_no_weights():
     with pytest.raises(InputError, match="names an architecture, which has no weights"):
         Backbone.from_preset("bert_tiny")
 
@@ -434,7 +434,7 @@ def test_an_architecture_is_no_directory():
     ],
     ids=str,
 )
-def test_only_some_places_are_those_of_all(facts):
+def test_output_positions_match_all_positions(facts):
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **{**SMALL, **facts}))
     ids = np.random.default_rng(0).integers(0, 30, (3, 7))
     features = {"token_ids": ids, "padding_mask": np.arange(7) < [[7], [3], [1]]}
@@ -461,10 +461,10 @@ def test_only_some_places_are_those_of_all(facts):
     assert symbolic["sequence_output"].shape == (None, 4, 8)
 
 
-def test_without_padding_is_what_real_tokens_get_with_it():
+def test_unpadded_computation_matches_padded():
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
     ids = np.random.default_rng(0).integers(0, 30, (5, 7))
-    # A row may have a hole, or no real token at all, of which no more is asked than to be finite.
+    # A row may have gaps, or only padding; its outputs then only have to be finite.
     mask = np.array([[1] * 7, [1] + [0] * 6, [1, 1, 0, 0, 0, 1, 0], [1] * 3 + [0] * 4, [0] * 7])
     features = {"token_ids": ids, "padding_mask": mask}
     output_positions = np.array([[0, 6], [0, 0], [0, 5], [0, 2], [0, 0]], "int32")
@@ -482,7 +482,7 @@ def test_without_padding_is_what_real_tokens_get_with_it():
         assert np.isfinite(one["pooled_output"]).all()
     picked = np.take_along_axis(expected, output_positions[..., None], axis=1)
     np.testing.assert_allclose(there["sequence_output"][:4], picked[:4], atol=1e-5)
-    # Dropout was at work, on padding too.
+    # Dropout was active, on padding too.
     assert (
         np.abs(in_training["sequence_output"][3, 3] - in_training["sequence_output"][3, 0]).max()
         > 0
@@ -490,7 +490,7 @@ def test_without_padding_is_what_real_tokens_get_with_it():
     assert not is_inference_mode()
 
 
-def test_without_padding_of_no_rows():
+def test_unpadded_computation_of_no_rows():
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
     with inference_mode():
         found = backbone({"token_ids": np.zeros((0, 2), "int32")})

@@ -1,4 +1,4 @@
-"""`kerasbert/_compat.py` alone goes by what Keras and TensorFlow do not promise."""
+"""Only `kerasbert/_compat.py` uses private API of Keras and TensorFlow."""
 
 import ast
 import inspect
@@ -13,14 +13,14 @@ from kerasbert import _compat
 PACKAGE = pathlib.Path(kerasbert.__file__).parent
 TESTS = pathlib.Path(__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-# Python's own, which are documented.
+# Python's own private names, which are documented.
 PUBLIC = {"_asdict", "_exit", "_replace"}
 # Names in files that are read.
 NO_API = {"torch._utils"}
 
 
 def ours() -> set[str]:
-    """All names that kerasbert itself gives to something."""
+    """Returns all names that kerasbert itself defines."""
     names = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
@@ -37,7 +37,7 @@ def ours() -> set[str]:
 
 
 def private(tree, known: set[str]):
-    """What a module uses that is private elsewhere."""
+    """Returns the private names of other packages that a module uses."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name):
@@ -71,7 +71,7 @@ def test_nothing_private_is_used_elsewhere():
 
 
 def entries() -> dict[str, str]:
-    """The text about each thing in `_compat.py`."""
+    """Returns the documentation of each entry in `_compat.py`."""
     found = {
         name: inspect.getdoc(value)
         for name, value in vars(_compat).items()

@@ -1,4 +1,4 @@
-"""Every family with every task, from the tables alone; a quarter of the pairs unless `--full`."""
+"""Every family with every task, from the tables; a quarter of the pairs unless `--full`."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ CHOICES = [["a dog", "a cat"], ["so"], ["x", "", "y z"], ["good", "bad", "it"]]
 
 
 def tiny_config(family, tokenizer, **facts):
-    """The family's smallest architecture, made smaller still."""
+    """Returns a smaller version of the family's smallest architecture."""
     presets = families.FAMILIES[family].presets.values()
     smallest = min(presets, key=lambda facts: facts["hidden_dim"] * facts["num_layers"])
     narrow = {"embedding_dim": 8} if smallest.get("embedding_dim") else {}
@@ -56,18 +56,18 @@ def tiny_config(family, tokenizer, **facts):
 
 
 def first_families(key):
-    """The first family of each kind."""
+    """Returns the first family of each kind."""
     found = {}
     for name, family in families.FAMILIES.items():
         found.setdefault(key(family), name)
     return list(found.values())
 
 
-# One family for every way to tokenize.
+# One family for each kind of tokenizer.
 TOKENIZATIONS = first_families(lambda family: json.dumps(dict(family.tokenizer)))
 
 
-# === What each task learns from ===
+# === Training data of the tasks ===
 
 
 def features_of(task, *texts):
@@ -110,7 +110,7 @@ def spans(task):
     return {"x": {"question": questions, "context": contexts}, "y": answers}
 
 
-#: By task: arguments beyond the backbone, arguments of `fit`, text to predict on.
+#: By task: arguments besides the backbone, arguments of `fit`, text to predict.
 USES = {
     "MaskedLM": ({}, text_only, [TEXTS]),
     "MultipleChoice": ({}, choices, [TEXTS, CHOICES]),
@@ -122,9 +122,9 @@ USES = {
     "TokenClassifier": ({"classes": CLASSES}, words_and_tags, [TEXTS]),
 }
 
-#: Weights that may stay as they are, by task. A softmax does not change when all its scores move
-#: alike: the bias of keys moves all scores of a row, and a question answerer's softmax is over the
-#: tokens, which the last biases move alike; a multiple choice's is over the choices.
+#: Weights that may not change, by task. A softmax does not change if all its scores are shifted
+#: equally: the bias of keys shifts all scores of a row, and the last biases shift all scores of a
+#: question answerer's softmax over tokens, and of a multiple choice's over choices.
 STILL = dict.fromkeys(TASKS, ("attention/key/bias",))
 STILL["MultipleChoice"] += ("choice_head/bias",)
 STILL["QuestionAnswerer"] += ("span_head/bias", "layer_1/output_layer_norm/beta")
@@ -139,7 +139,7 @@ def build(family, name, tokenizer):
 
 
 def predict(task):
-    """What the task makes of text."""
+    """Returns the task's outputs for text."""
     texts = USES[type(task).__name__][2]
     outputs = task(task.preprocessor.features(*texts), training=False)
     outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
@@ -190,12 +190,12 @@ def test_every_task_has_its_use():
 
 def test_one_step_moves_every_weight(task):
     before = {variable.path: variable.numpy() for variable in task.trainable_variables}
-    task.compile(run_eagerly=True)  # to trace a step takes longer than to take it
+    task.compile(run_eagerly=True)  # tracing a step would take longer
     task.fit(**USES[type(task).__name__][1](task), batch_size=4, verbose=0)
     still = [
         variable.path
         for variable in task.trainable_variables
-        if np.abs(variable.numpy() - before[variable.path]).max() < 1e-6  # decay alone moves less
+        if np.abs(variable.numpy() - before[variable.path]).max() < 1e-6  # more than weight decay
         and not variable.path.endswith(STILL[type(task).__name__])
     ]
     assert still == []
@@ -266,7 +266,7 @@ def test_the_format_of_a_directory_is_detected_once(format, tokenizer_of, tmp_pa
     assert asked == [tmp_path / "x"]
 
 
-# === A family from outside of the package ===
+# === A family from outside the package ===
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def test_a_new_family_has_its_own_names(toy_tokenizer, tmp_path):
 
 def test_a_new_family_is_found_wherever_families_are_named(toy_tokenizer, tmp_path, recwarn):
     model = MaskedLM(Backbone(toy_config(toy_tokenizer)), tokenizer=toy_tokenizer)
-    # A model of another family may have its tokenizer.
+    # The tokenizer may be in a directory of another family.
     model.save_to_preset(tmp_path / "hf", format="hf")
     path = tmp_path / "hf" / "tokenizer_config.json"
     settings = json.loads(path.read_text())
@@ -327,7 +327,7 @@ def test_a_new_family_is_found_wherever_families_are_named(toy_tokenizer, tmp_pa
         (tmp_path / "hf" / name).unlink()
     tokenizer = tokenizer_files.load(tmp_path / "hf", {"kind": "wordpiece"})
     assert tokenizer.get_config() == toy_tokenizer.get_config()
-    # Google's checkpoints are told apart by their configs.
+    # Google's checkpoints are distinguished by their config files.
     model.save_to_preset(tmp_path / "google", format="google")
     (tmp_path / "google" / "toy_config.json").unlink()
     with pytest.raises(InputError, match=r"electra_config.json, toy_config.json .* toy without"):
@@ -366,7 +366,7 @@ def test_pretraining_from_a_corpus(family, tokenizer_of, corpus_files, tmp_path)
     special = np.isin(ids, tokenizer.special_token_ids)
     assert hidden.any()
     assert not (hidden & special).any()
-    # All pieces of a word or none.
+    # All subwords of a word or none.
     continues = tokenizer.continues_word[ids[:, 1:]] & ~special[:, :-1] & ~special[:, 1:]
     np.testing.assert_array_equal(hidden[:, 1:][continues], hidden[:, :-1][continues])
 

@@ -1,4 +1,4 @@
-"""On a GPU: what a CPU gives. `pytest -m gpu --full` on a machine with one; left out elsewhere."""
+"""GPUs give the same results as CPUs: `pytest -m gpu --full`; skipped on machines without one."""
 
 import os
 import pathlib
@@ -62,7 +62,7 @@ def pretrainer(dtype="float32", dropout=0.0) -> Pretrainer:
 
 
 def trained(steps=3, *, weights=None, strategy=None, dtype="float32", dropout=0.0, **compiled):
-    """The losses of some steps of SGD, and the weights after them."""
+    """Returns the losses of some steps of SGD, and the weights afterwards."""
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         model = pretrainer(dtype, dropout)
@@ -83,7 +83,7 @@ def test_losses_and_gradients_are_those_of_a_cpu(gpu):
             found[device] = trained(weights=weights)
     np.testing.assert_allclose(found[gpu][0], found["CPU:0"][0], rtol=1e-4)
     for before, ours, theirs in zip(weights, found[gpu][2], found["CPU:0"][2], strict=True):
-        if before.dtype == np.float32:  # seeds are counted, not learnt
+        if before.dtype == np.float32:  # seeds are counted, not learned
             np.testing.assert_allclose(ours - before, theirs - before, atol=1e-4)
 
 
@@ -108,7 +108,7 @@ def test_dropout_differs_from_step_to_step():
     assert len(set(losses)) == 4
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bits(corpus_dir, tmp_path):
+def test_a_killed_run_resumes_bitwise(corpus_dir, tmp_path):
     flags = {
         "corpus": corpus_dir,
         "preset": "bert_tiny",
@@ -151,14 +151,14 @@ def test_an_export_answers_as_the_model(tokenizer, texts, tmp_path):
         initializer_range=0.2,
     )
     model = TextClassifier(Backbone(config), classes=["a", "b"], tokenizer=tokenizer)
-    tf.config.experimental.enable_tensor_float_32_execution(True)  # as users have it
+    tf.config.experimental.enable_tensor_float_32_execution(True)  # the default
     model.export(tmp_path / "1")
     signature = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     scores = signature(text=tf.constant(texts))["scores"].numpy()
     np.testing.assert_allclose(scores, keras.ops.softmax(model.predict(texts)), atol=1e-3)
 
 
-def test_jax_gives_what_it_gives_on_a_cpu(tmp_path):
+def test_jax_matches_the_cpu(tmp_path):
     jax = pytest.importorskip("jax")
     if not any(device.platform == "gpu" for device in jax.devices()):
         pytest.skip("JAX sees no GPU")
@@ -171,6 +171,6 @@ def test_jax_gives_what_it_gives_on_a_cpu(tmp_path):
         subprocess.run(command, check=True, env={**os.environ, **variables}, cwd=ROOT)
         found[platform] = dict(np.load(file))
     for name, value in found["cpu"].items():
-        # The gradient of the key's bias is rounding, which AdamW makes large.
+        # The gradient of the key's bias is rounding noise, which AdamW amplifies.
         if not ("/adamw/" in name and "key/bias" in name):
             np.testing.assert_allclose(found["cuda"][name], value, atol=1e-4, err_msg=name)

@@ -47,7 +47,7 @@ ROOMS = [
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_rooms_resolve(name):
+def test_packages_resolve(name):
     assert getattr(kerasbert, name).__name__ == f"kerasbert.{name}"
     assert name in dir(kerasbert)
 

@@ -1,4 +1,4 @@
-"""Layers, backbone, heads and steps on JAX: what they give on TensorFlow, without TensorFlow."""
+"""Layers, backbone, heads and steps on JAX: equal to TensorFlow's, without importing it."""
 
 import os
 import pathlib
@@ -16,12 +16,12 @@ QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passe
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What the program finds on each backend."""
+    """Returns the program's results on each backend."""
     pytest.importorskip("jax")
     directory = tmp_path_factory.mktemp("backends")
     files = {backend: directory / f"{backend}.npz" for backend in ("tensorflow", "jax")}
     variables = {**os.environ, "XLA_FLAGS": QUICKLY}
-    command = [sys.executable, PROGRAM, files["jax"]]  # a copy would have imported TensorFlow
+    command = [sys.executable, PROGRAM, files["jax"]]  # a copied process has TensorFlow
     with subprocess.Popen(
         command, env={**variables, "KERAS_BACKEND": "jax"}, stderr=subprocess.PIPE, text=True
     ) as on_jax:
@@ -58,7 +58,7 @@ def test_same_as_on_tensorflow(found, part, count, atol):
 
 
 def test_same_training(found):
-    # The gradient of the key's bias is rounding.
+    # The gradient of the key's bias is rounding noise.
     after = {n: v for n, v in found["jax"].items() if "/adamw/" in n and "key/bias" not in n}
     assert {name.split("/")[0] for name in after} == {"pretrainer", "tagger"}
     for name, value in after.items():

@@ -30,7 +30,7 @@ def embedder(directory):
     return kerasbert.load(directory)
 
 
-def test_it_says_itself_how_it_embeds(embedder):
+def test_settings_come_from_the_directory(embedder):
     assert isinstance(embedder, TextEmbedder)
     assert (embedder.pooling, embedder.normalize) == ("mean", True)
     assert embedder.sequence_length == 256

@@ -1,4 +1,4 @@
-"""The README's commands and code, run as they stand there, in a directory of their own."""
+"""Runs the README's commands and code as they are, in a temporary directory."""
 
 import json
 import pathlib
@@ -19,7 +19,7 @@ def blocks(language):
 
 @pytest.fixture(scope="module")
 def user_directory(tmp_path_factory):
-    """What a clone of the repository has that the README's commands name."""
+    """Creates the files of a clone that the README's commands use."""
     directory = tmp_path_factory.mktemp("user")
     for name in ("scripts", "docs"):
         (directory / name).symlink_to(ROOT / name)
@@ -28,7 +28,7 @@ def user_directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(user_directory):
-    """The JSON that every program of the README ends with, by the program's name."""
+    """Returns the JSON that each program of the README prints, by program."""
     (block,) = blocks("bash")
     found = {}
     for line in block.splitlines():
@@ -53,7 +53,7 @@ def test_programs(results):
 
 
 def test_python(tmp_path):
-    """In a directory where there is nothing; what has to be downloaded is left out."""
+    """Runs the code in an empty directory, without downloads."""
     code = [block for block in blocks("python") if "hf://google" not in block]
     assert len(code) == 2
     (tmp_path / "program.py").write_text("\n".join(code))
@@ -71,7 +71,7 @@ def test_make_targets_exist():
 
 
 def anchors(document):
-    """What a link after # may name: a heading in lower case, dashes for its spaces."""
+    """Returns the anchor of a heading: lower case, with dashes for spaces."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""Old names work for one version more, and say what they are now."""
+"""Old names still work, with a warning that names the new one."""
 
 import importlib
 

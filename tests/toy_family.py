@@ -1,10 +1,10 @@
-"""A family that is no part of kerasbert, as somebody would write it; see `test_families.py`."""
+"""A family from outside the package; see `test_families.py`."""
 
 from kerasbert.families import Family, Layout, bert
 from kerasbert.families.codecs import Codec, by_name
 from kerasbert.families.layout import DENSE
 
-# Half of a number, to have a setting that no other family has.
+# A setting that no other family has: half of a number.
 _HALVED = Codec(lambda heads, config: 2 * heads, lambda heads, encoder_config: heads // 2)
 
 FAMILY = Family(

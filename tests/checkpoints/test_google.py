@@ -593,7 +593,7 @@ ROUND_TRIPS = {
 
 
 @pytest.mark.parametrize("family", ROUND_TRIPS)
-def test_there_and_back(tmp_path, family):
+def test_round_trip(tmp_path, family):
     shapes, config = ROUND_TRIPS[family]
     name = f"{family}_config.json"
     write(tmp_path / "start", random_tensors(shapes), config, name)

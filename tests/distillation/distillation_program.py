@@ -1,4 +1,4 @@
-"""Distils a small model on fixed numbers and writes its weights; see `test_distillation.py`.
+"""Distills a small model on fixed numbers and writes its weights; see `test_distillation.py`.
 
 `python distillation_program.py DEVICES OUT`
 """
@@ -61,7 +61,7 @@ def distill(strategy, accumulation_steps):
 
 
 def main(devices, out):
-    # The graphs are small and run a few times: rewriting them takes longer.
+    # The graphs are small and run a few times: optimizing them would take longer.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     strategy = make_strategy("mirrored", devices) if devices > 1 else make_strategy("none")
     found = {"replicas": strategy.num_replicas_in_sync}

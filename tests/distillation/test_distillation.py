@@ -28,7 +28,7 @@ from kerasbert.training import Distiller, distill, student_from
 PROGRAM = pathlib.Path(__file__).with_name("distillation_program.py")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["the", "a", "cat", "dog", "horse", "runs", "sees", "good", "bad", "red", "blue"]
-EAGER = {"run_eagerly": True}  # of which a batch or two need no graph
+EAGER = {"run_eagerly": True}  # for a batch or two, tracing would take longer
 
 
 def words(*more):
@@ -169,7 +169,7 @@ def test_the_whole_loss(examples):
         projected = own["hidden_states"][layer] @ kernel + bias
         error = np.mean((projected - theirs["hidden_states"][taught_by]) ** 2, -1)
         expected[f"hidden_{layer}_loss"] = np.sum(error * of_tokens) / of_tokens.sum()
-    # 4 heads and 2: their means.
+    # 4 heads and 2: their means are compared.
     one, other = theirs["attention_weights"][2].mean(1), own["attention_weights"][1].mean(1)
     terms = np.where(one > 0, one * np.log(np.maximum(one, 1e-30) / np.maximum(other, 1e-30)), 0)
     expected["attention_2_loss"] = np.sum(terms.sum(-1) * of_tokens) / of_tokens.sum()
@@ -186,7 +186,7 @@ def x_of(task, x):
 
 
 def answers_of(head):
-    """A teacher and a student of a task that answers for tokens, and features."""
+    """A teacher and a student of a task with an output per token, and features."""
     pair = {
         "tokens": lambda body: TokenClassifier(body, 3),
         "spans": QuestionAnswerer,
@@ -210,7 +210,7 @@ def test_padding_does_not_count(examples, head):
         assert losses[1][name] == pytest.approx(value, rel=1e-5), name
 
 
-# === Hidden states of a task that does not give them ===
+# === Hidden states of a task that does not return them ===
 
 
 @pytest.mark.parametrize("facts", [{}, {"num_groups": 1, "embedding_dim": 6}])
@@ -264,7 +264,7 @@ def test_learns_from_texts_alone(sentences, tmp_path):
     assert history["attention_1_loss"][-1] < history["attention_1_loss"][0]
     for value, old in zip(values(teacher), before, strict=True):
         np.testing.assert_array_equal(value, old)
-    # What is stored is the student and nothing else, and it can be trained on.
+    # Only the student is saved, and it can be trained further.
     student.save_to_preset(tmp_path / "student")
     stored = load(tmp_path / "student")
     assert [v.path for v in stored.variables] == [v.path for v in classifiers()[1].variables]
@@ -274,7 +274,7 @@ def test_learns_from_texts_alone(sentences, tmp_path):
     student.fit(sentences[:2], labels[:2], verbose=0)
 
 
-def test_the_teacher_is_no_part(sentences):
+def test_the_teacher_is_not_saved(sentences):
     teacher, student = classifiers()
     teacher.trainable = True
     model = Distiller(teacher, student, hidden="mse")
@@ -331,7 +331,7 @@ def test_batches_are_a_function_of_seed_and_step(sentences):
     assert own == theirs
 
 
-# Every task: what it is made of, and what it is taught with.
+# Every task: its arguments, and its training data.
 TASKS = {
     "several labels": (
         lambda body: TextClassifier(
@@ -400,7 +400,7 @@ def test_embeddings(sentences):
     assert np.sum(teacher.embed(sentences) * student.embed(sentences), -1).mean() > before
 
 
-# === A student of the teacher's layers ===
+# === Students with the teacher's layers ===
 
 
 @pytest.mark.parametrize(
@@ -434,12 +434,12 @@ def test_student_from_a_task(sentences):
 
 
 @pytest.mark.parametrize(("facts", "layers"), [({}, 0), ({}, 3), ({"num_groups": 2}, 1)])
-def test_student_from_impossible(facts, layers):
+def test_bad_student_from(facts, layers):
     with pytest.raises(InputError, match=r"num_layers must be in \[\d, 2\], found"):
         student_from(backbone(num_layers=2, **facts), layers)
 
 
-# === What can't be ===
+# === Errors ===
 
 
 def tagger(tokenizer=TOKENIZER, **facts):
@@ -515,13 +515,13 @@ def test_no_labels(sentences):
 # === Several devices ===
 
 
-# The step is that of any model, which test_global_batch.py spreads over devices.
+# The step is that of any model; test_global_batch.py distributes it over devices.
 SHARED_OUT = [(1, 2), *(pytest.param(2, n, marks=pytest.mark.full) for n in (1, 2))]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, request):
-    """What `distillation_program.py` found with 1 and 2 replicas."""
+    """Returns the results of `distillation_program.py` with 1 and 2 replicas."""
     threads = {"TF_NUM_INTEROP_THREADS": "2"}
     devices = (1, 2) if request.config.getoption("--full") else (1,)
     runs = {number: (number, threads) for number in devices}
@@ -529,7 +529,7 @@ def runs(tmp_path_factory, request):
 
 
 @pytest.mark.parametrize(("devices", "pieces"), SHARED_OUT)
-def test_replicas_and_pieces_do_what_one_device_does(runs, devices, pieces):
+def test_replicas_and_microbatches_match_one_device(runs, devices, pieces):
     run, one = (
         {k.removeprefix(prefix): v for k, v in runs[number].items() if k.startswith(prefix)}
         for number, prefix in ((devices, f"{pieces}_"), (1, "1_"))

@@ -17,7 +17,7 @@ def run(source, output, **options):
     return convert(ConvertOptions(input=str(source), output=str(output), **options))
 
 
-def test_there_and_back(tmp_path, capsys):
+def test_round_trip(tmp_path, capsys):
     there = run(GOLDENS / "bert_pretraining", tmp_path / "kerasbert")
     back = run(tmp_path / "kerasbert", tmp_path / "hf", format="hf")
     assert (there["from"], there["to"], there["task"]) == ("hf", "kerasbert", "Pretrainer")
@@ -33,7 +33,7 @@ def test_there_and_back(tmp_path, capsys):
     assert f"layer_0/attention/query/kernel (16, 16) -> {name}" in lines
 
 
-def test_what_a_format_can_not_say(tmp_path):
+def test_unsupported_settings_of_a_format(tmp_path):
     with pytest.raises(InputError, match="activation 'gelu'"):
         run(GOLDENS / "bert", tmp_path / "google", format="google")
     assert not (tmp_path / "google").exists()
@@ -47,7 +47,7 @@ def test_what_a_format_can_not_say(tmp_path):
 
 @pytest.fixture
 def named(tmp_path, tokenizer, tiny_backbone):
-    """A classifier of pairs at Hugging Face's, with everything that other formats may lack."""
+    """A Hugging Face classifier of pairs, with all settings that other formats may lack."""
     backbone = tiny_backbone(tokenizer, initializer_range=0.3, dropout=0.1, attention_dropout=0.1)
     classes = ["no", "yes", "perhaps"]
     task = kerasbert.TextClassifier(
@@ -67,9 +67,9 @@ def named(tmp_path, tokenizer, tiny_backbone):
         ("kerashub", ["classes", "initializer_range"]),
     ],
 )
-def test_every_fact_is_carried_or_listed(named, tmp_path, format, left_out, capsys):
+def test_every_setting_is_stored_or_listed(named, tmp_path, format, left_out, capsys):
     run(named, tmp_path / "activation", activation="gelu_tanh")
-    # The others have one GELU, the tanh form.
+    # The other formats only have the tanh form of GELU.
     source = named if format in ("kerasbert", "hf") else tmp_path / "activation"
     result = run(source, tmp_path / "out", format=format)
     assert result["left_out"] == left_out
@@ -83,7 +83,7 @@ def test_every_fact_is_carried_or_listed(named, tmp_path, format, left_out, caps
     assert task.classes == classes
 
 
-def test_names_that_command_a_terminal(tmp_path, capsys):
+def test_control_characters_in_names(tmp_path, capsys):
     source = tmp_path / "named"
     shutil.copytree(GOLDENS / "bert", source, copy_function=shutil.copyfile)
     tensors = safetensors.numpy.load_file(source / "model.safetensors")
@@ -112,7 +112,7 @@ def test_the_length_of_an_encoder_s_tokenizer(tmp_path, tokenizer, tiny_backbone
     assert result["left_out"] == []
 
 
-def test_what_is_not_read_is_listed(tmp_path):
+def test_unused_settings_are_listed(tmp_path):
     source = GOLDENS.parent / "sentence_transformers" / "prompt"
     assert run(source, tmp_path / "out")["left_out"] == ["prompts.passage"]
 

@@ -1,4 +1,4 @@
-"""A task from outside the package: `tests/toy_task`, and one line."""
+"""A task from outside the package: `tests/toy_task`, and one line to register it."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ def toy(monkeypatch):
     register("DuplicateDetector", "toy_task", ("duplicates",))
 
 
-def test_every_program_does_a_task_from_outside(toy, tokenizer, tiny_backbone, tmp_path):
+def test_programs_support_a_task_from_outside(toy, tokenizer, tiny_backbone, tmp_path):
     MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer).save_to_preset(tmp_path / "init")
     data = tmp_path / "pairs.tsv"
     data.write_text(ROWS)
@@ -67,7 +67,7 @@ def test_a_task_that_nobody_lists_is_refused(tmp_path):
         FinetuneOptions(task="duplicates", init="a", train="b", output="c")
 
 
-def test_names_are_taken_once(toy):
+def test_duplicate_names_are_refused(toy):
     for name, specs, metrics in (
         ("DuplicateDetector", (), ()),
         ("Other", ("regression",), ()),
@@ -79,7 +79,7 @@ def test_names_are_taken_once(toy):
 
 
 @pytest.mark.parametrize("name", registry.TASKS)
-def test_lines_say_what_folders_have(name):
+def test_registry_matches_the_folders(name):
     entry = registry.TASKS[name]
     module = importlib.import_module(f"{entry.folder}.spec")
     assert all(spec.task is registry.task_class(name) for spec in module.SPECS)

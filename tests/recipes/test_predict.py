@@ -1,4 +1,4 @@
-"""predict.py: an answer for every row, from the run that it says, or a line that says why not."""
+"""predict.py: a prediction for every row of the described run, or an error that says why not."""
 
 import concurrent.futures
 import csv
@@ -57,7 +57,7 @@ def models(tokenizer, tiny_backbone, tmp_path_factory):
 
 @pytest.fixture
 def answers(models, tmp_path):
-    """Predicts on a file of some content; what the answers are, read by their format."""
+    """Returns a function that predicts a file with given content, and reads the predictions."""
 
     def answers(model, name, content, *, output="out.jsonl", **flags):
         path, output = tmp_path / name, tmp_path / output
@@ -85,7 +85,7 @@ def objects(*values):
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
-def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
+def test_pairs_in_formats_without_that_setting(models, tmp_path):
     model = loading.load(models("pairs"))
     model.save_to_preset(tmp_path / "hf", format="hf")
     (tmp_path / "in.tsv").write_text(lines(("text", "text_pair"), ("a cat", "the dog")))
@@ -107,7 +107,7 @@ def test_pairs_of_a_format_that_does_not_say_so(models, tmp_path):
         loading.load(models("tagger"), **export_options)
 
 
-# === An answer for every row ===
+# === A prediction for every row ===
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_csv(answers):
     assert json.loads(row["words"]) == ["a", "cat"]
 
 
-# === What the input may be ===
+# === Inputs ===
 
 
 def test_numbers_are_texts(answers):
@@ -216,7 +216,7 @@ def test_numbers_are_texts(answers):
         ("answerer", {"question": "a"}, "has no context column .*; it has question$"),
     ],
 )
-def test_what_has_no_answer_is_refused_before_work(
+def test_bad_inputs_are_refused_before_predicting(
     answers, tmp_path, monkeypatch, model, value, message
 ):
     good = {"text": "a", "words": ["a"], "choices": ["b", "c"], "question": "a", "context": "b"}
@@ -258,7 +258,7 @@ def test_what_has_no_answer_is_refused_before_work(
         ),
     ],
 )
-def test_formats_that_do_not_fit(answers, tmp_path, model, name, content, output, message):
+def test_unsupported_formats(answers, tmp_path, model, name, content, output, message):
     with pytest.raises(InputError, match=message):
         answers(model, name, content, output=output)
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -320,7 +320,7 @@ def test_columns_with_other_names(answers):
     flags = {"column_names": "x, text", "include_text": True}
     (found,) = answers("classifier", "in.tsv", lines(("1", "A")), **flags)
     assert found["text"] == "A"
-    # CoLA's files have a first line of names only if they are to be predicted.
+    # CoLA's files only have a header if they are to be predicted.
     of_cola = {"glue": "cola", "include_text": True}
     for content in (lines(("index", "sentence"), ("0", "A")), lines(("gj04", "1", "", "A"))):
         (found,) = answers("classifier", "in.tsv", content, **of_cola)
@@ -330,12 +330,12 @@ def test_columns_with_other_names(answers):
         answers("pairs", "in.tsv", qnli, text_pair_column="sentence")
 
 
-# === Going on ===
+# === Resuming ===
 
 
 @pytest.fixture
 def cut_off(models, tmp_path, monkeypatch):
-    """The options of a run with three examples, and what ends it after some of its batches."""
+    """Returns options of a run with three examples, and a function that ends it early."""
     (tmp_path / "in.txt").write_text("a cat\nthe dog\nit\n")
     options = {
         "model": models("classifier"),
@@ -359,7 +359,7 @@ def cut_off(models, tmp_path, monkeypatch):
     return options, end
 
 
-def test_goes_on(cut_off, tmp_path):
+def test_resumes(cut_off, tmp_path):
     options, end = cut_off
     with pytest.raises(
         Interrupted, match=r"kept in .*out\.jsonl\.part, and the same command resumes"
@@ -374,7 +374,7 @@ def test_goes_on(cut_off, tmp_path):
         predict(PredictOptions(**options))
 
 
-def test_does_not_go_on_with_answers_of_another_run(cut_off, tmp_path, models):
+def test_does_not_resume_another_run(cut_off, tmp_path, models):
     options, end = cut_off
     with pytest.raises(MemoryError):
         end(MemoryError())
@@ -424,13 +424,13 @@ def _with_line(change):
     ],
     ids=["garbage", "bytes", "digit", "lost", "doubled", "swapped", "nulls", "first", "nothing"],
 )
-def test_damaged_answers_are_made_again(cut_off, tmp_path, damage, whole):
+def test_damaged_answers_are_recomputed(cut_off, tmp_path, damage, whole):
     options, end = cut_off
     with pytest.raises(MemoryError):
         end(MemoryError())
     part = tmp_path / "out.jsonl.part"
     part.write_bytes(b"".join(damage(part.read_bytes().splitlines(keepends=True))))
-    # Only whole batches count: in other company the last digits of scores may differ.
+    # Only whole batches are kept: in other batches the last digits of scores may differ.
     assert predict(PredictOptions(**options))["found_done"] == whole - whole % 2
     assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
     assert not part.exists()
@@ -473,7 +473,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_answers(cut_off, tmp_path, mon
     assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
 
 
-def test_files_that_need_not_end(models, tmp_path):
+def test_pipes_are_refused(models, tmp_path):
     os.mkfifo(tmp_path / "in.txt")
     options = {"model": models("classifier"), "input": str(tmp_path / "in.txt")}
     with pytest.raises(InputError, match=r"in\.txt: is a pipe or a device"):
@@ -481,13 +481,13 @@ def test_files_that_need_not_end(models, tmp_path):
 
 
 @pytest.mark.parametrize(("error", "batches"), [(InputError("bad"), 1), (MemoryError(), 0)])
-def test_nothing_is_left_that_nobody_can_go_on_with(cut_off, tmp_path, error, batches):
+def test_nothing_is_left_that_cannot_be_resumed(cut_off, tmp_path, error, batches):
     with pytest.raises(type(error)):
         cut_off[1](error, batches)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 
 
-def test_what_a_model_refuses_is_told_by_its_row(cut_off, tmp_path, monkeypatch):
+def test_errors_of_a_model_name_the_row(cut_off, tmp_path, monkeypatch):
     options, _ = cut_off
 
     def answer(spec, model, columns):
@@ -501,7 +501,7 @@ def test_what_a_model_refuses_is_told_by_its_row(cut_off, tmp_path, monkeypatch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 
 
-def test_masks_that_are_not_read_have_no_guesses(answers, models):
+def test_truncated_masks_have_no_guesses(answers, models):
     texts = [" ".join(["[MASK]"] * count) for count in (1, 22, 30)]
     found = answers("masked", "in.jsonl", objects(*({"text": text} for text in texts)))
     assert [len(one["masks"]) for one in found] == [1, 22, 30]

@@ -107,7 +107,7 @@ def test_pretrain_writes_its_run(run, corpus_dir):
         options(corpus_dir, directory, validation_corpus=str(corpus_dir))
     )
     reports = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    # 5 steps, a report every 2: the last stretch is shorter.
+    # 5 steps and an evaluation every 2: the last segment is shorter.
     assert [report["step"] for report in reports] == [2, 4, 5]
     assert all({"loss", "val_loss", "seconds"} <= report.keys() for report in reports)
     assert (directory / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -123,7 +123,7 @@ def test_number_of_steps(small, corpus_dir, tmp_path, steps, every, expected):
     assert [report["step"] for report in reports] == expected
 
 
-def test_seed_decides_everything(run, corpus_dir, tmp_path):
+def test_seed_determines_everything(run, corpus_dir, tmp_path):
     pretrain(options(corpus_dir, tmp_path / "again", validation_corpus=str(corpus_dir)))
     pretrain(options(corpus_dir, tmp_path / "other", seed=1))
     assert weights(tmp_path / "again") == weights(run[0])
@@ -204,7 +204,7 @@ def test_a_run_begins_with_one_line(run, task_file, tmp_path, capsys):
     )
 
 
-def test_a_metric_that_is_not_there_is_named_before_the_first_step(run, task_file, tmp_path):
+def test_unknown_metric_is_refused_before_the_first_step(run, task_file, tmp_path):
     options = finetuning(
         run, task_file, tmp_path / "run", validation=str(task_file), monitor="val_acc"
     )
@@ -215,13 +215,13 @@ def test_a_metric_that_is_not_there_is_named_before_the_first_step(run, task_fil
         finetuning(run, task_file, tmp_path / "run", monitor="val_f1")
 
 
-def test_a_run_is_no_model_but_has_one(run, task_file, tmp_path):
+def test_a_run_is_not_a_model(run, task_file, tmp_path):
     with pytest.raises(InputError, match=r"is a run; its model is .*pretrain/model"):
         finetune(finetuning(run, task_file, tmp_path / "run", init=str(run[0])))
 
 
 @pytest.mark.parametrize("epochs", [2**62, 400_000_000])  # three steps each
-def test_more_steps_than_can_be(run, task_file, tmp_path, epochs):
+def test_too_many_steps(run, task_file, tmp_path, epochs):
     with pytest.raises(InputError, match=r"--epochs.*1,?000,?000,?000"):
         finetune(finetuning(run, task_file, tmp_path / "run", epochs=epochs))
     assert not (tmp_path / "run").exists()
@@ -346,13 +346,13 @@ def test_export_in_bfloat16(tuned, tmp_path):
     of_dtype = collections.defaultdict(list)
     for name, dtype in kept.get_variable_to_dtype_map().items():
         of_dtype[dtype].append(kept.get_variable_to_shape_map()[name])
-    assert sorted(of_dtype[tf.float32]) == [[2], [8, 2]]  # what makes the logits
+    assert sorted(of_dtype[tf.float32]) == [[2], [8, 2]]  # the layer of the logits
     assert len(of_dtype[tf.bfloat16]) == 21
     with pytest.raises(InputError, match="--precision must be one of float32, bfloat16, found"):
         export(ExportOptions(model=facts["model"], output=str(tmp_path / "x"), precision="int8"))
 
 
-def test_export_of_what_is_no_task(tmp_path):
+def test_export_of_a_backbone_is_refused(tmp_path):
     Backbone(BackboneConfig(**SMALL)).save_to_preset(tmp_path / "model")
     with pytest.raises(InputError, match="holds a Backbone, not a Task"):
         export(ExportOptions(model=str(tmp_path / "model"), output=str(tmp_path / "1")))
@@ -375,7 +375,7 @@ def test_build_vocab_and_prepare_corpus(corpus_files, tmp_path):
         prepare_corpus(PrepareCorpusOptions(**facts))
 
 
-def test_unknown_tokens_are_told(tmp_path, capsys):
+def test_unknown_tokens_are_reported(tmp_path, capsys):
     text, vocabulary = tmp_path / "text.txt", tmp_path / "vocab.txt"
     text.write_text("cat dog\n" * 9 + "cat d\u00f8g\n")
     facts = {"input": [str(text)], "output": str(vocabulary)}
@@ -424,7 +424,7 @@ def test_python_docs_paragraphs():
 def test_python_docs_held_out_is_stable():
     documents = [Document(f"package.module{i}", "package", []) for i in range(400)]
     held_out = [document.held_out(0.08) for document in documents]
-    # SHA-256 decides, so the same documents are held out everywhere and for ever.
+    # SHA-256 decides, so the same documents are held out everywhere.
     assert [i for i in range(40) if held_out[i]] == STABLE
     assert 0.04 < sum(held_out) / 400 < 0.12
     assert all(document.held_out(0.5) for document in documents if document.held_out(0.08))
@@ -449,7 +449,7 @@ def test_quickstart_takes_only_its_own_directory(tmp_path):
 
 
 def assert_refused(path, program, options, **inside):
-    """Another thread's context doesn't have the lock."""
+    """Another thread's context does not have the lock."""
     with (
         files.locked(path, **inside),
         pytest.raises(InputError, match=rf"{path.name}: is being written by process {os.getpid()}"),

@@ -19,7 +19,7 @@ def table(header, *rows):
 
 
 def questions():
-    # No articles: an answer of nothing else counts as none.
+    # Without articles, because an answer of only articles counts as none.
     contexts = ("one cat sees two dog", "good bird likes it")
     qas = [
         {"id": "q0", "question": "who sees", "answers": [{"text": "cat", "answer_start": 4}]},
@@ -29,7 +29,7 @@ def questions():
     return json.dumps({"data": [{"title": "", "paragraphs": paragraphs}]})
 
 
-#: By task: file name and content, what to predict on, and the keys of an answer.
+#: By task: file name and content, what to predict, and the keys of a prediction.
 FILES = {
     "text_classification": (
         "t.tsv",
@@ -108,7 +108,7 @@ def write(directory, name, content):
     return str(path)
 
 
-# What another one does, too: a text classifier's training, another metric.
+# Cases that others cover: a text classifier's training, another metric.
 _ALIKE = ("regression", "multi_label")
 
 
@@ -178,7 +178,7 @@ def test_scores_of_pairs_are_not_ignored(init, tmp_path, capsys):
     small = write(tmp_path, "small.tsv", table(("text", "text_pair", "label"), *rows))
     with pytest.raises(InputError, match=r"pairs\.tsv: has no scores, but .*small\.tsv has"):
         finetune(options(small, validation=plain))
-    # What is trained without scores can be scored with them, as SimCSE is.
+    # A model that is trained without scores can be scored with them, as SimCSE is.
     result = finetune(options(plain, validation=small))
     assert (result["objective"], "loss" in result["scores"]) == ("contrastive", False)
     assert {"pearson", "spearman"} <= result["scores"].keys()
@@ -200,8 +200,8 @@ def test_validation_gives_the_threshold(trained):
 
 
 @of_questions
-def test_what_is_scored_does_not_choose_the_threshold(trained, tmp_path, capsys):
-    """The one that always answers gets what it deserves; what could be reached is another thing."""
+def test_the_threshold_is_not_tuned_on_the_scored_file(trained, tmp_path, capsys):
+    """The stored threshold is scored; the best possible one is reported separately."""
     _, _, data, result = trained
     model, model_data = load(result["model"]), read_squad(data)
     for stored in (1.0, None):
@@ -312,8 +312,8 @@ def test_bad_options(init, tmp_path, changes, message):
         finetune(labelled(init, tmp_path, **changes))
 
 
-def test_columns_that_options_name(init, tmp_path):
-    """The options get to the readers; the tests of those know what they do."""
+def test_column_options(init, tmp_path):
+    """Checks that options reach the readers, which have their own tests."""
 
     def read(task, name, content, **changes):
         train = write(tmp_path, name, content)
@@ -381,7 +381,7 @@ def test_everything_at_once(init, tmp_path):
     best = max(reports, key=lambda report: report["val_accuracy"])
     assert result["steps"] == best["step"]
     assert result["accuracy"] == best["val_accuracy"]
-    assert len(reports) == reports.index(best) + 2  # one without a better result was enough
+    assert len(reports) == reports.index(best) + 2  # one evaluation without improvement
     assert 0 < result["real_tokens"] <= 1
     assert not (tmp_path / "run/best").exists()
     assert list((tmp_path / "run/tensorboard").iterdir())
@@ -438,12 +438,12 @@ def test_official_formats(trained, tmp_path):
         ),
     ],
 )
-def test_options_of_evaluate_that_do_not_fit(changes, message):
+def test_bad_evaluate_options(changes, message):
     with pytest.raises(InputError, match=message):
         EvaluateOptions(data="d", **changes)
 
 
-def test_sentences_that_are_left_out_are_told(tmp_path, capsys):
+def test_skipped_sentences_are_reported(tmp_path, capsys):
     tags = write(tmp_path, "tags.conll", "a O\n\nb\n\n")
     flags = {"data": tags, "predictions": tags, "metric": "seqeval"}
     assert evaluate(EvaluateOptions(**flags))["accuracy"] == 1
@@ -453,7 +453,7 @@ def test_sentences_that_are_left_out_are_told(tmp_path, capsys):
 
 
 def test_incomplete_predictions(tmp_path, capsys):
-    """As the official script has it: what nobody answered scores 0."""
+    """As in the official script, questions without a prediction score 0."""
     data = write(tmp_path, "dev.json", questions())
     flags = {"data": data, "predictions": write(tmp_path, "found.json", '{"q0": "cat"}')}
     found = evaluate(EvaluateOptions(**flags, metric="squad2"))

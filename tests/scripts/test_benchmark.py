@@ -28,7 +28,7 @@ def side(library, setting, seconds, answer=None):
     return Candidate(library, setting, sleeper, (seconds, answer))
 
 
-def test_sides_run_in_turn_in_processes_of_their_own(tmp_path):
+def test_candidates_run_in_turn_in_their_own_processes(tmp_path):
     sides = [side("a", "", 0.05, 3), side("b", "", 0.2, [4])]
     times = compare(sides, 3, tmp_path)
     assert [len(one.seconds) for one in times.values()] == [3, 3]
@@ -42,7 +42,7 @@ def asks_for(variable):
     return lambda: None, os.environ.get(variable)
 
 
-def test_sides_have_their_own_environment(tmp_path):
+def test_candidates_have_their_own_environment(tmp_path):
     variable = "KERASBERT_TEST"
     sides = [
         Candidate("a", "", asks_for, (variable,), environment={variable: "yes"}),
@@ -52,14 +52,14 @@ def test_sides_have_their_own_environment(tmp_path):
     assert [one.answer for one in times.values()] == ["yes", None]
 
 
-def test_the_fastest_setting_of_each_team_races(tmp_path):
+def test_the_fastest_setting_of_each_library_is_compared(tmp_path):
     sides = [side("a", "slow", 0.3), side("a", "quick", 0.01), side("b", "", 0.01)]
     best, tried = fastest(sides, 2, tmp_path)
     assert [one.name for one in best] == ["a quick", "b"]
     assert tried.keys() == {"a slow", "a quick"}
 
 
-def test_a_side_that_stops_leaves_a_log_and_the_others_go_on(tmp_path, capsys):
+def test_a_failing_candidate_leaves_a_log(tmp_path, capsys):
     broken = Candidate("b", "x", breaks)
     best, _ = fastest([side("a", "", 0.01), broken, Candidate("b", "y", breaks)], 1, tmp_path)
     assert [one.name for one in best] == ["a"]
@@ -86,13 +86,13 @@ def test_the_code_of_another_checkout(where, tmp_path):
     ]
 
 
-def test_operations_of_an_encoder_are_those_of_its_kernels():
-    from kerasbert import BackboneConfig  # not in the processes of the sides
+def test_flops_of_an_encoder_match_its_kernels():
+    from kerasbert import BackboneConfig  # not at the top: candidates' processes import this file
 
     config = BackboneConfig(
         vocabulary_size=50, num_layers=3, hidden_dim=8, num_heads=2, intermediate_dim=20
     )
-    # Every kernel once for each token; scores and mixtures of 5 and 7 tokens with each other.
+    # Each kernel once per token; scores and mixtures of 5 and 7 tokens with each other.
     kernels = 3 * (4 * 8 * 8 + 2 * 8 * 20)
     attention = 3 * 2 * (5**2 + 7**2) * 8
     pooler = 2 * 8 * 8
@@ -120,9 +120,9 @@ def test_report(tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_sides_with_other_tokens_are_compared_token_by_token():
+def test_candidates_with_other_tokens_are_compared_per_token():
     times = {
-        "kerasbert": Timings([2.0, 2.0], 1, 0.5),  # half of the positions are real
+        "kerasbert": Timings([2.0, 2.0], 1, 0.5),  # half of the positions are not padding
         "kerashub": Timings([4.0, 8.0], 1, 0.25),
     }
     work = Workload(title="documents", candidates=[], tokens=lambda share: 80 * share)
@@ -157,7 +157,7 @@ def test_a_missing_peer_is_named(monkeypatch):
         BenchmarkOptions(suite="pretrain").check()
 
 
-@pytest.mark.full  # five processes; a race and a report are tested above
+@pytest.mark.full  # five processes; comparing and reporting are tested above
 def test_tokenize(vocabulary, corpus_files, tmp_path):
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("\n".join(vocabulary) + "\n")

@@ -1,4 +1,4 @@
-"""What programs say before they begin; all here must come at once, without TensorFlow or Keras."""
+"""What programs print before they begin, quickly and without importing TensorFlow or Keras."""
 
 import dataclasses
 import importlib.util
@@ -22,7 +22,7 @@ from kerasbert.recipes import options as all_options
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # `distil.py` is the old name of another program.
 SCRIPTS = sorted(set(ROOT.glob("scripts/*.py")) - {ROOT / "scripts/distil.py"})
-# Runs a program in this process and ends with a line that says what it imported.
+# Runs a program in this process, and prints at the end what it imported.
 _RUN = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -58,7 +58,7 @@ def test_warnings_and_errors_are_one_line_that_a_terminal_can_show(capsys, monke
     assert warning == "warning: a\\x1b[2J\\nb\n"
 
 
-def test_help_that_is_not_read_to_its_end():
+def test_help_to_a_closed_pipe():
     words = [sys.executable, ROOT / "scripts" / "finetune.py", "--help"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.close()
@@ -135,7 +135,7 @@ FINITE = "a finite number, 3.4e+38 at the most"
 INTEGER = f"an integer of 64 bits, {2**63 - 1} at the most"
 
 
-# A program whose recipe is `{body}`, and that gets a signal where `signal()` stands.
+# A program whose recipe is `{body}`, and that receives a signal at `signal()`.
 _SIGNALLED = """
 import atexit, dataclasses, os, sys, types
 from kerasbert import program
@@ -236,7 +236,7 @@ def test_limits(values, message):
         Numbers(**values)
 
 
-def test_limits_let_the_rest_through():
+def test_values_within_limits():
     assert Numbers(share=1, momentum=0.1, count=1, kind="b").kind == "b"
 
 
@@ -271,7 +271,7 @@ def test_endless_and_impossible_numbers(flags, message):
         all_options.FinetuneOptions(**given, **flags)
 
 
-def test_choices_are_those_there_are():
+def test_choices():
     from kerasbert import checkpoints, distillation
     from kerasbert.training import optimizers, strategies
 

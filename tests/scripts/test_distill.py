@@ -88,7 +88,7 @@ def test_distil_without_labels(files, tmp_path):
 
 
 @pytest.mark.parametrize("student", ["bert_tiny", "teacher"])
-def test_student_to_start_at(files, student):
+def test_initial_student(files, student):
     teacher = load(files / "teacher")
     name = student if student == "bert_tiny" else str(files / student)
     options = DistillOptions(**flags(files, student=name, dropout=0.25, output="unused"))
@@ -103,7 +103,7 @@ def test_student_to_start_at(files, student):
 
 
 @pytest.mark.full  # the loop is that of finetune, which test_resume stops
-def test_stopped_run_goes_on(files):
+def test_stopped_run_resumes(files):
     output = files / "stopped"
     one = files / "one.tsv"
     words = {"teacher": files / "teacher", "student_layers": 1, "train": one, "output": output}

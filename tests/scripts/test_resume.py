@@ -1,4 +1,4 @@
-"""Training that is cut off and started again, through the real programs."""
+"""Interrupting and resuming training with the real programs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ ENOUGH = 100
 
 @pytest.fixture(scope="module")
 def init(tokenizer, tiny_backbone, tmp_path_factory):
-    """A model that is small enough for the steps to take no time."""
+    """A model so small that steps take no time."""
     path = tmp_path_factory.mktemp("init") / "model"
     backbone = tiny_backbone(tokenizer, pooler=True)
     Pretrainer(backbone, tokenizer=tokenizer, sequence_length=24).save_to_preset(path)
@@ -61,7 +61,7 @@ def wait_for_checkpoint(process, output):
 
 
 def outcome(output):
-    """Weights and metrics; a clock decides the seconds."""
+    """Returns weights and metrics, without times."""
     reports = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     weights = (output / "model" / "model.safetensors").read_bytes()
     return weights, [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
@@ -70,7 +70,7 @@ def outcome(output):
 # === One process ===
 
 
-def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path):
+def test_killed_run_matches_an_uninterrupted_run(pretraining, tmp_path):
     training = {**pretraining, "steps": 30, "validation_interval": 15}
     words = command("pretrain", **training, validation_corpus=training["corpus"])
     result = kill_harness(
@@ -80,7 +80,7 @@ def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path):
     assert (result["files"] > 3, result["different"], result["left_over"]) == (True, [], [])
 
 
-def test_stopped_run_goes_on(init, texts, tmp_path):
+def test_stopped_run_resumes(init, texts, tmp_path):
     rows = [f"{text}\t{'yes' if ' ' in text else 'no'}" for text in texts]
     table = tmp_path / "train.tsv"
     table.write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
@@ -105,12 +105,12 @@ def test_stopped_run_goes_on(init, texts, tmp_path):
         assert int(kept[-1].removeprefix("step-")) == int(last.split()[5].rstrip(","))
         assert not (output / "model").exists()
 
-        # The checkpoint has copies.
+        # The checkpoint contains copies.
         for name in ("metrics.jsonl", "losses.jsonl"):
             (output / name).write_bytes(b"\xff damaged\n")
         other = start("finetune", **{**flags, "learning_rate": 0.5}, output=output)
         assert_refused(end(other), "learning_rate was 5e-05, now it is 0.5")
-        resumed = end(start("finetune", **flags, output=output))  # not both at once: a lock
+        resumed = end(start("finetune", **flags, output=output))  # one at a time: there is a lock
         assert resumed.returncode == 0, resumed.stderr
         assert f"resuming from {output / 'checkpoints' / kept[-1]}" in resumed.stderr
         assert not (output / "checkpoints").exists()
@@ -127,7 +127,7 @@ def test_stopped_run_goes_on(init, texts, tmp_path):
 
 
 def children(pid):
-    """The processes that a process started, in their order; `ps --ppid` is not everywhere."""
+    """Returns the child processes of a process, in order; `ps --ppid` is not portable."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -140,7 +140,7 @@ def children(pid):
 
 
 def is_running(pid):
-    """Whether a process is there and has not ended; nobody may have asked for its status."""
+    """Whether a process exists and has not ended, even if its status was not collected."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -154,7 +154,7 @@ def is_second_worker(pid):
     return json.loads(cluster)["task"]["index"] == 1
 
 
-def test_worker_that_dies(pretraining, tmp_path):
+def test_dying_worker(pretraining, tmp_path):
     output = tmp_path / "run"
     flags = {**pretraining, "steps": 400, "output": output, "checkpoint_every_steps": 20}
     job = start("pretrain", **flags, workers=2)

@@ -34,7 +34,7 @@ def assert_refused(child, message):
 
 @pytest.fixture(scope="module")
 def chain(corpus_files, tmp_path_factory):
-    """Runs every program on what the one before it made; their results."""
+    """Runs every program on the output of the one before; returns their results."""
     root = tmp_path_factory.mktemp("chain")
     text, task = str(corpus_files[0]), root / "task.tsv"
     rows = [f"a {word} {thing}\t{word}" for word in ("good", "bad") for thing in ("cat", "dog")]
@@ -71,7 +71,7 @@ def chain(corpus_files, tmp_path_factory):
     return results
 
 
-@pytest.mark.full  # the README's programs are the same chain
+@pytest.mark.full  # the README's programs are the same sequence
 def test_chain(chain):
     assert chain["build_vocab"]["documents"] == chain["prepare_corpus"]["documents"] == 20
     assert chain["pretrain"]["steps"] == 4

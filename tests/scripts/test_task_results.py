@@ -1,4 +1,4 @@
-"""The table of results: what is tested on decides nothing."""
+"""The table of results: test data are not used to tune anything."""
 
 import dataclasses
 import json

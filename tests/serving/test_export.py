@@ -17,7 +17,7 @@ from kerasbert.serving.client import METADATA, SavedModelClient
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 CLASSES = ["bad", "good", "größe"]
-# tf-text 2.12, which older servers link, has these.
+# The ops of tf-text 2.12, which older servers link.
 TEXT_OPS = {
     "FastWordpieceTokenizeWithOffsets",
     "NormalizeUTF8",
@@ -120,7 +120,7 @@ def test_ready_tokens(exported_pair):
     expected = task(features, training=False)
     lengths = tf.reduce_sum(features.pop("padding_mask"), axis=1)
     np.testing.assert_allclose(ask(**features, lengths=lengths)["logits"], expected, atol=1e-5)
-    # A server that batches rows of different lengths fills them up with their first element.
+    # A server that batches rows of different lengths pads them with their first element.
     filled = {
         name: tf.concat([rows, tf.repeat(rows[:, :1], 3, axis=1)], axis=1)
         for name, rows in features.items()
@@ -278,7 +278,7 @@ def test_bad_inputs(client, columns):
     ],
     ids=["string", "number", "none", "bytes"],
 )
-def test_what_is_no_text(client, column, message):
+def test_bad_text_values(client, column, message):
     with pytest.raises(InputError, match=message):
         client(text=column)
 

@@ -34,7 +34,7 @@ def test_loss_is_that_of_keras(compiled, monkeypatch):
     assert len(seen) == 1
 
 
-def test_compiled_loss_of_what_is_no_class(monkeypatch):
+def test_compiled_loss_of_an_invalid_class(monkeypatch):
     monkeypatch.setattr(backends, "compiles", lambda *x: True)
     losses = CrossEntropy(reduction="none")([0, 50, -1, 49], LOGITS[0])
     np.testing.assert_array_equal(np.isnan(losses), [False, True, True, False])
@@ -56,7 +56,7 @@ def test_loss_can_be_saved():
 
 
 def test_accuracy_is_that_of_keras():
-    logits = np.round(LOGITS)  # many are equal
+    logits = np.round(LOGITS)  # with many equal values
     labels = np.argmax(logits, axis=-1)
     labels[0] = LABELS[0]
     ours, plain = accuracy(), keras.metrics.SparseCategoricalAccuracy()

@@ -1,4 +1,4 @@
-"""What every export must bear: a megabyte, thousands of strings, bytes that are no text."""
+"""Exports with extreme inputs: a megabyte, thousands of strings, bytes that are not text."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ TASKS = {
 
 @pytest.fixture(scope="module", params=TASKS)
 def ask(request, tokenizer, tiny_backbone):
-    """A function from texts to the outputs of an export of each task, by name."""
+    """Returns, by task, a function from texts to the outputs of its export."""
     backbone = tiny_backbone(tokenizer, max_sequence_length=128, pooler=True)
     task = TASKS[request.param](backbone, tokenizer=tokenizer, sequence_length=128)
     names, function = task.serving_signature()

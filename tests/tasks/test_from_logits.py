@@ -1,4 +1,4 @@
-"""Losses and metrics of Keras, on outputs that are logits."""
+"""Keras's losses and metrics on outputs that are logits."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def measured(metric, outputs, *batches):
     return np.asarray(metric.result())
 
 
-# === Metrics: what scikit-learn makes of probabilities ===
+# === Metrics, compared with scikit-learn on probabilities ===
 
 Y2, L2 = NUMBERS.integers(0, 2, 40), NUMBERS.normal(size=(40, 2)).astype("float32") * 2
 Y3, L3 = NUMBERS.integers(0, 3, 40), NUMBERS.normal(size=(40, 3)).astype("float32") * 2
@@ -105,7 +105,7 @@ def test_three_classes(metric, expected):
     ],
 )
 def test_many_labels(metric, expected):
-    if expected is None:  # Keras's takes the largest of a row, where no threshold is given
+    if expected is None:  # without a threshold, Keras's metric takes the largest value of a row
         expected = sklearn_metrics.f1_score(YM, PM.max(-1, keepdims=True) == PM, average=None)
     batches = (YM[:15], LM[:15]), (YM[15:], LM[15:])
     limit = 0.01 if metric == "AUC" else 1e-4
@@ -113,7 +113,7 @@ def test_many_labels(metric, expected):
 
 
 @pytest.mark.parametrize("metric", ["auc", "recall", "binary_accuracy"])
-def test_places_count_by_their_weights(metric):
+def test_positions_are_weighted(metric):
     """Labels of tokens, (batch, sequence), in batches of two widths."""
     batches, labels, scores, weights = [], [], [], []
     for width in (3, 7):
@@ -135,15 +135,15 @@ def test_places_count_by_their_weights(metric):
     np.testing.assert_allclose(measured(metric, "sigmoid", *as_sigmoids), expected, atol=limit)
 
 
-def test_accuracy_of_places_in_batches_of_two_widths():
-    """Every place weighs the same, however long the rows beside it are."""
+def test_position_accuracy_in_batches_of_two_widths():
+    """All positions have the same weight, whatever the length of the other rows."""
     metric = accuracy()
     metric.update_state(np.array([[0]]), np.array([[[1.0, 0.0]]]), [[1.0]])
     metric.update_state(np.array([[0, 1, 1, 0]]), np.array([[[0.0, 1.0]] * 4]), [[1.0, 1, 0, 1]])
     assert float(metric.result()) == pytest.approx(2 / 4)
 
 
-def test_what_is_not_of_keras_is_left_alone():
+def test_custom_objects_are_unchanged():
     def of_mine(y_true, y_pred):
         return y_pred[:, 0]
 
@@ -242,14 +242,14 @@ def test_regression_keeps_its_losses(tokenizer, tiny_backbone):
 
 
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
-def test_masked_places_that_are_not_used_do_not_count(tokenizer, tiny_backbone, argument):
+def test_unused_mask_positions_do_not_count(tokenizer, tiny_backbone, argument):
     task = MaskedLM(tiny_backbone(tokenizer))
     compiled(task, loss="sparse_categorical_crossentropy", **{argument: ["accuracy"]})
     x = features(2, mask_positions=np.array([[1, 2, 0], [3, 0, 0]]))
     weights = np.array([[1.0, 1, 0], [1, 0, 0]])
     logits = task.predict(x, verbose=0)
     y = logits.argmax(-1)
-    y[:, 2], y[0, 1] = -5 % 7, (y[0, 1] + 1) % 7  # two right of three, all unused ones wrong
+    y[:, 2], y[0, 1] = -5 % 7, (y[0, 1] + 1) % 7  # two of three correct, all unused ones wrong
     y[1, 1:] = (y[1, 1:] + 1) % 7
     found = task.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
     assert found["accuracy"] == pytest.approx(2 / 3)
@@ -259,7 +259,7 @@ def test_masked_places_that_are_not_used_do_not_count(tokenizer, tiny_backbone, 
 
 
 @pytest.mark.parametrize("make", [Pretrainer, QuestionAnswerer])
-def test_a_name_counts_for_every_output(tokenizer, tiny_backbone, make):
+def test_a_name_applies_to_every_output(tokenizer, tiny_backbone, make):
     task = make(tiny_backbone(tokenizer))
     compiled(task, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     x = features(2)

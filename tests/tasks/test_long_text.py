@@ -1,4 +1,4 @@
-"""Long texts in chunks: each chunk as the row of a short text, pooled by hand."""
+"""Long texts in chunks, compared with short texts that are pooled by hand."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ from kerasbert.training.optimizers import adamw
 SHORT = ["a good cat", "the bad dog", "", "x"]
 WORDS = ["one", "two", "three", "four", "cat", "dog", "bird", "fish", "good", "bad"]
 LONG = " ".join(WORDS * 3)  # 30 tokens
-LENGTH = 10  # tokens a chunk: 8 of a text
+LENGTH = 10  # tokens per chunk: 8 of the text
 CLASSES = ["bad", "good"]
 
 
@@ -54,7 +54,7 @@ def same_weights(task, other):
 
 @pytest.mark.parametrize("overlap", [0, 1, 3])
 @pytest.mark.parametrize("max_chunks", [1, 2, 50])
-def test_cut_is_the_loop(overlap, max_chunks):
+def test_chunks_match_a_python_loop(overlap, max_chunks):
     size = 4
     rows = [list(range(100 * n, 101 * n)) for n in [0, 1, 3, 4, 5, 7, 8, 9, 17]]
     expected, counts = [], []
@@ -73,7 +73,7 @@ def test_cut_is_the_loop(overlap, max_chunks):
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bytepair", "sentencepiece"])
-def test_a_short_text_is_the_packers_row(kind, make_tokenizer):
+def test_a_short_text_is_packed_as_one_row(kind, make_tokenizer):
     family = next(f for f in families.FAMILIES.values() if f.tokenizer["kind"] == kind)
     tokenizer = make_tokenizer(family.tokenizer)
     packer = TextPacker(tokenizer, 24)
@@ -81,7 +81,7 @@ def test_a_short_text_is_the_packers_row(kind, make_tokenizer):
     for name, value in packer(tf.constant(SHORT)).items():
         assert chunked[name].shape == (4, 1, value.shape[1])
         np.testing.assert_array_equal(chunked[name][:, 0], value)
-    # A text's missing chunks are padding, by the tokenizer's id.
+    # Missing chunks of a text are padding, with the tokenizer's id.
     among = chunk_features(packer, tf.constant(["a", "cat dog " * 40]), max_chunks=3)
     assert among["token_ids"].shape[:2] == (2, 3)
     assert (among["token_ids"][0, 1:].numpy() == tokenizer.pad_id).all()
@@ -90,7 +90,7 @@ def test_a_short_text_is_the_packers_row(kind, make_tokenizer):
 
 
 def most_are_full(names, *others):
-    """All but the others are marked full."""
+    """Marks all chunks but the given ones as full."""
     return [pytest.param(n, marks=[] if n in others else pytest.mark.full) for n in names]
 
 
@@ -98,7 +98,7 @@ def most_are_full(names, *others):
 
 
 @pytest.mark.parametrize("how", POOLINGS)
-def test_pooling_is_the_definition(how):
+def test_pooling_matches_its_definition(how):
     chance = np.random.default_rng(0)
     vectors = chance.normal(size=(3, 4, 5)).astype("float32")
     counts = [1, 4, 2]
@@ -114,11 +114,11 @@ def test_pooling_is_the_definition(how):
         else:
             expected = getattr(real, how)(axis=0)
         np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found[0], vectors[0, 0])  # to the bit
+    np.testing.assert_array_equal(found[0], vectors[0, 0])  # bitwise
 
 
 @pytest.mark.parametrize("how", POOLINGS)
-def test_short_texts_get_what_the_plain_model_gives(make, how):
+def test_short_texts_match_the_plain_model(make, how):
     task = make(how)
     plain = same_weights(make(None), task)
     expected = plain.predict(SHORT, verbose=0)
@@ -134,12 +134,12 @@ def test_long_texts_are_the_mean_of_their_chunks(make, overlap):
     words, step = LONG.split(), 8 - overlap
     starts = range(0, len(words) - overlap, step)
     chunks = [" ".join(words[start : start + 8]) for start in starts]
-    # Of vectors and, the last layer being linear, of logits.
+    # The mean of vectors and, because the last layer is linear, of logits.
     expected = plain.predict(chunks, verbose=0).mean(axis=0)
     np.testing.assert_allclose(task.predict([LONG], verbose=0)[0], expected, atol=1e-5)
 
 
-def test_beyond_the_chunks_nothing_is_read(make):
+def test_text_beyond_the_chunks_is_ignored(make):
     task = make("mean", max_chunks=2)
     read = " ".join(WORDS * 3) + " "
     longer = task.predict([read, read + "bad " * 200_000], verbose=0)  # 0.8 MB
@@ -161,7 +161,7 @@ def test_no_texts_at_all(make, answer):
 
 
 def foreign_ops(directory):
-    """The ops of an export that are not TensorFlow's own."""
+    """Returns the ops of an export that are not TensorFlow's own."""
     data = (directory / "saved_model.pb").read_bytes()
     graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0].graph_def
     functions = graph.library.function
@@ -171,7 +171,7 @@ def foreign_ops(directory):
 
 
 @pytest.mark.parametrize("how", most_are_full(POOLINGS, "mean"))
-def test_learns_what_only_a_later_chunk_says(make, how):
+def test_learns_from_later_chunks(make, how):
     filler = "the river and the road " * 4
     texts = [filler + word for word in ("cat good", "good dog", "cat bad", "bad dog")] * 8
     names = ["good", "good", "bad", "bad"] * 8
@@ -180,11 +180,11 @@ def test_learns_what_only_a_later_chunk_says(make, how):
         one.compile(adamw(1e-2))
         one.fit(texts, names, batch_size=8, epochs=6, verbose=0)
     assert task.score(texts, names)["accuracy"] == 1.0
-    assert plain.score(texts, names)["accuracy"] == 0.5  # it is cut off before the word
+    assert plain.score(texts, names)["accuracy"] == 0.5  # truncated before the word
 
 
 @pytest.mark.parametrize("how", most_are_full(POOLINGS, "attention"))
-def test_every_way_to_keep_it(make, how, tmp_path):
+def test_every_way_to_save(make, how, tmp_path):
     task = make(how, max_chunks=3, chunk_overlap=2)
     texts = [*SHORT, LONG]
     expected = task.predict(texts, verbose=0)
@@ -236,7 +236,7 @@ def test_families(family, make_tokenizer, tmp_path):
         variable.path
         for variable in task.trainable_variables
         if np.abs(variable.numpy() - before[variable.path]).max() < 1e-6
-        and not variable.path.endswith("attention/key/bias")  # a softmax does not see it
+        and not variable.path.endswith("attention/key/bias")  # softmax is invariant to it
     ]
     assert still == []
     task.save_to_preset(tmp_path / "model")

@@ -39,7 +39,7 @@ def test_a_pooler_that_is_not_used_is_not_trained(task):
     assert not any(v.path.startswith("pooler/") for v in task.trainable_weights)
 
 
-def test_learns_a_text_by_heart(task):
+def test_memorizes_a_text(task):
     task.mask_rate = 0.4
     task.compile(adamw(1e-2))
     task.fit(["the cat sees a good dog"] * 1600, batch_size=32, verbose=0)
@@ -180,7 +180,7 @@ def test_many_masks(task, answer, monkeypatch):
         scores = [[guess.score for guess in mask] for mask in masks]
         np.testing.assert_allclose(found["scores"][:count], scores, 1e-4)
         assert not np.any(found["scores"][count:])
-    # However many masks have their logits at a time.
+    # However many masks are computed at a time.
     monkeypatch.setattr(type(task.preprocessor), "masks_at_once", 4)
     parts = task.fill_mask(texts, strict=False), answer(task, text=texts)
     assert _tokens(parts[0]) == _tokens(expected)
@@ -192,14 +192,14 @@ def _tokens(texts):
     return [[[guess.token for guess in mask] for mask in masks] for masks in texts]
 
 
-# === One's own text ===
+# === Custom text ===
 
 
-def test_rows_that_no_piece_belongs_to(tokenizer, tiny_backbone, answer, tmp_path):
+def test_padded_vocabulary_rows(tokenizer, tiny_backbone, answer, tmp_path):
     size = tokenizer.vocabulary_size
     task = MaskedLM(tiny_backbone(tokenizer, vocabulary_size=size + 6), tokenizer=tokenizer)
     bias = np.zeros(size + 6, "float32")
-    bias[size:] = 9  # the model prefers the rows without a piece
+    bias[size:] = 9  # the model prefers rows without a token
     next(v for v in task.weights if v.path == "mlm_head/bias").assign(bias)
     for format in ("kerasbert", "hf"):
         task.save_to_preset(tmp_path / format, format=format)
@@ -210,11 +210,11 @@ def test_rows_that_no_piece_belongs_to(tokenizer, tiny_backbone, answer, tmp_pat
     (found,) = task.fill_mask(["the [MASK]"], top_k=len(row["tokens"][0]))[0]
     assert row["tokens"][0] == [guess.token for guess in found]
     np.testing.assert_allclose(row["scores"][0], [guess.score for guess in found], atol=1e-6)
-    assert sum(row["scores"][0]) < 0.1  # the rest is of those rows, as in transformers
+    assert sum(row["scores"][0]) < 0.1  # these rows have the rest, as in transformers
     assert np.isfinite(task.score(TEXTS)["loss"])
 
 
-def test_score_is_of_all_hidden_tokens(task):
+def test_score_covers_all_masked_tokens(task):
     task.compile()
     texts = [*TEXTS, "the bad old river", ""]
     found = task.score(texts, batch_size=2)
@@ -248,7 +248,7 @@ def test_pretrainer_is_scored_too(tokenizer, tiny_backbone):
 def test_lines_of_a_file(task, tmp_path):
     path = tmp_path / "text.txt"
     lines = ["sees a dog", "the cat", ""] * 4
-    lines.sort(key=len, reverse=True)  # as `evaluate` takes them
+    lines.sort(key=len, reverse=True)  # the order of `evaluate`
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     task.compile()
     loss = task.evaluate(path.read_text().splitlines(), batch_size=4, verbose=0)[0]
@@ -291,7 +291,7 @@ def test_sequence(task, answer):
     ],
     ids=["wordpiece", "bytepair", "sentencepiece"],
 )
-def test_pieces_in_a_text(make_tokenizer, tiny_backbone, settings, pieces, expected):
+def test_subwords_in_a_text(make_tokenizer, tiny_backbone, settings, pieces, expected):
     tokenizer = make_tokenizer(settings)
     task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
     mask = tokenizer.special_tokens.mask

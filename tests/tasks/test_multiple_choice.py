@@ -26,7 +26,7 @@ def softmax(logits):
 
 
 def alone(task, text, choices):
-    """The scores of one text's choices, by the layers themselves."""
+    """Computes the scores of one text's choices with the layers."""
     rows = task.preprocessor.packer([text] * len(choices), choices)
     return task.get_layer("choice_head")(task.backbone(rows)["pooled_output"]).numpy()[:, 0]
 
@@ -49,14 +49,14 @@ def test_logits(task, make):
         assert (found[len(choices) :] < -1e8).all()
 
 
-def test_empty_choices_are_none(task):
+def test_empty_choices_do_not_count(task):
     full = task.predict({"text": ["a"], "choices": [["dog", "cat"]]}, verbose=0)
     gap = task.predict({"text": ["a"], "choices": [["dog", "", "cat"]]}, verbose=0)
     np.testing.assert_allclose(gap[0, [0, 2]], full[0], atol=1e-5)
     assert gap[0, 1] < -1e8
 
 
-def test_loss_is_over_the_choices_there_are(task):
+def test_loss_covers_existing_choices(task):
     task.compile()
     loss, accuracy = task.evaluate(X, RIGHT, verbose=0)
     scores = [softmax(alone(task, *example)) for example in zip(TEXTS, CHOICES, strict=True)]
@@ -69,7 +69,7 @@ def test_loss_is_over_the_choices_there_are(task):
     assert task.score(X, names, batch_size=3) == {"accuracy": pytest.approx(right)}
 
 
-def test_learns_by_heart(task):
+def test_memorizes(task):
     task.compile(adamw(1e-2))
     often = {name: list(column) * 20 for name, column in X.items()}
     task.fit(often, RIGHT * 20, batch_size=4, epochs=3, verbose=0)
@@ -81,7 +81,7 @@ def test_learns_by_heart(task):
 
 
 @pytest.mark.parametrize("y", [[1, 2, 1, 3], [0, 0, 0, -1], ["a dog", "runs", "it", "river"]])
-def test_label_that_is_none(task, y):
+def test_unknown_choice_is_refused(task, y):
     task.compile()
     with pytest.raises(InputError, match=r"y\[[23]\] is .*, which is none of its choices: "):
         task.fit(X, y, verbose=0)
@@ -90,7 +90,7 @@ def test_label_that_is_none(task, y):
         task.fit(dataset, verbose=0)
 
 
-def test_a_bool_is_no_index_of_a_choice(task):
+def test_a_bool_is_not_an_index(task):
     for y in ([True] * 4, np.array([True] * 4)):
         with pytest.raises(InputError, match=r"y\[0\] is .*True.*, which is none of its choices"):
             task.score(X, y)

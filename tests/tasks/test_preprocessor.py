@@ -1,4 +1,4 @@
-"""Text as an object: what a task's preprocessor gives, alone and in somebody's own pipeline."""
+"""A task's preprocessor, called directly and in a user's pipeline."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def assert_same(ours: dict, theirs: dict):
 
 
 @pytest.mark.parametrize("kind", [TextClassifier, MaskedLM])
-def test_features_are_the_same_in_a_pipeline_of_somebodys_own(make, kind):
+def test_features_in_a_user_pipeline(make, kind):
     task = make(kind, *([["bad", "good"]] if kind is TextClassifier else []))
     alone = task.preprocessor(TEXTS)
     batches = tf.data.Dataset.from_tensor_slices(TEXTS).batch(3).map(task.preprocessor)
@@ -57,12 +57,12 @@ def test_it_follows_the_tasks_settings(make, tokenizer):
     task.sequence_length = 4
     assert task.preprocessor is not first
     assert task.preprocessor(TEXTS)["token_ids"].shape == (3, 4)
-    assert_same(first(TEXTS), features)  # as it was when it was asked for
+    assert_same(first(TEXTS), features)  # as it was when it was created
     task.tokenizer = None
     assert task.preprocessor is None
 
 
-def test_windows_need_more_than_features(make):
+def test_windows_cannot_be_preprocessed_by_a_call(make):
     task = make(TokenClassifier, ["O", "B"])
     with pytest.raises(InputError, match="splits texts into windows"):
         task.preprocessor(TEXTS)

@@ -107,7 +107,7 @@ def test_fill_mask(pretrainer, tokenizer):
     np.testing.assert_allclose(scores, (np.exp(logits) / np.exp(logits).sum())[best], rtol=1e-4)
 
 
-def test_fill_mask_of_more_than_are_masked_in_training(pretrainer):
+def test_fill_mask_with_more_masks_than_in_training(pretrainer):
     assert MASKED < 5
     (masks,) = pretrainer.fill_mask(["[MASK] [MASK] [MASK] [MASK] [MASK]"], top_k=2)
     assert [len(mask) for mask in masks] == [2] * 5
@@ -133,7 +133,7 @@ def test_keras_file_keeps_the_tie(pretrainer, tmp_path):
 
     table = loaded.backbone.token_embedding.embeddings
     assert loaded.get_layer("mlm_head").token_embedding.embeddings is table
-    cat = loaded.tokenizer.token_to_id("cat")  # stands in none of the texts
+    cat = loaded.tokenizer.token_to_id("cat")  # occurs in none of the texts
     moved = table.numpy()
     moved[cat, 0] += 1
     table.assign(moved)
@@ -152,7 +152,7 @@ def test_mixed_bfloat16(pretrainer, batches, tmp_path):
 
 
 @pytest.mark.parametrize("anew", [True, False])
-def test_every_epoch_of_training_masks_anew(pretrainer, texts, anew):
+def test_masks_change_every_epoch(pretrainer, texts, anew):
     examples = pretrainer.preprocessor.batches(texts, batch_size=len(texts), anew=anew)
     (first,), (second,) = (
         [features["mask_positions"].numpy() for features, _, _ in examples] for _ in range(2)

@@ -1,4 +1,4 @@
-"""One class, several, numbers: losses by hand, metrics by scikit-learn and SciPy, exports."""
+"""Problem types: losses by hand, metrics by scikit-learn and SciPy, exports."""
 
 import json
 
@@ -37,7 +37,7 @@ NUMBERS = [2.5, -1.0, 2.0, 0.5, 1.0, -0.5]
 LABELS = {SINGLE: NAMES, MULTI: SETS, REGRESSION: NUMBERS}
 
 
-# Eagerly where a step is all there is: to trace one takes longer than to take it.
+# Eager if only one step is taken, because tracing takes longer.
 @pytest.fixture
 def make(tiny_backbone, tokenizer):
     def make(problem_type, classes=(), **options):
@@ -81,7 +81,7 @@ LOSSES = {SINGLE: cross_entropy, MULTI: binary_cross_entropy, REGRESSION: square
 
 
 @pytest.mark.parametrize("problem_type", PROBLEMS)
-def test_loss_is_the_definition(make, problem_type):
+def test_loss_matches_its_definition(make, problem_type):
     task = make(problem_type)
     task.compile(run_eagerly=True)
     losses = LOSSES[problem_type](logits_of(task))
@@ -106,7 +106,7 @@ def test_label_smoothing(make, problem_type, loss, tmp_path):
     assert again.evaluate(TEXTS, y, verbose=0) == pytest.approx(task.evaluate(TEXTS, y, verbose=0))
 
 
-def test_label_smoothing_is_not_for_everything(make):
+def test_label_smoothing_is_refused(make):
     with pytest.raises(InputError, match="a regression has none"):
         make(REGRESSION).compile(label_smoothing=0.1)
     for value in (5, -0.1, float("nan")):
@@ -116,7 +116,7 @@ def test_label_smoothing_is_not_for_everything(make):
         make(SINGLE).compile(loss="mse", label_smoothing=0.1)
 
 
-def test_threshold_that_is_set(make):
+def test_setting_the_threshold(make):
     task = make(MULTI)
     scores = special.expit(logits_of(task))
     for threshold in (0.1, 0.5, 0.9):
@@ -231,7 +231,7 @@ def test_class_weights_of_training_batches(make):
     np.testing.assert_array_equal(w, np.where(y.numpy() == 1, 3, 1))
 
 
-def test_class_weights_that_cannot_be(make):
+def test_bad_class_weights(make):
     with pytest.raises(InputError, match="is 'fair', which is none of the classes bad, good"):
         make(SINGLE).class_weights(NAMES, {"fair": 2.0})
     with pytest.raises(InputError, match="one class each"):
@@ -352,7 +352,7 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
             == []
         )
         return
-    if after != REGRESSION:  # what the outputs of another kind are called is no name of classes
+    if after != REGRESSION:  # names of outputs of another kind are not class names
         with pytest.raises(InputError, match="TextClassifier needs classes: their names"):
             TextClassifier.from_preset(tmp_path / "model", problem_type=after)
     classes = {} if after == REGRESSION else {"classes": CLASSES[after]}
@@ -365,7 +365,7 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
     assert loss == pytest.approx(LOSSES[after](logits_of(loaded)).mean(), rel=1e-4)
 
 
-def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
+def test_a_regression_from_googles_classifier_is_new(make, tmp_path):
     with pytest.warns(UserWarning, match="the number of classes, not their names bad, good"):
         make(SINGLE, dropout=0.1).save_to_preset(tmp_path / "model", format="google")
     loaded = TextClassifier.from_preset(
@@ -386,7 +386,7 @@ def test_a_regression_of_google_s_classifier_is_new(make, tmp_path):
         (REGRESSION, ["1"] * 6, "y must be numbers, found strings"),
     ],
 )
-def test_labels_of_a_dataset_of_another_form(make, problem_type, y, message):
+def test_dataset_labels_of_the_wrong_form(make, problem_type, y, message):
     task = make(problem_type)
     task.compile()
     with pytest.raises(InputError, match=message):
@@ -394,11 +394,11 @@ def test_labels_of_a_dataset_of_another_form(make, problem_type, y, message):
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
-def test_as_many_numbers_as_the_regression_has(make, count):
+def test_number_of_regression_targets(make, count):
     names = [str(i) for i in range(count)]
     task = make(REGRESSION, names)
     task.compile()
-    # Six examples with a number each: two, three or one with as many as there are names.
+    # Six examples with one, two or three numbers each.
     with pytest.raises(InputError, match=f"y must have {count} numbers for every example"):
         task.fit(TEXTS, NUMBERS, batch_size=6, verbose=0)
     with pytest.raises(InputError, match=f"y must have {count} numbers for every example"):
@@ -420,7 +420,7 @@ def test_as_many_numbers_as_the_regression_has(make, count):
         ({"problem_type": None, "id2label": {"0": "LABEL_0"}}, REGRESSION),
     ],
 )
-def test_what_transformers_leaves_unsaid(make, changes, found, tmp_path):
+def test_defaults_of_transformers(make, changes, found, tmp_path):
     classes = {"id2label": 1}.keys() & changes.keys() and ["LABEL_0"]
     task = make(REGRESSION, classes) if classes else make(SINGLE)
     task.save_to_preset(tmp_path / "model", format="hf")
@@ -433,7 +433,7 @@ def test_what_transformers_leaves_unsaid(make, changes, found, tmp_path):
     np.testing.assert_allclose(logits_of(loaded), logits_of(task), atol=1e-5)
 
 
-def test_problem_type_that_transformers_does_not_know(make, tmp_path):
+def test_unknown_problem_type_of_transformers(make, tmp_path):
     make(SINGLE).save_to_preset(tmp_path / "model", format="hf")
     path = tmp_path / "model" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "problem_type": "ranking"}))
@@ -442,14 +442,14 @@ def test_problem_type_that_transformers_does_not_know(make, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["google", "kerashub"])
-def test_formats_without_a_place_for_it(make, format, tmp_path):
+def test_formats_that_cannot_store_it(make, format, tmp_path):
     with pytest.raises(InputError, match="no place for problem_type='multi_label"):
         make(MULTI, dropout=0.1).save_to_preset(tmp_path / "model", format=format)
 
 
 @pytest.fixture(scope="module")
 def exported(tiny_backbone, tokenizer, tmp_path_factory):
-    """By problem type: a task and its export."""
+    """Returns a task and its export, by problem type."""
     found = {}
     for problem_type in PROBLEMS:
         keras.utils.set_random_seed(0)

@@ -48,7 +48,7 @@ def examples(count, seed):
 
 @pytest.fixture(scope="module")
 def trained(tokenizer, tiny_backbone):
-    """Has learned that the answer is the animal, and how its loss fell."""
+    """A model that has learned that the answer is the animal, and its losses."""
     task = QuestionAnswerer(tiny_backbone(tokenizer), tokenizer=tokenizer, stride=6)
     task.compile(adamw(1e-2))
     history = task.fit(*examples(64, seed=0), epochs=25, verbose=0)
@@ -62,7 +62,7 @@ def task(trained):
 
 @pytest.fixture(scope="module")
 def careful(task, tmp_path_factory):
-    """The same, but it may find no answer."""
+    """The same model, with a no-answer threshold."""
     directory = tmp_path_factory.mktemp("careful") / "model"
     task.save_to_preset(directory)
     careful = QuestionAnswerer.from_preset(directory)
@@ -88,7 +88,7 @@ def careful_client(careful, tmp_path_factory):
 
 
 def windows_of(task, question, context):
-    """As run_squad.py cuts them: features, and the words of the context's tokens."""
+    """Cuts windows as run_squad.py does: features, and the words of the context's tokens."""
     tokenizer = task.tokenizer
     room = task.sequence_length - 3
     asked = tokenizer([question]).to_list()[0][: min(task.max_question_length, room // 2)]
@@ -128,7 +128,7 @@ def test_rows_are_windows(task):
         assert int(tf.reduce_sum(features["padding_mask"][i])) == length
         position = int(positions["start_logits"][i]), int(positions["end_logits"][i])
         answer, at = y[number]["text"], y[number]["answer_start"]
-        if answer and at[0] in starts:  # ASCII, whole words of one token
+        if answer and at[0] in starts:  # ASCII, whole words with one token each
             assert starts[position[0] - begin] == at[0]
             assert ends[position[1] - begin] == at[0] + len(answer[0])
         else:
@@ -137,8 +137,8 @@ def test_rows_are_windows(task):
     assert 20 < unanswered < len(rows) - 15
 
 
-def test_answer_in_the_overlap_is_in_every_window_that_has_it(task):
-    # 15 words beside the question's 6 tokens, a window every 6
+def test_answer_in_the_overlap_is_in_every_window(task):
+    # 15 words next to the question's 6 tokens, and a window every 6 tokens.
     context = " ".join(["the"] * 14 + ["cat"] + ["red"] * 14)
     label = {"text": ["cat"], "answer_start": [14 * 4]}
     rows = task.preprocessor.rows({"question": [QUESTION], "context": [context]}, [label])
@@ -147,7 +147,7 @@ def test_answer_in_the_overlap_is_in_every_window_that_has_it(task):
     assert rows.y["start_logits"].numpy().tolist() == [8 + 14, 8 + 8, 8 + 2, 0]
 
 
-def test_answer_that_is_cut_is_none(task):
+def test_truncated_answer_is_no_answer(task):
     context = " ".join(["the"] * 14 + ["cat", "dog"])
     label = {"text": ["cat dog"], "answer_start": [14 * 4]}
     rows = task.preprocessor.rows({"question": [QUESTION], "context": [context]}, [label])
@@ -207,7 +207,7 @@ def test_validation(task, tokenizer, tiny_backbone):
 
 
 def reference(task, question, context, n):
-    """All answers from the logits of one window after the other, in plain Python."""
+    """Finds all answers from the logits of each window, in plain Python."""
     spans, nulls, start_logits, end_logits = {}, [], [], []
     for features, begin, starts, ends in windows_of(task, question, context):
         (outputs,) = task.forward([features])
@@ -245,7 +245,7 @@ def reference(task, question, context, n):
 
 
 def assert_same(ours, expected):
-    """The same answers with the same scores; those of equal scores may change places."""
+    """Compares answers and scores; answers of equal score may be in any order."""
     np.testing.assert_allclose([a.score for a in ours], [a.score for a in expected], atol=1e-5)
     score = {(a.text, a.start, a.end): a.score for a in expected}
     for answer in ours:
@@ -255,7 +255,7 @@ def assert_same(ours, expected):
 
 
 @pytest.mark.parametrize("which", ["task", "careful"])
-def test_answers_are_those_of_all_windows(which, request):
+def test_answers_come_from_all_windows(which, request):
     task = request.getfixturevalue(which)
     contexts = [*examples(6, seed=5)[0]["context"], *HARD, "the big cat, the dogs and a bird"]
     questions = [QUESTION, "", "why " * 200] * 5
@@ -265,7 +265,7 @@ def test_answers_are_those_of_all_windows(which, request):
 
 
 @pytest.mark.parametrize("which", ["task", "careful"])
-def test_export_answers_alike(which, request):
+def test_export_matches_the_model(which, request):
     task = request.getfixturevalue(which)
     client = request.getfixturevalue("client" if which == "task" else "careful_client")
     contexts = [*examples(6, seed=5)[0]["context"], *HARD]
@@ -324,7 +324,7 @@ def test_best_spans_do_not_depend_on_the_threshold(task, careful):
 
 
 def test_long_document(task, careful_client):
-    """It is read to its end, with no more memory than a few windows take."""
+    """A long document is read to its end, with the memory of a few windows."""
     context = "the house is red . " * 50_000 + "a bird"
     ((best,),) = task.answer([QUESTION], [context], batch_size=256)
     assert best.text == "bird"

@@ -10,7 +10,7 @@ TEXTS = ["the cat runs and the bad dog", "a bad house", "it is good", "they read
 
 
 def examples(task, texts):
-    """Features, and labels that call one word a replacement."""
+    """Features, and labels that mark one word as replaced."""
     features = {name: value.numpy() for name, value in task.preprocessor.features(texts).items()}
     labels = features["token_ids"] == task.tokenizer.token_to_id("bad")
     return features, labels.astype("int32"), features["padding_mask"].astype("float32")
@@ -44,7 +44,7 @@ def test_learns(client):
     assert found == ["bad", "bad"]
 
 
-def test_rows_are_filled_up(client):
+def test_rows_are_padded(client):
     short, long, empty = client(text=["a dog", "word " * 100, ""])
     assert short["tokens"][:4] == ["[CLS]", "a", "dog", "[SEP]"]
     assert set(short["tokens"][4:]) == {""}

@@ -13,7 +13,7 @@ from kerasbert.tasks.question_answerer.spans import (
 
 
 def brute_force(start_logits, end_logits, starts, ends, n, longest):
-    """All spans of a row; the best logit of each, the best first."""
+    """Returns all spans of a row with their best logits, the best first."""
     found = {}
     for i in range(len(starts)):
         for j in range(i, min(i + longest, len(ends))):
@@ -25,7 +25,7 @@ def brute_force(start_logits, end_logits, starts, ends, n, longest):
 
 
 def words(generator, width, longest=3):
-    """Offsets of words, each with the same start and end for all its tokens."""
+    """Returns offsets of words, the same for all tokens of a word."""
     word = np.sort(generator.integers(0, max(1, width // longest), width))
     return word * 10, word * 10 + generator.integers(1, 9, width)[word]
 
@@ -57,7 +57,7 @@ def test_best_spans(width, longest, n):
         np.testing.assert_allclose([x[0] for x in found], [x[0] for x in expected], rtol=1e-5)
 
 
-def test_distinct_fills_up():
+def test_distinct_pads():
     one = Spans(tf.constant([[1.0, 3, 2]]), *(tf.constant([[4, 5, 5]], tf.int64),) * 2)
     best = distinct(one, 3)
     assert best.logits.numpy().tolist() == [[3, 1, NEVER]]
@@ -68,7 +68,7 @@ def test_distinct_fills_up():
     ("null", "wins", "expected"),
     [
         (0.0, True, [(0, 0), (1, 2), (3, 4)]),
-        (5.5, False, [(1, 2), (0, 0), (3, 4)]),  # the best of all, but after the best span
+        (5.5, False, [(1, 2), (0, 0), (3, 4)]),  # the highest logit, but after the best span
         (3.5, False, [(1, 2), (3, 4), (0, 0)]),
         (0.5, False, [(1, 2), (3, 4), (5, 6)]),
     ],

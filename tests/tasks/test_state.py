@@ -1,4 +1,4 @@
-"""Frozen, quantized and adapted layers, and Keras's own ways to store and copy models."""
+"""Frozen, quantized and adapted layers, and Keras's ways to save and copy models."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def classifier(tokenizer, tiny_backbone):
 
 
 def outputs(task, texts=TEXTS):
-    """Of the layers, one after the other, and of the graph that answers."""
+    """Returns the outputs of the layers one by one, and of the inference graph."""
     features = task.preprocessor.features(texts)
     (fast,) = task.forward([features])
     return np.asarray(task(features, training=False)), fast
@@ -42,7 +42,7 @@ def softmax(logits):
 
 
 @pytest.mark.parametrize("part", ["task", "backbone", "layer"])
-def test_frozen_layers_thaw(classifier, part):
+def test_frozen_layers_can_be_unfrozen(classifier, part):
     everything = len(classifier.trainable_weights)
     classifier.freeze(layers=1, names=["layer_1/attention/query/bias"])
     assert not classifier.backbone.blocks[0].trainable
@@ -66,7 +66,7 @@ def freeze_backbone(task):
 
 
 @pytest.mark.parametrize("freeze", [freeze_by_name, freeze_backbone])
-def test_frozen_layers_stay_so_in_a_file(classifier, tmp_path, freeze):
+def test_frozen_layers_are_saved(classifier, tmp_path, freeze):
     freeze(classifier)
     classifier.save(tmp_path / "task.keras")
     classifier.backbone.save(tmp_path / "backbone.keras")
@@ -126,7 +126,7 @@ def test_other_modes(classifier):
         classifier.quantize("float8")
 
 
-def test_an_export_that_computes_something_else_fails(classifier, tmp_path, monkeypatch):
+def test_an_export_with_wrong_outputs_fails(classifier, tmp_path, monkeypatch):
     once = PrecomputedWeights.once
 
     def wrong(self, key, function):
@@ -167,8 +167,8 @@ def test_adapters_are_merged_in_a_file(classifier, tmp_path, format):
     )
 
 
-def test_adapters_count_where_the_model_has_answered_before(classifier):
-    texts = TEXTS * 100  # more batches than are answered without a pipeline
+def test_adapters_apply_after_predictions(classifier):
+    texts = TEXTS * 100  # enough batches for a pipeline
     classifier.compile(keras.optimizers.SGD(0.0))
 
     def answers():
@@ -188,7 +188,7 @@ def test_adapters_count_where_the_model_has_answered_before(classifier):
     np.testing.assert_allclose(answers(), after, atol=1e-5)
 
 
-# === What Keras does with models ===
+# === Keras's saving and copying ===
 
 
 def test_every_registered_class_has_a_stand_in():
@@ -232,7 +232,7 @@ def test_a_new_process_knows_the_classes(classifier, tmp_path, imports):
     assert child.stdout.split() == ["TextClassifier", str(len(classifier.weights))]
 
 
-def test_the_vocabulary_is_no_part_of_the_config(classifier, tokenizer, tmp_path):
+def test_the_config_has_no_vocabulary(classifier, tokenizer, tmp_path):
     classifier.save(tmp_path / "task.keras")
     with zipfile.ZipFile(tmp_path / "task.keras") as archive:
         config = archive.read("config.json").decode()

@@ -83,8 +83,8 @@ def test_batches_have_rows(tokenizer, tiny_backbone, size):
             call()
 
 
-def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbone, answer):
-    # As RoBERTa's weights have it, with a tokenizer that tells the two texts apart.
+def test_pairs_with_a_single_segment(tokenizer, tiny_backbone, answer):
+    # As in RoBERTa, with a tokenizer that separates the two texts.
     backbone = tiny_backbone(tokenizer, num_segments=1)
     task = TextClassifier(backbone, classes=2, tokenizer=tokenizer, pair=True)
     features = numpy_features(task, TEXTS, PAIRS)
@@ -95,7 +95,7 @@ def test_both_texts_of_a_pair_in_the_one_segment_there_is(tokenizer, tiny_backbo
     assert found == [str(i) for i in expected.argmax(-1)]
 
 
-def test_no_text_decides_whether_examples_are_pairs(classifier, pair_classifier):
+def test_texts_do_not_change_whether_examples_are_pairs(classifier, pair_classifier):
     with pytest.raises(InputError, match="takes text and text_pair; found text alone"):
         pair_classifier.predict(TEXTS, verbose=0)
     with pytest.raises(InputError, match=r"takes text; found text and text_pair; .* pair=True"):

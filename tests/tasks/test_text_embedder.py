@@ -33,7 +33,7 @@ def embedder(tokenizer, backbone):
 
 
 def states_of(task, text):
-    """Every hidden state of one text's tokens, alone and without padding."""
+    """Returns all hidden states of one text's tokens, alone and without padding."""
     return [
         state[0].numpy()
         for state in task.backbone(task.preprocessor.packer([text]))["hidden_states"]
@@ -81,19 +81,19 @@ def test_layers(tokenizer, backbone, name, tmp_path):
     np.testing.assert_allclose(load(tmp_path / "model").embed(TEXTS), expected, atol=1e-5)
 
 
-def test_layers_of_a_model_that_was_saved_without(tokenizer, tiny_backbone, tmp_path):
+def test_layers_of_a_model_saved_without_hidden_states(tokenizer, tiny_backbone, tmp_path):
     plain = tiny_backbone(tokenizer)
     plain.save_to_preset(tmp_path / "model", tokenizer=tokenizer)
     task = TextEmbedder.from_preset(tmp_path / "model", layers=0)
     assert task.hidden_layers == (0,)
-    # What stands after the layers in use is not trained.
+    # Layers above those in use are not trained.
     assert {v.path.split("/")[0] for v in task.trainable_weights} == {"embeddings"}
     with pytest.raises(InputError, match=r"layers=\[0\] need a backbone with return_hidden_states"):
         TextEmbedder(plain, layers=0)
 
 
 def test_embeddings_of_transformers():
-    """The last layer and others, against the golden hidden states of transformers."""
+    """Compares the last layer and others with transformers' golden hidden states."""
     values = dict(np.load(GOLDENS / "roberta" / "inputs_outputs.npz"))
     mask = values["attention_mask"][..., None]
     features = {"token_ids": values["input_ids"], "padding_mask": values["attention_mask"]}
@@ -209,7 +209,7 @@ def test_learns_scores(tokenizer, tiny_backbone, tmp_path):
     assert task.score(examples.texts, examples.labels)["pearson"] > 0.95
 
 
-def test_what_fit_does_not_take(tokenizer, tiny_backbone):
+def test_bad_training_data(tokenizer, tiny_backbone):
     task = fresh(tokenizer, tiny_backbone)
     with pytest.raises(InputError, match="accumulation_steps: texts are compared with all"):
         task.compile(accumulation_steps=2)
@@ -283,7 +283,7 @@ def test_sentence_transformers_directory(embedder, tmp_path):
     assert (other.pooling, other.normalize) == ("cls", False)
 
 
-def test_sentence_transformers_that_we_lack(embedder, tmp_path):
+def test_unsupported_sentence_transformers(embedder, tmp_path):
     embedder.save_to_preset(tmp_path / "model", format="hf")
     path = tmp_path / "model" / "modules.json"
     modules = [*json.loads(path.read_text()), {"type": "sentence_transformers.models.Dense"}]
@@ -297,7 +297,7 @@ def test_sentence_transformers_that_we_lack(embedder, tmp_path):
         load(tmp_path / "model")
 
 
-def test_no_place_in_sentence_transformers(embedder, backbone, tmp_path):
+def test_settings_that_sentence_transformers_cannot_store(embedder, backbone, tmp_path):
     task = TextEmbedder(backbone, tokenizer=embedder.tokenizer, layers=(-2,))
     with pytest.raises(InputError, match="no place for other layers than the last"):
         task.save_to_preset(tmp_path / "model", format="hf")

@@ -1,4 +1,4 @@
-"""What people give to tasks, and get: single strings, labels in many forms, small calls."""
+"""Forms of inputs of tasks: single strings, labels in many forms, small calls."""
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def _rows(x, slice_):
 
 @pytest.fixture(params=TASKS)
 def given(request, make):
-    """A task, examples of it, and their labels."""
+    """Returns a task, examples and labels."""
     build, x, y = TASKS[request.param]
     task = build(make)
     task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
@@ -77,7 +77,7 @@ def given(request, make):
 
 
 def batches(x, y, sizes=(1, 1)):
-    """The first rows as batches, as a generator has them."""
+    """Yields the first rows as batches, as a generator does."""
     start = 0
     for size in sizes:
         part = slice(start, start + size)
@@ -86,7 +86,7 @@ def batches(x, y, sizes=(1, 1)):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same as a Keras `PyDataset`."""
+    """The same batches as a Keras `PyDataset`."""
 
     def __init__(self, x, y):
         super().__init__()
@@ -130,7 +130,7 @@ def test_generators_and_py_datasets_are_evaluated(classifier):
     assert "val_loss" in history
 
 
-def test_streams_of_features_are_keras_own(classifier):
+def test_streams_of_features_go_to_keras(classifier):
     features = {k: v.numpy() for k, v in classifier.preprocessor.features(TEXTS).items()}
     stream = ((features, np.array([1, 0, 1, 0])) for _ in range(2))
     assert classifier.evaluate(stream, steps=2, verbose=0) == pytest.approx(
@@ -149,7 +149,7 @@ def test_single_batches(given):
     task, x, y = given
     result = task.test_on_batch(x, y, return_dict=True)
     expected = task.evaluate(x, y, batch_size=99, verbose=0, return_dict=True)
-    if not isinstance(task, MaskedLM):  # which draws what it hides
+    if not isinstance(task, MaskedLM):  # its masks are random
         assert result["loss"] == pytest.approx(expected["loss"], rel=1e-4)
     assert np.isfinite(task.train_on_batch(x, y, return_dict=True)["loss"])
     assert int(task.optimizer.iterations) == 1
@@ -174,7 +174,7 @@ def test_predict_on_batch_and_call(classifier, make):
             task.predict(iter([(x,)]), verbose=0)
 
 
-# === One text, none ===
+# === One text or none ===
 
 
 def test_one_string_is_a_batch_of_one(make):
@@ -190,7 +190,7 @@ def test_one_string_is_a_batch_of_one(make):
     assert embedder.search("a cat", np.eye(16), 2)[0].shape == (1, 2)
 
 
-def test_nothing_gives_nothing(make):
+def test_empty_inputs(make):
     for task in (make(TextClassifier, 3), make(TextClassifier, 3, pair=True)):
         assert task.predict([], verbose=0).shape == (0, 3)
         assert task.classify([]) == []
@@ -218,7 +218,7 @@ def test_nothing_to_learn_or_score(given):
 
 
 @pytest.mark.parametrize("classes", [[1, 2, 3], [1, 0], [-1, 0, 1], np.array([3, 5]), ["7", "8"]])
-def test_whole_numbers_are_names_where_all_classes_are(make, classes, tmp_path):
+def test_integer_class_names(make, classes, tmp_path):
     task = make(TextClassifier, classes)
     task.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     given = [int(name) for name in classes]
@@ -271,7 +271,7 @@ def test_learns_classes_that_are_numbers(make):
         (np.int64(3), [2, 0], [2, 0]),
     ],
 )
-def test_labels_that_say_what_they_are(make, classes, y, expected):
+def test_labels_in_many_forms(make, classes, y, expected):
     assert make(TextClassifier, classes).preprocessor.labels(y, {}).tolist() == expected
 
 
@@ -288,13 +288,13 @@ def test_labels_that_say_what_they_are(make, classes, y, expected):
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "evaluate", "score"])
-def test_labels_that_cannot_be(classifier, method, y, message):
+def test_bad_labels(classifier, method, y, message):
     verbose = {} if method == "score" else {"verbose": 0}
     with pytest.raises(InputError, match=message):
         getattr(classifier, method)(["a", "b"], y, **verbose)
 
 
-def test_shares_of_classes(classifier, make):
+def test_class_probabilities_as_labels(classifier, make):
     hot = np.eye(2)[[1, 0, 1, 0]]
     expected = classifier.evaluate(TEXTS, NAMES, verbose=0)[0]
     assert classifier.evaluate(TEXTS, hot, verbose=0)[0] == pytest.approx(expected)
@@ -322,7 +322,7 @@ def test_shares_of_classes(classifier, make):
         ({"classes": 2, "colour": 2}, "has no argument colour; it has backbone, "),
     ],
 )
-def test_arguments_that_cannot_be(make, arguments, message):
+def test_bad_arguments(make, arguments, message):
     with pytest.raises(InputError, match=message):
         make(TextClassifier, **arguments)
 
@@ -367,7 +367,7 @@ def test_answers_as_strings(make):
         ([{"text": ["cat"], "answer_start": [0]}], r"its context has no 'cat' at character 0"),
     ],
 )
-def test_answers_that_cannot_be(make, y, message):
+def test_bad_answers(make, y, message):
     with pytest.raises(InputError, match=message):
         make(QuestionAnswerer).preprocessor.rows((["who"], ["the cat the"]), y)
 
@@ -427,7 +427,7 @@ def test_class_weight_of_a_tagger(make):
 
 @pytest.mark.parametrize("task", [MaskedLM, ReplacedTokenDetector])
 def test_class_weight_of_tokens_is_refused(make, task):
-    # Keras takes the place of a row's highest label for the row's class.
+    # Keras would take the position of a row's highest label as the row's class.
     task = make(task)
     task.compile(run_eagerly=True)
     x = {name: value.numpy() for name, value in task.preprocessor.features(TEXTS).items()}
@@ -438,7 +438,7 @@ def test_class_weight_of_tokens_is_refused(make, task):
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_counts_that_can_not_be(make, size):
+def test_bad_counts(make, size):
     tagger, answerer = make(TokenClassifier, ["O", "B"]), make(QuestionAnswerer)
     for answer in (
         lambda: tagger.tag(["a cat"], batch_size=size),
@@ -478,7 +478,7 @@ def test_validation_data_goes_before_validation_split(classifier):
 
 
 def test_small_calls_are_traced_once(make, monkeypatch):
-    """To make a pipeline took a hundred times as long as a small model takes to answer."""
+    """Creating a pipeline would take a hundred times as long as predicting."""
 
     def no_pipeline(*args, **kwargs):
         raise AssertionError("a pipeline is made")
@@ -505,7 +505,7 @@ def test_small_calls_are_traced_once(make, monkeypatch):
         call(4)
 
 
-def test_changed_facts_are_seen(classifier):
+def test_changed_settings_are_retraced(classifier):
     long = ["good " * 20]
     first = classifier.predict(long, verbose=0)
     classifier.sequence_length = 8

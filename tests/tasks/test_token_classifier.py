@@ -22,7 +22,7 @@ from kerasbert.training.optimizers import adamw
 CLASSES = ["O", "B-animal", "I-animal"]
 ANIMALS = ("cat", "dog", "horse")
 OTHERS = ("the", "a", "house", "sees", "and", "good", "unlikely", "zebras", "is", ",", ".")
-# Several scripts, pieces, punctuation, an accent of two characters, nothing.
+# Several scripts, subwords, punctuation, a combining accent, an empty string.
 HARD = [
     "The cat, unlikely dogs!",
     "中国 bird",
@@ -36,7 +36,7 @@ ODD_WORDS = ["", " ", "\u200b", "New York", "don't", "\x00", "é", "zebras", b"\
 
 
 def sentence(chooser, length):
-    """Words of which some are animals, one or two words long, with their tags."""
+    """Sentences with animals of one or two words, and their tags."""
     words, tags = [], []
     while len(words) < length:
         words.append(chooser.choice(OTHERS))
@@ -61,7 +61,7 @@ def new_task(tokenizer, tiny_backbone, **options):
 
 @pytest.fixture(scope="module")
 def task(tokenizer, tiny_backbone):
-    """Has learned which words are animals."""
+    """A model that has learned which words are animals."""
     task = new_task(tokenizer, tiny_backbone)
     task.compile(adamw(1e-2))
     keras.utils.set_random_seed(0)
@@ -83,7 +83,7 @@ def softmax(logits):
 # === Words in, labels out ===
 
 
-def test_learns_by_heart(task):
+def test_memorizes(task):
     words, tags = sentences(60)
     assert task.score(words, tags) == {
         "precision": 1.0,
@@ -135,7 +135,7 @@ def test_sentences_do_not_see_each_other(task):
         np.testing.assert_allclose(task.predict([one], verbose=0)[0], logits, atol=1e-5)
 
 
-def test_a_words_first_piece_decides(task, tokenizer):
+def test_the_first_subword_decides(task, tokenizer):
     words = ["zebras", "cat", "unlikely"]
     ids = tokenizer([" ".join(words)])
     features = {name: value.numpy() for name, value in task.preprocessor.packer.pack(ids).items()}
@@ -170,7 +170,7 @@ def any_tokenizer(request, make_tokenizer):
     return make_tokenizer(SETTINGS[request.param])
 
 
-def test_words_are_tokenized_as_behind_a_space(any_tokenizer):
+def test_words_are_tokenized_as_after_a_space(any_tokenizer):
     words = ["the", "cat", "unlikely", "x"]
     pieces = any_tokenizer.tokenize_words(words).to_list()
     in_text = any_tokenizer.tokenize([" " + " ".join(words)]).to_list()[0]
@@ -187,7 +187,7 @@ def test_windows_of_any_tokenizer(any_tokenizer, tiny_backbone, answer):
         check_row(text, row, some, tags)
 
 
-def test_byte_pair_is_as_roberta_with_words(shared):
+def test_byte_pair_matches_roberta(shared):
     """First tokens of words, from transformers' is_split_into_words with add_prefix_space."""
     from kerasbert.text import BytePairTokenizer
 
@@ -209,12 +209,12 @@ def test_byte_pair_is_as_roberta_with_words(shared):
 
 
 def context(position, begin, end):
-    """Tokens on the side where there are fewer."""
+    """Returns the number of tokens on the shorter side."""
     return min(position - begin, end - 1 - position)
 
 
 @given(st.lists(st.integers(0, 40), max_size=4), st.integers(1, 9), st.data())
-def test_every_token_is_decided_where_it_has_most_context(lengths, size, data):
+def test_tokens_count_where_they_have_most_context(lengths, size, data):
     stride = data.draw(st.integers(1, size))
     found = deciding_windows(tf.constant(lengths, tf.int64), size, stride)
     offsets = [0, *itertools.accumulate(lengths)]
@@ -238,7 +238,7 @@ def test_every_token_is_decided_where_it_has_most_context(lengths, size, data):
 
 @pytest.mark.parametrize("stride", [None, 1, 5, 22])
 def test_windows_by_hand(tokenizer, tiny_backbone, stride):
-    """The same logits as from windows of words, each a token, that Python cuts."""
+    """Compares with the logits of windows that Python cuts, with one token per word."""
     task = new_task(tokenizer, tiny_backbone, stride=stride)
     words = (WORDS * 5)[:70]
     room, step = 22, stride or 11
@@ -289,7 +289,7 @@ def test_a_word_counts_once_in_the_loss(task):
 # === Training ===
 
 
-def test_training_batches_from_anywhere(task):
+def test_training_batches_from_any_step(task):
     words, tags = sentences(20, longest=60, seed=4)
     batches = task.preprocessor.training_batches(words, tags, batch_size=4, seed=1)
     later = task.preprocessor.training_batches(words, tags, batch_size=4, seed=1, start=7)
@@ -342,7 +342,7 @@ def test_bad_examples(task, method, x, y, weight, message):
         getattr(task, method)(x, y, sample_weight=weight, verbose=0)
 
 
-def test_what_predict_does_not_take(task):
+def test_bad_predict_inputs(task):
     with pytest.raises(InputError, match="takes no callbacks"):
         task.predict(["a"], callbacks=[])
     with pytest.raises(InputError, match="must hold features"):
@@ -359,7 +359,7 @@ def test_datasets_of_text_are_refused(task):
         task.fit(dataset, verbose=0)
 
 
-def test_score_of_classes_that_are_no_tags(tokenizer, tiny_backbone):
+def test_score_of_classes_other_than_tags(tokenizer, tiny_backbone):
     task = TokenClassifier(tiny_backbone(tokenizer), ["noun", "verb"], tokenizer=tokenizer)
     words = [["a", "cat"], ["x"]]
     found = [[word.label for word in one] for one in task.tag(words)]
@@ -369,7 +369,7 @@ def test_score_of_classes_that_are_no_tags(tokenizer, tiny_backbone):
 # === Words and entities ===
 
 
-def test_places_of_words(task):
+def test_offsets_of_words(task):
     (words,) = task.tag(["Ein  Café, 中国!"])
     assert [word[:1] + word[3:] for word in words] == [
         ("Ein", 0, 3),
@@ -417,7 +417,7 @@ def test_entities_as_transformers(aggregation):
         assert [e.text for e in ours] == [text[e.start : e.end] for e in ours]
 
 
-def test_no_such_aggregation(task):
+def test_unknown_aggregation(task):
     with pytest.raises(
         InputError, match="one of first, max, average, simple or None, found 'last'"
     ):
@@ -440,7 +440,7 @@ def test_an_added_token_is_a_word(task):
 
 
 def check_row(text, row, words, tags):
-    """A row of an export's answer: offsets that fit, the live model's labels, and filling."""
+    """Checks a row of an export: offsets, the live model's labels, and padding."""
     count = row["lengths"]
     for name, nothing in {"words": "", "labels": "", "scores": 0, "starts": 0, "ends": 0}.items():
         assert set(row[name][count:]) <= {nothing}

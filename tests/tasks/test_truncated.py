@@ -1,4 +1,4 @@
-"""Texts that are longer than what is read of them are counted, whatever the task."""
+"""Counts of truncated texts, for all tasks."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ PAIRS = [" ".join(["dog"] * length) for length in (3, 5, 1, 0, 2, 0)]
 
 
 def tokens(task, length, *columns):
-    """Real tokens of each row that are read at such a length."""
+    """Returns the number of unpadded tokens of each row at a given length."""
     task.sequence_length = length
     features = task.preprocessor.features(*columns)
     mask = np.asarray(features[PADDING_MASK])

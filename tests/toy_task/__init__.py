@@ -1,4 +1,4 @@
-"""A task as somebody else writes one: a folder with a model, a preprocessor and a spec."""
+"""A task from outside the package: a folder with a model, a preprocessor and a spec."""
 
 from toy_task.model import DuplicateDetector
 

@@ -1,4 +1,4 @@
-"""Two texts -> do they say the same?"""
+"""A model that decides whether two texts have the same meaning."""
 
 import keras
 import numpy as np
@@ -42,7 +42,7 @@ class DuplicateDetector(Task):
         )
 
     def make_preprocessor(self):
-        from toy_task.preprocessor import DuplicatePreprocessor  # with text comes TensorFlow
+        from toy_task.preprocessor import DuplicatePreprocessor  # imports TensorFlow
 
         return DuplicatePreprocessor(**self._text_settings())
 

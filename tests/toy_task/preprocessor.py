@@ -1,4 +1,4 @@
-"""Pairs of texts, and "yes" or "no" -> features and targets."""
+"""Converts pairs of texts and the labels "yes" and "no" to features and targets."""
 
 import dataclasses
 

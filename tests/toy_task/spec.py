@@ -1,4 +1,4 @@
-"""How the programs read, score and answer pairs of texts."""
+"""How the programs read, score and predict pairs of texts."""
 
 import collections
 
