@@ -1,10 +1,11 @@
-# `make quickstart` does the whole job on this machine. `make check` is for every edit: lint, text,
-# layers, data and metrics. `make test` tests all but what is marked full, which `make full` tests.
+# `make quickstart` runs the whole workflow on this machine. `make check`, for every edit, runs lint and the
+# tests of text, layers, data and metrics. `make test` runs all tests except those marked `full`, which
+# `make full` runs.
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles the modules that are imported, which are few of those that are installed.
-# What it installs from the index must have the hashes that requirements/ holds; packages that come as
-# source are built with the tools of requirements/build.txt, not with the newest there are.
+# --no-compile: Python compiles modules on import, and most of those installed are never imported.
+# Packages must have the hashes in requirements/; source packages are built with the tools pinned in
+# requirements/build.txt.
 PIP = $(BIN)/pip --quiet --disable-pip-version-check
 LOCKED = $(PIP) install --no-compile --require-hashes --requirement
 INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolation \

@@ -1,3 +1,3 @@
 from setuptools import setup
 
-setup()  # everything is in pyproject.toml; this file serves tools that still ask for it
+setup()  # for tools that require this file; the settings are in pyproject.toml

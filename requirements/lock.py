@@ -1,8 +1,8 @@
-"""Writes build.txt, runtime.txt and test.txt: versions that go together, with their files' hashes.
+"""Writes build.txt, runtime.txt and test.txt: compatible versions, with the hashes of their files.
 
-Run it in an environment in which `pip install -e '.[test]'` has been done and the tests passed. The
-versions are those installed; the hashes are of the files that pip would choose on each platform
-below, as the index tells them. Takes a few minutes.
+Run it in an environment with `pip install -e '.[test]'` in which the tests passed. The versions are
+the installed ones; the hashes are the index's, of the files that pip would choose on each platform
+below. Takes a few minutes.
 """
 
 import collections
@@ -18,12 +18,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _HERE = pathlib.Path(__file__).resolve().parent
-_BUILD = ["setuptools>=77,<85", "setuptools-scm>=8,<11"]  # seqeval's source asks for the second
+_BUILD = ["setuptools>=77,<85", "setuptools-scm>=8,<11"]  # seqeval's source needs the second
 _PYTHONS = ("3.11", "3.12", "3.13")
 _LINUX = "manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014 manylinux_2_12 manylinux2010 "
 _LINUX += "manylinux_2_5 manylinux1 linux"
 _MAC = "macosx_14_0 macosx_13_0 macosx_12_0 macosx_11_0"
-#: By platform: what markers call it, and the tags of wheels that run there, best first.
+#: By platform: its name in markers, and the tags of compatible wheels, best first.
 _PLATFORMS = {
     "Linux x86_64": ("linux", "x86_64", _LINUX),
     "Linux aarch64": ("linux", "aarch64", _LINUX),
@@ -33,7 +33,7 @@ _HEAD = "# Written by lock.py; see CONTRIBUTING.md.\n"
 
 
 def main() -> None:
-    """The program."""
+    """Runs this program."""
     build = _report(_BUILD, [])
     versions = {
         canonicalize_name(one["metadata"]["name"]): one["metadata"]["version"] for one in build
@@ -57,7 +57,7 @@ def _line(name: str, version: str, hashes: set[str]) -> str:
 
 
 def _closure(name: str, extras: list[str]) -> set[str]:
-    """What a package needs, on any of the platforms."""
+    """Returns what a package requires on any of the platforms."""
     found, waiting = set(), [(name, extra) for extra in ["", *extras]]
     seen = set(waiting)
     while waiting:
@@ -92,7 +92,7 @@ def _environments() -> list[dict]:
 
 
 def _hashes(versions: dict[str, str]) -> dict[str, set[str]]:
-    """The hashes of the files of each package."""
+    """Returns the hashes of each package's files."""
     found = collections.defaultdict(set)
     pins = [f"{name}=={version}" for name, version in versions.items()]
     here = _report(pins, ["--no-deps"])
@@ -117,7 +117,7 @@ def _note(one: dict, found: dict) -> str:
 
 
 def _report(requirements: list[str], flags: list[str]) -> list[dict]:
-    """What pip would install, and from where."""
+    """Returns what pip would install, and from where."""
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "report.json"
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
