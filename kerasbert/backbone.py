@@ -147,14 +147,15 @@ class Backbone(TrainableStateMixin):
     def get_layout_map(
         device_mesh, model_parallel_dim_name: str = "model"
     ) -> keras.distribution.LayoutMap:
-        """How `keras.distribution.ModelParallel` cuts a model on JAX, as in KerasHub.
+        """Returns a layout map for `keras.distribution.ModelParallel` on JAX, as in KerasHub.
 
-        Heads and feed-forward layers are cut, and the token embeddings by their width; the axis of
-        the mesh must divide `num_heads` and `intermediate_dim`. Every device has all of the rest.
+        Attention heads, feed-forward layers and the width of the token embeddings are sharded, so
+        the size of the mesh's axis must divide `num_heads` and `intermediate_dim`. Other weights
+        are replicated.
 
         Args:
-            device_mesh: a `keras.distribution.DeviceMesh`, whose first axis shares out batches.
-            model_parallel_dim_name: its axis along which weights are cut.
+            device_mesh: a `keras.distribution.DeviceMesh`, whose first axis shards batches.
+            model_parallel_dim_name: name of the axis that shards weights.
 
         Raises:
             InputError: the mesh has no such axis.

@@ -1,11 +1,11 @@
-"""How the variables of an encoder are cut for several devices that share one model."""
+"""How the variables of an encoder are sharded over devices (tensor parallelism)."""
 
 import keras
 
 from kerasbert.errors import InputError
 
-# A layer's first product is cut by its columns and the second by its rows, so that devices meet
-# once after each pair (Megatron-LM, Shoeybi et al. 2019, §3); "model" stands for the mesh's axis.
+# The first product of each pair is sharded by columns and the second by rows, so that devices only
+# communicate once per pair (Megatron-LM, Shoeybi et al. 2019, §3). "model" is the mesh's axis.
 _CUTS = {
     r"embeddings/token_embedding/embeddings": (None, "model"),
     r"layer_\d+/attention/(query|key|value)/kernel": (None, "model"),
@@ -18,11 +18,11 @@ _CUTS = {
 
 
 def layout_map(device_mesh, axis: str) -> keras.distribution.LayoutMap:
-    """The layouts of an encoder's variables; every device has all of those that are not in it.
+    """Returns the layouts of an encoder's sharded variables; the others are replicated.
 
     Args:
         device_mesh: a `keras.distribution.DeviceMesh`.
-        axis: its axis along which variables are cut.
+        axis: name of the mesh's axis to shard along.
 
     Raises:
         InputError: the mesh has no such axis.
