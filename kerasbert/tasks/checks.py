@@ -1,4 +1,4 @@
-"""Checks of the arguments that a task is made from."""
+"""Checks of a task's constructor arguments."""
 
 import difflib
 import inspect
@@ -10,7 +10,7 @@ from kerasbert.tasks.labels import OTHER_NAMES
 
 
 def check_arguments(task: type, arguments: dict) -> None:
-    """Raises `InputError` for an argument that a task does not have, and names the nearest."""
+    """Raises `InputError` for an unknown argument, and suggests the most similar one."""
     signatures = map(inspect.signature, loading.constructors(task))
     parameters = [p for signature in signatures for p in signature.parameters.values()]
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -25,16 +25,16 @@ def check_arguments(task: type, arguments: dict) -> None:
 
 
 def check_tokenizer(tokenizer, config: BackboneConfig) -> None:
-    """Raises `InputError` for a tokenizer that does not fit a backbone."""
+    """Raises `InputError` for a tokenizer that does not match a backbone."""
     size = tokenizer.vocabulary_size
-    # Fewer are legal: some tables are filled up to a round number.
+    # Smaller is fine: some tables are padded to a round number of rows.
     if size > config.vocabulary_size:
         raise InputError(
-            f"the tokenizer has {size} pieces, the backbone {config.vocabulary_size} token "
+            f"the tokenizer has {size} tokens, the backbone {config.vocabulary_size} token "
             f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
         )
     if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
         raise InputError(
-            f"the tokenizer's padding has the id {tokenizer.pad_id}, the backbone's positions are "
-            f"made for {config.padding_id}"
+            f"the tokenizer's padding has the id {tokenizer.pad_id}, but the backbone's positions "
+            f"need {config.padding_id}"
         )

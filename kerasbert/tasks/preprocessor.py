@@ -1,4 +1,4 @@
-"""Raw text -> batches of what a model reads and learns from."""
+"""`Preprocessor`: from raw text to batches for a model."""
 
 from __future__ import annotations
 
@@ -23,47 +23,46 @@ from kerasbert.training.strategies import sharded
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Preprocessor:
-    """Turns raw text, labels and weights into the batches that a task trains on.
+    """Converts raw text, labels and weights to features and targets of a task's model.
 
-    A task makes its own (`task.preprocessor`), with the tokenizer and the settings that it has at
-    that moment. Called with text in any form but batches (see `kerasbert.data.inputs`), or inside
-    somebody's own `tf.data` pipeline with batches of strings, it returns features for prediction.
+    A task creates its own (`task.preprocessor`) from its current tokenizer and settings. Called
+    with text in any form but batches (see `kerasbert.data.inputs`), or with batches of strings in a
+    `tf.data` pipeline, it returns features for prediction.
 
         features = task.preprocessor(["A text.", "Another."])
         batches = tf.data.TextLineDataset("texts.txt").batch(32).map(task.preprocessor)
 
     Attributes:
         tokenizer: a `kerasbert.text.Tokenizer`.
-        sequence_length: the maximum number of tokens per row, including special tokens.
-        name: the task's name, for messages.
+        sequence_length: maximum tokens per row, with special tokens.
+        name: name of the task, for messages.
     """
 
     tokenizer: Any
     sequence_length: int
     name: str = "preprocessor"
 
-    #: The accepted combinations of raw columns, such as `(("text",), ("text", "text_pair"))`.
+    #: Raw columns that belong together, and the alternatives that are accepted.
     text_columns: ClassVar[Accepted] = ((TEXT,),)
 
-    #: Added to the message when other columns are given.
+    #: Addition to the message about other columns.
     columns_hint: ClassVar[str] = ""
 
-    #: Whether an example may become several rows (windows); a direct call and a `tf.data.Dataset`
-    #: then take ready features only.
+    #: Whether an example can be several rows; calls and `tf.data.Dataset`s then need features.
     reads_windows: ClassVar[bool] = False
 
     def __call__(self, x) -> dict:
-        """Features of text, for prediction.
+        """Returns features of text, for prediction.
 
         Raises:
-            InputError: text of an unsupported form, or text that must be split into windows.
+            InputError: the text has an unsupported form, or the task cuts texts into windows.
         """
         if self.reads_windows:
             raise InputError(
                 f"{self.name} splits texts into windows: pass text to predict; a direct call takes "
                 "features only"
             )
-        # In a function of the user's, AutoGraph would warn of code that it cannot rewrite.
+        # In a user's function, AutoGraph would warn about code that it cannot convert.
         return tf.autograph.experimental.do_not_convert(self._features_of)(x)
 
     def _features_of(self, x) -> dict:
@@ -71,32 +70,32 @@ class Preprocessor:
         columns = {key: text_batches.text_tensor(key, column) for key, column in columns.items()}
         return self.features(**columns)
 
-    # === From examples to rows ===
+    # === Rows ===
 
     def columns(self, x) -> dict:
-        """Converts text in any form but batches to columns; see `kerasbert.data.inputs`."""
+        """Returns text in any form but batches as columns by key; see `kerasbert.data.inputs`."""
         return raw_columns(x, self.text_columns, self.name, self.columns_hint)
 
     def labels(self, y, columns: dict):
-        """Converts labels to the targets that the loss takes (or that `rows` converts further).
+        """Converts labels to targets of the loss, or to what `rows` needs.
 
         Args:
-            y: labels, as the user gives them.
-            columns: the raw columns of their examples.
+            y: labels in any form.
+            columns: raw columns of their examples.
 
         Raises:
-            InputError: an invalid label.
+            InputError: a label is invalid.
         """
         return plain(y)
 
     def targets(self, y, row: dict):
-        """As `labels`, for a batch of a `tf.data.Dataset`; runs in the graph."""
+        """Like `labels`, for a batch of a `tf.data.Dataset`, in the graph."""
         return y
 
     def rows(self, x, y=None, sample_weight=None) -> Rows:
-        """Converts raw examples to the rows that are batched, here one row per example.
+        """Converts raw examples to the rows that are batched; by default one row per example.
 
-        Tasks with windows override this: a long example becomes several rows.
+        Tasks that read long examples cut them into several rows.
 
         Args:
             x: text in any form but batches, or rows.
@@ -107,7 +106,7 @@ class Preprocessor:
             Rows with targets.
 
         Raises:
-            InputError: invalid text, labels or weights, or different numbers of them.
+            InputError: text, labels or weights are invalid, or differ in length.
         """
         if isinstance(x, Rows):
             return x
@@ -118,19 +117,19 @@ class Preprocessor:
         return Rows(columns, y, sample_weight)
 
     def weighted(self, rows: Rows, class_weight) -> tuple[Rows, Any]:
-        """Applies class weights to the rows' sample weights, where Keras cannot do it.
+        """Multiplies the rows' weights by class weights, or leaves these to Keras.
 
         Args:
-            rows: from `rows`.
+            rows: the result of `rows`.
             class_weight: as in `fit`, or None.
 
         Returns:
-            The rows, and the `class_weight` to pass on to Keras.
+            The rows, and the `class_weight` for Keras's `fit`.
         """
         return rows, class_weight
 
     def split(self, x, y, sample_weight, fraction: float) -> tuple:
-        """Splits off the last `fraction` of the examples, as Keras does; None if it is 0."""
+        """Splits off the last `fraction` of the examples as Keras does; None if it is 0."""
         if not fraction:
             return x, y, sample_weight, None
         if not 0 < fraction < 1:
@@ -142,25 +141,25 @@ class Preprocessor:
     # === From rows to features, in the graph ===
 
     def features(self, text, text_pair=None) -> dict:
-        """Features of a batch of strings, (batch,), for prediction."""
+        """Returns features of a batch of strings, (batch,), for prediction."""
         return self.packer(text, text_pair)
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
-        """Turns a batch of rows into `(features, y, sample_weight)`.
+        """Converts a batch of rows to `(features, y, sample_weight)`.
 
         Args:
-            number: int64 scalar, different for every batch: the seed of anything random.
-            row: the rows' columns, such as `text` and `text_pair`, string tensors (batch,).
-            y: targets of the rows, or None.
-            sample_weight: float (batch,), or None.
+            number: int64 scalar, a different one for each batch, as a seed.
+            row: columns of the rows, such as `text` and optionally `text_pair`, strings (batch,).
+            y: labels of the rows, or None.
+            sample_weight: weights, or None.
         """
         return self.features(**row), y, sample_weight
 
     def serving_signature(self, task) -> tuple[tuple[str, ...], Callable]:
-        """The names of an export's string inputs, and the function from them to outputs.
+        """Returns the names of an export's string inputs, and the function from them to outputs.
 
         Args:
-            task: the model to export.
+            task: the model.
         """
         raise NotImplementedError
 
@@ -171,17 +170,17 @@ class Preprocessor:
 
     @property
     def text_room(self) -> int:
-        """The maximum number of tokens of a single text, without special tokens."""
+        """Maximum tokens of a single text, without special tokens."""
         return self.packer.text_room
 
     def truncated(self, row: dict):
-        """Which rows are truncated, bool (batch,)."""
+        """Whether the texts of each row are truncated, bool (batch,)."""
         texts = [row[key] for key in (TEXT, TEXT_PAIR) if key in row]
         room = self.text_room if len(texts) == 1 else self.packer.pair_room
         return sum(self.tokenizer.tokenize(text).row_lengths() for text in texts) > room
 
     def count_truncated(self, rows: Rows) -> int:
-        """The number of truncated rows; 0 for windows."""
+        """Returns the number of rows that are truncated; windows never are."""
         if TEXT not in rows.x:
             return 0
         batches = text_batches.convert(
@@ -191,7 +190,7 @@ class Preprocessor:
         return sum(int(count) for count in batches.as_numpy_iterator())
 
     def traced_outputs(self, columns: tuple[str, ...], task) -> Callable:
-        """A traced function from a batch of these text columns to the task's outputs."""
+        """Returns the traced function from a batch of text columns to a task's outputs."""
         return tf.function(
             inference_mode()(lambda row: task(self.features(**row), training=False)),
             input_signature=[{name: text_batches.dense_spec(name) for name in columns}],
@@ -203,18 +202,16 @@ class Preprocessor:
     def batches(
         self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
     ) -> tf.data.Dataset:
-        """One pass over examples, as Keras's `fit` and `evaluate` read them.
-
-        With `anew` (training), random values such as masks change from epoch to epoch. Otherwise
-        they stay the same, and rows are sorted by length.
+        """Returns one pass over examples, as Keras's `fit` and `evaluate` read them.
 
         Args:
             x: text in any form but a generator or `PyDataset`, or rows.
             y: labels, or None.
             sample_weight: weights, or None.
             batch_size: rows per batch; None: 32.
-            shuffle: a new order in every pass.
-            anew: see above.
+            shuffle: whether each pass has a new order.
+            anew: whether the batches are for training: random parts then change in every epoch.
+                Otherwise, rows are ordered by length.
         """
         if hasattr(x, "element_spec"):
             batches = text_batches.mapped(self.rows_of_dataset(x), self._with_targets)
@@ -232,18 +229,18 @@ class Preprocessor:
     def training_batches(
         self, x, y=None, sample_weight=None, *, batch_size: int, seed: int = 0, start: int = 0
     ) -> tf.data.Dataset:
-        """Endless training batches of text for `fit`; a pure function of (seed, step).
+        """Returns an endless dataset of examples for `fit`, a pure function of (seed, step).
 
         Args:
             x: text in any form but batches, or rows.
             y: labels, or None.
             sample_weight: weights, or None.
-            batch_size: examples per step; the last batch of an epoch may have fewer.
-            seed: for the order, which is new in every epoch, and all other randomness.
-            start: the step of the first batch; skipping earlier ones costs nothing.
+            batch_size: examples per step; the last batch of an epoch may be smaller.
+            seed: seed of the order, which changes in every epoch, and of other randomness.
+            start: step of the first batch; any step is reached at once.
 
         Returns:
-            A `tf.data.Dataset` of `(features, y, sample_weight)`, without the absent ones.
+            A `tf.data.Dataset` of `(features, y, sample_weight)`, without those that are None.
         """
         rows = self.rows(x, y, sample_weight)
         batches = text_batches.shuffled(rows, batch_size=batch_size, seed=seed, start=start)
@@ -254,7 +251,7 @@ class Preprocessor:
         return text_batches.convert(batches, lambda row, *_: self.features(**row))
 
     def example_batch(self, number: int, batch: tuple, class_weight=None) -> tuple:
-        """Converts one batch of text, labels and weights; returns it with Keras's class weights."""
+        """Converts a batch of text, labels and weights; returns it with Keras's class weights."""
         rows, class_weight = self.weighted(self.rows(*batch), class_weight)
         columns = rows.columns
         parts = (columns.get(name) for name in ("x", "y", "sample_weight"))
@@ -263,13 +260,13 @@ class Preprocessor:
     def batches_of_stream(
         self, stream, first, class_weight=None, *, shuffle: bool = False
     ) -> tuple[tf.data.Dataset, Any]:
-        """The examples of a generator or `PyDataset` of text, and the class weights for Keras.
+        """Converts a generator or `PyDataset` of text; returns it with Keras's class weights.
 
         Args:
-            stream: the generator or `PyDataset`.
+            stream: a generator or `PyDataset`.
             first: its first batch.
             class_weight: as in `fit`, or None.
-            shuffle: a new order of a `PyDataset`'s batches in every pass.
+            shuffle: whether a `PyDataset`'s batches have a new order in each pass.
         """
         number = itertools.count()
         first = self.rows(*keras.utils.unpack_x_y_sample_weight(first))
@@ -282,7 +279,7 @@ class Preprocessor:
         return sharded(text_batches.of_stream(stream, example, shuffle=shuffle)), of_keras
 
     def features_of_stream(self, stream) -> tf.data.Dataset:
-        """As `batches_of_stream`, for prediction."""
+        """Like `batches_of_stream`, for prediction."""
         if self.reads_windows:
             raise InputError(
                 f"{self.name} splits texts into windows: pass them to predict as lists, not as a "
@@ -293,7 +290,7 @@ class Preprocessor:
         )
 
     def rows_of_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Converts a `tf.data.Dataset` of text to batches of rows; labels are passed through."""
+        """Converts a `tf.data.Dataset` of text to batches of rows, with unchecked labels."""
         if self.reads_windows:
             raise InputError(
                 f"{self.name} splits texts into windows, so a tf.data.Dataset must hold features; "
@@ -305,7 +302,7 @@ class Preprocessor:
         return row, None if y is None else self.targets(y, row), sample_weight
 
     def _traced_examples(self, number, batch: tuple) -> tuple:
-        """Runs `training_examples` in a graph, without trailing Nones."""
+        """Computes `training_examples` of a batch of rows, without those that are None."""
         return self._examples_graph(tf.cast(number, tf.int64), batch)
 
     @functools.cached_property
@@ -318,7 +315,7 @@ class Preprocessor:
 
 
 def _without_none(example: tuple) -> tuple:
-    """Keras wants (x,), (x, y) or (x, y, w)."""
+    """Returns (x,), (x, y) or (x, y, w), as Keras expects, without None at the end."""
     while example[-1] is None:
         example = example[:-1]
     return example

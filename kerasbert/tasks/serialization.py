@@ -1,4 +1,4 @@
-"""How a task is stored in a `.keras` file."""
+"""Saving tasks as `.keras` files."""
 
 import pathlib
 from typing import Self
@@ -9,16 +9,16 @@ from kerasbert.layers.state import restore_state, state_of
 
 
 class SerializableMixin:
-    """A task's config and assets, as Keras stores and restores them."""
+    """Implements a task's config and assets for Keras."""
 
-    # The stored config of the tokenizer, from `from_config` until `load_assets` has its files.
+    # The tokenizer's stored config, from `from_config` until `load_assets` has loaded its files.
     _tokenizer_config = None
 
     def get_config(self) -> dict:
-        """Everything that `from_config` needs.
+        """Returns the arguments of `from_config`.
 
-        In a `.keras` file the tokenizer's own files lie beside the config, which would otherwise
-        stand in messages with all of the vocabulary.
+        A `.keras` file stores the tokenizer's files separately: in the config, the whole vocabulary
+        would appear in Keras's messages.
         """
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
@@ -31,7 +31,7 @@ class SerializableMixin:
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> Self:
-        """The inverse of `get_config`."""
+        """Creates the task from the result of `get_config`."""
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
         state, tokenizer = config.pop("state"), config.pop("tokenizer")
@@ -42,14 +42,14 @@ class SerializableMixin:
         return task
 
     def save_assets(self, dir_path: str) -> None:
-        """Writes the tokenizer's files where Keras keeps what is no weight."""
+        """Writes the tokenizer's files to the assets of a `.keras` file."""
         if self.tokenizer is not None:
             from kerasbert import text
 
             text.save_assets(self.tokenizer, pathlib.Path(dir_path))
 
     def load_assets(self, dir_path: str) -> None:
-        """Reads what `save_assets` wrote."""
+        """Loads the tokenizer from the files that `save_assets` wrote."""
         if self._tokenizer_config:
             from kerasbert import text
 

@@ -1,7 +1,7 @@
-"""`Task`: a model that takes raw strings, its presets and its export.
+"""`Task`, a model that takes raw strings: presets, preprocessing and export.
 
-TensorFlow is imported where text comes in and nowhere else, so that a task on ready features also
-runs on other Keras backends.
+TensorFlow is only imported for text, so that a task on ready features also runs on other Keras
+backends.
 """
 
 import dataclasses
@@ -23,18 +23,22 @@ from kerasbert.tasks.trainable import TrainableWeightsMixin
 
 
 class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
-    """A functional Keras model on a backbone that also takes raw strings.
+    """A functional Keras model with a backbone and a head that also takes raw strings.
 
-    See `TextModel` for what its methods take.
+    `TextModel` describes the inputs of its methods.
 
     Args:
         backbone: the encoder.
         inputs: symbolic features.
         outputs: symbolic outputs.
-        tokenizer: turns text into ids; None: the task takes features only.
-        sequence_length: the maximum number of tokens per row; longer texts are truncated. None:
-            the backbone's maximum.
-        name: the model's name.
+        tokenizer: a `kerasbert.text.Tokenizer`; None: the task only takes features.
+        sequence_length: maximum tokens per row, with special tokens; longer texts are truncated.
+            None: the backbone's maximum.
+        name: model name.
+
+    Raises:
+        InputError: the length or the tokenizer does not suit the backbone, or an argument is
+            unknown.
     """
 
     def __init__(self, backbone: Backbone, inputs, outputs, *, tokenizer, sequence_length, name):
@@ -44,22 +48,22 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
-        #: Paths of the weights that `from_preset` did not find, so that they are new.
+        #: Paths of the weights that `from_preset` initialized at random.
         self.uninitialized_weights: list[str] = []
         self.sequence_length = sequence_length or limit
         self._made_preprocessor = _Made((), None)
 
     def __new__(cls, *args, **kwargs):
-        """Rejects unknown arguments with an `InputError` that suggests the right name."""
+        """Raises `InputError` for arguments of other libraries, and names ours."""
         check_arguments(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     @property
     def tokenizer(self):
-        """Turns text into ids, or None.
+        """The tokenizer, or None; can be set.
 
         Raises:
-            InputError: when it is set to one that does not fit the backbone.
+            InputError: the tokenizer does not match the backbone.
         """
         return self._tokenizer
 
@@ -78,10 +82,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     @property
     def preprocessor(self):
-        """The `Preprocessor` that turns raw text into features; None without a tokenizer.
+        """The `Preprocessor` from raw text to this task's features; None without a tokenizer.
 
-        It is rebuilt when the tokenizer, `sequence_length`, `head_config` or the compiled loss has
-        changed.
+        It is created from the task's current settings.
         """
         if self.tokenizer is None:
             return None
@@ -92,13 +95,13 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return self._made_preprocessor.preprocessor
 
     def make_preprocessor(self):
-        """A new preprocessor with this task's tokenizer and settings."""
-        from kerasbert.tasks.preprocessor import Preprocessor  # with text comes TensorFlow
+        """Creates a preprocessor with this task's tokenizer and settings."""
+        from kerasbert.tasks.preprocessor import Preprocessor  # imports TensorFlow
 
         return Preprocessor(**self._text_settings())
 
     def _text_settings(self) -> dict:
-        """The arguments that every preprocessor has."""
+        """Returns the arguments that all preprocessors have."""
         return {
             "tokenizer": self.tokenizer,
             "sequence_length": self.sequence_length,
@@ -114,65 +117,61 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             )
         return super()._text
 
-    # === What a task says about itself ===
+    # === What subclasses define ===
 
-    #: The name of a single output in the `tokens` signature of an export.
+    #: Name of a single output in an export's signature `tokens`.
     output_name = "logits"
 
-    #: Keys of `head_config` that must equal the stored ones for the head's weights to be loaded.
+    #: Entries of `head_config` that define the meaning of the head's weights.
     head_arguments: tuple[str, ...] = ()
 
-    #: Class names of other tasks whose stored head, or a part of it, fits this task.
+    #: Names of other tasks whose head, or a part of it, this task can load.
     heads_from: tuple[str, ...] = ()
 
-    #: The kind of outputs, for losses, metrics and distillation: "classes" (softmax logits),
-    #: "tokens" (softmax logits over positions), "labels" (one sigmoid each), "numbers", "vector";
-    #: None: another kind.
+    #: Meaning of the outputs' last axis: "classes", logits of a softmax; "tokens", logits of a
+    #: softmax over a text's tokens; "labels", logits of sigmoids; "numbers"; "vector"; or None.
     outputs_are: str | None = "classes"
 
-    #: The feature with one entry per output, such as `padding_mask`; None: one output per text.
+    #: Feature whose positions the outputs belong to; None: there is one output per text.
     outputs_for: str | None = None
 
     @property
     def outputs_activation(self) -> str | None:
-        """The activation that turns outputs into probabilities; None if they are not logits."""
+        """Activation that makes outputs probabilities, "softmax" or "sigmoid"; None: no logits."""
         by_kind = {"classes": "softmax", "tokens": "softmax", "labels": "sigmoid"}
         return by_kind.get(self.outputs_are)
 
     def accuracy_metric(self, name: str) -> keras.metrics.Metric | str | None:
-        """The metric that "accuracy" stands for, with this name; None: there is none."""
+        """Returns the metric that Keras's "accuracy" means, with this name; None: there is none."""
         if self.outputs_activation != "softmax":
             return None
         return accuracy(name) if self.outputs_for else name
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Whether the head reads the pooled output of a backbone with this config."""
+        """Whether the head uses the pooled output of such a backbone."""
         return False
 
     def head_config(self) -> dict:
-        """The task's own constructor arguments, as JSON types; they are saved with the model.
-
-        All but `backbone`, `tokenizer`, `sequence_length` and `name`.
-        """
+        """Returns the constructor's arguments besides backbone and text, in JSON types."""
         return {}
 
-    # === What it answers ===
+    # === Scores and exports ===
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
-        """The task's official metrics, over all examples at once.
+        """Returns the task's official metrics over all examples.
 
         Args:
             x: text in any form but a dataset.
             y: labels.
-            batch_size: rows at a time.
+            batch_size: rows per batch.
         """
         raise NotImplementedError
 
     def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
-        """The names of the string inputs of an export, and the function from them to outputs.
+        """Returns the names of an export's string inputs, and the function from them to outputs.
 
-        See `Preprocessor.serving_signature` of the task.
+        See `serving_signature` of the task's preprocessor.
         """
         return self._text.serving_signature(self)
 
@@ -181,17 +180,17 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def save_to_preset(
         self, directory: str | os.PathLike, *, format: str = "kerasbert"
     ) -> dict[str, str]:
-        """Writes config, weights and tokenizer to `directory`; whole or not at all.
+        """Writes config, weights and tokenizer to a new directory, atomically.
 
         Args:
-            directory: must not exist yet.
+            directory: directory to write; must not exist.
             format: as in `Backbone.save_to_preset`.
 
         Returns:
-            From each weight's Keras path to its name in the file.
+            A dict from the path of each weight to its name in the file.
 
         Raises:
-            InputError: `directory` exists already, or the format has no place for this model.
+            InputError: `directory` exists already, or the format cannot store this model.
         """
         config = {
             "task": type(self).__name__,
@@ -215,23 +214,25 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         backbone: dict | None = None,
         **head: Any,
     ) -> Self:
-        """Loads the task from a model in any supported format.
+        """Loads the task from a model of kerasbert or another library.
 
-        The head's weights are loaded when the model has the same head (for a classifier: the same
-        classes); otherwise the head is new, and only the encoder is loaded.
-        `uninitialized_weights` lists the weights that were not loaded.
+        The head's weights are loaded if the model has the same head (for a classifier: the same
+        classes). Otherwise the head is initialized at random, and listed in
+        `uninitialized_weights`.
 
         Args:
             preset: as in `Backbone.from_preset`.
-            tokenizer: the model's own one with more tokens (`Tokenizer.add_tokens`), for which the
-                tables get new rows; None: as stored.
+            tokenizer: the model's tokenizer with added tokens (`Tokenizer.add_tokens`), for which
+                the tables get new rows; None: as stored.
             sequence_length: as in the constructor; None: as stored.
-            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 and keeps float32
-                weights, "bfloat16" makes the weights bfloat16, too.
-            backbone: arguments of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
+            dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 with float32 weights,
+                "bfloat16" has bfloat16 weights too.
+            backbone: fields of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
                 `Backbone.from_preset` for those that resize tables.
-            **head: the constructor's other arguments, such as `classes`; those left out are as
-                stored.
+            **head: other arguments of the constructor, such as `classes`; by default as stored.
+
+        Returns:
+            The task with its weights.
 
         Raises:
             InputError: there is no such model, or it lacks what the head needs.
@@ -242,56 +243,56 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
-        """The stored head settings that fit this task; empty for an unrelated task.
+        """Returns the stored arguments of this task's head.
 
         Raises:
-            InputError: a setting of another kind, or one that the same task does not have.
+            InputError: a value has the wrong type, or the task has no such argument.
         """
         return loading.stored_head(cls, preset)
 
     def add_tokens(self, tokens, *, special: bool = False) -> Self:
-        """Makes a copy that knows more tokens, such as the markers of entities.
+        """Returns a copy with more tokens in its vocabulary, such as entity markers.
 
-        The tables of the copy have a new row for each token that the vocabulary lacks. All other
-        weights are the same. The copy is not compiled, and nothing in it is frozen.
+        The copy's tables have a new row for each token that the vocabulary lacks; all other weights
+        are equal. The copy is not compiled, and nothing in it is frozen.
 
         Args:
             tokens: as in `Tokenizer.add_tokens`.
             special: as in `Tokenizer.add_tokens`.
 
         Returns:
-            The copy; this task stays as it is.
+            The copy; this task does not change.
         """
         return loading.with_tokens(self, tokens, special=special)
 
     # === Export ===
 
     def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
-        """Writes a SavedModel that takes raw strings and runs under TensorFlow Serving.
+        """Writes a SavedModel that takes raw strings, for TensorFlow Serving.
 
-        Its second signature, `tokens`, takes ready features with `lengths`, int32 (batch,), the
-        real tokens of each row, in place of the mask, and gives the model's outputs.
+        Its second signature, `tokens`, takes ready features, with `lengths`, int32 (batch,), the
+        number of unpadded tokens per row, instead of the mask. It returns the model's outputs.
 
-        The export appears under `path` only when it is complete. With `check`, its optimized graph
-        (merged weights, no padding) must first give the outputs of the model run layer by layer,
-        and a fresh process must give the same answers.
+        The directory appears when it is complete. Unless `check` is off, the graph, in which
+        weights are merged and padding is skipped, must first give the outputs of the model run
+        layer by layer, and a fresh process must give the answers of this one.
 
         Args:
-            path: the version directory, such as `saved_models/NAME/1`.
-            check: compare with the model and in a fresh process (takes some seconds).
-            overwrite: replace what is at `path`.
+            path: version directory to write, such as `saved_models/NAME/1`.
+            check: whether to compare outputs as above (takes some seconds).
+            overwrite: whether to replace an existing `path`.
 
         Raises:
             InputError: `path` exists, or can't be written.
-            RuntimeError: the check failed; nothing is left at `path`.
+            RuntimeError: a check failed; nothing is written.
         """
-        from kerasbert.tasks import export  # with a SavedModel comes TensorFlow
+        from kerasbert.tasks import export  # imports TensorFlow
 
         export.write(self, path, check=check, overwrite=overwrite)
 
 
 class _Made(NamedTuple):
-    """The preprocessor that a task made last, and the settings that it made it of."""
+    """The last preprocessor of a task, and the settings that it was created from."""
 
     settings: tuple
     preprocessor: Any

@@ -1,6 +1,6 @@
-"""Text as an input type: Keras's methods on raw strings.
+"""Keras's methods on raw strings.
 
-How text becomes features is the `Preprocessor`'s; nothing here needs TensorFlow unless there is
+The task's `Preprocessor` converts text to features. Nothing here needs TensorFlow unless there is
 text, so that a task on ready features also runs on other Keras backends.
 """
 
@@ -17,31 +17,35 @@ from kerasbert.features import is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
 
-# Texts of up to so many batches are answered without a pipeline.
+# Predictions of up to this many batches use no input pipeline.
 _FEW_BATCHES = 8
 
 
 class TextModel(ExactModel):
-    """A Keras model that also takes raw strings; what tasks have in common.
+    """A Keras model that also takes raw strings; the base of all tasks.
 
-    `fit`, `evaluate`, `predict`, their `..._on_batch` and calls are Keras's own. Beside ready
-    features (see `kerasbert.features`) their `x` may be text: a string (a batch of one), or a list,
-    array, tensor or series of strings; for several columns (see `Preprocessor.text_columns`) a
-    dict, a table, a tuple of columns, or a list of dicts or of tuples; or batches of any of these,
-    alone or as `(x, y)` or `(x, y, sample_weight)`: a `tf.data.Dataset`, a generator, a Keras
-    `PyDataset`. Everything else that takes text takes it in the same forms, but for batches.
+    `fit`, `evaluate`, `predict`, their `..._on_batch` variants and calls are Keras's. In addition
+    to ready features (see `kerasbert.features`), `x` can be text:
 
-    A subclass has a `preprocessor`, a `Preprocessor` or None, in which case it takes features only.
+    - a string (a batch of one), or a list, array, tensor or series of strings;
+    - for several columns (see `Preprocessor.text_columns`), a dict, a table, a tuple of columns, or
+      a list of dicts or of tuples;
+    - batches of these, alone or as `(x, y)` or `(x, y, sample_weight)`: a `tf.data.Dataset`, a
+      generator, or a Keras `PyDataset`.
+
+    Other methods that take text accept the same forms, except batches.
+
+    A subclass has a `preprocessor`, a `Preprocessor`; if it is None, the model only takes features.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._graphs = _Graphs()
-        # How many weights there were when Keras's functions were made, by what they do.
+        # The number of weights when Keras's functions were created, by name.
         self._weight_counts = {}
 
     def __call__(self, inputs, *args, **kwargs):
-        """Runs the model on features or text; features that may be absent are filled in."""
+        """Runs the model on features or text; missing features get their defaults."""
         return super().__call__(self._features_of(inputs), *args, **kwargs)
 
     preprocessor = None
@@ -58,13 +62,13 @@ class TextModel(ExactModel):
         return self.preprocessor
 
     def _features_of(self, inputs) -> dict:
-        """Features of text, or those that are given with what may be absent."""
+        """Returns features of text, or given features with defaults for missing ones."""
         if inputs is None or is_text(inputs):
             inputs = self._text(inputs)
         return with_defaults(inputs)
 
     def check_class_weight(self) -> None:
-        """Raises `InputError` where Keras's `class_weight` can't be what is meant."""
+        """Raises `InputError` if Keras would apply `class_weight` in a wrong way."""
 
     def fit(
         self,
@@ -82,7 +86,7 @@ class TextModel(ExactModel):
         validation_batch_size=None,
         **kwargs,
     ):
-        """Keras's `fit`, on features or text."""
+        """Trains as in Keras, on features or text."""
         if validation_data is not None:
             validation_split = 0.0
         size = validation_batch_size or batch_size
@@ -108,7 +112,7 @@ class TextModel(ExactModel):
                 callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=self._validation_batches(validation_data, size),
-                # A dataset has its own order; Keras warns when it is told to shuffle one.
+                # A dataset has its own order; Keras would warn about shuffling it.
                 shuffle=shuffle and not hasattr(x, "element_spec"),
                 class_weight=class_weight,
                 sample_weight=sample_weight,
@@ -117,7 +121,7 @@ class TextModel(ExactModel):
             )
 
     def _validation_batches(self, data, batch_size: int | None):
-        """The `validation_data` of `fit`: of text batches of examples, else as it is."""
+        """Returns the `validation_data` of `fit`, with text as batches of examples."""
         if is_stream(data):
             return self._stream(data)[0]
         parts = validation_parts(data)
@@ -128,7 +132,7 @@ class TextModel(ExactModel):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
-        """Keras's `evaluate`, on features or text."""
+        """Evaluates as in Keras, on features or text."""
         if is_stream(x):
             x, _ = self._stream(x)
         elif x is None or is_text(x):
@@ -138,7 +142,7 @@ class TextModel(ExactModel):
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """Keras's `predict`, on features or text; returns the model's outputs (logits)."""
+        """Predicts as in Keras, on features or text; returns the model's outputs (logits)."""
         if is_stream(x):
             x = self._features_of_stream(x)
         if x is not None and not is_text(x):
@@ -147,7 +151,7 @@ class TextModel(ExactModel):
         if hasattr(x, "element_spec"):
             batches = text.prediction_batches(text.rows_of_dataset(x))
             return super().predict(batches, None, verbose, steps, callbacks)
-        from kerasbert.data import text_batches  # with text comes TensorFlow
+        from kerasbert.data import text_batches  # imports TensorFlow
 
         columns, size = text.columns(x), checked_size(batch_size)
         rows = text_batches.Rows(columns)
@@ -161,24 +165,21 @@ class TextModel(ExactModel):
         return keras.tree.map_structure(lambda output: output[positions], outputs)
 
     def make_predict_function(self, force=False):
-        """As in Keras, but also after the number of weights has changed (LoRA)."""
+        """Creates the function as Keras does, and again if LoRA adapters were added."""
         return super().make_predict_function(self._has_other_weights("predict") or force)
 
     def make_test_function(self, force=False):
-        """As `make_predict_function`, for `evaluate`."""
+        """Like `make_predict_function`, for `evaluate`."""
         return super().make_test_function(self._has_other_weights("test") or force)
 
     def _has_other_weights(self, function: str) -> bool:
-        """Whether the number of weights has changed since the function was made."""
+        """Whether the number of weights has changed since the function was last requested."""
         weights, before = len(self.weights), self._weight_counts.get(function)
         self._weight_counts[function] = weights
         return before not in (None, weights)
 
     def _predicts_plainly(self, callbacks) -> bool:
-        """Whether a plain forward pass gives what `predict` gives.
-
-        Not with callbacks, eager mode, XLA, several replicas or a `predict_step` of a subclass.
-        """
+        """Whether `predict` is equivalent to calls in this process."""
         return (
             not callbacks
             and not self.run_eagerly
@@ -190,7 +191,7 @@ class TextModel(ExactModel):
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
     ):
-        """Keras's `train_on_batch`, on features or text."""
+        """Trains on one batch as in Keras, on features or text."""
         if is_text(x):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             batch = x, y, sample_weight
@@ -202,7 +203,7 @@ class TextModel(ExactModel):
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
-        """Keras's `test_on_batch`, on features or text."""
+        """Evaluates one batch as in Keras, on features or text."""
         if is_text(x):
             example, _ = self._text.example_batch(0, (x, y, sample_weight))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
@@ -210,7 +211,7 @@ class TextModel(ExactModel):
             return super().test_on_batch(x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
-        """Keras's `predict_on_batch`, on features; of text what `predict` gives, as one batch."""
+        """Predicts one batch as in Keras on features; text as `predict` does, in one batch."""
         if not is_text(x):
             return super().predict_on_batch(x)
         columns = self._text.columns(x)
@@ -220,11 +221,11 @@ class TextModel(ExactModel):
     # === Outputs of texts ===
 
     def _outputs_of(self, columns: dict, batch_size: int, verbose: int | str = 0):
-        """The outputs of texts as NumPy, computed in this process alone; see `forward`.
+        """Returns the outputs of texts as NumPy arrays, computed in this process; see `forward`.
 
-        A few batches skip `tf.data`: building a pipeline would take longer than computing them.
+        For a few batches, creating a pipeline would take longer than computing them.
         """
-        from kerasbert.data import text_batches  # with text comes TensorFlow
+        from kerasbert.data import text_batches  # imports TensorFlow
 
         rows, batch_size = text_batches.Rows(columns), checked_size(batch_size)
         steps = max(1, -(-len(rows) // batch_size))
@@ -247,10 +248,9 @@ class TextModel(ExactModel):
         )
 
     def forward(self, batches) -> Iterator:
-        """The outputs of batches of features as NumPy, one after the other.
+        """Yields the outputs of batches of features as NumPy arrays.
 
-        It computes in this process alone, whatever the strategy, so that every worker that asks
-        sees all of them.
+        Computes in this process only, whatever the strategy, so that every worker gets all outputs.
 
         Args:
             batches: an iterable of features, such as a `tf.data.Dataset`.
@@ -262,24 +262,25 @@ class TextModel(ExactModel):
             yield outputs
 
     def _graph(self, make: Callable, *args):
-        """The traced function that `make(*args, self)` returns; cached.
+        """Returns the traced function `make(*args, self)`, created once.
 
-        It is made again when an argument (such as the preprocessor) or the number of weights has
-        changed: an older trace has no LoRA adapters.
+        It is created again if something that it depends on has changed: an argument, such as the
+        preprocessor, or the number of weights, because an older function does not know LoRA
+        adapters that were added later.
         """
         key = (*args, len(self.weights))
         return self._graphs.get(make, key, lambda: make(*args, self))
 
     def _forget_graphs(self) -> None:
-        """Drops the cached functions, after the layers have changed."""
+        """Drops traced functions, which do not know that layers have changed."""
         self._graphs = _Graphs()
 
     # === Generators and Keras's `PyDataset` ===
 
     def _stream(self, stream, class_weight=None, *, shuffle: bool = False) -> tuple:
-        """A generator or `PyDataset` as Keras can read it, and the class weights for Keras.
+        """Returns what Keras reads from a generator or `PyDataset`, and its class weights.
 
-        Streams of features are returned unchanged; streams of text become a dataset of examples.
+        Batches of features are unchanged; batches of text become a dataset of examples.
         """
         stream, first, has_text = _peek(stream)
         if not has_text:
@@ -287,19 +288,19 @@ class TextModel(ExactModel):
         return self._text.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
 
     def _features_of_stream(self, stream):
-        """As `_stream`, for `predict`."""
+        """Like `_stream`, for `predict`."""
         stream, _, has_text = _peek(stream)
         return self._text.features_of_stream(stream) if has_text else stream
 
 
 class _Graphs:
-    """A cache of traced functions, each with the key that it was traced for."""
+    """Traced functions by their maker, with the key that each was traced for."""
 
     def __init__(self):
         self._cached = {}
 
     def get(self, name: Callable, key: tuple, make: Callable[[], Callable]) -> Callable:
-        """Returns the function, made again if there is none for this key."""
+        """Returns the function; creates it if there is none, or if the key has changed."""
         answers = self._cached.get(name)
         if answers is None or answers[0] != key:
             self._cached[name] = answers = key, make()
@@ -307,14 +308,14 @@ class _Graphs:
 
 
 def _traced_forward(model) -> Callable:
-    """The function from features to a model's outputs."""
-    from kerasbert.tasks.graphs import forward  # TensorFlow's graphs
+    """Returns the traced function from features to a model's outputs."""
+    from kerasbert.tasks.graphs import forward  # imports TensorFlow
 
     return forward(model)
 
 
 def _peek(stream) -> tuple:
-    """A generator or `PyDataset` as it was, its first batch, and whether that is text."""
+    """Returns a generator or `PyDataset` unchanged, its first batch, and whether that is text."""
     if not isinstance(stream, Iterator):
         if stream.num_batches == 0:
             raise InputError("the PyDataset has no batch")
@@ -329,13 +330,13 @@ def _peek(stream) -> tuple:
 
 
 def _beginning_with(first, rest: Iterator):
-    """A generator: Keras takes no other iterators."""
+    """Yields `first`, then `rest`; Keras takes generators but no other iterators."""
     yield first
     yield from rest
 
 
 def _with_bar(batches: Iterator, steps: int, verbose: int) -> Iterator:
-    """Batches, with Keras's progress bar of `predict`."""
+    """Yields batches with the progress bar of Keras's `predict`."""
     bar = keras.utils.Progbar(steps, verbose=verbose, unit_name="step")
     for step, batch in enumerate(batches, start=1):
         bar.update(step, finalize=step == steps)
@@ -344,7 +345,7 @@ def _with_bar(batches: Iterator, steps: int, verbose: int) -> Iterator:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns the failure of a check inside a graph into an `InputError` with its message alone."""
+    """Context that turns a failed assertion in a graph into an `InputError` of one line."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Which weights of a task are trained."""
+"""Freezing weights of a task, and quantization."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from kerasbert.layers.state import TrainableStateMixin, freeze
 
 
 class TrainableWeightsMixin(TrainableStateMixin):
-    """The trainable weights of a task, freezing, and quantization."""
+    """Selects the trainable weights of a task, freezes weights, and quantizes."""
 
     @property
     def trainable_weights(self):
-        """As in Keras, without a pooler that the head does not use."""
+        """Keras's trainable weights, without a pooler that the head does not use."""
         return self._in_use(super().trainable_weights)
 
     @property
     def trainable_variables(self):
-        """As in Keras, without a pooler that the head does not use."""
+        """Keras's trainable variables, without a pooler that the head does not use."""
         return self._in_use(super().trainable_variables)
 
     def _in_use(self, variables: list) -> list:
-        # A weight without a gradient would make Keras warn at every fit.
+        # Keras would warn about weights without gradient in every `fit`.
         if self.needs_pooler(self.backbone.config):
             return variables
         return [variable for variable in variables if not variable.path.startswith("pooler/")]
@@ -31,14 +31,14 @@ class TrainableWeightsMixin(TrainableStateMixin):
         `trainable = True`, on the task or on a layer, unfreezes them.
 
         Args:
-            layers: freeze the embeddings and this many layers, from the bottom.
-            names: freeze weights whose paths begin with these, such as "layer_0/attention".
+            layers: number of layers to freeze from the bottom, together with the embeddings.
+            names: prefixes of weight paths, such as "layer_0" or "layer_0/attention".
 
         Returns:
             The paths of all frozen weights.
 
         Raises:
-            InputError: there are fewer layers, or no such weight.
+            InputError: there are fewer layers, or no weight with such a prefix.
         """
         blocks = self.backbone.blocks
         if not 0 <= layers <= len(blocks):
@@ -57,7 +57,7 @@ class TrainableWeightsMixin(TrainableStateMixin):
         return [v.path for v in self.weights if not v.trainable]
 
     def quantize(self, mode=None, config=None, **kwargs):
-        """As in `TrainableStateMixin`."""
+        """Quantizes the model as `TrainableStateMixin.quantize` does."""
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()
 

@@ -253,7 +253,7 @@ def test_hf_another_vocabulary(golden, tokenizer):
     with pytest.raises(InputError) as caught:
         kerasbert.load(directory)
     size = tokenizer.vocabulary_size
-    assert_names(str(caught.value), f"has {size} pieces, the backbone 40", f"_size': {size}}}")
+    assert_names(str(caught.value), f"has {size} tokens, the backbone 40", f"_size': {size}}}")
 
 
 # === Google ===

@@ -719,7 +719,7 @@ def test_genuine_with_another_vocabulary(genuine, tmp_path):
     directory.chmod(0o755)
     pieces = (directory / "vocab.txt").read_text().splitlines()
     (directory / "vocab.txt").write_text("\n".join([*pieces, "more"]) + "\n")
-    message = "16 pieces, the backbone 15 token embeddings; .*{'vocabulary_size': 16}.* resizes"
+    message = "16 tokens, the backbone 15 token embeddings; .*{'vocabulary_size': 16}.* resizes"
     with pytest.raises(InputError, match=message):
         kerasbert.Pretrainer.from_preset(directory)
     (directory / "vocab.txt").write_text("\n".join(pieces[:14]) + "\n")

@@ -245,7 +245,7 @@ def test_bad_sequence_length(tokenizer, tiny_backbone, length):
 
 def test_tokenizer_of_another_size(tokenizer, tiny_backbone, vocabulary):
     backbone = tiny_backbone(tokenizer)
-    with pytest.raises(InputError, match=r"the tokenizer has .* pieces, the backbone"):
+    with pytest.raises(InputError, match=r"the tokenizer has .* tokens, the backbone"):
         TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)([*vocabulary, "more"]))
     fewer = TextClassifier(backbone, classes=2, tokenizer=type(tokenizer)(vocabulary[:-1]))
     assert fewer.predict(TEXTS, verbose=0).shape == (8, 2)

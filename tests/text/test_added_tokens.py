@@ -314,7 +314,7 @@ def test_a_tokenizer_that_a_task_gets_later_stays_as_it_is(classifier, vocabular
             task.tokenizer.add_tokens("[E1]")
         task.tokenizer = WordPieceTokenizer(vocabulary)
     larger = WordPieceTokenizer(vocabulary, added_tokens=["[E1]"])
-    with pytest.raises(InputError, match=f"has {len(vocabulary) + 1} pieces, the backbone"):
+    with pytest.raises(InputError, match=f"has {len(vocabulary) + 1} tokens, the backbone"):
         task.tokenizer = larger
     assert task.tokenizer.vocabulary_size == len(vocabulary)
 
