@@ -70,7 +70,7 @@ def write(
         with files.writing(directory, tf.errors.OpError):
             tf.saved_model.save(module, str(directory), signatures=concrete)
         fingerprint = directory / "fingerprint.pb"
-        if fingerprint.exists():  # TensorFlow warns and goes on where it can't compute one
+        if fingerprint.exists():  # TensorFlow only warns if it cannot compute one
             fingerprint.write_bytes(_compat.stable_fingerprint(fingerprint.read_bytes()))
         extra = directory / METADATA
         extra.parent.mkdir(exist_ok=True)
@@ -84,10 +84,10 @@ def write(
 
 
 def _variables(function) -> list:
-    """The variables of a concrete function, in the order in which it first uses them.
+    """Returns the variables of a concrete function, in the order of their first use.
 
-    TensorFlow keeps them in a set, in another order in every process; here, the same model gives
-    the same bytes.
+    TensorFlow keeps them in a set, whose order differs between processes; this order makes
+    exports of the same model identical.
     """
     order = {id(tensor): number for number, tensor in enumerate(function.captured_inputs)}
     return sorted(function.variables, key=lambda variable: order[id(variable.handle)])
