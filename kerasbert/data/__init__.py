@@ -1,4 +1,4 @@
-"""Files and datasets -> batches."""
+"""Reading of files and datasets, and batches for training."""
 
 from kerasbert import lazy
 

@@ -1,4 +1,4 @@
-"""Texts with choices, as SWAG, HellaSwag and RACE have them."""
+"""Multiple-choice examples in the formats of SWAG, HellaSwag and RACE."""
 
 import itertools
 import os
@@ -13,30 +13,31 @@ from kerasbert.features import CHOICES, TEXT
 
 
 def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
-    """Reads what `MultipleChoice` learns from.
+    """Reads examples for `MultipleChoice`.
 
-    By their columns, or keys:
+    The format is determined by the columns or keys:
 
     - `text`, `choices` (a list), `label`;
-    - SWAG: `sent1`, `sent2`, `ending0` to `ending3`, `label`, where each choice is `sent2` with an
-      ending (the start of the second sentence, as in transformers' `run_swag.py`); `startphrase`
-      without `sent1` is the text itself;
+    - SWAG: `sent1`, `sent2`, `ending0` to `ending3`, `label`. Each choice is `sent2`, the start of
+      the second sentence, followed by an ending, as in `run_swag.py` of transformers. With
+      `startphrase` and without `sent1`, the text is `startphrase`;
     - HellaSwag: `ctx_a`, `ctx_b`, `endings`, `label`, likewise; or `ctx` alone;
-    - RACE: `article`, `question`, `options`, `answer` (a letter), where an option takes the place
-      of `_` in the question, or follows it.
+    - RACE: `article`, `question`, `options`, `answer` (a letter). An option replaces `_` in the
+      question, or follows the question.
 
-    A label is the index of the right choice, from 0, or that choice itself.
+    A label is the index of the right choice, from 0, or the choice itself.
 
     Args:
-        path: `.tsv`, `.csv` or `.jsonl`.
-        strict: raise at the first example that would be left out: one with an empty text or choice,
-            fewer than two choices, or a label that is none of them.
+        path: `.tsv`, `.csv` or `.jsonl` file.
+        strict: whether to raise an error at the first example that would be skipped: one with an
+            empty text or choice, with fewer than two choices, or with a label that is not one of
+            them.
 
     Returns:
-        `text` and `choices`, with the indices of the right ones as labels.
+        `Examples` with `text` and `choices`; the labels are the indices of the right choices.
 
     Raises:
-        InputError: the file can't be read or has other columns; no example is left.
+        InputError: the file can't be read or has other columns, or no example is left.
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, problems=problems)
@@ -47,12 +48,12 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
             text, own, label = read(row)
             right = _index(own, label)
         except (KeyError, TypeError) as error:
-            problems.note(line, f"not as the first line is ({error})")
+            problems.note(line, f"other columns than the first line ({error})")
             continue
         if not text.strip() or len(own) < 2 or not all(choice.strip() for choice in own):
             problems.note(line, "empty text or choice, or fewer than two")
         elif right is None:
-            problems.note(line, "the label is none of the choices")
+            problems.note(line, "label is not one of the choices")
         else:
             lines.append(line)
             texts.append(json_lines.without_surrogates(text))
@@ -65,12 +66,12 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
 
 
 def _reader(path, row: dict):
-    """The function from a row to text, choices and label."""
+    """Returns the function that extracts text, choices and label from a row."""
     for columns, reader in _READERS.items():
         if all(column in row for column in columns):
             return reader
     known = "; ".join(", ".join(columns) for columns in _READERS)
-    raise InputError(f"{path}: has the columns {', '.join(row)}; known are: {known}")
+    raise InputError(f"{path}: has the columns {', '.join(row)}; expected one of: {known}")
 
 
 def _plain(row: dict) -> tuple:
@@ -114,7 +115,7 @@ _READERS = {
 
 def _strings(value) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise TypeError("no list of strings")
+        raise TypeError("not a list of strings")
     return value
 
 
@@ -123,13 +124,13 @@ def _joined(start: str, end: str) -> str:
 
 
 def _index(choices: list[str], label) -> int | None:
-    """Where the right choice is; None if the label is none of them."""
+    """Returns the index of the right choice; None if the label is not one of the choices."""
     if isinstance(label, str):
         label, choices = label.strip(), [choice.strip() for choice in choices]
     if label in choices:
         return choices.index(label)
     if isinstance(label, float) and label.is_integer():
-        label = int(label)  # pandas makes 1.0 of 1 where others in the column are missing
+        label = int(label)  # pandas converts 1 to 1.0 if values of the column are missing
     is_number = type(label) is int or (isinstance(label, str) and label.isdecimal())
     index = int(label) if is_number else -1
     return index if 0 <= index < len(choices) else None

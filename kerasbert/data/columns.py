@@ -1,4 +1,4 @@
-"""Sentences with a label for each word: CoNLL's columns, and JSON lines."""
+"""Sentences with a label for each word, in CoNLL columns or JSON lines."""
 
 import dataclasses
 import itertools
@@ -16,17 +16,17 @@ from kerasbert.data.tag_schemes import SCHEMES, faults_of, find_scheme, to_iob2
 from kerasbert.errors import InputError
 from kerasbert.features import WORDS
 
-#: What the words of a sentence are under in JSON lines.
+#: The keys of a sentence's words in JSON lines.
 WORD_KEYS = ("words", "tokens")
 _JSON_LABELS = ("labels", "tags", "ner_tags")
 
 
 @dataclasses.dataclass(frozen=True)
 class TaggedSentences(Examples):
-    """Sentences as lists of words, `texts["words"]`, with a list of labels for each.
+    """Sentences as lists of words, in `texts["words"]`, with a list of labels for each.
 
     Attributes:
-        scheme: one of `SCHEMES`, given or found.
+        scheme: one of `SCHEMES`, given or detected.
     """
 
     scheme: str = dataclasses.field(default="any", kw_only=True)
@@ -44,31 +44,38 @@ def read_columns(
 ) -> TaggedSentences:
     """Reads sentences with a label for each word.
 
-    A line holds a word and its label, among other columns, between tabs (if the first line has one)
-    or spaces; a blank line ends a sentence. Lines that start with `-DOCSTART-` are skipped, and so
-    is a first line that only names the columns, such as `word`, `label`. JSON lines have lists
-    under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
+    A line contains a word and its label, among other columns, separated by tabs (if the first line
+    contains one) or spaces. A blank line ends a sentence. Lines that start with `-DOCSTART-` are
+    skipped, and so is a first line with the names of the columns, such as `word`, `label`. JSON
+    lines have lists under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
 
-    Where the first column counts the words of every sentence, the second one holds them, and lines
-    that start with `#` are comments. So files of GermEval 2014 (the labels are the outer entities)
-    and CoNLL-U (the labels are UPOS; words count, neither their contractions nor empty nodes) can
-    be read as they are.
+    If the first column numbers the words of every sentence, the second one contains the words, and
+    lines that start with `#` are comments. Files of GermEval 2014 (the labels are the outer
+    entities) and of CoNLL-U (the labels are UPOS; contractions and empty nodes are skipped) are
+    read without options.
 
     Args:
-        path: `.jsonl`, or any other name but `.csv` for columns; also with `.gz` behind it.
-        word_column: the word's place, from 0; negative from the end; None: see above.
-        label_column: the label's place, likewise; "auto": the last, if nothing else is said above;
-            None: there are no labels, `labels` is empty.
-        scheme: one of `SCHEMES`; None: the one that fits the most sentences, "any" where labels
-            are no tags of entities.
-        as_iob2: turn the tags into IOB2.
-        comment: what lines start with that are skipped, such as "# "; None: nothing, unless words
-            are counted, since a word may look so.
-        strict: raise at the first sentence that would be left out: one with another number of
-            columns than the first line, an empty word or label, or tags that the scheme forbids.
+        path: `.jsonl` file, or a file of columns with any other name except `.csv`; optionally with
+            `.gz`.
+        word_column: integer, the column of the words, from 0, or from the end if negative. Defaults
+            to the one described above.
+        label_column: integer, the column of the labels, likewise. "auto": the last, unless
+            described otherwise above. None: there are no labels, and `labels` is empty.
+        scheme: one of `SCHEMES`. Defaults to the scheme that fits the most sentences, or to "any"
+            if the labels are not tags of entities.
+        as_iob2: whether to convert the tags to IOB2.
+        comment: string, the prefix of comment lines, such as "# ". Defaults to none unless the
+            words are numbered, because a word can start with it.
+        strict: whether to raise an error at the first sentence that would be skipped: one whose
+            number of columns differs from the first line, with an empty word or label, or with tags
+            that the scheme does not allow.
+
+    Returns:
+        `TaggedSentences`.
 
     Raises:
-        InputError: the file can't be read, or has texts where words should be; no sentence is left.
+        InputError: the file can't be read or contains texts instead of words, or no sentence is
+            left.
     """
     path = pathlib.Path(path)
     if scheme not in (None, *SCHEMES):
@@ -89,7 +96,7 @@ def read_columns(
             f"{what}, line {lines[0]}" for what, lines in list(problems.lines.items())[:5]
         )
         raise InputError(
-            f"{path}: has no sentences{num_skipped and f' but those with: {num_skipped}'}"
+            f"{path}: has no sentences{num_skipped and f' except those with: {num_skipped}'}"
         )
     labels = [sentence.labels for sentence in kept]
     if as_iob2:
@@ -107,16 +114,16 @@ def read_columns(
 def write_columns(
     path: str | os.PathLike, words: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
 ) -> None:
-    """Writes a word and its label a line, between them a tab, and a blank line behind a sentence.
+    """Writes a word and its label per line, tab-separated, and a blank line after a sentence.
 
     Args:
-        path: the file; it appears when it is whole.
-        words: the words of each sentence.
-        labels: their labels.
+        path: path of the file, which is written atomically.
+        words: list of lists of strings, the words of each sentence.
+        labels: list of lists of strings, their labels.
 
     Raises:
-        InputError: a word or label is blank or has a tab or line break in it, or they don't fit
-            together.
+        InputError: a word or label is blank or contains a tab or a line break, or their numbers
+            differ.
     """
     lines = []
     for number, (some, theirs) in enumerate(zip(words, labels, strict=True)):
@@ -153,9 +160,9 @@ class _Table:
     """The lines of a file of columns.
 
     Attributes:
-        sentences: line number and cells of every line of each sentence.
-        counts: whether the first cells count the words of each sentence.
-        has_sources: whether comments say where sentences come from, as GermEval's do.
+        sentences: for each sentence, the line number and the cells of every line.
+        counts: whether the first column numbers the words of each sentence.
+        has_sources: whether comments give the sources of sentences, as in GermEval.
     """
 
     sentences: list[list[tuple[int, list[str]]]]
@@ -166,7 +173,7 @@ class _Table:
 def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
     if files.ending(path) == ".csv":
         raise InputError(
-            f"{path}: is CSV; words and labels stand between tabs or spaces, or in JSON"
+            f"{path}: is CSV; expected words and labels in columns (tabs or spaces) or JSON lines"
         )
     with files.open_text(path, newline="\n") as file:
         lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1)]
@@ -183,7 +190,7 @@ def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
 
 
 def _sentences(lines: Sequence[tuple[int, str]]) -> list[list[tuple[int, list[str]]]]:
-    """Line number and cells of every line of each sentence."""
+    """Returns, for each sentence, the line number and the cells of every line."""
 
     def ends(line):
         return not line.strip() or line.startswith("-DOCSTART-")
@@ -197,12 +204,13 @@ def _sentences(lines: Sequence[tuple[int, str]]) -> list[list[tuple[int, list[st
     return [[(number, cells(line)) for number, line in group] for end, group in groups if not end]
 
 
-# In CoNLL-U, a contraction of several words ("3-4") and a word that is not in the text ("8.1").
+# In CoNLL-U, the number of a contraction of several words ("3-4") or of a word that is not in the
+# text ("8.1").
 _NO_WORD = re.compile(r"\d+[-.]\d+")
 
 
 def _count_words(sentences: Sequence) -> bool:
-    """Whether the first cells of each sentence are the numbers of its words, from 0 or 1."""
+    """Returns whether the first column numbers the words of each sentence, from 0 or 1."""
     longest = 0
     for rows in sentences:
         numbers = [cells[0] for _, cells in rows if not _NO_WORD.fullmatch(cells[0])]
@@ -215,7 +223,7 @@ def _count_words(sentences: Sequence) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Columns:
-    """Where words and labels are, and how many columns there are."""
+    """The indices of the columns of words and labels, and the number of columns."""
 
     word: int
     label: int | None
@@ -229,7 +237,7 @@ _LABEL_NAMES = {"label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", 
 def _columns(
     path: pathlib.Path, table: _Table, word_column: int | None, label_column: int | str | None
 ) -> _Columns | None:
-    """Finds the columns; takes a first line that names them out of the table."""
+    """Determines the columns, and removes a first line that names them from the table."""
     if not table.sentences:
         return None
     first, row = table.sentences[0][0]
@@ -242,7 +250,7 @@ def _columns(
     wanted = [column for column in (word, label) if column is not None]
     for column in wanted:
         if not -width <= column < width:
-            raise InputError(f"{path}:{first}: has {width} columns, none with number {column}")
+            raise InputError(f"{path}:{first}: has {width} columns; there is no column {column}")
     if len({column % width for column in wanted}) < len(wanted):
         raise InputError(
             f"{path}:{first}: word and label are the same column; label_column=None reads words"
@@ -261,12 +269,12 @@ def _columns(
 def _usual_label(table: _Table, width: int) -> int:
     if table.counts and width == 10:  # CoNLL-U
         return 3
-    # In GermEval's last of four columns are entities inside of others.
+    # The last of GermEval's four columns contains the entities inside other entities.
     return 2 if table.counts and width == 4 and table.has_sources else -1
 
 
 def _refuse_texts(path: pathlib.Path, table: _Table, wanted: Sequence[int]) -> None:
-    """Raises `InputError` for a table of texts with labels, where rows are no words."""
+    """Raises `InputError` for a table of texts with labels, where rows are not words."""
     rows = [row for rows in table.sentences for row in rows]
     if not rows:
         return
@@ -281,7 +289,7 @@ def _refuse_texts(path: pathlib.Path, table: _Table, wanted: Sequence[int]) -> N
     if text:
         text = text if len(text) <= 50 else f"{text[:50]}..."
         raise InputError(
-            f"{path}:{number}: lines hold texts ({text!r}), not a word and its label each; "
+            f"{path}:{number}: lines contain texts ({text!r}), not words with labels; "
             "--task text_classification reads such files"
         )
 
@@ -304,7 +312,7 @@ def _column_sentences(
 
 
 def _word_and_label(cells: list[str], columns: _Columns) -> list[str] | None:
-    """The cells that are read; None if there are too few or too many, empty ones at the end but."""
+    """Returns the cells of word and label; None if the number of non-empty columns is wrong."""
     if len(cells) < columns.count or any(cell.strip() for cell in cells[columns.count :]):
         return None
     wanted = [column for column in (columns.word, columns.label) if column is not None]
@@ -313,7 +321,7 @@ def _word_and_label(cells: list[str], columns: _Columns) -> list[str] | None:
 
 def _fault_of_line(number: int, cells: list[str] | None) -> tuple[int, str] | None:
     if cells is None:
-        return number, "another number of columns"
+        return number, "different number of columns"
     if not all(cell.strip() for cell in cells):
         return number, "empty word" if not cells[0].strip() else "empty label"
     return None
@@ -326,9 +334,9 @@ def _json_sentences(path, with_labels: bool, problems: SkippedExamples) -> Itera
         labels = labels and [label.strip() for label in labels]
         if words is None or labels is None:
             lacking = WORD_KEYS if words is None else _JSON_LABELS
-            problems.note(number, f"no list under {' or '.join(lacking)}")
+            problems.note(number, f"no list of strings under {' or '.join(lacking)}")
         elif with_labels and len(words) != len(labels):
-            problems.note(number, "not as many labels as words")
+            problems.note(number, "different numbers of words and labels")
         elif not all(word.strip() for word in words):
             problems.note(number, "empty word")
         elif not all(labels):
@@ -340,7 +348,7 @@ def _json_sentences(path, with_labels: bool, problems: SkippedExamples) -> Itera
 
 
 def _list(row: dict, names: Sequence[str]) -> list[str] | None:
-    """The strings or numbers of the list under one of the names, as strings."""
+    """Returns the list of strings or integers under one of the names, as strings, or None."""
     values = next((row[name] for name in names if name in row), None)
     if not isinstance(values, list) or not all(isinstance(v, str | int) for v in values):
         return None

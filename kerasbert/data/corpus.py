@@ -1,12 +1,11 @@
-"""A corpus, tokenized once: compact shards, an index, a manifest; random access in the graph.
+"""A tokenized corpus: compact shards, an index and a manifest, with random access.
 
-manifest.json       format, tokenizer, counts, inputs, every file's SHA-256, and its own
-vocab.txt ...       the files of the tokenizer that made the ids
-tokens-00000.bin    a shard: token ids, uint16 (uint32 over 65,536 pieces), little-endian
+manifest.json       format, tokenizer, counts, inputs, SHA-256 of every file and of itself
+vocab.txt ...       the files of the tokenizer
+tokens-00000.bin    a shard: token ids, uint16 (uint32 above 65,536 tokens), little-endian
 tokens-00001.bin    ...
-sentences.bin       int64: where each sentence starts, counted in tokens from the beginning of
-                    the corpus, and the end of the last
-documents.bin       int64: the first sentence of each document, and the end of the last
+sentences.bin       int64: the first token of each sentence, and the end of the last one
+documents.bin       int64: the first sentence of each document, and the end of the last one
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from kerasbert.text import load_tokenizer, save_assets
 from kerasbert.text.tokenizer import Tokenizer
 
 FORMAT, VERSION = "kerasbert-corpus", 2
-_WITHOUT_OWN_SHA256 = 1  # the version before
+_WITHOUT_OWN_SHA256 = 1  # the previous version
 MANIFEST = "manifest.json"
 SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 _INDEX_TYPE = np.dtype("<i8")
-# Batches are drawn by a graph with a few nodes for each.
+# The graph that draws batches has a few nodes for each shard.
 _MOST_SHARDS = 10_000
 
 
@@ -62,17 +61,17 @@ def _token_type(vocabulary_size: int) -> np.dtype:
 
 
 class CorpusWriter:
-    """Writes tokenized sentences as a corpus; holds no more than what is being added.
+    """Writes tokenized sentences to a corpus, in constant memory.
 
-    A context manager: leaving it closes the files, `finish` makes the corpus complete.
+    It is a context manager, which closes the files on exit. `finish` completes the corpus.
 
     Args:
-        directory: where the files go; exists and is empty.
-        tokenizer: what made the ids.
-        tokens_per_shard: tokens after which a new shard is begun.
+        directory: path of an existing, empty directory.
+        tokenizer: `Tokenizer` that produces the ids.
+        tokens_per_shard: integer, the maximum number of tokens per shard.
 
     Raises:
-        InputError: `tokens_per_shard` is less than 1 or, once there are too many shards, too small.
+        InputError: `tokens_per_shard` is less than 1, or so small that there are too many shards.
     """
 
     def __init__(self, directory: pathlib.Path, tokenizer: Tokenizer, tokens_per_shard: int):
@@ -97,16 +96,18 @@ class CorpusWriter:
 
     @property
     def tokens(self) -> int:
-        """Tokens written so far."""
+        """The number of tokens written so far."""
         return self._tokens
 
     def add(self, tokens: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> None:
         """Adds sentences.
 
         Args:
-            tokens: ids, (tokens,), sentence after sentence.
-            lengths: tokens of each sentence, (sentences,); sentences without tokens are left out.
-            documents: the number of each sentence's document, (sentences,), never falling.
+            tokens: integers, (tokens,), the ids of all sentences in order.
+            lengths: integers, (sentences,), the number of tokens of each sentence; empty sentences
+                are skipped.
+            documents: integers, (sentences,), the number of each sentence's document,
+                non-decreasing.
         """
         kept = lengths > 0
         lengths, documents = lengths[kept], documents[kept]
@@ -125,17 +126,17 @@ class CorpusWriter:
 
     def _begin_shard(self) -> None:
         if self._shards:
-            self._shards[-1].close()  # a process may have few files open at a time
+            self._shards[-1].close()  # limits on open files are low on some systems
         if len(self._shards) == _MOST_SHARDS:
             raise InputError(
-                f"a corpus may have {_MOST_SHARDS:,} shards; {self._tokens_per_shard:,} tokens in "
-                "each are too few for this text"
+                f"a corpus can have at most {_MOST_SHARDS:,} shards; {self._tokens_per_shard:,} "
+                "tokens per shard are too few for this text"
             )
         path = self._directory / _shard_name(len(self._shards))
         self._shards.append(_GrowingFile(path, self._token_type))
 
     def finish(self, **metadata) -> dict:
-        """Writes what makes the corpus complete; returns the manifest, `metadata` included."""
+        """Completes the corpus; returns the manifest, which includes `metadata`."""
         documents, sentences = self._documents.count, self._sentences.count
         self._sentences.append(np.array([self._tokens]))
         self._documents.append(np.array([sentences]))
@@ -157,7 +158,7 @@ class CorpusWriter:
 
 
 class _GrowingFile:
-    """A file of numbers that is appended to, hashed on the way."""
+    """A file of integers to which values are appended, with a running SHA-256."""
 
     def __init__(self, path: pathlib.Path, dtype: np.dtype):
         self._file = open(path, "wb")  # noqa: SIM115  closed by close()
@@ -177,19 +178,20 @@ class _GrowingFile:
 
 
 class Corpus:
-    """A prepared corpus, mapped into memory, not read into it.
+    """A prepared corpus, memory-mapped.
 
     Args:
-        directory: what `prepare_corpus` wrote.
-        verify: compare every file with its checksum (reads all of it once).
+        directory: path of a directory written by `prepare_corpus`.
+        verify: whether to compare the SHA-256 of every file, which reads all of them once.
 
     Raises:
-        InputError: no corpus there, or an unfinished or damaged one; the message names the file.
+        InputError: the directory does not contain a complete, undamaged corpus; the message names
+            the file.
 
     Attributes:
-        directory: where it is.
-        manifest: what the manifest says.
-        tokenizer: what made the ids.
+        directory: `pathlib.Path` of the directory.
+        manifest: dict, the content of the manifest.
+        tokenizer: `Tokenizer` that produced the ids.
         sentences: int64, (sentences + 1,), the start of each sentence, in tokens.
         documents: int64, (documents + 1,), the first sentence of each document.
     """
@@ -215,16 +217,16 @@ class Corpus:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in the corpus."""
+        """The number of tokens in the corpus."""
         return self.manifest["tokens"]
 
     @property
     def num_documents(self) -> int:
-        """Documents in the corpus."""
+        """The number of documents in the corpus."""
         return self.manifest["documents"]
 
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
-        """The ids at such positions, int32; positions are counted from the corpus's beginning."""
+        """Returns the ids at positions, counted from the beginning of the corpus: int32."""
         shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
         ids = np.empty(positions.shape, np.int32)
         for number in np.unique(shard):
@@ -234,7 +236,7 @@ class Corpus:
 
     @functools.cached_property
     def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """`sentences` and `documents`, for graphs."""
+        """`sentences` and `documents` as tensors."""
         return _tensor(self.sentences), _tensor(self.documents)
 
     @functools.cached_property
@@ -242,11 +244,12 @@ class Corpus:
         return [_tensor(shard) for shard in self._shards]
 
     def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
-        """Reads stretches of tokens; in the graph.
+        """Reads ranges of tokens, as TensorFlow ops.
 
         Args:
-            starts: int64, (rows,), counted in tokens from the beginning of the corpus.
-            ends: int64, (rows,), exclusive.
+            starts: int64, (rows,), the first token of each range, counted from the beginning of the
+                corpus.
+            ends: int64, (rows,), the end of each range, exclusive.
 
         Returns:
             int32, ragged, (rows, tokens).
@@ -269,12 +272,12 @@ class Corpus:
         return wanted.with_flat_values(tf.dynamic_stitch(order, tokens))
 
     def token_counts(self) -> np.ndarray:
-        """How often each id occurs, (vocabulary,); reads the whole corpus once."""
+        """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
         size = self.tokenizer.vocabulary_size
         return sum(np.bincount(shard, minlength=size) for shard in self._shards)
 
     def __iter__(self) -> Iterator[list[list[int]]]:
-        """Every document, as a list of its sentences' ids."""
+        """Iterates over the documents, each a list of lists of ids, one list per sentence."""
         for first, last in zip(self.documents[:-1], self.documents[1:], strict=True):
             bounds = self.sentences[first : last + 1]
             tokens = self.tokens_at(np.arange(bounds[0], bounds[-1]))
@@ -285,7 +288,7 @@ class Corpus:
         if not files.is_directory(self.directory):
             raise InputError(f"{self.directory}: no such corpus directory")
         if not files.exists(path):
-            raise InputError(f"{self.directory}: has no {MANIFEST}, so it is no finished corpus")
+            raise InputError(f"{self.directory}: has no {MANIFEST}, so it is not a complete corpus")
         manifest = files.read_json(path)
         version = manifest.get("version")
         if manifest.get("format") != FORMAT or version not in (_WITHOUT_OWN_SHA256, VERSION):
@@ -301,7 +304,7 @@ class Corpus:
         named = [metadata["file"] for metadata in (*shards, *index)]
         expected = [*map(_shard_name, range(len(shards))), SENTENCES, DOCUMENTS]
         if named != expected or not shards:
-            raise InputError(f"{path}: its files are not shards in their order and two indexes")
+            raise InputError(f"{path}: its files are not shards in order and two indexes")
         counts = [
             sum(metadata["count"] for metadata in shards),
             *(metadata["count"] - 1 for metadata in index),
@@ -313,17 +316,19 @@ class Corpus:
                 )
 
     def _check_index(self, name: str, starts: np.ndarray, end: int, *, thoroughly: bool) -> None:
-        """Raises `InputError` unless an index rises from 0 to the end of what it is about."""
+        """Raises `InputError` unless an index increases from 0 to `end`."""
         right = starts[0] == 0 and starts[-1] == end
         if not right or (thoroughly and not np.all(starts[:-1] < starts[1:])):
-            raise InputError(f"{self.directory / name}: does not rise from 0 to {end}")
+            raise InputError(f"{self.directory / name}: does not increase from 0 to {end}")
 
     def _check_ids(self) -> None:
         size = self.tokenizer.vocabulary_size
         for number, shard in enumerate(self._shards):
             if (largest := shard.max()) >= size:
                 path = self.directory / _shard_name(number)
-                raise InputError(f"{path}: has the id {largest}, the vocabulary {size:,} pieces")
+                raise InputError(
+                    f"{path}: contains the id {largest}, but the vocabulary has {size:,} tokens"
+                )
 
     def _verify(self, metadata: dict) -> None:
         path = self.directory / metadata["file"]
@@ -341,21 +346,22 @@ class Corpus:
             raise InputError(f"{path}: can't be read: {reason}") from None
         if len(mapped) != metadata["count"]:
             raise InputError(
-                f"{path}: holds {len(mapped)} numbers, {metadata['count']} are expected"
+                f"{path}: contains {len(mapped)} numbers, expected {metadata['count']}"
             )
         return mapped
 
 
 def _mapped(path: pathlib.Path, dtype: np.dtype) -> np.ndarray:
-    """A file's numbers, mapped into memory.
+    """Maps a file of integers into memory.
 
-    Python's own mappings keep their files open, and a process may have few files open at a time.
+    The memory maps of Python keep their files open, and limits on open files are low on some
+    systems.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    # Copy-on-write, because a mapping that can't be written can't become a tensor.
+    # Copy-on-write, because a read-only mapping can't become a tensor.
     access = mmap.PROT_READ | mmap.PROT_WRITE
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -365,24 +371,24 @@ def _mapped(path: pathlib.Path, dtype: np.dtype) -> np.ndarray:
     if address == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     memory = (ctypes.c_char * size).from_address(address)
-    # At the very end other threads may still read it.
+    # Not at interpreter exit, when other threads may still read it.
     weakref.finalize(memory, libc.munmap, address, size).atexit = False
     return np.frombuffer(memory, dtype)
 
 
 def _tensor(mapped: np.ndarray) -> tf.Tensor:
-    """A tensor on the mapped file itself: ops read from it what they need, nothing is copied.
+    """Returns a tensor that shares the memory of the mapped file; nothing is copied.
 
-    So batches are drawn by the graph alone. A Python function in the input pipeline would also
-    do, but an iterator that is dropped while such a function waits for the interpreter's lock
-    never returns.
+    This way, the graph alone draws batches. A Python function in the input pipeline would work too,
+    but an iterator that is deleted while such a function waits for the interpreter's lock never
+    returns.
     """
     with tf.device("CPU"):
         return tf.experimental.dlpack.from_dlpack(mapped.__dlpack__())
 
 
 def same_vocabulary(corpora: Iterable[Corpus]) -> None:
-    """Raises `InputError` if the corpora were not prepared with one tokenizer."""
+    """Raises `InputError` unless all corpora were prepared with the same tokenizer."""
     first, *others = corpora
     for other in others:
         if other.manifest["tokenizer"] != first.manifest["tokenizer"]:

@@ -1,4 +1,4 @@
-"""Text files, compressed or not, and TFDS datasets -> documents."""
+"""Reading of documents from text files, compressed or not, and from TensorFlow Datasets."""
 
 import codecs
 import dataclasses
@@ -20,13 +20,14 @@ _DOC = re.compile(r"<doc\b[^>]*>")
 
 @dataclasses.dataclass
 class Report:
-    """What was met on the way; filled while documents are read.
+    """Statistics that are updated while documents are read.
 
     Attributes:
-        documents: documents with text.
-        empty: documents without any, left out.
-        invalid_utf8: lines whose bytes are not UTF-8; the bad bytes became U+FFFD.
-        named_lines: how many of those are named in the log; the rest is only counted.
+        documents: integer, the number of documents with text.
+        empty: integer, the number of documents without text, which are skipped.
+        invalid_utf8: integer, the number of lines that are not valid UTF-8; invalid bytes are
+            replaced by U+FFFD.
+        named_lines: integer, the maximum number of these lines that are logged.
     """
 
     documents: int = 0
@@ -36,10 +37,10 @@ class Report:
 
 
 def find_files(inputs: Iterable[str]) -> list[str]:
-    """Expands globs; the name of a file that is there, and `tfds:NAME`, stay as they are.
+    """Expands glob patterns; names of existing files and `tfds:NAME` are returned unchanged.
 
     Raises:
-        InputError: a pattern that matches no file, a directory.
+        InputError: a pattern matches no file, or a name is a directory.
     """
     paths = []
     for pattern in inputs:
@@ -55,29 +56,29 @@ def find_files(inputs: Iterable[str]) -> list[str]:
         if not files and os.path.isdir(pattern):
             raise InputError(f"{pattern}: is a directory; give its files, as in '{pattern}/*'")
         if not files:
-            hint = "; a [ of a name is [[] in a glob" if "[" in pattern else ""
+            hint = "; in a glob pattern, [[] matches [" if "[" in pattern else ""
             raise InputError(f"{pattern}: no such file{hint}")
         paths.extend(files)
     if not paths:
-        raise InputError("no input given")
+        raise InputError("no input is given")
     return paths
 
 
 def read_documents(inputs: Iterable[str], report: Report | None = None) -> Iterator[list[str]]:
-    """Reads documents, each a list of its non-empty lines, one after the other.
+    """Iterates over documents, each a list of its non-empty lines.
 
-    The format of a file shows in its first line that is not empty: `<doc ...>` starts WikiExtractor
-    output (the title line is left out), `{` JSON lines with a `text` each; all else is plain text
-    with empty lines between documents. `.gz` files are unpacked. `tfds:NAME`, or
-    `tfds:NAME:SPLIT`, is a TensorFlow dataset with a `text` feature.
+    The format of a file is determined by its first non-empty line: `<doc ...>` starts output of
+    WikiExtractor (the title line is skipped), `{` starts JSON lines with a `text` each, and
+    anything else is plain text with empty lines between documents. `.gz` files are decompressed.
+    `tfds:NAME` or `tfds:NAME:SPLIT` is a dataset of TensorFlow Datasets with a `text` feature.
 
     Args:
-        inputs: file names, globs, `tfds:NAME`.
-        report: counts what was read.
+        inputs: list of file names, glob patterns and `tfds:NAME`.
+        report: `Report` to update.
 
     Raises:
-        InputError: a file that is not there, can't be read or unpacked; a malformed line, with
-            file and line number.
+        InputError: a file is missing or can't be read, or a line is malformed; the message names
+            the file and the line.
     """
     report = report if report is not None else Report()
     for source in find_files(inputs):
@@ -107,7 +108,7 @@ def _read_file(path: str, report: Report) -> Iterator[list[str]]:
 
 
 def _lines(path: str, report: Report) -> Iterator[tuple[int, str]]:
-    """The lines of a file with their numbers, from 1."""
+    """Iterates over the lines of a file with their numbers, from 1."""
     try:
         with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
             for number, data in enumerate(file, start=1):
@@ -148,7 +149,7 @@ def _json_lines(path, first, lines) -> Iterator[list[str]]:
 def _json_text(path: str, number: int, line: str) -> str:
     text = json_lines.parse(path, number, line).get("text")
     if not isinstance(text, str):
-        raise InputError(f"{path}:{number}: has no string under 'text'")
+        raise InputError(f"{path}:{number}: expected a string under 'text'")
     return json_lines.without_surrogates(text)
 
 
@@ -165,7 +166,7 @@ def _wikiextractor(path, first, lines) -> Iterator[list[str]]:
         else:
             document.append(line)
     if opened is not None:
-        raise InputError(f"{path}:{opened}: this <doc> has no </doc>; the file seems cut off")
+        raise InputError(f"{path}:{opened}: this <doc> has no </doc>; the file seems truncated")
 
 
 def _read_tfds(source: str, report: Report) -> Iterator[list[str]]:
@@ -176,11 +177,11 @@ def _read_tfds(source: str, report: Report) -> Iterator[list[str]]:
         builder = tfds.builder(name)
         if "text" not in builder.info.features:
             paths = ", ".join(builder.info.features)
-            raise InputError(f"{source}: has no feature 'text', it has {paths}")
+            raise InputError(f"{source}: has no feature 'text'; its features are {paths}")
         builder.download_and_prepare()
         examples = builder.as_dataset(split=split[0] if split else "train")
     except tfds.core.DatasetNotFoundError:
-        raise InputError(f"{source}: TFDS knows no dataset of this name") from None
+        raise InputError(f"{source}: TFDS has no dataset of this name") from None
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source}: TFDS can't read it ({str(error).splitlines()[0]})") from None
     for example in tfds.as_numpy(examples):

@@ -33,15 +33,15 @@ from kerasbert.features import TEXT, TEXT_PAIR
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Texts with labels, in the order of the file: `fit(texts, labels)` takes them.
+    """Texts with labels, in the order of the file, as arguments for `fit(texts, labels)`.
 
     Attributes:
-        texts: raw columns by their keys (see `kerasbert.features`), such as `text`: lists.
-        labels: what the task learns: class names, lists of class names, or floats.
-        source: the file.
-        lines: the line of each example, from 1; of a data set its number.
-        problems: what was left out.
-        known_classes: the names of the classes in their order, where the source says; else None.
+        texts: dict of lists, the raw columns such as `text` (see `kerasbert.features`).
+        labels: list of the labels: class names, lists of class names, or floats.
+        source: string, the file.
+        lines: list of the line number of each example, from 1, or its number in a dataset.
+        problems: `SkippedExamples`, the examples that were skipped.
+        known_classes: tuple of the class names in order, if the source defines them, else None.
     """
 
     texts: dict[str, list]
@@ -56,9 +56,9 @@ class Examples:
 
     @property
     def classes(self) -> list[str]:
-        """The known classes, or the names that occur: numbers by size, others by the alphabet.
+        """The known classes, or else the names that occur, sorted numerically or alphabetically.
 
-        Of labels that are floats there are none.
+        It is empty if the labels are floats.
         """
         if self.known_classes is not None:
             return list(self.known_classes)
@@ -68,25 +68,25 @@ class Examples:
 
     @property
     def num_skipped(self) -> int:
-        """How many examples were left out."""
+        """The number of skipped examples."""
         return self.problems.num_skipped
 
     def of_classes(self, classes: Sequence[str]) -> Self:
-        """The examples all of whose labels are among some classes.
+        """Returns the examples whose labels are all among `classes`.
 
-        The others are left out, and noted in `problems`.
+        The other examples are skipped, and counted in `problems`.
 
         Args:
-            classes: the names of all classes, in the order that `classes` has then.
+            classes: list of the names of all classes, which become `classes` of the result.
 
         Raises:
-            InputError: nothing is left; or the first label that is none of them, if `problems` are
-                strict.
+            InputError: no example is left; or, if `problems` are strict, a label is not among
+                `classes`.
         """
         kept, known, problems = [], set(classes), copy.deepcopy(self.problems)
         for location, (line, label) in enumerate(zip(self.lines, self.labels, strict=True)):
             if unknown := [name for name in _names(label) if name not in known]:
-                problems.note(line, f"label {unknown[0]!r} is none of {_listed(classes)}")
+                problems.note(line, f"label {unknown[0]!r} is not one of {_listed(classes)}")
             else:
                 kept.append(location)
         if not kept:
@@ -127,34 +127,39 @@ def read_examples(
     glue: str | None = None,
     strict: bool = False,
 ) -> Examples:
-    """Reads texts, or pairs of them, with labels.
+    """Reads texts or pairs of texts with labels.
 
-    An example is left out, and counted in `problems`, if its line has not as many columns as the
-    others, if a text is empty (of a pair, either: there is nothing to compare), or if its label is
-    missing, empty or none that can be. Only among several labels an empty one says something: that
-    none of the classes is right. White space around a label does not belong to it.
+    An example is skipped, and counted in `problems`, if its line has another number of columns than
+    the first, if a text (or either text of a pair) is empty, or if its label is missing, empty or
+    invalid. With multiple labels, an empty label is valid: none of the classes applies. White space
+    around a label is ignored.
 
     Args:
-        source: a file as in `read_table`, or "tfds:NAME:SPLIT", a data set of TensorFlow Datasets
-            and one of its splits, such as "tfds:glue/sst2:train" or "tfds:imdb_reviews:test[:10%]".
-        text_column: name of the column with the text; None: `text`, `sentence`, `text_a` or
-            `sentence1`, whichever there is.
-        text_pair_column: name of the column with the second text; None: `text_pair`, `text_b` or
-            `sentence2` if there is one, else the examples are single texts.
-        label_column: name of the column with the label; None: `label`. Of several labels it may be
-            a list of columns: each is a class, and holds 1 where it is right and 0 where not.
+        source: path of a file as in `read_table`, or "tfds:NAME:SPLIT" for a split of a dataset of
+            TensorFlow Datasets, such as "tfds:glue/sst2:train" or "tfds:imdb_reviews:test[:10%]".
+        text_column: string, the column of the text. Defaults to the first existing one of `text`,
+            `sentence`, `text_a` and `sentence1`.
+        text_pair_column: string, the column of the second text. Defaults to the first existing one
+            of `text_pair`, `text_b` and `sentence2`; if there is none, examples are single texts.
+        label_column: string, the column of the label. Defaults to `label`. For multiple labels, it
+            can be a list of columns, one per class, which contain 1 where the class applies and 0
+            elsewhere.
         column_names: see `read_table`.
-        problem_type: what the labels are, see `TextClassifier`: one class, several or a number.
-        label_separator: what stands between several labels, such as ","; None: they are a list in
-            JSON.
-        glue: the GLUE task, such as "sst2", whose files these are: it knows the columns, the
-            classes (by the names that TensorFlow Datasets has) and the kind of label. "tfds:glue/"
-            says it already. A `.txt` is TSV then, as MRPC's own files are.
-        strict: raise at the first example that would be left out.
+        problem_type: string, the kind of labels: one class, several classes or a number; see
+            `TextClassifier`.
+        label_separator: string between multiple labels, such as ",". Defaults to labels as JSON
+            lists.
+        glue: string, the GLUE task of the file, such as "sst2", which defines the columns, the
+            classes (with the names of TensorFlow Datasets) and the kind of labels. It is implied by
+            "tfds:glue/". A `.txt` file is read as TSV then, which is the format of MRPC.
+        strict: whether to raise an error at the first example that would be skipped.
+
+    Returns:
+        `Examples`.
 
     Raises:
-        InputError: as in `read_table`; a column that is not there; no example is left; labels of
-            one class that are many decimal numbers.
+        InputError: the file can't be read (see `read_table`), a column does not exist, no example
+            is left, or the class labels are evidently decimal numbers.
     """
     name, _, split = str(source).removeprefix(TFDS).partition(":")
     is_tfds = str(source).startswith(TFDS)
@@ -178,7 +183,7 @@ def read_examples(
         )
     columns = format.find_columns(rows, source)
     label = columns.pop("label")
-    has_flags = not isinstance(label, str)  # a column for each class
+    has_flags = not isinstance(label, str)  # one column per class
     lines, texts, labels = [], {key: [] for key in columns}, []
     for line, row in rows:
         try:
@@ -211,10 +216,14 @@ def read_texts(
         path: see `read_table`.
         text_column: see `read_examples`.
         column_names: see `read_table`.
-        strict: raise at the first empty text.
+        strict: whether to raise an error at the first empty text.
+
+    Returns:
+        `Examples` without labels.
 
     Raises:
-        InputError: as in `read_table`; there is no such column; no text is left.
+        InputError: the file can't be read (see `read_table`), the column does not exist, or no text
+            is left.
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
@@ -234,16 +243,17 @@ def read_texts(
 
 @dataclasses.dataclass(frozen=True)
 class _Format:
-    """Where the parts of an example are, and what its label is.
+    """The columns of an example and the kind of its label.
 
     Attributes:
-        columns: `text`, `text_pair` and `label` to the names of their columns; None: not known; a
-            list of labels' columns: each holds 1 or 0.
+        columns: dict from `text`, `text_pair` and `label` to the names of their columns; None if
+            the name is not given; a list for labels with one column per class.
         column_names: see `read_table`.
         problem_type: see `read_examples`.
-        is_single: whether there is surely no second text.
-        class_names: from what stands there to the names of the classes; None: they are the same.
-        classes: the names of the classes, if known.
+        is_single: whether examples are known to be single texts.
+        class_names: dict from the values in the file to the names of the classes, or None if they
+            are the same.
+        classes: tuple of the names of the classes, if known.
     """
 
     columns: Mapping[str, str | Sequence[str] | None]
@@ -254,7 +264,7 @@ class _Format:
     classes: tuple[str, ...] | None = None
 
     def find_columns(self, rows: Sequence[tuple[int, dict]], source) -> dict:
-        """The columns of an example's parts, of those that rows have."""
+        """Determines the columns of an example among those of the rows."""
         there = columns_of(rows)
         row_values = dict(self.columns)
         row_values[TEXT] = row_values[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
@@ -269,21 +279,23 @@ class _Format:
             suggest_flags(rows, there, source)
         row_values["label"] = row_values["label"] or "label"
         if not isinstance(row_values["label"], str) and not is_multi_label:
-            raise InputError("several columns hold labels only in multi_label_classification")
+            raise InputError(
+                "label_column can be several columns in multi_label_classification only"
+            )
         for name, columns in row_values.items():
             for column in [columns] if isinstance(columns, str | None) else columns:
                 if column not in there:
                     raise no_column(column, name, there, source)
         if row_values[TEXT] == row_values.get(TEXT_PAIR):
             raise InputError(
-                f"{source}: text and text_pair are both in column {row_values[TEXT]!r}; "
-                "--text_column and --text_pair_column name two"
+                f"{source}: text and text_pair are both column {row_values[TEXT]!r}; "
+                "set --text_column and --text_pair_column"
             )
         return row_values
 
 
 def _glue_format(glue: str, is_tfds: bool, columns: Mapping, column_names) -> _Format:
-    """A task's format; what has been given goes before."""
+    """Returns the format of a GLUE task; given columns have precedence."""
     task = glue_tasks.task(glue)
     known = zip(columns, task.tfds_columns if is_tfds else task.columns, strict=True)
     return _Format(

@@ -1,4 +1,4 @@
-"""GLUE's nine tasks (Wang et al. 2019): what their files call things, and how each is scored."""
+"""The nine tasks of GLUE (Wang et al. 2019): their columns, classes and metrics."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from kerasbert.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GlueTask:
-    """One task.
+    """The format and the metrics of one task.
 
     Attributes:
-        columns: the columns of its TSV files with the text, the second text (or None) and the
-            label.
-        column_names: all columns of a file whose first line does not name them; None: it does.
-        tfds_columns: the same three in TensorFlow Datasets.
-        classes: by what the TSV files call them, the names of the classes in the order of their
-            indices, as TensorFlow Datasets has both; None: the label is a number.
-        metrics: what the benchmark reports, by the names of `TextClassifier.score`.
+        columns: the columns of the text, the second text (or None) and the label in the TSV files.
+        column_names: all columns of the TSV files, if their first line does not name them; else
+            None.
+        tfds_columns: the columns of the text, the second text and the label in TensorFlow Datasets.
+        classes: dict from the labels in the TSV files to the class names of TensorFlow Datasets, in
+            the order of their indices; None if the label is a number.
+        metrics: the official metrics, as names of `TextClassifier.score`.
     """
 
     columns: tuple[str, str | None, str]
@@ -88,13 +88,13 @@ TASKS = {
 
 
 def task(name: str) -> GlueTask:
-    """The task of a name, which is also its name in TensorFlow Datasets.
+    """Returns a task by its name, which is also its name in TensorFlow Datasets.
 
     Raises:
         InputError: there is no such task.
     """
-    # TensorFlow Datasets has MNLI's two evaluation sets as tasks of their own, too.
+    # In TensorFlow Datasets, MNLI's two evaluation sets are also separate tasks.
     known = TASKS.get(name.removesuffix("_matched").removesuffix("_mismatched"))
     if known is None:
-        raise InputError(f"GLUE has no task {name!r}; it has {', '.join(TASKS)}")
+        raise InputError(f"GLUE has no task {name!r}; its tasks are {', '.join(TASKS)}")
     return known

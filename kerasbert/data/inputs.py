@@ -1,7 +1,8 @@
-"""The one door for text: the forms that people have it in -> raw columns.
+"""Conversion of text inputs in all supported forms to raw columns.
 
 TensorFlow is not imported. Tensors, tables and series (of TensorFlow, NumPy, pandas, polars,
-PyArrow and Hugging Face's datasets) are told by what they can do; none has to be installed.
+PyArrow and Hugging Face's datasets) are recognized by their attributes; none of these packages is
+required.
 """
 
 import math
@@ -23,36 +24,35 @@ from kerasbert.features import (
     WORDS,
 )
 
-#: Columns that go together, such as `text` and `text_pair`, and what else is taken in their place.
+#: The accepted combinations of columns, such as `("text",)` and `("text", "text_pair")`.
 Accepted = tuple[tuple[str, ...], ...]
 
-_SHOWN = 60  # characters of a value that a message repeats
+_SHOWN = 60  # maximum length of a value in a message
 
 
 def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
-    """Text in any form but a `tf.data.Dataset` as columns of the same length.
+    """Converts text in any form except a `tf.data.Dataset` to columns of the same length.
 
     Texts are a string (a batch of one), or a list, tuple, array, tensor or series of strings.
-    Several columns are a dict, a table (whose other columns are left alone), a tuple of columns, a
-    list of dicts, or rows: tuples of strings in a list, or an array (batch, columns).
+    Several columns are a dict, a table (other columns are ignored), a tuple of columns, a list of
+    dicts, or rows: a list of tuples of strings, or an array (batch, columns).
 
     Args:
-        x: see above.
-        accepted: the columns that are taken.
-        name: who takes them, for messages.
-        hint: what the message ends with that refuses pairs.
+        x: the input, as described above.
+        accepted: tuple of the accepted combinations of columns.
+        name: string, the caller's name in messages.
+        hint: string, appended to the message that rejects pairs.
 
     Returns:
-        Columns by their keys (see `kerasbert.features`): lists of strings, of the columns in
-        `LIST_COLUMNS` lists of lists of strings; tensors stay as they are.
+        Dict of columns by key (see `kerasbert.features`): lists of strings, or lists of lists of
+        strings for the columns in `LIST_COLUMNS`. Tensors are returned unchanged.
 
     Raises:
-        InputError: other columns than those that are accepted, columns of different lengths, or a
-            value that is no string.
+        InputError: the columns are not accepted or differ in length, or a value is not a string.
     """
     given = _named(x, accepted, name)
     if tuple(given) not in accepted:
-        for wanted in accepted:  # the order of a dict or table says nothing
+        for wanted in accepted:  # dicts and tables can have any order
             if given.keys() == set(wanted):
                 given = {key: given[key] for key in wanted}
                 break
@@ -73,15 +73,15 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
 
 
 def length(column) -> int | None:
-    """The rows of a column; None: not known, as inside a graph."""
+    """Returns the number of rows of a column; None if unknown, as inside a graph."""
     return column.shape[0] if hasattr(column, "shape") else len(column)
 
 
 def checked_size(batch_size: int | None) -> int:
-    """Rows of a batch; None: 32, as in Keras.
+    """Returns the batch size; None becomes 32, as in Keras.
 
     Raises:
-        InputError: less than 1.
+        InputError: it is less than 1.
     """
     if batch_size is None:
         return 32
@@ -91,7 +91,7 @@ def checked_size(batch_size: int | None) -> int:
 
 
 def is_stream(x: Any) -> bool:
-    """Whether `x` is a generator of batches or a Keras `PyDataset`."""
+    """Returns whether `x` is a generator of batches or a Keras `PyDataset`."""
     return isinstance(x, Iterator) or (hasattr(x, "num_batches") and hasattr(x, "__getitem__"))
 
 
@@ -99,7 +99,7 @@ def is_stream(x: Any) -> bool:
 
 
 def _named(x, accepted: Accepted, name: str) -> dict:
-    """The columns by name, as they are; perhaps others than those that are accepted."""
+    """Returns the columns by name, unchanged; they may differ from the accepted ones."""
     if isinstance(x, Mapping):
         return _one_row({key: column for key, column in x.items() if column is not None})
     if (there := _names_of_table(x)) is not None:
@@ -111,7 +111,7 @@ def _named(x, accepted: Accepted, name: str) -> dict:
     if x is None or isinstance(x, Iterator | set | frozenset) or _is_symbolic(x):
         raise InputError(
             f"{name} takes {_described(accepted)}; found {_shown(x)}"
-            + ("; make a list of it" if isinstance(x, Iterator | set | frozenset) else "")
+            + ("; convert it to a list" if isinstance(x, Iterator | set | frozenset) else "")
         )
     if _is_scalar(x):
         return {_single(accepted): [x] if isinstance(x, str | bytes) else x[None]}
@@ -131,7 +131,7 @@ def _named(x, accepted: Accepted, name: str) -> dict:
 
 
 def _several(accepted: Accepted) -> dict[int, tuple[str, ...]]:
-    """The keys of so many columns; of two also where no pairs are taken, so that we can say so."""
+    """Returns the keys by number of columns; pairs are included for the error message."""
     names = {len(wanted): wanted for wanted in accepted if len(wanted) > 1}
     return names or ({} if (WORDS,) in accepted else {2: (TEXT, TEXT_PAIR)})
 
@@ -141,7 +141,7 @@ def _single(accepted: Accepted) -> str:
 
 
 def _one_row(columns: dict) -> dict:
-    """A dict of one example as a batch of one."""
+    """Converts a dict of one example to a batch of one."""
     if not any(isinstance(column, str | bytes) for column in columns.values()):
         return columns
     mixed = [
@@ -151,7 +151,9 @@ def _one_row(columns: dict) -> dict:
     ]
     if mixed:
         one = next(key for key in columns if key not in mixed)
-        raise InputError(f"{one} is one string, but {mixed[0]} is a column; put it in a list")
+        raise InputError(
+            f"{one} is one string, but {mixed[0]} is a column; put the string in a list"
+        )
     return {key: [column] for key, column in columns.items()}
 
 
@@ -160,7 +162,7 @@ def _is_nested(column) -> bool:
 
 
 def _tuple(x: tuple, several: dict, accepted: Accepted) -> dict | None:
-    """A tuple of columns, or of one row's values; None: it is a tuple of rows."""
+    """Returns the columns of a tuple of columns or of one row; None for a tuple of rows."""
     names = several.get(len(x))
     if names is None or isinstance(x[0], Mapping):
         return None
@@ -172,7 +174,7 @@ def _tuple(x: tuple, several: dict, accepted: Accepted) -> dict | None:
 
 
 def _tensor(x, several: dict, accepted: Accepted) -> dict:
-    """A tensor of strings as columns."""
+    """Converts a tensor of strings to columns."""
     if len(x.shape) == 2 and (WORDS,) in accepted:
         return {WORDS: x}
     if len(x.shape) == 2 and (names := several.get(x.shape[1])):
@@ -181,16 +183,18 @@ def _tensor(x, several: dict, accepted: Accepted) -> dict:
 
 
 def _records(rows: list, name: str) -> dict:
-    """Rows that are dicts as columns."""
+    """Converts rows that are dicts to columns."""
     names = list(rows[0])
     for location, row in enumerate(rows):
         if not isinstance(row, Mapping) or row.keys() != set(names):
-            raise InputError(f"{name}: row {location} is no dict of {', '.join(map(str, names))}")
+            raise InputError(
+                f"{name}: row {location} is not a dict of {', '.join(map(str, names))}"
+            )
     return {key: [row[key] for row in rows] for key in names}
 
 
 def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
-    """Rows that are lists: sentences of words, or the values of several columns."""
+    """Converts rows that are lists, of words or of values of several columns."""
     if (WORDS,) in accepted:
         return {WORDS: rows}
     rows = [_list(row) if _is_sequence(row) else row for row in rows]
@@ -207,20 +211,22 @@ def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
         )
     if isinstance(x, list) and isinstance(x[0], list) and len(rows) == width:
         raise InputError(
-            f"{name}: {width} lists of {width} strings may be rows or columns; make the rows "
-            f"tuples, or give a dict of {' and '.join(names)}"
+            f"{name}: {width} lists of {width} strings can be rows or columns; make the rows "
+            f"tuples, or pass a dict of {' and '.join(names)}"
         )
     return {key: [row[location] for row in rows] for location, key in enumerate(names)}
 
 
 def _column(key: str, column):
-    """A column of strings, or of lists of them; a tensor stays one."""
+    """Checks a column of strings or of lists of strings; tensors remain tensors."""
     if _is_tensor(column):
         rank = 2 if key in LIST_COLUMNS else 1
         if len(column.shape) == 2 and rank == 1 and column.shape[1] == 1:
             column = column[:, 0]
         if len(column.shape) != rank:
-            raise InputError(f"{key} has shape {tuple(column.shape)}, not {rank} dimensions")
+            raise InputError(
+                f"{key} must have {rank} dimensions, found shape {tuple(column.shape)}"
+            )
         return column
     if isinstance(column, str | bytes) or column is None or not _is_sequence(column):
         raise InputError(f"{key} must be a list of strings, found {_shown(column)}")
@@ -236,7 +242,7 @@ def _column(key: str, column):
 
 
 def _strings(key: str, values: list) -> list:
-    """Strings that UTF-8 can hold; anything else is refused."""
+    """Checks that values are strings, and makes them valid Unicode."""
     for location, value in enumerate(values):
         if isinstance(value, str):
             if not value.isascii():
@@ -247,8 +253,7 @@ def _strings(key: str, values: list) -> list:
             values[location] = value.numpy()
         elif is_missing(value):
             raise InputError(
-                f"{key}[{location}] is missing ({value!r}); leave its row out, or put an empty "
-                "string there"
+                f"{key}[{location}] is missing ({value!r}); remove the row, or use an empty string"
             )
         else:
             raise InputError(f"{key}[{location}] must be a string, found {_shown(value)}")
@@ -259,7 +264,7 @@ def _strings(key: str, values: list) -> list:
 
 
 def plain(values: Any):
-    """Labels or weights as a list or a NumPy array, whatever they were."""
+    """Converts labels or weights in any supported form to a list or a NumPy array."""
     if isinstance(values, np.ndarray):
         return values.tolist() if values.dtype.kind in "OSUT" else values
     if hasattr(values, "to_list") and hasattr(values, "row_lengths"):  # a ragged tensor
@@ -276,14 +281,14 @@ def plain(values: Any):
 
 
 def numbers(name: str, values: Any) -> np.ndarray:
-    """Numbers as an array, float32.
+    """Converts numbers to a float32 array.
 
     Args:
-        name: what they are, for messages.
-        values: numbers, or lists of them, in any form that `plain` takes.
+        name: string, the name of the values in messages.
+        values: numbers, or lists of numbers, in any form that `plain` takes.
 
     Raises:
-        InputError: one of them is no finite number, or lists differ in length.
+        InputError: a value is not a finite number, or lists differ in length.
     """
     values = plain(values)
     if isinstance(values, list):
@@ -293,7 +298,9 @@ def numbers(name: str, values: Any) -> np.ndarray:
     try:
         given = np.asarray(values, "float32")
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be numbers, as many for each example") from None
+        raise InputError(
+            f"{name} must be numbers, the same number of them for each example"
+        ) from None
     if not np.isfinite(given).all():
         location = int(np.argwhere(~np.isfinite(given))[0][0])
         raise InputError(f"{name}[{location}] must be a number, found {_shown(values[location])}")
@@ -301,7 +308,7 @@ def numbers(name: str, values: Any) -> np.ndarray:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, or what pandas has for them."""
+    """Returns whether a value is None, NaN or a missing value of pandas."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and math.isnan(value)
@@ -311,12 +318,12 @@ def is_missing(value: Any) -> bool:
 
 
 def _is_tensor(x) -> bool:
-    """Of TensorFlow, perhaps ragged or inside a graph."""
+    """Returns whether `x` is a string tensor of TensorFlow, including ragged and symbolic ones."""
     return getattr(getattr(x, "dtype", None), "name", None) == "string" and hasattr(x, "get_shape")
 
 
 def _is_symbolic(x) -> bool:
-    """Whether `x` is a `keras.KerasTensor`: a string in a functional model of somebody's own."""
+    """Returns whether `x` is a `keras.KerasTensor`, from a functional model of the user."""
     return type(x).__name__ == "KerasTensor"
 
 
@@ -327,14 +334,14 @@ def _is_scalar(x) -> bool:
 
 
 def _is_sequence(x) -> bool:
-    """Whether `x` has values one after the other; no string, no dict."""
+    """Returns whether `x` is a sequence of values; strings and dicts are not."""
     if isinstance(x, str | bytes | Mapping) or getattr(x, "shape", None) == ():
         return False
     return hasattr(x, "__len__") and hasattr(x, "__iter__") and not isinstance(x, set | frozenset)
 
 
 def _names_of_table(x) -> list | None:
-    """The names of a table's columns; None: it is no table."""
+    """Returns the column names of a table; None if `x` is not a table."""
     for attribute in ("column_names", "columns"):  # Arrow and datasets; pandas and polars
         there = getattr(x, attribute, None)
         if there is not None and not callable(there) and hasattr(x, "__getitem__"):
@@ -363,13 +370,13 @@ def _found(x, given: dict) -> str:
 
 
 def _shown(value) -> str:
-    """A value for people, in one line."""
+    """Returns a value in one line, for messages."""
     text = re.sub(r"\s+", " ", repr(value))
     text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return text if value is None else f"{text} ({type(value).__name__})"
 
 
 def shown_classes(classes: Sequence[str]) -> str:
-    """The names of classes, as many as a line has room for."""
+    """Returns the names of at most 20 classes, for messages."""
     more = f", ... ({len(classes)} in all)" if len(classes) > 20 else ""
     return ", ".join(classes[:20]) + more

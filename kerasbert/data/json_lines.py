@@ -1,4 +1,4 @@
-"""One JSON object a line, with errors that name the line."""
+"""JSON lines, one object per line, with errors that name the line."""
 
 import os
 import re
@@ -9,10 +9,10 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def parse(path: str | os.PathLike, number: int, line: str) -> dict:
-    """Returns the object in a line; raises `InputError`, naming file and line, if there is none."""
+    """Parses a line; raises `InputError`, which names file and line, if it is not an object."""
     return schema.parse(line, f"{path}:{number}", dict)
 
 
 def without_surrogates(text: str) -> str:
-    """Puts U+FFFD for halves of surrogate pairs, which JSON can escape and UTF-8 can't hold."""
+    """Replaces unpaired surrogates, which JSON can contain and UTF-8 cannot, by U+FFFD."""
     return _SURROGATES.sub("\ufffd", text)

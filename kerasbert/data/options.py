@@ -1,6 +1,6 @@
-"""The options of the programs that say what files of examples hold.
+"""Options of the programs for the format of data files.
 
-Nothing heavy is imported here, so that help and refusals come at once.
+Only light modules are imported, so that help and errors appear immediately.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ _DATA = "data format"
 
 
 def split_names(joined: str | None) -> list[str] | None:
-    """The names between commas, without the white space around them; None stays None."""
+    """Splits comma-separated names and strips white space; returns None for None."""
     return None if joined is None else [name.strip() for name in joined.split(",")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColumnOptions(Options):
-    """Where the texts of a file are."""
+    """Options for the columns of a file."""
 
     text_column: str | None = option(
         None, help="column of the text; default: text, sentence, text_a or sentence1", group=_DATA
@@ -50,7 +50,7 @@ class ColumnOptions(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions(ColumnOptions):
-    """Options of every program that reads examples with labels."""
+    """Options of the programs that read examples with labels."""
 
     label_column: str | None = option(
         None,

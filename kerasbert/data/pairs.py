@@ -1,4 +1,4 @@
-"""Pairs of texts that belong together, or that have a score of how alike they are."""
+"""Pairs of texts that belong together, or that have a similarity score."""
 
 import math
 import os
@@ -12,7 +12,8 @@ from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 
 SCORE = "score"
-# What the columns are called in STS-B, SimCSE's NLI triplets and sentence-transformers' data sets.
+# The names of the columns in STS-B, SimCSE's NLI triplets and the datasets of
+# sentence-transformers.
 _KNOWN = {
     TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
     TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
@@ -29,37 +30,37 @@ def read_pairs(
     highest_score: float | None = None,
     strict: bool = False,
 ) -> Examples:
-    """Reads what `TextEmbedder` learns from.
+    """Reads pairs for `TextEmbedder`.
 
     Args:
-        path: `.tsv`, `.csv` or `.jsonl`.
-        columns: names of the columns of `text`, `text_pair`, `text_negative` and `score`, of those
-            that have none of the usual names.
-        column_names: the columns of a file whose first line is a pair already, such as ("text",
+        path: `.tsv`, `.csv` or `.jsonl` file.
+        columns: dict of the columns of `text`, `text_pair`, `text_negative` and `score` that do not
+            have one of the usual names.
+        column_names: list of the columns of a file without a header line, such as ("text",
             "text_pair", "score").
-        highest_score: what scores are divided by, which must be there then; STS has 5. None: 1, and
-            a score beyond it is an error.
-        strict: raise at the first pair that would be left out: one with an empty text, or a score
-            that is no number from -1 to 1 when it has been divided.
+        highest_score: float by which scores are divided, 5 for STS; requires scores. Defaults to 1,
+            where scores above 1 are an error.
+        strict: whether to raise an error at the first pair that would be skipped: one with an empty
+            text, or with a score that is not a number from -1 to 1 after the division.
 
     Returns:
-        Pairs, with `text_negative` if there is one; `labels` are floats, or None if there are no
-        scores.
+        `Examples` of pairs, with `text_negative` if the file has one. `labels` are floats, or None
+        without scores.
 
     Raises:
-        InputError: the file can't be read, or has no two columns of texts; no pair is left; see
-            `highest_score`.
+        InputError: the file can't be read, does not have two columns of texts, or has no usable
+            pair; or a score is above 1 without `highest_score`.
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)
     columns_found = _find_columns(path, columns_of(rows), columns or {})
     if highest_score is not None and highest_score <= 0:
-        raise InputError(f"the highest score must be over 0, found {highest_score}")
+        raise InputError(f"the highest score must be greater than 0, found {highest_score}")
     if highest_score is not None and SCORE not in columns_found:
         raise InputError(
-            f"{path}: has no column of scores for the highest score of {highest_score:g}, such as "
-            f"{' or '.join(_KNOWN[SCORE])}; it has {', '.join(columns_of(rows))} "
-            "(--label_column names another)"
+            f"{path}: a highest score of {highest_score:g} is given, but no column of scores, such "
+            f"as {' or '.join(_KNOWN[SCORE])}, exists; the columns are "
+            f"{', '.join(columns_of(rows))} (--label_column sets the column)"
         )
     if highest_score is None:
         highest_score = 1.0
@@ -78,7 +79,7 @@ def read_pairs(
             problems.note(line, f"empty {empty[0]}")
         elif SCORE in columns_found and score is None:
             problems.note(
-                line, f"the score is no number from -{highest_score:g} to {highest_score:g}"
+                line, f"the score is not a number from -{highest_score:g} to {highest_score:g}"
             )
         else:
             lines.append(line)
@@ -101,32 +102,31 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
         if column in there:
             columns_found[key] = column
         elif key in given or key in (TEXT, TEXT_PAIR):
-            asked = f"column {column!r}" if column else f"column known as {key}"
+            asked = f"column {column!r}" if column else f"column for {key}"
             raise InputError(
-                f"{path}: has no {asked}; it has {', '.join(there)} (--text_column and "
-                "--text_pair_column name others; --column_names gives names where the first line "
-                "is a pair already)"
+                f"{path}: has no {asked}; the columns are {', '.join(there)} (set --text_column "
+                "and --text_pair_column, or --column_names for a file without a header line)"
             )
     return columns_found
 
 
 def _score(value, highest: float) -> float | None:
-    """A score, divided; None if it is none."""
+    """Returns a score, divided by the highest one; None if it is not a valid score."""
     score = _number(value) / highest
     return score if abs(score) <= 1 else None
 
 
 def _check_score(path, line: int, value) -> None:
-    """Raises `InputError` for a score of another scale: what is beyond 1 would be left out."""
+    """Raises `InputError` for a score of another scale, whose pair would be skipped."""
     if math.isfinite(score := _number(value)) and abs(score) > 1:
         raise InputError(
-            f"{path}:{line}: the score {score:g} is beyond 1; say what the highest score is "
+            f"{path}:{line}: the score {score:g} is greater than 1; set the highest possible score "
             "(--max_score)"
         )
 
 
 def _number(value) -> float:
-    """NaN if it is none."""
+    """Returns a float; NaN if the value is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Documents -> corpus: split into sentences and tokenize, once, in one streaming pass."""
+"""Preparation of a corpus: documents are split into sentences and tokenized, in one pass."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
 _THREADS = os.cpu_count() or 1
-# A sentence ends at a full stop, question or exclamation mark, with quotes and brackets that close
-# after it, before white space; in Chinese and Japanese also without white space.
+# A sentence ends after a full stop, question mark or exclamation mark and any closing quotes and
+# brackets, before white space; in Chinese and Japanese also without white space.
 _SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
 
 
@@ -31,22 +31,23 @@ def prepare_corpus(
     tokens_per_shard: int = 1 << 25,
     progress: Callable[[int], None] = lambda sentences: None,
 ) -> dict:
-    """Tokenizes documents into a corpus directory that appears when it is complete.
+    """Tokenizes documents to a corpus directory, which appears when it is complete.
 
-    Memory does not grow with the input: a few batches of lines are held at a time.
+    Memory use is independent of the size of the input: only a few batches of lines are in memory.
 
     Args:
         inputs: see `kerasbert.data.documents.read_documents`.
-        tokenizer: what makes the ids.
-        output: the directory to write; must not exist.
-        tokens_per_shard: about how many tokens a shard has.
-        progress: called with the number of sentences after every batch.
+        tokenizer: `Tokenizer` that produces the ids.
+        output: path of the directory, which must not exist.
+        tokens_per_shard: integer, the maximum number of tokens per shard.
+        progress: function that is called with the number of sentences after every batch.
 
     Returns:
-        The manifest.
+        Dict, the manifest of the corpus.
 
     Raises:
-        InputError: bad input (see `read_documents`), no text at all, or `output` exists.
+        InputError: an input is invalid (see `read_documents`) or contains no text, or `output`
+            exists.
     """
     inputs = find_files(inputs)
     report = Report()
@@ -67,7 +68,7 @@ def prepare_corpus(
 
 
 def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], list[int]]]:
-    """Lines of all documents with the numbers of their documents, a thousand or so at a time."""
+    """Iterates over batches of about a thousand lines and the indices of their documents."""
     lines: list[str] = []
     documents: list[int] = []
     for number, document in enumerate(read_documents(inputs, report)):
@@ -81,7 +82,7 @@ def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], lis
 
 
 def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Token ids, sentence lengths and the sentences' document numbers of every batch, in order."""
+    """Iterates, in order, over token ids, sentence lengths and document indices of the batches."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def tokenize(lines):
@@ -93,8 +94,8 @@ def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.n
         tokens, lengths, line = (x.numpy() for x in tokenize(tf.constant(lines)))
         return tokens, lengths, np.array(documents)[line]
 
-    # Ops leave the interpreter to other threads, so threads keep all cores busy; what waits is
-    # bounded, so memory is.
+    # Ops release the interpreter's lock, so threads keep all cores busy. The number of waiting
+    # batches is limited, and so is memory.
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         running = collections.deque()
         for batch in batches:
@@ -106,7 +107,7 @@ def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.n
 
 
 def split_sentences(lines: tf.Tensor) -> tf.RaggedTensor:
-    """Splits lines into sentences by their punctuation; in the graph.
+    """Splits lines into sentences by their punctuation, as TensorFlow ops.
 
     Args:
         lines: string tensor, (lines,).

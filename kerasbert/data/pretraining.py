@@ -1,7 +1,7 @@
-"""Batches for MLM + NSP, each a pure function of (seed, step).
+"""Pretraining batches for MLM and NSP or SOP, each a pure function of (seed, step).
 
-They are drawn by a graph of TensorFlow or, where Keras has another backend, by NumPy: the same
-numbers, whichever it is.
+They are drawn by a TensorFlow graph or, if Keras uses another backend, by NumPy. Both draw the same
+batches.
 """
 
 import functools
@@ -24,27 +24,27 @@ OBJECTIVES = ("nsp", "sop")
 
 
 class PretrainingBatches:
-    """Draws batches from a corpus: batch number `step` depends on (seed, step) and nothing else.
+    """Draws batches from a corpus; a batch depends only on the seed and its step.
 
-    The corpus is cut into windows of as many tokens as a row holds; every epoch goes through them
-    in another order and from another starting point. A window starts with a sentence, stays in
-    one document and is cut in two at a sentence end. For "nsp" (BERT, §3.1) the second part is, for
-    half of the examples, replaced by a stretch of the same length from another document; for "sop"
-    (ALBERT, §3.1) the parts trade places.
+    The corpus is divided into windows of as many tokens as fit into a row. Every epoch uses all
+    windows in another order and with other boundaries. A window starts with a sentence, stays
+    within one document and is split in two at the end of a sentence. For "nsp" (BERT, §3.1), the
+    second part is replaced in half of the examples by as many tokens of another document; for "sop"
+    (ALBERT, §3.1), the parts are swapped.
 
     Args:
-        corpus: the corpus.
-        batch_size: examples a batch.
-        sequence_length: tokens a row.
-        seed: decides order, pairs and masks.
+        corpus: `Corpus`.
+        batch_size: integer, the number of examples per batch.
+        sequence_length: integer, the number of tokens per row.
+        seed: integer, determines order, pairs and masks.
         objective: "nsp" or "sop".
         mask_rate: see `Masking`.
         whole_word: see `Masking`.
-        with_numpy: whether NumPy draws them, and not a graph; None: where Keras's backend is not
+        with_numpy: whether NumPy draws the batches. Defaults to True if the backend of Keras is not
             TensorFlow.
 
     Raises:
-        InputError: the corpus can't give such batches.
+        InputError: an argument is out of range, or the corpus has too few documents for "nsp".
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PretrainingBatches:
             raise InputError(f"batch_size must be 1 or more, found {batch_size}")
         if objective == "nsp" and corpus.num_documents < 2:
             raise InputError(
-                f"{corpus.directory}: has one document; next sentence prediction needs two or more"
+                f"{corpus.directory}: has one document; next sentence prediction needs at least two"
             )
         self.corpus = corpus
         self.batch_size = batch_size
@@ -93,18 +93,22 @@ class PretrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in which every window is drawn once."""
+        """The number of batches that contain every window once."""
         return math.ceil(self.windows / self.batch_size)
 
     def batch(self, step: int) -> tuple[dict, dict, dict]:
-        """Batch number `step`, from 0: features, labels by output, sample weights by output."""
+        """Returns batch number `step`, from 0: features, labels and sample weights by output."""
         return self._draw_and_mask(np.int64(step))
 
     def dataset(self, start: int = 0, steps: int | None = None):
-        """Batches from number `start` on: `steps` of them, or without end.
+        """Returns the batches from number `start` on.
+
+        Args:
+            start: integer, the step of the first batch.
+            steps: integer, the number of batches, or None for an infinite dataset.
 
         Returns:
-            A `tf.data.Dataset`; of NumPy's batches a `DrawnBatches`.
+            A `tf.data.Dataset`; with NumPy, a `DrawnBatches`.
         """
         if self._ops is array_ops:
             return DrawnBatches(self.batch, start, steps)
@@ -124,7 +128,7 @@ class PretrainingBatches:
         )
 
     def _packed(self, first: tuple, second: tuple) -> dict:
-        """Features of two stretches of the corpus each."""
+        """Returns the features of pairs of token ranges of the corpus."""
         corpus, length = self.corpus, self.packer.sequence_length
         if self._ops is array_ops:
             return pack_stretches(corpus.tokens_at, first, second, corpus.tokenizer, length)
@@ -133,17 +137,17 @@ class PretrainingBatches:
         return {name: tf.ensure_shape(value, shape) for name, value in features.items()}
 
     def _tokens(self, step):
-        """The token, counted over the corpus, at which each window of a batch is looked for."""
+        """Returns the position in the corpus from which each window of a batch is determined."""
         ops = self._ops
         index = step * self.batch_size + ops.arange(self.batch_size, "int64")
         epoch = index // self.windows
         window = ops.shuffled(index % self.windows, self.seed, epoch, 0, self.windows)
-        # Each epoch moves all windows by another distance, so that they are cut elsewhere.
+        # Each epoch shifts all windows by another distance, which changes their boundaries.
         shift = ops.shuffled(epoch % self._room, self.seed, epoch, 1, self._room)
         return (window * self._room + shift) % self.corpus.num_tokens
 
     def _pairs(self, tokens, seed):
-        """Start and end of the first parts and of the second parts, and the labels."""
+        """Returns start and end of the first and of the second parts, and the labels."""
         ops = self._ops
         draw = _Draws(ops, seed, tokens)
         document = self._document(tokens)
@@ -160,7 +164,7 @@ class PretrainingBatches:
         return (start, middle), second, labels
 
     def _document(self, tokens) -> tuple:
-        """First sentence, and one past the last, of the documents that hold these tokens."""
+        """Returns the first sentence, and the end (exclusive), of the documents of these tokens."""
         ops = self._ops
         sentence = ops.last_at_or_before(self._sentences, tokens)
         document = ops.last_at_or_before(self._documents, sentence)
@@ -168,9 +172,10 @@ class PretrainingBatches:
         return ops.gather(bounds, document), ops.gather(bounds, document + 1)
 
     def _window(self, tokens, document) -> tuple:
-        """From the start of the token's sentence, or of an earlier one, as much as a row holds.
+        """Returns start and end of the windows, as long as fits into a row.
 
-        An earlier one where the document ends too soon to fill the row.
+        A window starts with the token's sentence, or with an earlier one if the document ends too
+        soon to fill the row.
         """
         ops = self._ops
         sentences = self._sentences
@@ -181,7 +186,7 @@ class PretrainingBatches:
         return start, ops.minimum(start + self._room, document_end)
 
     def _cut(self, start, end, draw: "_Draws") -> tuple:
-        """Where windows are cut in two, and whether that is between sentences."""
+        """Returns the position where windows are split, and whether it is between sentences."""
         ops = self._ops
         sentences = self._sentences
         first = ops.last_at_or_before(sentences, start) + 1
@@ -191,14 +196,14 @@ class PretrainingBatches:
         return ops.where(count > 0, inside, ops.minimum(anywhere, end)), count > 0
 
     def _elsewhere(self, document, length, between_sentences, draw: "_Draws"):
-        """Start and end of `length` tokens, or as many as there are, of other documents."""
+        """Returns start and end of at most `length` tokens of other documents."""
         ops = self._ops
         sentences = self._sentences
         begin, end = (
             ops.gather(sentences, document[0]),
             ops.gather(sentences, document[1]),
         )
-        # One of the tokens of all other documents, each as likely as the next.
+        # A token of all other documents, drawn uniformly.
         token = draw.below(self.corpus.num_tokens - (end - begin))
         first, last = self._document(ops.where(token < begin, token, token + end - begin))
         begin, end = ops.gather(sentences, first), ops.gather(sentences, last)
@@ -210,7 +215,7 @@ class PretrainingBatches:
 
 
 class _Draws:
-    """Independent random integers, one a row, all from one seed."""
+    """Independent random integers for each row, derived from one seed."""
 
     def __init__(self, ops, seed, rows):
         self._ops = ops
@@ -218,7 +223,7 @@ class _Draws:
         self._rows = rows
 
     def below(self, limit):
-        """int64, (rows,), from 0 to below `limit`, a scalar or (rows,)."""
+        """Returns int64, (rows,), from 0 to below `limit`, a scalar or (rows,)."""
         self._seed, seed = self._ops.split_seed(self._seed, 2)
         uniform = self._ops.uniform(self._rows, seed, "float64")
         limit = self._ops.cast(limit, "int64")
@@ -227,12 +232,12 @@ class _Draws:
 
 
 class DrawnBatches(keras.utils.PyDataset):
-    """Batches that are drawn when they are asked for; has what pretraining needs of a dataset.
+    """Batches that are drawn on access, with the methods of a dataset that pretraining needs.
 
     Args:
-        batch: from a number to a batch.
-        start: of the first one.
-        steps: how many there are; None: without end.
+        batch: function from an integer step to a batch.
+        start: integer, the step of the first batch.
+        steps: integer, the number of batches, or None for infinitely many.
     """
 
     def __init__(self, batch: Any, start: int = 0, steps: int | None = None):
@@ -241,19 +246,19 @@ class DrawnBatches(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:
-        """How many there are; None: without end."""
+        """The number of batches; None for infinitely many."""
         return self.steps
 
     def __getitem__(self, index: int) -> tuple:
-        """Batch number `index`, counted from `start`."""
+        """Returns batch number `index`, counted from `start`."""
         return self.batch(self.start + index)
 
     def take(self, count: int) -> "DrawnBatches":
-        """The first of them."""
+        """Returns the first `count` batches."""
         return DrawnBatches(self.batch, self.start, count)
 
     def cache(self) -> "DrawnBatches":
-        """The same; each is drawn once."""
+        """Returns the same batches, each drawn only once."""
         return DrawnBatches(functools.cache(self.batch), self.start, self.steps)
 
     def as_numpy_iterator(self):
@@ -262,7 +267,7 @@ class DrawnBatches(keras.utils.PyDataset):
 
 
 def most_frequent_token(corpus: Corpus) -> int:
-    """The ordinary token that a guess without a model would always name."""
+    """Returns the most frequent ordinary token of a corpus, the prediction of the baseline."""
     counts = corpus.token_counts()
     counts[corpus.tokenizer.special_token_ids] = 0
     return int(np.argmax(counts))

@@ -5,38 +5,40 @@ from collections.abc import Callable
 
 from kerasbert.errors import InputError
 
-_SHOWN = 5  # lines that are named
-_KINDS = 10  # problems that are named
+_SHOWN = 5  # lines listed per problem
+_KINDS = 10  # problems listed
 
 
 class SkippedExamples:
-    """The examples of a file that are skipped or corrected, by the reason.
+    """The skipped and corrected examples of a file, by reason.
 
     Args:
-        source: the file.
-        strict: raise at the first.
-        unit: what examples are named by: lines or, where a file has none, such as "question".
+        source: path of the file.
+        strict: whether to raise an error at the first example.
+        unit: string, what identifies an example: "line", or e.g. "question" for files without
+            lines.
     """
 
     def __init__(self, source: str | os.PathLike, *, strict: bool = False, unit: str = "line"):
         self.source = str(source)
         self.strict = strict
         self.unit = unit
-        #: Line numbers, from 1, or other names of skipped examples, by the reason.
+        #: The line numbers, from 1, or ids of skipped examples, by reason.
         self.lines: dict[str, list] = {}
-        #: The same of examples that are used after a correction.
+        #: The same for examples that are used after a correction.
         self.corrected: dict[str, list] = {}
 
     def note(self, line: int | str, what: str, *, corrected: bool = False) -> None:
         """Counts one example.
 
         Args:
-            line: its line, or what else names it.
-            what: a short phrase that others share, such as "empty text".
-            corrected: the example is used, after a correction.
+            line: integer or string, the line number or id of the example.
+            what: string, the reason, a short phrase shared by similar examples, such as "empty
+                text".
+            corrected: whether the example is used after a correction, and not skipped.
 
         Raises:
-            InputError: strict.
+            InputError: `strict` is set.
         """
         if self.strict:
             location = f"{line}" if self.unit == "line" else f" {self.unit} {line}"
@@ -49,7 +51,7 @@ class SkippedExamples:
         return sum(map(len, self.lines.values()))
 
     def report(self, log: Callable[[str], None]) -> None:
-        """Logs what was skipped and what was corrected, one line for each reason."""
+        """Logs the skipped and corrected examples, one line per reason."""
         for done, problems in (("skipped", self.lines), ("corrected", self.corrected)):
             for what, lines in list(problems.items())[:_KINDS]:
                 more = ", ..." if len(lines) > _SHOWN else ""
@@ -59,6 +61,6 @@ class SkippedExamples:
                 log(f"{self.source}: {rest} more {done} for other reasons")
 
     def summary(self) -> str:
-        """Why nothing is left, for an error: the first few reasons."""
+        """Returns the first reasons, for the error that no example is left."""
         more = "; ..." if len(self.lines) > _SHOWN else ""
         return "; ".join(list(self.lines)[:_SHOWN]) + more

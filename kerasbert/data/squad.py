@@ -1,7 +1,8 @@
-"""Questions on documents in the format of SQuAD: its JSON, and the official files of predictions.
+"""Question answering data in the format of SQuAD, and the official prediction files.
 
-SQuAD 1.1, SQuAD 2.0 and XQuAD have it, and test sets without answers. Hugging Face's `datasets` has
-the same questions flat, a row each with its `context`: JSON lines, a list, or a list under `data`.
+The format of SQuAD 1.1, SQuAD 2.0, XQuAD and test sets without answers is supported, and the flat
+format of Hugging Face's `datasets`, with one row per question and its `context`: JSON lines, a
+list, or a list under `data`.
 """
 
 import dataclasses
@@ -18,15 +19,15 @@ from kerasbert.features import CONTEXT, QUESTION
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuestionExamples(Examples):
-    """Questions on documents.
+    """Questions about contexts.
 
-    `texts` are the columns `question` and `context`; `labels` are dicts of all right answers as
-    `text` and `answer_start` (in characters), lists of the same length, empty if the context has no
-    answer; an answer that the context does not have comes last, with an `answer_start` of -1.
-    `lines` are the questions' numbers in the file, from 1.
+    `texts` has the columns `question` and `context`. `labels` are dicts of all right answers, with
+    lists `text` and `answer_start` (in characters) of the same length, empty if there is no answer.
+    Answers that the context does not contain come last, with an `answer_start` of -1. `lines` are
+    the numbers of the questions in the file, from 1.
 
     Attributes:
-        ids: what the file calls each question.
+        ids: list of strings, the id of each question in the file.
     """
 
     ids: list[str]
@@ -37,23 +38,25 @@ def read_squad(
 ) -> QuestionExamples:
     """Reads a file in the format of SQuAD.
 
-    Left out, and counted in `problems` by the question's id, is a question that is empty or has an
-    empty context, that has the id of an earlier one, or answers none of which the context has. An
-    answer that is not where `answer_start` says, but in exactly one other place, is taken to be
-    there; this is counted too, and so is a question some of whose answers the context does not
-    have: what is learnt is another one, but they are right in scores. `is_impossible` and
-    `plausible_answers` are not looked at: as in the official scripts, a question without answers
-    is one that can't be answered.
+    A question is skipped, and counted in `problems` by its id, if it or its context is empty, if an
+    earlier question has the same id, or if the context contains none of its answers. An answer that
+    is not at its `answer_start`, but occurs exactly once in the context, is corrected and counted.
+    A question is also counted if the context contains only some of its answers: training uses one
+    of these, scoring uses all. `is_impossible` and `plausible_answers` are ignored: as in the
+    official scripts, a question without answers is unanswerable.
 
     Args:
-        path: the JSON file, `.json` or `.jsonl`, or that and `.gz`.
-        strict: raise at the first question that would be counted.
-        with_answers: False reads questions only, whatever `answers` says, and all of them, to be
-            answered; `labels` is empty.
+        path: `.json` or `.jsonl` file, optionally with `.gz`.
+        strict: whether to raise an error at the first question that would be counted.
+        with_answers: whether to read answers. If False, all questions are read for prediction, and
+            `labels` is empty.
+
+    Returns:
+        `QuestionExamples`.
 
     Raises:
-        InputError: the file is missing, no JSON or not in this format (naming the place); no
-            question is left.
+        InputError: the file is missing, is not JSON or not in this format (the message names the
+            location), or no question is left.
     """
     problems = SkippedExamples(path, strict=strict, unit="question")
     rows, seen = [], set()
@@ -80,7 +83,7 @@ def read_squad(
 
 
 def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, dict]]:
-    """The place, the context and the record of each question of the file."""
+    """Iterates over the location, the context and the record of each question."""
     for location, item in _items(path):
         if isinstance(item, dict) and "paragraphs" not in item and "context" in item:
             yield location, _field(location, item, "context", str), item
@@ -93,7 +96,7 @@ def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, dict]]:
 
 
 def _items(path: str | os.PathLike) -> list[tuple[str, object]]:
-    """The place of every article or flat question, and what is there."""
+    """Returns the location and the value of every article or flat question."""
     with files.open_text(path) as file:
         content = file.read()
     lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
@@ -108,7 +111,7 @@ def _items(path: str | os.PathLike) -> list[tuple[str, object]]:
 
 
 def _are_objects(path: str | os.PathLike, lines: Sequence[tuple[int, str]]) -> bool:
-    """Whether the first line is a flat question: JSON lines, whatever the file is called."""
+    """Returns whether the first line is a flat question: JSON lines with any file name."""
     try:
         first = schema.parse(lines[0][1], path) if lines else None
     except InputError:
@@ -120,7 +123,7 @@ def _field(location: str, record, key: str, kind: type):
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         wanted = {list: "a list", str: "a string", int: "a number"}[kind]
-        raise InputError(f"{location} must have {wanted} under {key!r}, as SQuAD's files do")
+        raise InputError(f"{location} must have {wanted} under {key!r}, as in SQuAD")
     return json_lines.without_surrogates(value) if kind is str else value
 
 
@@ -129,24 +132,24 @@ def _what_is_wrong(question: str, context: str, repeated: bool) -> str | None:
         return "empty question"
     if not context.strip():
         return "empty context"
-    return "id that an earlier question has" if repeated else None
+    return "id of an earlier question" if repeated else None
 
 
 def _id(location: str, record: dict) -> str:
-    """A question's id; numbers are as good as strings, which is what predictions have."""
+    """Returns a question's id as a string; integers are accepted."""
     id = record.get("id") if isinstance(record, dict) else None
     return str(id) if type(id) is int else _field(location, record, "id", str)
 
 
 def _answers(location: str, record: dict) -> list[tuple[str, int]]:
-    """The text and the place of each answer: a list of dicts or, flat, a dict of lists."""
+    """Returns text and start of each answer, from a list of dicts or a flat dict of lists."""
     answers = record.get("answers")
     if isinstance(answers, dict):
         columns = [
             _field(f"{location}.answers", answers, key, list) for key in ("text", "answer_start")
         ]
         if len(columns[0]) != len(columns[1]):
-            raise InputError(f"{location}.answers must have as many answer_start as text")
+            raise InputError(f"{location}.answers must have one answer_start for each text")
         answers = [
             {"text": text, "answer_start": start} for text, start in zip(*columns, strict=True)
         ]
@@ -159,13 +162,13 @@ def _answers(location: str, record: dict) -> list[tuple[str, int]]:
     ]
 
 
-_NOT_THERE = "answer that is not where its answer_start says"
+_NOT_THERE = "answer that is not at its answer_start"
 
 
 def _placed(
     context: str, answers: Sequence[tuple[str, int]]
 ) -> tuple[dict, str | None, str | None]:
-    """The answers where they are; what is wrong with the question; what is mended of it."""
+    """Returns the located answers, the reason to skip the question, and the correction made."""
     rows, others, corrected = [], [], None
     for text, start in answers:
         if not text.strip():
@@ -174,42 +177,43 @@ def _placed(
             rows.append((text, start))
         elif context.count(text) == 1:
             rows.append((text, context.index(text)))
-            corrected = "answer elsewhere than its answer_start says"
+            corrected = "answer at another position than its answer_start"
         else:
             others.append((text, -1))
     if answers and not rows:
         return {}, _NOT_THERE if others else corrected, None
     if others:
-        corrected = f"{_NOT_THERE}, beside others"
+        corrected = f"{_NOT_THERE}, among others"
     texts, starts = zip(*rows, *others, strict=True) if rows else ((), ())
     return {"text": list(texts), "answer_start": list(starts)}, None, corrected
 
 
 def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Sequence) -> None:
-    """Writes what the official scripts read: answers by id, or no-answer probabilities by id.
+    """Writes predictions for the official scripts: answers or no-answer probabilities by id.
 
     Args:
-        path: the JSON file, written whole or not at all.
-        ids: the questions' ids.
-        values: a string or a number for each.
+        path: path of the JSON file, which is written atomically.
+        ids: list of strings, the ids of the questions.
+        values: list with a string or a number for each question.
     """
     files.write_json(path, dict(zip(ids, values, strict=True)))
 
 
 def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[str]]]:
-    """Reads what the official scripts compare predictions with.
+    """Reads the right answers to which the official scripts compare predictions.
 
-    Nothing is left out: they look at neither contexts nor the places of answers.
+    No question is skipped: contexts and the positions of answers are ignored.
 
     Args:
-        path: a file in the format of SQuAD.
+        path: path of a file in the format of SQuAD.
 
     Returns:
-        The id of every question, and the texts of all its right answers, none if it has no answer.
+        List of the ids of all questions, and a list of the texts of the right answers of each,
+        empty if it has no answer.
 
     Raises:
-        InputError: the file is missing, no JSON or not in this format (naming the place); it has no
-            questions.
+        InputError: the file is missing, is not JSON or not in this format (the message names the
+            location), or has no questions.
     """
     ids, right = [], []
     for location, _, record in _questions(path):
@@ -221,15 +225,15 @@ def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[st
 
 
 def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = str) -> list:
-    """Reads what `write_predictions` wrote, or anybody.
+    """Reads a file of predictions, as written by `write_predictions`.
 
     Args:
-        path: the JSON file.
-        ids: the questions' ids; what the file says of others is not looked at.
+        path: path of the JSON file.
+        ids: list of strings, the ids of the questions; other ids in the file are ignored.
         kind: `str` for answers, `float` for no-answer probabilities.
 
     Returns:
-        A value for each of `ids`, None where the file has none.
+        List with a value for each of `ids`, None where the file has none.
 
     Raises:
         InputError: the file is missing or malformed, or has none of `ids`.
@@ -237,7 +241,7 @@ def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = s
     values = files.read_json(path)
     rows = {id: values[id] for id in ids if id in values}
     if not rows:
-        raise InputError(f"{path}: has a prediction for none of the {len(ids)} questions")
+        raise InputError(f"{path}: has no prediction for any of the {len(ids)} questions")
     for id, value in rows.items():
         if not isinstance(value, str if kind is str else int | float):
             wanted = "a string" if kind is str else "a number"

@@ -1,9 +1,9 @@
-"""TensorFlow's stateless random numbers, bit by bit, in NumPy.
+"""TensorFlow's stateless random numbers in NumPy, with identical bits.
 
-Batches are pure functions of seeds. With these numbers a run draws the same ones where TensorFlow
-is not installed. What each function does is that of the TensorFlow op on CPUs: Philox 4x32-10
-(Salmon et al. 2011) with a scrambled seed, and, for permutations without a list, SIMON (Beaulieu
-et al. 2013) with the number of bits that the list needs.
+Batches are pure functions of seeds. With these functions, a run without TensorFlow draws the same
+batches. They compute what the TensorFlow ops compute on CPUs: Philox 4x32-10 (Salmon et al. 2011)
+with a scrambled seed and, for index permutations, SIMON (Beaulieu et al. 2013) with as many bits as
+needed.
 """
 
 import functools
@@ -23,17 +23,17 @@ _FEWEST_BITS = 16  # of a permutation
 
 
 def seed_of(*parts) -> np.ndarray:
-    """A seed of integers: int64."""
+    """Makes a seed of integers: int64."""
     return np.array(parts, np.int64)
 
 
 def split(seed: np.ndarray, count: int) -> np.ndarray:
-    """`tf.random.experimental.stateless_split`: int64, (count, 2)."""
+    """Does what `tf.random.experimental.stateless_split` does: int64, (count, 2)."""
     return _words64(seed, 2 * count).view(np.int64).reshape(count, 2)
 
 
 def uniform(shape, seed: np.ndarray, dtype=np.float32) -> np.ndarray:
-    """`tf.random.stateless_uniform` of floats in [0, 1): the mantissa is random."""
+    """Does what `tf.random.stateless_uniform` does for floats in [0, 1)."""
     size = math.prod(shape)
     if dtype == np.float32:
         bits = _words(seed, size) & np.uint32(0x7FFFFF) | np.uint32(127 << 23)
@@ -45,26 +45,29 @@ def uniform(shape, seed: np.ndarray, dtype=np.float32) -> np.ndarray:
 
 
 def integers(shape, seed: np.ndarray, limit: int) -> np.ndarray:
-    """`tf.random.stateless_uniform` of integers from 0 to below `limit`: int32."""
+    """Does what `tf.random.stateless_uniform` does for int32 from 0 to below `limit`."""
     return (_words(seed, math.prod(shape)) % np.uint32(limit)).astype(np.int32).reshape(shape)
 
 
 def index_shuffle(index: np.ndarray, seed: tuple[int, int, int], largest: int) -> np.ndarray:
-    """`tf.raw_ops.RandomIndexShuffle` with 16 rounds: where indices go in a permutation.
+    """Does what `tf.raw_ops.RandomIndexShuffle` does with 16 rounds.
 
     Args:
-        index: int64, (rows,).
-        seed: decides the permutation.
-        largest: of the indices that are permuted.
+        index: int64, (rows,), the indices to permute.
+        seed: three integers, which determine the permutation.
+        largest: integer, the largest index of the permutation.
+
+    Returns:
+        int64, (rows,).
     """
     if not largest:
         return np.zeros_like(index)
     bits = math.ceil(math.log2(largest))
     half = max(bits + bits % 2, _FEWEST_BITS) // 2
-    # Of few indices most of what the cipher gives is beyond them, so it is called often.
+    # With few indices, most outputs of the cipher are out of range, and it is called many times.
     encrypt = _table(seed).take if 2 * half == _FEWEST_BITS else _cipher(seed, half)
     found, beyond = index.astype(np.uint64), np.arange(len(index))
-    while len(beyond):  # until each is one of the indices
+    while len(beyond):  # until all are in range
         found[beyond] = encrypt(found[beyond].astype(np.int64))
         beyond = beyond[found[beyond] > largest]
     return found.astype(np.int64)
@@ -74,7 +77,7 @@ def index_shuffle(index: np.ndarray, seed: tuple[int, int, int], largest: int) -
 
 
 def _words(seed, count: int) -> np.ndarray:
-    """So many uint32."""
+    """Returns `count` random uint32."""
     with np.errstate(over="ignore"):
         first, second = np.asarray(seed, np.int64).view(np.uint64)
         counter = [first & _WORD, first >> np.uint64(32), second & _WORD, second >> np.uint64(32)]
@@ -86,13 +89,13 @@ def _words(seed, count: int) -> np.ndarray:
 
 
 def _words64(seed, count: int) -> np.ndarray:
-    """So many uint64, each of two words, the lower one first."""
+    """Returns `count` random uint64, each of two words, the lower one first."""
     words = _words(seed, 2 * count).reshape(-1, 2).astype(np.uint64)
     return words[:, 0] | words[:, 1] << np.uint64(32)
 
 
 def _philox(counter: list, key) -> list:
-    """Ten rounds: four words, as uint64, for each counter of four words."""
+    """Applies ten rounds: four words, as uint64, for each counter of four words."""
     a, b, c, d = counter
     first, second = key
     for _ in range(_PHILOX_ROUNDS):
@@ -112,12 +115,12 @@ def _philox(counter: list, key) -> list:
 
 @functools.lru_cache(maxsize=4)
 def _table(seed: tuple) -> np.ndarray:
-    """What the cipher makes of every number that has the fewest bits."""
+    """Returns the cipher's output for every number of the fewest bits."""
     return _cipher(seed, _FEWEST_BITS // 2)(np.arange(1 << _FEWEST_BITS))
 
 
 def _cipher(seed: tuple, half: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A permutation of all numbers of twice so many bits."""
+    """Returns a permutation of all numbers of `2 * half` bits."""
     mask = np.uint64((1 << half) - 1)
 
     def turned(x, by):  # to the right

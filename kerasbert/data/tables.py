@@ -1,4 +1,4 @@
-"""TSV, CSV, JSON lines, lines of text and TensorFlow Datasets -> rows."""
+"""Rows of TSV, CSV, JSON lines, text files and TensorFlow Datasets."""
 
 import collections
 import csv
@@ -14,14 +14,14 @@ from kerasbert.data.skipped import SkippedExamples
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
 
-#: What the columns of the keys of texts are called.
+#: The accepted column names of each key.
 KNOWN_COLUMNS = {
     TEXT: ("text", "sentence", "text_a", "sentence1"),
     TEXT_PAIR: ("text_pair", "text_b", "sentence2"),
 }
-#: What columns of texts are called.
+#: The accepted column names of texts.
 TEXT_COLUMNS = tuple(itertools.chain.from_iterable(KNOWN_COLUMNS.values()))
-#: What a source of TensorFlow Datasets begins with.
+#: The prefix of a source in TensorFlow Datasets.
 TFDS = "tfds:"
 
 
@@ -32,22 +32,24 @@ def read_table(
     problems: SkippedExamples | None = None,
     has_columns: bool = False,
 ) -> list[tuple[int, dict]]:
-    """Reads a file whose first line names its columns (TSV, CSV), or JSON lines.
+    """Reads TSV or CSV with a header line, JSON lines, or lines of text.
 
-    TSV is split at tabs and nowhere else (as GLUE's files are); CSV may quote. The lines of a text
-    file are its rows, with one column, `text`.
+    TSV is split at tabs, without quoting, as in GLUE; CSV can have quotes. The rows of a text file
+    are its lines, with one column, `text`.
 
     Args:
-        path: `.tsv`, `.csv`, `.jsonl` or `.txt`, or one of these and `.gz`.
-        column_names: the columns of a TSV or CSV file whose first line is a row already.
-        problems: where rows with too few or too many columns are noted; None: they raise.
-        has_columns: a `.txt` is TSV, too.
+        path: `.tsv`, `.csv`, `.jsonl` or `.txt` file, optionally with `.gz`.
+        column_names: list of the columns of a TSV or CSV file without a header line.
+        problems: `SkippedExamples` that counts rows with another number of columns. If None, they
+            raise an error.
+        has_columns: whether a `.txt` file is TSV.
 
     Returns:
-        Line number, from 1, and values by column, of every row; one at the least.
+        Non-empty list of the line number, from 1, and the dict of values by column of every row.
 
     Raises:
-        InputError: a file that can't be read or is empty, a malformed line; with the line number.
+        InputError: the file can't be read or is empty, or a line is malformed; the message names
+            the line.
     """
     problems = problems or SkippedExamples(path, strict=True)
     rows = list(
@@ -66,12 +68,12 @@ def iterate_table(
     problems: SkippedExamples,
     has_columns: bool = False,
 ) -> Iterator[tuple[int, dict]]:
-    """As `read_table`, one row after the other; perhaps none."""
+    """Does what `read_table` does as an iterator, which may be empty."""
     path = pathlib.Path(path)
     ending = files.ending(path)
     if ending not in _READERS:
         raise InputError(
-            f"{path}: expected a name that ends in {', '.join(sorted(_READERS))}, or that and .gz"
+            f"{path}: expected a name that ends in {', '.join(sorted(_READERS))}, or these and .gz"
         )
     reader = _tsv if ending == ".txt" and has_columns else _READERS[ending]
     yield from reader(path, column_names, problems)
@@ -81,21 +83,21 @@ def iterate_table(
 
 
 def columns_of(rows: Sequence[tuple[int, dict]]) -> list[str]:
-    """The columns, or keys, that some row has."""
+    """Returns the columns, or keys, of all rows."""
     return list(dict.fromkeys(column for _, row in rows for column in row))
 
 
 def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> str:
-    """The column with the values of a key, of those that are there.
+    """Returns the column with the values of a key.
 
     Args:
-        key: such as `text`.
-        there: the columns.
-        wanted: the name that the column must have; None: one of the usual names.
-        source: the file.
+        key: string, such as `text`.
+        there: list of the existing columns.
+        wanted: string, the required column, or None for one of the usual names.
+        source: path of the file, for messages.
 
     Raises:
-        InputError: it is not there.
+        InputError: the column does not exist.
     """
     chosen = wanted or first_of(KNOWN_COLUMNS.get(key, (key,)), there)
     if chosen not in there:
@@ -104,18 +106,18 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> s
 
 
 def no_column(column: str | None, name: str, there: Sequence[str], source) -> InputError:
-    """What to raise where a column, known or not, of a name is not among those that are there."""
-    asked = f"column {column!r}" if column else f"{name} column known by its name"
-    hints = [f"--{name}_column names another"] if name in (*KNOWN_COLUMNS, "label") else []
+    """Returns the error for a missing column, given by name or unknown."""
+    asked = f"column {column!r}" if column else f"{name} column with a usual name"
+    hints = [f"set --{name}_column"] if name in (*KNOWN_COLUMNS, "label") else []
     if files.ending(source) in (".tsv", ".csv"):
-        hints.append("--column_names gives names where the first line is an example already")
+        hints.append("--column_names names the columns of a file without a header line")
     shown = (column if len(column) <= 50 else f"{column[:50]}..." for column in map(str, there))
     hint = f" ({'; '.join(hints)})" if hints else ""
-    return InputError(f"{source}: has no {asked}; it has {', '.join(shown)}{hint}")
+    return InputError(f"{source}: has no {asked}; the columns are {', '.join(shown)}{hint}")
 
 
 def first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
-    """The first of some names that a column has."""
+    """Returns the first of `names` that is a column, or None."""
     return next((name for name in names if name in columns), None)
 
 
@@ -123,7 +125,7 @@ def first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
 
 
 def read_tfds(name: str, split: str) -> list[tuple[int, dict]]:
-    """The rows of a split, numbered from 1; classes by their names, -1 as None."""
+    """Returns the rows of a split, numbered from 1; classes are names, and -1 is None."""
     import tensorflow_datasets as tfds
 
     try:
@@ -131,7 +133,7 @@ def read_tfds(name: str, split: str) -> list[tuple[int, dict]]:
     except (ValueError, AssertionError, tfds.core.DatasetNotFoundError) as error:
         raise InputError(f"{TFDS}{name}:{split}: {str(error).splitlines()[0]}") from None
     if not split:
-        raise InputError(f"{TFDS}{name}: lacks a split, such as {TFDS}{name}:{min(dataset)}")
+        raise InputError(f"{TFDS}{name}: a split is missing, such as {TFDS}{name}:{min(dataset)}")
     kinds = info.features
 
     def plain(column, value):
@@ -157,10 +159,10 @@ def _rows(
     names: Sequence[str] | None,
     problems: SkippedExamples,
 ) -> Iterator:
-    """Rows as dicts by the names given, or else those in the first line.
+    """Iterates over rows as dicts, with the given column names or those of the first line.
 
-    A blank line is a row if there is one column, the empty text, and else none. Empty cells behind
-    the last column, of separators at the end of a line, are no columns.
+    A blank line is an empty text if there is one column, and is skipped otherwise. Empty cells
+    after the last column, from trailing separators, are ignored.
     """
     header = list(names or next((row for _, row in lines if row != [""]), []))
     if not names:
@@ -168,7 +170,7 @@ def _rows(
         while header and not header[-1]:
             del header[-1]
     if repeated := [name for name, count in collections.Counter(header).items() if count > 1]:
-        raise InputError(f"{path}:1: has more than one column {repeated[0]!r}")
+        raise InputError(f"{path}:1: the column {repeated[0]!r} occurs more than once")
     for number, row in lines:
         if row == [""] and len(header) > 1:
             continue
@@ -177,7 +179,7 @@ def _rows(
         if len(row) == len(header):
             yield number, dict(zip(header, row, strict=True))
         else:
-            problems.note(number, f"has {len(row)} columns, not {len(header)} as the header")
+            problems.note(number, f"has {len(row)} columns, the header has {len(header)}")
 
 
 def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
@@ -186,7 +188,7 @@ def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
 
 
 def _csv_rows(path: pathlib.Path, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row; cells may have any length."""
+    """Iterates over the line number and the cells of every row; cells can have any length."""
     read_all = False
 
     def lines():
@@ -194,12 +196,12 @@ def _csv_rows(path: pathlib.Path, file: Iterable[str]) -> Iterator[tuple[int, li
         yield from file
         read_all = True
 
-    csv.field_size_limit(sys.maxsize)  # there is no such setting for one reader
+    csv.field_size_limit(sys.maxsize)  # the csv module has only a global limit
     reader, before = csv.reader(lines()), 0
     try:
         for row in reader:
-            if read_all:  # the reader asked for more, so the row has not come to its end
-                raise InputError(f"{path}:{before + 1}: has a quotation that never ends")
+            if read_all:  # the file ended within the row
+                raise InputError(f"{path}:{before + 1}: has an unclosed quotation mark")
             before = reader.line_num
             yield before, row or [""]
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""How entities are written as tags of words: IOB1, IOB2, IOBES and BILOU."""
+"""Tagging schemes for entities: IOB1, IOB2, IOBES and BILOU."""
 
 import itertools
 import re
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from kerasbert.errors import InputError
 
-#: Ways to write entities as tags. "any": labels are what they are, and nothing is checked.
+#: The tagging schemes. "any": labels are unrestricted, and nothing is checked.
 SCHEMES = ("IOB1", "IOB2", "IOBES", "BILOU", "any")
 
-# A letter of any scheme, and the entity's type.
+# A letter of any scheme, followed by the type of the entity.
 _TAG = re.compile("O|[BIESLU](-.+)?")
 
 
 def find_scheme(sentences: Sequence[Sequence[str]]) -> str:
-    """The scheme of IOB1, IOB2, IOBES and BILOU whose rules the most sentences keep.
+    """Returns the tagging scheme whose rules the most sentences follow.
 
-    IOB2 comes first where several do; "any" where labels are no tags of entities.
+    IOB2 is preferred among equals. The result is "any" if labels are not tags of entities.
     """
     if not all(map(_TAG.fullmatch, set(itertools.chain.from_iterable(sentences)))):
         return "any"
@@ -28,17 +28,20 @@ def find_scheme(sentences: Sequence[Sequence[str]]) -> str:
 
 
 def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
-    """A sentence's tags in IOB2: `B-` where an entity starts, `I-` inside.
+    """Converts a sentence's tags to IOB2: `B-` at the start of an entity, `I-` inside.
 
     Args:
-        tags: tags that keep the scheme's rules.
+        tags: list of strings that follow the rules of the scheme.
         scheme: one of `SCHEMES`.
+
+    Returns:
+        List of strings.
 
     Raises:
         InputError: the scheme is "any".
     """
     if scheme == "any":
-        raise InputError("labels that are no tags of entities can't be turned into IOB2")
+        raise InputError("labels that are not tags of entities can't be converted to IOB2")
     converted = []
     for before, tag in zip(["O", *tags], tags, strict=False):
         starts = tag[0] in "BSU" or (scheme == "IOB1" and (before == "O" or before[1:] != tag[1:]))
@@ -47,7 +50,7 @@ def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
 
 
 def faults_of(tags: Sequence[str], scheme: str) -> Iterator[str | None]:
-    """What the scheme forbids at each tag and at the sentence's end, or None."""
+    """Iterates over the violation of the scheme at each tag and at the end, or None."""
     for before, tag in itertools.pairwise(["O", *tags, "O"]):
         fault = None if scheme == "any" else _RULES[scheme](before, tag)
         yield fault and f"not {scheme}: {fault}"
@@ -68,14 +71,14 @@ def _iobes(before: str, tag: str, *, letters: str = "BIES") -> str | None:
 
 
 def _unless_inside(before: str, tag: str) -> str | None:
-    """What is wrong unless `tag` goes on with the entity of the tag before it."""
+    """Returns the violation unless `tag` continues the entity of the tag before it."""
     if before[0] not in "BI":
         return f"{tag[0]}- after {before[0]}"
     return f"{tag[0]}- after another type" if before[1:] != tag[1:] else None
 
 
 _RULES = {
-    # Ramshaw and Marcus 1995: B- only where an entity of the same type touches this one.
+    # Ramshaw and Marcus 1995: B- only after an entity of the same type without a word between.
     "IOB1": lambda before, tag: _iob(before, tag, needs_entity_before="B"),
     "IOB2": lambda before, tag: _iob(before, tag, needs_entity_before="I"),
     "IOBES": _iobes,

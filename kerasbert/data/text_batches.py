@@ -1,4 +1,4 @@
-"""Raw columns -> one form of tf.data batches."""
+"""Batches of raw columns as `tf.data` datasets."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
 
-# Batches whose rows are sorted by length together; four times so many are needed to do it at all.
+# The number of batches whose rows are sorted by length together. Fewer are sorted if an epoch has
+# less than four times as many.
 _SORTED_TOGETHER = 50
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What is batched: columns of the same length, in the order they were given.
+    """Columns of the same length, in the given order, to be batched.
 
     Attributes:
-        x: lists, arrays, tensors or ragged tensors, by name.
-        y: labels, one such column or several by name; None: there are none.
-        sample_weight: weights, or None.
+        x: dict of lists, arrays, tensors or ragged tensors.
+        y: labels, one column or a dict of columns, or None.
+        sample_weight: column of weights, or None.
+
+    Raises:
+        InputError: the columns differ in length.
     """
 
     x: dict
@@ -44,7 +48,7 @@ class Rows:
 
     @property
     def columns(self) -> dict:
-        """What there is, as tensors."""
+        """The existing columns as tensors."""
         x = {name: text_tensor(name, column) for name, column in self.x.items()}
         rest = {"y": self.y, "sample_weight": self.sample_weight}
         return {"x": x, **{k: _tensors(part) for k, part in rest.items() if part is not None}}
@@ -54,13 +58,12 @@ def batches(rows: Rows, *, batch_size: int, shuffle: bool = False):
     """Returns a dataset of `(x, y, sample_weight)`.
 
     Args:
-        rows: what to batch.
-        batch_size: rows a batch.
-        shuffle: a new order at every pass, as in `shuffled`.
+        rows: `Rows` to batch.
+        batch_size: integer, the number of rows per batch.
+        shuffle: whether each iteration has a new order, as in `shuffled`.
 
     Returns:
-        A `tf.data.Dataset` of tuples: a dict of columns, then labels and weights, or None for what
-        there is not.
+        A `tf.data.Dataset` of tuples: a dict of columns, labels and weights; None for missing ones.
     """
     if not shuffle:
         dataset = tf.data.Dataset.from_tensor_slices(rows.columns)
@@ -71,25 +74,26 @@ def batches(rows: Rows, *, batch_size: int, shuffle: bool = False):
         steps = tf.data.Dataset.range(order.steps)
         return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(seed).repeat(), steps)
 
-    # Of several workers all must see the same order.
+    # All workers must see the same order.
     seeds = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=True).take(1)
     steps = seeds.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(order.steps))
     return steps.map(lambda seed, step: order.batch(seed, tf.constant(0, tf.int64), step))
 
 
 def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
-    """Returns a dataset without end of `(step, (x, y, sample_weight))`.
+    """Returns an infinite dataset of `(step, (x, y, sample_weight))`.
 
-    Every epoch has an order of its own; batch number `step` depends on (seed, step) alone. Rows of
-    like length come together, so that little of a batch is padding: each epoch's shuffled rows are
-    cut into groups of some batches, and a group is sorted by length before it is cut into batches,
-    which come in a random order.
+    Every epoch has its own order, and a batch depends only on (seed, step). Rows of similar length
+    are batched together, to reduce padding: the shuffled rows of an epoch are divided into groups
+    of several batches, each group is sorted by length and divided into batches, and the batches of
+    a group are shuffled.
 
     Args:
-        rows: what to batch.
-        batch_size: rows a batch; the last of an epoch may have fewer.
-        seed: decides the orders.
-        start: the first step.
+        rows: `Rows` to batch.
+        batch_size: integer, the number of rows per batch; the last batch of an epoch can have
+            fewer.
+        seed: integer, determines the orders.
+        start: integer, the first step.
     """
     order = _Order(rows, batch_size)
 
@@ -102,10 +106,10 @@ def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
 
 
 def longest_first(rows: Rows) -> tuple[Rows, np.ndarray]:
-    """Rows in the order of their length, so that little of a batch is padding.
+    """Sorts rows by descending length, to reduce padding.
 
     Returns:
-        The rows, and where each of the given ones is among them.
+        The sorted `Rows`, and the index of each of the given rows among them.
     """
     columns = rows.columns
     order = tf.argsort(_lengths(columns["x"]), direction="DESCENDING", stable=True)
@@ -114,7 +118,7 @@ def longest_first(rows: Rows) -> tuple[Rows, np.ndarray]:
 
 
 class _Order:
-    """The orders in which rows come; see `shuffled`."""
+    """The order of the rows in all epochs; see `shuffled`."""
 
     def __init__(self, rows: Rows, batch_size: int):
         self._columns, self._count, self._batch_size = rows.columns, len(rows), batch_size
@@ -123,14 +127,14 @@ class _Order:
         self._lengths = _lengths(self._columns["x"])
 
     def batch(self, seed, epoch, step) -> tuple:
-        """The batch of a step of an epoch: all int64 scalars."""
+        """Returns the batch of a step of an epoch; arguments are int64 scalars."""
         size, group = self._batch_size, step - step % self._group
         rows = tf.range(group * size, tf.minimum((group + self._group) * size, self._count))
         rows = _permute(rows, self._count, seed, epoch, tf.constant(0, tf.int64))
         rows = tf.gather(rows, tf.argsort(tf.gather(self._lengths, rows), stable=True))
         whole = tf.minimum(group + self._group, self._count // size) - group
         position = step - group
-        if self._group > 1:  # a batch that is not whole stays the last
+        if self._group > 1:  # an incomplete batch stays the last
             last = tf.maximum(whole - 1, 0)
             drawn = _permute(
                 tf.minimum(position, last)[tf.newaxis], last + 1, seed, epoch, group + 1
@@ -143,20 +147,20 @@ class _Order:
 
 
 def _permute(places, count, *seed):
-    """Where places of `range(count)` go in a permutation that three numbers decide; all int64."""
+    """Permutes indices of `range(count)`; three numbers determine the permutation; all int64."""
     seeds = tf.broadcast_to(tf.stack(seed), tf.stack([tf.size(places), 3]))
     largest = tf.fill(tf.shape(places), tf.cast(count - 1, tf.int64))
-    # With 4 rounds, fewer than 1000 examples stay nearly in order.
+    # With 4 rounds, fewer than 1000 examples stay almost in order.
     return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=largest, rounds=16)
 
 
 def _lengths(columns: dict) -> tf.Tensor:
-    """How long rows are, int64, (rows,)."""
+    """Returns the length of each row: int64, (rows,)."""
     return tf.add_n([_row_lengths(column) for column in columns.values()])
 
 
 def _row_lengths(column) -> tf.Tensor:
-    """Bytes of strings, elements of lists; zeros of what has one length."""
+    """Returns the bytes of strings or the elements of lists; zeros for other columns."""
     if isinstance(column, tf.RaggedTensor):
         return tf.cast(column.row_lengths(), tf.int64)
     if column.dtype == tf.string and column.shape.rank == 1:
@@ -169,27 +173,27 @@ def _example(parts: dict) -> tuple:
 
 
 def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset:
-    """Puts a number before every batch: the same at every pass or, with `anew`, others."""
+    """Pairs each batch with a random number, a new one in each iteration if `anew`."""
     numbers = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=anew)
     return tf.data.Dataset.zip(numbers, batches)
 
 
 def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
-    """Maps batches in parallel and ahead of time; what `function` raises comes through as it is."""
+    """Maps batches in parallel and prefetches; exceptions of `function` are not wrapped."""
     function = tf.autograph.experimental.do_not_convert(function)
     batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    # There is little to tune, and an iterator's end often waits until the tuner wakes up: as long
-    # again as the iterator has run.
+    # Without autotuning, because there is little to tune, and the end of an iterator often waits
+    # for the tuner to wake up, as long as the iterator has run.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.with_options(options)
 
 
 def split(columns: dict, y, sample_weight, fraction: float) -> tuple[tuple, tuple]:
-    """Cuts the last `fraction` of the examples off.
+    """Splits off the last `fraction` of the examples.
 
     Returns:
-        Columns, labels and weights of the first part, and the three of the second part.
+        Two tuples of columns, labels and weights: the first part and the last part.
     """
     at = round(_length(next(iter(columns.values()))) * (1 - fraction))
 
@@ -201,37 +205,37 @@ def split(columns: dict, y, sample_weight, fraction: float) -> tuple[tuple, tupl
 
 
 def of_dataset(dataset: tf.data.Dataset, columns: Callable) -> tf.data.Dataset:
-    """As `batches` gives them, of a dataset of text that is batched already.
+    """Converts a batched dataset of text to the form of `batches`.
 
     Args:
-        dataset: of text, alone or as (x, y) or (x, y, sample_weight).
-        columns: makes columns of one element's text, see `kerasbert.data.inputs`.
+        dataset: `tf.data.Dataset` of text, alone or as (x, y) or (x, y, sample_weight).
+        columns: function from an element's text to columns, see `kerasbert.data.inputs`.
 
     Raises:
-        InputError: it is not batched.
+        InputError: the dataset is not batched.
     """
     x = dataset.element_spec
     x = x[0] if isinstance(x, tuple) and x else x
     for spec in tf.nest.flatten(x):
         if spec.shape.rank == 0:
             raise InputError(
-                "a tf.data.Dataset of text has single strings; batch the dataset first"
+                "the tf.data.Dataset of text contains single strings; batch the dataset first"
             )
     return mapped(dataset, lambda x, y=None, sample_weight=None: (columns(x), y, sample_weight))
 
 
 def mapped(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
-    """Maps; what `function` raises comes through as it is."""
+    """Maps a dataset; exceptions of `function` are not wrapped."""
     return dataset.map(tf.autograph.experimental.do_not_convert(function))
 
 
 def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Dataset:
-    """The batches of a generator or of a Keras `PyDataset`, as a dataset.
+    """Converts a generator or a Keras `PyDataset` to a dataset of its batches.
 
     Args:
-        stream: see above.
-        example: makes what the dataset has of what `stream` has; not in a graph.
-        shuffle: a `PyDataset`'s batches come in another order at every pass.
+        stream: generator or `PyDataset`.
+        example: function from an item of `stream` to an element of the dataset, called in Python.
+        shuffle: whether the batches of a `PyDataset` have a new order in each iteration.
     """
     if isinstance(stream, Iterator):
         first = next(stream)
@@ -264,7 +268,7 @@ def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Da
 
 
 def text_tensor(name: str, column):
-    """A column of text as a tensor (rows,) or, of lists, ragged (rows, strings)."""
+    """Converts a column to a tensor, (rows,), or, for lists, a ragged tensor, (rows, strings)."""
     if not isinstance(column, list):
         if isinstance(column, tf.RaggedTensor) or name not in LIST_COLUMNS:
             return column
@@ -276,11 +280,16 @@ def text_tensor(name: str, column):
 
 
 def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
-    """The batches of raw columns as dense tensors, made without a pipeline; the longest rows first.
+    """Returns batches of dense tensors without a pipeline, the longest rows first.
+
+    Lists of strings must all have the same length.
+
+    Args:
+        columns: dict of raw columns.
+        batch_size: integer, the number of rows per batch.
 
     Returns:
-        Columns of every batch, one batch at the least, and where each of the given rows is among
-        them. Lists have to be of the same length.
+        List of at least one batch of columns, and the index of each given row in the result.
     """
     columns, places = {name: plain(column) for name, column in columns.items()}, slice(None)
     count = len(next(iter(columns.values())))
@@ -299,7 +308,7 @@ def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
 
 
 def dense_spec(name: str) -> tf.TensorSpec:
-    """What `few` makes of any column of this name."""
+    """Returns the `tf.TensorSpec` of a column in the batches of `few`."""
     return tf.TensorSpec([None, None] if name in LIST_COLUMNS else [None], tf.string)
 
 

@@ -1,4 +1,4 @@
-"""Pretraining examples of strings, masked and paired in the graph."""
+"""Pretraining examples of strings, masked and paired by TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from kerasbert.text.packing import TextPacker
 
 
 def masked_text(packer: TextPacker, masking: Masking, seed: tuple, text, text_pair=None):
-    """Masks a batch of strings; in the graph.
+    """Tokenizes and masks a batch of strings, as TensorFlow ops.
 
     Args:
-        packer: tokenizes and packs.
-        masking: hides tokens.
-        seed: two integers; decides everything that is drawn.
+        packer: `TextPacker`.
+        masking: `Masking`.
+        seed: two integers, which determine all random numbers.
         text: string tensor, (batch,).
         text_pair: string tensor, (batch,), or None.
 
     Returns:
-        As `Masking` does: features, the hidden ids, their weights.
+        The result of `Masking`: features, original ids and weights.
     """
     features = packer(text, text_pair, pad_to_longest=False)
     return masking(features, tf.stack([tf.cast(s, tf.int64) for s in seed]))
@@ -34,22 +34,23 @@ def examples_from_text(
     nsp_labels=None,
     objective: str = "nsp",
 ) -> tuple[dict, dict, dict]:
-    """Pretraining examples of a batch of strings; in the graph.
+    """Makes pretraining examples of a batch of strings, as TensorFlow ops.
 
-    A text without a pair is cut in the middle. Unless labels are given, in about half of the rows
-    the second part is swapped for that of another row ("nsp") or the parts trade places ("sop").
+    A text without a pair is split in the middle. Unless labels are given, the second parts of about
+    half of the rows are exchanged with those of other rows ("nsp"), or the two parts of these rows
+    are swapped ("sop").
 
     Args:
-        packer: tokenizes and packs.
-        masking: hides tokens.
-        seed: two integers; decides everything that is drawn.
+        packer: `TextPacker`.
+        masking: `Masking`.
+        seed: two integers, which determine all random numbers.
         text: string tensor, (batch,).
         text_pair: string tensor, (batch,), or None.
         nsp_labels: integers, (batch,), 1 where `text_pair` does not follow `text`, or None.
         objective: "nsp" or "sop".
 
     Returns:
-        Features, labels by output, sample weights by output.
+        Features, labels and sample weights by output: three dicts.
     """
     masking_seed, pairing_seed = tf.unstack(
         tf.random.experimental.stateless_split(tf.stack([tf.cast(s, tf.int64) for s in seed]), 2)
@@ -68,7 +69,7 @@ def examples_from_text(
 
 
 def _trade_seconds(first: tf.RaggedTensor, second: tf.RaggedTensor, swapped: tf.Tensor):
-    # In a ring, so no row that trades keeps its own second part.
+    # Rotating the second parts ensures that none of these rows keeps its own.
     trading = tf.where(swapped)[:, 0]
     ring = tf.tensor_scatter_nd_update(
         tf.range(tf.size(swapped)),

@@ -1,4 +1,4 @@
-"""Rows that are too long, cut into windows that overlap; in core ops that every server links."""
+"""Overlapping windows of long rows, with core TensorFlow ops, which every server has."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from kerasbert.lazy import tensorflow as tf
 
 
 class Windows(NamedTuple):
-    """Parts of ragged rows, int64 (windows,), those of a row one after the other.
+    """Windows of ragged rows, in the order of the rows; int64, (windows,).
 
     Attributes:
-        row: the row that it is cut from.
-        start: its first token there.
-        length: its tokens.
+        row: the index of the window's row.
+        start: the position of its first token in the row.
+        length: the number of its tokens.
     """
 
     row: tf.Tensor
@@ -21,18 +21,23 @@ class Windows(NamedTuple):
     length: tf.Tensor
 
     def batch(self, first, size: int) -> Windows:
-        """The windows from number `first` on, at most `size`."""
+        """Returns at most `size` windows, from number `first` on."""
         return Windows(*(part[first : first + size] for part in self))
 
 
 def overlapping_windows(lengths, size, stride) -> Windows:
-    """The windows of `run_squad.py` in google-research/bert; a row without tokens has one as well.
+    """Computes the windows of `run_squad.py` in google-research/bert.
+
+    A row without tokens has one window, too.
 
     Args:
-        lengths: tokens of each row, int64 (rows,).
-        size: tokens of a window, 1 or more: int64, a scalar or (rows,).
-        stride: tokens from the start of a window to that of the next, 1 or more; where it is more
-            than `size`, `size`, so that no token is left out.
+        lengths: int64, (rows,), the number of tokens of each row.
+        size: int64, a scalar or (rows,), the number of tokens per window, at least 1.
+        stride: integer, at least 1, the number of tokens from the start of a window to the start of
+            the next. It is limited to `size`, so that no token is skipped.
+
+    Returns:
+        `Windows`.
     """
     size = tf.broadcast_to(tf.cast(size, tf.int64), tf.shape(lengths))
     step = tf.minimum(tf.cast(stride, tf.int64), size)
@@ -45,7 +50,7 @@ def overlapping_windows(lengths, size, stride) -> Windows:
 
 
 def cut(rows: tf.RaggedTensor, windows: Windows) -> tf.RaggedTensor:
-    """The windows' values, (windows, tokens), of ragged rows (rows, tokens)."""
+    """Returns the values of the windows, ragged (windows, tokens), of rows (rows, tokens)."""
     first = tf.gather(rows.row_starts(), windows.row) + windows.start
     positions = tf.ragged.range(first, first + windows.length)
     return positions.with_values(tf.gather(rows.flat_values, positions.flat_values))

@@ -50,8 +50,11 @@ def test_all_pieces_of_a_word(tokenizer):
     [
         ([], "there are 2 questions, but y has 0"),
         ([3, "b"], r"y\[0\] must be an answer, .* found 3"),
-        ([label("国", 1), label("x", 0)], r"y\[1\]: its context has no 'x' at character 0"),
-        ([label("the", -1), label("x", 0)], "has no 'the' at character -1"),
+        (
+            [label("国", 1), label("x", 0)],
+            r"y\[1\]: the context does not contain 'x' at character 0",
+        ),
+        ([label("the", -1), label("x", 0)], "does not contain 'the' at character -1"),
     ],
 )
 def test_bad_labels(labels, message):
@@ -60,5 +63,5 @@ def test_bad_labels(labels, message):
 
 
 def test_an_answer_without_words(tokenizer):
-    with pytest.raises(InputError, match=r"y\[0\]: its answer has no part of a word"):
+    with pytest.raises(InputError, match=r"y\[0\]: the answer contains no part of a word"):
         tokens(tokenizer, [label(" ", 1)], ["a b"])

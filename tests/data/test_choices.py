@@ -84,13 +84,15 @@ def test_what_is_left_out(tmp_path):
     assert found.lines == [1]
     left_out = sorted(line for lines in found.problems.lines.values() for line in lines)
     assert left_out == [2, 3, 4, 5, 6, 7, 8, 9, 10]
-    with pytest.raises(InputError, match=r"file\.jsonl:2: the label is none of the choices"):
+    with pytest.raises(InputError, match=r"file\.jsonl:2: label is not one of the choices"):
         read_choices(path, strict=True)
-    with pytest.raises(InputError, match="no example is left: the label is none of the choices"):
+    with pytest.raises(InputError, match="no example is left: label is not one of the choices"):
         read_choices(write(path, bad[0]))
 
 
 def test_other_columns(tmp_path):
     path = write(tmp_path / "file.jsonl", {"question": "a", "label": 0})
-    with pytest.raises(InputError, match="has the columns question, label; known are: text, choi"):
+    with pytest.raises(
+        InputError, match="has the columns question, label; expected one of: text, choi"
+    ):
         read_choices(path)

@@ -160,7 +160,7 @@ def test_packed_columns(write, end):
 def test_texts_are_no_words(write, text, label_column):
     if label_column is None and text.startswith(("1", "label")):
         pytest.skip("what is read is short")
-    with pytest.raises(InputError, match=r"data.conll:1: lines hold texts .* --task text_class"):
+    with pytest.raises(InputError, match=r"data.conll:1: lines contain texts .* --task text_class"):
         read_columns(write(text), label_column=label_column)
 
 
@@ -177,14 +177,14 @@ BAD = "a O\nb\n\nc O\nd O O\n\ne O\n\n\n"
 def test_wrong_number_of_columns(write):
     found = read_columns(write(BAD))
     assert found.texts["words"] == [["e"]]
-    assert found.problems.lines == {"another number of columns": [2, 5]}
+    assert found.problems.lines == {"different number of columns": [2, 5]}
     said = []
     found.problems.report(said.append)
-    assert said[0].endswith("2 skipped: another number of columns (line 2, 5)")
+    assert said[0].endswith("2 skipped: different number of columns (line 2, 5)")
 
 
 def test_strict(write):
-    with pytest.raises(InputError, match=r"data.conll:2: another number of columns"):
+    with pytest.raises(InputError, match=r"data.conll:2: different number of columns"):
         read_columns(write(BAD), strict=True)
 
 
@@ -201,9 +201,9 @@ def test_empty_words_and_labels(write):
         ("\n \n", {}, "has no sentences$"),
         ("-DOCSTART- O\n", {}, "has no sentences$"),
         ("a\nb\n", {}, "data.conll:1: word and label are the same column"),
-        ("a O\n", {"label_column": 2}, "data.conll:1: has 2 columns, none with number 2"),
+        ("a O\n", {"label_column": 2}, "data.conll:1: has 2 columns; there is no column 2"),
         ("a O\n", {"word_column": -3}, "data.conll:1: has 2 columns, none with number -3"),
-        ("a\tO\nb\n", {}, "no sentences but those with: another number of columns, line 2"),
+        ("a\tO\nb\n", {}, "no sentences except those with: different number of columns, line 2"),
         (b"a O\n\xff O\n", {}, "is not UTF-8"),
         ("a O\n", {"scheme": "IOB"}, "scheme must be one of IOB1, IOB2"),
     ],
@@ -281,7 +281,7 @@ def test_the_scheme_of_most_sentences(write):
 @pytest.mark.parametrize("labels", [[["NN", "VB"]], [["0", "1"]], [["O", "B-"]]])
 def test_labels_that_are_no_tags(labels):
     assert find_scheme(labels) == "any"
-    with pytest.raises(InputError, match="can't be turned into IOB2"):
+    with pytest.raises(InputError, match="can't be converted to IOB2"):
         to_iob2(labels[0], "any")
 
 
@@ -315,7 +315,7 @@ def test_json_lines_that_are_left_out(write):
     found = read_columns(json_file(write, good, *bad), scheme="IOB2")
     assert found.texts["words"] == [["\ufffdx"]]
     assert found.problems.lines == {
-        "not as many labels as words": [2],
+        "different numbers of words and labels": [2],
         "no list under words or tokens": [3],
         "no list under labels or tags or ner_tags": [4],
         "empty word": [5],

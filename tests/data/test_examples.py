@@ -84,10 +84,14 @@ def test_columns(tmp_path, columns, options, expected):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.tsv", "text\tlabel\na\tb\t1\n", r": has no examples \(has 3 columns, not 2"),
+        ("a.tsv", "text\tlabel\na\tb\t1\n", r": has no examples \(has 3 columns, the header has 2"),
         ("a.tsv", "text\tlabel\n \t1\nb\t\n", r": no example is left: empty text; empty label"),
         ("a.tsv", "question\tlabel\na\t1\n", r": has no text column .* has question, label"),
-        ("a.tsv", "text\tgold\na\t1\n", r": has no column 'label'; it has text, gold .*--label_"),
+        (
+            "a.tsv",
+            "text\tgold\na\t1\n",
+            r": has no column 'label'; the columns are text, gold .*--label_",
+        ),
         ("a.jsonl", '{"text": "a", "label": 1}\n\n{"text": \n', r":3: not valid JSON"),
         ("a.jsonl", f'{{"text": {"[" * 99_000}', r":1: not valid JSON \(nested too deeply"),
         ("a.jsonl", f'{{"text": {"9" * 5_000}}}', r":1: not valid JSON \(an integer of thousands"),
@@ -111,7 +115,9 @@ def test_bad_files(tmp_path, name, text, message):
 
 def test_asked_column_is_missing(tmp_path):
     path = write(tmp_path, "a.tsv", "text\tlabel\na\t1\n")
-    with pytest.raises(InputError, match=r"no column 'body'; it has text, label .*--text_column"):
+    with pytest.raises(
+        InputError, match=r"no column 'body'; the columns are text, label .*--text_column"
+    ):
         read_examples(path, text_column="body")
     with pytest.raises(InputError, match=r"no column 'other'.*--text_pair_column"):
         read_examples(path, text_pair_column="other")
@@ -139,8 +145,8 @@ def test_of_classes(tmp_path):
     assert (found.lines, found.classes, found.num_skipped) == ([2, 5], ["2", "3", "0"], 1)
     said = []
     found.problems.report(said.append)
-    assert said == [f"{path}: 1 skipped: label '1' is none of 2, 3, 0 (line 4)"]
-    with pytest.raises(InputError, match=r"a.tsv: no example is left: label '0' is none of q"):
+    assert said == [f"{path}: 1 skipped: label '1' is not one of 2, 3, 0 (line 4)"]
+    with pytest.raises(InputError, match=r"a.tsv: no example is left: label '0' is not one of q"):
         examples.of_classes(["q"])
     assert examples.num_skipped == 0
     many = [f"class{i}" for i in range(30)]
@@ -156,7 +162,7 @@ def test_many_kinds_of_problems_are_told_in_few_lines(tmp_path):
     assert said[-1] == f"{path}: 90 more skipped for other reasons"
     assert len(said) == 11
     path = write(tmp_path, "a.tsv", "text\tlabel\n" + rows)
-    with pytest.raises(InputError, match=r"no example is left: .*'x4' is no number; \.\.\.$"):
+    with pytest.raises(InputError, match=r"no example is left: .*'x4' is not a number; \.\.\.$"):
         read_examples(path, problem_type="regression")
 
 
@@ -179,7 +185,7 @@ def test_tsv_is_split_at_tabs_and_line_feeds_only(tmp_path):
 
 def test_repeated_columns_are_refused(tmp_path):
     (tmp_path / "x.tsv").write_text("text\ttext\tlabel\na\tb\t1\n")
-    with pytest.raises(InputError, match="more than one column 'text'"):
+    with pytest.raises(InputError, match="the column 'text' occurs more than once"):
         read_examples(tmp_path / "x.tsv")
 
 
@@ -192,7 +198,7 @@ def test_csv_cells_of_any_length(tmp_path):
 @pytest.mark.parametrize("end", ["", "\n", "\nc,0\nd,1"])
 def test_csv_quotations_that_never_end(tmp_path, end):
     path = write(tmp_path, "x.csv", f'text,label\n"a\nb",1\n"b,0{end}')
-    with pytest.raises(InputError, match=r"x.csv:4: has a quotation that never ends"):
+    with pytest.raises(InputError, match=r"x.csv:4: has an unclosed quotation mark"):
         read_examples(path)
 
 
@@ -229,7 +235,7 @@ def test_texts(tmp_path):
     assert read_texts(write(tmp_path, "x.txt", "a\n\nb")).texts == {"text": ["a", "b"]}
     path = write(tmp_path, "x.tsv", "1\ta b\n2\tc\n")
     assert read_texts(path, column_names=["id", "text"]).texts == {"text": ["a b", "c"]}
-    with pytest.raises(InputError, match=r"no text column .* it has 1, a b .*--column_names gives"):
+    with pytest.raises(InputError, match=r"no text column .* are 1, a b .*--column_names"):
         read_texts(path)
 
 
@@ -237,35 +243,45 @@ def test_texts(tmp_path):
 
 PAIRS = "text\ttext_pair\tlabel\n"
 LEFT_OUT = [
-    ("a.tsv", "text\tlabel\na\t1\nb\n", {}, "has 1 columns, not 2 as the header"),
-    ("a.csv", "text,label\na,1\nb,c,1\n", {}, "has 3 columns, not 2 as the header"),
-    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', {}, "no text or number as label"),
-    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["b"], "label": 1}', {}, "as text"),
+    ("a.tsv", "text\tlabel\na\t1\nb\n", {}, "has 1 columns, the header has 2"),
+    ("a.csv", "text,label\na,1\nb,c,1\n", {}, "has 3 columns, the header has 2"),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', {}, "label is not a text or number"),
+    (
+        "a.jsonl",
+        '{"text": "a", "label": 1}\n{"text": ["b"], "label": 1}',
+        {},
+        "text is not a text or number",
+    ),
     ("a.tsv", "text\tlabel\na\t1\n \t1\n", {}, "empty text"),
     ("a.tsv", "text\tlabel\na\t1\nb\t\n", {}, "empty label"),
     ("a.tsv", PAIRS + "a\tb\t1\na\t \t1\n", {}, "empty text_pair"),
-    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": NaN}', {}, "as label"),
-    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": NaN, "label": 1}', {}, "number as text"),
+    (
+        "a.jsonl",
+        '{"text": "a", "label": 1}\n{"text": "b", "label": NaN}',
+        {},
+        "label is not a text",
+    ),
+    ("a.jsonl", '{"text": "a", "label": 1}\n{"text": NaN, "label": 1}', {}, "text is not a text"),
     (
         "a.jsonl",
         '{"text": "a", "text_pair": "c", "label": 1}\n{"text": "b", "label": 1}',
         {},
-        "number as text_pair",
+        "text_pair is not a text or number",
     ),
-    ("a.tsv", "sentence\tlabel\na\t1\nb\t2\n", {"glue": "sst2"}, "label '2' is none of 0, 1"),
-    ("a.tsv", "text\tlabel\na\t1\nb\tx\n", {"problem_type": "regression"}, "'x' is no number"),
-    ("a.tsv", "text\tlabel\na\t1\nb\tnan\n", {"problem_type": "regression"}, "is no number"),
+    ("a.tsv", "sentence\tlabel\na\t1\nb\t2\n", {"glue": "sst2"}, "label '2' is not one of 0, 1"),
+    ("a.tsv", "text\tlabel\na\t1\nb\tx\n", {"problem_type": "regression"}, "'x' is not a number"),
+    ("a.tsv", "text\tlabel\na\t1\nb\tnan\n", {"problem_type": "regression"}, "is not a number"),
     (
         "a.tsv",
         'text\tlabel\na\t["x"]\nb\ty\n',
         {"problem_type": "multi_label_classification"},
-        "no list in JSON",
+        "not a JSON list",
     ),
     (
         "a.jsonl",
         '{"text": "a", "label": ["x"]}\n{"text": "b", "label": 3}',
         {"problem_type": "multi_label_classification"},
-        "the label is no list",
+        "the label is not a list",
     ),
 ]
 
@@ -336,12 +352,14 @@ def test_a_column_for_each_label(tmp_path):
     assert examples.labels == [["toxic"], [], ["toxic", "rude"]]
     assert examples.classes == ["toxic", "rude"]
     assert examples.problems.lines == {"toxic is neither 1 nor 0": [5]}
-    with pytest.raises(InputError, match=r"no column 'gone'; it has id, body, toxic, rude"):
+    with pytest.raises(
+        InputError, match=r"no column 'gone'; the columns are id, body, toxic, rude"
+    ):
         read_examples(path, label_column=["toxic", "gone"], **facts)
     path = write(tmp_path, "b.tsv", FLAGS)
     with pytest.raises(InputError, match=r"of 1 and 0 is a class: --label_column toxic,rude$"):
         read_examples(path, **facts)
-    with pytest.raises(InputError, match="several columns hold labels only in multi_label"):
+    with pytest.raises(InputError, match="label_column can be several columns in multi_label"):
         read_examples(path, text_column="body", label_column=["toxic", "rude"])
 
 

@@ -134,7 +134,7 @@ def test_tfds_that_is_not_glue():
 
 
 def test_unknown_names():
-    with pytest.raises(InputError, match="GLUE has no task 'sst3'; it has cola, sst2"):
+    with pytest.raises(InputError, match="GLUE has no task 'sst3'; its tasks are cola, sst2"):
         read_examples("a.tsv", glue="sst3")
     with pytest.raises(InputError, match=r"^tfds:no_such_set:train: "):
         read_examples("tfds:no_such_set:train")

@@ -125,12 +125,12 @@ def test_what_is_given_stays_as_it_was():
 
 REFUSED = {
     "None": (ONE, None, "model takes text; found None"),
-    "missing": (ONE, ["a", None], "text[1] is missing (None); leave its row out"),
-    "NaN": (ONE, Series(["a", float("nan")]), "text[1] is missing (nan); leave its row out"),
+    "missing": (ONE, ["a", None], "text[1] is missing (None); remove the row"),
+    "NaN": (ONE, Series(["a", float("nan")]), "text[1] is missing (nan); remove the row"),
     "number": (ONE, ["a", 3], "text[1] must be a string, found 3 (int)"),
     "numbers": (ONE, np.array([1.5, 2.0]), "text[0] must be a string, found 1.5 (float)"),
-    "set": (ONE, {"a"}, "model takes text; found {'a'} (set); make a list of it"),
-    "generator": (ONE, (x for x in A), "(generator); make a list of it"),
+    "set": (ONE, {"a"}, "model takes text; found {'a'} (set); convert it to a list"),
+    "generator": (ONE, (x for x in A), "(generator); convert it to a list"),
     "dataset": (ONE, tf.data.Dataset.from_tensors(["a"]), "in fit, evaluate and predict only"),
     "symbol": (ONE, keras.Input((), dtype="string"), "model takes text; found <KerasTensor"),
     "other key": (
@@ -144,7 +144,7 @@ REFUSED = {
     "rows": (ONE, [("a", "x")], "takes text; found text and text_pair; hint"),
     "words": (ONE, [["a"], ["b", "c"]], "found a list of lists, but rows must be of one string"),
     "one text": (PAIR, A, "takes text and text_pair; found text alone"),
-    "rows or columns": (PAIR, [A[:2], B[:2]], "2 lists of 2 strings may be rows or columns"),
+    "rows or columns": (PAIR, [A[:2], B[:2]], "2 lists of 2 strings can be rows or columns"),
     "uneven rows": (PAIR, [("a", "x"), ("a",)], "rows must be of 2 strings each"),
     "uneven columns": (PAIR, (A, B[:1]), "text has 3 rows, but text_pair has 1"),
     "one and many": (PAIR, {"text": A, "text_pair": "x"}, "text_pair is one string, but text is a"),

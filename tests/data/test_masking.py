@@ -150,7 +150,9 @@ def test_whole_word_skips_words_over_the_budget(tokenizer):
 def test_whole_words_that_are_not_known():
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     mixed = WordPieceTokenizer([*special, *"中国", *(f"word{i}" for i in range(20))])
-    with pytest.warns(UserWarning, match="written without spaces, 44% of the vocabulary"):
+    with pytest.warns(
+        UserWarning, match=r"without spaces \(such as Chinese\), 44% of the vocabulary"
+    ):
         Masking.of(WordPieceTokenizer([*special, *"中国人の"]), whole_word=True)
     counts = np.zeros(mixed.vocabulary_size, int)
     counts[mixed.token_to_id("中")], counts[mixed.token_to_id("word1")] = 1, 3

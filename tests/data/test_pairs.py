@@ -20,7 +20,7 @@ def test_scores_without_a_first_line_of_names(tmp_path):
     assert (found.labels, found.lines) == ([1.0, 0.0], [1, 6])
     assert found.problems.lines == {
         "empty text": [2],
-        "the score is no number from -5 to 5": [3, 4, 5],
+        "the score is not a number from -5 to 5": [3, 4, 5],
     }
     with pytest.raises(InputError, match=r"sts\.csv:2: empty text"):
         read_pairs(path, column_names=names, highest_score=5, strict=True)
@@ -49,9 +49,9 @@ def test_given_columns(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("q\tsentence2\nwho\tme\n")
     assert read_pairs(path, columns={"text": "q"}).texts == {"text": ["who"], "text_pair": ["me"]}
-    with pytest.raises(InputError, match="has no column known as text; it has q, sentence2"):
+    with pytest.raises(InputError, match="has no column for text; the columns are q, sentence2"):
         read_pairs(path)
-    with pytest.raises(InputError, match="has no column 'z'; it has q, sentence2"):
+    with pytest.raises(InputError, match="has no column 'z'; the columns are q, sentence2"):
         read_pairs(path, columns={"text": "q", "score": "z"})
     with pytest.raises(InputError, match=r"columns of pairs are text, .* found label"):
         read_pairs(path, columns={"label": "q"})
@@ -63,11 +63,15 @@ def test_label_is_a_score(tmp_path):
     names = ("text", "text_pair", "label")
     assert read_pairs(path, column_names=names, highest_score=5).labels == [1.0, 0.2]
     # Without the scale most of the data would be left out, and the rest would mean something else.
-    with pytest.raises(InputError, match=r"sts\.csv:1: the score 5 is beyond 1; .*--max_score"):
+    with pytest.raises(
+        InputError, match=r"sts\.csv:1: the score 5 is greater than 1; .*--max_score"
+    ):
         read_pairs(path, column_names=names)
-    with pytest.raises(InputError, match="no column of scores for the highest score of 5, such as"):
+    with pytest.raises(
+        InputError, match="a highest score of 5 is given, but no column of scores, such as"
+    ):
         read_pairs(path, column_names=("text", "text_pair", "stars"), highest_score=5)
-    with pytest.raises(InputError, match="the highest score must be over 0, found 0"):
+    with pytest.raises(InputError, match="the highest score must be greater than 0, found 0"):
         read_pairs(path, column_names=names, highest_score=0)
 
 

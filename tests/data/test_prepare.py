@@ -87,7 +87,7 @@ def test_impossible_shards_are_refused(corpus_files, tokenizer, tmp_path, tokens
 
 def test_too_many_shards_are_refused(corpus_files, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_module, "_MOST_SHARDS", 20)
-    with pytest.raises(InputError, match="20 shards; 7 tokens in each are too few"):
+    with pytest.raises(InputError, match="20 shards; 7 tokens per shard are too few"):
         prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=7)
     assert list(tmp_path.iterdir()) == []
 
@@ -349,10 +349,10 @@ def test_a_manifest_without_its_own_sum(sharded):
 @pytest.mark.parametrize(
     ("name", "position", "value", "message"),
     [
-        ("sentences.bin", 0, 1, "does not rise from 0 to"),
-        ("sentences.bin", -1, 1, "does not rise from 0 to"),
-        ("sentences.bin", 3, 0, "does not rise from 0 to"),
-        ("documents.bin", 2, 10**9, "does not rise from 0 to"),
+        ("sentences.bin", 0, 1, "does not increase from 0 to"),
+        ("sentences.bin", -1, 1, "does not increase from 0 to"),
+        ("sentences.bin", 3, 0, "does not increase from 0 to"),
+        ("documents.bin", 2, 10**9, "does not increase from 0 to"),
         ("tokens-00001.bin", 2, 60_000, "has the id 60000"),
     ],
 )

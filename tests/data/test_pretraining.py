@@ -267,7 +267,7 @@ def test_bad_options(book, options, message):
 
 def test_one_document_has_no_other(tmp_path):
     book = Book(tmp_path / "book", [[5] * 20])
-    with pytest.raises(InputError, match=r"corpus: has one document.* needs two"):
+    with pytest.raises(InputError, match=r"corpus: has one document.* needs at least two"):
         PretrainingBatches(book.corpus, 2, LENGTH)
     assert len(all_rows(PretrainingBatches(book.corpus, 2, LENGTH, objective="sop"), 0, 2)) == 4
 

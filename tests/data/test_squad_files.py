@@ -71,11 +71,11 @@ def test_problems(file):
     examples.problems.report(said.append)
     assert [line.removeprefix(f"{file}: ") for line in said] == [
         "1 skipped: empty question (question blank)",
-        "1 skipped: id that an earlier question has (question good)",
-        "2 skipped: answer that is not where its answer_start says (question twice, nowhere)",
+        "1 skipped: id of an earlier question (question good)",
+        "2 skipped: answer that is not at its answer_start (question twice, nowhere)",
         "1 skipped: empty answer (question nothing)",
         "1 skipped: empty context (question no context)",
-        "1 corrected: answer elsewhere than its answer_start says (question moved)",
+        "1 corrected: answer at another position than its answer_start (question moved)",
     ]
     with pytest.raises(InputError, match="json: question blank: empty question"):
         read_squad(file, strict=True)
@@ -99,9 +99,9 @@ def test_some_answers_are_wrong(file):
         {"text": ["dog", "bird"], "answer_start": [12, -1]},
     ]
     assert examples.problems.lines == {}
-    beside = "answer that is not where its answer_start says, beside others"
+    beside = "answer that is not at its answer_start, among others"
     assert examples.problems.corrected == {beside: ["second", "both"], "empty answer": ["empty"]}
-    with pytest.raises(InputError, match=r"question second: answer that is not .* beside others"):
+    with pytest.raises(InputError, match=r"question second: answer that is not .* among others"):
         read_squad(file, strict=True)
     assert read_right_answers(file)[1][0] == ["bird", "dog"]
 
@@ -110,7 +110,7 @@ def test_ids_that_are_numbers(file):
     write(file, ("a cat", question(7, ("cat", 2)), question("7")))
     examples = read_squad(file)
     assert examples.ids == ["7"]
-    assert examples.problems.lines == {"id that an earlier question has": ["7"]}
+    assert examples.problems.lines == {"id of an earlier question": ["7"]}
     assert read_right_answers(file)[0] == ["7", "7"]
     write(file, ("a cat", question(True, ("cat", 2))))
     with pytest.raises(InputError, match="must have a string under 'id'"):
@@ -170,7 +170,7 @@ def test_flat_questions(tmp_path, name, content):
     [
         ({"question": "b"}, r"json:2: must have a string under 'id'"),
         ({"answers": {"text": ["a"]}}, r"json:2:.answers must have a list under 'answer_start'"),
-        ({"answers": {"text": ["a"], "answer_start": []}}, r"must have as many answer_start as"),
+        ({"answers": {"text": ["a"], "answer_start": []}}, r"must have one answer_start for each"),
         ({"answers": {"text": [1], "answer_start": [0]}}, r"answers\[0\] must have a string under"),
     ],
 )
@@ -269,7 +269,7 @@ def test_predictions(tmp_path):
     write_predictions(path, ["1", "2"], [0.25, 1])
     assert read_predictions(path, ["1", "2"], float) == [0.25, 1.0]
     assert read_predictions(path, ["1", "3"], float) == [0.25, None]
-    with pytest.raises(InputError, match="has a prediction for none of the 2 questions"):
+    with pytest.raises(InputError, match="has no prediction for any of the 2 questions"):
         read_predictions(path, ["3", "4"])
     with pytest.raises(InputError, match="expected a string under '1', found 0"):
         read_predictions(path, ["1"])

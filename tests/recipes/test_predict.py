@@ -208,12 +208,16 @@ def test_numbers_are_texts(answers):
         ("classifier", {"text": True}, "text must be a text, found True"),
         ("classifier", {"text": float("nan")}, "text must be a text, found nan"),
         ("classifier", 3, r"in\.jsonl:2: the content must be an object, found 3"),
-        ("classifier", {"words": ["a"]}, "has no text column known by its name; it has words"),
+        (
+            "classifier",
+            {"words": ["a"]},
+            "has no text column with a usual name; the columns are words",
+        ),
         ("tagger", {"words": "a cat"}, "words must be a list of texts, found 'a cat'"),
         ("tagger", {"words": ["a", None]}, r"words must be a list of texts, found \['a', None\]"),
         ("tagger", {"text": "a"}, "has text, but earlier rows have words"),
         ("chooser", {"text": "a", "choices": "bc"}, "choices must be a list of texts, found 'bc'"),
-        ("answerer", {"question": "a"}, "has no context column .*; it has question$"),
+        ("answerer", {"question": "a"}, "has no context column .*; the columns are question$"),
     ],
 )
 def test_bad_inputs_are_refused_before_predicting(
@@ -246,9 +250,15 @@ def test_bad_inputs_are_refused_before_predicting(
         ),
         ("answerer", "in.conll", "a\n", "out.jsonl", r"\.conll files are for a TokenClassifier"),
         ("tagger", "in.txt", "a\n\n", "out.conll", r"row 2 has no words, which \.conll can't hold"),
-        ("tagger", "in.conll", "a b\nc\n", "out.jsonl", "in.conll:2: another number of columns"),
+        ("tagger", "in.conll", "a b\nc\n", "out.jsonl", "in.conll:2: different number of columns"),
         ("classifier", "in.txt", "", "out.jsonl", "in.txt: has no examples"),
-        ("classifier", "in.tsv", "text\tx\na\n", "out.jsonl", "in.tsv:2: has 1 columns, not 2"),
+        (
+            "classifier",
+            "in.tsv",
+            "text\tx\na\n",
+            "out.jsonl",
+            "in.tsv:2: has 1 columns, the header has 2",
+        ),
         (
             "classifier",
             "in.txt",
@@ -326,7 +336,7 @@ def test_columns_with_other_names(answers):
         (found,) = answers("classifier", "in.tsv", content, **of_cola)
         assert found["text"] == "A"
     qnli = lines(("question", "sentence"), ("A", "B"))
-    with pytest.raises(InputError, match="text and text_pair are both in column 'sentence'"):
+    with pytest.raises(InputError, match="text and text_pair are both column 'sentence'"):
         answers("pairs", "in.tsv", qnli, text_pair_column="sentence")
 
 

@@ -216,7 +216,7 @@ def test_unknown_metric_is_refused_before_the_first_step(run, task_file, tmp_pat
 
 
 def test_a_run_is_not_a_model(run, task_file, tmp_path):
-    with pytest.raises(InputError, match=r"is a run; its model is .*pretrain/model"):
+    with pytest.raises(InputError, match=r"is a run directory; its model is .*pretrain/model"):
         finetune(finetuning(run, task_file, tmp_path / "run", init=str(run[0])))
 
 
@@ -311,7 +311,7 @@ def test_unknown_label_in_evaluation(tuned, tmp_path):
     facts = {"model": str(tuned[0] / "model"), "data": str(path)}
     result = evaluate(EvaluateOptions(**facts))
     assert (result["examples"], result["left_out"]) == (2, 1)
-    with pytest.raises(InputError, match=r"data\.csv:3: label 'fair' is none of bad, good"):
+    with pytest.raises(InputError, match=r"data\.csv:3: label 'fair' is not one of bad, good"):
         evaluate(EvaluateOptions(**facts, strict=True))
 
 
@@ -391,7 +391,11 @@ def test_unknown_tokens_are_reported(tmp_path, capsys):
     ("name", "content", "message"),
     [
         ("empty.txt", "", "there is no text"),
-        ("bad.jsonl", '{"text": "a"}\n{"text": 1}\n', r"bad\.jsonl:2: has no string under 'text'"),
+        (
+            "bad.jsonl",
+            '{"text": "a"}\n{"text": 1}\n',
+            r"bad\.jsonl:2: expected a string under 'text'",
+        ),
         ("bad.gz", "not gzip", r"bad\.gz: can't be read"),
     ],
 )

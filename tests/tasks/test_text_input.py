@@ -358,13 +358,16 @@ def test_answers_as_strings(make):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["the"], r"y\[0\]: its context has 'the' more than once; say where with answer_start"),
-        (["dog"], r"y\[0\]: its context has no 'dog'"),
-        ([3], r"y\[0\] must be an answer, a list of them, or a dict"),
+        (["the"], r"y\[0\]: the context contains 'the' more than once; give answer_start"),
+        (["dog"], r"y\[0\]: the context does not contain 'dog'"),
+        ([3], r"y\[0\] must be an answer, a list of answers, or a dict"),
         ([None], r"y\[0\] must be an answer"),
         (["cat", "cat"], "there are 1 questions, but y has 2"),
-        ([{"text": ["cat"], "answer_start": []}], r"as many numbers as answer_start"),
-        ([{"text": ["cat"], "answer_start": [0]}], r"its context has no 'cat' at character 0"),
+        ([{"text": ["cat"], "answer_start": []}], r"one integer in answer_start"),
+        (
+            [{"text": ["cat"], "answer_start": [0]}],
+            r"the context does not contain 'cat' at character 0",
+        ),
     ],
 )
 def test_bad_answers(make, y, message):
