@@ -223,7 +223,7 @@ def test_mask_and_segments_matter(backbone):
 
 
 def test_without_token_ids(backbone):
-    with pytest.raises(ValueError, match=r"features need 'token_ids'; found \['ids'\]"):
+    with pytest.raises(ValueError, match=r"features must contain 'token_ids', found \['ids'\]"):
         backbone({"ids": IDS})
 
 
@@ -261,7 +261,10 @@ def test_config_keeps_the_dtype_policy():
         ({"embedding_dim": 0}, "embedding_dim must be a positive integer, found 0"),
         ({"num_layers": None}, "num_layers must be a positive integer, found None"),
         ({"num_layers": True}, "num_layers must be a positive integer, found True"),
-        ({"num_task_types": 3, "task_type": 3}, "there is no row 3 in 3 task types"),
+        (
+            {"num_task_types": 3, "task_type": 3},
+            "task_type must be less than num_task_types=3, found 3",
+        ),
     ],
 )
 def test_bad_settings(change, message):
@@ -340,7 +343,7 @@ def test_damaged_weights(saved):
     ("name", "message"),
     [
         ("model.safetensors", r"model\.safetensors: no such file; the model is incomplete"),
-        ("config.json", r"model: holds no model that kerasbert knows: no config\.json"),
+        ("config.json", r"model: contains no supported model: no config\.json"),
     ],
 )
 def test_missing_file(saved, name, message):
@@ -367,7 +370,7 @@ def test_wrong_shapes_are_listed(saved):
 
 
 def test_unused_weights_are_listed(saved):
-    message = r"segment_embedding/embeddings: the file has \(2, 8\), the model nothing"
+    message = r"segment_embedding/embeddings: the file has \(2, 8\), the model has no such weight"
     with pytest.raises(InputError, match=message):
         Backbone.from_preset(saved, num_segments=0)
 
@@ -384,11 +387,11 @@ def edit(saved, change):
     [
         (
             lambda c: c["backbone"].update(colour="red"),
-            r"config\.json: backbone\.colour is unknown; there are family, ",
+            r"config\.json: backbone\.colour is unknown; expected one of family, ",
         ),
         (lambda c: c["backbone"].pop("num_heads"), r"config\.json: backbone\.num_heads is missing"),
-        (lambda c: c.update(format="other"), "holds no model that kerasbert knows"),
-        (lambda c: c.update(version=99), "is of version 99"),
+        (lambda c: c.update(format="other"), "contains no supported model"),
+        (lambda c: c.update(version=99), "has version 99"),
         (
             lambda c: c["backbone"].update(num_layers="2"),
             "backbone.num_layers must be a whole number",
@@ -420,7 +423,7 @@ def test_unknown_task(saved):
 
 
 def test_an_architecture_has_no_weights():
-    with pytest.raises(InputError, match="names an architecture, which has no weights"):
+    with pytest.raises(InputError, match="is an architecture without weights"):
         Backbone.from_preset("bert_tiny")
 
 

@@ -340,7 +340,7 @@ def test_a_new_family_is_found_wherever_families_are_named(toy_tokenizer, tmp_pa
 
 def test_a_family_is_registered_once(toy):
     for name, presets in ("toy", {}), ("other", toy_family.FAMILY.presets):
-        with pytest.raises(InputError, match=r"there is a 'toy.*' already"):
+        with pytest.raises(InputError, match=r"'toy.*' is already registered"):
             families.register(name, dataclasses.replace(toy_family.FAMILY, presets=presets))
     assert "other" not in families.FAMILIES
 

@@ -1,8 +1,8 @@
-"""Models on disk <-> config, named weights and tokenizer, in everybody's formats.
+"""Reading and writing of model directories in the supported formats.
 
 A format is a module with `detect`, `load_config`, `load`, `has_tokenizer`, `load_tokenizer` and
-`save`; they are listed here and nowhere else. What format a directory has is found out once: a
-`Preset` knows it, and its config, so its tokenizer is asked for by the `Preset`.
+`save`. This module contains the only list of formats. The format of a directory is detected once
+per load: a `Preset` stores its format and config, and its tokenizer is loaded through the `Preset`.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from kerasbert.checkpoints.preset import Preset, check_finite
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
 
-# The module of each format, in the order in which a directory is tried.
+# The module of each format, in the order in which they are tried.
 FORMATS = {
     "kerasbert": "native",
     "hf": "huggingface",
@@ -40,15 +40,15 @@ def _format_of(directory: pathlib.Path) -> ModuleType:
         if _module(format).detect(directory):
             return _module(format)
     if (directory / "model").is_dir():
-        raise InputError(f"{directory}: is a run; its model is {directory / 'model'}")
+        raise InputError(f"{directory}: is a run directory; its model is {directory / 'model'}")
     raise InputError(
-        f"{directory}: holds no model that kerasbert knows: no config.json of kerasbert, Hugging "
-        "Face or KerasHub, and no bert_config.json"
+        f"{directory}: contains no supported model: no config.json of kerasbert, Hugging Face or "
+        "KerasHub, and no bert_config.json"
     )
 
 
 def _check_kinds(directory: pathlib.Path) -> None:
-    """Raises `InputError` for a pipe or a device among the files of a model: it may never end."""
+    """Raises `InputError` for pipes and devices among a model's files, which may never end."""
     for folder, folders, names in os.walk(directory, followlinks=True):
         if len(pathlib.Path(folder).relative_to(directory).parts) == _DEPTH:
             folders.clear()
@@ -57,19 +57,22 @@ def _check_kinds(directory: pathlib.Path) -> None:
                 files.check_file(os.path.join(folder, name))
 
 
-# How deep the files of models are (KerasHub's are in assets/tokenizer), and how their names end.
+# The depth of a model's files (assets/tokenizer for KerasHub), and their extensions.
 _DEPTH = 2
 _ENDINGS = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".h5", ".index")
 
 
 def load(name: str | os.PathLike | Preset) -> Preset:
-    """Reads a model in any format, with its weights; checks that it is whole.
+    """Loads a model in any format, with its weights, and checks that it is complete.
 
     Args:
-        name: as in `kerasbert.checkpoints.hub.fetch`; or what has been read already.
+        name: see `kerasbert.checkpoints.hub.fetch`; a `Preset` is returned unchanged.
+
+    Returns:
+        `Preset`.
 
     Raises:
-        InputError: there is no such model, or something in it is missing, damaged or unknown.
+        InputError: there is no such model, or a part of it is missing, damaged or not supported.
     """
     if isinstance(name, Preset):
         return name
@@ -78,30 +81,30 @@ def load(name: str | os.PathLike | Preset) -> Preset:
 
 
 def load_tokenizer(name: str | os.PathLike | Preset):
-    """Reads the tokenizer of a model in any format.
+    """Loads the tokenizer of a model in any format.
 
     Args:
-        name: as in `load`.
+        name: see `load`.
 
     Raises:
-        InputError: there is no such model, or it has no tokenizer that kerasbert can follow.
+        InputError: there is no such model, or it has no tokenizer that is supported.
     """
     module, directory, config = _without_weights(name)
     return module.load_tokenizer(directory, config)
 
 
 def has_tokenizer(name: str | os.PathLike | Preset) -> bool:
-    """Whether a model has files of a tokenizer.
+    """Returns whether a model has tokenizer files.
 
     Args:
-        name: as in `load`.
+        name: see `load`.
     """
     module, directory, config = _without_weights(name)
     return module.has_tokenizer(directory, config)
 
 
 def _without_weights(name: str | os.PathLike | Preset) -> tuple[ModuleType, pathlib.Path, dict]:
-    """The module of a model's format, where the model is, and its config."""
+    """Returns the module of a model's format, the model's directory and its config."""
     if isinstance(name, Preset):
         return _module(name.format), name.directory, name.config
     directory = hub.fetch(name)
@@ -117,21 +120,21 @@ def save(
     *,
     format: str = "kerasbert",
 ) -> dict[str, str]:
-    """Writes a model directory: it appears whole, or not at all.
+    """Writes a model directory, atomically.
 
     Args:
-        directory: must not exist yet.
-        config: as in `Preset`.
-        weights: arrays by the paths of Keras variables.
-        tokenizer: its files are written too.
-        format: a name in `FORMATS`.
+        directory: path of the directory, which must not exist.
+        config: dict, see `Preset`.
+        weights: dict of arrays by the paths of Keras variables.
+        tokenizer: `Tokenizer` to save with the model, or None.
+        format: a key of `FORMATS`.
 
     Returns:
-        What the file calls each weight, by path.
+        Dict from variable paths to the names of the weights in the file.
 
     Raises:
-        InputError: the directory exists already or can't be written, a weight is not finite, or the
-            format has no place for something that the model has.
+        InputError: the directory exists or can't be written, a weight is not finite, or the format
+            does not support a part of the model.
     """
     import safetensors
 

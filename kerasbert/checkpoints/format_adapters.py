@@ -1,4 +1,4 @@
-"""The same function with other weights, where a format can't say it as the model does."""
+"""Adapters that rewrite weights for a format without changing the model's function."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,17 @@ _SEGMENTS = "embeddings/segment_embedding/embeddings"
 
 
 def adapt(config: dict, weights: Mapping[str, np.ndarray], layout: Layout) -> tuple[dict, dict]:
-    """Rewrites positions, segments and groups as a layout has them, if they differ.
+    """Rewrites position embeddings, segment embeddings and layer groups for a layout.
 
-    RoBERTa has one segment, and rows before the first position. KerasHub has neither. One segment
-    is a constant, which the positions can carry; the rows before the first position are padding's.
-    Where a layout counts groups, a model without them has as many as layers.
+    RoBERTa has one segment, and rows before the first position; KerasHub has neither. A single
+    segment is a constant, which is added to the positions. The rows before the first position
+    belong to padding. If a layout has groups of layers, a model without groups gets one group per
+    layer.
+
+    Args:
+        config: dict, see `Preset`.
+        weights: dict of arrays by variable path.
+        layout: `Layout` of the format.
 
     Returns:
         `config` and `weights`, changed or not.
@@ -43,7 +49,7 @@ def _adapt_segments(encoder_config: dict, weights: dict, layout: Layout) -> None
         weights[_POSITIONS] = weights[_POSITIONS] + weights.pop(_SEGMENTS)
         encoder_config["num_segments"] = 0
     elif "num_segments" in _settings(layout) and encoder_config["num_segments"] == 0:
-        # RoBERTa's tokenizers put both texts of a pair into the one segment, others into two.
+        # RoBERTa's tokenizers put both texts of a pair in one segment, other tokenizers in two.
         encoder_config["num_segments"] = 1 if _positions_of(layout) == "learned_offset" else 2
         width = weights[_TOKENS].shape[1]
         weights[_SEGMENTS] = np.zeros((encoder_config["num_segments"], width), np.float32)

@@ -1,8 +1,8 @@
-"""Google's TensorFlow checkpoints: google-research's (TF1), and tensorflow/models' encoders (TF2).
+"""Google's TensorFlow checkpoints: google-research (TF1) and encoders of tensorflow/models (TF2).
 
 bert_config.json         settings (albert_config.json, electra_config.json)
 vocab.txt or *.model     the tokenizer
-NAME.index, NAME.data-*  the weights, whatever NAME is
+NAME.index, NAME.data-*  the weights, with any NAME
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ _NAMINGS = {
     FORMAT: WeightNaming(parts("/", "kernel", "gamma", "beta", "")),
     TF2: WeightNaming(parts("/", "kernel", "gamma", "beta", "embeddings")),
 }
-# What an optimizer and the training loop keep.
+# Variables of optimizers and of the training loop.
 _IGNORED = (
     r"(/adam_[mv]|/AdamWeightDecayOptimizer(_1)?|/lamb_[mv]|/LAMBOptimizer(_1)?)$"
     r"|^(global_step|save_counter)(/|$)|^beta[12]_power$"
@@ -53,12 +53,12 @@ _TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIA
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether the directory has this format, or a part of it."""
+    """Returns whether the directory has this format, or a part of it."""
     return any((directory / name).exists() for name in _configs()) or any(directory.glob("*.index"))
 
 
 def _configs() -> dict[str, str]:
-    """By the name of the config: the family."""
+    """Returns the family of each config file name."""
     return {
         layout.config_file: family
         for family, layout in layouts_of(FORMAT).items()
@@ -67,7 +67,7 @@ def _configs() -> dict[str, str]:
 
 
 def load_config(directory: pathlib.Path) -> dict:
-    """What is said without a look at the weights: the tokenizer."""
+    """Returns the part of the config that does not depend on the weights: the tokenizer."""
     _, family = _family(directory)
     return {"tokenizer": FAMILIES[family].tokenizer}
 
@@ -78,17 +78,18 @@ def _family(directory: pathlib.Path) -> tuple[pathlib.Path, str]:
     if len(existing) != 1:
         hints = "".join(f"; {hint}" for x in layouts_of(FORMAT).values() if (hint := x.config_hint))
         raise InputError(
-            f"{directory}: a TensorFlow checkpoint needs one of {', '.join(configs)} beside it, "
+            f"{directory}: a TensorFlow checkpoint needs one of {', '.join(configs)}, "
             f"found {' and '.join(existing) or 'none'}{hints}"
         )
     return directory / existing[0], configs[existing[0]]
 
 
 def load(directory: pathlib.Path) -> Preset:
-    """Reads a model.
+    """Loads a model.
 
     Raises:
-        InputError: no checkpoint or several, a setting or weight that kerasbert has nothing for.
+        InputError: there is no checkpoint or there are several, or a setting or weight is not
+            supported.
     """
     path, family = _family(directory)
     theirs = files.read_json(path)
@@ -99,7 +100,7 @@ def load(directory: pathlib.Path) -> Preset:
     tensors = {name: stored[full] for name, full in spelled.items()}
     encoder_config = read_settings(layout.settings, theirs, layout.defaults, str(path))
     encoder_config = {"family": family, **encoder_config, **layout.constants}
-    BackboneConfig.from_stored(encoder_config, str(path))  # before anything is counted by them
+    BackboneConfig.from_stored(encoder_config, str(path))  # checks the values used below
     sizes.check_layers(encoder_config, len(tensors), source)
     task, heads = _heads(source, layout, naming, encoder_config, tensors)
     mappings = [*weight_map(layout.encoder, naming, encoder_config, layout.prefix), *heads]
@@ -123,14 +124,14 @@ def _layout(source: str, family: str, format: str) -> Layout:
     if family not in layouts:
         known = " or ".join(f"{name.upper()}'s" for name in layouts)
         raise InputError(
-            f"{source}: is a checkpoint of tensorflow/models, which kerasbert reads only if it is "
-            f"{known}, and the config is of the family {family!r}"
+            f"{source}: is a checkpoint of tensorflow/models, which is supported for {known} only; "
+            f"the config is of the family {family!r}"
         )
     return layouts[family]
 
 
 def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
-    """From what the table calls tensors to their full names in an object-based checkpoint."""
+    """Returns the full names of tensors in an object-based checkpoint, by the table's names."""
     spelled = {}
     for name in sorted(names):
         existing = _TF2_NAME.match(name)
@@ -142,7 +143,7 @@ def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def _heads(source: str, layout: Layout, naming, encoder_config: Mapping, tensors: Mapping):
-    """The first task all of whose head is there, and where it is."""
+    """Returns the first task with a complete head, and the weight map of the head."""
     partly = {}
     for task, rows in layout.heads.items():
         mappings = weight_map(rows, naming, encoder_config)
@@ -153,7 +154,9 @@ def _heads(source: str, layout: Layout, naming, encoder_config: Mapping, tensors
             partly[task] = missing
     if partly:
         task = min(partly, key=lambda name: len(partly[name]))
-        raise InputError(f"{source}: has a part of a {task}'s head, not {', '.join(partly[task])}")
+        raise InputError(
+            f"{source}: the head of {task} is incomplete; missing: {', '.join(partly[task])}"
+        )
     return None, []
 
 
@@ -165,7 +168,7 @@ def _head(layout: Layout, task: str | None, weights: Mapping[str, np.ndarray]) -
 
 
 def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray], list[str]]:
-    """The checkpoint's path, its tensors, and the names of those that don't matter."""
+    """Returns the path of the checkpoint, its tensors, and the names of ignored variables."""
     import tensorflow as tf
 
     indexes = sorted(directory.glob("*.index"))
@@ -192,25 +195,25 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
 
 
 def _check_tensors(source: str, tensors: Mapping[str, tuple[list[int], Any]]) -> None:
-    """Raises `InputError` for what is no number, and for more of them than the data can hold."""
+    """Raises `InputError` for types other than numbers, and for more data than the files have."""
     total = 0
     for name, (shape, dtype) in tensors.items():
         if not (dtype.is_floating or dtype.is_integer):
-            raise InputError(f"{source}: {name} is of the type {dtype.name}, which is no number")
+            raise InputError(f"{source}: {name} has the type {dtype.name}, expected numbers")
         total += math.prod(shape) * dtype.size
     data = pathlib.Path(source).parent.glob("*.data-*")
     sizes.check_total(total, sum(path.stat().st_size for path in data), source)
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
-    """Whether there is one."""
+    """Returns whether the directory has tokenizer files."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(directory)
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping):
-    """The tokenizer of the directory's files."""
+    """Loads the tokenizer."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.load(directory, config["tokenizer"])
@@ -220,20 +223,22 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping):
 
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
-    """Writes what google-research/bert's programs take as `--init_checkpoint`.
+    """Writes a checkpoint for google-research/bert's programs (`--init_checkpoint`).
 
     Returns:
-        The name of every variable in the file.
+        Dict from variable paths to names in the checkpoint.
 
     Raises:
-        InputError: the format has no place for something that the model has.
+        InputError: the format does not support a part of the model.
     """
     import tensorflow as tf
 
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
     layout, naming = layout_of(backbone.family, FORMAT), _NAMINGS[FORMAT]
     if task is not None and task not in layout.heads:
-        raise InputError(f"google-research has no {task} in the family {backbone.family!r}")
+        raise InputError(
+            f"format 'google' does not support {task} for the family {backbone.family!r}"
+        )
     theirs = write_settings(layout.settings, dataclasses.asdict(backbone))
     check_expressible(layout, backbone, theirs, FORMAT)
     check_head(layout, backbone, task, config.get("head", {}))
@@ -242,12 +247,12 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         *weight_map(layout.heads.get(task, ()), naming, config["backbone"]),
     ]
     if left := sorted(weights.keys() - {link.ours for link in mappings}):
-        raise InputError(f"google-research's checkpoints have no place for {', '.join(left)}")
+        raise InputError(f"format 'google' does not support the weights {', '.join(left)}")
     tensors = write_weights(mappings, weights, naming, backbone.num_heads)
     names = sorted(tensors)
     with files.writing(directory, tf.errors.OpError):
         tf.raw_ops.SaveV2(
-            prefix=os.fsencode(directory / _CHECKPOINT),  # a path may be no Unicode
+            prefix=os.fsencode(directory / _CHECKPOINT),  # a path need not be valid Unicode
             tensor_names=names,
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(tensors[name]) for name in names],
@@ -259,13 +264,13 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
 
 
 def _save_tokenizer(directory: pathlib.Path, tokenizer, family: str) -> None:
-    """Writes the one file there is for a tokenizer, if that says all."""
+    """Writes the vocabulary file, if it defines the tokenizer completely."""
     from kerasbert.checkpoints import tokenizer_files
 
     names = {"vocab.txt": "vocab.txt", "sentencepiece.model": "spiece.model"}
     assets = tokenizer.assets()
     if not assets.keys() <= names.keys():
-        raise InputError(f"google-research has no place for a {type(tokenizer).__name__}")
+        raise InputError(f"format 'google' does not support {type(tokenizer).__name__}")
     for name, data in assets.items():
         (directory / names[name]).write_bytes(data)
     read = tokenizer_files.load(directory, FAMILIES[family].tokenizer)
@@ -273,13 +278,13 @@ def _save_tokenizer(directory: pathlib.Path, tokenizer, family: str) -> None:
     for name, value in ours.items():
         if value != theirs.get(name):
             raise InputError(
-                f"google-research has no place for {name}={value!r} of the tokenizer (there it is "
+                f"format 'google' does not support the tokenizer's {name}={value!r} (it implies "
                 f"{theirs.get(name)!r}); save as 'kerasbert'"
             )
 
 
 def _meaning(tokenizer) -> dict:
     config = tokenizer.get_config()
-    if config.get("strip_accents") is None:  # then it goes with the letters' case
+    if config.get("strip_accents") is None:  # defaults to `lowercase`
         config["strip_accents"] = config.get("lowercase")
     return config

@@ -1,4 +1,4 @@
-"""HDF5 files of strangers, looked at before they are read."""
+"""Checks of untrusted HDF5 files before they are read."""
 
 import contextlib
 import math
@@ -11,29 +11,29 @@ from kerasbert.errors import InputError
 
 
 def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
-    """The shapes of all datasets of a file by their names, none of which has been read.
+    """Returns the shapes of all datasets of a file by name, without reading the data.
 
     Raises:
-        InputError: the file is damaged; or something in it is no plain array of numbers, lies in
-            another file, or would take far more memory than the file has bytes.
+        InputError: the file is damaged, or a dataset is not a plain array of numbers, is in another
+            file, or would take far more memory than the size of the file.
     """
     import h5py
 
     shapes, total = {}, 0
 
-    # h5py stops at the first of these that returns something; it would garble what they raise.
+    # h5py stops at the first call that returns a value; exceptions raised here would be garbled.
     def elsewhere(name, link):
-        return f"{name} lies in another file" if isinstance(link, h5py.ExternalLink) else None
+        return f"{name} is stored in another file" if isinstance(link, h5py.ExternalLink) else None
 
     def visit(name, item):
         nonlocal total
         if not isinstance(item, h5py.Dataset):
             return None
-        # Keras says of bfloat16, which HDF5 does not know, what the bytes are.
+        # Keras stores bfloat16, which HDF5 lacks, as bytes with an attribute.
         if item.dtype.kind not in "fiu" and item.attrs.get("dtype") != "bfloat16":
-            return f"{name} is of the type {item.dtype}, which is no number"
+            return f"{name} has the type {item.dtype}, expected numbers"
         if item.external or item.is_virtual:
-            return f"{name} lies in another file"
+            return f"{name} is stored in another file"
         shapes[name] = item.shape
         total += math.prod(item.shape) * item.dtype.itemsize
         return None
@@ -47,11 +47,11 @@ def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
-    """While this lasts, what the HDF5 library raises is an `InputError` that names the file."""
+    """Converts exceptions of the HDF5 library to `InputError`s that name the file."""
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # a damaged file fails in too many ways to list
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path}: not a whole HDF5 file ({reason})") from None
+        raise InputError(f"{path}: not a complete HDF5 file ({reason})") from None

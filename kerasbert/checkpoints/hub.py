@@ -1,4 +1,4 @@
-"""Names of models -> directories on this machine; downloads go through the hubs' own clients."""
+"""Model names: local directories, and downloads with the clients of the hubs."""
 
 import difflib
 import os
@@ -8,17 +8,17 @@ from kerasbert import families
 from kerasbert.errors import InputError
 
 _HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
-# All that kerasbert reads but the pickles, which are fetched only where there is nothing else.
+# The files that kerasbert reads, except pickles, which are downloaded only if there are no others.
 _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
 _PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
 
 
 def fetch(name: str | os.PathLike) -> pathlib.Path:
-    """Returns the directory of a model, downloaded first where it has to be.
+    """Returns the directory of a model, which is downloaded if necessary.
 
     Args:
-        name: a directory; "hf://organization/name", perhaps with "@revision"; "kaggle://handle"; or
-            the name of a KerasHub preset.
+        name: path of a directory; "hf://organization/name", optionally with "@revision";
+            "kaggle://handle"; or the name of a KerasHub preset.
 
     Raises:
         InputError: there is no such model, or it can't be downloaded.
@@ -29,19 +29,19 @@ def fetch(name: str | os.PathLike) -> pathlib.Path:
     if name.startswith(_KAGGLE):
         return _from_kaggle(name, name)
     directory = pathlib.Path(name)
-    if os.path.isdir(name):  # pathlib's would raise for a name that is too long
+    if os.path.isdir(name):  # pathlib's is_dir raises for a name that is too long
         return directory
     if os.path.exists(name):
-        raise InputError(f"{name}: is a file; give the model's directory")
+        raise InputError(f"{name}: is a file; expected the model's directory")
     if directory.name == name:  # a single word
         return _from_preset(name)
     parent = os.fspath(directory.parent)
     if directory.parent.name == parent and not os.path.exists(parent):
         raise InputError(
-            f"{name}: no such model directory; Hugging Face's model is {_HUGGING_FACE}{name}"
+            f"{name}: no such model directory; on Hugging Face it is {_HUGGING_FACE}{name}"
         )
     raise InputError(
-        f"{name}: no such model directory (nor is it hf://organization/name, or a KerasHub preset)"
+        f"{name}: no such model directory, and not hf://organization/name or a KerasHub preset"
     )
 
 
@@ -49,11 +49,11 @@ def _from_preset(name: str) -> pathlib.Path:
     well_known = _well_known()
     if _spelled(name) in well_known:
         raise InputError(
-            f"{name}: no such model directory; Hugging Face's model is {well_known[_spelled(name)]}"
+            f"{name}: no such model directory; on Hugging Face it is {well_known[_spelled(name)]}"
         )
     if name in families.PRESETS:
         raise InputError(
-            f"{name!r} names an architecture, which has no weights to load; "
+            f"{name!r} is an architecture without weights; "
             f"Backbone(BackboneConfig.from_preset({name!r})) builds it"
         )
     presets = _kerashub_presets()
@@ -70,7 +70,7 @@ def _spelled(name: str) -> str:
 
 
 def _well_known() -> dict[str, str]:
-    """Names of the best-known models as `_spelled`, and as they can be loaded."""
+    """Returns the loadable names of the best-known models, by their names as `_spelled`."""
     return {
         _spelled(name): f"{_HUGGING_FACE}{organization}/{name}"
         for family in families.FAMILIES.values()
@@ -80,7 +80,7 @@ def _well_known() -> dict[str, str]:
 
 
 def _kerashub_presets() -> dict[str, str]:
-    """The handles of KerasHub's presets in our families, by name."""
+    """Returns the handles of KerasHub's presets of the supported families, by name."""
     import keras_hub
 
     classes = [
@@ -111,7 +111,7 @@ def _from_hugging_face(name: str) -> pathlib.Path:
             directory = download([*_PATTERNS, *more])
             if any(any(directory.rglob(f"*.{end}")) for end in ("safetensors", "bin", "h5")):
                 break
-    except Exception as error:  # the client raises whatever its transport does
+    except Exception as error:  # the client also raises exceptions of its transport
         raise _no_download(name, error) from error
     return directory
 
@@ -121,7 +121,7 @@ def _from_kaggle(name: str, handle: str) -> pathlib.Path:
 
     try:
         return pathlib.Path(kagglehub.model_download(handle.removeprefix(_KAGGLE)))
-    except Exception as error:  # the client raises whatever its transport does
+    except Exception as error:  # the client also raises exceptions of its transport
         raise _no_download(name, error) from error
 
 
@@ -129,5 +129,5 @@ def _no_download(name: str, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return InputError(
         f"{name}: can't be downloaded ({type(error).__name__}: {reason}); check the name and the "
-        "network, or copy the model here from where there is one and give its directory"
+        "network, or copy the model to this machine and give its directory"
     )

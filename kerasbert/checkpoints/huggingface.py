@@ -1,8 +1,8 @@
-"""Hugging Face transformers: config.json, the weights in any of its formats, its tokenizer.
+"""Hugging Face transformers: config.json, weights in all of its formats, and tokenizer.
 
-config.json   settings; bert_config.json in what pytorch-pretrained-bert read until 2019
-model.safetensors, pytorch_model.bin   the weights, whole, or in shards that a *.index.json lists
-tf_model.h5   those of a TensorFlow model
+config.json   settings; bert_config.json for pytorch-pretrained-bert, until 2019
+model.safetensors, pytorch_model.bin   the weights, in one file or in shards listed by *.index.json
+tf_model.h5   the weights of a TensorFlow model
 """
 
 import dataclasses
@@ -42,12 +42,12 @@ FORMAT = "hf"
 CONFIG, OLD_CONFIG = "config.json", "bert_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _NAMING = WeightNaming(parts(".", "weight", "weight", "bias", "weight"), transposed=True)
-# Buffers that older versions stored; they hold nothing that was learned.
+# Buffers that older versions stored; they are not trained.
 _BUFFERS = re.compile(r"(^|\.)(position_ids|token_type_ids)$")
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether the directory has this format."""
+    """Returns whether the directory has this format."""
     where = sentence_transformers.transformer(directory)
     path = _config_path(where)
     if path is None:
@@ -60,22 +60,29 @@ def detect(directory: pathlib.Path) -> bool:
 def _config_path(directory: pathlib.Path) -> pathlib.Path | None:
     if (directory / CONFIG).exists():
         return directory / CONFIG
-    # Google's config has the same name, and means another GELU.
+    # Google's config has the same name, but its "gelu" is another function.
     google = any(directory.glob("*.index")) or not has_weights(directory)
     return None if google or not (directory / OLD_CONFIG).exists() else directory / OLD_CONFIG
 
 
-# What a config without a model_type says if it is one of transformers'.
+# Keys that identify a config of transformers without model_type.
 _WIDTHS = {"hidden_size", "dim"}
 
 
 def load_config(directory: pathlib.Path) -> dict:
-    """Reads everything but the weights."""
+    """Reads the config, without the weights."""
     return _read_config(directory).config
 
 
 class _Read(NamedTuple):
-    """What a directory says beside the weights, and of which class of transformers they are."""
+    """The result of reading everything but the weights.
+
+    Attributes:
+        config: dict, see `Preset`.
+        layout: `Layout` of the family.
+        task: string, the task of the class of transformers that wrote the weights, or None.
+        head: dict, the arguments of the task.
+    """
 
     config: dict
     layout: Layout
@@ -91,7 +98,7 @@ def _read_config(directory: pathlib.Path) -> _Read:
     check_only(layout, theirs, source)
     encoder_config = read_settings(layout.settings, theirs, layout.defaults, source)
     backbone = {"family": family, **encoder_config, **layout.constants}
-    BackboneConfig.from_stored(backbone, source)  # what follows needs possible sizes
+    BackboneConfig.from_stored(backbone, source)  # checks the values used below
     task = _task(theirs, layout)
     settings = layout.head_settings.get(task, ())
     head = {
@@ -110,10 +117,10 @@ def _read_config(directory: pathlib.Path) -> _Read:
 
 
 def _length(directory: pathlib.Path, most: int) -> int | None:
-    """The tokens that the tokenizer lets through, if they are fewer than the positions."""
+    """Returns the maximum length of the tokenizer, if it is less than the number of positions."""
     path = directory / TOKENIZER_CONFIG
     length = files.read_json(path).get("model_max_length") if path.exists() else None
-    # Where nobody has said it, it is an astronomical number.
+    # If it was not set, it is an astronomical number.
     return length if type(length) is int and length < most else None
 
 
@@ -123,18 +130,18 @@ def _family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str,
         return _guessed_family(theirs, source, directory)
     if theirs["model_type"] not in list(known):
         raise InputError(
-            f"{source}: model_type {theirs['model_type']!r} is none of {', '.join(known)}"
+            f"{source}: model_type {theirs['model_type']!r} is not one of {', '.join(known)}"
         )
     return known[theirs["model_type"]]
 
 
 def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
-    """The family of a config of before 2020, or one written by hand."""
+    """Returns the family of a config without model_type, from before 2020 or hand-written."""
     layouts = layouts_of(FORMAT)
     for name, layout in layouts.items():
         if _architecture(theirs) in layout.models.values():
             return name, layout
-    # Settings alone tell it from all but those whose vocabulary is in other files.
+    # The settings distinguish it from all families except those with other vocabulary files.
     assumed = {name: layout.assumed_unless for name, layout in layouts.items()}
     for name, others in assumed.items() if (directory / "vocab.txt").exists() else ():
         if others is not None and theirs.keys().isdisjoint(others):
@@ -142,11 +149,11 @@ def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tu
             warnings.warn(f"{source}: lacks 'model_type'; {read_as}", stacklevel=2)
             return name, layouts[name]
     kinds = ", ".join(layout.model_type for layout in layouts.values())
-    raise InputError(f"{source}: lacks 'model_type'; write there which it is of {kinds}")
+    raise InputError(f"{source}: lacks 'model_type'; add it: one of {kinds}")
 
 
 def _architecture(theirs: Mapping) -> str | None:
-    """The class of transformers that wrote the model; in TensorFlow it is called the same."""
+    """Returns the PyTorch class of transformers that wrote the model, or None."""
     architectures = theirs.get("architectures")
     known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
     return architectures[0].removeprefix("TF") if known else None
@@ -158,10 +165,10 @@ def _task(theirs: Mapping, layout: Layout) -> str | None:
 
 
 def load(directory: pathlib.Path) -> Preset:
-    """Reads a model.
+    """Loads a model.
 
     Raises:
-        InputError: a setting or a weight that kerasbert has nothing for, a damaged or missing file.
+        InputError: a setting or weight is not supported, or a file is damaged or missing.
     """
     config, layout, task, head = _read_config(directory)
     encoder_config = config["backbone"]
@@ -188,7 +195,7 @@ def load(directory: pathlib.Path) -> Preset:
 
 
 def _unread(directory: pathlib.Path) -> list[str]:
-    """The names of what is said beside the model and kerasbert has no place for."""
+    """Returns the names of settings besides the model's that kerasbert does not support."""
     path = sentence_transformers.transformer(directory) / TOKENIZER_CONFIG
     stored = files.read_json(path) if path.exists() else {}
     sides = ["padding_side"] if stored.get("padding_side", "right") != "right" else []
@@ -196,7 +203,7 @@ def _unread(directory: pathlib.Path) -> list[str]:
 
 
 def _check_left_over(source, unused_weights, tensors, task, layout) -> None:
-    # Of a head that the config does not name, nobody can say what it is; it stays behind.
+    # The weights of a head that the config does not name are unknown, and are not loaded.
     known = [row[2].split(".")[0] for row in layout.encoder]
     extra = [
         f"{name} {tensors[name].shape}"
@@ -207,27 +214,27 @@ def _check_left_over(source, unused_weights, tensors, task, layout) -> None:
 
 
 def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:
-    """Drops the copy of the token table that a tied decoder may have in the file."""
+    """Removes the file's copy of the token embeddings of a tied decoder."""
     table = weights.get("mlm_head/table")
     if table is None or not head.get("tied", True):
         return
     if not np.array_equal(table, weights["embeddings/token_embedding/embeddings"]):
         raise InputError(
-            f"{source}: {names['mlm_head/table']} differs from the token embeddings, but "
-            "the config says that they are tied (tie_word_embeddings)"
+            f"{source}: {names['mlm_head/table']} differs from the token embeddings, but they are "
+            "tied in the config (tie_word_embeddings)"
         )
     del weights["mlm_head/table"]
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
-    """Whether there is one."""
+    """Returns whether the directory has tokenizer files."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(sentence_transformers.transformer(directory))
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping):
-    """The tokenizer of the directory's files."""
+    """Loads the tokenizer."""
     from kerasbert.checkpoints import tokenizer_files
 
     where = sentence_transformers.transformer(directory)
@@ -241,12 +248,12 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping):
 
 
 def _lower_casing(tokenizer):
-    """The same tokenizer, with all text lower-cased before; accents stay as they were."""
+    """Returns the tokenizer with lower-casing added; the handling of accents is unchanged."""
     from kerasbert import text
 
     config = tokenizer.get_config()
     if "lowercase" not in config:
-        raise InputError(f"kerasbert's {type(tokenizer).__name__} has no such thing")
+        raise InputError(f"{type(tokenizer).__name__} does not support it")
     if config["lowercase"]:
         return tokenizer
     if config.get("strip_accents") is None:
@@ -258,13 +265,13 @@ def _lower_casing(tokenizer):
 
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
-    """Writes what transformers' `from_pretrained` reads.
+    """Writes a directory for transformers' `from_pretrained`.
 
     Returns:
-        The name of every variable in the file.
+        Dict from variable paths to names in the file.
 
     Raises:
-        InputError: the format has no place for something that the model has.
+        InputError: the format does not support a part of the model.
     """
     if config["task"] == "TextEmbedder":
         sentence_transformers.write(directory, config)
@@ -272,7 +279,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
     layout = layout_of(backbone.family, FORMAT)
     if task not in layout.models:
-        raise InputError(f"transformers has no {task} in the family {backbone.family!r}")
+        raise InputError(f"format 'hf' does not support {task} for the family {backbone.family!r}")
     theirs = _written_config(layout, backbone, task, config.get("head", {}))
     rows = (*layout.encoder, *layout.heads.get(task, ()))
     kept = {
@@ -288,7 +295,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
         for name, array in write_weights(mappings, kept, _NAMING, backbone.num_heads).items()
     }
     if left := sorted(kept.keys() - {link.ours for link in mappings}):
-        raise InputError(f"transformers' {layout.models[task]} has no place for {', '.join(left)}")
+        raise InputError(f"transformers' {layout.models[task]} has no weights {', '.join(left)}")
     safetensors.numpy.save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
     files.write_json(directory / CONFIG, theirs)
     if tokenizer is not None:
@@ -317,7 +324,7 @@ def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mappin
 
 
 def _with_rates(head: Mapping, settings, layout: Layout, backbone: BackboneConfig) -> dict:
-    """A dropout that is the encoder's (None), as a number where the format wants one."""
+    """Returns the head's config, with a dropout of None as a number where the format needs one."""
     stored = {row[1] for row in settings if row[0] == "dropout"}
     wants_number = any(layout.defaults.get(key) is not None for key in stored)
     rate = head.get("dropout")

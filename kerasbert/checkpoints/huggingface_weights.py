@@ -1,4 +1,4 @@
-"""The files that transformers keeps weights in: every tensor of a directory, by its plain name."""
+"""The weight files of transformers: all tensors of a directory, by normalized name."""
 
 import os
 import pathlib
@@ -19,22 +19,22 @@ TF_WEIGHTS = "tf_model.h5"
 
 
 def has_weights(directory: pathlib.Path) -> bool:
-    """Whether there is a file that transformers reads weights from."""
+    """Returns whether there is a weight file that transformers can read."""
     return any((directory / name).exists() for name in _READERS)
 
 
 def plain_tensors(directory: pathlib.Path, prefix: str) -> tuple[dict[str, np.ndarray], str]:
-    """As `read_tensors`, by the names that the newest files use, without `prefix`."""
+    """Does what `read_tensors` does, with the names of the newest files and without `prefix`."""
     tensors, source = read_tensors(directory)
     tensors = _without_wrapper(tensors)
     return {_plain_name(name, prefix): array for name, array in tensors.items()}, source
 
 
 def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
-    """Every tensor of a directory, by name, and the file that they are in.
+    """Returns all tensors of a directory by name, and the path of their file.
 
     Raises:
-        InputError: no weights, a shard that is missing, or a damaged file.
+        InputError: there are no weights, a shard is missing, or a file is damaged.
     """
     for name, read in _READERS.items():
         if (directory / name).exists():
@@ -45,18 +45,18 @@ def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
 def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
     where = files.read_json(index).get("weight_map")
     if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
-        raise InputError(f"{index}: has no weight_map of names to files")
+        raise InputError(f"{index}: has no weight_map from names to files")
     tensors = {}
     for shard in sorted(set(where.values())):
         if pathlib.Path(shard).name != shard or not os.path.isfile(index.parent / shard):
-            raise InputError(f"{index}: names {shard}, which is not there")
+            raise InputError(f"{index}: lists {shard}, which does not exist")
         tensors |= read(index.parent / shard)
     if missing := sorted(where.keys() - tensors.keys()):
         raise InputError(f"{index}: {missing[0]} is not in {where[missing[0]]}")
     return tensors
 
 
-# By the name of a file of weights, the usual one first.
+# The reader of each weight file, in order of preference.
 _READERS = {
     WEIGHTS: read_safetensors,
     INDEX: lambda index: _read_shards(index, read_safetensors),
@@ -67,7 +67,7 @@ _READERS = {
 
 
 def _without_wrapper(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Without what a wrapper puts before every name: DataParallel "module.", Lightning "model."."""
+    """Removes the prefix of a wrapper: "module." of DataParallel, "model." of Lightning."""
     for prefix in ("module.", "model."):
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): array for name, array in tensors.items()}
@@ -76,5 +76,5 @@ def _without_wrapper(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarr
 
 def _plain_name(name: str, prefix: str) -> str:
     name = name.removeprefix(prefix)
-    # Files from before 2019 say it as TensorFlow does.
+    # Files from before 2019 use TensorFlow's names.
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))

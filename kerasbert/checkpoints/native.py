@@ -1,7 +1,7 @@
-"""kerasbert's own directory: JSON, safetensors, a vocabulary. Nothing in it is code.
+"""kerasbert's own format: JSON, safetensors and a vocabulary. It contains no code.
 
 config.json         format, task, backbone, head, tokenizer, SHA-256 of the weights and of itself
-model.safetensors   one tensor a Keras variable, under the variable's path
+model.safetensors   one tensor per Keras variable, under the variable's path
 vocab.txt, ...      the tokenizer's files, if the model has one
 """
 
@@ -24,7 +24,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 @dataclasses.dataclass
 class _Stored:
-    """What config.json holds."""
+    """The schema of config.json."""
 
     format: str
     version: int
@@ -38,35 +38,36 @@ class _Stored:
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether the directory has this format."""
+    """Returns whether the directory has this format."""
     path = directory / CONFIG
     return path.exists() and files.read_json(path).get("format") == FORMAT
 
 
 def load_config(directory: pathlib.Path) -> dict:
-    """Reads everything but the weights.
+    """Reads the config, without the weights.
 
     Raises:
-        InputError: a config of another version, a damaged one, or one with a key or value that
-            can't be.
+        InputError: the config has another version, is damaged, or has an invalid key or value.
     """
     path = directory / CONFIG
     config = files.read_json(path)
     if (version := config.get("version")) not in (VERSION, _WITHOUT_OWN_SHA256):
-        raise InputError(f"{path}: is of version {version!r}; this kerasbert reads {VERSION}")
+        raise InputError(
+            f"{path}: has version {version!r}; this version of kerasbert reads {VERSION}"
+        )
     if version == VERSION and config.get("sha256") != files.own_sha256(config):
         raise InputError(
-            f"{path}: is damaged or was edited (its SHA-256 differs); to change a setting, give it "
+            f"{path}: is damaged or was edited (its SHA-256 differs); to change a setting, pass it "
             "to from_preset and save the model again"
         )
     return schema.check(config, _Stored, path)
 
 
 def load(directory: pathlib.Path) -> Preset:
-    """Reads a model directory and checks that it is whole.
+    """Loads a model directory and checks that it is complete.
 
     Raises:
-        InputError: a damaged or missing file.
+        InputError: a file is damaged or missing.
     """
     config = load_config(directory)
     weights = _read_weights(directory / WEIGHTS, config)
@@ -83,12 +84,12 @@ def _read_weights(path: pathlib.Path, config: Mapping) -> dict:
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
-    """Whether there is one."""
+    """Returns whether the model has a tokenizer."""
     return config.get("tokenizer") is not None
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping):
-    """The tokenizer of the directory's files."""
+    """Loads the tokenizer."""
     from kerasbert import text
 
     if config.get("tokenizer") is None:
@@ -97,8 +98,8 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping):
 
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
-    """Writes the files; returns the name of every variable."""
-    # As bytes in memory: of a transposed view that would be another order.
+    """Writes the files; returns the names of all variables."""
+    # safetensors writes the memory of an array, which has another order in a transposed view.
     arrays = {path: np.ascontiguousarray(array) for path, array in weights.items()}
     safetensors.numpy.save_file(arrays, directory / WEIGHTS)
     if tokenizer is not None:

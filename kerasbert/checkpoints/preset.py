@@ -1,4 +1,4 @@
-"""A model directory that has been read, whatever its format, but is no model yet."""
+"""The config and weights of a model directory, independent of its format."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from kerasbert.checkpoints import sizes
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
-# What may be resized, by the fact that asks for it: the variables whose rows it counts.
+# The variables whose first axis depends on a resizable argument of the backbone.
 _RESIZABLE = {
     "vocabulary_size": (
         "embeddings/token_embedding/embeddings",
@@ -22,27 +22,27 @@ _RESIZABLE = {
     "max_sequence_length": ("embeddings/position_embedding/embeddings",),
 }
 _ENCODER = ("embeddings/", "layer_")
-# Variables with an element for each class.
+# Variables with one element per class.
 _CLASSES = ("classifier/bias", "token_classifier/bias")
-# Where a stored head has none: as many as no head of small files is too large for.
+# The limit for heads without stored weights, for which no file can be too small.
 _MOST_NEW_CLASSES = 10_000
 _SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Config and weights in kerasbert's terms.
+    """The config and the weights of a model directory, in kerasbert's terms.
 
-    Attributes:
-        directory: where it is.
-        source: the file of the weights, for messages.
-        format: the format it has.
-        config: `task` (a task's name or None), `backbone` (facts), `head` (the task's arguments),
-            `tokenizer` (a config or None) and what the task added.
-        weights: arrays by variable path.
-        names: what the file calls them, by variable path.
-        left_over: names in the file that were not used, such as an optimizer's slots.
-        unread: names of settings that kerasbert has no place for.
+    Args:
+        directory: path of the directory.
+        source: string, the weight file in messages.
+        format: string, the directory's format.
+        config: dict with `task` (name or None), `backbone` (arguments of `BackboneConfig`), `head`
+            (arguments of the task), `tokenizer` (config or None) and further arguments of the task.
+        weights: dict of arrays by variable path.
+        names: dict from variable paths to names in the file.
+        unused_weights: names in the file that were not used, such as an optimizer's variables.
+        unsupported_settings: names of settings that kerasbert does not support.
     """
 
     directory: pathlib.Path
@@ -56,68 +56,69 @@ class Preset:
 
     @property
     def encoder_config(self) -> dict:
-        """The facts of the backbone."""
+        """The arguments of `BackboneConfig`."""
         return self.config.get("backbone", {})
 
     def has(self, layer: str) -> bool:
-        """Whether there are weights of a layer, by the first part of their paths."""
+        """Returns whether there are weights of a layer, by the first part of their paths."""
         return any(path.split("/")[0] == layer for path in self.weights)
 
     def backbone_config(self, **overrides) -> BackboneConfig:
-        """The facts, with some changed, after a look at whether the weights are of such a model.
+        """Returns the config of the backbone, checked against the shapes of the weights.
 
-        So nothing is built because a small file says that it is large.
+        The check prevents a small file from causing a large model to be built.
 
         Args:
-            **overrides: facts of `BackboneConfig`.
+            **overrides: arguments of `BackboneConfig` that replace stored ones.
 
         Raises:
-            InputError: a fact is missing, unknown or impossible, or the encoder's weights are
-                others; the message lists them.
+            InputError: an argument is missing, unknown or invalid, or the encoder's weights do not
+                fit; the message lists them.
         """
         config = BackboneConfig.from_stored(self.encoder_config, self.source, **overrides)
         sizes.check_layers(vars(config), len(self.weights), self.source)
         for path, array in self.weights.items():
             if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
                 raise InputError(
-                    f"{self.source}: {path}{self._called(path)} is of the type {array.dtype}; "
+                    f"{self.source}: {path}{self._called(path)} has the type {array.dtype}; "
                     "weights must be floats"
                 )
-        # Tasks may do without a pooler, but not with a part of one.
+        # A pooler can be missing, but not incomplete.
         pooler = config.pooler and self.has("pooler")
         shapes = list(sizes.encoder_shapes(dataclasses.replace(config, pooler=pooler)))
         self._raise(self._misfits(shapes, overrides), len(shapes))
         return config
 
     def check_classes(self) -> None:
-        """Raises `InputError` if the head has another number of classes than its config says."""
+        """Raises `InputError` if the head's weights do not have the config's number of classes."""
         classes = self.config["head"]["classes"]
         if not isinstance(classes, int | list):
-            return  # the task says what they must be
+            return  # the task checks it
         count = classes if isinstance(classes, int) else len(classes)
         shapes = [(path, (count,)) for path in _CLASSES if path in self.weights]
         self._raise(self._misfits(shapes), len(shapes))
         if not shapes and count > _MOST_NEW_CLASSES:
             raise InputError(
-                f"{self.source}: has no weights of a head of {count} classes; give classes="
+                f"{self.source}: has no weights for a head of {count} classes; set classes="
             )
 
     def assign(
         self, variables: Iterable, *, optional: Iterable = (), resize: Mapping[str, Any] = {}
     ) -> list[str]:
-        """Puts the stored arrays into Keras variables with the same paths; all of them, or none.
+        """Assigns the stored arrays to the Keras variables with the same paths: all or none.
 
         Args:
-            variables: must all be there.
-            optional: variables whose whole layer may be missing; they keep their values then.
-            resize: facts of `BackboneConfig` that may differ from what is stored.
+            variables: iterable of variables, which must all be stored.
+            optional: iterable of variables that keep their values if their whole layer is not
+                stored.
+            resize: arguments of `BackboneConfig` that may differ from the stored ones.
 
         Returns:
-            The paths of the optional variables that were not there.
+            List of the paths of the optional variables that were not stored.
 
         Raises:
-            InputError: a variable is missing or has another shape, the encoder in the file has a
-                weight that no variable asks for, or a weight is not finite; the message lists them.
+            InputError: a variable is missing or has another shape, the file has an encoder weight
+                without a variable, or a weight is not finite; the message lists them.
         """
         variables, optional = list(variables), list(optional)
         new = [v for v in optional if not self.has(v.path.split("/")[0])]
@@ -125,7 +126,7 @@ class Preset:
         problems = self._misfits([(v.path, tuple(v.shape)) for v in wanted], resize)
         paths = {variable.path for variable in wanted}
         problems += [
-            f"{path}: the file has {array.shape}, the model nothing{self._called(path)}"
+            f"{path}: the file has {array.shape}, the model has no such weight{self._called(path)}"
             for path, array in self.weights.items()
             if path.startswith(_ENCODER) and path not in paths
         ]
@@ -141,7 +142,7 @@ class Preset:
     def _misfits(
         self, shapes: Iterable[tuple[str, tuple]], resize: Iterable[str] = ()
     ) -> list[str]:
-        """What is wrong with the weights that should have these paths and shapes."""
+        """Returns descriptions of the weights that do not have these paths and shapes."""
         resizable = {path for fact in resize for path in _RESIZABLE.get(fact, ())}
         return [
             f"{path} {shape}: {self._found(path)}"
@@ -158,7 +159,7 @@ class Preset:
 
     @property
     def _first_position(self) -> int:
-        """The row of the first token; RoBERTa has padding's before it."""
+        """The row of the first token; in RoBERTa, rows of padding come before it."""
         offset = self.encoder_config.get("positions") == "learned_offset"
         return self.encoder_config.get("padding_id", 0) + 1 if offset else 0
 
@@ -172,13 +173,13 @@ class Preset:
 
 
 def check_finite(source: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> None:
-    """Raises `InputError` if a weight is NaN or infinite: all that such a model says is wrong.
+    """Raises `InputError` if a weight is NaN or infinite, which makes all outputs wrong.
 
     Args:
-        source: where the weights are, or would be, for the message.
-        weights: arrays by what the message calls them.
+        source: path of the weights, for the message.
+        weights: dict of arrays by their names in the message.
     """
-    with np.errstate(over="ignore"):  # 64 bits may hold what is infinite in 32
+    with np.errstate(over="ignore"):  # a float64 can be infinite as float32
         problems = [
             name
             for name, array in weights.items()
@@ -199,7 +200,7 @@ def _fits(array: np.ndarray | None, shape: tuple[int, ...], resizable: bool) -> 
 
 
 def _resized(array: np.ndarray, variable, first_position: int) -> np.ndarray:
-    """Old rows stay. A new token keeps its first random row, a new position repeats an old one."""
+    """Resizes the rows: new tokens keep their initial values, new positions repeat old ones."""
     rows = variable.shape[0]
     if "position_embedding" in variable.path:
         positions = np.arange(rows)

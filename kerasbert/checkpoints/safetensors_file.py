@@ -1,43 +1,43 @@
-"""`model.safetensors`: tensors by name, in native order."""
+"""Reading of safetensors files."""
 
 import os
 
-import ml_dtypes  # noqa: F401 - without it NumPy, and so safetensors, knows no bfloat16
+import ml_dtypes  # noqa: F401 - adds bfloat16 to NumPy, which safetensors needs
 import numpy as np
 import safetensors
 
 from kerasbert.errors import InputError
 
-# Of the types that safetensors knows, those of which one number is one element of an array.
+# The types of safetensors in which one number is one element of an array.
 _KNOWN = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 
 
 def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads all tensors of a file; those of any float are float32.
+    """Reads all tensors of a file by name; floats of any type become float32.
 
     Raises:
-        InputError: the file is damaged, or a tensor is of a type that is quantized or complex.
+        InputError: the file is damaged, or a tensor is quantized or complex.
     """
     try:
         with safetensors.safe_open(path, framework="np") as file:
             return {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+        raise InputError(f"{path}: not a complete safetensors file ({error})") from None
 
 
 def _tensor(path, file, name: str) -> np.ndarray:
     dtype = file.get_slice(name).get_dtype()
     if dtype not in _KNOWN:
         raise InputError(
-            f"{path}: {name} is of the type {dtype}, which kerasbert does not read; convert the "
+            f"{path}: {name} has the type {dtype}, which is not supported; convert the "
             "model to float32, float16 or bfloat16"
         )
     try:
         array = file.get_tensor(name)
-    except ValueError as error:  # more dimensions than NumPy has, say
-        raise InputError(f"{path}: {name} is no array ({error})") from None
+    except ValueError as error:  # for example more dimensions than NumPy supports
+        raise InputError(f"{path}: {name} is not an array ({error})") from None
     if dtype == "BOOL" or dtype[0] not in "FB":
         return array
-    # One at a time: the file's halves beside all that they become would be half as much again.
-    with np.errstate(over="ignore"):  # what is infinite then is refused later
+    # Converted one at a time: the whole file in float16 would take half as much memory again.
+    with np.errstate(over="ignore"):  # infinite values are rejected later
         return array.astype(np.float32, copy=False)

@@ -1,10 +1,10 @@
-"""What sentence-transformers keeps beside a transformers model: how it makes embeddings of it.
+"""The files that sentence-transformers adds to a transformers model.
 
-modules.json                        the modules, one after the other, and their folders
-0_Transformer/                      the transformers model, where it has a folder of its own
-1_Pooling/config.json               how tokens are pooled
-sentence_bert_config.json           how many tokens a text may have; whether it is lower-cased
-config_sentence_transformers.json   the prompts that stand before texts
+modules.json                        the modules in order, and their folders
+0_Transformer/                      the transformers model, if it has its own folder
+1_Pooling/config.json               the pooling of tokens
+sentence_bert_config.json           the maximum length of a text; whether it is lower-cased
+config_sentence_transformers.json   the prompts that are prepended to texts
 """
 
 import os
@@ -21,7 +21,7 @@ MODULES, LENGTH, PROMPTS = (
     "config_sentence_transformers.json",
 )
 POOLING = "1_Pooling"
-# How pooling is called here and in files of before 2026.
+# The names of poolings here and in files from before 2026.
 _MODES = {
     "mean": "pooling_mode_mean_tokens",
     "cls": "pooling_mode_cls_token",
@@ -30,7 +30,7 @@ _MODES = {
 _PREFIX = "sentence_transformers.models."
 
 
-# What the files say of what is looked at.
+# Schemas of the keys that are read.
 class _Module(TypedDict, total=False):
     path: str | None
     type: str
@@ -55,15 +55,15 @@ class _Pooling(TypedDict, total=False):
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether a directory says how embeddings are made, or a pair is scored, with its model."""
+    """Returns whether the directory has the files of sentence-transformers."""
     return (directory / MODULES).exists()
 
 
 def transformer(directory: pathlib.Path) -> pathlib.Path:
-    """Where the transformers model is: the directory itself or, in older ones, a folder of it.
+    """Returns the directory of the transformers model: the same or, in older models, a subfolder.
 
     Raises:
-        InputError: a damaged file, or a folder of another place.
+        InputError: a file is damaged, or the folder is outside the directory.
     """
     if not detect(directory):
         return directory
@@ -74,14 +74,14 @@ def transformer(directory: pathlib.Path) -> pathlib.Path:
 def _modules(directory: pathlib.Path) -> list[dict]:
     modules = files.read_json(directory / MODULES, list[_Module])
     if not modules:
-        raise InputError(f"{directory / MODULES}: names no module")
+        raise InputError(f"{directory / MODULES}: lists no module")
     return modules
 
 
 def _folder(directory: pathlib.Path, module: Mapping) -> pathlib.Path:
     path = pathlib.PurePath(module.get("path") or "")
     if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{directory / MODULES}: names {path}, which is of another place")
+        raise InputError(f"{directory / MODULES}: lists {path}, which is outside the directory")
     return directory / path
 
 
@@ -90,7 +90,7 @@ def _kind(module: Mapping) -> str:
 
 
 def _read_config(directory: pathlib.Path) -> dict:
-    """What is said of the transformers model; the file is named after the family in older ones."""
+    """Returns the settings of the transformers model; older files are named after the family."""
     where = transformer(directory)
     modes_set = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
     return next((files.read_json(path, _Said) for path in modes_set if path.exists()), {})
@@ -102,24 +102,24 @@ def _prompts(directory: pathlib.Path) -> dict:
 
 
 def embeds(directory: pathlib.Path) -> bool:
-    """Whether the model makes embeddings; a cross-encoder, such as a reranker, does not."""
+    """Returns whether the model computes embeddings; cross-encoders (rerankers) do not."""
     classifies = _read_config(directory).get("transformer_task") == "sequence-classification"
     return not classifies and _prompts(directory).get("model_type") != "CrossEncoder"
 
 
 def lower_cases(directory: pathlib.Path) -> bool:
-    """Whether texts are lower-cased before the model's own tokenizer."""
+    """Returns whether texts are lower-cased before the model's own tokenizer."""
     return bool(detect(directory) and _read_config(directory).get("do_lower_case"))
 
 
 def read(directory: pathlib.Path) -> dict:
-    """What makes a `TextEmbedder`: `head`, and `sequence_length` if it is said.
+    """Returns the config of a `TextEmbedder`: `head`, and `sequence_length` if it is set.
 
-    What it has no name for becomes the name of a pooling that it refuses, so that others can still
-    load the encoder.
+    Unsupported modules and settings become part of the pooling's name, which `TextEmbedder`
+    rejects, so that other tasks can still load the encoder.
 
     Raises:
-        InputError: a damaged or missing file.
+        InputError: a file is damaged or missing.
     """
     stored, prompts = _read_config(directory), _prompts(directory)
     texts = prompts.get("prompts") or {}
@@ -145,7 +145,7 @@ def read(directory: pathlib.Path) -> dict:
 
 
 def unsupported_settings(directory: pathlib.Path) -> list[str]:
-    """The names of what is said and kerasbert has no place for."""
+    """Returns the names of the settings that kerasbert does not support."""
     stored = _prompts(directory)
     texts = stored.get("prompts") or {}
     default = texts.get(stored.get("default_prompt_name"))
@@ -156,7 +156,7 @@ def unsupported_settings(directory: pathlib.Path) -> list[str]:
 
 
 def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
-    """What a module does that a pooling has to do, by name."""
+    """Returns the names of a module's operations as parts of the pooling's name."""
     if kind in ("Transformer", "Normalize"):
         return []
     if kind != "Pooling":
@@ -173,20 +173,20 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
 
 
 def write(directory: pathlib.Path, config: Mapping) -> None:
-    """Writes the same beside a transformers model.
+    """Writes the files of sentence-transformers to the directory of a transformers model.
 
     Args:
-        directory: the model's.
-        config: of a `TextEmbedder`.
+        directory: path of the directory.
+        config: dict, the config of a `TextEmbedder`.
 
     Raises:
-        InputError: the format has no place for how the embedder works.
+        InputError: the format does not support a setting of the embedder.
     """
     head = config["head"]
     if tuple(head["layers"]) != (-1,) or head["long_text"]:
         raise InputError(
-            "sentence-transformers has no place for other layers than the last nor for long_text; "
-            "save as 'kerasbert'"
+            "sentence-transformers supports the last layer only, and no long_text; save as "
+            "'kerasbert'"
         )
     modules = [("Transformer", ""), ("Pooling", POOLING), ("Normalize", "2_Normalize")]
     entries = [

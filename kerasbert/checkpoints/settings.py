@@ -1,4 +1,4 @@
-"""The tables of `kerasbert.families`, put to use: settings of a format <-> ours."""
+"""Conversion of settings between a format and kerasbert, by the tables of `kerasbert.families`."""
 
 import dataclasses
 import warnings
@@ -14,16 +14,19 @@ from kerasbert.families.layout import Settings
 
 
 def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source: str) -> dict:
-    """Ours from theirs.
+    """Converts settings of a format to ours.
 
     Args:
-        settings: the table.
-        config: the format's config.
-        defaults: what a key means that is not there.
-        source: the file, for messages.
+        settings: the table of a family.
+        config: dict, the format's config.
+        defaults: dict of the values of missing keys.
+        source: string, the file in messages.
+
+    Returns:
+        Dict of arguments of `BackboneConfig` or of a task.
 
     Raises:
-        InputError: a key is missing or has a value that we have nothing for.
+        InputError: a key is missing, or its value is not supported.
     """
     config = {**defaults, **config}
     encoder_config = {}
@@ -41,13 +44,14 @@ def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source
     return encoder_config
 
 
-# What ours must be where no other check would name the format's key. A head's dropout may be null.
+# The types of our settings that no other check reports with the format's key. A head's dropout can
+# be null.
 _KINDS = {"dropout": schema.Rate | None, "attention_dropout": schema.Rate, "tied": bool}
 _REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
 
 
 def write_settings(settings: Settings, encoder_config: Mapping) -> dict:
-    """Theirs from ours; the inverse of `read_settings`."""
+    """Converts our settings to those of a format; the inverse of `read_settings`."""
     config = {}
     for ours, theirs, *codec in settings:
         if ours in encoder_config:
@@ -57,7 +61,7 @@ def write_settings(settings: Settings, encoder_config: Mapping) -> dict:
 
 
 def check_only(layout: Layout, config: Mapping, source: str) -> None:
-    """Raises `InputError` for a setting that kerasbert's layers can't follow."""
+    """Raises `InputError` for a setting with a value that kerasbert does not support."""
     for key, value in layout.only.items():
         if config.get(key, value) != value:
             raise InputError(f"{source}: {key}={config[key]!r}; only {value!r} is supported")
@@ -70,22 +74,22 @@ def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, 
     for field in dataclasses.fields(config):
         ours, theirs = getattr(config, field.name), getattr(back, field.name)
         if field.name == "padding_id" and config.positions != "learned_offset":
-            continue  # the tokenizer knows it
+            continue  # the tokenizer stores it
         if field.name not in _SAID_ELSEWHERE and ours != theirs:
             raise InputError(
-                f"format {format!r} has no place for {field.name}={ours!r} in the family "
-                f"{config.family!r} (there it is {theirs!r}); save as 'kerasbert'"
+                f"format {format!r} does not support {field.name}={ours!r} for the family "
+                f"{config.family!r} (it implies {theirs!r}); save as 'kerasbert'"
             )
 
 
-# By the weights, or of no concern to another process; and what only matters to new weights.
+# Determined by the weights, irrelevant to another process, or relevant to new weights only.
 _SAID_ELSEWHERE = ("pooler", "return_hidden_states", "task_type", "initializer_range")
 
 
 def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> None:
-    """Raises `InputError` for what a format fixes in a head, or takes from the encoder.
+    """Raises `InputError` for a setting of the head that the format can't store.
 
-    Warns if the names of classes stay behind.
+    Warns if the names of classes are lost.
     """
     implied = {
         "activation": backbone.activation,
@@ -105,14 +109,14 @@ def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) ->
             ours = implied.get(name, value)
         if name in head and ours != value:
             raise InputError(
-                f"the format has no place for {name}={ours!r} in the head of a {task} "
-                f"(there it is {value!r}); save as 'kerasbert'"
+                f"the format does not support {name}={ours!r} in the head of {task} "
+                f"(it implies {value!r}); save as 'kerasbert'"
             )
     classes = head.get("classes", ())
     if not any(LABELS in row for row in settings) and any(
         name != str(index) for index, name in enumerate(classes)
     ):
         warnings.warn(
-            f"the format keeps the number of classes, not their names {', '.join(classes)}",
+            f"the format stores the number of classes, not their names {', '.join(classes)}",
             stacklevel=2,
         )

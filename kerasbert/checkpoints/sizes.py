@@ -1,23 +1,24 @@
-"""What a model asks for, held against what its files have, before anything of that size is made."""
+"""Checks of a config against the sizes of files, before anything of that size is allocated."""
 
 from collections.abc import Iterator, Mapping
 
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
-# The deepest published ALBERT has 24.
+# The deepest published ALBERT has 24 layers.
 _MOST_PASSES = 256
-# What a file may take in memory, of its size and beyond: tensors that are tied stand in it once.
+# The maximum memory for a file: a multiple of its size, because tied tensors are stored once, and a
+# constant.
 _TIMES, _SPARE = 3, 100 * 2**20
 
 
 def check_layers(encoder_config: Mapping, tensors: int, source: str) -> None:
-    """Raises `InputError` for more layers than there are tensors, or endless passes through them.
+    """Raises `InputError` for more layers than tensors, or too many passes through the layers.
 
     Args:
-        encoder_config: the arguments of a `BackboneConfig`.
-        tensors: how many the file has.
-        source: the file, for messages.
+        encoder_config: dict, arguments of `BackboneConfig`.
+        tensors: integer, the number of tensors in the file.
+        source: string, the file in messages.
     """
     size = encoder_config.get("layers_per_group", 1)
     layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
@@ -25,28 +26,28 @@ def check_layers(encoder_config: Mapping, tensors: int, source: str) -> None:
         raise InputError(
             f"{source}: has {tensors} tensors, too few for the {layers} layers of the config"
         )
-    # Layers that share their weights may be passed through any number of times.
+    # Layers with shared weights could be applied any number of times.
     if (passes := encoder_config["num_layers"] * size) > max(_MOST_PASSES, layers):
         raise InputError(
-            f"{source}: the config asks for {passes} passes through {layers} layers; up to "
+            f"{source}: the config has {passes} passes through {layers} layers; at most "
             f"{_MOST_PASSES} are supported"
         )
 
 
 def check_total(total: int, size: int, source: str) -> None:
-    """Raises `InputError` for tensors that would take far more memory than their file has bytes.
+    """Raises `InputError` for tensors that would take far more memory than their file's size.
 
     Args:
-        total: bytes of all tensors in memory.
-        size: bytes of the file.
-        source: the file, for messages.
+        total: integer, the bytes of all tensors in memory.
+        size: integer, the bytes of the file.
+        source: string, the file in messages.
     """
     if total > _TIMES * size + _SPARE:
         raise InputError(f"{source}: has {size:,} bytes, but its tensors would take {total:,}")
 
 
 def encoder_shapes(config: BackboneConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The paths and shapes of a `Backbone`'s variables."""
+    """Iterates over the paths and shapes of a `Backbone`'s variables."""
     hidden, inner = config.hidden_dim, config.intermediate_dim
     width = config.embedding_dim or hidden
     before = config.padding_id + 1 if config.positions == "learned_offset" else 0

@@ -1,7 +1,7 @@
-"""`tf_model.h5`, as transformers wrote it in TensorFlow until version 4, by PyTorch's names.
+"""`tf_model.h5`, written by TensorFlow models of transformers until version 4, by PyTorch names.
 
-The file is read as data, with h5py. It has a group for each layer, with the weights that the layer
-uses, so that some stand there several times:
+The file is read as data, with h5py. It has a group for each layer, which contains the weights that
+the layer uses, so that some weights are stored several times:
 
     mlm___cls/tf_bert_for_pre_training/bert/embeddings/word_embeddings/weight:0
     bert/tf_bert_for_pre_training/bert/encoder/layer_._0/output/dense/kernel:0
@@ -19,16 +19,16 @@ _ENDINGS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings":
 
 
 def read_tf_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads the weights of a file that `save_pretrained` of a TensorFlow model wrote.
+    """Reads a weight file that `save_pretrained` of a TensorFlow model wrote.
 
     Args:
-        path: the file.
+        path: path of the file.
 
     Returns:
-        Arrays by the names that the PyTorch model has for them, laid out as there.
+        Dict of arrays with the names and the layout of the PyTorch model.
 
     Raises:
-        InputError: the file is damaged, or has two weights of the same name.
+        InputError: the file is damaged, or has two different weights with the same name.
     """
     import h5py
 
@@ -39,7 +39,7 @@ def read_tf_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
             return
         name, array = _as_pytorch(full, item[()])
         if not np.array_equal(tensors.setdefault(name, array), array):
-            raise InputError(f"{path}: has two different weights called {name}")
+            raise InputError(f"{path}: contains two different weights with the name {name}")
 
     h5_shapes(path)
     with reading(path), h5py.File(path, "r") as file:
@@ -48,10 +48,10 @@ def read_tf_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _as_pytorch(name: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-    """A weight as transformers' PyTorch class has it."""
+    """Converts the name and the layout of a weight to those of PyTorch."""
     _, _, name = name.removesuffix(":0").partition("/")  # the layer's group
     name = re.sub(r"/[^/]*___", "/", name).replace("_._", "/")
-    parts = name.split("/")[1:]  # without the model
+    parts = name.split("/")[1:]  # without the model's name
     if parts and parts[-1] == "kernel" and array.ndim == 2:
         array = array.T
     if parts:

@@ -1,11 +1,11 @@
-"""PyTorch's `pytorch_model.bin`: the tensors, without PyTorch and without running what is in it.
+"""PyTorch's `pytorch_model.bin`, read without PyTorch and without executing its content.
 
-Such a file is a pickle, a program that may call whatever it can name. Here it can name what
-`_KNOWN` has and nothing else, and each of those is a stand-in that only notes what was asked for;
-arrays are made afterwards, from checked numbers.
+The file is a pickle: a program that can call anything it can name. Here, it can name only the
+entries of `_KNOWN`, which are stand-ins that record their arguments. Arrays are made afterwards,
+from checked values.
 
-zip (torch 1.6 and later)   NAME/data.pkl, NAME/data/KEY a storage each, NAME/byteorder
-before that                 five pickles in a row (magic number, protocol, machine, state dict,
+zip (torch 1.6 and later)   NAME/data.pkl, NAME/data/KEY for each storage, NAME/byteorder
+before that                 five consecutive pickles (magic number, protocol, machine, state dict,
                             keys of the storages), then each storage: a count and its elements
 """
 
@@ -25,7 +25,7 @@ from kerasbert.checkpoints import sizes
 from kerasbert.errors import InputError
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-# A tensor takes about 40. One opcode, a byte of the file, can make an object of 64 bytes.
+# A tensor takes about 40 opcodes. One opcode, a byte of the file, can create an object of 64 bytes.
 _MOST_OPCODES = 5_000_000
 _CONVERT = (
     "import torch, safetensors.torch as s; s.save_file({{k: v.clone().contiguous() for k, v in "
@@ -34,7 +34,7 @@ _CONVERT = (
 
 
 class _Storage(NamedTuple):
-    dtype: str  # NumPy's, or bfloat16
+    dtype: str  # NumPy's name, or bfloat16
     key: str
     count: int
     __hash__ = None  # see `_Tuple`
@@ -45,7 +45,9 @@ class _Storage(NamedTuple):
 
     def array(self, data: bytes, order: str = "<") -> np.ndarray:
         if len(data) != self.count * self.stored.itemsize:
-            raise ValueError(f"storage {self.key} has {len(data)} bytes, not {self.count} elements")
+            raise ValueError(
+                f"storage {self.key} has {len(data)} bytes, expected {self.count} elements"
+            )
         array = np.frombuffer(data, self.stored.newbyteorder(order)).astype(self.stored, copy=False)
         if self.dtype == "bfloat16":  # the upper half of a float32
             array = (array.astype(np.uint32) << 16).view(np.float32)
@@ -53,7 +55,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A view of a storage, in elements, as the pickle has it: nothing of it is checked yet."""
+    """A view of a storage, in elements, as stored in the pickle and not yet checked."""
 
     storage: Any
     offset: Any
@@ -63,7 +65,7 @@ class _Tensor(NamedTuple):
 
 
 class _StateDict(dict):
-    """`collections.OrderedDict`; PyTorch hangs `_metadata` on it, which is left out."""
+    """Stands for `collections.OrderedDict`; drops the `_metadata` that PyTorch sets on it."""
 
     __slots__ = ()
 
@@ -72,17 +74,17 @@ class _StateDict(dict):
 
 
 class _Tuple(tuple):
-    """A tuple that is no key: the hash of one that holds itself twice, 60 deep, takes years."""
+    """An unhashable tuple: hashing a tuple nested 60 deep, each twice in the next, takes years."""
 
     __slots__ = ()
     __hash__ = None
 
 
 class _Name:
-    """What a name in the pickle becomes: never a class or a function.
+    """The replacement of a name in the pickle, which is never a class or a function.
 
-    A pickle may set attributes of whatever it holds (BUILD), and calls `__new__` of a class it
-    holds (NEWOBJ); what it did to a class or a function of ours would last beyond the file.
+    A pickle can set attributes of any object (BUILD) and call `__new__` of a class (NEWOBJ). What
+    it did to a class or a function of ours would outlast the file.
     """
 
     __slots__ = ("_make", "dtype")
@@ -93,11 +95,11 @@ class _Name:
 
     def __call__(self, *arguments):
         if self._make is None:
-            raise ValueError("a storage type is called")
+            raise ValueError("a call of a storage type")
         return self._make(*arguments)
 
     def __setstate__(self, state):
-        raise ValueError("a name is given a state")
+        raise ValueError("a state for a name")
 
 
 _DTYPES = (
@@ -120,20 +122,20 @@ class _ForbiddenError(Exception):
 
 
 class _Unpickler(pickle._Unpickler):
-    """An unpickler that can make dicts, lists, tuples, numbers, strings and the records above.
+    """Unpickles dicts, lists, tuples, numbers, strings and the records above, nothing else.
 
-    It is the one that is written in Python, whose opcodes can be replaced, and which Ctrl-C stops.
+    It is based on the Python implementation, whose opcodes can be replaced and which Ctrl-C stops.
     """
 
     dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="utf-8")  # strings of Python 2, too
+        super().__init__(file, encoding="utf-8")  # including strings of Python 2
         self._file = file
         self.storages: dict[str, _Storage] = {}
 
     def _load_tuple(self):
-        items = self.pop_mark()  # which also puts another `append` in place
+        items = self.pop_mark()  # also replaces `append`
         self.append(_Tuple(items))
 
     def _load_short_tuple(self, length: int):
@@ -152,13 +154,13 @@ class _Unpickler(pickle._Unpickler):
     def load(self):
         start = self._file.tell()
         for count, (opcode, argument, position) in enumerate(pickletools.genops(self._file)):
-            # An extension code that this process has used before gives its callable without
-            # find_class. A memo is as long as its largest index; each entry took an opcode.
+            # An extension code that this process has used before returns its callable without
+            # find_class. A memo has the size of its largest index, but each entry needs an opcode.
             if opcode.name.startswith("EXT"):
                 raise _ForbiddenError(f"extension code {argument}")
             if opcode.name in ("PUT", "LONG_BINPUT") and argument > position:
                 raise ValueError(f"memo index {argument}")
-            # Sets compare their members, which takes as long as a hash of tuples; state dicts hold
+            # Sets compare their members, which takes as long as hashing tuples; state dicts contain
             # none.
             if opcode.name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
                 raise ValueError("a set")
@@ -171,7 +173,7 @@ class _Unpickler(pickle._Unpickler):
         kind, name, key, _, count, *view = identifier
         known = isinstance(name, _Name) and name.dtype and isinstance(key, str)
         if kind != "storage" or not known or not _are_counts(count) or any(view):
-            raise ValueError("a reference to something else than a storage")
+            raise ValueError("a reference to something other than a storage")
         storage = _Storage(name.dtype, key, count)
         if self.storages.setdefault(key, storage) != storage:
             raise ValueError(f"storage {key} has two types or sizes")
@@ -179,18 +181,18 @@ class _Unpickler(pickle._Unpickler):
 
 
 def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads a state dict that `torch.save` wrote, in either of its formats.
+    """Reads a state dict that `torch.save` wrote, in both of its formats.
 
     Args:
-        path: the file. It may come from a stranger: nothing it asks for is executed.
+        path: path of the file, which need not be trusted: its content is not executed.
 
     Returns:
-        Arrays by name, in the file's order; bfloat16 as float32, which holds it exactly. They are
-        read-only, and names that shared a storage share memory.
+        Dict of arrays by name, in the file's order; bfloat16 becomes float32, without loss. The
+        arrays are read-only, and tensors that share a storage share memory.
 
     Raises:
-        InputError: the file is missing, truncated, no state dict of plain tensors, or asks for
-            what a state dict has no need of.
+        InputError: the file is missing, truncated, not a state dict of plain tensors, or names
+            objects that a state dict does not need.
     """
     try:
         with open(path, "rb") as file:
@@ -206,32 +208,34 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         target = os.path.join(os.path.dirname(path), "model.safetensors")
         command = _CONVERT.format(json.dumps(os.fspath(path)), json.dumps(target))
         raise InputError(
-            f"{path}: a pickle that asks for {_printable(error)}; not executed; convert it where "
-            f"you trust it: python -c {shlex.quote(command)}"
+            f"{path}: a pickle that calls {_printable(error)}, which was not executed; if you "
+            f"trust it, convert it: python -c {shlex.quote(command)}"
         ) from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # a broken pickle or zip fails in too many ways to list
         why = f"{type(error).__name__}: {_printable(error)}"
-        raise InputError(f"{path}: not a PyTorch state dict, or not all of it ({why})") from error
-    # Tensors may share a storage, as tied weights do, and repeat its elements.
+        raise InputError(
+            f"{path}: not a PyTorch state dict, or an incomplete one ({why})"
+        ) from error
+    # Tensors can share a storage, as tied weights do, and can repeat its elements.
     sizes.check_total(sum(array.nbytes for array in tensors.values()), size, os.fspath(path))
     return tensors
 
 
 def _state_dict(state: Any) -> Any:
-    """The state dict of a model, alone or in a checkpoint of training, beside an optimizer's."""
+    """Returns the state dict of a model, which can be part of a training checkpoint."""
     inner = [state[key] for key in _INSIDE if key in state] if isinstance(state, dict) else []
     return inner[0] if len(inner) == 1 and isinstance(inner[0], dict) else state
 
 
-# What a model's state dict is called in a checkpoint.
+# The keys of a model's state dict in a training checkpoint.
 _INSIDE = ("state_dict", "model_state_dict")
 
 
 def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
     with zipfile.ZipFile(file) as archive:
-        # PyTorch stores without compression. Else a few bytes may unpack to gigabytes.
+        # PyTorch does not compress. With compression, a few bytes could expand to gigabytes.
         if sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END):
             raise ValueError("members that are larger than the file")
         names = archive.namelist()
@@ -246,17 +250,17 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]:
-    # Each pickle has an unpickler of its own, as it has a memo of its own.
+    # Each pickle needs a new unpickler, with a new memo.
     if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
         raise ValueError("another magic number")
-    _Unpickler(file).load()  # the machine; storages are little-endian whatever it says
+    _Unpickler(file).load()  # the machine; storages are always little-endian
     unpickler = _Unpickler(file)
     state = unpickler.load()
     storages = {}
     for key in _Unpickler(file).load():
         storage = unpickler.storages.pop(key)
         if file.read(8) != storage.count.to_bytes(8, "little"):
-            raise ValueError(f"storage {key} is not there or of another size")
+            raise ValueError(f"storage {key} is missing or has another size")
         length = storage.count * storage.stored.itemsize
         storages[key] = storage.array(file.read(min(length, size)))
     return state, storages
@@ -264,13 +268,13 @@ def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]
 
 def _view(name: Any, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray:
     if not isinstance(name, str):
-        raise ValueError(f"a name that is a {_kind(name)}")
+        raise ValueError(f"a name of type {_kind(name)}")
     if not isinstance(tensor, _Tensor):
         raise ValueError(f"{name!r} is a {_kind(tensor)} instead of a tensor")
     storage, offset, shape, strides = tensor
     if not isinstance(storage, _Storage) or not _are_counts(offset, *shape, *strides):
-        raise ValueError(f"{name!r} is no view of a storage")
-    # Exact integers, and here: as_strided reads whatever memory it is told to.
+        raise ValueError(f"{name!r} is not a view of a storage")
+    # Checked here, with exact integers, because as_strided reads any memory it is told to.
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if 0 in shape:
         offset = 0
@@ -282,7 +286,7 @@ def _view(name: Any, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray
 
 
 def _are_counts(*values: Any) -> bool:
-    # With integers of a megabyte each, an offset would take hours to compute.
+    # Integers of a megabyte each would make the computation of an offset take hours.
     return all(type(value) is int and 0 <= value < 2**63 for value in values)
 
 

@@ -1,4 +1,4 @@
-"""The tables of `kerasbert.families`, put to use: weights of a format <-> ours."""
+"""Conversion of weights between a format and kerasbert, by the tables of `kerasbert.families`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from kerasbert.families.layout import (
     WeightTable,
 )
 
-_SHOWN = 8  # of a list in a message
+_SHOWN = 8  # items of a list in a message
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightNaming:
-    """How a format names the variables of a layer and lays them out.
+    """The names and the layout of a format's weights.
 
     Attributes:
-        parts: by kind of row: variable, ending of the tensor's name.
-        transposed: whether dense kernels are (output, input).
-        split_heads: whether kernels next to attention have an axis of heads.
+        parts: for each kind of row, a dict from variables to endings of tensor names.
+        transposed: whether dense kernels have the shape (output, input).
+        split_heads: whether kernels of attention have an axis of heads.
     """
 
     parts: Mapping[str, Mapping[str, str]]
@@ -36,7 +36,7 @@ class WeightNaming:
 
 
 def parts(separator: str, kernel: str, gamma: str, beta: str, table: str) -> dict:
-    """The endings that a format gives to the variables of every kind of layer."""
+    """Returns the endings of a format's tensor names for the variables of each kind of layer."""
     dense = {"kernel": separator + kernel, "bias": separator + "bias"}
     return {
         DENSE: dense,
@@ -49,13 +49,13 @@ def parts(separator: str, kernel: str, gamma: str, beta: str, table: str) -> dic
 
 @dataclasses.dataclass(frozen=True)
 class WeightMapping:
-    """One variable and the tensor that holds it.
+    """A variable and its tensor in a format.
 
     Attributes:
-        ours: the variable's path.
-        theirs: the tensor's name.
+        ours: string, the path of the variable.
+        theirs: string, the name of the tensor.
         kind: the kind of the row.
-        part: "kernel", "bias", ...
+        part: string, "kernel", "bias", ...
     """
 
     ours: str
@@ -67,7 +67,7 @@ class WeightMapping:
 def weight_map(
     rows: WeightTable, naming: WeightNaming, encoder_config: Mapping, prefix: str = ""
 ) -> list[WeightMapping]:
-    """Spells a table out for a model of some size, in the table's order."""
+    """Expands a table for a model's number of layers, in the table's order."""
     size = encoder_config.get("layers_per_group", 1)
     layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
     mappings = []
@@ -83,7 +83,7 @@ def weight_map(
             our, their = ours.format(**numbers), prefix + theirs.format(**numbers)
             if kind in (TENSOR, TRANSPOSED):
                 mappings.append(WeightMapping(our, their, kind, our.rsplit("/", 1)[-1]))
-            elif our == "mlm_head/table":  # a variable of the head, an embedding to others
+            elif our == "mlm_head/table":  # a variable of our head, an embedding in formats
                 mappings.append(
                     WeightMapping(our, their + naming.parts[kind]["embeddings"], kind, "table")
                 )
@@ -96,7 +96,7 @@ def weight_map(
 
 
 def to_ours(array: np.ndarray, link: WeightMapping, naming: WeightNaming) -> np.ndarray:
-    """A tensor as the variable has it."""
+    """Converts a tensor to the layout of the variable."""
     if link.kind == TRANSPOSED or (naming.transposed and link.part == "kernel"):
         return array.T
     axis = _heads_axis(array, link)
@@ -106,7 +106,7 @@ def to_ours(array: np.ndarray, link: WeightMapping, naming: WeightNaming) -> np.
 
 
 def _heads_axis(array: np.ndarray, link: WeightMapping) -> int | None:
-    """Which axis counts attention heads, if one does."""
+    """Returns the axis of attention heads, or None."""
     if link.kind == TO_HEADS:  # (hidden, heads, size); the bias (heads, size)
         return {("kernel", 3): 1, ("bias", 2): 0}.get((link.part, array.ndim))
     if link.kind == FROM_HEADS and array.ndim == 3:  # (heads, size, hidden)
@@ -117,7 +117,7 @@ def _heads_axis(array: np.ndarray, link: WeightMapping) -> int | None:
 def check_heads(
     wanted: list[WeightMapping], tensors: Mapping[str, np.ndarray], num_heads: int, source: str
 ) -> None:
-    """Raises `InputError` for a tensor with another number of heads; joined, nobody would see."""
+    """Raises `InputError` for a tensor with another number of heads, before heads are merged."""
     for link in wanted:
         array = tensors.get(link.theirs)
         axis = None if array is None else _heads_axis(array, link)
@@ -131,7 +131,7 @@ def check_heads(
 def to_theirs(
     array: np.ndarray, link: WeightMapping, naming: WeightNaming, num_heads: int
 ) -> np.ndarray:
-    """A variable as the format has it; the inverse of `to_ours`."""
+    """Converts a variable to the format's layout; the inverse of `to_ours`."""
     if link.kind == TRANSPOSED or (naming.transposed and link.part == "kernel"):
         return np.ascontiguousarray(array.T)
     if naming.split_heads and link.kind == TO_HEADS:
@@ -144,10 +144,11 @@ def to_theirs(
 def read_weights(
     wanted: list[WeightMapping], tensors: Mapping[str, np.ndarray], naming: WeightNaming
 ) -> tuple[dict[str, np.ndarray], dict[str, str], set[str]]:
-    """Ours from theirs.
+    """Converts a format's tensors to our weights.
 
     Returns:
-        Arrays by variable path; every variable's name in the file; the names that were used.
+        Dict of arrays by variable path; dict from variable paths to names in the file; set of the
+        names that were used.
     """
     weights, names, used = {}, {}, set()
     for link in wanted:
@@ -162,11 +163,11 @@ def read_weights(
 
 
 def check_extra(source: str, extra: list[str]) -> None:
-    """Raises `InputError` if there are tensors, given as name and shape, that nothing asks for."""
+    """Raises `InputError` if `extra`, a list of unused tensors' names and shapes, is not empty."""
     if extra:
         shown = ", ".join(extra[:_SHOWN]) + (" ..." if len(extra) > _SHOWN else "")
         raise InputError(
-            f"{source}: {len(extra)} tensors that the config does not ask for: {shown}"
+            f"{source}: {len(extra)} tensors that are not part of the config's model: {shown}"
         )
 
 
@@ -176,7 +177,7 @@ def write_weights(
     naming: WeightNaming,
     num_heads: int,
 ) -> dict[str, np.ndarray]:
-    """Theirs from ours, in the table's order."""
+    """Converts our weights to a format's tensors, in the table's order."""
     return {
         link.theirs: to_theirs(weights[link.ours], link, naming, num_heads)
         for link in wanted

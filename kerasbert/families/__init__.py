@@ -1,8 +1,8 @@
-"""Families of models: files of facts.
+"""Families of models, as tables.
 
-A family's module holds its `FAMILY`: architectures by name, its tokenizer, and what every format
-calls its settings and weights (see `kerasbert.families.layout`). To add a family, write its file
-and name it here; `register` adds one from outside of the package.
+The module of a family defines its `FAMILY`: named architectures, the tokenizer, and the names of
+its settings and weights in every format (see `kerasbert.families.layout`). To add a family, write
+its module and list it here; `register` adds one from outside the package.
 """
 
 from kerasbert.errors import InputError
@@ -19,25 +19,29 @@ FAMILIES: dict[str, Family] = {
     "ernie": ernie.FAMILY,
 }
 
-#: Every architecture by its name.
+#: All architectures by name.
 PRESETS = {name: preset for family in FAMILIES.values() for name, preset in family.presets.items()}
 
 
 def register(name: str, family: Family) -> None:
-    """Adds a family that is not a part of kerasbert, for as long as the process lasts.
+    """Adds a family from outside the package, for the lifetime of the process.
+
+    Args:
+        name: string, the name of the family.
+        family: `Family`.
 
     Raises:
-        InputError: there is a family or an architecture of that name already.
+        InputError: a family or an architecture with the same name exists.
     """
     for known, new in ((FAMILIES, {name: family}), (PRESETS, family.presets)):
         if taken := sorted(known.keys() & new.keys()):
-            raise InputError(f"there is a {taken[0]!r} already")
+            raise InputError(f"{taken[0]!r} is already registered")
     FAMILIES[name] = family
     PRESETS.update(family.presets)
 
 
 def layouts_of(format: str) -> dict[str, Layout]:
-    """The layouts of a format, by the name of the family."""
+    """Returns the layouts of a format, by family."""
     return {
         name: family.layouts[format]
         for name, family in FAMILIES.items()
@@ -46,12 +50,12 @@ def layouts_of(format: str) -> dict[str, Layout]:
 
 
 def layout_of(family: str, format: str) -> Layout:
-    """The layout of a family in a format; raises `InputError` if there is none."""
+    """Returns the layout of a family in a format; raises `InputError` if there is none."""
     layouts = FAMILIES[family].layouts
     if format not in layouts:
         known = ", ".join(name for name in layouts if name != "tf2")
         raise InputError(
-            f"the family {family!r} has no {format!r} format; there are kerasbert, {known}"
+            f"the family {family!r} has no format {format!r}; its formats are kerasbert, {known}"
         )
     return layouts[format]
 

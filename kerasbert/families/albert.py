@@ -1,4 +1,4 @@
-"""ALBERT (Lan et al. 2020): narrow embeddings, layers that share their weights."""
+"""ALBERT (Lan et al. 2020): narrow embeddings, and layers with shared weights."""
 
 from kerasbert.families import bert
 from kerasbert.families.codecs import LABELS, WIDTH_IF_PROJECTED
@@ -20,7 +20,7 @@ def _size(num_layers: int, hidden_dim: int, num_heads: int, dropout: float) -> d
     }
 
 
-# The second versions (google-research/albert, README).
+# The architectures of version 2 (google-research/albert, README).
 PRESETS = {
     "albert_base": _size(12, 768, 12, 0.0),
     "albert_large": _size(24, 1024, 16, 0.0),
@@ -51,7 +51,7 @@ _GROUPS = (
 
 # === google-research/albert, modeling.py ===
 
-# There the embeddings are projected only where they are narrower or wider than the layers.
+# google-research projects embeddings only if their width differs from that of the layers.
 _GOOGLE_GROUPS = (("embedding_dim", "embedding_size", WIDTH_IF_PROJECTED), *_GROUPS[1:])
 _GOOGLE_LAYER = "encoder/transformer/group_{g}/inner_group_{k}"
 

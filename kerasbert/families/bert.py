@@ -13,12 +13,12 @@ from kerasbert.families.layout import (
     Layout,
 )
 
-# Sizes of Google's released vocabularies.
+# The sizes of Google's released vocabularies.
 _UNCASED, _CASED, _CHINESE, _MULTILINGUAL = 30_522, 28_996, 21_128, 119_547
 
 
 def _size(num_layers: int, hidden_dim: int, vocabulary_size: int = _UNCASED) -> dict:
-    # Heads of 64 and a feed-forward layer four times as wide, in every released size.
+    # All released sizes have heads of 64 and feed-forward layers four times as wide.
     return {
         "vocabulary_size": vocabulary_size,
         "num_layers": num_layers,
@@ -39,7 +39,7 @@ PRESETS = {
     "bert_base_multilingual_cased": _size(12, 768, _MULTILINGUAL),
     "bert_large": _size(24, 1024),
     "bert_large_cased": _size(24, 1024, _CASED),
-    # The 24 miniatures, by layers and width.
+    # The 24 miniatures, by number of layers and width.
     **{
         f"bert_l{layers}_h{width}": _size(layers, width)
         for layers in (2, 4, 6, 8, 10, 12)
@@ -96,8 +96,8 @@ HF_ENCODER = (
     (NORM, "layer_{i}/output_layer_norm", "encoder.layer.{i}.output.LayerNorm"),
     (DENSE, "pooler/dense", "pooler.dense"),
 )
-# Of several names for one weight the first that is there is read, and all are written: an untied
-# decoder uses its own bias, and the other one stands beside it unused.
+# Of several names for one weight, the first that exists is read, and all are written: an untied
+# decoder uses its own bias, and the other one is unused.
 HF_MLM_HEAD = (
     (DENSE, "mlm_head/dense", "cls.predictions.transform.dense"),
     (NORM, "mlm_head/layer_norm", "cls.predictions.transform.LayerNorm"),
@@ -137,7 +137,7 @@ HF_MODELS = {
 
 # === google-research/bert, modeling.py, run_pretraining.py, run_classifier.py, run_squad.py ===
 
-# "gelu" is the tanh form there.
+# google-research's "gelu" is the tanh approximation.
 GOOGLE_ACTIVATION = by_name({"gelu": "gelu_tanh", "relu": "relu", "tanh": "tanh"})
 GOOGLE_SETTINGS = (
     ("vocabulary_size", "vocab_size"),
@@ -191,8 +191,8 @@ GOOGLE_HEADS = {
         (TENSOR, "classifier/bias", "output_bias"),
     ),
 }
-# run_classifier.py drops out a tenth before its last layer, whatever the encoder does, and
-# run_squad.py nothing.
+# run_classifier.py has a dropout of 0.1 before the last layer, independent of the encoder, and
+# run_squad.py has none.
 GOOGLE_HEAD_CONSTANTS = {
     "TextClassifier": {"dropout": 0.1},
     "QuestionAnswerer": {"dropout": 0.0},
@@ -261,7 +261,7 @@ KERASHUB_MLM_HEAD = (
     (NORM, "mlm_head/layer_norm", "mlm_head/intermediate_layer_norm"),
     (TENSOR, "mlm_head/bias", "mlm_head/output_bias"),
 )
-KERASHUB_MLM_EPSILON = 1e-5  # whatever the encoder's is
+KERASHUB_MLM_EPSILON = 1e-5  # independent of the encoder's
 KERASHUB_CLASSIFIER_SETTINGS = (("classes", "num_classes", COUNT), ("dropout", "dropout"))
 KERASHUB_CLASSIFIER = ((DENSE, "classifier", "logits"),)
 

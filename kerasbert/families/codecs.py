@@ -1,6 +1,6 @@
-"""How the value of a setting in a format becomes ours, and ours the format's.
+"""Conversion of values of settings between a format and kerasbert.
 
-A codec that only one family needs stands in that family's file.
+A codec that only one family needs is defined in that family's module.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ _PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "
 
 
 class Codec(NamedTuple):
-    """The two directions of one setting.
+    """The conversion of a setting in both directions.
 
     Attributes:
-        read: from the format's value and its whole config to ours.
-        write: from ours and all facts to the format's value.
-        reads_missing: whether `read` knows what a key means that is not there.
+        read: function from the format's value and its whole config to our value.
+        write: function from our value and all our settings to the format's value.
+        reads_missing: whether `read` handles a missing key.
     """
 
     read: Callable
@@ -27,19 +27,21 @@ class Codec(NamedTuple):
 
 
 def by_name(names: Mapping[str, str]) -> Codec:
-    """The codec of activations that a format calls by the names in a table."""
+    """Returns the codec of activations for a table of a format's names and ours."""
     written = {ours: theirs for theirs, ours in reversed(names.items())}
 
     def read(value, config):
         if value not in names:
-            raise InputError(f"knows no activation {value!r}; there are {', '.join(names)}")
+            raise InputError(
+                f"the activation {value!r} is not supported; expected one of {', '.join(names)}"
+            )
         return names[value]
 
     def write(value, encoder_config):
         if value not in written:
             raise InputError(
-                f"the format has no name for the activation {value!r}; it has {', '.join(written)} "
-                "(activation= on loading, convert.py --activation)"
+                f"the format does not support the activation {value!r}, only {', '.join(written)} "
+                "(set activation= when loading, or convert.py --activation)"
             )
         return written[value]
 
@@ -47,13 +49,13 @@ def by_name(names: Mapping[str, str]) -> Codec:
 
 
 def _read_labels(value, config):
-    if value is None:  # files of 2019 have the number, under one name or the other
+    if value is None:  # files of 2019 store the number of classes
         count = config.get("num_labels") or config.get("_num_labels") or 2
         return [f"LABEL_{i}" for i in _indices(count)]
     by_index = {int(key): label for key, label in value.items()}
     if sorted(by_index) != list(range(len(by_index))):
-        raise InputError(f"must name the classes 0 to {len(by_index) - 1}")
-    # transformers writes what a dataset has for a label: integers, say.
+        raise InputError(f"must contain the classes 0 to {len(by_index) - 1}")
+    # transformers writes labels as they are in a dataset, for example integers.
     labels = [by_index[index] for index in range(len(by_index))]
     if not all(isinstance(label, str | int | float) for label in labels):
         raise InputError("a label must be a string or a number")
@@ -61,23 +63,23 @@ def _read_labels(value, config):
 
 
 def _read_problem_type(value, config):
-    """What transformers takes a head for whose config does not say."""
+    """Returns the problem type; if it is missing, the one that transformers assumes."""
     labels = _read_labels(config.get("id2label"), config)
     problem_type = value or ("regression" if len(labels) == 1 else "single_label_classification")
     if problem_type not in _PROBLEM_TYPES:
-        raise InputError(f"none of {', '.join(_PROBLEM_TYPES)}")
+        raise InputError(f"expected one of {', '.join(_PROBLEM_TYPES)}")
     return problem_type
 
 
 def _indices(count) -> range:
-    """Those of classes of which only the number is said."""
+    """Returns the indices of the classes, of which only the number is stored."""
     if type(count) is not int or not 1 <= count <= _MOST_CLASSES:
-        raise InputError(f"{count!r} is no number of classes, 1 to {_MOST_CLASSES:,}")
+        raise InputError(f"{count!r} is not a number of classes from 1 to {_MOST_CLASSES:,}")
     return range(count)
 
 
 AS_IS = Codec(lambda value, config: value, lambda value, encoder_config: value)
-#: transformers' names of activations.
+#: The names of activations in transformers.
 ACTIVATION = by_name(
     {
         "gelu": "gelu",
@@ -93,19 +95,20 @@ ACTIVATION = by_name(
         "tanh": "tanh",
     }
 )
-#: The names of classes.
+#: The names of classes, by index.
 LABELS = Codec(
     _read_labels,
     lambda classes, encoder_config: {str(i): name for i, name in enumerate(classes)},
     reads_missing=True,
 )
-#: The number of classes, where their names are not kept.
+#: The number of classes, without names.
 COUNT = Codec(
     lambda count, config: [str(i) for i in _indices(count)],
     lambda classes, encoder_config: len(classes),
 )
 PROBLEM_TYPE = Codec(_read_problem_type, lambda value, encoder_config: value, reads_missing=True)
-#: The width of the embeddings, where they are projected only if it is not that of the layers.
+#: The width of the embeddings, in formats that project them only if it differs from that of the
+#: layers.
 WIDTH_IF_PROJECTED = Codec(
     lambda width, config: None if width == config["hidden_size"] else width,
     lambda width, encoder_config: width or encoder_config["hidden_dim"],

@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al. 2019): BERT without segments and pooler."""
+"""DistilBERT (Sanh et al. 2019): BERT without segments and without a pooler."""
 
 from kerasbert.families import bert
 from kerasbert.families.codecs import ACTIVATION, LABELS

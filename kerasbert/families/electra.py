@@ -1,4 +1,4 @@
-"""ELECTRA (Clark et al. 2020): a discriminator of replaced tokens, and its small generator."""
+"""ELECTRA (Clark et al. 2020): a discriminator of replaced tokens, and a smaller generator."""
 
 from kerasbert.families import bert
 from kerasbert.families.codecs import WIDTH_IF_PROJECTED, by_name
@@ -20,7 +20,7 @@ def _size(num_layers: int, hidden_dim: int, embedding_dim: int | None, num_heads
     }
 
 
-# Discriminators and generators as released; the paper's small generator has a quarter of the width
+# The released discriminators and generators. The paper's small generator has a quarter of the width
 # (google-research/electra, issue 39).
 PRESETS = {
     "electra_small": _size(12, 256, 128, 4),
@@ -33,7 +33,7 @@ PRESETS = {
 
 _CONSTANTS = {"classifier_activation": "gelu"}
 _WIDTH = (("embedding_dim", "embedding_size", WIDTH_IF_PROJECTED),)
-# google-research/electra's "gelu" is the exact one, unlike BERT's.
+# google-research/electra's "gelu" is the exact function, unlike BERT's.
 _GOOGLE_ACTIVATION = by_name({"gelu": "gelu", "relu": "relu", "tanh": "tanh"})
 _GOOGLE_SETTINGS = (
     *(row for row in bert.GOOGLE_SETTINGS if row[0] != "activation"),
@@ -106,15 +106,16 @@ FAMILY = Family(
             without_pooler=(None, *bert.HF_MODELS, "ReplacedTokenDetector"),
         ),
         # === google-research/electra: model/modeling.py, run_pretraining.py ===
-        # Its releases have no JSON; electra_config.json is ours, in the words of its `BertConfig`.
+        # The releases contain no JSON. electra_config.json is our addition, with the keys of
+        # `BertConfig`.
         "google": Layout(
             model_type="electra",
             config_file="electra_config.json",
             config_hint=(
-                "ELECTRA's releases have none, so write an electra_config.json with the keys of a "
+                "ELECTRA's releases contain none: write an electra_config.json with the keys of a "
                 "bert_config.json and embedding_size"
             ),
-            # The generator beside the discriminator.
+            # The generator, which is stored with the discriminator.
             ignored=r"/temperature$|^generator(_predictions)?/",
             settings=_GOOGLE_SETTINGS,
             defaults={**bert.GOOGLE_DEFAULTS, "type_vocab_size": 2},

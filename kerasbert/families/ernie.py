@@ -1,4 +1,4 @@
-"""ERNIE 1.0 (Sun et al. 2019) and 2.0/3.0 (Sun et al. 2020, 2021): BERT, with task types in 2.0."""
+"""ERNIE 1.0 (Sun et al. 2019), 2.0 and 3.0 (Sun et al. 2020, 2021): BERT, with task types."""
 
 from kerasbert.families import bert
 from kerasbert.families.codecs import Codec
@@ -34,7 +34,7 @@ def _read_task_types(value, config) -> int:
     return config["task_type_vocab_size"] if config["use_task_id"] else 0
 
 
-# Two keys for one number. Where there are none, transformers' default stands in the file.
+# Two keys for one number. Without task types, transformers' default is written.
 _USED = Codec(_read_task_types, lambda rows, encoder_config: rows > 0)
 _ROWS = Codec(_read_task_types, lambda rows, encoder_config: rows or 3)
 _TASK_TYPES = (

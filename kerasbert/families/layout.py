@@ -1,10 +1,11 @@
-"""How a family's facts are written down: what each format calls its settings, models and weights.
+"""The tables that describe a family: the names of settings, models and weights in each format.
 
-One table serves reading and writing. A row of weights is `(kind, ours, theirs)`, where `ours` is
-the path of a Keras layer (or variable) and `theirs` the name in the checkpoint. `{i}` counts layers
-from 0; `{g}` and `{k}` are the same layer as a group and a place in it; `{after_embeddings}` counts
-from 4 on, `{after_layers}` is what follows the last of those. Where several rows have the same
-`ours`, the first that a checkpoint has is read, and all are written.
+"Ours" are kerasbert's names, "theirs" those of a format. The same table is used for reading and
+writing. A row of weights is `(kind, ours, theirs)`, where `ours` is the path of a Keras layer or
+variable and `theirs` the name in the checkpoint. `{i}` is the index of a layer, from 0; `{g}` and
+`{k}` are the indices of its group and within the group; `{after_embeddings}` is 4 plus the index,
+and `{after_layers}` the number that follows the last of those. If several rows have the same
+`ours`, the first one in a checkpoint is read, and all are written.
 """
 
 import dataclasses
@@ -12,11 +13,12 @@ from collections.abc import Mapping
 
 from kerasbert.families.codecs import Codec
 
-#: Kinds of rows. What each consists of, a format says (kernel and bias, say, of a dense layer).
+#: The kinds of rows. A format defines the variables of each kind, such as kernel and bias of a
+#: dense layer.
 EMBEDDING, DENSE, NORM = "embedding", "dense", "norm"
-#: Dense layers whose columns a format may split by attention head: queries, keys, values; and rows.
+#: Dense layers whose columns (queries, keys, values) or rows (output) a format can split by head.
 TO_HEADS, FROM_HEADS = "to_heads", "from_heads"
-#: A single variable, as it is or transposed.
+#: A single variable, unchanged or transposed.
 TENSOR, TRANSPOSED = "tensor", "transposed"
 
 WeightTable = tuple[tuple[str, str, str], ...]
@@ -26,26 +28,26 @@ Settings = tuple[tuple[str, str] | tuple[str, str, Codec], ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What one format calls the parts of a family.
+    """The names of the parts of a family in one format.
 
-    Attributes:
-        model_type: how the format's config names the family.
-        settings: facts of `BackboneConfig` and their keys in the format's config.
-        constants: facts that every checkpoint of this layout has and no config says.
-        defaults: what a key means that the config leaves out.
-        only: keys whose value, if there is one, must be this.
-        config_file: the name of the format's config, where that tells the family.
-        config_hint: what a message says of a config that is not there.
-        ignored: a pattern of tensors beside the model that the format's checkpoints may have.
-        assumed_unless: where given, a config that names no family is this one's if it has none of
-            these keys, and a vocabulary lies beside it.
-        tokenizer_class: what the format calls the family's tokenizer, where files name it.
-        models: the class that stands for a task (None: the encoder alone).
-        prefix: before the names of the encoder in a model with a head.
+    Args:
+        model_type: string, the name of the family in the format's config.
+        settings: arguments of `BackboneConfig` and their keys in the format's config.
+        constants: arguments of `BackboneConfig` that no config of this layout contains.
+        defaults: values of missing keys.
+        only: keys with their only supported values.
+        config_file: string, the name of the format's config file if it identifies the family.
+        config_hint: string, added to the error message if the config file is missing.
+        ignored: pattern of tensors in checkpoints that are not part of the model.
+        assumed_unless: if set, a config that names no family, and contains none of these keys, is
+            assumed to be of this family if there is a vocabulary file.
+        tokenizer_class: string, the format's class of the family's tokenizer, if files name it.
+        models: dict from tasks (None: the encoder alone) to the format's classes.
+        prefix: string before the names of encoder weights in a model with a head.
         encoder: rows of the encoder.
-        heads: rows of each task's head.
-        head_settings: settings of each task's head.
-        head_constants: arguments of a task that every checkpoint of this layout has.
+        heads: dict of the rows of each task's head.
+        head_settings: dict of the settings of each task's head.
+        head_constants: dict of the task arguments that no config of this layout contains.
         without_pooler: tasks whose class has no pooler.
     """
 
@@ -72,12 +74,12 @@ class Layout:
 class Family:
     """A family of models.
 
-    Attributes:
-        presets: architectures by name, each the arguments of `BackboneConfig`.
-        tokenizer: settings of the tokenizer that its checkpoints have, where they don't say.
-        layouts: by the name of the format.
-        well_known: names of Hugging Face's best-known models of the family, by organization: most
-            went by their bare names until 2024, and many texts still call them so.
+    Args:
+        presets: dict of architectures, each a dict of arguments of `BackboneConfig`.
+        tokenizer: dict of the tokenizer settings that checkpoints do not store.
+        layouts: dict of `Layout`s by format.
+        well_known: dict from organizations to the names of the best-known models on Hugging Face.
+            Most were loaded by these names alone until 2024, and are still known by them.
     """
 
     presets: Mapping[str, Mapping[str, object]]

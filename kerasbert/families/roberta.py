@@ -1,10 +1,10 @@
-"""RoBERTa (Liu et al. 2019): BERT's body, byte-level BPE, positions that start after padding's."""
+"""RoBERTa (Liu et al. 2019): BERT with byte-level BPE, and positions offset by the padding id."""
 
 from kerasbert.families import bert
 from kerasbert.families.codecs import Codec
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
-# What every model of the family shares.
+# The arguments that all models of the family share.
 COMMON = {
     "num_segments": 1,
     "positions": "learned_offset",
@@ -31,7 +31,7 @@ PRESETS = {"roberta_base": _size(12, 768), "roberta_large": _size(24, 1024)}
 
 # === Hugging Face transformers, models/roberta ===
 
-# The table has rows for positions that no token has: padding's and those before it.
+# The table has rows for positions that no token has: that of padding and those before it.
 _POSITIONS_AFTER_PADDING = Codec(
     lambda rows, config: rows - config["pad_token_id"] - 1,
     lambda length, encoder_config: length + encoder_config["padding_id"] + 1,
@@ -64,7 +64,7 @@ HF_WITHOUT_POOLER = ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionA
 
 
 def hf_layout(model_type: str, class_prefix: str) -> Layout:
-    """The layout of RoBERTa and of what differs from it by name only."""
+    """Returns the layout of RoBERTa, and of families that differ from it in names only."""
     return Layout(
         model_type=model_type,
         settings=HF_SETTINGS,
@@ -86,7 +86,7 @@ def hf_layout(model_type: str, class_prefix: str) -> Layout:
     )
 
 
-# === KerasHub, models/roberta: its positions start at 0, so the table has no rows before ===
+# === KerasHub, models/roberta: positions start at 0, so the table has no rows before them ===
 
 _KERASHUB_ENCODER = (
     (EMBEDDING, "embeddings/token_embedding", "embeddings/token_embedding"),
@@ -97,7 +97,7 @@ _KERASHUB_ENCODER = (
 
 
 def kerashub_layout(class_prefix: str) -> Layout:
-    """The layout of RoBERTa and of what differs from it by name only."""
+    """Returns the layout of RoBERTa, and of families that differ from it in names only."""
     return Layout(
         model_type=f"{class_prefix}Backbone",
         settings=bert.KERASHUB_SETTINGS,

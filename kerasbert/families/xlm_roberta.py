@@ -1,4 +1,4 @@
-"""XLM-R (Conneau et al. 2020): RoBERTa on SentencePiece, in a hundred languages."""
+"""XLM-R (Conneau et al. 2020): RoBERTa with SentencePiece, for a hundred languages."""
 
 from kerasbert.families import roberta
 from kerasbert.families.layout import Family

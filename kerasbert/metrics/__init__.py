@@ -1,1 +1,1 @@
-"""Scores as the official scripts count them; each on all examples at once."""
+"""Metrics with the definitions of the official scripts, over all examples at once."""

@@ -1,4 +1,4 @@
-"""The metrics of classifiers, as scikit-learn and SciPy define them, over all examples at once."""
+"""Metrics of classification and regression, as defined by scikit-learn and SciPy."""
 
 import math
 
@@ -6,18 +6,19 @@ import numpy as np
 
 
 def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict:
-    """Metrics where every example has one class.
+    """Computes the metrics of examples with one class each.
 
     Args:
-        targets: int (examples,), indices of the right classes.
-        predicted: int (examples,).
-        num_classes: how many there are.
+        targets: integers, (examples,), the indices of the right classes.
+        predicted: integers, (examples,), the indices of the predicted classes.
+        num_classes: integer, the number of classes.
 
     Returns:
-        `accuracy`, `macro_f1` (over the classes that occur in either), `matthews` (the correlation
-        that GLUE asks of CoLA) and, of two classes, `f1` of the second.
+        Dict of floats: `accuracy`, `macro_f1` (over the classes that occur in either), `matthews`
+        (the correlation coefficient, which is GLUE's metric of CoLA) and, for two classes, `f1` of
+        the second.
     """
-    # scikit-learn's functions give the same, but take several times as long as a small model.
+    # scikit-learn's functions return the same, but take several times as long as a small model.
     targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
     positions, size = targets * num_classes + predicted, num_classes**2
     table = np.bincount(positions, minlength=size).reshape(num_classes, num_classes).astype(float)
@@ -38,15 +39,15 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
 
 
 def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
-    """Metrics where every example has any number of classes.
+    """Computes the metrics of examples with any number of classes each.
 
     Args:
         targets: 0 or 1, (examples, classes).
         predicted: 0 or 1, (examples, classes).
 
     Returns:
-        `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all classes right. A
-        class that is neither there nor predicted has an F1 of 0.
+        Dict of floats: `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all
+        classes right. The F1 of a class that is neither right nor predicted in any example is 0.
     """
     from sklearn import metrics
 
@@ -61,15 +62,15 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
 
 
 def regression(targets: np.ndarray, values: np.ndarray) -> dict:
-    """Metrics of numbers; of several an example, their means.
+    """Computes the metrics of numbers; correlations are averaged over several numbers per example.
 
     Args:
-        targets: float (examples, numbers).
-        values: float (examples, numbers), what was predicted.
+        targets: floats, (examples, numbers).
+        values: floats, (examples, numbers), the predictions.
 
     Returns:
-        `pearson` and `spearman` (NaN where either side never changes, which has no correlation)
-        and `mse`.
+        Dict of floats: `pearson` and `spearman`, which are NaN if targets or predictions are
+        constant, and `mse`.
     """
     from scipy import stats
 

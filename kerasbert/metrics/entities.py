@@ -1,18 +1,18 @@
-"""Named entities in tags such as `B-person`: precision, recall and F1, as seqeval counts them."""
+"""Precision, recall and F1 of named entities in tags such as `B-person`, computed by seqeval."""
 
 import re
 from collections.abc import Sequence
 
 from kerasbert.errors import InputError
 
-# BILOU's names of the tags that IOBES calls E and S.
+# The tags of BILOU that IOBES calls E and S.
 _AS_IOBES = {"L": "E", "U": "S"}
 
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 
 
 def are_entity_tags(classes: Sequence[str]) -> bool:
-    """Whether class names are tags of entities: `O` and, such as `B-person`, a letter and a type.
+    """Returns whether class names are tags of entities: `O`, and a letter with a type (`B-person`).
 
     The letters are those of IOB, IOBES and BILOU.
     """
@@ -21,7 +21,11 @@ def are_entity_tags(classes: Sequence[str]) -> bool:
 
 
 def accuracy(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """The share of words with the right label.
+    """Returns the share of words with the right label.
+
+    Args:
+        true: list of lists of strings, the labels of every sentence.
+        predicted: list of lists of strings, the predictions.
 
     Raises:
         InputError: there are no words.
@@ -39,17 +43,17 @@ def accuracy(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
 def entity_scores(
     true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, strict: bool = False
 ) -> dict[str, float]:
-    """Scores of whole entities: one is right if its type and both its ends are.
+    """Computes scores of whole entities: one is right if its type and both its ends are.
 
     Args:
-        true: the tags of every sentence, in IOB1, IOB2, IOBES or BILOU.
-        predicted: the guesses, likewise.
-        strict: count nothing that breaks the rules of IOB2 (or of IOBES, if there are such tags),
-            such as `I-person` after `O`; otherwise it begins an entity, as in CoNLL's `conlleval`.
+        true: list of lists of strings, the tags of every sentence in IOB1, IOB2, IOBES or BILOU.
+        predicted: list of lists of strings, the predictions.
+        strict: whether to ignore tags that violate IOB2 (or IOBES, if it is used), such as
+            `I-person` after `O`. If False, these start an entity, as in CoNLL's `conlleval`.
 
     Returns:
-        `precision`, `recall`, `f1` over all entities (0 where there is nothing to divide by),
-        `accuracy` over words, and `f1/person` for every type that occurs, by the alphabet.
+        Dict of floats: `precision`, `recall` and `f1` over all entities (0 instead of 0/0),
+        `accuracy` over words, and `f1/person` for every type that occurs, sorted.
 
     Raises:
         InputError: there are no words.

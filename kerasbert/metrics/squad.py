@@ -1,9 +1,9 @@
-"""Exact match and F1 of extracted answers, as SQuAD's official scripts define them.
+"""Exact match and F1 of extracted answers, as in the official scripts of SQuAD.
 
-`evaluate_v1` gives what `evaluate-v1.1.py` (Rajpurkar et al. 2016, §6.1) does and `evaluate_v2`
-what `evaluate-v2.0.py` (Rajpurkar et al. 2018) does. Both know only English articles and tell words
-by white space. XQuAD is officially measured with the script of SQuAD 1.1 in every language, Chinese
-included, where an answer is then mostly a single word.
+`evaluate_v1` computes the results of `evaluate-v1.1.py` (Rajpurkar et al. 2016, §6.1), and
+`evaluate_v2` those of `evaluate-v2.0.py` (Rajpurkar et al. 2018). Both remove English articles
+only, and split words at white space. The official metric of XQuAD is the script of SQuAD 1.1 for
+all languages, including Chinese, where most answers are then a single word.
 """
 
 import collections
@@ -20,23 +20,24 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize(text: str) -> str:
-    """Small letters, no ASCII punctuation, no English articles, single spaces."""
+    """Lower-cases and removes ASCII punctuation, English articles and extra spaces."""
     words = _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION))
     return " ".join(words.split())
 
 
 def exact_match(answer: str, prediction: str) -> float:
-    """1 if the two are the same after `normalize`, else 0."""
+    """Returns 1 if both texts are equal after `normalize`, otherwise 0."""
     return float(normalize(answer) == normalize(prediction))
 
 
 def f1(answer: str, prediction: str, *, of_nothing: float = 1.0) -> float:
-    """The harmonic mean of precision and recall of the prediction's words, as multisets.
+    """Returns the harmonic mean of precision and recall of the prediction's words, as multisets.
 
     Args:
-        answer: the right answer.
-        prediction: what is to be judged.
-        of_nothing: the value if neither has a word after `normalize`: 1 in SQuAD 2.0, 0 in 1.1.
+        answer: string, the right answer.
+        prediction: string, the predicted answer.
+        of_nothing: float, the result if neither has a word after `normalize`: 1 in SQuAD 2.0, 0 in
+            1.1.
     """
     right, predicted = (collections.Counter(normalize(x).split()) for x in (answer, prediction))
     if not right and not predicted:
@@ -51,23 +52,22 @@ def _f1_v1(answer: str, prediction: str) -> float:
 def evaluate_v1(
     answers: Sequence[Sequence[str]], predictions: Sequence[str | None]
 ) -> dict[str, float]:
-    """What `evaluate-v1.1.py` prints.
+    """Computes the results of `evaluate-v1.1.py`.
 
     Args:
-        answers: the right answers of each question, one or more; the one that fits best counts.
-        predictions: one for each question; None, of which there is none, scores 0.
+        answers: list of the right answers of each question, at least one; the best match is used.
+        predictions: list with the predicted answer of each question. None, for a missing
+            prediction, scores 0.
 
     Returns:
-        `exact_match` and `f1`, in percent.
+        Dict of floats: `exact_match` and `f1`, in percent.
 
     Raises:
         InputError: there are no questions, or one has no answer.
     """
     _check(answers, predictions)
     if not all(answers):
-        raise InputError(
-            "SQuAD 1.1's metric needs an answer to every question; evaluate_v2 doesn't"
-        )
+        raise InputError("SQuAD 1.1's metric needs an answer for every question; use evaluate_v2")
     return {
         "exact_match": 100 * float(_best(exact_match, answers, predictions).mean()),
         "f1": 100 * float(_best(_f1_v1, answers, predictions).mean()),
@@ -80,27 +80,28 @@ def evaluate_v2(
     no_answer: Sequence[float] | None = None,
     threshold: float = 1.0,
 ) -> dict[str, float]:
-    """What `evaluate-v2.0.py` prints, its `exact` under the name of `exact_match`.
+    """Computes the results of `evaluate-v2.0.py`; its `exact` is called `exact_match`.
 
     Args:
-        answers: the right answers of each question; none, if it can't be answered.
-        predictions: one for each question; "" says that there is no answer. None, of which there is
-            none, scores 0 as in SQuAD 1.1 (the script, which means to pass over it, breaks off).
-        no_answer: how likely it is that there is none (the script's `--na-prob-file`).
-        threshold: where `no_answer` is above, the prediction is "" whatever it says.
+        answers: list of the right answers of each question, empty if it is unanswerable.
+        predictions: list with the predicted answer of each question; "" for no answer. None, for a
+            missing prediction, scores 0 as in SQuAD 1.1 (the script intends to skip it, but fails).
+        no_answer: list of the probabilities that there is no answer (the script's
+            `--na-prob-file`).
+        threshold: float, the value of `no_answer` above which the prediction is replaced by "".
 
     Returns:
-        In percent `exact_match`, `f1`, the same of the questions that have an answer (`HasAns_`)
-        and of those that have none (`NoAns_`), with their numbers (`total`). With `no_answer` also
-        what the best thresholds would give, `best_exact` and `best_f1`, and these thresholds,
-        `best_exact_thresh` and `best_f1_thresh`.
+        Dict of `exact_match` and `f1` in percent, the same for answerable (`HasAns_`) and
+        unanswerable (`NoAns_`) questions, and the number of questions (`total`) of each. With
+        `no_answer`, also the results with the best thresholds, `best_exact` and `best_f1`, and
+        these thresholds, `best_exact_thresh` and `best_f1_thresh`.
 
     Raises:
         InputError: there are no questions.
     """
     _check(answers, predictions)
     answerable = np.array([bool(each) for each in answers])
-    # An answer of articles and punctuation only is none, but its question stays answerable.
+    # An answer of only articles and punctuation is empty, but its question stays answerable.
     right = [[answer for answer in each if normalize(answer)] or [""] for each in answers]
     raw = {"exact": _best(exact_match, right, predictions), "f1": _best(f1, right, predictions)}
     scores = raw
@@ -131,20 +132,22 @@ def best_threshold(
     no_answer: Sequence[float],
     answerable: Sequence[bool],
 ) -> tuple[float, float]:
-    """The threshold above which "no answer" is best said (`find_best_thresh` of the script).
+    """Finds the best threshold for predicting no answer (`find_best_thresh` of the script).
 
     Args:
-        scores: exact match or F1 of each prediction, 0 to 1.
-        predictions: what was answered, "" for nothing; None, where nobody was asked, scores 0.
-        no_answer: how likely it is that there is no answer; not negative.
-        answerable: whether there is one.
+        scores: floats from 0 to 1, exact match or F1 of each prediction.
+        predictions: list of the predicted answers, "" for none. None, for a missing prediction,
+            scores 0.
+        no_answer: non-negative floats, the probabilities that there is no answer.
+        answerable: bools, whether there is an answer.
 
     Returns:
-        The mean score in percent that it gives, and the threshold: one of `no_answer`, or 0 if it
-        is best to answer nothing.
+        The mean score in percent with the best threshold, and the threshold: one of `no_answer`, or
+        0 if it is best to answer no question.
     """
     answered = np.array([bool(prediction) for prediction in predictions])
-    # To answer one question more brings its score if it has an answer, and else costs a point.
+    # Answering one more question adds its score if it is answerable, and subtracts a point
+    # otherwise.
     gains = np.where(answerable, scores, -answered.astype(float))
     order = np.argsort(no_answer, kind="stable")
     of_nothing = np.sum(~np.asarray(answerable) & _given(predictions))
@@ -155,7 +158,7 @@ def best_threshold(
 
 
 def _best(metric: Callable, answers: Sequence, predictions: Sequence[str | None]) -> np.ndarray:
-    """The metric of each prediction against the answer that fits it best; 0 where there is none."""
+    """Returns the metric of each prediction for the best answer; 0 for missing predictions."""
     pairs = zip(answers, predictions, strict=True)
     return np.array(
         [

@@ -91,7 +91,7 @@ HF_TENSORS = {
     ),
     "stray": (
         lambda t: t.update({"encoder.colour": np.zeros(2, "float32")}),
-        ("1 tensors that the config does not ask for: encoder.colour (2,)",),
+        ("1 tensors that the config not part of the config's model: encoder.colour (2,)",),
     ),
     "not_a_number": (
         lambda t: t[HF_BIAS].__setitem__(3, np.nan),
@@ -131,7 +131,10 @@ HF_CONFIGS = {
     "cross": ({"add_cross_attention": True}, ("config.json: add_cross_attention=True",)),
     "activation": ({"hidden_act": "xgelu"}, ("config.json: hidden_act='xgelu'", "gelu, ")),
     "activations": ({"hidden_act": ["gelu"]}, ("config.json: hidden_act=['gelu']",)),
-    "model_type": ({"model_type": "gpt2"}, ("config.json: model_type 'gpt2' is none of bert, ",)),
+    "model_type": (
+        {"model_type": "gpt2"},
+        ("config.json: model_type 'gpt2' is not one of bert, ",),
+    ),
     "no_vocab_size": ({"vocab_size": ...}, ("config.json: lacks 'vocab_size'",)),
     "no_vocabulary": ({"vocab_size": 0}, ("vocabulary_size must be a positive integer, found 0",)),
     "null": ({"vocab_size": None}, ("vocabulary_size must be a positive integer, found None",)),
@@ -290,7 +293,7 @@ GOOGLE_TENSORS = {
     ),
     "stray": (
         lambda t: t.update({"bert/colour": np.zeros(2, "float32")}),
-        ("1 tensors that the config does not ask for: bert/colour (2,)",),
+        ("1 tensors that the config not part of the config's model: bert/colour (2,)",),
     ),
     "part_of_a_head": (
         lambda t: t.pop("cls/predictions/output_bias"),
@@ -298,7 +301,7 @@ GOOGLE_TENSORS = {
     ),
     "part_of_nsp": (
         lambda t: t.pop("cls/seq_relationship/output_bias"),
-        (f"does not ask for: {NSP} (2, 8)",),
+        (f"not part of the config's model: {NSP} (2, 8)",),
     ),
     "misshapen_head": (
         lambda t: t.update({NSP: np.zeros((3, 8), "float32")}),
@@ -376,7 +379,7 @@ def test_google_two_configs(google):
 
 def test_google_another_family(google):
     (google / "bert_config.json").rename(google / "albert_config.json")
-    assert_names(message_of(google), "does not ask for: bert/encoder/layer_0/")
+    assert_names(message_of(google), "not part of the config's model: bert/encoder/layer_0/")
 
 
 # === kerasbert ===
@@ -405,7 +408,7 @@ NATIVE_TENSORS = {
     ),
     "stray": (
         lambda t: t.update({"layer_2/output/bias": np.zeros(8, "float32")}),
-        "layer_2/output/bias: the file has (8,), the model nothing",
+        "layer_2/output/bias: the file has (8,), the model has no such weight",
     ),
     "infinite": (
         lambda t: t[NATIVE_BIAS].__setitem__(3, -np.inf),
@@ -464,7 +467,7 @@ def test_native_part_of_another_kind(native, key, value):
 NATIVE_SETTINGS = [
     ("", "sequence_length", "16", "sequence_length must be a whole number or null, found '16'"),
     ("", "sequence_length", -1, "sequence_length must be in [4, 16], found -1"),
-    ("", "colour", "red", "colour is unknown; there are format, version, "),
+    ("", "colour", "red", "colour is unknown; expected one of format, version, "),
     ("", "weights_sha256", ..., "weights_sha256 is missing"),
     ("", "task", ..., "task is missing"),
     ("", "task", "MaskedLN", "holds a MaskedLN"),
@@ -476,13 +479,13 @@ NATIVE_SETTINGS = [
     ("head", "tied", "no", "head.tied must be true or false, found 'no'"),
     ("head", "activation", "xgelu", "activation must be one of gelu, "),
     ("head", "layer_norm_epsilon", -1, "layer_norm_epsilon must be between 0 and 1, found -1"),
-    ("head", "mbsk_rate", 0.15, "head.mbsk_rate is unknown; there are mask_rate, "),
+    ("head", "mbsk_rate", 0.15, "head.mbsk_rate is unknown; expected one of mask_rate, "),
     ("head", "name", "a", "head.name is unknown"),
     ("tokenizer", "kind", "wordpiecf", "tokenizer.kind must be 'wordpiece' or 'bytepair' or "),
     ("tokenizer", "kind", ..., "tokenizer.kind is missing"),
     ("tokenizer", "vocabulary_sha256", ..., "tokenizer.vocabulary_sha256 is missing"),
     ("tokenizer", "lowercase", "no", "tokenizer.lowercase must be true or false, found 'no'"),
-    ("tokenizer", "lpwercase", True, "tokenizer.lpwercase is unknown; there are kind, "),
+    ("tokenizer", "lpwercase", True, "tokenizer.lpwercase is unknown; expected one of kind, "),
     ("tokenizer", "vocabulary", ["a"], "tokenizer.vocabulary is unknown"),
     ("tokenizer", "special_tokens", {"pad": 3}, "tokenizer.special_tokens.pad must be a string"),
     ("tokenizer", "special_tokens", {"pax": "a"}, "tokenizer.special_tokens.pax is unknown"),

@@ -193,11 +193,11 @@ def test_no_name_is_suggested_that_fails(name, kaggle, hugging_face, preset):
 )
 def test_names_of_hugging_face(name, found, monkeypatch):
     monkeypatch.setattr(hub, "_kerashub_presets", lambda: 1 / 0)  # not asked: it takes seconds
-    refused(name, f"^{name}: no such model directory; Hugging Face's model is hf://{found}$")
+    refused(name, f"^{name}: no such model directory; on Hugging Face it is hf://{found}$")
 
 
 def test_architecture():
-    refused("bert_tiny", r"'bert_tiny' names an architecture, which has no weights .* builds it")
+    refused("bert_tiny", r"'bert_tiny' is an architecture without weights .* builds it")
 
 
 def test_no_directory(tmp_path):
@@ -205,4 +205,4 @@ def test_no_directory(tmp_path):
     refused(f"{tmp_path}/missing/", "missing/: no such model directory")
     (tmp_path / "config.json").write_text("{}")
     refused(tmp_path / "config.json", "config.json: is a file; give the model's directory")
-    refused(tmp_path, "holds no model that kerasbert knows")
+    refused(tmp_path, "contains no supported model")

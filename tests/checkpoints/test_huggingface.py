@@ -170,7 +170,7 @@ def test_labels_that_are_numbers_in_kerasbert(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"1": "a", "2": "b", "3": "c"}, "id2label=.*: must name the classes 0 to 2"),
+        ({"1": "a", "2": "b", "3": "c"}, "id2label=.*: must contain the classes 0 to 2"),
         ({"0": "a", "1": "b", "2": None}, "id2label=.*: a label must be a string or a number"),
         (["a", "b", "c"], "id2label="),
     ],

@@ -207,7 +207,7 @@ def test_shards_and_other_precision(preset, tmp_path):
     stored = json.loads(index.read_text())
     stored["weight_map"]["/other/vars"] = "pipe"
     index.write_text(json.dumps(stored))
-    refused(tmp_path / "shards", "model.weights.json: names 'pipe', which is no shard")
+    refused(tmp_path / "shards", "model.weights.json: lists 'pipe', which is not an existing shard")
     half = keras_hub.models.BertBackbone(**SIZES, vocabulary_size=40, dtype="bfloat16")
     half.save_to_preset(str(tmp_path / "half"))
     table = Backbone.from_preset(tmp_path / "half").token_embedding.embeddings
@@ -400,7 +400,7 @@ def test_write_encoder(family, our_tokenizer, tmp_path):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_write_text_classifier(family, our_tokenizer, tmp_path):
     task = our_task(family, "TextClassifier", our_tokenizer(family))
-    with pytest.warns(UserWarning, match="keeps the number of classes, not their names"):
+    with pytest.warns(UserWarning, match="stores the number of classes, not their names"):
         task.save_to_preset(tmp_path / "preset", format="kerashub")
     read = theirs(family, "TextClassifier").from_preset(str(tmp_path / "preset"))
     texts = [text.lower() for text in TEXT]
@@ -433,7 +433,7 @@ def test_roberta_from_hugging_face_and_back(tmp_path):
     values = dict(np.load(GOLDENS / "roberta" / "inputs_outputs.npz"))
     inputs = {"token_ids": values["input_ids"], "padding_mask": values["attention_mask"]}
     real = values["attention_mask"] == 1
-    with pytest.raises(InputError, match=r"no place for pooler/dense/bias.*pooler=False"):
+    with pytest.raises(InputError, match=r"has no weights pooler/dense/bias.*pooler=False"):
         Backbone.from_preset(GOLDENS / "roberta").save_to_preset(tmp_path / "x", format="kerashub")
 
     backbone = Backbone.from_preset(GOLDENS / "roberta", pooler=False)
@@ -503,7 +503,7 @@ def test_weights_truncated(broken, size):
     path = broken() / "model.weights.h5"
     data = path.read_bytes()
     path.write_bytes(data[:size])
-    refused(path.parent, "model.weights.h5: not a whole HDF5 file")
+    refused(path.parent, "model.weights.h5: not a complete HDF5 file")
 
 
 def first_weight(file):
@@ -516,16 +516,16 @@ def first_weight(file):
 
 
 H5_WEIGHTS = {
-    "text": (lambda file, name, array: file.create_dataset(name, data="text"), "is no number"),
+    "text": (lambda file, name, array: file.create_dataset(name, data="text"), "expected numbers"),
     "elsewhere": (
         lambda file, name, array: file.create_dataset(
             name, array.shape, "f4", external=[("/dev/zero", 0, array.nbytes)]
         ),
-        "lies in another file",
+        "is stored in another file",
     ),
     "linked": (
         lambda file, name, array: file.update({name: h5py.ExternalLink("/dev/zero", "/x")}),
-        "lies in another file",
+        "is stored in another file",
     ),
     "empty": (
         lambda file, name, array: file.create_dataset(name, (40_000, 40_000), "f4"),
@@ -533,7 +533,7 @@ H5_WEIGHTS = {
     ),
     "structured": (
         lambda file, name, array: file.create_dataset(name, data=np.zeros(3, [("a", "f4")])),
-        "is no number",
+        "expected numbers",
     ),
 }
 
@@ -572,13 +572,16 @@ def test_flipped_bytes(broken):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"hidden_dim": 8}, "model.weights.h5: damaged, or not the weights that the JSON"),
-        ({"hidden_dim": 32}, "model.weights.h5: has [0-9,]+ numbers, the JSON beside it asks for"),
-        ({"num_layers": 3}, "model.weights.h5: has [0-9,]+ numbers, the JSON beside it asks for"),
+        (
+            {"hidden_dim": 8},
+            "model.weights.h5: damaged, or not the weights of the model in the JSON",
+        ),
+        ({"hidden_dim": 32}, "model.weights.h5: has [0-9,]+ numbers, but the JSON files need"),
+        ({"num_layers": 3}, "model.weights.h5: has [0-9,]+ numbers, but the JSON files need"),
         ({"num_layers": 10**9}, "model.weights.h5: has 39 tensors, too few for the 1000000000"),
-        ({"vocabulary_size": 10**8}, "numbers, the JSON beside it asks for 1,6"),
-        ({"max_sequence_length": 10**8}, "numbers, the JSON beside it asks for 1,6"),
-        ({"num_layers": 1}, "model.weights.h5: has 39 weights, but config.json asks for 23"),
+        ({"vocabulary_size": 10**8}, "numbers, but the JSON files need 1,6"),
+        ({"max_sequence_length": 10**8}, "numbers, but the JSON files need 1,6"),
+        ({"num_layers": 1}, "model.weights.h5: has 39 weights, but config.json needs 23"),
         ({"num_layers": None}, "config.json: lacks 'num_layers'"),
         ({"num_layers": "two"}, "config.json: num_layers must be a positive integer"),
         ({"num_heads": 3}, "config.json: num_heads=3 does not divide"),
@@ -593,10 +596,16 @@ def test_config_that_does_not_fit(preset, tmp_path, settings, match):
     ("change", "match"),
     [
         (lambda stored: stored["config"].pop("num_layers"), "config.json: lacks 'num_layers'"),
-        (lambda stored: stored.update(class_name="GPT2Backbone"), "'GPT2Backbone' is none of Bert"),
+        (
+            lambda stored: stored.update(class_name="GPT2Backbone"),
+            "'GPT2Backbone' is not one of Bert",
+        ),
         (lambda stored: stored.update(class_name=["x"]), "class_name must be a string"),
         (lambda stored: stored.update(config=[]), "config.json: config must be an object, found "),
-        (lambda stored: stored.update(class_name="RobertaBackbone"), "not the weights that"),
+        (
+            lambda stored: stored.update(class_name="RobertaBackbone"),
+            "not the weights of the model",
+        ),
     ],
 )
 def test_config_of_something_else(preset, tmp_path, change, match):
@@ -614,7 +623,7 @@ def test_albert_with_uneven_groups(preset, tmp_path):
     directory = changed(
         preset("albert groups")[1], tmp_path / "broken", "config.json", {"num_layers": 3}
     )
-    refused(directory, "KerasHub refuses it: .*must be divisible by `num_groups`")
+    refused(directory, "KerasHub rejects it: .*must be divisible by `num_groups`")
 
 
 @pytest.mark.parametrize(
@@ -623,10 +632,13 @@ def test_albert_with_uneven_groups(preset, tmp_path):
         ({"activation": "softmax"}, "activation='softmax'; only logits are supported"),
         ({"hidden_dim": 8}, "a head with hidden_dim=8; only the encoder's 16"),
         ({"num_classes": None}, "task.json: lacks 'num_classes'"),
-        ({"num_classes": 2}, "task.weights.h5: damaged, or not the weights that the JSON"),
+        (
+            {"num_classes": 2},
+            "task.weights.h5: damaged, or not the weights of the model in the JSON",
+        ),
         ({"num_classes": 10**6}, "task.weights.h5: has [0-9,]+ numbers, the JSON .* 16,000,000"),
-        ({"num_classes": 10**9}, "num_classes=1000000000: 1000000000 is no number of classes"),
-        ({"num_classes": "3"}, "num_classes='3': '3' is no number of classes"),
+        ({"num_classes": 10**9}, "num_classes=1000000000: 1000000000 is not a number of classes"),
+        ({"num_classes": "3"}, "num_classes='3': '3' is not a number of classes"),
     ],
 )
 def test_head_that_does_not_fit(preset, tmp_path, settings, match):
@@ -653,14 +665,14 @@ def not_written(model, match, directory, **options):
 @pytest.mark.parametrize(
     ("family", "facts", "match"),
     [
-        ("bert", {"activation": "relu"}, "no place for activation='relu'"),
-        ("bert", {"activation": "gelu"}, "no place for activation='gelu'"),
-        ("bert", {"layer_norm_epsilon": 1e-5}, "no place for layer_norm_epsilon=1e-05"),
-        ("bert", {"dropout": 0.2}, "no place for dropout=0.2"),  # attention's is another
+        ("bert", {"activation": "relu"}, "does not support activation='relu'"),
+        ("bert", {"activation": "gelu"}, "does not support activation='gelu'"),
+        ("bert", {"layer_norm_epsilon": 1e-5}, "does not support layer_norm_epsilon=1e-05"),
+        ("bert", {"dropout": 0.2}, "does not support dropout=0.2"),  # attention's is another
         ("bert", {"pooler": False}, "needs pooler/dense/bias"),
-        ("bert", {"positions": "sinusoidal"}, "no place for positions='sinusoidal'"),
-        ("bert", {"classifier_activation": "tanh"}, "no place for classifier_activation"),
-        ("roberta", {"num_segments": 2}, "no place for num_segments=2"),
+        ("bert", {"positions": "sinusoidal"}, "does not support positions='sinusoidal'"),
+        ("bert", {"classifier_activation": "tanh"}, "does not support classifier_activation"),
+        ("roberta", {"num_segments": 2}, "does not support num_segments=2"),
         ("albert", {"embedding_dim": None}, "needs embedding_dim"),
         ("albert", {"num_layers": 3, "num_groups": 2}, "must be divisible"),
         ("electra", {"num_layers": 1}, "the family 'electra' has no 'kerashub' format"),
@@ -681,8 +693,8 @@ def test_tasks_that_kerashub_has_not(tmp_path):
     ("head", "match"),
     [
         # None is the encoder's, which is not what KerasHub's head has.
-        ({}, "no place for activation='gelu_tanh' in the head of a MaskedLM .there it is 'gelu'"),
-        ({"activation": "gelu"}, "no place for layer_norm_epsilon=1e-12 in the head"),
+        ({}, "does not support activation='gelu_tanh' in the head of MaskedLM .it implies 'gelu'"),
+        ({"activation": "gelu"}, "does not support layer_norm_epsilon=1e-12 in the head"),
         ({"activation": "gelu", "layer_norm_epsilon": 1e-5, "tied": False}, "mlm_head/table"),
     ],
 )
@@ -704,7 +716,7 @@ def test_masked_lm_without_a_pooler(tmp_path):
 def test_tokenizers_that_kerashub_has_not(vocabulary, make_tokenizer, tmp_path):
     backbone = Backbone(our_config("bert", vocabulary_size=len(vocabulary)))
     other = make_tokenizer(FAMILIES["roberta"].tokenizer)
-    match = "BertTokenizer is of the kind 'wordpiece', this tokenizer 'bytepair'"
+    match = "BertTokenizer needs a tokenizer of the kind 'wordpiece', found 'bytepair'"
     not_written(backbone, match, tmp_path, tokenizer=other)
     pieces = ["<pad>", *vocabulary[1:]]
     renamed = WordPieceTokenizer(pieces, special_tokens=SpecialTokens(pad="<pad>"))
@@ -713,5 +725,5 @@ def test_tokenizers_that_kerashub_has_not(vocabulary, make_tokenizer, tmp_path):
 
     cased = make_tokenizer({"kind": "sentencepiece"})
     backbone = Backbone(our_config("albert", vocabulary_size=cased.vocabulary_size))
-    match = "no place for the tokenizer's lowercase=False .there it is True."
+    match = "does not support the tokenizer's lowercase=False .it implies True."
     not_written(backbone, match, tmp_path, tokenizer=cased)

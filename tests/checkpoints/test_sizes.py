@@ -88,7 +88,7 @@ def test_hugging_face(unbuilt, copied, key):
 ALBERT = {
     "num_hidden_groups": "too few for the 1000000000 layers",
     "inner_group_num": "too few for the 1000000000 layers",
-    "num_hidden_layers": "1000000000 passes through 1 layers; up to 256",
+    "num_hidden_layers": "1000000000 passes through 1 layers; at most 256",
     "embedding_size": "40, 1000000000",
 }
 
@@ -105,7 +105,9 @@ def test_layers_that_share_weights(unbuilt, copied, key):
 def test_numbers_of_labels(copied, count):
     directory = copied("bert_sequence_classification")
     edit(directory / "config.json", id2label=..., label2id=..., _num_labels=count)
-    with pytest.raises(InputError, match=r"config.json: id2label=None: .* is no number of classes"):
+    with pytest.raises(
+        InputError, match=r"config.json: id2label=None: .* is not a number of classes"
+    ):
         kerasbert.load(directory)
 
 
@@ -205,7 +207,7 @@ TYPES = {"F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F4": 0.5, "C64": 8, "I8": 1,
 def test_types_of_safetensors(copied, dtype):
     directory = copied("bert")
     write_type(directory / "model.safetensors", dtype, TYPES[dtype])
-    with pytest.raises(InputError, match=r"model.safetensors: .* is of the type") as caught:
+    with pytest.raises(InputError, match=r"model.safetensors: .* has the type") as caught:
         kerasbert.load(directory)
     assert "\n" not in str(caught.value)
 
@@ -243,7 +245,7 @@ WORDS = "bert/embeddings/word_embeddings"
 )
 def test_types_of_google(google, array, kind):
     rewrite(google, lambda tensors: tensors.update({WORDS: array}))
-    with pytest.raises(InputError, match=f"bert_model.ckpt: .* is of the type {kind}"):
+    with pytest.raises(InputError, match=f"bert_model.ckpt: .* has the type {kind}"):
         kerasbert.load(google)
 
 
@@ -273,7 +275,7 @@ def test_names_that_are_too_long(copied, tmp_path):
     directory = copied("bert_sharded")
     index = directory / "model.safetensors.index.json"
     edit(index, weight_map={"pooler.dense.bias": name})
-    with pytest.raises(InputError, match=r"index.json: names x+, which is not there"):
+    with pytest.raises(InputError, match=r"index.json: lists x+, which does not exist"):
         kerasbert.load(directory)
     modules = [{"path": name, "type": "sentence_transformers.models.Pooling"}] * 2
     directory = copied("bert")

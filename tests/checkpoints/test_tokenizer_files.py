@@ -273,9 +273,9 @@ def test_a_special_token_that_was_added(tmp_path):
 
 
 ADDED_PROBLEMS = [
-    ({"new": 2}, r"the added token 'new' has the id 2, but that is '\[CLS\]' in .*vocab.txt"),
-    ({"new": 7}, r"vocab.txt: no piece has the id 6, though 'new' has the id 7"),
-    ({"the": 6}, r"the added token 'the' has the id 6, but 5 in .*vocab.txt"),
+    ({"new": 2}, r"the added token 'new' has the id 2, which is '\[CLS\]' in .*vocab.txt"),
+    ({"new": 7}, r"vocab.txt: no token has the id 6, but 'new' has the id 7"),
+    ({"the": 6}, r"the added token 'the' has the id 6, but the id 5 in .*vocab.txt"),
     ({"new": "x"}, r"added_tokens.json: new must be a whole number, found 'x'"),
 ]
 
@@ -514,7 +514,7 @@ def test_damaged_rules_of_normalization(tmp_path):
             load(directory, "albert")
     steps[-1]["precompiled_charsmap"] = "%%%%"  # base64 would leave it out
     edit(directory / FAST, normalizer__normalizers=steps)
-    with pytest.raises(InputError, match=rf"{FAST}: is not what .*base64"):
+    with pytest.raises(InputError, match=rf"{FAST}: not the format of .*base64"):
         load(directory, "albert")
 
 

@@ -124,5 +124,5 @@ def test_bad_input():
         squad.evaluate_v2([["a"], ["b"]], ["a"])
     with pytest.raises(InputError, match="one prediction for each question, found 0"):
         squad.evaluate_v1([], [])
-    with pytest.raises(InputError, match="needs an answer to every question"):
+    with pytest.raises(InputError, match="needs an answer for every question"):
         squad.evaluate_v1([[]], [""])

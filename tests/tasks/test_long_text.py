@@ -211,7 +211,7 @@ def test_a_plain_classifier_becomes_one_of_long_texts(make, tmp_path):
     make(None).save_to_preset(tmp_path / "model")
     task = TextClassifier.from_preset(tmp_path / "model", long_text="attention")
     assert task.uninitialized_weights == ["pool_chunks/query"]
-    with pytest.raises(InputError, match="no place for long_text='attention'"):
+    with pytest.raises(InputError, match="does not support long_text='attention'"):
         task.save_to_preset(tmp_path / "hf", format="hf")
 
 

@@ -299,7 +299,7 @@ def test_unsupported_sentence_transformers(embedder, tmp_path):
 
 def test_settings_that_sentence_transformers_cannot_store(embedder, backbone, tmp_path):
     task = TextEmbedder(backbone, tokenizer=embedder.tokenizer, layers=(-2,))
-    with pytest.raises(InputError, match="no place for other layers than the last"):
+    with pytest.raises(InputError, match="supports the last layer only"):
         task.save_to_preset(tmp_path / "model", format="hf")
 
 

@@ -1,7 +1,8 @@
-"""KerasHub's preset directories, read and written by KerasHub itself.
+"""KerasHub's preset directories, read and written with KerasHub itself.
 
-Only classes that a family's table names are built, from the settings that it names: nothing in the
-directory's JSON decides what is imported. KerasHub takes seconds to import, so functions do it.
+Only the classes in a family's table are built, with the settings in the table: the JSON of a
+directory does not determine what is imported. KerasHub takes seconds to import, so it is imported
+in functions.
 """
 
 import pathlib
@@ -14,13 +15,13 @@ from kerasbert.checkpoints.kerashub.writing import save
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
-    """Whether there is one."""
+    """Returns whether the preset has a tokenizer."""
     return (directory / ASSETS).is_dir()
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping):
-    """The tokenizer of the directory's files; see `kerasbert.checkpoints.kerashub.tokenizers`."""
-    # Tokenizers need TensorFlow, models don't.
+    """Loads the tokenizer; see `kerasbert.checkpoints.kerashub.tokenizers`."""
+    # Tokenizers need TensorFlow, models do not.
     from kerasbert.checkpoints.kerashub import tokenizers
 
     return tokenizers.load_tokenizer(directory, config)

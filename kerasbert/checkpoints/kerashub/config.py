@@ -1,4 +1,4 @@
-"""The JSON of a KerasHub preset -> our config."""
+"""The JSON files of a KerasHub preset, converted to our config."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ from kerasbert.families import FAMILIES, Layout, layouts_of
 _OLD_CLASSIFIER = re.compile("(?<!Text)Classifier$")
 
 
-# What the files say of what is looked at, beside what the tables of families name.
+# Schemas of the keys that are read, besides those in the tables of families.
 class _Object(TypedDict):
     class_name: str
     config: dict
@@ -33,28 +33,27 @@ class _Preprocessor(TypedDict, total=False):
 
 
 def detect(directory: pathlib.Path) -> bool:
-    """Whether the directory has this format."""
+    """Returns whether the directory has this format."""
     path = directory / CONFIG
     return path.exists() and {"class_name", "config"} <= files.read_json(path).keys()
 
 
 def load_config(directory: pathlib.Path) -> dict:
-    """Reads everything but the weights.
+    """Reads the config, without the weights.
 
     Raises:
-        InputError: a class or a setting that kerasbert has nothing for, or a setting that is not
-            there.
+        InputError: a class or setting is not supported, or a setting is missing.
     """
     return read_config(directory)[0]
 
 
 def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
-    """As `load_config`, with the layout of the family."""
+    """Does what `load_config` does, and also returns the layout of the family."""
     path = directory / CONFIG
     name, said = read_object(path)
     known = {layout.model_type: (family, layout) for family, layout in layouts_of(FORMAT).items()}
     if name not in known:
-        raise InputError(f"{path}: {name!r} is none of {', '.join(known)}")
+        raise InputError(f"{path}: {name!r} is not one of {', '.join(known)}")
     family, layout = known[name]
     encoder_config = {
         "family": family,
@@ -78,13 +77,13 @@ def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
 
 
 def read_object(path: pathlib.Path, kind: type = dict) -> tuple[str, dict]:
-    """The name of the class of a serialized Keras object, and its config."""
+    """Returns the class name and the config of a serialized Keras object."""
     stored = files.read_json(path, _Object)
     return stored["class_name"], schema.check(stored["config"], kind, path, "config")
 
 
 def _read_settings(settings, said: Mapping, defaults: Mapping, path: pathlib.Path) -> dict:
-    """As `tables.read_settings`, but every setting must be there: KerasHub says all of them."""
+    """Does what `tables.read_settings` does; no setting may be missing, as KerasHub stores all."""
     for _, theirs, *_ in settings:
         if said.get(theirs, defaults.get(theirs)) is None:
             raise InputError(f"{path}: lacks {theirs!r}")
@@ -100,7 +99,7 @@ def _read_task(
     name, said = read_object(path, _Task)
     tasks = {theirs: ours for ours, theirs in layout.models.items() if ours}
     task = tasks.get(_OLD_CLASSIFIER.sub("TextClassifier", name))
-    if task is None:  # such as a BertTextEmbedder; the encoder can be used all the same
+    if task is None:  # such as BertTextEmbedder; the encoder is usable
         return None, {}
     if said.get("activation") not in (None, "linear"):
         raise InputError(
@@ -116,12 +115,12 @@ def _read_task(
 
 
 def _read_preprocessor(directory: pathlib.Path, encoder_config: Mapping) -> tuple[int | None, dict]:
-    """The length of a row, if it is said, and how text is masked."""
+    """Returns the length of a row, if it is set, and the masking settings."""
     path = directory / PREPROCESSOR
     if not path.exists():
         return None, {}
     _, said = read_object(path, _Preprocessor)
     length, rate = said.get("sequence_length"), said.get("mask_selection_rate")
-    # KerasHub's default is 512, whatever the encoder can take.
+    # KerasHub's default is 512, even if the encoder has fewer positions.
     length = length and min(length, encoder_config["max_sequence_length"])
     return length, {} if rate is None else {"mask_rate": rate}

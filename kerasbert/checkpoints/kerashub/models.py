@@ -1,4 +1,4 @@
-"""KerasHub's own models, built from configs of ours."""
+"""KerasHub models, built from our configs."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from kerasbert.families import Layout
 
 
 def build(layout: Layout, config: Mapping, source: str, preprocessor=None):
-    """KerasHub's model of a config of ours, with new weights."""
+    """Builds the KerasHub model for our config, with uninitialized weights."""
     import keras_hub
 
     encoder_config, task, head = config["backbone"], config["task"], dict(config.get("head", {}))
@@ -24,5 +24,5 @@ def build(layout: Layout, config: Mapping, source: str, preprocessor=None):
             make = getattr(keras_hub.models, layout.models[task])
             model = make(backbone=model, preprocessor=preprocessor, **settings)
     except ERRORS as error:
-        raise InputError(f"{source}: KerasHub refuses it: {reason(error)}") from None
+        raise InputError(f"{source}: KerasHub rejects it: {reason(error)}") from None
     return model

@@ -1,4 +1,4 @@
-"""What KerasHub calls the files of a preset directory."""
+"""The file names and the weight naming of KerasHub presets."""
 
 import pathlib
 
@@ -11,11 +11,11 @@ PREPROCESSOR = "preprocessor.json"
 TOKENIZER, ASSETS = "tokenizer.json", pathlib.Path("assets") / "tokenizer"
 NAMING = WeightNaming(parts("/", "kernel", "gamma", "beta", "embeddings"), split_heads=True)
 
-#: What KerasHub and the HDF5 library raise for files and settings that are not right.
+#: The exceptions that KerasHub and the HDF5 library raise for invalid files and settings.
 ERRORS = (ValueError, TypeError, KeyError, OSError, RuntimeError)
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Returns the message of an error in one line."""
     words = " ".join(str(error).split()).partition(" List of objects that")[0]
     return words[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""From a KerasHub preset to a `Preset`."""
+"""Loading of KerasHub presets."""
 
 import pathlib
 
@@ -18,10 +18,10 @@ from kerasbert.errors import InputError
 
 
 def load(directory: pathlib.Path) -> Preset:
-    """Reads a model.
+    """Loads a model.
 
     Raises:
-        InputError: a class that kerasbert has nothing for, weights that are damaged or missing.
+        InputError: a class is not supported, or weights are damaged or missing.
     """
     config, layout = read_config(directory)
     path = weights_path(directory)
@@ -36,6 +36,6 @@ def load(directory: pathlib.Path) -> Preset:
     mappings = weight_map(rows, NAMING, config["backbone"])
     weights, names, used = read_weights(mappings, tensors, NAMING)
     if extra := sorted(tensors.keys() - used):
-        raise InputError(f"{source}: {len(extra)} weights that kerasbert has no place for: {extra}")
+        raise InputError(f"{source}: {len(extra)} weights are not supported: {extra}")
     config["backbone"]["pooler"] = any(path.startswith("pooler/") for path in weights)
     return Preset(directory, source, FORMAT, config, weights, names)

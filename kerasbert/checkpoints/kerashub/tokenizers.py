@@ -1,4 +1,4 @@
-"""The tokenizers of KerasHub's presets <-> ours."""
+"""Conversion of tokenizers between KerasHub and kerasbert."""
 
 import pathlib
 from collections.abc import Mapping
@@ -20,21 +20,20 @@ class _Tokenizer(TypedDict, total=False):
 
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping) -> text.Tokenizer:
-    """The tokenizer of the directory's files.
+    """Loads the tokenizer of a preset.
 
-    It gives KerasHub's ids, but for what KerasHub does differently from the models' own tokenizers:
+    It returns KerasHub's ids, except where KerasHub differs from the models' own tokenizers:
 
-    - WordPiece: characters outside of a vocabulary's languages (see
-      `kerasbert.text.normalization`). Accents stay where KerasHub's file says so, even though
-      BERT's own tokenizer takes them off whenever it lower-cases.
+    - WordPiece: characters outside a vocabulary's languages (see `kerasbert.text.normalization`).
+      Accents are kept if KerasHub's file says so, although BERT's own tokenizer strips them
+      whenever it lower-cases.
     - Byte pairs: RoBERTa's special tokens in a text are ordinary text here.
-    - ALBERT: KerasHub gives the text to the SentencePiece model as it is, capitals and all, though
-      the model knows none. Here it is prepared as ALBERT's authors did: lower-cased, accents taken
-      off, quotation marks unified, commas kept apart from numbers.
+    - ALBERT: KerasHub passes texts to the SentencePiece model unchanged, including capitals, which
+      the model lacks. Here, texts are normalized as by ALBERT's authors: lower-cased, without
+      accents, with uniform quotation marks, and with commas separated from numbers.
 
     Raises:
-        InputError: there is none, a file of it can't be read, or it asks for something else than
-            kerasbert's tokenizers.
+        InputError: there is no tokenizer, a file can't be read, or a setting is not supported.
     """
     if not (directory / ASSETS).is_dir():
         raise InputError(f"{directory}: has no tokenizer ({ASSETS})")
@@ -76,20 +75,20 @@ _READERS = {
 
 
 def their_tokenizer(layout: Layout, kind: str, tokenizer: text.Tokenizer):
-    """KerasHub's tokenizer that does what ours does; `kind` is that of the family."""
+    """Builds the KerasHub tokenizer equivalent to ours; `kind` is that of the family."""
     import keras_hub
 
     name = layout.models[None].replace("Backbone", "Tokenizer")
     make = getattr(keras_hub.models, name)
     if tokenizer.kind != kind:
         raise InputError(
-            f"KerasHub's {name} is of the kind {kind!r}, this tokenizer "
+            f"KerasHub's {name} needs a tokenizer of the kind {kind!r}, found "
             f"{tokenizer.kind!r}; save as 'kerasbert'"
         )
     try:
         return make(**_WRITERS[tokenizer.kind](tokenizer))
     except ERRORS as error:
-        raise InputError(f"KerasHub's {name} refuses the tokenizer: {reason(error)}") from None
+        raise InputError(f"KerasHub's {name} rejects the tokenizer: {reason(error)}") from None
 
 
 def _written_wordpiece(tokenizer) -> dict:
@@ -123,7 +122,7 @@ _WRITERS = {
 
 
 def _told(tokenizer) -> dict:
-    """A tokenizer's config, with the meaning of None where that has one."""
+    """Returns a tokenizer's config, with None replaced by the default that it stands for."""
     config = tokenizer.get_config()
     if config.get("strip_accents", False) is None:
         config["strip_accents"] = config["lowercase"]
@@ -131,11 +130,11 @@ def _told(tokenizer) -> dict:
 
 
 def check_tokenizer(tokenizer, written) -> None:
-    """Raises `InputError` if the tokenizer that was written is not the one that was meant."""
+    """Raises `InputError` if the written tokenizer differs from the given one."""
     ours, theirs = _told(tokenizer), _told(written)
     for name, value in ours.items():
         if theirs.get(name) != value:
             raise InputError(
-                f"format {FORMAT!r} has no place for the tokenizer's {name}={value!r} (there it is "
+                f"format {FORMAT!r} does not support the tokenizer's {name}={value!r} (it implies "
                 f"{theirs.get(name)!r}); save as 'kerasbert'"
             )

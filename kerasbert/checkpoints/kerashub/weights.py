@@ -1,4 +1,4 @@
-"""The HDF5 files of a KerasHub preset, read into KerasHub's own models."""
+"""The HDF5 files of a KerasHub preset, loaded into KerasHub models."""
 
 import math
 import pathlib
@@ -15,14 +15,14 @@ from kerasbert.errors import InputError
 
 
 def weights_path(directory: pathlib.Path) -> pathlib.Path:
-    """The file of the encoder's weights, or the one that lists where they are."""
+    """Returns the path of the encoder's weights, or of the list of their shards."""
     sharded = not (directory / WEIGHTS).exists() and (directory / SHARDS).exists()
     return directory / (SHARDS if sharded else WEIGHTS)
 
 
 def check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, config) -> None:
-    """Raises `InputError` for files that have less than the config asks for, before it is built."""
-    encoder_config = BackboneConfig(**{**config["backbone"], "pooler": False})  # some have none
+    """Raises `InputError` for files with fewer weights than the config has."""
+    encoder_config = BackboneConfig(**{**config["backbone"], "pooler": False})  # optional
     sizes.check_layers(config["backbone"], len(shapes), str(path))
     _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(encoder_config)))
     if config["task"] is not None:
@@ -33,11 +33,11 @@ def check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, confi
 
 def _check_count(path: pathlib.Path, shapes: list[tuple[int, ...]], least: int) -> None:
     if (count := sum(map(math.prod, shapes))) < least:
-        raise InputError(f"{path}: has {count:,} numbers, the JSON beside it asks for {least:,}")
+        raise InputError(f"{path}: has {count:,} numbers, but the JSON files need {least:,}")
 
 
 def shapes_of(path: pathlib.Path) -> list[tuple[int, ...]]:
-    """The shapes of all weights in a file, or in the shards that it lists."""
+    """Returns the shapes of all weights in a file or in its shards."""
     if not path.exists():
         raise InputError(f"{path}: no such file; the preset is incomplete")
     shards = [path]
@@ -53,16 +53,16 @@ def shapes_of(path: pathlib.Path) -> list[tuple[int, ...]]:
 
 
 def _check_named(path: pathlib.Path, shards: set[str]) -> None:
-    """Raises `InputError` where Keras would open something else than the shards."""
+    """Raises `InputError` if Keras would open other files than the shards."""
     where = files.read_json(path).get("weight_map")
     for named in where.values() if isinstance(where, dict) else [where]:
         for name in named if isinstance(named, list) else [named]:
             if not isinstance(name, str) or name not in shards:
-                raise InputError(f"{path}: names {name!r}, which is no shard that is there")
+                raise InputError(f"{path}: lists {name!r}, which is not an existing shard")
 
 
 def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str | None) -> None:
-    """Reads KerasHub's files into its model."""
+    """Loads KerasHub's files into its model."""
     backbone = model if task is None else model.backbone
     _read_h5(path, backbone.weights, backbone.load_weights)
     if task is not None:
@@ -72,10 +72,10 @@ def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str |
 
 
 def check_nothing_left(path: pathlib.Path, num_read: int, backbone) -> None:
-    """Raises `InputError` for weights that the config does not ask for; Keras would drop them."""
+    """Raises `InputError` for weights without a variable, which Keras would ignore."""
     if num_read != len(backbone.weights):
         raise InputError(
-            f"{path}: has {num_read} weights, but {CONFIG} asks for {len(backbone.weights)}"
+            f"{path}: has {num_read} weights, but {CONFIG} needs {len(backbone.weights)}"
         )
 
 
@@ -84,13 +84,13 @@ def _read_h5(path: pathlib.Path, variables: list, read) -> None:
         variable.assign(np.full(variable.shape, np.nan, np.float32))
     try:
         with warnings.catch_warnings():
-            # Where Keras finds no list of layers in a file, it warns, leaves the layers as they
-            # are, and often finds them elsewhere. Those it does not find are still NaN.
+            # If a file has no list of layers, Keras warns, leaves the layers unchanged, and often
+            # finds them elsewhere. Layers that it does not find are still NaN.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             read(str(path))
     except Exception as error:  # a damaged file fails in too many ways to list
         raise InputError(
-            f"{path}: damaged, or not the weights that the JSON beside it asks for: {reason(error)}"
+            f"{path}: damaged, or not the weights of the model in the JSON files: {reason(error)}"
         ) from None
     unsupported_settings = [
         variable.path for variable in variables if np.isnan(variable.numpy()).all()

@@ -1,4 +1,4 @@
-"""From a model of ours to a KerasHub preset, written by KerasHub itself."""
+"""Writing of KerasHub presets, with KerasHub itself."""
 
 import dataclasses
 import math
@@ -15,19 +15,19 @@ from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout, layout_of
 
-_MOST_AROUND_TENSOR = 16 << 10  # bytes that HDF5 needs beside one tensor's own
+_MOST_AROUND_TENSOR = 16 << 10  # bytes of overhead per tensor in HDF5
 
 
 def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
-    """Writes what KerasHub's `from_preset` reads.
+    """Writes a preset for KerasHub's `from_preset`.
 
-    Of a classifier's classes KerasHub stores the number; their names stay behind.
+    KerasHub stores the number of a classifier's classes, not their names.
 
     Returns:
-        The name of every variable in KerasHub's model.
+        Dict from variable paths to names in KerasHub's model.
 
     Raises:
-        InputError: the format has no place for something that the model has.
+        InputError: the format does not support a part of the model.
     """
     encoder_config, task = BackboneConfig(**config["backbone"]), config["task"]
     layout = layout_of(encoder_config.family, FORMAT)
@@ -40,7 +40,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
 
     preprocessor = None
     if tokenizer is not None:
-        # Tokenizers need TensorFlow, models don't.
+        # Tokenizers need TensorFlow, models do not.
         from kerasbert.checkpoints.kerashub import tokenizers
 
         kind = FAMILIES[encoder_config.family].tokenizer["kind"]
@@ -50,7 +50,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     tensors = write_weights(mappings, weights, NAMING, encoder_config.num_heads)
     for variable in model.weights:
         variable.assign(tensors[variable.path])
-    # A disk that gets full may crash the process inside of HDF5.
+    # If the disk becomes full, HDF5 can crash the process.
     size = sum(tensor.nbytes + _MOST_AROUND_TENSOR for tensor in tensors.values())
     files.reserve(directory, size)
     model.save_to_preset(str(directory))
@@ -67,11 +67,12 @@ def _check_config(
 ) -> None:
     if task not in layout.models:
         raise InputError(
-            f"KerasHub has no {task} in the family {encoder_config.family!r}; save as 'kerasbert'"
+            f"format {FORMAT!r} does not support {task} for the family "
+            f"{encoder_config.family!r}; save as 'kerasbert'"
         )
     theirs = write_settings(layout.settings, dataclasses.asdict(encoder_config))
     for name, value in theirs.items():
-        if value is None:  # an ALBERT that does not project its embeddings
+        if value is None:  # an ALBERT without an embedding projection
             raise InputError(
                 f"KerasHub's {layout.models[None]} needs {name}; this model has none; save as "
                 "'kerasbert'"
@@ -82,12 +83,12 @@ def _check_config(
 
 def _check_weights(name: str, weights: Mapping, wanted: set[str]) -> None:
     if left := sorted(weights.keys() - wanted):
-        hint = "load the model with pooler=False to leave it, or save as 'kerasbert'"
+        hint = "load the model with pooler=False to drop it, or save as 'kerasbert'"
         if not left[0].startswith("pooler/"):
             hint = "save as 'kerasbert'"
-        raise InputError(f"KerasHub's {name} has no place for {', '.join(left)}; {hint}")
+        raise InputError(f"KerasHub's {name} has no weights {', '.join(left)}; {hint}")
     if missing := sorted(wanted - weights.keys()):
-        hint = "a task's from_preset(..., backbone={'pooler': True}) makes a new one"
+        hint = "from_preset(..., backbone={'pooler': True}) of a task adds a new one"
         if not missing[0].startswith("pooler/"):
             hint = "save as 'kerasbert'"
         raise InputError(
@@ -96,7 +97,7 @@ def _check_weights(name: str, weights: Mapping, wanted: set[str]) -> None:
 
 
 def _preprocessor(layout: Layout, config: Mapping, tokenizer):
-    """From text to what KerasHub's task takes; an encoder alone has none."""
+    """Returns the preprocessor of KerasHub's task; None for an encoder alone."""
     import keras_hub
 
     task = config["task"]

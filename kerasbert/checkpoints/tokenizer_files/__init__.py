@@ -1,9 +1,8 @@
-"""The tokenizer files of Hugging Face and Google directories <-> our tokenizers.
+"""The tokenizer files of Hugging Face and Google directories, read and written.
 
-What the files say is taken; where they contradict each other, or ask for what our tokenizers don't
-do, they are refused. The vocabulary's own file is read where there is one (vocab.txt, vocab.json
-and merges.txt, a SentencePiece model), else tokenizer.json, which is all that transformers 5
-writes.
+The files determine the tokenizer. Contradictory files and unsupported settings are rejected. The
+vocabulary is read from its own file if it exists (vocab.txt, vocab.json and merges.txt, a
+SentencePiece model), otherwise from tokenizer.json, the only file that transformers 5 writes.
 """
 
 from kerasbert.checkpoints.tokenizer_files.reading import exist, load

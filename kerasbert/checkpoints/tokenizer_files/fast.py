@@ -1,4 +1,4 @@
-"""tokenizer.json, the file of Hugging Face's `tokenizers`."""
+"""tokenizer.json, the file of Hugging Face `tokenizers`."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from kerasbert.text.vocabulary import unused_token
 _FLAGS = tuple(field.name for field in dataclasses.fields(AddedToken))
 
 
-# What the file must say, and what of it is looked at beside what `_FAST_CHECKS` check.
+# Schemas of the keys that are required or read, in addition to the checks in `_FAST_CHECKS`.
 class _Added(TypedDict):
     id: int
     content: str
@@ -56,15 +56,15 @@ _MODELS = {"WordPiece": _Pieces, "BPE": _Merged, "Unigram": _Scored}
 
 @dataclasses.dataclass(frozen=True)
 class FastTokenizerFile:
-    """A tokenizer.json that does what one of our tokenizers does.
+    """A tokenizer.json that is equivalent to one of our tokenizers.
 
     Attributes:
-        path: the file.
-        model: its `model`.
+        path: path of the file.
+        model: dict, its `model`.
         kind: "WordPiece", "BPE" or "Unigram".
-        added: the added tokens, with their ids.
-        normalizer: the steps before the model.
-        pre_tokenizer: the steps by which a text is cut into words.
+        added: list of the ids and the added tokens.
+        normalizer: list of the steps before the model.
+        pre_tokenizer: list of the steps that split a text into words.
     """
 
     path: pathlib.Path
@@ -76,7 +76,7 @@ class FastTokenizerFile:
 
     @classmethod
     def read(cls, path: pathlib.Path) -> "FastTokenizerFile":
-        """Reads the file; raises `InputError` if it does what our tokenizers don't."""
+        """Reads the file; raises `InputError` if our tokenizers do not support it."""
         content = files.read_json(path, _File)
         with well_formed(path):
             model, added = content["model"], content.get("added_tokens") or ()
@@ -90,46 +90,46 @@ class FastTokenizerFile:
             )
             if fast.kind not in _FAST_CHECKS:
                 raise InputError(
-                    f"{path}: model.type={fast.kind!r} is none of {', '.join(_FAST_CHECKS)}"
+                    f"{path}: model.type={fast.kind!r} is not one of {', '.join(_FAST_CHECKS)}"
                 )
             schema.check(model, _MODELS[fast.kind], path, "model")
             _FAST_CHECKS[fast.kind](fast)
         return fast
 
     def ids(self) -> dict[str, int]:
-        """The pieces of the model, with their ids."""
+        """Returns the tokens of the model and their ids."""
         if self.kind == "Unigram":
             return {piece: id for id, (piece, _) in enumerate(self.model["vocab"])}
         ids = {piece or TRIMMED: id for piece, id in self.model["vocab"].items()}
         if self.kind == "WordPiece" and max(ids.values()) < 2 * len(ids):
-            # Of a piece that stood there twice, only the last id is left.
+            # Of a duplicate token in the vocabulary, only the last id is stored.
             holes = {*range(max(ids.values()))} - {*ids.values()}
             ids |= {unused_token(id): id for id in sorted(holes)}
         return ids
 
     def step(self, type: str) -> Mapping | None:
-        """The first step of the normalizer with this type."""
+        """Returns the first step of the normalizer with this type, or None."""
         return next((step for step in self.normalizer if step["type"] == type), None)
 
     def only(self, section: str, content: Mapping, key: str, *values) -> None:
-        """Refuses a value that is none of `values`; the first is what a missing key means."""
+        """Raises `InputError` for a value not in `values`, whose first one is the default."""
         if content.get(key, values[0]) not in values:
             raise unsupported(self.path, f"{section}.{key}", content[key], values[0])
 
 
 def added_token(content: Mapping) -> AddedToken:
-    """An added token as Hugging Face's files describe it."""
+    """Returns the added token for its dict in Hugging Face's files."""
     return AddedToken(**{name: content[name] for name in _FLAGS if name in content})
 
 
 def unsupported(source, key: str, value, only) -> InputError:
-    """The error to raise for a value that is not `only`."""
+    """Returns the error for a value other than `only`."""
     return InputError(f"{source}: {key}={value!r} is not supported; only {only!r} is")
 
 
 @contextlib.contextmanager
 def well_formed(path: pathlib.Path) -> Iterator[None]:
-    """Makes what goes wrong in looking at a file's content an `InputError` about the file."""
+    """Converts exceptions from reading a file's content to `InputError`s that name the file."""
     try:
         with about(path):
             yield
@@ -137,12 +137,12 @@ def well_formed(path: pathlib.Path) -> Iterator[None]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{path}: is not what Hugging Face tokenizers writes ({type(error).__name__}: {error})"
+            f"{path}: not the format of Hugging Face tokenizers ({type(error).__name__}: {error})"
         ) from None
 
 
 def _guess_kind(model: Mapping) -> str | None:
-    # Files of old versions don't name it.
+    # Files of old versions do not store it.
     if isinstance(model.get("vocab"), list):
         return "Unigram"
     if "merges" in model:
@@ -182,7 +182,7 @@ def _check_bytepair(fast: FastTokenizerFile) -> None:
         fast.only("model", fast.model, key, False)
 
 
-# What changes nothing, since the model drops superfluous spaces anyway, and what our tokenizers do.
+# A step without effect, because the model removes extra spaces; and the steps of our tokenizers.
 _SPACES = {"Regex": " {2,}"}
 _UNIGRAM_STEPS = ("NFKD", "StripAccents", "Lowercase", "Precompiled", "Strip")
 

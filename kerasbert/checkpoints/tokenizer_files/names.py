@@ -1,4 +1,4 @@
-"""What Hugging Face calls files, special tokens and classes of tokenizers."""
+"""Hugging Face's names of files, special tokens and tokenizer classes."""
 
 from kerasbert.text.vocabulary import LINE_SEPARATOR
 
@@ -10,10 +10,10 @@ FAST, SETTINGS, SPECIAL, ADDED = (
     "added_tokens.json",
 )
 CONFIG = "config.json"
-#: Names that SentencePiece models go by, the usual ones first.
+#: The names of SentencePiece models, in order of preference.
 MODELS = ("spiece.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model")
 
-# Our names of special tokens -> Hugging Face's.
+# Hugging Face's names of special tokens, by ours.
 ROLES = {
     "pad": "pad_token",
     "unknown": "unk_token",
@@ -21,10 +21,10 @@ ROLES = {
     "sep": "sep_token",
     "mask": "mask_token",
 }
-# What tells more special tokens than those.
+# The keys of further special tokens.
 MORE_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
-# Hugging Face reads it as "" and writes it so.
+# Hugging Face reads and writes this token as "".
 TRIMMED = LINE_SEPARATOR
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
-# What ALBERT's tokenizer makes a quotation mark.
+# The patterns that ALBERT's tokenizer replaces by a quotation mark.
 QUOTE_PATTERNS = tuple({"String": quotes} for quotes in ("``", "''"))

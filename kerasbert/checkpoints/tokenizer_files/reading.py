@@ -1,4 +1,4 @@
-"""From the files of a directory to a tokenizer."""
+"""Loading of tokenizers from the files of a directory."""
 
 import base64
 import dataclasses
@@ -44,15 +44,15 @@ from kerasbert.text.vocabulary import vocabulary_pieces
 
 
 def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
-    """The tokenizer whose files are in a directory.
+    """Loads the tokenizer of a directory.
 
     Args:
-        directory: a model directory of Hugging Face's or Google's.
-        defaults: what the family's tokenizers have that no file says; `kind` at least.
+        directory: path of a model directory in the format of Hugging Face or Google.
+        defaults: dict of the family's tokenizer settings that no file stores, with at least `kind`.
 
     Raises:
-        InputError: there are no such files, they ask for something else than kerasbert's
-            tokenizers, contradict each other, or the vocabulary lacks a special token.
+        InputError: there are no tokenizer files, they contradict each other, a setting is not
+            supported, or the vocabulary lacks a special token.
     """
     read, path = _reader(directory)
     if read is None:
@@ -69,12 +69,12 @@ def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
 
 
 def exist(directory: pathlib.Path) -> bool:
-    """Whether a directory has files of a tokenizer."""
+    """Returns whether a directory has tokenizer files."""
     return _reader(directory)[0] is not None
 
 
 def _reader(directory: pathlib.Path):
-    """What reads a directory's tokenizer, and the file that has its vocabulary."""
+    """Returns the function that reads a directory's tokenizer, and the path of the vocabulary."""
     if (path := directory / VOCABULARY).exists():
         return _wordpiece, path
     if (path := directory / PIECES).exists() and (directory / MERGES).exists():
@@ -95,8 +95,8 @@ def _model_path(directory: pathlib.Path) -> pathlib.Path | None:
 def _model_and_added(
     pieces: Sequence[str], count: int, special: SpecialTokens, config: TokenizerConfig
 ) -> tuple[Sequence[str], list[AddedToken]]:
-    """The pieces of the model, `count` or more, and the added tokens."""
-    # The five special tokens may have been added; they belong to the model all the same.
+    """Returns the tokens of the model, at least `count`, and the added tokens."""
+    # The five special tokens can be added tokens in the files, but they belong to the model.
     last = max(pieces.index(token) for token in dataclasses.astuple(special))
     return pieces[: max(count, last + 1)], config.added_tokens(special)
 
@@ -105,7 +105,7 @@ def _model_and_added(
 
 
 def _wordpiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    # Which tokens are special, and may be among the added ones, is checked when all are known.
+    # Special tokens can be added tokens, so they are checked when all tokens are known.
     pieces = vocabulary_pieces(files.read_bytes(path), str(path))
     return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, config)
 
@@ -119,7 +119,7 @@ def _wordpiece_of(ids: Mapping[str, int], source, config: TokenizerConfig) -> To
     tokens = config.tokens(BERT_TOKENS, pieces, source)
     steps = config.fast.normalizer if config.fast else ()
     lowercase = config.setting("do_lower_case", steps, None, "lowercase")
-    if lowercase is None:  # nobody says, but the vocabulary knows: a cased one has capitals
+    if lowercase is None:  # not stored; a cased vocabulary contains capitals
         words = {piece.removeprefix("##") for piece in pieces} - {*dataclasses.astuple(tokens)}
         lowercase = not any(word != word.lower() and word.isalpha() for word in words)
     strip_accents = config.setting("strip_accents", steps, None)
@@ -137,13 +137,13 @@ def _bytepair(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) ->
 
 
 def _fast_bytepair(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    # A string with a space in it, or a pair, as the file's version has it.
+    # A merge is a string with a space or a pair, depending on the file's version.
     return _bytepair_of(config.fast.ids(), config.fast.model["merges"], config.fast.path, config)
 
 
 def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig) -> Tokenizer:
     if len(set(ids.values())) < len(ids):
-        raise InputError(f"{source}: two pieces have the same id")
+        raise InputError(f"{source}: two tokens have the same id")
     pieces = config.pieces(ids, source)
     steps = config.fast.pre_tokenizer if config.fast else ()
     tokens = config.tokens(ROBERTA_TOKENS, pieces, source)
@@ -172,7 +172,7 @@ def _sentencepiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mappin
 
 
 def _number_commas(parts: Mapping, fast: FastTokenizerFile) -> dict:
-    """Whether tokenizer.json has the scores of the model beside it, or lower ones."""
+    """Returns whether tokenizer.json has lower scores for number commas than the model's file."""
     stored = dict(zip(parts["pieces"], parts["scores"], strict=True))
     lowered, types = lower_number_commas(stored), dict(fast.model["vocab"])
     piece = next((piece for piece in stored if lowered[piece] < stored[piece]), None)
@@ -188,7 +188,7 @@ def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer
     pieces, scores = ([pair[position] for pair in model["vocab"]] for position in (0, 1))
     unknown_id, count = model["unk_id"], len(FAIRSEQ_TOKENS)
     if (*pieces[:count], *pieces[-1:]) == (*FAIRSEQ_TOKENS, FAIRSEQ_MASK):
-        # The model that fairseq had: one that can be written under its usual name again.
+        # Restores the model of fairseq, which can be saved under its usual name.
         pieces, scores = [*REPLACED, *pieces[count:-1]], [0.0] * len(REPLACED) + scores[count:-1]
         unknown_id = REPLACED.index(pieces[0])
         settings["layout"] = "fairseq"
@@ -212,8 +212,8 @@ def _sentencepiece_settings(config: TokenizerConfig, defaults: Mapping, source) 
     if defaults["kind"] != kind:
         classes = [name for name, facts in tokenizers_by_class().items() if facts["kind"] == kind]
         raise InputError(
-            f"{source}: is SentencePiece, but the family has {defaults['kind']}; no tokenizer_class"
-            f" in {SETTINGS} says how to use it ({' or '.join(sorted(classes))})"
+            f"{source}: is SentencePiece, but the family's tokenizers are {defaults['kind']}; set "
+            f"tokenizer_class in {SETTINGS} ({' or '.join(sorted(classes))})"
         )
     settings = {name: value for name, value in defaults.items() if name != "kind"}
     if config.fast:
@@ -221,7 +221,7 @@ def _sentencepiece_settings(config: TokenizerConfig, defaults: Mapping, source) 
         settings["lowercase"] = config.fast.step("Lowercase") is not None
         settings["strip_accents"] = config.fast.step("StripAccents") is not None
         settings["replace_quotes"] = QUOTE_PATTERNS[0] in replaced
-    # XLM-R's class does not look at these.
+    # XLM-R's class ignores these settings.
     if "lowercase" in defaults and not config.generic:
         if "do_lower_case" in config.settings:
             settings["lowercase"] = config.settings["do_lower_case"]
@@ -238,12 +238,12 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
     tokens = config.tokens(usual, with_added, source)
     added = config.added_tokens(tokens)
     if added and config.generic:
-        # Else transformers makes the steps itself, and splits at white space first.
+        # Otherwise, transformers makes the steps itself, and splits at white space first.
         types = [step["type"] for step in config.fast.pre_tokenizer]
         if types != ["WhitespaceSplit", "Metaspace"]:
             raise InputError(
                 f"{config.fast.path}: has the added token {added[0].content!r} and "
-                f"pre_tokenizer={types!r}, which puts spaces beside it; only WhitespaceSplit and "
+                f"pre_tokenizer={types!r}, which adds spaces next to it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
     with about(source):

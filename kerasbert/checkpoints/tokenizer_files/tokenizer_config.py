@@ -1,4 +1,4 @@
-"""What the files beside a vocabulary say about a tokenizer."""
+"""The files next to a vocabulary that configure a tokenizer."""
 
 import dataclasses
 import pathlib
@@ -30,7 +30,7 @@ from kerasbert.text import AddedToken, SpecialTokens
 from kerasbert.text.vocabulary import unused_token
 
 
-# What the files hold, as far as it is looked at.
+# Schemas of the keys that are read.
 class _Token(TypedDict):
     content: str
 
@@ -54,7 +54,7 @@ class _Class(TypedDict, total=False):
 
 class _Settings(_Special, _Class, total=False):
     added_tokens_decoder: dict[str, _Token] | None
-    # transformers takes the string "false" for true.
+    # transformers treats the string "false" as true.
     do_lower_case: bool | None
     strip_accents: bool | None
     keep_accents: bool | None
@@ -62,7 +62,7 @@ class _Settings(_Special, _Class, total=False):
     trim_offsets: bool | None
 
 
-# What settings may say that ours always do.
+# The supported values of settings that our tokenizers do not have.
 _ALWAYS = {
     "tokenize_chinese_chars": (True,),
     "do_basic_tokenize": (True,),
@@ -72,15 +72,15 @@ _ALWAYS = {
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerConfig:
-    """What the files beside the vocabulary say.
+    """The content of the files next to the vocabulary.
 
     Attributes:
-        directory: where they are.
-        settings: the content of tokenizer_config.json.
-        fast: tokenizer.json, or None.
-        special: by our name of a special token: how it is spelled, and the file that says so.
-        added: the tokens that were added to the vocabulary, or marked in it, with their ids.
-        more: special tokens that are named but have no id there.
+        directory: path of the directory.
+        settings: dict, the content of tokenizer_config.json.
+        fast: `FastTokenizerFile`, or None.
+        special: dict from our name of a special token to its spelling and the file that stores it.
+        added: list of the ids and tokens that were added to the vocabulary, or marked in it.
+        more: list of further special tokens without ids.
     """
 
     directory: pathlib.Path
@@ -112,7 +112,7 @@ class TokenizerConfig:
             with about(directory / name):
                 more |= _more_special(content)
         named = {*more, *(token for token, _ in special.values())}
-        # What comes later counts, as in transformers.
+        # Later entries have precedence, as in transformers.
         added = {}
         with about(directory / ADDED):
             for token, id in optional(ADDED, dict[str, int]).items():
@@ -133,16 +133,16 @@ class TokenizerConfig:
         )
 
     def check(self) -> None:
-        """Refuses what kerasbert's tokenizers don't do."""
+        """Raises `InputError` for settings that our tokenizers do not support."""
         source = self.directory / SETTINGS
         name = self.settings["tokenizer_class"]
         if name and name not in GENERIC and _plain(name) not in tokenizers_by_class():
             if not source.exists() or "tokenizer_class" not in files.read_json(source):
                 source = self.directory / CONFIG
-            raise InputError(f"{source}: tokenizer_class={name!r} is none that kerasbert knows")
+            raise InputError(f"{source}: tokenizer_class={name!r} is not supported")
         if self.settings.get("never_split"):
             warnings.warn(
-                f"{source}: never_split is not followed, nor is it by fast tokenizers",
+                f"{source}: never_split is ignored, as by fast tokenizers",
                 stacklevel=2,
             )
         for key, values in _ALWAYS.items():
@@ -151,21 +151,21 @@ class TokenizerConfig:
 
     @property
     def generic(self) -> bool:
-        """Whether tokenizer.json says it all, and transformers ignores other settings."""
+        """Whether transformers uses tokenizer.json alone and ignores other settings."""
         return self.settings["tokenizer_class"] in GENERIC and self.fast is not None
 
     def defaults(self, family: Mapping) -> Mapping:
-        """The facts of the tokenizer's class, where the files name one, else the family's."""
+        """Returns the settings of the tokenizer's class, if files name one, else the family's."""
         return tokenizers_by_class().get(_plain(self.settings["tokenizer_class"] or ""), family)
 
     def setting(self, key: str, steps: Sequence[Mapping], otherwise, step_key: str | None = None):
-        """A setting as tokenizer_config.json says it, else as the first of `steps` does."""
+        """Returns a setting of tokenizer_config.json, or else of the first of `steps`."""
         if key in self.settings and not self.generic:
             return self.settings[key]
         return steps[0].get(step_key or key, otherwise) if steps else otherwise
 
     def tokens(self, usual: SpecialTokens, pieces: Sequence[str], source) -> SpecialTokens:
-        """The special tokens as the files spell them, else as the family does."""
+        """Returns the special tokens, as spelled in the files or else as usual in the family."""
         pieces = frozenset(pieces)
         for ours, (token, path) in self.special.items():
             if token not in pieces:
@@ -174,48 +174,48 @@ class TokenizerConfig:
         for role, token in dataclasses.asdict(tokens).items():
             if token not in pieces:
                 raise InputError(
-                    f"{source}: lacks the special token {token}, and no file beside it names "
+                    f"{source}: lacks the special token {token}, and no other file defines "
                     f"another {ROLES[role]}"
                 )
         return tokens
 
     def pieces(self, ids: Mapping[str, int], source) -> list[str]:
-        """The pieces of a vocabulary and the added tokens, in the order of their ids."""
+        """Returns the tokens of a vocabulary and the added tokens, in the order of their ids."""
         by_id = dict(zip(ids.values(), ids, strict=True))
         for id, token in ((id, token.content) for id, token in self.added):
-            if by_id.get(id) == unused_token(id):  # it fills a hole in the model's own
+            if by_id.get(id) == unused_token(id):  # it fills an unused id of the model
                 by_id[id] = token
             if by_id.setdefault(id, token) != token:
                 raise InputError(
-                    f"{self.directory}: the added token {token!r} has the id {id}, but that is "
+                    f"{self.directory}: the added token {token!r} has the id {id}, which is "
                     f"{by_id[id]!r} in {source}"
                 )
             if ids.get(token, id) != id:
                 raise InputError(
-                    f"{self.directory}: the added token {token!r} has the id {id}, but {ids[token]}"
-                    f" in {source}"
+                    f"{self.directory}: the added token {token!r} has the id {id}, but the id "
+                    f"{ids[token]} in {source}"
                 )
         hole = next((id for id in range(len(by_id)) if id not in by_id), None)
         if hole is not None:
             last = max(by_id)
             raise InputError(
-                f"{source}: no piece has the id {hole}, though {by_id[last]!r} has the id {last}"
+                f"{source}: no token has the id {hole}, but {by_id[last]!r} has the id {last}"
             )
         pieces = [by_id[id] for id in range(len(by_id))]
         known = frozenset(pieces)
         return [*pieces, *(token.content for token in self.more if token.content not in known)]
 
     def added_tokens(self, special: SpecialTokens) -> list[AddedToken]:
-        """The tokens that are found in texts as a whole, in the order of their ids.
+        """Returns the tokens that are matched as a whole, in the order of their ids.
 
-        The five special tokens are not among them: in a text they are ordinary characters.
+        The five special tokens are not among them: in a text, they are ordinary text.
         """
         ours = dataclasses.astuple(special)
         tokens = [*(token for _, token in self.added), *self.more]
         return [token for token in tokens if token.content not in ours]
 
     def check_same_pieces(self, vocabulary: Sequence[str]) -> None:
-        """Refuses two vocabularies in one directory."""
+        """Raises `InputError` if the directory contains two different vocabularies."""
         for piece, id in self.fast.ids().items() if self.fast else ():
             if piece == TRIMMED and id == len(vocabulary):
                 continue  # an empty line at the end of a vocabulary
@@ -223,15 +223,15 @@ class TokenizerConfig:
                 stored = repr(vocabulary[id]) if id < len(vocabulary) else "nothing"
                 raise InputError(
                     f"{self.fast.path}: has {piece!r} with the id {id}, where the vocabulary "
-                    f"beside it has {stored}; remove the one that is not the model's"
+                    f"file has {stored}; remove the file that does not belong to the model"
                 )
 
 
 def tokenizers_by_class() -> dict[str, Mapping]:
-    """The facts of tokenizers, by transformers' classes of the same.
+    """Returns the settings of tokenizers by their classes in transformers.
 
-    Others (BertJapaneseTokenizer, ...) are none of ours. A model may have another family's:
-    multilingual MiniLM is a BERT with the tokenizer of XLM-R.
+    Other classes, such as BertJapaneseTokenizer, are not supported. A model can have the tokenizer
+    of another family: multilingual MiniLM is a BERT with the tokenizer of XLM-R.
     """
     return {
         layout.tokenizer_class: FAMILIES[family].tokenizer
@@ -245,7 +245,7 @@ def _plain(name: str) -> str:
 
 
 def _more_special(content: Mapping) -> dict[str, AddedToken]:
-    """The special tokens that are named beside the usual ones."""
+    """Returns the special tokens that are listed in addition to the usual ones."""
     stored = {}
     for key in MORE_SPECIAL:
         listed = content.get(key) or ()

@@ -1,4 +1,4 @@
-"""From a tokenizer to the files that transformers makes the same of."""
+"""Writing of tokenizers as files for transformers."""
 
 import base64
 import dataclasses
@@ -32,15 +32,15 @@ from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
 
 
 def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) -> None:
-    """Writes the files that transformers makes the same tokenizer of.
+    """Writes the files of an equivalent tokenizer of transformers.
 
     Args:
-        directory: where to.
-        tokenizer: the tokenizer.
-        max_length: how many tokens the model takes.
+        directory: path of the directory.
+        tokenizer: `Tokenizer`.
+        max_length: integer, the maximum number of tokens of the model, or None.
 
     Raises:
-        InputError: transformers has no such tokenizer.
+        InputError: transformers has no equivalent tokenizer.
     """
     if (tokenizer.kind, tokenizer.packing) not in _WRITTEN:
         raise InputError(
@@ -50,8 +50,8 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     for theirs, data in zip(assets, tokenizer.assets().values(), strict=True):
         (directory / theirs).write_bytes(data)
     if tokenizer.kind == SentencePieceTokenizer.kind:
-        # transformers 5 would take pieces such as "(" out of a text before all else, and put a
-        # space after them; and of raw models it does not avoid ALBERT's numbers with commas.
+        # With the model's file alone, transformers 5 would match pieces such as "(" before
+        # tokenizing and insert a space after them, and would not avoid ALBERT's number commas.
         content = json.dumps(_sentencepiece_json(tokenizer), ensure_ascii=False)
         (directory / FAST).write_text(content, encoding="utf-8")
         if not _class_does(name, tokenizer):
@@ -73,7 +73,7 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     files.write_json(directory / SETTINGS, told)
 
 
-# By kind and packing: transformers' class and its names of our assets.
+# The class of transformers and its names of our assets, by kind and packing.
 _WRITTEN = {
     ("wordpiece", "bert"): ("BertTokenizer", (VOCABULARY,)),
     ("bytepair", "roberta"): ("RobertaTokenizer", (PIECES, MERGES)),
@@ -83,7 +83,7 @@ _WRITTEN = {
 
 
 def _class_does(name: str, tokenizer: Tokenizer) -> bool:
-    """Whether transformers' class, which makes its own steps, does what the tokenizer does."""
+    """Returns whether the class of transformers, with its own steps, matches the tokenizer."""
     settings = tokenizer.settings()
     if name == "AlbertTokenizer":
         return settings["replace_quotes"]
@@ -110,7 +110,7 @@ def _written_settings(tokenizer: Tokenizer) -> dict:
 
 
 def _added_tokens(tokenizer: Tokenizer) -> list[tuple[int, AddedToken]]:
-    """All that transformers calls added, with their ids: the special tokens are among them."""
+    """Returns what transformers calls added tokens, with their ids, including special tokens."""
     special = {
         token: _special_token(token, tokenizer)
         for token in dataclasses.astuple(tokenizer.special_tokens)
@@ -126,7 +126,7 @@ def _special_token(token: str, tokenizer: Tokenizer) -> AddedToken:
 
 
 def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
-    """The content of tokenizer.json."""
+    """Returns the content of tokenizer.json."""
     (data,) = tokenizer.assets().values()
     parts = model_parts(data, "the SentencePiece model")
     scores = dict(zip(parts["pieces"], parts["scores"], strict=True))
@@ -173,7 +173,7 @@ def _normalizer_json(settings: Mapping, charsmap: bytes) -> dict | None:
 
 
 def _template_json(tokenizer: Tokenizer) -> dict:
-    """How one text and two are put together; the same as in `kerasbert.text.packing`."""
+    """Returns the templates of single texts and pairs, as in `kerasbert.text.packing`."""
     separators, has_segments = PACKINGS[tokenizer.packing]
     second = int(has_segments)
     cls, sep = tokenizer.special_tokens.cls, tokenizer.special_tokens.sep
