@@ -1,4 +1,4 @@
-"""Dataclass <-> absl flags: what a program in `scripts/` is made of."""
+"""The command lines of the programs in `scripts/`: absl flags from dataclasses, and help."""
 
 import dataclasses
 import importlib
@@ -21,29 +21,29 @@ from kerasbert.errors import InputError, Interrupted, one_line
 
 _HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 _FLAG = re.compile(r"(--?)(no)?(\w+)(?![\w-])")
-_NAMES_WIDTH = 30  # of the column of `--help` that names the flags
+_NAMES_WIDTH = 30  # width of the column of flags in `--help`
 _WIDEST = 100
 
 
 def run(
     recipe: str, options_class: type[declared.Options], ready: Callable[[], None] = lambda: None
 ) -> None:
-    """Runs a program: flags in, the recipe's result as JSON on the last line of stdout.
+    """Runs a program: parses flags, and prints the result as JSON on the last line of stdout.
 
-    Flags are read and checked before the recipe is imported, and TensorFlow with it. The exit
-    status is 0; 1 after one line on standard error if the input was bad; 128 and the signal's
-    number if a signal stopped it.
+    Flags are parsed and checked before the recipe, and TensorFlow with it, is imported. The exit
+    status is 0; 1, after one line on stderr, if the input is invalid; or 128 plus the signal's
+    number if a signal stopped the program.
 
     Args:
-        recipe: the whole name of a module that has a function of the module's own name, whose only
-            argument are the options.
-        options_class: the dataclass of the options; a module that imports nothing heavy has it.
-        ready: called before the recipe, when all is imported.
+        recipe: string, the full name of a module with a function of the same name, which takes the
+            options.
+        options_class: the dataclass of the options, from a module with light imports only.
+        ready: function that is called after all imports, before the recipe.
     """
     if any(word in _HELP for word in sys.argv[1:]):
         try:
             print(_help(options_class), flush=True)
-        except BrokenPipeError:  # `--help | head` has read enough; Python would write at its end
+        except BrokenPipeError:  # as with `--help | head`; Python would flush again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     warnings.formatwarning = _one_line_warning
@@ -53,7 +53,7 @@ def run(
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
             if registration.chosen_backend() == "tensorflow":
                 lazy.import_tensorflow()
-        logging.set_verbosity(logging.WARNING)  # what TensorFlow says while it exports is no news
+        logging.set_verbosity(logging.WARNING)  # TensorFlow logs while exporting
         ready()
         result = function(options)
     except (InputError, OSError) as error:
@@ -66,7 +66,7 @@ def run(
 
 
 def _one_line_warning(message, *location) -> str:
-    """A warning without the place in the code, which says nothing to who started the program."""
+    """Returns a warning without its location in the code, which is irrelevant to users."""
     return f"warning: {one_line(str(message))}\n"
 
 
@@ -74,10 +74,10 @@ def _one_line_warning(message, *location) -> str:
 
 
 def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.Options:
-    """The options that a command line gives.
+    """Parses a command line.
 
     Raises:
-        InputError: it has an unknown flag, a value of another kind, or lacks a required flag.
+        InputError: a flag is unknown, has an invalid value, or is required and missing.
     """
     values = flags.FlagValues()
     fields = dataclasses.fields(options_class)
@@ -111,14 +111,14 @@ def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
 
 
 def _with_new_names(argv: list[str], names: Mapping[str, str]) -> list[str]:
-    """A command line with the new names of flags that were renamed, and a warning for each."""
+    """Replaces the old names of renamed flags, with a warning for each."""
     return [_with_new_name(word, names) for word in argv]
 
 
 def _with_new_name(word: str, names: Mapping[str, str]) -> str:
     match = _FLAG.match(word)
     dashes, no, name = match.groups("") if match else ("", "", "")
-    if f"{no}{name}" in names:  # such as no_answer
+    if f"{no}{name}" in names:  # such as no_answer, where "no" is part of the name
         no, name = "", f"{no}{name}"
     if name not in names:
         return word
@@ -128,7 +128,7 @@ def _with_new_name(word: str, names: Mapping[str, str]) -> str:
 
 
 def _without_none(kind):
-    """The X of `X | None`."""
+    """Returns the X of `X | None`."""
     if typing.get_origin(kind) is types.UnionType:
         (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
     return kind
@@ -138,7 +138,7 @@ def _without_none(kind):
 
 
 def _help(options_class: type[declared.Options]) -> str:
-    """What the program is for, an example, and its flags in groups, required ones first."""
+    """Returns the program's description, usage, and flags in groups, required ones first."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     kinds = typing.get_type_hints(options_class)
     fields = _sorted_for_help(options_class)
@@ -161,7 +161,7 @@ def _help(options_class: type[declared.Options]) -> str:
 
 
 def _sorted_for_help(options_class: type[declared.Options]) -> list[dataclasses.Field]:
-    """The required ones first, then a program's own before those that it shares with others."""
+    """Sorts required options first, then the program's own before shared ones."""
     owners = {}
     for location, cls in enumerate(options_class.__mro__):
         for name in inspect.get_annotations(cls):

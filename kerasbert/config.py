@@ -1,4 +1,4 @@
-"""The facts that tell one encoder from another."""
+"""The config of an encoder."""
 
 import dataclasses
 import math
@@ -13,38 +13,48 @@ from kerasbert.layers.initializers import ACTIVATIONS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
-    """Everything that makes one encoder differ from another.
+    """The config of a `Backbone`: all arguments that define an encoder.
 
-    Attributes:
-        family: a name in `kerasbert.families.FAMILIES`; says what other people's checkpoints call
-            things.
-        vocabulary_size: rows of the token table.
-        num_layers: how many times a sequence passes through a layer (or, with `layers_per_group`, a
-            group of layers).
-        hidden_dim: width of a token's vector.
-        num_heads: attention heads; divides `hidden_dim`.
-        intermediate_dim: width inside the feed-forward layers.
-        max_sequence_length: the longest sequence.
-        num_segments: rows of the segment table (BERT's `type_vocab_size`); 0: no table.
-        num_task_types: rows of ERNIE's task-type table; 0: no table.
-        task_type: the row of that table in use.
-        positions: "learned", "learned_offset" (RoBERTa's) or "sinusoidal"; see `Embeddings`.
-        padding_id: the id of the padding token.
-        embedding_dim: width of the embeddings where they are projected to `hidden_dim` (ALBERT,
-            ELECTRA); None: no projection.
-        num_groups: groups of layers with weights of their own; the passes are spread over them in
-            order (ALBERT, §3.1); None: every layer has its own.
-        layers_per_group: layers that one pass goes through.
-        activation: a name in `kerasbert.layers.initializers.ACTIVATIONS`: "gelu_tanh" (BERT's own),
-            "gelu" (exact), "relu", ...
-        dropout: rate after embeddings, attention and feed-forward.
-        attention_dropout: rate on attention probabilities.
-        layer_norm_epsilon: added to the variance.
-        initializer_range: standard deviation of the initial weights.
-        pooler: whether there is one; without, there is no `pooled_output`.
-        classifier_activation: of the layer that a classifier has on the first token where it does
-            not use the pooler (RoBERTa, DistilBERT, ELECTRA); None: it uses the pooler.
-        return_hidden_states: give every layer's output and attention weights too.
+    Example:
+        config = BackboneConfig.from_preset("bert_base", vocabulary_size=32_000)
+        backbone = Backbone(config)
+
+    Args:
+        family: string, a name in `kerasbert.families.FAMILIES`, which determines the names in
+            checkpoints of other libraries.
+        vocabulary_size: integer, the number of rows of the token embeddings.
+        num_layers: integer, the number of layers (or, with `layers_per_group`, groups of layers)
+            that a sequence passes through.
+        hidden_dim: integer, the size of a token's vector.
+        num_heads: integer, the number of attention heads, which divides `hidden_dim`.
+        intermediate_dim: integer, the size of the feed-forward layers.
+        max_sequence_length: integer, the maximum number of tokens of a sequence.
+        num_segments: integer, the number of rows of the segment embeddings (BERT's
+            `type_vocab_size`); 0 for none.
+        num_task_types: integer, the number of rows of ERNIE's task-type embeddings; 0 for none.
+        task_type: integer, the row of the task-type embeddings to use.
+        positions: "learned", "learned_offset" (RoBERTa) or "sinusoidal"; see `Embeddings`.
+        padding_id: integer, the id of the padding token.
+        embedding_dim: integer, the size of the embeddings if they are projected to `hidden_dim`
+            (ALBERT, ELECTRA), or None for no projection.
+        num_groups: integer, the number of groups of layers with their own weights, over which the
+            passes are distributed in order (ALBERT, §3.1); None if every layer has its own weights.
+        layers_per_group: integer, the number of layers in a group.
+        activation: string, a name in `kerasbert.layers.initializers.ACTIVATIONS`: "gelu_tanh"
+            (BERT's own), "gelu" (exact), "relu", ...
+        dropout: float, the rate after embeddings, attention and feed-forward layers.
+        attention_dropout: float, the rate on attention probabilities.
+        layer_norm_epsilon: float, added to the variance.
+        initializer_range: float, the standard deviation of the initial weights.
+        pooler: whether there is a pooler; without one, there is no `pooled_output`.
+        classifier_activation: string, the activation of the layer that classifiers apply to the
+            first token instead of the pooler (RoBERTa, DistilBERT, ELECTRA); None if they use the
+            pooler.
+        return_hidden_states: whether the outputs include every layer's output and attention
+            weights.
+
+    Raises:
+        InputError: an argument is invalid; the message names it.
     """
 
     family: str = "bert"
@@ -89,7 +99,8 @@ class BackboneConfig:
             raise InputError(f"num_heads={self.num_heads} does not divide {self.hidden_dim=}")
         if self.num_task_types and self.task_type >= self.num_task_types:
             raise InputError(
-                f"there is no row {self.task_type} in {self.num_task_types} task types"
+                f"task_type must be less than num_task_types={self.num_task_types}, found "
+                f"{self.task_type}"
             )
         for name, limit in _RATES.items():
             value = getattr(self, name)
@@ -113,9 +124,9 @@ class BackboneConfig:
 
     @property
     def layer_order(self) -> list[int]:
-        """Which layer's weights are used, one after the other.
+        """The indices of the layers whose weights are used, in order.
 
-        Groups change where ALBERT changes them (google-research/albert, `transformer_model`).
+        Groups change at the same passes as in ALBERT (google-research/albert, `transformer_model`).
         """
         passes, groups, size = (
             self.num_layers,
@@ -130,28 +141,33 @@ class BackboneConfig:
 
     @classmethod
     def from_preset(cls, name: str, **overrides) -> Self:
-        """Returns the architecture called `name`, such as "bert_tiny", with some facts changed.
+        """Returns a named architecture, such as "bert_tiny", with the given arguments changed.
+
+        Args:
+            name: string, see `kerasbert.list_presets()`.
+            **overrides: arguments of `BackboneConfig`.
 
         Raises:
-            InputError: there is no such architecture; the message lists those there are.
+            InputError: there is no such architecture; the message lists all of them.
         """
         if name not in families.PRESETS:
             raise InputError(
-                f"there is no preset {name!r}; there are {', '.join(sorted(families.PRESETS))}"
+                f"there is no preset {name!r}; expected one of "
+                f"{', '.join(sorted(families.PRESETS))}"
             )
         return cls(**{**families.PRESETS[name], **overrides})
 
     @classmethod
     def from_stored(cls, encoder_config: Mapping[str, Any], source: str, **overrides) -> Self:
-        """Returns the config of a stored model, with some facts changed.
+        """Returns the config of a stored model, with the given arguments changed.
 
         Args:
-            encoder_config: the stored arguments.
-            source: where, for messages.
-            **overrides: facts to change.
+            encoder_config: dict, the stored arguments.
+            source: string, the file, for messages.
+            **overrides: arguments of `BackboneConfig`.
 
         Raises:
-            InputError: a setting is missing, unknown or impossible; the message names file and key.
+            InputError: an argument is missing, unknown or invalid; the message names file and key.
         """
         encoder_config = {**encoder_config, **overrides}
         known = {field.name: field.default for field in dataclasses.fields(cls)}
@@ -166,7 +182,7 @@ class BackboneConfig:
             raise InputError(f"{source}: {error}") from None
 
 
-# The least value of every integer among the facts.
+# The minimum of every integer argument.
 _INTEGERS = {
     "vocabulary_size": 1,
     "num_layers": 1,
@@ -183,8 +199,8 @@ _INTEGERS = {
     "layers_per_group": 1,
 }
 _OPTIONAL = ("embedding_dim", "num_groups")
-_MOST = 2**31 - 1  # ids and shapes are of 32 bits
-# What every other number must be below.
+_MOST = 2**31 - 1  # ids and shapes have 32 bits
+# The exclusive limit of every other number.
 _RATES = {
     "dropout": 1,
     "attention_dropout": 1,

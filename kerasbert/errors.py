@@ -1,14 +1,14 @@
-"""The one exception that means: what the user gave is wrong."""
+"""The exception for invalid input, and the formatting of messages."""
 
 import contextlib
 import re
 import reprlib
 from collections.abc import Iterator
 
-#: What commands a terminal, ends a line or turns text around, and halves of surrogate pairs, which
-#: UTF-8 can't hold.
+#: Terminal control characters, line ends, bidirectional controls, and unpaired surrogates, which
+#: UTF-8 can't encode.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_LONGEST = 2_000  # characters of a message
+_LONGEST = 2_000  # maximum length of a message in characters
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -16,12 +16,12 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 
 
 def escaped(text: str) -> str:
-    r"""Text from anywhere as a terminal can show it, on one line; Escape is shown as `\x1b`."""
+    r"""Returns text on one line with unprintable characters escaped, such as Escape as `\x1b`."""
     return UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
-    """As `escaped`, and without the middle if it is long: what to do stands at the end."""
+    """Does what `escaped` does, and removes the middle of long texts; the end is kept."""
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         num_skipped = len(text) - 2 * half
@@ -30,16 +30,25 @@ def one_line(text: str) -> str:
 
 
 def shown(value) -> str:
-    """A value for a message, cut where it is long or deep."""
+    """Returns the representation of a value for a message, shortened if it is long or nested."""
     return _SHORT.repr(value)
 
 
 class InputError(ValueError):
-    """Bad input: a file, a line, a key, an option.
+    """Invalid input from the user: a file, a line, a key, an option or an argument.
 
-    The message is one line that names the place, what was found and what to do. Programs in
-    `scripts/` print it and exit with status 1; anything else that is raised is a bug and keeps
-    its traceback. What is in it from a file is escaped, and cut where it is long.
+    The message is one line that names the location, what was found and what was expected.
+    Unprintable characters are escaped, and long messages are shortened. Programs in `scripts/`
+    print it and exit with status 1; any other exception is a bug and keeps its traceback.
+
+    Example:
+        try:
+            model = kerasbert.load("no/such/directory")
+        except kerasbert.InputError as error:
+            print(error)  # no/such/directory: no such model directory ...
+
+    Args:
+        message: string.
     """
 
     def __init__(self, message: str):
@@ -48,7 +57,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def about(location) -> Iterator[None]:
-    """While this lasts, an `InputError` that does not name the place, a file say, gets its name."""
+    """Prepends `location`, such as a file, to an `InputError` that does not contain it."""
     try:
         yield
     except InputError as error:
@@ -57,12 +66,12 @@ def about(location) -> Iterator[None]:
         raise InputError(f"{location}: {error}") from None
 
 
-class Interrupted(Exception):  # noqa: N818  nothing went wrong
-    """A run stopped because a signal asked it to; the message says how to go on.
+class Interrupted(Exception):  # noqa: N818  not an error
+    """A run stopped because of a signal; the message describes how to resume it.
 
     Args:
-        message: one line.
-        signal: the signal's number; programs exit with 128 more, as shells do.
+        message: string, one line.
+        signal: integer, the signal's number; programs exit with 128 plus this number, as shells do.
     """
 
     def __init__(self, message: str, signal: int):

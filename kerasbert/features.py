@@ -1,29 +1,30 @@
-"""The contract: the key, shape and dtype of everything that flows between the rooms.
+"""The keys, shapes and dtypes of features, raw text and outputs, which all packages share.
 
-Features (int32, all of them: a bool input breaks `fit` under tf.distribute)
+Features (all int32, because bool inputs break `fit` under tf.distribute)
 
 =================  ==========================  ====================================================
 `token_ids`        (batch, sequence)           vocabulary ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b
                                                [SEP]`, then padding
-`padding_mask`     (batch, sequence)           1 on real tokens, 0 on padding; absent means ones
-`segment_ids`      (batch, sequence)           0 for the first text, 1 for the second; absent
-                                               means zeros
-`mask_positions`   (batch, masked)             where to predict tokens; unused places point at 0
+`padding_mask`     (batch, sequence)           1 for tokens, 0 for padding; defaults to ones
+`segment_ids`      (batch, sequence)           0 for the first text, 1 for the second; defaults
+                                               to zeros
+`mask_positions`   (batch, masked)             the positions of tokens to predict; unused entries
+                                               are 0
 =================  ==========================  ====================================================
 
-An export's signature `tokens` takes `lengths`, int32 (batch,), the real tokens of each row, in
-place of `padding_mask`.
+The signature `tokens` of an export takes `lengths`, int32 (batch,), the number of unpadded tokens
+of each row, instead of `padding_mask`.
 
 Raw text (string)
 
 =================  ==========================  ====================================================
 `text`             (batch,)                    the only text, or the first of a pair
 `text_pair`        (batch,)                    the second of a pair
-`text_negative`    (batch,)                    what resembles `text` but does not go with it
-`words`            (batch, words)              a sentence that is cut into words already
-`question`         (batch,)                    what is asked of `context`
+`text_negative`    (batch,)                    a text similar to `text` that is no match for it
+`words`            (batch, words)              a sentence that is already split into words
+`question`         (batch,)                    a question about `context`
 `context`          (batch,)                    a document of any length
-`choices`          (batch, choices)            what may go with `text`; one of them does
+`choices`          (batch, choices)            candidates for `text`, one of which is right
 =================  ==========================  ====================================================
 
 Outputs (float32)
@@ -33,8 +34,8 @@ Outputs (float32)
 `pooled_output`      (batch, hidden)                 tanh-projected `[CLS]`
 `mlm_logits`         (batch, masked, vocabulary)     one row for each of `mask_positions`
 `nsp_logits`         (batch, 2)                      0: the second text follows the first; 1: not
-`start_logits`       (batch, sequence)               where an answer starts
-`end_logits`         (batch, sequence)               where it ends
+`start_logits`       (batch, sequence)               the first token of an answer
+`end_logits`         (batch, sequence)               the last token of an answer
 ===================  ==============================  ==============================================
 """
 
@@ -58,7 +59,7 @@ CONTEXT = "context"
 CHOICES = "choices"
 #: All columns of raw text.
 TEXT_COLUMNS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE, WORDS, QUESTION, CONTEXT, CHOICES)
-#: Those of shape (batch, n): n strings for each example.
+#: The columns of shape (batch, n), with n strings for each example.
 LIST_COLUMNS = (WORDS, CHOICES)
 
 SEQUENCE_OUTPUT = "sequence_output"
@@ -72,21 +73,24 @@ END_LOGITS = "end_logits"
 
 
 def with_defaults(features: Any) -> dict:
-    """Fills in the features that may be left out.
+    """Adds the features that are optional.
 
     Args:
-        features: a dict with at least `token_ids`, or `token_ids` itself; arrays, tensors or
-            symbolic Keras tensors of shape (batch, sequence).
+        features: dict with at least `token_ids`, or `token_ids` alone; arrays, tensors or symbolic
+            Keras tensors of shape (batch, sequence).
 
     Returns:
-        A dict in which an absent (or None) `padding_mask` is ones and `segment_ids` zeros.
+        Dict in which a missing (or None) `padding_mask` is ones, and `segment_ids` zeros.
+
+    Raises:
+        ValueError: `token_ids` is missing.
     """
     import keras
     from keras import ops
 
     features = dict(features) if isinstance(features, dict) else {TOKEN_IDS: features}
     if TOKEN_IDS not in features:
-        raise ValueError(f"features need {TOKEN_IDS!r}; found {sorted(features)}")
+        raise ValueError(f"features must contain {TOKEN_IDS!r}, found {sorted(features)}")
     for key, value in features.items():
         if value is not None and not isinstance(value, keras.KerasTensor):
             features[key] = ops.convert_to_tensor(value, "int32")
@@ -97,11 +101,11 @@ def with_defaults(features: Any) -> dict:
 
 
 def is_text(x: Any) -> bool:
-    """Whether `x` is to be read as raw text rather than as features.
+    """Returns whether `x` is raw text, as opposed to features.
 
-    Features are a dict with `token_ids`, tensors or arrays of numbers with two dimensions or more,
-    lists of lists of numbers, or a `tf.data.Dataset` of them, alone or first in a tuple. All else
-    is text, or nothing that can be read (see `kerasbert.data.inputs`).
+    Features are a dict with `token_ids`, tensors or arrays of numbers with at least two dimensions,
+    lists of lists of numbers, or a `tf.data.Dataset` of these, alone or first in a tuple.
+    Everything else is text or invalid (see `kerasbert.data.inputs`).
     """
     if x is None:
         return False
@@ -124,7 +128,7 @@ def is_text(x: Any) -> bool:
 
 
 def validation_parts(data: Any) -> tuple:
-    """Text or features, labels and weights in Keras's `validation_data`; those that there are."""
+    """Returns the existing parts of Keras's `validation_data`: inputs, labels and weights."""
     is_several = isinstance(data, tuple | list) and data and not isinstance(data[0], str | bytes)
     return tuple(data) if is_several else (data,)
 
@@ -141,7 +145,7 @@ def _is_text_list(x: Sequence) -> bool:
 
 
 def _is_text_spec(spec: Any) -> bool:
-    """Whether a dataset's elements, or the first of their parts, are text."""
+    """Returns whether the elements of a dataset, or any of their columns, are text."""
     if isinstance(spec, Mapping):
         return TOKEN_IDS not in spec and any(map(_is_text_spec, spec.values()))
     if isinstance(spec, tuple):

@@ -1,6 +1,6 @@
-"""What is imported when it is asked for: names of a package, and TensorFlow.
+"""Lazy attributes of packages, and lazy imports of TensorFlow.
 
-So importing kerasbert is quick, and what needs no TensorFlow runs where it is not installed.
+They make `import kerasbert` fast, and allow use without TensorFlow where it is not needed.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ def attributes(
     modules: Iterable[str] = (),
     formerly: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Callable, Callable, list[str]]:
-    """What a package's `__init__` needs for such names.
+    """Returns the functions that give a package lazy attributes.
 
     Args:
-        package: its `__name__`.
-        names: the module, inside of the package, that each name is in; with a dot before it, beside
-            the package.
-        modules: modules of the package that are attributes without being imported, too.
-        formerly: old names and their new ones; the old ones warn.
+        package: string, its `__name__`.
+        names: dict from names to the modules that define them, relative to the package; a leading
+            dot means the parent package.
+        modules: names of modules of the package that are also lazy attributes.
+        formerly: dict from old names to new ones; old names warn.
 
     Returns:
         The package's `__getattr__`, `__dir__` and `__all__`.
@@ -50,7 +50,7 @@ def attributes(
 
 
 class _Library:
-    """A library that is imported when something of it is used."""
+    """A library that is imported on first use."""
 
     def __init__(self, name: str):
         self._name = name
@@ -62,35 +62,35 @@ class _Library:
             if error.name != self._name:
                 raise
             raise InputError(
-                f"this needs TensorFlow, and {self._name} is not installed: pip install tensorflow "
-                "tensorflow-text; with KERAS_BACKEND=jax, models on ready features and pretraining "
-                "on a prepared corpus do without"
+                f"this needs TensorFlow, but {self._name} is not installed: pip install tensorflow "
+                "tensorflow-text; with KERAS_BACKEND=jax, only models on ready features and "
+                "pretraining on a prepared corpus work without it"
             ) from None
         return getattr(library, name)
 
 
-#: `import tensorflow`, and `import tensorflow_text`, when they are used. Annotations must not use
-#: them when a module is imported: `from __future__ import annotations`.
+#: Lazy `tensorflow` and `tensorflow_text`. Annotations must not evaluate them at import: use `from
+#: __future__ import annotations`.
 tensorflow, tensorflow_text = _Library("tensorflow"), _Library("tensorflow_text")
 
 
 def has_tensorflow() -> bool:
-    """Whether TensorFlow is installed; it is not imported."""
+    """Returns whether TensorFlow is installed, without importing it."""
     return importlib.util.find_spec("tensorflow") is not None
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and its ops of text now, so that they are silent in `quiet_imports`."""
+    """Imports TensorFlow and TensorFlow Text now, for use within `quiet_imports`."""
     for name in ("tensorflow", "tensorflow_text"):
         importlib.import_module(name)
 
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print while they are loaded off the terminal.
+    """Suppresses the output of TensorFlow's libraries while they are loaded.
 
-    No setting does (tensorflow issue 100442), so the file descriptor is turned away, and what was
-    written is shown only if loading fails.
+    No setting suppresses it (tensorflow issue 100442), so the file descriptor of stderr is
+    redirected. The output is shown only if loading fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -99,7 +99,7 @@ def quiet_imports() -> Iterator[None]:
         os.dup2(written.fileno(), 2)
         try:
             yield
-            if "tensorflow" in sys.modules:  # looks for accelerators, with notes of its own
+            if "tensorflow" in sys.modules:  # initializes accelerators, which also prints
                 sys.modules["tensorflow"].config.list_physical_devices()
         except Exception:
             written.seek(0)

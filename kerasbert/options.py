@@ -1,14 +1,14 @@
-"""How the options of a program are declared: as a dataclass whose fields carry help and limits."""
+"""Declaration of a program's options, as dataclasses whose fields have help texts and limits."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
 
 from kerasbert.errors import InputError
 
-#: Training computes in 32 bits: a larger number is infinite there.
+#: The largest float32: training computes in 32 bits, where larger numbers are infinite.
 LARGEST_FLOAT = 3.4e38
 _LARGEST_INTEGER = 2**63 - 1
-#: Of a seed, as NumPy and Keras take it.
+#: The largest seed of NumPy and Keras.
 LARGEST_SEED = 2**32 - 1
 
 
@@ -24,18 +24,19 @@ def option(
     exclusive_minimum: float | None = None,
     exclusive_maximum: float | None = None,
 ):
-    """A field of an options dataclass, with what `--help` shows and `Options` wants of it.
+    """Returns a field of an options dataclass, with its help text and the allowed values.
 
     Args:
-        default: what it is if it is not given. Without a default the option is required.
-        help: what it is for.
-        group: the heading that `--help` lists it under; "": the main options.
-        formerly: its old name, which works for one more version with a warning.
-        choices: all values that it may have; or a function that says so, of what may be added to.
+        default: the default value. Without it, the option is required.
+        help: string, the help text.
+        group: string, the heading in `--help`; "" for the main options.
+        formerly: string, an old name, which works with a warning until the next version.
+        choices: iterable of all allowed values, or a function that returns it, if values can be
+            added.
         minimum: the smallest allowed value.
         maximum: the largest allowed value.
-        exclusive_minimum: the value must be larger than this.
-        exclusive_maximum: the value must be smaller than this.
+        exclusive_minimum: the value must be greater than this.
+        exclusive_maximum: the value must be less than this.
     """
     metadata = {
         "help": help,
@@ -54,61 +55,61 @@ def option(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of a program, all of them fields made by `option`.
+    """Base class of a program's options; all fields are made by `option`.
 
-    Subclasses add in `__post_init__` what holds between several options.
+    Subclasses check combinations of options in `__post_init__`.
 
     Raises:
-        InputError: a value that can't be.
+        InputError: a value is not allowed.
     """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and (wanted := _wanted(field, value)):
-                help = field.metadata["help"]  # it says what to write instead, such as 0 for none
+                help = field.metadata["help"]  # explains special values, such as 0 for none
                 shown = f" ({help})" if help else ""
                 raise InputError(f"--{field.name} must be {wanted}, found {value!r}{shown}")
 
 
 def is_finite(value: float) -> bool:
-    """Whether a number is neither NaN nor infinite, in the 32 bits of training."""
+    """Returns whether a number is neither NaN nor infinite as float32."""
     return abs(value) <= LARGEST_FLOAT
 
 
 def is_required(field: dataclasses.Field) -> bool:
-    """Whether an option must be given."""
+    """Returns whether an option has no default."""
     return field.default is field.default_factory is dataclasses.MISSING
 
 
 def default(field: dataclasses.Field):
-    """What an option is if it is not given; None also if it must be."""
+    """Returns the default of an option; None if it is required."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
 
 
 def choices(field: dataclasses.Field) -> tuple[str, ...]:
-    """All values that an option may have; none: it may have others."""
+    """Returns all allowed values of an option; empty if it is not restricted to choices."""
     known = field.metadata["choices"]
     return tuple(known() if callable(known) else known)
 
 
 def renamed(options_class: type[Options]) -> dict[str, str]:
-    """The old names of options, and their new ones."""
+    """Returns the old names of renamed options, with their new names."""
     fields = dataclasses.fields(options_class)
     return {f.metadata["formerly"]: f.name for f in fields if f.metadata["formerly"]}
 
 
 def _wanted(field: dataclasses.Field, value) -> str | None:
-    """What a value should have been; None: it is right."""
+    """Returns a description of the allowed values if `value` is not allowed, else None."""
     rules = field.metadata
     if (known := choices(field)) and value not in known:
         return f"one of {', '.join(known)}"
     if isinstance(value, float) and not is_finite(value):
-        return f"a finite number, {LARGEST_FLOAT} at the most"
+        return f"a finite number, at most {LARGEST_FLOAT}"
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        return f"an integer of 64 bits, {_LARGEST_INTEGER} at the most"
+        return f"a 64-bit integer, at most {_LARGEST_INTEGER}"
     minimum, maximum, exclusive_minimum, exclusive_maximum = (
         rules[name] for name in ("minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
     )

@@ -1,6 +1,6 @@
-"""How programs in `scripts/` start, and end in one line when a signal comes.
+"""The start of the programs in `scripts/`, and their end in one line on a signal.
 
-This imports next to nothing: until the handlers are there, a signal gets Python's traceback.
+This module imports almost nothing, because a signal causes a traceback until its handler is set.
 """
 
 import importlib
@@ -10,21 +10,23 @@ import sys
 from collections.abc import Callable
 
 _KINDS = (signal.SIGINT, signal.SIGTERM)
-#: What tells a worker process which process has started it.
+#: The environment variable with the process that started a worker.
 LAUNCHER = "KERASBERT_LAUNCHER"
 
 
 def run(recipe: str, package: str = "kerasbert.recipes") -> None:
-    """Runs a program, see `kerasbert.cli.run`; a signal ends it with 128 more than its number.
+    """Runs a program (see `kerasbert.cli.run`); on a signal, exits with 128 plus its number.
 
-    Until the recipe is called a signal ends the program at once. Then it raises
-    `KeyboardInterrupt`, so that what is half-written is removed; a second one ends it at once.
+    Before the recipe is called, a signal ends the program at once. After that, it raises
+    `KeyboardInterrupt`, so that incomplete output is removed; a second signal ends the program at
+    once.
 
     Args:
-        recipe: the name of a module, and of its function, whose only argument are the options.
-        package: where that module is, beside `options`, which has the dataclass of its options.
+        recipe: string, the name of a module and of its function, which takes the options.
+        package: string, the package that contains this module and `options`, which defines the
+            dataclass of the options.
     """
-    terminal, received_signals = os.dup(2), []  # imports turn standard error away
+    terminal, received_signals = os.dup(2), []  # stderr is redirected during imports
 
     def end(kind, frame):
         os.write(terminal, f"stopped by {signal.Signals(kind).name}\n".encode())
@@ -35,13 +37,13 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
         signal.signal(kind, signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    # Workers do as their launcher says, which says so itself.
+    # Workers keep the default action; their launcher handles and reports signals.
     _handle(signal.SIG_DFL if LAUNCHER in os.environ else end)
     cli = importlib.import_module("kerasbert.cli")
     try:
         cli.run(f"{package}.{recipe}", options_class(recipe, package), lambda: _handle(unwind))
     except SystemExit:
-        if received_signals:  # and said
+        if received_signals:  # already reported
             os._exit(128 + received_signals[0])
         raise
     except BaseException:
@@ -49,17 +51,17 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
             sys.stdout.flush()
             end(received_signals[0], None)
         raise
-    _handle(signal.SIG_IGN)  # all is done
+    _handle(signal.SIG_IGN)  # the program is complete
 
 
 def options_class(recipe: str, package: str = "kerasbert.recipes") -> type:
-    """The dataclass of a recipe's options."""
+    """Returns the dataclass of a recipe's options."""
     name = "".join(part.capitalize() for part in recipe.split("_"))
     return getattr(importlib.import_module(f"{package}.options"), f"{name}Options")
 
 
 def _handle(handler: Callable | signal.Handlers) -> None:
-    """Sets what signals do; those that are ignored, as in the background, stay so."""
+    """Sets the signal handlers; ignored signals, as in the background, stay ignored."""
     for kind in _KINDS:
         if signal.getsignal(kind) != signal.SIG_IGN:
             signal.signal(kind, handler)

@@ -1,8 +1,8 @@
-"""Keras finds kerasbert's classes in its files once kerasbert is imported, and nothing has to be.
+"""Registration of kerasbert's classes in Keras on `import kerasbert`, without importing Keras.
 
-`keras.models.load_model` looks a class up by its registered name, and registering is what a class's
-module does when it is imported. `import kerasbert` imports none, so that it is quick; it registers
-stand-ins that import the class when Keras makes an object of it.
+`keras.models.load_model` finds classes by their registered names, and a class is registered when
+its module is imported. `import kerasbert` imports no such module, to be fast; it registers
+stand-ins that import a class when Keras creates an object of it.
 """
 
 import importlib
@@ -17,9 +17,9 @@ from kerasbert import _compat
 from kerasbert.errors import InputError
 
 PACKAGE = "kerasbert"
-#: Keras's backends that kerasbert runs on.
+#: The supported backends of Keras.
 BACKENDS = ("tensorflow", "jax")
-#: The registered classes beside tasks, by module; their functions come with them.
+#: The registered classes besides tasks, by module. A module also registers its functions.
 CLASSES = {
     "backbone": ("Backbone",),
     "layers.attention": ("SelfAttention",),
@@ -39,7 +39,7 @@ CLASSES = {
     "training.optimizers": ("AdamW", "LAMB", "Warmup"),
     "training.similarity": ("CosineError", "InBatchNegatives"),
 }
-#: What files call classes that were renamed.
+#: The names of renamed classes in files.
 REGISTERED_AS = {
     "FromLogits": "OfProbabilities",
     "GlobalBatchLoss": "GlobalMean",
@@ -48,25 +48,25 @@ REGISTERED_AS = {
 
 
 class _StandIn:
-    """What Keras finds under the name of a class whose module is not imported yet."""
+    """Stands for a registered class whose module is not imported yet."""
 
     def __init__(self, module: str, name: str):
         self.module = module
         self.name = name
 
     def from_config(self, config: dict):
-        """What the class's `from_config` gives."""
+        """Returns the result of the class's `from_config`."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
 class _Watch(importlib.abc.MetaPathFinder):
-    """Looks at Keras's backend, and registers the stand-ins, as soon as Keras is imported."""
+    """Checks Keras's backend and registers the stand-ins as soon as Keras is imported."""
 
     def __init__(self, tasks: Mapping[str, str]):
         self.tasks = tasks
 
     def find_spec(self, name, path=None, target=None):
-        """Keras's module, which registers when it has run; None for all others."""
+        """Returns the spec of Keras's registry, with registration added; None for other modules."""
         if name == "keras":
             _check_backend(chosen_backend())
         if name != _compat.REGISTRY:
@@ -91,7 +91,7 @@ def _register_in(registry, tasks: Mapping[str, str]) -> None:
 
 
 def chosen_backend() -> str:
-    """The backend that Keras will have: of the environment, else of Keras's file, else its own."""
+    """Returns the backend that Keras will use, from the environment or Keras's file."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
@@ -105,19 +105,19 @@ def chosen_backend() -> str:
 def _check_backend(name: str) -> None:
     if name not in BACKENDS:
         raise InputError(
-            f"Keras's backend is {name}, and kerasbert runs on {' and '.join(BACKENDS)} (jax: on "
-            f"ready features, not on text); set KERAS_BACKEND={BACKENDS[0]}"
+            f"Keras's backend is {name}, but kerasbert supports only {' and '.join(BACKENDS)} "
+            f"(jax: ready features, not text); set KERAS_BACKEND={BACKENDS[0]}"
         )
 
 
 def register(tasks: Mapping[str, str]) -> None:
-    """Registers now, or when Keras is imported.
+    """Registers the classes now, or when Keras is imported.
 
     Args:
-        tasks: from the class of each task to the module that it is in.
+        tasks: dict from the class name of each task to its module.
 
     Raises:
-        InputError: Keras has a backend that kerasbert does not run on; here or at Keras's import.
+        InputError: the backend of Keras is not supported; here or when Keras is imported.
     """
     if _compat.REGISTRY in sys.modules:
         _check_backend(sys.modules["keras"].backend.backend())

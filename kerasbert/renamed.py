@@ -1,4 +1,4 @@
-"""Old names that people may still use: they work for one version more, and say what is new."""
+"""Deprecated names, which work with a warning for one more version."""
 
 import functools
 import warnings
@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 
 def warn(old: str, new: str) -> None:
-    """Warns of an old name where it is used."""
-    warnings.warn(f"{old} is now {new}; the old name goes in 0.3", FutureWarning, stacklevel=3)
+    """Warns of a deprecated name."""
+    warnings.warn(
+        f"{old} is now {new}; the old name will be removed in 0.3", FutureWarning, stacklevel=3
+    )
 
 
 def argument(old: str, new: str) -> Callable[[Callable], Callable]:
-    """Makes a function take the argument `old` as `new`."""
+    """Returns a decorator that lets a function accept the argument `new` as `old`, too."""
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
@@ -19,7 +21,7 @@ def argument(old: str, new: str) -> Callable[[Callable], Callable]:
             if old in kwargs:
                 warn(old, new)
                 if new in kwargs:
-                    raise TypeError(f"{new} is given twice: as {old}, too")
+                    raise TypeError(f"{new} is given twice, also as {old}")
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 

@@ -1,21 +1,21 @@
-"""JSON from files: read without surprises, and checked against Python types before it is used.
+"""Parsing of JSON files, with checks of the values against Python types.
 
-A type says what a value must be:
+A type defines the valid values:
 
-    class _Module(TypedDict):             # an object with these keys, and perhaps others
+    class _Module(TypedDict):             # an object with these keys, and possibly others
         type: str
         path: NotRequired[str | None]
 
     modules = schema.parse(text, "modules.json", list[_Module])
 
-    str, int, bool, None                  int: of 64 bits; true and false are no numbers
-    float                                 a finite number, whole or not
-    list[X], tuple[X, Y], dict[str, X]    arrays of any and of one length, objects
+    str, int, bool, None                  int: 64 bits; true and false are not integers
+    float                                 a finite number, including integers
+    list[X], tuple[X, Y], dict[str, X]    arrays of any length, of fixed length, objects
     X | Y, Literal["x", "y"], Any
     Annotated[X, "in [0, 1)", test]       values of X that pass the test
-    a dataclass, class or function        an object of arguments that it takes, and no others
+    a dataclass, class or function        an object with its arguments, and no other keys
 
-What is wrong is told in one line that names the file and the key.
+Errors are one line that names the file and the key.
 """
 
 import functools
@@ -30,22 +30,25 @@ from typing import Any
 
 from kerasbert.errors import InputError, shown
 
-#: A share that is dropped.
+#: The rate of a dropout.
 Rate = typing.Annotated[float, "in [0, 1)", lambda rate: 0 <= rate < 1]
 
-_MOST = 2**63  # integers are below, as TensorFlow's and NumPy's are
+_MOST = 2**63  # the exclusive limit of integers, as in TensorFlow and NumPy
 
 
 def parse(text: str | bytes, source, kind=Any):
-    """The value of JSON.
+    """Parses JSON and checks the value.
 
     Args:
-        text: the JSON; bytes are UTF-8.
-        source: where it is from, for messages.
-        kind: what it must be; see above.
+        text: string, or UTF-8 bytes.
+        source: path of the file, for messages.
+        kind: type of the value, as described above.
+
+    Returns:
+        The value.
 
     Raises:
-        InputError: it is no JSON, nested too deeply, or of another kind.
+        InputError: the text is not JSON, is nested too deeply, or has another type.
     """
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -59,14 +62,14 @@ def parse(text: str | bytes, source, kind=Any):
         raise InputError(f"{source}: not valid JSON (nested too deeply)") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{source}: not valid JSON ({error})") from None
-    except ValueError as error:  # Python reads no integer of over 4,300 digits
+    except ValueError as error:  # Python rejects integers of over 4,300 digits
         if isinstance(error, InputError):
             raise
         raise InputError(f"{source}: not valid JSON (an integer of thousands of digits)") from None
     return check(value, kind, source)
 
 
-# Objects in Python take more memory than their JSON: `[],` about twenty times as much.
+# Python objects take more memory than their JSON, about twenty times as much for `[],`.
 _VALUE_BYTES, _FREE_BYTES = 64, 400_000_000
 _DEEPEST = 64
 
@@ -80,16 +83,16 @@ def _is_deeper(value, levels: int) -> bool:
 
 
 def check(value, kind, source, name: str = ""):
-    """Returns a value of JSON if it is of a kind.
+    """Returns a value of JSON after checking its type.
 
     Args:
-        value: strings, numbers, lists, dicts.
-        kind: what it must be; see above.
-        source: where it is from, for messages.
-        name: the key that has it, for messages.
+        value: string, number, bool, None, list or dict.
+        kind: type of the value, as described above.
+        source: path of the file, for messages.
+        name: string, the key of the value, for messages.
 
     Raises:
-        InputError: it is of another kind; the message names source and key.
+        InputError: the value has another type; the message names source and key.
     """
     if wrong := _checker(kind)(value):
         path, problem = wrong
@@ -100,7 +103,7 @@ def check(value, kind, source, name: str = ""):
 
 # === From types to functions ===
 
-# What is wrong: the path of the value inside of the one that was checked, and a predicate.
+# A mismatch: the path of the wrong value inside the checked one, and a description.
 _Wrong = tuple[str, str]
 _Checker = Callable[[Any], _Wrong | None]
 
@@ -119,7 +122,7 @@ _NAMES = {
 
 @functools.cache
 def _checker(kind) -> _Checker:
-    """The function that says what is wrong with a value; it gives None for a right one."""
+    """Returns the function that describes what is wrong with a value, or returns None."""
     parts = [part for part in _alternatives(kind) if part is not Any]
     if not parts or len(parts) < len(_alternatives(kind)):
         return lambda value: None
@@ -145,7 +148,7 @@ def _alternatives(kind) -> tuple:
 
 
 def _origin(kind):
-    """What JSON has for a kind: one of `_NAMES`, `Literal` or `Annotated`."""
+    """Returns the JSON type of a kind: one of `_NAMES`, `Literal` or `Annotated`."""
     origin = typing.get_origin(kind) or kind
     if origin in (typing.Literal, typing.Annotated):
         return origin
@@ -167,7 +170,7 @@ def _said(kind) -> str:
 
 
 def _outer_test(kind) -> Callable[[Any], bool]:
-    """Whether a value is of a kind, as far as one sees without looking into it."""
+    """Returns the function that tests a value without the elements of lists and objects."""
     origin, parts = _origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return lambda value: any(type(value) is type(one) and value == one for one in parts)
@@ -183,11 +186,11 @@ def _outer_test(kind) -> Callable[[Any], bool]:
         )
     if typing.get_origin(kind) is tuple and ... not in parts:
         return lambda value: isinstance(value, list) and len(value) == len(parts)
-    return lambda value: isinstance(value, origin)  # Keras has dicts and lists of its own
+    return lambda value: isinstance(value, origin)  # including Keras's subclasses of dict and list
 
 
 def _inner_checker(kind) -> _Checker | None:
-    """What looks into lists and objects; None: there is nothing to look at."""
+    """Returns the checker of the elements of lists and objects; None if there are none."""
     origin, parts = _origin(kind), [p for p in typing.get_args(kind) if p is not ...]
     if origin is list:
         if typing.get_origin(kind) is tuple and ... not in typing.get_args(kind):
@@ -202,7 +205,7 @@ def _inner_checker(kind) -> _Checker | None:
 
 
 def _first_wrong(kind) -> Callable[[Iterable, Iterable], tuple[Any, _Wrong] | None]:
-    """What finds the first wrong one of many values, and its key."""
+    """Returns the function that finds the first wrong value among many, and its key."""
     wrong = _checker(kind)
 
     def first(keys: Iterable, values: Iterable) -> tuple[Any, _Wrong] | None:
@@ -215,7 +218,7 @@ def _first_wrong(kind) -> Callable[[Iterable, Iterable], tuple[Any, _Wrong] | No
 
 
 def _all_plain(values: Iterable, kind) -> bool:
-    """Whether values are right beyond doubt, seen much faster than one by one."""
+    """Returns whether all values are certainly right; much faster than checking each."""
     fault, parts = set(map(type, values)), typing.get_args(kind)
     if typing.get_origin(kind) is tuple and ... not in parts:
         if fault != {list} or set(map(len, values)) != {len(parts)}:
@@ -257,7 +260,9 @@ def _wrong_in_object(fields: dict, is_open: bool, values: dict) -> _Wrong | None
         elif required:
             return key, "is missing"
     unknown = None if is_open else next((key for key in values if key not in fields), None)
-    return None if unknown is None else (unknown, f"is unknown; there are {', '.join(fields)}")
+    return (
+        None if unknown is None else (unknown, f"is unknown; expected one of {', '.join(fields)}")
+    )
 
 
 def _joined(first: str, rest: str) -> str:
@@ -265,7 +270,7 @@ def _joined(first: str, rest: str) -> str:
 
 
 def _fields(kind) -> dict[str, tuple[Any, bool]]:
-    """The keys of an object, the kind of each, and whether it must be there."""
+    """Returns the keys of an object, with the type of each and whether it is required."""
     if typing.is_typeddict(kind):
         hints = typing.get_type_hints(kind)  # without Required and NotRequired
         return {key: (hint, key in kind.__required_keys__) for key, hint in hints.items()}

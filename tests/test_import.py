@@ -65,8 +65,8 @@ def test_other_backends_are_refused(code):
     )
     assert child.returncode == 1
     assert child.stderr.splitlines()[-1] == (
-        "kerasbert.errors.InputError: Keras's backend is torch, and kerasbert runs on tensorflow "
-        "and jax (jax: on ready features, not on text); set KERAS_BACKEND=tensorflow"
+        "kerasbert.errors.InputError: Keras's backend is torch, but kerasbert supports only "
+        "tensorflow and jax (jax: ready features, not text); set KERAS_BACKEND=tensorflow"
     )
 
 

@@ -47,7 +47,7 @@ def test_old_name_of_subwords(saved, tokenizer):
 def test_both_names_at_once(saved):
     with (
         pytest.warns(FutureWarning, match="directory is now preset"),
-        pytest.raises(TypeError, match="preset is given twice: as directory, too"),
+        pytest.raises(TypeError, match="preset is given twice, also as directory"),
     ):
         Backbone.from_preset(preset=saved[1], directory=saved[1])
 

@@ -84,9 +84,9 @@ WRONG = [
     (Literal["a", 1], "true", "the content must be 'a' or 1, found True"),
     (str | list[str], '["a", 3]', "[1] must be a string, found 3"),
     (Facts, '{"rate": 0.5}', "layers is missing"),
-    (Facts, '{"layers": 2, "rbte": 0.5}', "rbte is unknown; there are layers, rate"),
+    (Facts, '{"layers": 2, "rbte": 0.5}', "rbte is unknown; expected one of layers, rate"),
     (head, '{"encoder": 1, "rate": 1.0}', "rate must be in [0, 1) or null, found 1.0"),
-    (head, '{"encoder": 1, "rest": 1}', "rest is unknown; there are encoder, rate, names"),
+    (head, '{"encoder": 1, "rest": 1}', "rest is unknown; expected one of encoder, rate, names"),
     (Head, '{"layers": 1, "epsilon": 0}', "epsilon must be over 0, found 0"),
     (str, "[" * 80, "not valid JSON (Expecting value"),
 ]

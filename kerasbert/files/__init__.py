@@ -1,4 +1,4 @@
-"""Files and directories that are either complete or absent, and reading what strangers wrote."""
+"""Atomic writing of files and directories, and reading of untrusted files."""
 
 from kerasbert.files.atomic import (
     new_directory,

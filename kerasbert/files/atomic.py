@@ -1,4 +1,4 @@
-"""Writing files and directories that are either complete or absent."""
+"""Atomic writing: files and directories are either complete or absent."""
 
 import contextlib
 import ctypes
@@ -13,17 +13,17 @@ from kerasbert.files.disk import flush, flush_all, hidden_sibling, remove, writi
 from kerasbert.files.locks import locked
 from kerasbert.files.reading import exists
 
-_HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and of <linux/fs.h>
+_HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and RENAME_EXCHANGE of <linux/fs.h>
 
 
 def to_json(value) -> str:
-    """JSON on one line; NaN and infinities, for which JSON has no numbers, are null."""
+    """Returns JSON on one line; NaN and infinities, which JSON lacks, become null."""
     return _json(value)
 
 
 def _json(value, indent: int | None = None) -> str:
     text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, indent=indent)
-    # Ends of lines are those of the indentation: others are escaped already.
+    # The only unescaped line ends are those of the indentation.
     return UNPRINTABLE.sub(lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
 
 
@@ -36,7 +36,7 @@ def _without_nan(value):
 
 
 def write_json(path: str | os.PathLike, value: dict) -> None:
-    """Writes `value` as indented JSON, atomically; NaN and infinities as in `to_json`."""
+    """Writes `value` as indented JSON, atomically; NaN and infinities become null."""
     write_text(path, _json(value, indent=2) + "\n")
 
 
@@ -48,12 +48,15 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """A file that appears, or takes an earlier one's place, when the block ends without an error.
+    """Context manager for a file that appears, or replaces an existing one, if the block succeeds.
 
-    Yields its hidden name until then. The bytes are on the disk before the file has its own name.
+    It yields a temporary hidden path. The content is flushed to disk before the file is renamed.
+
+    Args:
+        path: path of the file.
 
     Raises:
-        InputError: it can't be written.
+        InputError: the file can't be written.
     """
     path = pathlib.Path(path)
     temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
@@ -70,14 +73,18 @@ def new_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[pathlib.Path]:
-    """A directory that appears under its name only when the block has ended without an error.
+    """Context manager for a directory that appears if the block succeeds.
 
-    Yields a hidden sibling (its name starts with a dot and is no integer, so neither a reader nor
-    TensorFlow Serving takes it for the real one). An existing `path` is left alone until the new
-    content is whole and on the disk, then replaced. `path` is `locked` meanwhile.
+    It yields a hidden sibling, whose name starts with a dot and is not an integer, so that neither
+    readers nor TensorFlow Serving use it. An existing `path` is replaced after the new content is
+    complete and flushed to disk. `path` is `locked` meanwhile.
+
+    Args:
+        path: path of the directory.
+        overwrite: whether to replace an existing directory.
 
     Raises:
-        InputError: `path` exists and `overwrite` is false, another process writes it, or it can't
+        InputError: `path` exists and `overwrite` is False, another process writes it, or it can't
             be written.
     """
     path = pathlib.Path(path)
@@ -87,12 +94,12 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
         temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
         try:
             with writing(path):
-                remove(temporary)  # where there are no locks
+                remove(temporary)  # exists only on file systems without locks
                 temporary.mkdir()
                 yield temporary
                 flush_all(temporary)
                 _replace(temporary, path, overwrite=overwrite)
-        except InputError as error:  # names what it would have been called
+        except InputError as error:  # contains the temporary name
             raise InputError(str(error).replace(str(temporary), str(path))) from None
         finally:
             with contextlib.suppress(OSError):
@@ -100,13 +107,13 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
 
 
 def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Raises `InputError` if an output is there already and must not be replaced."""
+    """Raises `InputError` if an output exists and must not be replaced."""
     if not overwrite and exists(path):
-        raise InputError(f"{path} exists already; choose another place or remove it")
+        raise InputError(f"{path} exists already; choose another path or remove it")
 
 
 def _replace(source: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:
-    """Renames a directory; what was at `target` is at `source` then, or gone."""
+    """Renames a directory; an existing `target` is exchanged with it or removed."""
     if not (overwrite and os.path.lexists(target)):
         os.rename(source, target)
         flush(target.parent)
@@ -121,7 +128,7 @@ def _replace(source: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> 
 
 
 def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
-    """Exchanges two names in one step; whether the system can."""
+    """Exchanges two names atomically; returns whether the system supports it."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     names = (_HERE, os.fsencode(one), _HERE, os.fsencode(other))
     return rename is not None and rename(*names, _RENAME_EXCHANGE) == 0

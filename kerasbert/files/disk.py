@@ -1,4 +1,4 @@
-"""Writing to a disk that may be full, and returning when the bytes are on it."""
+"""Writing to a disk that may be full, and flushing to disk."""
 
 import contextlib
 import errno
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 from kerasbert.errors import InputError
 
-_MAX_REASON = 200  # characters
+_MAX_REASON = 200  # maximum length in characters
 
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike, *kinds: type[Exception]) -> Iterator[None]:
-    """While this lasts, what can't be written (a full disk, say) is an `InputError`.
+    """Converts exceptions while writing, such as a full disk, to `InputError`s.
 
     Args:
-        path: what the message names.
-        *kinds: what the library that writes raises beside `OSError`.
+        path: path in the message.
+        *kinds: exceptions of the writing library, in addition to `OSError`.
     """
     path = pathlib.Path(path)
     try:
@@ -28,10 +28,10 @@ def writing(path: str | os.PathLike, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def _reason(error: Exception, path: pathlib.Path) -> str:
-    """What the system says, without the long texts that libraries put around it."""
+    """Returns the system's error message, without the texts that libraries add."""
     text = " ".join(str(error).split())
     if number := getattr(error, "errno", None):
-        # `path` is written under other names, which say no more than its own.
+        # `path` is written under temporary names, which are not mentioned.
         named = getattr(error, "filename", None)
         elsewhere = named is not None and path.name not in str(named)
         return os.strerror(number) + (f" ({named})" if elsewhere else "")
@@ -40,14 +40,15 @@ def _reason(error: Exception, path: pathlib.Path) -> str:
 
 
 def hidden_sibling(path: pathlib.Path, ending: str) -> pathlib.Path:
-    """The hidden name that a path has while it is written, locked or replaced."""
+    """Returns the hidden name of a path while it is written, locked or replaced."""
     return path.parent / f".{path.name}.{ending}"
 
 
 def reserve(directory: pathlib.Path, size: int) -> None:
-    """Raises `InputError` if a directory has no room for so many bytes.
+    """Raises `InputError` if a file system has less than `size` bytes left.
 
-    For libraries that do worse than raise an exception when a disk gets full.
+    It is used before calls of libraries that crash, instead of raising an exception, if a disk
+    becomes full.
     """
     room = directory / ".room"
     try:
@@ -57,7 +58,7 @@ def reserve(directory: pathlib.Path, size: int) -> None:
             except (
                 OSError,
                 AttributeError,
-            ) as error:  # there may be no such thing
+            ) as error:  # may not be supported
                 if getattr(error, "errno", None) not in (None, errno.EINVAL, errno.EOPNOTSUPP):
                     raise
     finally:
@@ -66,7 +67,7 @@ def reserve(directory: pathlib.Path, size: int) -> None:
 
 
 def move(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Renames a file or directory, and returns when the disk has it under its new name."""
+    """Renames a file or directory, and flushes the new name to disk."""
     with writing(target):
         os.rename(source, target)
         flush(pathlib.Path(target).parent)
@@ -74,7 +75,7 @@ def move(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
 
 def remove(path: pathlib.Path) -> None:
-    """Removes a file, a link or a whole directory, if it is there."""
+    """Removes a file, a link or a whole directory, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -82,7 +83,7 @@ def remove(path: pathlib.Path) -> None:
 
 
 def flush_all(directory: pathlib.Path) -> None:
-    """Returns when the disk has a directory and all that is in it."""
+    """Flushes a directory and everything in it to disk."""
     for root, _, names in os.walk(directory):
         for name in names:
             flush(pathlib.Path(root, name))
@@ -90,12 +91,12 @@ def flush_all(directory: pathlib.Path) -> None:
 
 
 def flush(path: pathlib.Path) -> None:
-    """Returns when the disk has a file, or the names that a directory holds."""
+    """Flushes a file, or the names in a directory, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems keep no directories of their own.
+        # Some file systems do not support it for directories.
         if not (path.is_dir() and error.errno == errno.EINVAL):
             raise
     finally:

@@ -23,6 +23,6 @@ def sha256_of_all(path: str | os.PathLike) -> str:
 
 
 def own_sha256(value: dict) -> str:
-    """The SHA-256 of all that an object of JSON says but its own "sha256"."""
+    """Returns the SHA-256 of a JSON object without its own "sha256"."""
     rest = json.loads(json.dumps({key: value[key] for key in value if key != "sha256"}))
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One writer at a time for each output."""
+"""Locks: one writer at a time for each output."""
 
 import contextlib
 import contextvars
@@ -17,31 +17,31 @@ from kerasbert.errors import InputError
 from kerasbert.files.disk import hidden_sibling, remove, writing
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
-_MAX_HOLDER = 200  # bytes
+_MAX_HOLDER = 200  # maximum length in bytes
 # The errors of file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
-_HELD = contextvars.ContextVar("held", default=frozenset())  # locks of this thread
+_HELD = contextvars.ContextVar("held", default=frozenset())  # the locks of this thread
 
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
-    """While this lasts, no other thread or process writes an output: they get a line that says so.
+    """Context manager that prevents other threads and processes from writing an output.
 
-    The lock is the system's on a hidden file, so a process that is gone holds none. What such a
-    process has left half-written is removed first.
+    It locks a hidden file with the system's lock, so a terminated process holds no lock. Incomplete
+    output of such processes is removed first.
 
     Args:
-        path: the output, a file or a directory; need not be there yet.
-        inside: `path` is a directory that is written bit by bit, like that of a run. The lock is in
-            it then, not beside it, and what is left half-written in it is removed.
+        path: path of the output, a file or a directory, which need not exist.
+        inside: whether `path` is a directory that is written gradually, such as a run directory.
+            The lock and the incomplete output are then inside it, not next to it.
 
     Raises:
-        InputError: it is being written, or can't be.
+        InputError: the output is being written by another process, or can't be written.
     """
     path = pathlib.Path(path)
     lock = path / ".lock" if inside else hidden_sibling(path, "lock")
     if (name := os.path.realpath(lock)) in _HELD.get():
-        yield  # what has the lock calls what takes it, too
+        yield  # nested: this thread has the lock
         return
     made = [parent for parent in lock.parents if not os.path.exists(parent)]
     with writing(path):
@@ -58,15 +58,15 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
     finally:
         if descriptor is not None:
             if _is_open(descriptor, lock):
-                lock.unlink()  # before it is closed: until then nobody else has it
+                lock.unlink()  # before closing, which releases the lock
             os.close(descriptor)
-        for parent in made:  # nothing is left of an output that has come to nothing
+        for parent in made:  # removes empty directories of a failed output
             with contextlib.suppress(OSError):
                 parent.rmdir()
 
 
 def _open_locked(path: pathlib.Path, lock: pathlib.Path) -> int | None:
-    """Opens the file of a lock and gets the lock; None if the file system has none."""
+    """Opens and locks the lock file; returns None on a file system without locks."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -74,34 +74,34 @@ def _open_locked(path: pathlib.Path, lock: pathlib.Path) -> int | None:
         except FileNotFoundError:
             if lock.parent.exists():
                 raise
-            continue  # another one has just removed the directory that it had made
+            continue  # another process has just removed the directory
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_open(descriptor, lock):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, _this_process().encode("utf-8", "replace"), 0)
                 return descriptor
-            os.close(descriptor)  # the one who had the lock has just removed the file
+            os.close(descriptor)  # the previous holder has just removed the file
         except BlockingIOError:
             holder = os.pread(descriptor, _MAX_HOLDER, 0).decode("utf-8", "replace")
             os.close(descriptor)
             raise InputError(
-                f"{path}: is being written by {holder or 'another process'}; wait until that has "
-                "ended, or choose another place"
+                f"{path}: is being written by {holder or 'another process'}; wait until it has "
+                "ended, or choose another path"
             ) from None
         except OSError as error:
             os.close(descriptor)
             if error.errno not in _NO_LOCKS:
                 raise
             warnings.warn(
-                f"{path}: its file system has no locks; see that nothing else writes there",
+                f"{path}: its file system has no locks; make sure that nothing else writes there",
                 stacklevel=4,
             )
             return None
 
 
 def _is_open(descriptor: int, path: pathlib.Path) -> bool:
-    """Whether it is this file that is open, not one that had its name before."""
+    """Returns whether the open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -115,9 +115,9 @@ def _this_process() -> str:
 
 
 def _remove_leftovers(directory: pathlib.Path, name: str | None) -> None:
-    """Removes what processes that are gone left half-written of `name`, or of any file.
+    """Removes the incomplete output of terminated processes for `name`, or for all names.
 
-    Where one had moved something away to replace it, that is put back.
+    A directory that was renamed in order to be replaced is renamed back.
     """
     for path in list(directory.iterdir()):
         left = _LEFTOVER.fullmatch(path.name)

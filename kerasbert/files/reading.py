@@ -1,4 +1,4 @@
-"""Reading files that may be missing, damaged, or no files at all."""
+"""Reading of files that may be missing or damaged, or may not be regular files."""
 
 import contextlib
 import gzip
@@ -18,21 +18,21 @@ _MAX_BYTES = 1 << 30  # of a file that is read whole
 
 
 def ending(path: str | os.PathLike) -> str:
-    """The last part of a file's name, such as ".tsv", whether or not ".gz" follows it."""
+    """Returns the extension of a file, such as ".tsv", without a final ".gz"."""
     path = pathlib.PurePath(path)
     return pathlib.PurePath(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
 @contextlib.contextmanager
 def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[TextIO]:
-    """Opens a UTF-8 file to read; unpacks `.gz`, and leaves a byte order mark out.
+    """Context manager that opens a UTF-8 text file, decompresses `.gz` and drops a byte order mark.
 
     Args:
-        path: the file.
-        newline: as in Python's `open`.
+        path: path of the file.
+        newline: see Python's `open`.
 
     Raises:
-        InputError: while it is open, too: the file can't be read or unpacked, or is not UTF-8.
+        InputError: the file can't be read or decompressed, or is not UTF-8; also within the block.
     """
     try:
         unpack = gzip.open if pathlib.PurePath(path).suffix == ".gz" else open
@@ -47,12 +47,12 @@ def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[T
 
 @contextlib.contextmanager
 def without_patterns(path: str | os.PathLike) -> Iterator[str]:
-    r"""A path to the same place for TensorFlow, which takes `[` and `\` for parts of a pattern.
+    r"""Context manager for a path that TensorFlow does not interpret as a glob pattern.
 
-    Where the path has none of them, it is that path.
+    It yields the path itself if it contains no `[`, `\`, `*` or `?`, and otherwise a link.
 
     Args:
-        path: a directory, or what the names of several files begin with.
+        path: path of a directory, or the common prefix of several files.
     """
     path = pathlib.Path(path)
     if not any(character in str(path) for character in _PATTERN_CHARACTERS):
@@ -69,16 +69,16 @@ def without_patterns(path: str | os.PathLike) -> Iterator[str]:
 
 
 def exists(path: str | os.PathLike) -> bool:
-    """Whether there is something at a path.
+    """Returns whether a path exists.
 
     Raises:
-        InputError: the system can't say, of a name that is too long, say.
+        InputError: the system can't determine it, for example because a name is too long.
     """
     return _mode(path) is not None
 
 
 def is_directory(path: str | os.PathLike) -> bool:
-    """Whether there is a directory at a path; raises as `exists` does."""
+    """Returns whether a path is a directory; raises as `exists` does."""
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
 
@@ -88,13 +88,13 @@ def _mode(path: str | os.PathLike) -> int | None:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:  # a ValueError is about NUL in a name
+    except (OSError, ValueError) as error:  # a ValueError if the name contains NUL
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: can't be used: {reason}") from None
 
 
 def check_file(path: str | os.PathLike) -> None:
-    """Raises `InputError` for a directory, and for pipes and devices, which need never end."""
+    """Raises `InputError` for directories, and for pipes and devices, which may never end."""
     if os.path.exists(path) and not os.path.isfile(path):
         kind = "directory" if os.path.isdir(path) else "pipe or a device"
         raise InputError(f"{path}: is a {kind}, not a file")
@@ -119,13 +119,16 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def read_json(path: str | os.PathLike, kind=dict):
-    """Reads a JSON file and checks what it holds.
+    """Reads a JSON file and checks its content.
 
     Args:
-        path: the file.
-        kind: what it must hold, as `kerasbert.schema` says it; an object unless given.
+        path: path of the file.
+        kind: type of the content, see `kerasbert.schema`. Defaults to an object.
+
+    Returns:
+        The content.
 
     Raises:
-        InputError: the file is missing or malformed, or holds something else.
+        InputError: the file is missing or malformed, or has other content.
     """
     return schema.parse(read_bytes(path), path, kind)

@@ -131,8 +131,8 @@ def test_the_result_is_json(monkeypatch, capsys):
     assert result == {"pearson": None, "model": "\udcff"}
 
 
-FINITE = "a finite number, 3.4e+38 at the most"
-INTEGER = f"an integer of 64 bits, {2**63 - 1} at the most"
+FINITE = "a finite number, at most 3.4e+38"
+INTEGER = f"a 64-bit integer, at most {2**63 - 1}"
 
 
 # A program whose recipe is `{body}`, and that receives a signal at `signal()`.
