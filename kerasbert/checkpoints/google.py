@@ -134,8 +134,8 @@ def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
     """Returns the full names of tensors in an object-based checkpoint, by the table's names."""
     spelled = {}
     for name in sorted(names):
-        existing = _TF2_NAME.match(name)
-        short = existing.group(1) if existing else name
+        match = _TF2_NAME.match(name)
+        short = match.group(1) if match else name
         if short in spelled:
             raise InputError(f"{source}: has both {spelled[short]} and {name}")
         spelled[short] = name
@@ -177,12 +177,12 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
         raise InputError(f"{directory}: expected one checkpoint (NAME.index), found {existing}")
     source = str(indexes[0]).removesuffix(".index")
     patterns = (_IGNORED, *(layout.ignored for layout in layouts_of(FORMAT).values()))
-    beside = re.compile("|".join(filter(None, patterns)))
+    pattern = re.compile("|".join(filter(None, patterns)))
     with files.without_patterns(source) as prefix:
         try:
             reader = tf.train.load_checkpoint(prefix)
             shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-            ignored = [name for name in sorted(shapes) if beside.search(name)]
+            ignored = [name for name in sorted(shapes) if pattern.search(name)]
             wanted = sorted(shapes.keys() - set(ignored))
             _check_tensors(source, {name: (shapes[name], types[name]) for name in wanted})
             tensors = {name: reader.get_tensor(name) for name in wanted}

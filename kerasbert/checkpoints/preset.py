@@ -143,7 +143,7 @@ class Preset:
         self, shapes: Iterable[tuple[str, tuple]], resize: Iterable[str] = ()
     ) -> list[str]:
         """Returns descriptions of the weights that do not have these paths and shapes."""
-        resizable = {path for fact in resize for path in _RESIZABLE.get(fact, ())}
+        resizable = {path for name in resize for path in _RESIZABLE.get(name, ())}
         return [
             f"{path} {shape}: {self._found(path)}"
             for path, shape in shapes
@@ -204,9 +204,9 @@ def _resized(array: np.ndarray, variable, first_position: int) -> np.ndarray:
     rows = variable.shape[0]
     if "position_embedding" in variable.path:
         positions = np.arange(rows)
-        real = len(array) - first_position
+        num_positions = len(array) - first_position
         positions[first_position:] = (
-            first_position + (positions[first_position:] - first_position) % real
+            first_position + (positions[first_position:] - first_position) % num_positions
         )
         return array[positions]
     resized = variable.numpy()

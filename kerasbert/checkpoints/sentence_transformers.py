@@ -36,7 +36,7 @@ class _Module(TypedDict, total=False):
     type: str
 
 
-class _Said(TypedDict, total=False):
+class _Settings(TypedDict, total=False):
     max_seq_length: int | None
     do_lower_case: bool | None
     transformer_task: str
@@ -92,8 +92,8 @@ def _kind(module: Mapping) -> str:
 def _read_config(directory: pathlib.Path) -> dict:
     """Returns the settings of the transformers model; older files are named after the family."""
     where = transformer(directory)
-    modes_set = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
-    return next((files.read_json(path, _Said) for path in modes_set if path.exists()), {})
+    paths = [where / LENGTH, *sorted(where.glob("sentence_*_config.json"))]
+    return next((files.read_json(path, _Settings) for path in paths if path.exists()), {})
 
 
 def _prompts(directory: pathlib.Path) -> dict:
@@ -149,10 +149,10 @@ def unsupported_settings(directory: pathlib.Path) -> list[str]:
     stored = _prompts(directory)
     texts = stored.get("prompts") or {}
     default = texts.get(stored.get("default_prompt_name"))
-    modes_set = [f"prompts.{name}" for name, text in texts.items() if text not in ("", default)]
+    names = [f"prompts.{name}" for name, text in texts.items() if text not in ("", default)]
     if stored.get("similarity_fn_name") not in (None, "cosine"):
-        modes_set.append("similarity_fn_name")
-    return modes_set
+        names.append("similarity_fn_name")
+    return names
 
 
 def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
@@ -163,13 +163,13 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
         return [kind]
     modes = files.read_json(folder / "config.json", _Pooling)
     named = {theirs: ours for ours, theirs in _MODES.items()}
-    modes_set = modes.get("pooling_mode")
-    if modes_set is None:
+    chosen = modes.get("pooling_mode")
+    if chosen is None:
         on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
-        modes_set = [named.get(key, key) for key in on]
-    modes_set = [modes_set] if isinstance(modes_set, str) else modes_set
+        chosen = [named.get(key, key) for key in on]
+    chosen = [chosen] if isinstance(chosen, str) else chosen
     without = prompted and not modes.get("include_prompt", True)
-    return [*modes_set, "include_prompt=false"] if without else modes_set
+    return [*chosen, "include_prompt=false"] if without else chosen
 
 
 def write(directory: pathlib.Path, config: Mapping) -> None:

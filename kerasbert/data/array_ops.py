@@ -28,9 +28,9 @@ def gather_in_rows(values, index) -> np.ndarray:
     return np.take_along_axis(values, index, axis=1)
 
 
-def last_at_or_before(bounds, places) -> np.ndarray:
+def last_at_or_before(bounds, positions) -> np.ndarray:
     """Returns, for each position, the index of the last of the ascending `bounds` up to it."""
-    return np.searchsorted(bounds, places, side="right") - 1
+    return np.searchsorted(bounds, positions, side="right") - 1
 
 
 def first_and_last_like(rows) -> tuple[np.ndarray, np.ndarray]:

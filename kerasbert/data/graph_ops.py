@@ -40,9 +40,9 @@ def gather_in_rows(values, index) -> tf.Tensor:
     return tf.gather(values, index, batch_dims=1)
 
 
-def last_at_or_before(bounds, places) -> tf.Tensor:
+def last_at_or_before(bounds, positions) -> tf.Tensor:
     """Returns, for each position, the index of the last of the ascending `bounds` up to it."""
-    return tf.searchsorted(bounds, places, "right", tf.int64) - 1
+    return tf.searchsorted(bounds, positions, "right", tf.int64) - 1
 
 
 def first_and_last_like(rows) -> tuple[tf.Tensor, tf.Tensor]:

@@ -146,12 +146,12 @@ class _Order:
         )
 
 
-def _permute(places, count, *seed):
+def _permute(index, count, *seed):
     """Permutes indices of `range(count)`; three numbers determine the permutation; all int64."""
-    seeds = tf.broadcast_to(tf.stack(seed), tf.stack([tf.size(places), 3]))
-    largest = tf.fill(tf.shape(places), tf.cast(count - 1, tf.int64))
+    seeds = tf.broadcast_to(tf.stack(seed), tf.stack([tf.size(index), 3]))
+    largest = tf.fill(tf.shape(index), tf.cast(count - 1, tf.int64))
     # With 4 rounds, fewer than 1000 examples stay almost in order.
-    return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=largest, rounds=16)
+    return tf.raw_ops.RandomIndexShuffle(index=index, seed=seeds, max_index=largest, rounds=16)
 
 
 def _lengths(columns: dict) -> tf.Tensor:

@@ -142,9 +142,9 @@ class _Set:
 
     def _blank(self, flag: str, pattern: str, parts, positions, which) -> tf.Tensor:
         """Returns the number of white-space bytes in `parts` at `positions` that tokens include."""
-        beside = tf.gather(parts, positions)
-        rest = tf.strings.regex_replace(beside, pattern, "")
-        count = tf.strings.length(beside) - tf.strings.length(rest)
+        texts = tf.gather(parts, positions)
+        rest = tf.strings.regex_replace(texts, pattern, "")
+        count = tf.strings.length(texts) - tf.strings.length(rest)
         takes = tf.gather(tf.constant(self._flags[flag]), which)
         return tf.cast(tf.where(takes, count, 0), tf.int64)
 

@@ -119,21 +119,21 @@ def pack_stretches(
         Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
     """
     separators, has_segments = PACKINGS[tokenizer.packing]
-    place, end = np.arange(sequence_length)[np.newaxis], 1 - separators
+    index, end = np.arange(sequence_length)[np.newaxis], 1 - separators
     positions = np.full((len(first[0]), sequence_length), -1)
     for start, stop in (first, second):
         begin = end + separators
         end = begin + (stop - start)[:, np.newaxis]
-        inside = (begin <= place) & (place < end)
-        positions = np.where(inside, start[:, np.newaxis] + place - begin, positions)
-    is_token, is_text = place <= end, positions >= 0
+        inside = (begin <= index) & (index < end)
+        positions = np.where(inside, start[:, np.newaxis] + index - begin, positions)
+    is_token, is_text = index <= end, positions >= 0
     ids = np.where(is_token, tokenizer.sep_id, tokenizer.pad_id).astype(np.int32)
     ids[:, 0] = tokenizer.cls_id
     ids[is_text] = tokens_at(positions[is_text])
     return {
         TOKEN_IDS: ids,
         PADDING_MASK: is_token.astype(np.int32),
-        SEGMENT_IDS: (is_token & (place >= begin) & has_segments).astype(np.int32),
+        SEGMENT_IDS: (is_token & (index >= begin) & has_segments).astype(np.int32),
     }
 
 

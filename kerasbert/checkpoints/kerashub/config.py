@@ -50,14 +50,14 @@ def load_config(directory: pathlib.Path) -> dict:
 def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
     """Does what `load_config` does, and also returns the layout of the family."""
     path = directory / CONFIG
-    name, said = read_object(path)
+    name, stored = read_object(path)
     known = {layout.model_type: (family, layout) for family, layout in layouts_of(FORMAT).items()}
     if name not in known:
         raise InputError(f"{path}: {name!r} is not one of {', '.join(known)}")
     family, layout = known[name]
     encoder_config = {
         "family": family,
-        **_read_settings(layout.settings, said, layout.defaults, path),
+        **_read_settings(layout.settings, stored, layout.defaults, path),
     }
     encoder_config |= layout.constants
     try:
@@ -82,12 +82,12 @@ def read_object(path: pathlib.Path, kind: type = dict) -> tuple[str, dict]:
     return stored["class_name"], schema.check(stored["config"], kind, path, "config")
 
 
-def _read_settings(settings, said: Mapping, defaults: Mapping, path: pathlib.Path) -> dict:
+def _read_settings(settings, stored: Mapping, defaults: Mapping, path: pathlib.Path) -> dict:
     """Does what `tables.read_settings` does; no setting may be missing, as KerasHub stores all."""
     for _, theirs, *_ in settings:
-        if said.get(theirs, defaults.get(theirs)) is None:
+        if stored.get(theirs, defaults.get(theirs)) is None:
             raise InputError(f"{path}: lacks {theirs!r}")
-    return tables.read_settings(settings, said, defaults, str(path))
+    return tables.read_settings(settings, stored, defaults, str(path))
 
 
 def _read_task(
@@ -96,21 +96,21 @@ def _read_task(
     path = directory / TASK
     if not path.exists():
         return None, {}
-    name, said = read_object(path, _Task)
+    name, stored = read_object(path, _Task)
     tasks = {theirs: ours for ours, theirs in layout.models.items() if ours}
     task = tasks.get(_OLD_CLASSIFIER.sub("TextClassifier", name))
     if task is None:  # such as BertTextEmbedder; the encoder is usable
         return None, {}
-    if said.get("activation") not in (None, "linear"):
+    if stored.get("activation") not in (None, "linear"):
         raise InputError(
-            f"{path}: a head with activation={said['activation']!r}; only logits are supported"
+            f"{path}: a head with activation={stored['activation']!r}; only logits are supported"
         )
-    if said.get("hidden_dim") not in (None, encoder_config["hidden_dim"]):
+    if stored.get("hidden_dim") not in (None, encoder_config["hidden_dim"]):
         raise InputError(
-            f"{path}: a head with hidden_dim={said['hidden_dim']!r}; only the encoder's "
+            f"{path}: a head with hidden_dim={stored['hidden_dim']!r}; only the encoder's "
             f"{encoder_config['hidden_dim']} is supported"
         )
-    head = _read_settings(layout.head_settings.get(task, ()), said, {}, path)
+    head = _read_settings(layout.head_settings.get(task, ()), stored, {}, path)
     return task, {**head, **layout.head_constants.get(task, {})}
 
 
@@ -119,8 +119,8 @@ def _read_preprocessor(directory: pathlib.Path, encoder_config: Mapping) -> tupl
     path = directory / PREPROCESSOR
     if not path.exists():
         return None, {}
-    _, said = read_object(path, _Preprocessor)
-    length, rate = said.get("sequence_length"), said.get("mask_selection_rate")
+    _, stored = read_object(path, _Preprocessor)
+    length, rate = stored.get("sequence_length"), stored.get("mask_selection_rate")
     # KerasHub's default is 512, even if the encoder has fewer positions.
     length = length and min(length, encoder_config["max_sequence_length"])
     return length, {} if rate is None else {"mask_rate": rate}

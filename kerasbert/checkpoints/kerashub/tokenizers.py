@@ -92,7 +92,7 @@ def their_tokenizer(layout: Layout, kind: str, tokenizer: text.Tokenizer):
 
 
 def _written_wordpiece(tokenizer) -> dict:
-    settings = _told(tokenizer)
+    settings = _effective_config(tokenizer)
     return {
         "vocabulary": list(tokenizer.vocabulary),
         "lowercase": settings["lowercase"],
@@ -121,7 +121,7 @@ _WRITERS = {
 }
 
 
-def _told(tokenizer) -> dict:
+def _effective_config(tokenizer) -> dict:
     """Returns a tokenizer's config, with None replaced by the default that it stands for."""
     config = tokenizer.get_config()
     if config.get("strip_accents", False) is None:
@@ -131,7 +131,7 @@ def _told(tokenizer) -> dict:
 
 def check_tokenizer(tokenizer, written) -> None:
     """Raises `InputError` if the written tokenizer differs from the given one."""
-    ours, theirs = _told(tokenizer), _told(written)
+    ours, theirs = _effective_config(tokenizer), _effective_config(written)
     for name, value in ours.items():
         if theirs.get(name) != value:
             raise InputError(

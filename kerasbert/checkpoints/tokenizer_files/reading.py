@@ -210,7 +210,9 @@ def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer
 def _sentencepiece_settings(config: TokenizerConfig, defaults: Mapping, source) -> dict:
     kind = SentencePieceTokenizer.kind
     if defaults["kind"] != kind:
-        classes = [name for name, facts in tokenizers_by_class().items() if facts["kind"] == kind]
+        classes = [
+            name for name, settings in tokenizers_by_class().items() if settings["kind"] == kind
+        ]
         raise InputError(
             f"{source}: is SentencePiece, but the family's tokenizers are {defaults['kind']}; set "
             f"tokenizer_class in {SETTINGS} ({' or '.join(sorted(classes))})"

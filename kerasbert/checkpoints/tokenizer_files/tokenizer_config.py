@@ -251,8 +251,8 @@ def _more_special(content: Mapping) -> dict[str, AddedToken]:
         listed = content.get(key) or ()
         for token in listed.values() if isinstance(listed, Mapping) else listed:
             text = _text(token)
-            facts = token if isinstance(token, Mapping) else {"content": text}
-            stored[text] = added_token({"normalized": False, **facts, "special": True})
+            flags = token if isinstance(token, Mapping) else {"content": text}
+            stored[text] = added_token({"normalized": False, **flags, "special": True})
     return stored
 
 

@@ -62,15 +62,15 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     more = [token.content for token in tokenizer.added_tokens if token.special]
     more = {MORE_SPECIAL[0]: more} if more else {}
     mask = _special_token(tokenizer.special_tokens.mask, tokenizer)
-    told = {**special, **more, "mask_token": dataclasses.asdict(mask)}
-    files.write_json(directory / SPECIAL, told)
-    told = {"tokenizer_class": name, "model_max_length": max_length or 512}
+    special_map = {**special, **more, "mask_token": dataclasses.asdict(mask)}
+    files.write_json(directory / SPECIAL, special_map)
+    config = {"tokenizer_class": name, "model_max_length": max_length or 512}
     if tokenizer.added_tokens:
-        told["added_tokens_decoder"] = {
+        config["added_tokens_decoder"] = {
             str(id): dataclasses.asdict(token) for id, token in _added_tokens(tokenizer)
         }
-    told |= {**_written_settings(tokenizer), **special, **more}
-    files.write_json(directory / SETTINGS, told)
+    config |= {**_written_settings(tokenizer), **special, **more}
+    files.write_json(directory / SETTINGS, config)
 
 
 # The class of transformers and its names of our assets, by kind and packing.
