@@ -279,7 +279,7 @@ def test_bad_names(name):
 
 
 def test_unknown_preset():
-    message = r"no preset 'bert_huge'; there are albert_base, .*, bert_tiny, "
+    message = r"no preset 'bert_huge'; expected one of albert_base, .*, bert_tiny, "
     with pytest.raises(InputError, match=message):
         BackboneConfig.from_preset("bert_huge")
 

@@ -334,7 +334,7 @@ def test_a_new_family_is_found_wherever_families_are_named(toy_tokenizer, tmp_pa
         load(tmp_path / "google")
     with pytest.raises(InputError, match="hf://toymakers/toy-tiny-cased"):
         load("toy_tiny_cased")
-    with pytest.raises(InputError, match="the family 'toy' has no 'kerashub' format"):
+    with pytest.raises(InputError, match="the family 'toy' has no format 'kerashub'"):
         model.save_to_preset(tmp_path / "kerashub", format="kerashub")
 
 

@@ -122,7 +122,7 @@ def load(directory: pathlib.Path) -> Preset:
 def _layout(source: str, family: str, format: str) -> Layout:
     layouts = layouts_of(format)
     if family not in layouts:
-        known = " or ".join(f"{name.upper()}'s" for name in layouts)
+        known = " or ".join(map(str.upper, layouts))
         raise InputError(
             f"{source}: is a checkpoint of tensorflow/models, which is supported for {known} only; "
             f"the config is of the family {family!r}"

@@ -224,9 +224,7 @@ def _column(key: str, column):
         if len(column.shape) == 2 and rank == 1 and column.shape[1] == 1:
             column = column[:, 0]
         if len(column.shape) != rank:
-            raise InputError(
-                f"{key} must have {rank} dimensions, found shape {tuple(column.shape)}"
-            )
+            raise InputError(f"{key} must have rank {rank}, found shape {tuple(column.shape)}")
         return column
     if isinstance(column, str | bytes) or column is None or not _is_sequence(column):
         raise InputError(f"{key} must be a list of strings, found {_shown(column)}")

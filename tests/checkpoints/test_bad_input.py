@@ -91,7 +91,7 @@ HF_TENSORS = {
     ),
     "stray": (
         lambda t: t.update({"encoder.colour": np.zeros(2, "float32")}),
-        ("1 tensors that the config not part of the config's model: encoder.colour (2,)",),
+        ("1 tensors that are not part of the config's model: encoder.colour (2,)",),
     ),
     "not_a_number": (
         lambda t: t[HF_BIAS].__setitem__(3, np.nan),
@@ -216,7 +216,7 @@ def test_hf_missing_part_of_a_head(golden):
 def test_hf_truncated_weights(golden, end):
     path = golden("bert") / "model.safetensors"
     path.write_bytes(path.read_bytes()[:end])
-    assert_names(message_of(path.parent), "model.safetensors: not a whole safetensors file")
+    assert_names(message_of(path.parent), "model.safetensors: not a complete safetensors file")
 
 
 def test_hf_no_weights(golden):
@@ -293,11 +293,11 @@ GOOGLE_TENSORS = {
     ),
     "stray": (
         lambda t: t.update({"bert/colour": np.zeros(2, "float32")}),
-        ("1 tensors that the config not part of the config's model: bert/colour (2,)",),
+        ("1 tensors that are not part of the config's model: bert/colour (2,)",),
     ),
     "part_of_a_head": (
         lambda t: t.pop("cls/predictions/output_bias"),
-        ("has a part of a Pretrainer's head, not cls/predictions/output_bias",),
+        ("the head of Pretrainer is incomplete; missing: cls/predictions/output_bias",),
     ),
     "part_of_nsp": (
         lambda t: t.pop("cls/seq_relationship/output_bias"),
@@ -435,7 +435,7 @@ def test_native_truncated_weights(native, end):
     path.write_bytes(path.read_bytes()[:end])
     assert_names(message_of(native), "model.safetensors: is damaged")
     edit(native / "config.json", weights_sha256=kerasbert.files.sha256(path))
-    assert_names(message_of(native), "model.safetensors: not a whole safetensors file")
+    assert_names(message_of(native), "model.safetensors: not a complete safetensors file")
 
 
 NATIVE_FACTS = {

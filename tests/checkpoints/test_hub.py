@@ -204,5 +204,5 @@ def test_no_directory(tmp_path):
     refused(tmp_path / "missing", "missing: no such model directory")
     refused(f"{tmp_path}/missing/", "missing/: no such model directory")
     (tmp_path / "config.json").write_text("{}")
-    refused(tmp_path / "config.json", "config.json: is a file; give the model's directory")
+    refused(tmp_path / "config.json", "config.json: is a file; expected the model's directory")
     refused(tmp_path, "contains no supported model")

@@ -675,7 +675,7 @@ def not_written(model, match, directory, **options):
         ("roberta", {"num_segments": 2}, "does not support num_segments=2"),
         ("albert", {"embedding_dim": None}, "needs embedding_dim"),
         ("albert", {"num_layers": 3, "num_groups": 2}, "must be divisible"),
-        ("electra", {"num_layers": 1}, "the family 'electra' has no 'kerashub' format"),
+        ("electra", {"num_layers": 1}, "the family 'electra' has no format 'kerashub'"),
     ],
 )
 def test_models_that_kerashub_has_not(family, facts, match, tmp_path):
@@ -686,7 +686,7 @@ def test_models_that_kerashub_has_not(family, facts, match, tmp_path):
 def test_tasks_that_kerashub_has_not(tmp_path):
     backbone = Backbone(our_config("bert", vocabulary_size=40))
     task = kerasbert.TokenClassifier(backbone, classes=3)
-    not_written(task, "KerasHub has no TokenClassifier in the family 'bert'", tmp_path)
+    not_written(task, "does not support TokenClassifier for the family 'bert'", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -720,7 +720,7 @@ def test_tokenizers_that_kerashub_has_not(vocabulary, make_tokenizer, tmp_path):
     not_written(backbone, match, tmp_path, tokenizer=other)
     pieces = ["<pad>", *vocabulary[1:]]
     renamed = WordPieceTokenizer(pieces, special_tokens=SpecialTokens(pad="<pad>"))
-    match = r"BertTokenizer refuses the tokenizer: .*\[PAD\]"
+    match = r"BertTokenizer rejects the tokenizer: .*\[PAD\]"
     not_written(backbone, match, tmp_path, tokenizer=renamed)
 
     cased = make_tokenizer({"kind": "sentencepiece"})

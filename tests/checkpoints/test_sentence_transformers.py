@@ -131,7 +131,7 @@ def test_without_pooling(copied):
     with pytest.raises(InputError, match="pools by no Pooling, which kerasbert does not"):
         kerasbert.load(directory)
     path.write_text("[]")
-    with pytest.raises(InputError, match=r"modules\.json: names no module"):
+    with pytest.raises(InputError, match=r"modules\.json: lists no module"):
         kerasbert.load(directory)
     path.write_text(json.dumps([{"type": "a.Transformer", "path": "../mean"}]))
     with pytest.raises(InputError, match=r"modules\.json: names \.\./mean"):

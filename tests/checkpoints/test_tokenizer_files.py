@@ -128,7 +128,9 @@ def test_the_class_counts_more_than_the_family(tmp_path):
     shutil.rmtree(tmp_path / "copy")
     check(load(copied("xlm_roberta", tmp_path)), "xlm_roberta")
     shutil.rmtree(tmp_path / "copy")
-    with pytest.raises(InputError, match=r"is SentencePiece, but the family has wordpiece"):
+    with pytest.raises(
+        InputError, match=r"is SentencePiece, but the family's tokenizers are wordpiece"
+    ):
         load(copied("xlm_roberta", tmp_path, MODELS["xlm_roberta"]))
 
 
@@ -494,10 +496,10 @@ def test_damaged_files(tmp_path):
     (tmp_path / "spiece.model").unlink()
     write(tmp_path / "vocab.json", {"a": 0, "b": 0})
     write(tmp_path / "merges.txt", "")
-    with pytest.raises(InputError, match=r"vocab.json: two pieces have the same id"):
+    with pytest.raises(InputError, match=r"vocab.json: two tokens have the same id"):
         load(tmp_path, "roberta")
     write(tmp_path / "vocab.json", {"a": 0, "b": 2})
-    with pytest.raises(InputError, match=r"vocab.json: no piece has the id 1"):
+    with pytest.raises(InputError, match=r"vocab.json: no token has the id 1"):
         load(tmp_path, "roberta")
 
 

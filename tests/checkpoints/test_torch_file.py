@@ -300,7 +300,7 @@ def test_extension_codes(tmp_path, write):
         assert pickle.loads(pickle.dumps(os.system, 2)) is os.system
         attack = call(b"\x82\xf0", plain(f"touch {marker}"))
         path = write_state(write, tmp_path / "f", state(a=attack))
-        with pytest.raises(InputError, match="extension code 240; not executed"):
+        with pytest.raises(InputError, match="extension code 240, which was not executed"):
             read_torch_file(path)
     finally:
         copyreg.remove_extension(os.system.__module__, "system", 240)
@@ -457,12 +457,12 @@ def test_other_files(tmp_path, content):
 
 
 def test_the_command_that_converts(tmp_path):
-    """It stands in the message as a shell takes it, whatever the file is called."""
+    """The message quotes it for a shell, for any file name."""
     path = tmp_path / 'it\'s a "model" {0}.bin'
     write_state(write_zip, path, name("os", "system"))
     with pytest.raises(InputError) as info:
         read_torch_file(path)
-    python, option, command = shlex.split(str(info.value).split("trust it: ")[1])
+    python, option, command = shlex.split(str(info.value).split("convert it: ")[1])
     assert (python, option) == ("python", "-c")
     strings = [n.value for n in ast.walk(ast.parse(command)) if isinstance(n, ast.Constant)]
     assert {str(path), str(tmp_path / "model.safetensors")} <= set(strings)
@@ -504,7 +504,7 @@ HASHED = {
     "member": (b"\x8f(" + LONG + b"\x90", "a set"),
     "frozen member": (b"(" + LONG + b"\x91", "a set"),
     "tensor as a key": (b"}" + call(TENSOR, *[plain(0)] * 4) + b"K\x01s", "unhashable"),
-    "name": (b"}K\x01" + LONG + b"s", "a name that is a int"),
+    "name": (b"}K\x01" + LONG + b"s", "a name of type int"),
     "shape": (
         state(a=call(TENSOR, storage("Float", "0", 2), plain(0), LONG, LONG, *[plain(0)] * 2)),
         "'a' is not a view of a storage",

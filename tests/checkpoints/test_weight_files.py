@@ -142,7 +142,7 @@ def test_a_prefix_of_some_is_none(stored):
     tensors["module.other"] = np.zeros(2, "float32")
     write_bin(directory / "pytorch_model.bin", tensors)
     with pytest.raises(
-        InputError, match=r"1 tensors that the config not part of the config's model: module.oth"
+        InputError, match=r"1 tensors that are not part of the config's model: module.oth"
     ):
         kerasbert.load(directory)
 

@@ -165,7 +165,7 @@ def test_texts_are_no_words(write, text, label_column):
 
 
 def test_csv_is_no_column_format(write):
-    with pytest.raises(InputError, match=r"data.csv: is CSV; words and labels stand between tabs"):
+    with pytest.raises(InputError, match=r"data.csv: is CSV; expected words and labels in columns"):
         read_columns(write("text,label\na,1\n", "data.csv"))
 
 
@@ -202,7 +202,7 @@ def test_empty_words_and_labels(write):
         ("-DOCSTART- O\n", {}, "has no sentences$"),
         ("a\nb\n", {}, "data.conll:1: word and label are the same column"),
         ("a O\n", {"label_column": 2}, "data.conll:1: has 2 columns; there is no column 2"),
-        ("a O\n", {"word_column": -3}, "data.conll:1: has 2 columns, none with number -3"),
+        ("a O\n", {"word_column": -3}, "data.conll:1: has 2 columns; there is no column -3"),
         ("a\tO\nb\n", {}, "no sentences except those with: different number of columns, line 2"),
         (b"a O\n\xff O\n", {}, "is not UTF-8"),
         ("a O\n", {"scheme": "IOB"}, "scheme must be one of IOB1, IOB2"),
@@ -316,8 +316,8 @@ def test_json_lines_that_are_left_out(write):
     assert found.texts["words"] == [["\ufffdx"]]
     assert found.problems.lines == {
         "different numbers of words and labels": [2],
-        "no list under words or tokens": [3],
-        "no list under labels or tags or ner_tags": [4],
+        "no list of strings under words or tokens": [3],
+        "no list of strings under labels or tags or ner_tags": [4],
         "empty word": [5],
         "no words": [6],
         "empty label": [7],

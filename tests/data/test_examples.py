@@ -53,7 +53,7 @@ def test_columns_are_those_of_any_row(tmp_path):
     path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
     examples = read_examples(path)
     assert examples.texts == {"text": ["b"], "text_pair": ["c"]}
-    assert examples.problems.lines == {"no text or number as text_pair": [1]}
+    assert examples.problems.lines == {"text_pair is not a text or number": [1]}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_columns(tmp_path, columns, options, expected):
     [
         ("a.tsv", "text\tlabel\na\tb\t1\n", r": has no examples \(has 3 columns, the header has 2"),
         ("a.tsv", "text\tlabel\n \t1\nb\t\n", r": no example is left: empty text; empty label"),
-        ("a.tsv", "question\tlabel\na\t1\n", r": has no text column .* has question, label"),
+        ("a.tsv", "question\tlabel\na\t1\n", r": has no text column .* are question, label"),
         (
             "a.tsv",
             "text\tgold\na\t1\n",
@@ -357,7 +357,9 @@ def test_a_column_for_each_label(tmp_path):
     ):
         read_examples(path, label_column=["toxic", "gone"], **facts)
     path = write(tmp_path, "b.tsv", FLAGS)
-    with pytest.raises(InputError, match=r"of 1 and 0 is a class: --label_column toxic,rude$"):
+    with pytest.raises(
+        InputError, match=r"of 1 and 0 are the classes, use --label_column toxic,rude$"
+    ):
         read_examples(path, **facts)
     with pytest.raises(InputError, match="label_column can be several columns in multi_label"):
         read_examples(path, text_column="body", label_column=["toxic", "rude"])

@@ -118,7 +118,7 @@ def test_tfds(name):
     else:
         assert examples.labels == [list(task.classes.values())[1]]
         assert examples.classes == list(task.classes.values())
-        assert examples.problems.lines == {"empty text": [2], "no text or number as label": [3]}
+        assert examples.problems.lines == {"empty text": [2], "label is not a text or number": [3]}
     assert examples.texts["text"][0] == "a b"
     assert ("text_pair" in examples.texts) == bool(pair)
 

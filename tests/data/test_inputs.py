@@ -148,13 +148,17 @@ REFUSED = {
     "uneven rows": (PAIR, [("a", "x"), ("a",)], "rows must be of 2 strings each"),
     "uneven columns": (PAIR, (A, B[:1]), "text has 3 rows, but text_pair has 1"),
     "one and many": (PAIR, {"text": A, "text_pair": "x"}, "text_pair is one string, but text is a"),
-    "records": (ONE, [{"text": "a"}, {"txt": "b"}], "model: row 1 is no dict of text"),
+    "records": (ONE, [{"text": "a"}, {"txt": "b"}], "model: row 1 is not a dict of text"),
     "string among lists": (WORDS, [["a"], "b"], "words[1] must be a list of strings, found 'b'"),
     "number among words": (WORDS, [["a", 3]], "words[0][1] must be a string, found 3 (int)"),
     "words as texts": (WORDS, {"words": ["a b"]}, "words[0] must be a list of strings"),
     "question alone": (ASKED, A, "takes question and context; found question alone"),
     "pair for words": (WORDS, {"text": A, "text_pair": B}, "takes words or text; found text and"),
-    "deep tensor": (ONE, tf.ragged.constant([["a"], []]), "text has shape (2, None), not 1 dim"),
+    "deep tensor": (
+        ONE,
+        tf.ragged.constant([["a"], []]),
+        "text must have rank 1, found shape (2, None)",
+    ),
 }
 
 
@@ -203,7 +207,7 @@ def test_numbers():
         ([1.0, float("nan")], r"y\[1\] must be a number, found nan"),
         (np.array([0.0, np.inf]), r"y\[1\] must be a number, found .*inf"),
         (["a"], r"y\[0\] must be a number, found 'a'"),
-        ([[1], [1, 2]], "y must be numbers, as many for each example"),
+        ([[1], [1, 2]], "y must be numbers, the same number of them for each example"),
         (Frame(a=A, b=B), "labels must be one column, found a table of a, b"),
     ):
         with pytest.raises(InputError, match=message):
