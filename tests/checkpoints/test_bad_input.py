@@ -228,7 +228,7 @@ def test_hf_no_weights(golden):
 def test_hf_missing_shard(golden):
     directory = golden("bert_sharded")
     (directory / "model-00002-of-00003.safetensors").unlink()
-    assert_names(message_of(directory), "index.json: names model-00002-of-00003.safetensors")
+    assert_names(message_of(directory), "index.json: lists model-00002-of-00003.safetensors")
 
 
 @pytest.mark.parametrize("shard", ["../evil", "/evil", "sub/evil"])
@@ -238,7 +238,7 @@ def test_hf_shard_of_another_place(golden, shard):
     path = directory / "model.safetensors.index.json"
     where = json.loads(path.read_text())["weight_map"]
     edit(path, weight_map={**where, "pooler.dense.bias": shard})
-    assert_names(message_of(directory), "index.json: names ", shard)
+    assert_names(message_of(directory), "index.json: lists ", shard)
 
 
 def test_hf_tensor_in_another_shard(golden):

@@ -452,7 +452,7 @@ def test_roberta_from_hugging_face_and_back(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore:the format keeps the number of classes")
+@pytest.mark.filterwarnings("ignore:the format stores the number of classes")
 @pytest.mark.parametrize("name", ["roberta_masked_lm", "roberta_sequence_classification"])
 def test_roberta_heads_from_hugging_face(name, tmp_path):
     facts = {"activation": "gelu", "layer_norm_epsilon": 1e-5}  # some have others
@@ -636,7 +636,7 @@ def test_albert_with_uneven_groups(preset, tmp_path):
             {"num_classes": 2},
             "task.weights.h5: damaged, or not the weights of the model in the JSON",
         ),
-        ({"num_classes": 10**6}, "task.weights.h5: has [0-9,]+ numbers, the JSON .* 16,000,000"),
+        ({"num_classes": 10**6}, "task.weights.h5: has [0-9,]+ numbers, but the JSON .* 16,000,000"),
         ({"num_classes": 10**9}, "num_classes=1000000000: 1000000000 is not a number of classes"),
         ({"num_classes": "3"}, "num_classes='3': '3' is not a number of classes"),
     ],

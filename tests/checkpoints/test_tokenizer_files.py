@@ -358,7 +358,7 @@ def test_never_split_is_not_followed(tmp_path):
     # transformers' fast tokenizers don't, either.
     directory = copied("bert_uncased", tmp_path)
     edit(directory / SETTINGS, never_split=["The"])
-    with pytest.warns(UserWarning, match="tokenizer_config.json: never_split is not followed"):
+    with pytest.warns(UserWarning, match="tokenizer_config.json: never_split is ignored"):
         check(load(directory), "bert_uncased")
 
 

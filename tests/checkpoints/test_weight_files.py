@@ -159,7 +159,7 @@ def test_shards(stored):
     assert_answers(directory)
     (directory / "pytorch_model-2.bin").unlink()
     with pytest.raises(
-        InputError, match=r"bin.index.json: names pytorch_model-2.bin, which is not"
+        InputError, match=r"bin.index.json: lists pytorch_model-2.bin, which is not"
     ):
         kerasbert.load(directory)
 

@@ -57,7 +57,7 @@ def named(tmp_path, tokenizer, tiny_backbone):
     return tmp_path / "named"
 
 
-@pytest.mark.filterwarnings("ignore:the format keeps the number of classes")
+@pytest.mark.filterwarnings("ignore:the format stores the number of classes")
 @pytest.mark.parametrize(
     ("format", "left_out"),
     [
