@@ -624,7 +624,10 @@ REFUSED = {
         lambda: Backbone(facts("roberta", positions="learned_offset", padding_id=1)),
         "family 'roberta' has no format 'google'",
     ),
-    "untied": (lambda: kerasbert.MaskedLM(Backbone(facts()), tied=False), "for mlm_head/table"),
+    "untied": (
+        lambda: kerasbert.MaskedLM(Backbone(facts()), tied=False),
+        "support the weights mlm_head/table",
+    ),
     "other_dropout": (
         lambda: kerasbert.TextClassifier(Backbone(facts()), 3, dropout=0.3),
         "does not support dropout=0.3",

@@ -636,7 +636,10 @@ def test_albert_with_uneven_groups(preset, tmp_path):
             {"num_classes": 2},
             "task.weights.h5: damaged, or not the weights of the model in the JSON",
         ),
-        ({"num_classes": 10**6}, "task.weights.h5: has [0-9,]+ numbers, but the JSON .* 16,000,000"),
+        (
+            {"num_classes": 10**6},
+            "task.weights.h5: has [0-9,]+ numbers, but the JSON .* 16,000,000",
+        ),
         ({"num_classes": 10**9}, "num_classes=1000000000: 1000000000 is not a number of classes"),
         ({"num_classes": "3"}, "num_classes='3': '3' is not a number of classes"),
     ],

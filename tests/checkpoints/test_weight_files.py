@@ -159,7 +159,7 @@ def test_shards(stored):
     assert_answers(directory)
     (directory / "pytorch_model-2.bin").unlink()
     with pytest.raises(
-        InputError, match=r"bin.index.json: lists pytorch_model-2.bin, which is not"
+        InputError, match=r"bin.index.json: lists pytorch_model-2.bin, which does not"
     ):
         kerasbert.load(directory)
 
@@ -178,7 +178,7 @@ def test_the_class_says_the_family(copied):
 def test_a_vocabulary_says_bert(copied, tmp_path):
     directory = copied(GOLDENS / "huggingface" / "bert")
     edit(directory / "config.json", model_type=..., architectures=...)
-    message = "config.json: lacks 'model_type'; add it which it is of bert, roberta, xlm-rob"
+    message = "config.json: lacks 'model_type'; add it: one of bert, roberta, xlm-rob"
     with pytest.raises(InputError, match=re.escape(message)):
         kerasbert.load(directory)
     (directory / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
