@@ -86,7 +86,7 @@ def test_no_kaggle(kaggle, name):
     kaggle.answer = ConnectionError("Max retries exceeded\n with url: /api")
     match = (
         rf"^{name}: can't be downloaded .ConnectionError: Max retries exceeded with url: /api.; "
-        "check the name and the network, or copy the model to this machine .* and give its directory$"
+        "check the name and the network, or copy the model to .* and give its directory$"
     )
     refused(name, match)
 
