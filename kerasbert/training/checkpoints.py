@@ -220,8 +220,13 @@ class Checkpoints:
             name: array.shape[1:] if name in of_metrics else array.shape
             for name, array in arrays.items()
         }
+        # Checkpoints of old do not have it; the scale begins anew then.
+        absent = _by_name(_loss_scale(model)).keys() - arrays.keys()
+        state = {name: variable for name, variable in state.items() if name not in absent}
         problems = [
-            f"{name} {shape}" for name, shape in shapes.items() if stored_shapes.get(name) != shape
+            f"{name} {shape}"
+            for name, shape in shapes.items()
+            if name in state and stored_shapes.get(name) != shape
         ]
         problems += sorted(stored_shapes.keys() - shapes.keys() - of_metrics.keys())
         problems += sorted(of_metrics.keys() - stored_shapes.keys())
@@ -270,7 +275,15 @@ def _put_metric_rows(model: keras.Model, rows: dict[str, np.ndarray]) -> None:
 
 def _state(model: keras.Model) -> dict:
     """Every variable that training changes but those of metrics, by a name for every process."""
-    return _by_name({"model": model.variables, "optimizer": model.optimizer.variables})
+    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return _by_name({**groups, **_loss_scale(model)})
+
+
+def _loss_scale(model: keras.Model) -> dict:
+    """The variables of the loss scale in float16, where they are not the optimizer's."""
+    scale = getattr(model.optimizer, "loss_scale", None)
+    known = {id(variable) for variable in model.optimizer.variables}
+    return {"loss_scale": [v for v in scale.variables if id(v) not in known] if scale else []}
 
 
 def _metrics(model: keras.Model) -> dict:

@@ -33,10 +33,10 @@ OPTIONS = {
 }
 
 
-def backbone(dropout=0.0, dtype=None):
+def backbone(dropout=0.0, dtype=None, num_layers=1):
     config = BackboneConfig(
         vocabulary_size=WORDS,
-        num_layers=1,
+        num_layers=num_layers,
         hidden_dim=16,
         num_heads=4,
         intermediate_dim=32,
@@ -192,17 +192,18 @@ def on_devices(distribution) -> dict:
         x, y, weights = data
         kwargs = {"batch_size": BATCH, "verbose": 0}
         scores = model.evaluate(x, y, sample_weight=weights, return_dict=True, **kwargs)
-        return {**found, **flat("evaluated", scores)}
+        # Only layers whose output is read everywhere have fused attention.
+        del x["mask_positions"]
+        encoded = model.backbone.predict(x, **kwargs)
+        return {**found, **flat("evaluated", scores), **flat("encoded", encoded)}
 
 
 def more_on_devices(distribution) -> dict:
-    """The same, outputs, and training with all options on batches of any size."""
+    """The same, and training with all options, or dropout, on batches of any size."""
     found = on_devices(distribution)
     with distribution.scope() if distribution else contextlib.nullcontext():
-        model, (x, *_) = classification()
-        set_weights(model)
-        found |= {"predicted": model.predict(x, batch_size=BATCH, verbose=0)}
-        return {**found, **flat("all", run(pretraining, **ALL)), **flat("dropped", dropped())}
+        make = functools.partial(pretraining, num_layers=2)
+        return {**found, **flat("all", run(make, **ALL)), **flat("dropped", dropped())}
 
 
 def shards(value) -> list:

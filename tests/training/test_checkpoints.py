@@ -3,12 +3,14 @@ import json
 import types
 
 import keras
+import numpy as np
 import pytest
 import safetensors.numpy
 
 from kerasbert import InputError, TextClassifier
 from kerasbert.training import checkpoints as module
 from kerasbert.training.checkpoints import COMPLETE, METADATA, STATE, Checkpoints
+from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.optimizers import adamw
 
 TEXTS, LABELS = ["a good cat", "a bad dog", "the nice film", "a sad song"], [1, 0, 1, 0]
@@ -203,6 +205,30 @@ def test_other_settings(three, tmp_path):
         f"{three.directory / name(3)}: is of a run with other settings: "
         "learning_rate was 0.1, now it is 0.2; seed was None, now it is 1"
     )
+
+
+def _in_float16():
+    inputs = keras.Input((2,))
+    model = ExactModel(inputs, keras.layers.Dense(1, dtype="mixed_float16", name="output")(inputs))
+    model.compile(adamw(0.1), "mse")
+    return model
+
+
+@pytest.mark.parametrize(("stored", "factor"), [(True, 8.0), (False, 2.0**15)])
+def test_scale_of_the_loss(kept, monkeypatch, stored, factor):
+    """Checkpoints of old do not have it."""
+    models = [_in_float16() for _ in range(2)]
+    for model, value in zip(models, (8.0, 2.0**15), strict=True):
+        model.fit(np.ones((4, 2), "float32"), np.ones((4, 1)), verbose=0)
+        model.optimizer.loss_scale.factor.assign(value)
+    with monkeypatch.context() as patch:
+        if not stored:
+            patch.setattr(module, "_loss_scale", lambda model: {})
+        kept.save(models[0], 1)
+    kept.restore(models[1], kept.newest())
+    assert float(models[1].optimizer.loss_scale.factor.numpy()) == factor
+    for ours, theirs in zip(*(model.optimizer.variables for model in models), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 def test_another_model(three, make):
