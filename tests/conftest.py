@@ -51,6 +51,9 @@ def shared_path(*parts: str) -> pathlib.Path:
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run the tests marked full, too")
+    parser.addoption(
+        "--device", default="GPU:0", help="of the tests marked gpu; CPU:0 tries them without one"
+    )
 
 
 def pytest_configure(config):

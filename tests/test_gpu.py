@@ -1,4 +1,7 @@
-"""GPUs give the same results as CPUs: `pytest -m gpu --full`; skipped on machines without one."""
+"""GPUs give the same results as CPUs: `pytest -m gpu --full`; skipped on machines without one.
+
+`pytest -m gpu --full --device=CPU:0` tries the tests themselves without a GPU.
+"""
 
 import os
 import pathlib
@@ -20,12 +23,13 @@ ROWS, LENGTH, VOCABULARY = 8, 32, 500
 
 
 @pytest.fixture(autouse=True)
-def gpu():
-    if not tf.config.list_physical_devices("GPU"):
-        pytest.skip("TensorFlow sees no GPU")
+def gpu(request):
+    device = request.config.getoption("--device")
+    if not tf.config.list_physical_devices(device.split(":")[0]):
+        pytest.skip(f"TensorFlow sees no {device}")
     tf.config.experimental.enable_tensor_float_32_execution(False)
     keras.utils.set_random_seed(0)
-    yield "GPU:0"
+    yield device
     tf.config.experimental.enable_tensor_float_32_execution(True)
 
 
@@ -78,21 +82,21 @@ def trained(steps=3, *, weights=None, strategy=None, dtype="float32", dropout=0.
 def test_losses_and_gradients_are_those_of_a_cpu(gpu):
     found = {}
     weights = pretrainer().get_weights()
-    for device in ("CPU:0", gpu):
+    for name, device in {"cpu": "CPU:0", "gpu": gpu}.items():
         with tf.device(device):
-            found[device] = trained(weights=weights)
-    np.testing.assert_allclose(found[gpu][0], found["CPU:0"][0], rtol=1e-4)
-    for before, ours, theirs in zip(weights, found[gpu][2], found["CPU:0"][2], strict=True):
+            found[name] = trained(weights=weights)
+    np.testing.assert_allclose(found["gpu"][0], found["cpu"][0], rtol=1e-4)
+    for before, ours, theirs in zip(weights, found["gpu"][2], found["cpu"][2], strict=True):
         if before.dtype == np.float32:  # seeds are counted, not learned
             np.testing.assert_allclose(ours - before, theirs - before, atol=1e-4)
 
 
 @pytest.mark.parametrize("setting", ["xla", "mirrored", "bfloat16", "float16"])
-def test_settings_give_the_same(setting):
+def test_settings_give_the_same(setting, gpu):
     plain, weights, after = trained()
     options = {
         "xla": {"jit_compile": True},
-        "mirrored": {"strategy": tf.distribute.MirroredStrategy(["GPU:0"])},
+        "mirrored": {"strategy": tf.distribute.MirroredStrategy([gpu])},
     }.get(setting, {"dtype": f"mixed_{setting}"})
     losses, _, other = trained(weights=weights, **options)
     exact = setting in ("xla", "mirrored")
@@ -158,19 +162,20 @@ def test_an_export_answers_as_the_model(tokenizer, texts, tmp_path):
     np.testing.assert_allclose(scores, keras.ops.softmax(model.predict(texts)), atol=1e-3)
 
 
-def test_jax_matches_the_cpu(tmp_path):
+def test_jax_matches_the_cpu(gpu, tmp_path):
     jax = pytest.importorskip("jax")
-    if not any(device.platform == "gpu" for device in jax.devices()):
+    on_cpu = gpu.startswith("CPU")
+    if not on_cpu and not any(device.platform == "gpu" for device in jax.devices()):
         pytest.skip("JAX sees no GPU")
     found = {}
-    for platform in ("cpu", "cuda"):
-        file = tmp_path / f"{platform}.npz"
+    for name, platform in {"cpu": "cpu", "gpu": "cpu" if on_cpu else "cuda"}.items():
+        file = tmp_path / f"{name}.npz"
         variables = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": platform}
         variables["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
         command = [sys.executable, ROOT / "tests" / "backends_program.py", file]
         subprocess.run(command, check=True, env={**os.environ, **variables}, cwd=ROOT)
-        found[platform] = dict(np.load(file))
+        found[name] = dict(np.load(file))
     for name, value in found["cpu"].items():
         # The gradient of the key's bias is rounding noise, which AdamW amplifies.
         if not ("/adamw/" in name and "key/bias" in name):
-            np.testing.assert_allclose(found["cuda"][name], value, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(found["gpu"][name], value, atol=1e-4, err_msg=name)

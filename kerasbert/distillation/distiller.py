@@ -272,9 +272,10 @@ class Distiller(ExactModel):
     @property
     def preprocessor(self):
         """The student's preprocessor, or both models' combined if they preprocess differently."""
-        if not self.own_text:
-            return self.student.preprocessor
-        return TwoPreprocessors(self.student.preprocessor, self.teacher.preprocessor, _TEACHERS)
+        text = self.student.preprocessor
+        if self.own_text:
+            text = TwoPreprocessors(text, self.teacher.preprocessor, _TEACHERS)
+        return text.with_few_lengths() if text and self.needs_few_shapes else text
 
     def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
         """Trains as in Keras, on anything that the student's `fit` takes.

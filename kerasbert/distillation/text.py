@@ -24,6 +24,14 @@ class TwoPreprocessors:
     teacher: Any
     prefix: str
 
+    def with_few_lengths(self) -> TwoPreprocessors:
+        """As in `Preprocessor`, of both."""
+        return dataclasses.replace(
+            self,
+            student=self.student.with_few_lengths(),
+            teacher=self.teacher.with_few_lengths(),
+        )
+
     def batches(self, x, y=None, sample_weight=None, batch_size=None) -> tf.data.Dataset:
         """Batches as `Preprocessor` does; text must not be a dataset."""
         if hasattr(x, "element_spec"):

@@ -8,9 +8,21 @@
 | query, key and value | one product if weights are frozen, else three | three products |
 | padding | skipped in graphs for inference | computed |
 
+Training on TensorFlow also depends on the device (JAX compiles every step):
+
+| | CPU | GPU | TPU |
+|---|---|---|---|
+| precision, the user's choice | the faster one | bfloat16 | bfloat16 |
+| whole step compiled by XLA | no: oneDNN's products are faster | in long runs | always |
+| element-wise operations compiled | one replica | one replica | with the step |
+| lengths of batches of text | the longest row | few, if the step is compiled | few |
+| steps per execution | 1 | up to 10 | up to 10 |
+
 All choices are made here, except the last, which `inference` makes. Tests compare the
 implementations (`tests/layers/`), and docs/performance.md has their gains.
 """
+
+import math
 
 import keras
 
@@ -18,6 +30,10 @@ from kerasbert.layers.state import is_quantized
 
 # With fewer elements, a pass through memory is cheaper than calling a compiled function.
 _WORTH_COMPILING = 2**16
+# On an H100 (12 x 768, 64 x 512 tokens) compiling the step takes 109 s longer and saves 0.1 s per
+# step, so it pays off after 1,100 steps.
+_STEPS_WORTH_COMPILING = 2_000
+_STEPS_AT_ONCE = 10  # on a GPU or TPU
 
 
 def compiles(*inputs) -> bool:
@@ -33,6 +49,39 @@ def compiles(*inputs) -> bool:
         # Compiled functions compute in float32.
         and not any(keras.backend.standardize_dtype(x.dtype) == "float64" for x in inputs)
     )
+
+
+def computes_on_cpu() -> bool:
+    """Whether the Keras backend has no other device than the CPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
+def compiles_steps(steps: int, shapes: int) -> bool:
+    """Whether XLA compiles the whole step of a run of one replica on TensorFlow by default.
+
+    Args:
+        steps: integer, the steps of the run.
+        shapes: integer, the number of different shapes of its batches; each is compiled.
+    """
+    return not computes_on_cpu() and steps >= _STEPS_WORTH_COMPILING * shapes
+
+
+def steps_per_execution(*counts: int) -> int:
+    """Returns the default of `steps_per_execution`.
+
+    Args:
+        *counts: integers that it must divide, such as the steps between two reports; 0 is ignored.
+    """
+    if computes_on_cpu() or keras.backend.backend() == "jax":  # JAX does not wait for a step
+        return 1
+    whole = math.gcd(*counts)
+    return max(count for count in range(1, _STEPS_AT_ONCE + 1) if whole % count == 0)
 
 
 def draws_by_xla_alone() -> bool:

@@ -11,6 +11,7 @@ from kerasbert.recipes.options.shared import MAX_STEPS
 from kerasbert.recipes.training import Run, compile_for, dry_run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
+from kerasbert.text.packing import few_lengths
 
 # Metrics in the plot besides a task's primary one, if the task has them.
 _ALSO_DRAWN = ("accuracy", "exact_match")
@@ -57,11 +58,19 @@ def train_epochs(
         raise InputError(
             f"--epochs={options.epochs}: {steps:,} steps, at most {MAX_STEPS:,} are possible"
         )
+    report_every = options.validation_interval or steps_per_epoch
+    # The last batch of an epoch has fewer rows.
+    shapes = 2 * len(few_lengths(answers.sequence_length))
     with strategy.scope():
-        compile_for(options, model, steps, **compile_arguments)
+        compile_for(
+            options, model, steps, report_every=report_every, shapes=shapes, **compile_arguments
+        )
+    text = model.preprocessor
+    if model.needs_few_shapes:
+        text = text.with_few_lengths()
 
     def batches(step):
-        return model.preprocessor.training_batches(
+        return text.training_batches(
             rows, batch_size=options.batch_size, seed=options.seed, start=step
         )
 
@@ -73,7 +82,7 @@ def train_epochs(
         model,
         batches,
         steps,
-        report_every=options.validation_interval or steps_per_epoch,
+        report_every=report_every,
         validate=(lambda: spec.validate(answers, validation)) if validation else None,
         title=title,
         verb=verb,

@@ -101,7 +101,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
         model = Pretrainer(
             Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
         )
-    compile_for(options, model, options.steps)
+    compile_for(options, model, options.steps, report_every=options.validation_interval)
     return model
 
 

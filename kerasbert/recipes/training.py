@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
 from kerasbert.errors import InputError
+from kerasbert.layers import backends
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
@@ -24,6 +25,7 @@ from kerasbert.training.run_directory import (
     RunDirectory,
     refuse_finished,
 )
+from kerasbert.training.steps import ON_TENSORFLOW
 from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
 
 _DRY_STEPS = 5
@@ -50,8 +52,19 @@ def begin(options: TrainingOptions) -> Iterator:
         yield strategy
 
 
-def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
-    """Compiles a task for a run of so many steps; in the scope of its strategy."""
+def compile_for(
+    options: TrainingOptions, model, steps: int, *, report_every: int, shapes: int = 1, **kwargs
+) -> None:
+    """Compiles a task for a run; in the scope of its strategy.
+
+    Args:
+        options: of the run.
+        model: the task.
+        steps: of the whole run.
+        report_every: steps between two reports.
+        shapes: how many shapes batches have if XLA compiles the steps.
+        **kwargs: as in the task's `compile`.
+    """
     model.freeze(options.freeze_layers, options.freeze)
     model.backbone.gradient_checkpointing = options.gradient_checkpointing
     warmup = round(options.warmup_ratio * steps)
@@ -66,9 +79,23 @@ def compile_for(options: TrainingOptions, model, steps: int, **kwargs) -> None:
         optimizer,
         layer_decay=options.layerwise_lr_decay,
         accumulation_steps=options.accumulation_steps,
-        steps_per_execution=options.steps_per_execution,
+        steps_per_execution=options.steps_per_execution
+        or backends.steps_per_execution(steps, report_every, options.checkpoint_every_steps),
+        **_compiled(options, model, steps, shapes),
         **kwargs,
     )
+
+
+def _compiled(options: TrainingOptions, model, steps: int, shapes: int) -> dict:
+    """Whether XLA compiles the steps, as Keras's `compile` takes it."""
+    if options.jit_compile != "auto":
+        return {"jit_compile": options.jit_compile == "true"}
+    if not ON_TENSORFLOW:
+        return {}  # always
+    # Steps of several replicas add up their gradients, and a TPU's are compiled anyway.
+    one_replica = model.distribute_strategy.num_replicas_in_sync == 1
+    can_be = one_replica and options.strategy in ("none", "mirrored")
+    return {"jit_compile": can_be and backends.compiles_steps(steps, shapes)}
 
 
 def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
@@ -148,7 +175,6 @@ class Run:
             SaveBestModel(self.directory, options.monitor, options.patience) if monitors else None
         )
         self.monitor = options.monitor
-        self.steps_per_execution = options.steps_per_execution
 
     def train(
         self,
@@ -166,19 +192,20 @@ class Run:
 
         `drawn` says more about the curves, see `ReportMetrics`.
         """
-        if (steps % self.steps_per_execution) or (report_every % self.steps_per_execution):
+        at_once = model.steps_per_execution
+        if steps % at_once or report_every % at_once:
             raise InputError(
-                f"--steps_per_execution={self.steps_per_execution} must divide the {steps} steps "
+                f"--steps_per_execution={at_once} must divide the {steps} steps "
                 f"and the {report_every} steps between two reports"
             )
         bar = TrainingBar(verb, steps) if self.is_chief else None
         callbacks = []
         if self.is_chief:
-            every = max(1, round(steps / _MOST_LOSSES / self.steps_per_execution))
+            every = max(1, round(steps / _MOST_LOSSES / at_once))
             report = ReportMetrics(
                 self.directory,
                 title,
-                loss_every=every * self.steps_per_execution,
+                loss_every=every * at_once,
                 **drawn,
             )
             callbacks = [bar, report]

@@ -18,6 +18,7 @@ from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.layers.inference import inference_mode
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import TextPacker
+from kerasbert.text.packing import few_lengths
 from kerasbert.training.strategies import sharded
 
 
@@ -36,11 +37,13 @@ class Preprocessor:
         tokenizer: a `kerasbert.text.Tokenizer`.
         sequence_length: maximum tokens per row, with special tokens.
         name: name of the task, for messages.
+        row_lengths: lengths to the next of which the longest row of a batch is padded, or empty.
     """
 
     tokenizer: Any
     sequence_length: int
     name: str = "preprocessor"
+    row_lengths: tuple[int, ...] = ()
 
     #: Raw columns that belong together, and the alternatives that are accepted.
     text_columns: ClassVar[Accepted] = ((TEXT,),)
@@ -166,7 +169,15 @@ class Preprocessor:
     @functools.cached_property
     def packer(self) -> TextPacker:
         """Converts strings to features with this tokenizer and length."""
-        return TextPacker(self.tokenizer, self.sequence_length)
+        return TextPacker(self.tokenizer, self.sequence_length, self.row_lengths)
+
+    def with_few_lengths(self) -> Preprocessor:
+        """Returns a copy that pads to few lengths, for steps that XLA compiles for every shape."""
+        return self._with_few_lengths
+
+    @functools.cached_property
+    def _with_few_lengths(self) -> Preprocessor:
+        return dataclasses.replace(self, row_lengths=few_lengths(self.sequence_length))
 
     @property
     def text_room(self) -> int:

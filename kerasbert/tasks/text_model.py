@@ -61,6 +61,11 @@ class TextModel(ExactModel):
             raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
         return self.preprocessor
 
+    @property
+    def _examples(self):
+        """The preprocessor of what `fit` and `evaluate` compute on."""
+        return self._text.with_few_lengths() if self.needs_few_shapes else self._text
+
     def _features_of(self, inputs) -> dict:
         """Returns features of text, or given features with defaults for missing ones."""
         if inputs is None or is_text(inputs):
@@ -93,7 +98,7 @@ class TextModel(ExactModel):
         if is_stream(x):
             x, class_weight = self._stream(x, class_weight, shuffle=shuffle)
         elif x is None or is_text(x):
-            text = self._text
+            text = self._examples
             if not hasattr(x, "element_spec"):
                 *examples, held_out = text.split(x, y, sample_weight, validation_split)
                 validation_split, validation_data = 0.0, held_out or validation_data
@@ -127,7 +132,7 @@ class TextModel(ExactModel):
         parts = validation_parts(data)
         if not is_text(parts[0]):
             return data
-        return self._text.batches(*parts, batch_size=batch_size)
+        return self._examples.batches(*parts, batch_size=batch_size)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
@@ -136,7 +141,7 @@ class TextModel(ExactModel):
         if is_stream(x):
             x, _ = self._stream(x)
         elif x is None or is_text(x):
-            x = self._text.batches(x, y, sample_weight, batch_size)
+            x = self._examples.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         with one_line_errors():
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
@@ -195,7 +200,7 @@ class TextModel(ExactModel):
         if is_text(x):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             batch = x, y, sample_weight
-            example, class_weight = self._text.example_batch(number, batch, class_weight)
+            example, class_weight = self._examples.example_batch(number, batch, class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
         if class_weight is not None:
             self.check_class_weight()
@@ -205,7 +210,7 @@ class TextModel(ExactModel):
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
         """Evaluates one batch as in Keras, on features or text."""
         if is_text(x):
-            example, _ = self._text.example_batch(0, (x, y, sample_weight))
+            example, _ = self._examples.example_batch(0, (x, y, sample_weight))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
         with one_line_errors():
             return super().test_on_batch(x, y, sample_weight, return_dict)
@@ -285,7 +290,7 @@ class TextModel(ExactModel):
         stream, first, has_text = _peek(stream)
         if not has_text:
             return stream, class_weight
-        return self._text.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
+        return self._examples.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
 
     def _features_of_stream(self, stream):
         """Like `_stream`, for `predict`."""

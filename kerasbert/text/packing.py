@@ -6,7 +6,7 @@ pack it as `<s> a </s></s> b </s>`, all in segment 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,6 +17,17 @@ from kerasbert.text.tokenizer import Tokenizer
 #: For each packing: the number of separators between two texts, and whether the second text has
 #: segment 1.
 PACKINGS = {"bert": (1, True), "roberta": (2, False)}
+
+
+def few_lengths(longest: int) -> tuple[int, ...]:
+    """Returns the lengths that rows are padded to where XLA compiles every shape of a batch.
+
+    They are the powers of two from 32 on, and `longest`.
+
+    Args:
+        longest: integer, the maximum number of tokens per row.
+    """
+    return (*(2**n for n in range(5, 32) if 2**n < longest), longest)
 
 
 def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int):
@@ -48,6 +59,7 @@ def pack(
     pad_id: int,
     sequence_length: int,
     pad_to_longest: bool = False,
+    row_lengths: Sequence[int] = (),
     packing: str = "bert",
 ) -> dict[str, tf.Tensor]:
     """Builds the features of single texts or pairs, truncated to `sequence_length`.
@@ -60,6 +72,8 @@ def pack(
         pad_id: integer, the id of [PAD].
         sequence_length: integer, the maximum number of tokens per row, special tokens included.
         pad_to_longest: bool, pad to the longest row of the batch instead of `sequence_length`.
+        row_lengths: increasing integers up to `sequence_length`, to the next of which
+            `pad_to_longest` rounds up, or empty.
         packing: "bert" or "roberta", the separators and segments of a pair.
 
     Returns:
@@ -80,6 +94,9 @@ def pack(
     width = tf.constant(sequence_length, tf.int64)
     if pad_to_longest:  # without any rows: the width of an empty text
         width = special + tf.maximum(tf.reduce_max(tf.add_n(kept)), 0)
+        if row_lengths:
+            fixed = tf.constant(row_lengths, tf.int64)
+            width = tf.gather(fixed, tf.searchsorted(fixed, width[tf.newaxis])[0])
 
     # `values` contains every token of every row; `index` selects one of them for each position.
     special_ids = tf.constant([pad_id, sep_id, cls_id], a.dtype)
@@ -143,11 +160,13 @@ class TextPacker:
     Args:
         tokenizer: `Tokenizer`.
         sequence_length: integer, the maximum number of tokens per row, special tokens included.
+        row_lengths: as in `pack`.
     """
 
-    def __init__(self, tokenizer: Tokenizer, sequence_length: int):
+    def __init__(self, tokenizer: Tokenizer, sequence_length: int, row_lengths: Sequence[int] = ()):
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
+        self.row_lengths = row_lengths
 
     @property
     def text_room(self) -> int:
@@ -192,5 +211,6 @@ class TextPacker:
             pad_id=self.tokenizer.pad_id,
             sequence_length=self.sequence_length,
             pad_to_longest=pad_to_longest,
+            row_lengths=self.row_lengths,
             packing=self.tokenizer.packing,
         )

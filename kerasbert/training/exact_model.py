@@ -16,6 +16,7 @@ from kerasbert.errors import InputError
 from kerasbert.training.exact_optimizer import SEEN, patch_optimizer
 from kerasbert.training.global_loss import global_mean
 from kerasbert.training.steps import ON_TENSORFLOW, backend
+from kerasbert.training.strategies import is_tpu
 
 
 class ExactModel(backend.GlobalBatchSteps):
@@ -39,7 +40,8 @@ class ExactModel(backend.GlobalBatchSteps):
                 asked for.
 
         Raises:
-            InputError: a number of steps that can't be, or an optimizer that can't be exact.
+            InputError: a number of steps that can't be, an optimizer that can't be exact, or
+                `jit_compile` for several replicas.
         """
         if accumulation_steps < 1:
             raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
@@ -47,9 +49,19 @@ class ExactModel(backend.GlobalBatchSteps):
         optimizer = patch_optimizer(keras.optimizers.get(optimizer), float16=float16)
         if ON_TENSORFLOW:
             kwargs = {"jit_compile": False, **kwargs}
+            if kwargs["jit_compile"] and self.distribute_strategy.num_replicas_in_sync > 1:
+                # XLA has no way out of a step to add up gradients.
+                raise InputError("several replicas can't take jit_compile; leave it out")
         self.accumulation_steps = accumulation_steps
         kwargs["auto_scale_loss"] = False
         super().compile(optimizer=optimizer, loss=global_mean(loss), **kwargs)
+
+    @property
+    def needs_few_shapes(self) -> bool:
+        """Whether XLA compiles the steps: then for every shape of a batch."""
+        if not self.compiled:
+            return False
+        return self.jit_compile or (ON_TENSORFLOW and is_tpu(self.distribute_strategy))
 
     def fit(
         self,

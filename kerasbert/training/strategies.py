@@ -84,9 +84,14 @@ def _tpu() -> tf.distribute.Strategy:
     return tf.distribute.TPUStrategy(resolver)
 
 
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether a strategy computes on a TPU, where everything is compiled by XLA."""
+    return isinstance(strategy, tf.distribute.TPUStrategy)
+
+
 def describe(strategy: tf.distribute.Strategy) -> str:
     """The devices that a strategy computes on, such as "2 GPUs (NVIDIA H100)"."""
-    if isinstance(strategy, tf.distribute.TPUStrategy):
+    if is_tpu(strategy):
         return f"{strategy.num_replicas_in_sync} TPU cores"
     gpus = tf.config.list_physical_devices("GPU")
     count = strategy.num_replicas_in_sync

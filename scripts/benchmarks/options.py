@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that help and errors appear at once.
 import dataclasses
 import importlib.util
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
@@ -120,6 +121,33 @@ class BenchmarkOptions(Options):
             raise InputError(f"--before={self.before} is not a checkout of kerasbert")
         if self.rounds < 1:
             raise InputError(f"--rounds must be 1 or more, found {self.rounds}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkGpuOptions(Options):
+    """Options of `benchmark_gpu`."""
+
+    output: str = option("runs/gpu", help="directory for the table and the JSON of each comparison")
+    minutes: float = option(
+        10.0, help="time for everything; what does not fit is left out", exclusive_minimum=0
+    )
+    models: list[str] = option(["12x768", "24x1024"], help="LAYERSxHIDDEN; may be repeated")
+    lengths: list[str] = option(["128", "512"], help="tokens per sequence; may be repeated")
+    tokens: int = option(16_384, help="tokens per batch", minimum=1)
+    backends: list[str] = option(["jax", "tensorflow"], help="Keras backends; may be repeated")
+    peers: str = option("kerashub,transformers", help="as in benchmark.py")
+    precision: str = option("bfloat16", help="training precision", choices=_PRECISIONS)
+    dropout: float = option(0.1, help="dropout rate in training", minimum=0, exclusive_maximum=1)
+    rounds: int = option(3, help="number of times that each library takes its turn", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for model in self.models:
+            if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", model):
+                raise InputError(f"--models must be LAYERSxHIDDEN, such as 12x768, found {model!r}")
+        for length in self.lengths:
+            if not re.fullmatch(r"[1-9]\d*", length):
+                raise InputError(f"--lengths must be a number, found {length!r}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import before, importing, matmul, report
 from benchmarks.benchmark import benchmark
-from benchmarks.options import PEERS, BenchmarkOptions
+from benchmarks.benchmark_gpu import benchmark_gpu
+from benchmarks.options import PEERS, BenchmarkGpuOptions, BenchmarkOptions
 from benchmarks.timing import Candidate, Timings, compare, fastest
 from benchmarks.workload import Workload
 from kerasbert.errors import InputError
@@ -210,3 +211,44 @@ def test_pretraining_on_jax_where_tensorflow_is_not_installed(tmp_path):
     assert child.returncode == 0, child.stderr
     (found,) = json.loads(child.stdout.splitlines()[-1])["results"].values()
     assert found["kerasbert float32"]["seconds"]
+
+
+@pytest.mark.full  # six processes
+def test_a_gpu_s_comparisons_on_a_cpu(tmp_path):
+    pytest.importorskip("jax")
+    options = BenchmarkGpuOptions(
+        output=str(tmp_path),
+        models=["1x64"],
+        lengths=["16"],
+        tokens=32,
+        peers="none",
+        precision="float32",
+        rounds=1,
+    )
+    result = benchmark_gpu(options)
+    assert not result["not_measured"]
+    table = (tmp_path / "table.md").read_text().splitlines()
+    assert [line.split(", ")[:3] for line in table[2:]] == [
+        ["| 1 x 64", "2 x 16", backend] for backend in ("jax", "tensorflow")
+    ]
+
+
+def test_a_gpu_s_comparisons_end_in_time(tmp_path):
+    """One that takes too long is ended with all its processes, and is named."""
+    result = benchmark_gpu(
+        BenchmarkGpuOptions(output=str(tmp_path), models=["1x64"], lengths=["16"], minutes=1e-4)
+    )
+    reasons = result["not_measured"]
+    assert reasons == {
+        "1 x 64, 1024 x 16, jax": "time ran out",
+        "1 x 64, 1024 x 16, tensorflow": "no time was left",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"models": ["base"]}, "--models must be LAYERSxHIDDEN"), ({"lengths": ["x"]}, "--lengths")],
+)
+def test_bad_options_on_a_gpu(options, message):
+    with pytest.raises(InputError, match=message):
+        BenchmarkGpuOptions(**options)

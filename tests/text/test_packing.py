@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.text import TextPacker, pack, truncate_pair
-from kerasbert.text.packing import pack_stretches
+from kerasbert.text.packing import few_lengths, pack_stretches
 
 SPECIAL = {"cls_id": 101, "sep_id": 102, "pad_id": 9}
 
@@ -140,3 +140,25 @@ def test_stretches_are_packed_as_ragged_ids_are(packing):
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
         assert found[name].dtype == "int32"
+
+
+@pytest.mark.parametrize(
+    ("longest", "lengths"), [(128, (32, 64, 128)), (100, (32, 64, 100)), (32, (32,)), (16, (16,))]
+)
+def test_few_lengths(longest, lengths):
+    assert few_lengths(longest) == lengths
+
+
+@pytest.mark.parametrize(("words", "length"), [(1, 32), (30, 32), (31, 64), (63, 70), (90, 70)])
+def test_the_longest_row_is_padded_to_one_of_few_lengths(words, length):
+    rows = ragged([list(range(words)), [1]])
+    packed = pack(
+        rows, None, **SPECIAL, sequence_length=70, pad_to_longest=True, row_lengths=few_lengths(70)
+    )
+    exact = pack(rows, None, **SPECIAL, sequence_length=70, pad_to_longest=True)
+    width = exact["token_ids"].shape[1]
+    for name, value in packed.items():
+        assert value.shape == (2, length)
+        np.testing.assert_array_equal(value[:, :width], exact[name])
+    assert tf.reduce_all(packed["token_ids"][:, width:] == SPECIAL["pad_id"])
+    assert not tf.reduce_any(packed["padding_mask"][:, width:] > 0)

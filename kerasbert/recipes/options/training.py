@@ -16,6 +16,8 @@ _CHANGEABLE_ON_RESUME = (
     "strategy",
     "num_virtual_devices",
     "workers",
+    "jit_compile",
+    "steps_per_execution",
     "checkpoint_every_steps",
     "checkpoint_every_minutes",
     "keep_checkpoints",
@@ -100,8 +102,18 @@ class TrainingOptions(Options):
         choices=POLICIES,
         group=_SAVING,
     )
-    steps_per_execution: int = option(
-        1, help="training steps per Python callback", minimum=1, group=_SAVING
+    jit_compile: str = option(
+        "auto",
+        help="compile the whole step by XLA, true or false; auto: on a GPU, in runs of thousands "
+        "of steps",
+        choices=("auto", "true", "false"),
+        group=_SAVING,
+    )
+    steps_per_execution: int | None = option(
+        None,
+        help="training steps per Python callback; default: 1 on a CPU and on JAX, else up to 10",
+        minimum=1,
+        group=_SAVING,
     )
     deterministic: bool = option(
         False,
@@ -168,7 +180,8 @@ class TrainingOptions(Options):
         """Converts settings of an earlier version: renames options and adds new defaults."""
         names = renamed(type(self))
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
-        return {**added, **{names.get(name, name): value for name, value in stored.items()}}
+        stored = {names.get(name, name): value for name, value in stored.items()}
+        return {**added, **{k: v for k, v in stored.items() if k not in _CHANGEABLE_ON_RESUME}}
 
     @property
     def dtype(self) -> str:
