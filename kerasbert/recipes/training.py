@@ -27,6 +27,7 @@ from kerasbert.training.run_directory import (
 )
 from kerasbert.training.steps import ON_TENSORFLOW
 from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
+from kerasbert.training.workers import lost_workers_named
 
 _DRY_STEPS = 5
 _MOST_LOSSES = 200  # of a run, that are written down
@@ -37,8 +38,8 @@ def begin(options: TrainingOptions) -> Iterator:
     """Yields where a run computes. While this lasts, no other run writes to the output.
 
     Raises:
-        InputError: the output holds a finished run or is being written, or there are no such
-            devices.
+        InputError: the output holds a finished run or is being written, there are no such
+            devices, or another worker is lost.
     """
     if not options.dry_run:
         refuse_finished(pathlib.Path(options.output))
@@ -48,7 +49,9 @@ def begin(options: TrainingOptions) -> Iterator:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(options.strategy, options.num_virtual_devices)
     writes = is_chief(strategy) and not options.dry_run
-    with files.locked(options.output, inside=True) if writes else contextlib.nullcontext():
+    lock = files.locked(options.output, inside=True) if writes else contextlib.nullcontext()
+    several = options.strategy == "multiworker"
+    with lock, lost_workers_named(strategy) if several else contextlib.nullcontext():
         yield strategy
 
 

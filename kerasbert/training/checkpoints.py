@@ -22,7 +22,7 @@ import safetensors.numpy
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.metric_rows import MetricRows
 
 STATE, METADATA, COMPLETE = "state.safetensors", "state.json", "complete"
 _NAME = re.compile(r"step-(\d{10})")
@@ -88,12 +88,17 @@ class Checkpoints:
         self.copied = tuple(copied)
         self.log = log
         self._last_time = time.monotonic()
+        self._rows = None
 
     def is_due(self, step: int) -> bool:
         """Whether a checkpoint should be written after this step."""
         minutes = (time.monotonic() - self._last_time) / 60
-        by_steps = self.every_steps > 0 and step % self.every_steps == 0
-        return by_steps or (self.every_minutes > 0 and minutes >= self.every_minutes)
+        by_minutes = self.every_minutes > 0 and minutes >= self.every_minutes
+        return by_minutes or self.is_due_by_steps(step)
+
+    def is_due_by_steps(self, step: int) -> bool:
+        """Whether that is so on every worker, since it is no matter of time."""
+        return self.every_steps > 0 and step % self.every_steps == 0
 
     # === Writing ===
 
@@ -111,7 +116,7 @@ class Checkpoints:
         """
         path = self.directory / f"step-{step:010d}"
         arrays = {name: np.asarray(v.numpy()) for name, v in _state(model).items()}
-        arrays |= _metric_rows(model)
+        arrays |= self._metric_rows(model).read()
         self._last_time = time.monotonic()
         if not write:
             return path
@@ -235,42 +240,13 @@ class Checkpoints:
         for name, variable in state.items():
             variable.assign(arrays[name])
         if metrics:
-            _put_metric_rows(model, {name: arrays[name] for name in of_metrics})
+            self._metric_rows(model).write({name: arrays[name] for name in of_metrics})
 
-
-def _metric_rows(model: keras.Model) -> dict[str, np.ndarray]:
-    """What each replica has added up so far, (replicas, ...): their sum alone rounds otherwise."""
-    strategy, variables = model.distribute_strategy, _metrics(model)
-    if strategy.num_replicas_in_sync == 1:
-        return {name: np.asarray(v.numpy())[np.newaxis] for name, v in variables.items()}
-
-    @tf.function(autograph=False)
-    def read():
-        own = strategy.run(lambda: {n: v.value.read_value()[None] for n, v in variables.items()})
-        return {name: strategy.gather(value, axis=0) for name, value in own.items()}
-
-    return {name: rows.numpy() for name, rows in read().items()}
-
-
-def _put_metric_rows(model: keras.Model, rows: dict[str, np.ndarray]) -> None:
-    """Gives each replica its row back; of other numbers of replicas the first has the sum."""
-    strategy, variables = model.distribute_strategy, _metrics(model)
-    replicas = strategy.num_replicas_in_sync
-    for name, array in rows.items():
-        if len(array) != replicas:
-            rows[name] = np.zeros((replicas, *array.shape[1:]), array.dtype)
-            rows[name][0] = array.sum(axis=0)
-    if replicas == 1:
-        for name, variable in variables.items():
-            variable.assign(rows[name][0])
-        return
-
-    def put(rows):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        for name, variable in variables.items():
-            variable.value.assign(rows[name][replica])
-
-    strategy.run(tf.function(put, autograph=False), args=(rows,))
+    def _metric_rows(self, model: keras.Model) -> MetricRows:
+        variables = _metrics(model)
+        if self._rows is None or not self._rows.are_of(variables):
+            self._rows = MetricRows(model, variables)
+        return self._rows
 
 
 def _state(model: keras.Model) -> dict:

@@ -44,18 +44,24 @@ def _end_with(launcher: int) -> None:
 
 
 def _report_late() -> None:
-    """Waits before an error is shown: the launcher may know better what it comes from.
+    """Lets the launcher report an error before this process does."""
+    report = sys.excepthook
+
+    def late(*error):
+        wait_for_launcher()
+        report(*error)
+
+    sys.excepthook = late
+
+
+def wait_for_launcher() -> None:
+    """Waits before an error is shown: the launcher may know better where it comes from.
 
     When another worker dies, this one fails because of that. The launcher ends it then, and says in
     a line what happened.
     """
-    report = sys.excepthook
-
-    def late(*error):
+    if LAUNCHER in os.environ:
         time.sleep(_SECONDS_TO_END)
-        report(*error)
-
-    sys.excepthook = late
 
 
 def launch(workers: int) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import signal
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import keras
 from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints, StoredCheckpoint
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
@@ -66,7 +66,12 @@ def train(
     model.counts_examples = True
     # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
     checkpoints_callback = CheckpointCallback(
-        checkpoints, stored, best, batches, metrics=step % report_every > 0
+        checkpoints,
+        stored,
+        best,
+        batches,
+        Agreement(model.distribute_strategy),
+        metrics=step % report_every > 0,
     )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
@@ -84,9 +89,7 @@ def train(
                 verbose=0,
             )
             step = checkpoints_callback.end
-    if (
-        checkpoints_callback.stored
-    ):  # all steps were behind it, so that `fit` has not come to restore it
+    if checkpoints_callback.stored:  # all steps were behind it, so that `fit` did not restore it
         checkpoints.restore(model, checkpoints_callback.stored, metrics=False)
 
 
@@ -135,6 +138,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         stored: StoredCheckpoint | None,
         best: SaveBestModel | None,
         batches: Callable[[int], tf.data.Dataset],
+        agreement: Agreement,
         *,
         metrics: bool,
     ):
@@ -148,6 +152,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.end = 0
         self.skipped = 0
         self.received_signal = None
+        self.agreement = agreement
 
     def on_epoch_begin(self, epoch, logs=None):
         """Goes on from a checkpoint; here, since `fit` has just reset the metrics."""
@@ -196,13 +201,16 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._keep(self.end, stop_training=self.best is not None and self.best.stop_training)
 
     def _keep(self, step: int, *, stop_training: bool = False) -> None:
-        strategy = self.model.distribute_strategy
-        checkpoint_due = self.checkpoints.is_due(step)
-        received_signal, checkpoint_due, self.stop_training = _agreed(
-            strategy, self.received_signal or 0, checkpoint_due, stop_training
+        # Workers agree now and then, and at the steps that all of them know.
+        known = step == self.end or self.checkpoints.is_due_by_steps(step)
+        if not known and not self.agreement.is_due(step):
+            return
+        received_signal, checkpoint_due, self.stop_training = self.agreement.reach(
+            step, self.received_signal or 0, self.checkpoints.is_due(step), stop_training
         )
         if received_signal or checkpoint_due:
-            self.checkpoints.save(self.model, step, write=is_chief(strategy))
+            write = is_chief(self.model.distribute_strategy)
+            self.checkpoints.save(self.model, step, write=write)
         if received_signal:
             raise Interrupted(
                 f"stopped by {signal.Signals(received_signal).name} after step {step}, which is "
@@ -234,26 +242,3 @@ class _Signals:
         self.checkpoints_callback.checkpoints.log(
             f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )
-
-
-def _agreed(strategy: tf.distribute.Strategy, received_signal: int, *flags: bool) -> tuple:
-    """The same answer on every worker, since all must stop, and keep, after the same step."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return received_signal, *flags
-    flags = tf.constant(
-        [received_signal == signal.SIGTERM, received_signal == signal.SIGINT, *flags], tf.int32
-    )
-    terminated, interrupted, *flags = _sum_over_workers(strategy)(flags).numpy()
-    received_signal = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
-    return int(received_signal), *map(bool, flags)
-
-
-@functools.cache
-def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
-    def add(flags):
-        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(flags))
-
-    def run(flags):
-        return strategy.experimental_local_results(strategy.run(add, args=(flags,)))[0]
-
-    return tf.function(run, autograph=False)

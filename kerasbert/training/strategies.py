@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.workers import connect
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 
@@ -32,7 +32,7 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
     return {
         "none": tf.distribute.get_strategy,
         "mirrored": _mirrored,
-        "multiworker": _multi_worker,
+        "multiworker": connect,
         "tpu": _tpu,
     }[name]()
 
@@ -57,23 +57,6 @@ def _mirrored() -> tf.distribute.Strategy:
         "strategy mirrored found no GPU; without a strategy the CPU computes, and "
         "--num_virtual_devices=2 cuts it into devices to try mirrored out"
     )
-
-
-def _multi_worker() -> tf.distribute.Strategy:
-    cluster = os.environ.get("TF_CONFIG")
-    if not cluster:
-        raise InputError(
-            "strategy multiworker needs TF_CONFIG, the cluster and this worker's place in it, as "
-            "JSON; --workers=N sets it for N processes on this machine"
-        )
-    try:
-        cluster_config = json.loads(cluster)
-        addresses, index = cluster_config["cluster"]["worker"], cluster_config["task"]["index"]
-        if not isinstance(addresses, list) or index not in range(len(addresses)):
-            raise ValueError(f"no worker {index!r} in {addresses!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"TF_CONFIG is not a cluster with a task in it ({error!r})") from None
-    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _tpu() -> tf.distribute.Strategy:

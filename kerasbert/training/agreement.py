@@ -1,0 +1,70 @@
+"""What the workers of a run agree on: all must stop, and save, after the same step."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import time
+from collections.abc import Callable
+
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.strategies import is_chief
+
+_SECONDS_BETWEEN = 1  # until a signal to one worker is known to all
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Agreement:
+    """Says when workers are to agree, and lets them.
+
+    To agree takes a round trip between them and waits for the device, so they do so about once a
+    second, not after every step. After how many steps, the first worker says.
+
+    Args:
+        strategy: of the run; where it has one worker only, that agrees with itself at every step.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self.strategy = strategy
+        self.has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._due = 0
+        self._last = 0, time.monotonic()
+        self._interval = 0
+
+    def is_due(self, step: int) -> bool:
+        """Whether workers agree after this step; the same on all of them."""
+        return not self.has_workers or step >= self._due
+
+    def reach(self, step: int, received_signal: int, *flags: bool) -> tuple:
+        """The same answer on every worker: a signal or 0, and whether any has each of the flags.
+
+        All of them must call this after the same step.
+        """
+        if not self.has_workers:
+            return received_signal, *flags
+        interval = self._next_interval(step) if is_chief(self.strategy) else 0
+        own = [*(received_signal == kind for kind in _SIGNALS), *flags, interval]
+        sums = _sum_over_workers(self.strategy)(tf.constant(own, tf.int32)).numpy().tolist()
+        *counts, self._interval = sums
+        self._due = step + self._interval
+        self._last = step, time.monotonic()
+        received, flags = counts[: len(_SIGNALS)], counts[len(_SIGNALS) :]
+        kinds = [int(kind) for kind, count in zip(_SIGNALS, received, strict=True) if count]
+        return (kinds or [0])[0], *map(bool, flags)
+
+    def _next_interval(self, step: int) -> int:
+        """Steps until the next time; it grows slowly, since one quick step says little."""
+        steps, seconds = step - self._last[0], time.monotonic() - self._last[1]
+        in_time = int(steps * _SECONDS_BETWEEN / max(seconds, 1e-6))
+        return max(1, min(in_time, 2 * self._interval))
+
+
+@functools.cache
+def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    def add(values):
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(values))
+
+    def run(values):
+        return strategy.experimental_local_results(strategy.run(add, args=(values,)))[0]
+
+    return tf.function(run, autograph=False)

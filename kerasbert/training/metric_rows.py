@@ -1,0 +1,64 @@
+"""What each replica has added up in the metrics of a model: their sum alone would be rounded."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kerasbert.lazy import tensorflow as tf
+
+
+class MetricRows:
+    """Reads and writes what each replica has added up, (replicas, ...), by the metric's name.
+
+    Args:
+        model: compiled.
+        variables: the state of its metrics by name.
+    """
+
+    def __init__(self, model: keras.Model, variables: dict[str, keras.Variable]):
+        self.strategy = model.distribute_strategy
+        self.variables = variables
+        # Made once: to trace it again for every checkpoint takes longer than to write one.
+        self._gather = tf.function(self._gather_rows, autograph=False)
+
+    def are_of(self, variables: dict[str, keras.Variable]) -> bool:
+        """Whether a model's metrics are still these."""
+        return list(map(id, variables.values())) == list(map(id, self.variables.values()))
+
+    def read(self) -> dict[str, np.ndarray]:
+        """Of several workers all must call this."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return {name: np.asarray(v.numpy())[np.newaxis] for name, v in self.variables.items()}
+        return {name: rows.numpy() for name, rows in self._gather().items()}
+
+    def _gather_rows(self):
+        def own_rows():
+            return {name: v.value.read_value()[None] for name, v in self.variables.items()}
+
+        rows = self.strategy.run(own_rows)
+        return {name: self.strategy.gather(value, axis=0) for name, value in rows.items()}
+
+    def write(self, rows: dict[str, np.ndarray]) -> None:
+        """Gives each replica its row back; of other numbers of replicas the first has the sum."""
+        replicas = self.strategy.num_replicas_in_sync
+        rows = {name: _for_replicas(array, replicas) for name, array in rows.items()}
+        if replicas == 1:
+            for name, variable in self.variables.items():
+                variable.assign(rows[name][0])
+            return
+
+        def put(rows):
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            for name, variable in self.variables.items():
+                variable.value.assign(rows[name][replica])
+
+        self.strategy.run(tf.function(put, autograph=False), args=(rows,))
+
+
+def _for_replicas(rows: np.ndarray, replicas: int) -> np.ndarray:
+    if len(rows) == replicas:
+        return rows
+    spread = np.zeros((replicas, *rows.shape[1:]), rows.dtype)
+    spread[0] = rows.sum(axis=0)
+    return spread
