@@ -2,10 +2,14 @@
 
 import json
 import os
+import signal
 import time
 
+import network
+import numpy as np
 import programs
 import pytest
+from safetensors.numpy import load_file
 from test_scripts import command
 
 from kerasbert import Pretrainer
@@ -83,3 +87,79 @@ def test_a_worker_is_killed(pretraining, tmp_path):
             worker.kill()
     assert newest(output)
     assert not (output / "model").exists()
+
+
+@pytest.fixture
+def hosts():
+    try:
+        hosts = network.Network(4)
+    except OSError as error:
+        pytest.skip(str(error))
+    yield hosts
+    hosts.close()
+
+
+def losses(output, name="metrics.jsonl"):
+    lines = [json.loads(line) for line in (output / name).read_text().splitlines()]
+    return [line["step"] for line in lines], [line["loss"] for line in lines]
+
+
+@pytest.mark.full
+def test_four_hosts(pretraining, hosts, tmp_path):
+    """One is slow, and waited for; one is cut off, and three go on; one is killed, and two do."""
+    output, alone = tmp_path / "run", tmp_path / "alone"
+    # Ten rows: as many workers as there are now share them, evenly or not.
+    flags = {**pretraining, "batch_size": 10, "steps": 600, "validation_interval": 100}
+
+    def run(members):
+        each = [f"{hosts.addresses[member]}:2222" for member in members]
+        words = command("pretrain", **flags, output=output, strategy="multiworker")
+        return [
+            start(
+                hosts.command(member, words),
+                {"cluster": {"worker": each}, "task": {"type": "worker", "index": index}},
+            )
+            for index, member in enumerate(members)
+        ]
+
+    workers = run([0, 1, 2, 3])
+    try:
+        wait_until(lambda: newest(output), workers)
+        hosts.slow_down(2, "2mbit")
+        workers[1].send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        workers[1].send_signal(signal.SIGCONT)
+        slow = newest(output)
+        wait_until(lambda: newest(output) > slow, workers)
+        hosts.unplug(3)
+        lines = errors(workers, lost=None)
+        assert all(line.endswith(LOST) for line in lines.values())
+        assert {lines[i].split(" of ")[0] for i in (0, 1, 2)} == {
+            "error: worker 3 (10.77.0.4:2222)"
+        }
+        assert not (output / "model").exists()
+
+        stored = newest(output)
+        workers = run([0, 1, 2])
+        wait_until(lambda: newest(output) > stored, workers)
+        workers[0].kill()  # the one that writes
+        for line in errors(workers, lost=0).values():
+            assert line.endswith(LOST)
+
+        workers = run([1, 2])
+        first, second = (programs.end(worker, ENOUGH) for worker in workers)
+        assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+        assert "resuming from " in first.stderr
+        assert json.loads(first.stdout.splitlines()[-1])["steps"] == 600
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert programs.run(command("pretrain", **flags, output=alone), timeout=ENOUGH).returncode == 0
+    for name in ("metrics.jsonl", "losses.jsonl"):
+        (steps, found), (same_steps, expected) = losses(output, name), losses(alone, name)
+        assert steps == same_steps
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+    ours, theirs = (load_file(path / "model" / "model.safetensors") for path in (output, alone))
+    for name, weight in theirs.items():
+        np.testing.assert_allclose(ours[name], weight, atol=1e-3)
+    assert not (output / "checkpoints").exists()
