@@ -141,7 +141,7 @@ def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tu
     for name, layout in layouts.items():
         if _architecture(theirs) in layout.models.values():
             return name, layout
-    # The settings distinguish it from all families except those with other vocabulary files.
+    # Without any of these keys it is none of the other families with a vocab.txt.
     assumed = {name: layout.assumed_unless for name, layout in layouts.items()}
     for name, others in assumed.items() if (directory / "vocab.txt").exists() else ():
         if others is not None and theirs.keys().isdisjoint(others):
@@ -203,7 +203,7 @@ def _unread(directory: pathlib.Path) -> list[str]:
 
 
 def _check_left_over(source, unused_weights, tensors, task, layout) -> None:
-    # The weights of a head that the config does not name are unknown, and are not loaded.
+    # If the config names no known task, weights outside of the encoder are ignored.
     known = [row[2].split(".")[0] for row in layout.encoder]
     extra = [
         f"{name} {tensors[name].shape}"

@@ -24,7 +24,7 @@ def has_weights(directory: pathlib.Path) -> bool:
 
 
 def plain_tensors(directory: pathlib.Path, prefix: str) -> tuple[dict[str, np.ndarray], str]:
-    """Does what `read_tensors` does, with the names of the newest files and without `prefix`."""
+    """Reads all tensors, with today's names and without `prefix`."""
     tensors, source = read_tensors(directory)
     tensors = _without_wrapper(tensors)
     return {_plain_name(name, prefix): array for name, array in tensors.items()}, source

@@ -24,7 +24,7 @@ _RESIZABLE = {
 _ENCODER = ("embeddings/", "layer_")
 # Variables with one element per class.
 _CLASSES = ("classifier/bias", "token_classifier/bias")
-# The limit for heads without stored weights, for which no file can be too small.
+# The maximum number of classes of a head without stored weights, which no file's size limits.
 _MOST_NEW_CLASSES = 10_000
 _SHOWN = 8
 

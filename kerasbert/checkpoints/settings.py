@@ -82,7 +82,7 @@ def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, 
             )
 
 
-# Determined by the weights, irrelevant to another process, or relevant to new weights only.
+# Not compared: determined by the weights, chosen by the caller, or for new weights only.
 _SAID_ELSEWHERE = ("pooler", "return_hidden_states", "task_type", "initializer_range")
 
 

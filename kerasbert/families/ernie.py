@@ -34,7 +34,7 @@ def _read_task_types(value, config) -> int:
     return config["task_type_vocab_size"] if config["use_task_id"] else 0
 
 
-# Two keys for one number. Without task types, transformers' default is written.
+# Two keys hold one number; without task types, transformers' default is written for the second.
 _USED = Codec(_read_task_types, lambda rows, encoder_config: rows > 0)
 _ROWS = Codec(_read_task_types, lambda rows, encoder_config: rows or 3)
 _TASK_TYPES = (

@@ -33,7 +33,8 @@ class Layout:
     Args:
         model_type: string, the name of the family in the format's config.
         settings: arguments of `BackboneConfig` and their keys in the format's config.
-        constants: arguments of `BackboneConfig` that no config of this layout contains.
+        constants: arguments of `BackboneConfig` with a fixed value, as the format's config has no
+            key for them.
         defaults: values of missing keys.
         only: keys with their only supported values.
         config_file: string, the name of the format's config file if it identifies the family.
@@ -48,7 +49,7 @@ class Layout:
         heads: dict of the rows of each task's head.
         head_settings: dict of the settings of each task's head.
         head_constants: dict of the task arguments that no config of this layout contains.
-        without_pooler: tasks whose class has no pooler.
+        without_pooler: tasks whose class in this format has no pooler; its weights are not written.
     """
 
     model_type: str

@@ -31,7 +31,7 @@ PRESETS = {"roberta_base": _size(12, 768), "roberta_large": _size(24, 1024)}
 
 # === Hugging Face transformers, models/roberta ===
 
-# The table has rows for positions that no token has: that of padding and those before it.
+# Rows 0 to the padding id of the position table are never used by tokens.
 _POSITIONS_AFTER_PADDING = Codec(
     lambda rows, config: rows - config["pad_token_id"] - 1,
     lambda length, encoder_config: length + encoder_config["padding_id"] + 1,

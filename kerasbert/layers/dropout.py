@@ -135,7 +135,7 @@ class _ReplicaSeeds(keras.random.SeedGenerator):
         if context is None or context.num_replicas_in_sync == 1:
             return seed
         replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        # The generator counts in the second part, so no other seed of this layer is equal.
+        # The generator increments only the second number, so no two seeds of a layer are equal.
         return seed + tf.stack([replica * 7_919, tf.zeros_like(replica)])
 
 

@@ -207,8 +207,9 @@ class Tokenizer(TokenVocabulary):
     def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, and returns the position of each token's word in the original string.
 
-        Tokens with the same start are subwords of the same word. A token that covers several words
-        ends with the last. An added token is a word, without the white space that belongs to it.
+        Tokens with the same start are subwords of the same word. The end of a token that covers
+        several words is the end of the last one. An added token counts as a word, without the white
+        space that it takes.
         `bytes_to_characters` converts the offsets to characters.
 
         Args:

@@ -20,7 +20,7 @@ from kerasbert.training.strategies import is_chief, sharded
 
 # Steps in a row without a finite gradient, after which there is no hope.
 _MOST_SKIPPED = 10
-_ADVICE = "a lower learning rate may help, or look at the examples of these steps"
+_ADVICE = "lower the learning rate, or check the examples of these steps"
 
 
 def train(
@@ -187,7 +187,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             loss = self.model.evaluate(batch, verbose=0, return_dict=True)["loss"]
         if not math.isfinite(loss):
             raise InputError(
-                f"step {self.end}: the loss is {loss}, so that the model is of no use; {_ADVICE}"
+                f"step {self.end}: the loss is {loss}, and training has diverged; {_ADVICE}"
             )
 
     def on_epoch_end(self, epoch, logs=None):

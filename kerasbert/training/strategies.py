@@ -54,8 +54,8 @@ def _mirrored() -> tf.distribute.Strategy:
         if (kind == "GPU" and devices) or len(devices) > 1:
             return tf.distribute.MirroredStrategy([device.name for device in devices])
     raise InputError(
-        "strategy mirrored found no GPU; without a strategy the CPU computes, and "
-        "--num_virtual_devices=2 cuts it into devices to try mirrored out"
+        "strategy mirrored found no GPU; omit --strategy to train on the CPU, or set "
+        "--num_virtual_devices=2 to test mirrored on virtual CPU devices"
     )
 
 

@@ -428,7 +428,7 @@ def test_official_formats(trained, tmp_path):
         ({}, "give --model, or --predictions with --metric"),
         (
             {"model": "m", "metric": "squad1"},
-            "--metric and --no_answer_probabilities are for --predictions",
+            "--metric and --no_answer_probabilities can only be used with --predictions",
         ),
         (
             {"predictions": "p", "metric": "squad1", "no_answer_probabilities": "n"},

@@ -44,7 +44,9 @@ class PrepareCorpusOptions(Options):
         None, help="instead of --vocab: a model, as in convert.py, whose tokenizer to use"
     )
     output: str = option(help="corpus directory to write; must not exist")
-    lowercase: bool = option(True, help="whether --vocab is lower-cased")
+    lowercase: bool = option(
+        True, help="whether --vocab is lower-cased; must be as in build_vocab.py"
+    )
     tokens_per_shard: int = option(
         1 << 24, help="approximate number of tokens per shard", minimum=1
     )

@@ -17,7 +17,10 @@ class EpochOptions(TrainingOptions, DataOptions):
     validation: str | None = option(None, help="examples for evaluation only")
     epochs: int = option(3, help="number of epochs", minimum=1, maximum=MAX_STEPS)
     batch_size: int = option(
-        32, help="examples (for long texts: windows) per step", minimum=1, maximum=MAX_EXAMPLES
+        32,
+        help="examples (for long texts: windows) per step, over all devices",
+        minimum=1,
+        maximum=MAX_EXAMPLES,
     )
     sequence_length: int | None = option(
         None, help="maximum tokens per sequence; default: as in the initial model", minimum=1
@@ -94,7 +97,7 @@ class DistillOptions(EpochOptions):
     )
     alpha: float = option(
         0.5,
-        help="weight of the teacher's outputs in the loss; the labels have the rest",
+        help="weight of the distillation loss; the loss on the labels has 1 - alpha",
         minimum=0,
         maximum=1,
     )

@@ -75,7 +75,8 @@ class EvaluateOptions(DataOptions, ModelOptions):
             raise InputError("--pair is for --model; --predictions needs none")
         if self.model and (self.metric or self.no_answer_probabilities):
             raise InputError(
-                "--metric and --no_answer_probabilities are for --predictions; a model has its own"
+                "--metric and --no_answer_probabilities can only be used with --predictions; with "
+                "--model, the task determines the metrics"
             )
         if self.no_answer_probabilities and self.metric != "squad2":
             raise InputError("--no_answer_probabilities is for --metric squad2")

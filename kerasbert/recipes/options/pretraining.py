@@ -31,7 +31,10 @@ class PretrainOptions(TrainingOptions):
         1e-3, help="peak learning rate, after the warm-up", exclusive_minimum=0
     )
     dropout: float = option(
-        0.1, help="dropout rate of the encoder; 0 suits short runs", minimum=0, exclusive_maximum=1
+        0.1,
+        help="dropout rate of hidden states and attention; use 0 for short runs",
+        minimum=0,
+        exclusive_maximum=1,
     )
     objective: str = option(
         "nsp",

@@ -128,7 +128,7 @@ class TrainingOptions(Options):
     )
     patience: int = option(
         0,
-        help="with --monitor: stop after this many evaluations without improvement",
+        help="with --monitor: stop after this many evaluations without improvement; 0: never",
         minimum=0,
         group=_KEEPING,
     )
@@ -139,7 +139,7 @@ class TrainingOptions(Options):
         10.0, help="minutes from one checkpoint to the next; 0: off", minimum=0, group=_KEEPING
     )
     keep_checkpoints: int = option(
-        3, help="number of recent checkpoints to keep", minimum=1, group=_KEEPING
+        3, help="number of recent checkpoints to keep during training", minimum=1, group=_KEEPING
     )
     strategy: str = option(
         "none",
@@ -156,13 +156,15 @@ class TrainingOptions(Options):
     )
     workers: int = option(
         1,
-        help="number of multiworker processes to start on this machine",
+        help="number of multiworker processes to start on this machine, which share its GPUs; for "
+        "testing",
         minimum=1,
         maximum=_MOST_DEVICES,
         group=_DEVICES,
     )
     dry_run: bool = option(
-        False, help="print the model, a batch and the estimated time, and write nothing"
+        False,
+        help="print the model, the shapes of a batch and the estimated time, and write nothing",
     )
     seed: int = option(
         0,
