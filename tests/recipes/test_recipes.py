@@ -163,7 +163,7 @@ def test_finished_run_is_refused(run, corpus_dir):
             "has an architecture already; leave --preset=small out",
         ),
         ({"monitor": "val_loss"}, "--monitor=val_loss needs --validation_corpus"),
-        ({"strategy": "mirrored"}, "strategy mirrored found no GPU; without a strategy the CPU"),
+        ({"strategy": "mirrored"}, "strategy mirrored found no GPU; omit --strategy"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
