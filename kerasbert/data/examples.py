@@ -288,7 +288,7 @@ class _Format:
                     raise no_column(column, name, there, source)
         if row_values[TEXT] == row_values.get(TEXT_PAIR):
             raise InputError(
-                f"{source}: text and text_pair are both column {row_values[TEXT]!r}; "
+                f"{source}: text and text_pair are both in column {row_values[TEXT]!r}; "
                 "set --text_column and --text_pair_column"
             )
         return row_values

@@ -336,7 +336,7 @@ def test_columns_with_other_names(answers):
         (found,) = answers("classifier", "in.tsv", content, **of_cola)
         assert found["text"] == "A"
     qnli = lines(("question", "sentence"), ("A", "B"))
-    with pytest.raises(InputError, match="text and text_pair are both column 'sentence'"):
+    with pytest.raises(InputError, match="text and text_pair are both in column 'sentence'"):
         answers("pairs", "in.tsv", qnli, text_pair_column="sentence")
 
 
