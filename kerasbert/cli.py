@@ -49,9 +49,10 @@ def run(
     warnings.formatwarning = _one_line_warning
     try:
         options = _parse(sys.argv, options_class)
+        os.environ.update(getattr(options, "environment", {}))
         with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
-            if registration.chosen_backend() == "tensorflow":
+            if registration.on_tensorflow():
                 lazy.import_tensorflow()
         logging.set_verbosity(logging.WARNING)  # TensorFlow logs while exporting
         ready()

@@ -56,17 +56,20 @@ class _Library:
         self._name = name
 
     def __getattr__(self, name: str):
-        try:
-            library = importlib.import_module(self._name)
-        except ModuleNotFoundError as error:
-            if error.name != self._name:
-                raise
-            raise InputError(
-                f"this needs TensorFlow, but {self._name} is not installed: pip install tensorflow "
-                "tensorflow-text; with KERAS_BACKEND=jax, only models on ready features and "
-                "pretraining on a prepared corpus work without it"
-            ) from None
-        return getattr(library, name)
+        return getattr(_imported(self._name), name)
+
+
+def _imported(name: str):
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise InputError(
+            f"this needs TensorFlow, and {name} is not installed: pip install tensorflow "
+            "tensorflow-text; with KERAS_BACKEND=jax, models on ready features and pretraining on "
+            "a prepared corpus do without"
+        ) from None
 
 
 #: Lazy `tensorflow` and `tensorflow_text`. Annotations must not evaluate them at import: use `from
@@ -79,10 +82,16 @@ def has_tensorflow() -> bool:
     return importlib.util.find_spec("tensorflow") is not None
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow and TensorFlow Text now, for use within `quiet_imports`."""
+def import_tensorflow(*, for_text: bool = False) -> None:
+    """Imports TensorFlow and its ops of text now, so that they are silent in `quiet_imports`.
+
+    Args:
+        for_text: whether it only reads text for another backend, to which it leaves the GPUs.
+    """
     for name in ("tensorflow", "tensorflow_text"):
-        importlib.import_module(name)
+        _imported(name)
+    if for_text:
+        tensorflow.config.set_visible_devices([], "GPU")
 
 
 @contextlib.contextmanager
@@ -99,7 +108,7 @@ def quiet_imports() -> Iterator[None]:
         os.dup2(written.fileno(), 2)
         try:
             yield
-            if "tensorflow" in sys.modules:  # initializes accelerators, which also prints
+            if sys.modules.get("tensorflow"):  # looks for accelerators, with notes of its own
                 sys.modules["tensorflow"].config.list_physical_devices()
         except Exception:
             written.seek(0)

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from kerasbert import _compat
+from kerasbert import _compat, lazy
 from kerasbert.errors import InputError
 
 PACKAGE = "kerasbert"
@@ -102,11 +102,21 @@ def chosen_backend() -> str:
         return BACKENDS[0]
 
 
+def on_tensorflow() -> bool:
+    """Whether Keras's backend is TensorFlow; Keras is not imported."""
+    return chosen_backend() == "tensorflow"
+
+
 def _check_backend(name: str) -> None:
     if name not in BACKENDS:
         raise InputError(
             f"Keras's backend is {name}, but kerasbert supports only {' and '.join(BACKENDS)} "
             f"(jax: ready features, not text); set KERAS_BACKEND={BACKENDS[0]}"
+        )
+    if name == "tensorflow" and not lazy.has_tensorflow():
+        raise InputError(
+            "Keras's backend is tensorflow, which is not installed: pip install tensorflow "
+            "tensorflow-text, or set KERAS_BACKEND=jax"
         )
 
 

@@ -4,6 +4,7 @@ import pathlib
 
 import keras
 
+from kerasbert import lazy
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import split_names
 from kerasbert.errors import InputError
@@ -22,6 +23,14 @@ def finetune(options: FinetuneOptions) -> dict:
     `output/model` is written atomically when training has ended.
     """
     spec = get_spec(options.task)
+    if options.on_jax:
+        if spec.answers_in_graph:
+            raise InputError(
+                f"--task={options.task} is scored in a graph of TensorFlow; give "
+                "--backend=tensorflow"
+            )
+        with lazy.quiet_imports():
+            lazy.import_tensorflow(for_text=True)
     if (result := spread(options.workers)) is not None:
         return result
     with begin(options) as strategy:

@@ -11,6 +11,7 @@ from kerasbert import files
 from kerasbert.data.corpus import MANIFEST
 from kerasbert.errors import InputError
 from kerasbert.layers import backends
+from kerasbert.recipes.jax_devices import distributed
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
@@ -43,15 +44,17 @@ def begin(options: TrainingOptions) -> Iterator:
     """
     if not options.dry_run:
         refuse_finished(pathlib.Path(options.output))
-    if options.deterministic:
+    if options.deterministic and not options.on_jax:  # there an environment variable says so
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    strategy = make_strategy(options.strategy, options.num_virtual_devices)
+    virtual = 0 if options.on_jax else options.num_virtual_devices
+    strategy = make_strategy(options.strategy, virtual)
     writes = is_chief(strategy) and not options.dry_run
     lock = files.locked(options.output, inside=True) if writes else contextlib.nullcontext()
     several = options.strategy == "multiworker"
-    with lock, lost_workers_named(strategy) if several else contextlib.nullcontext():
+    named = lost_workers_named(strategy) if several else contextlib.nullcontext()
+    with lock, named, distributed(options):
         yield strategy
 
 

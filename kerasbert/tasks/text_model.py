@@ -16,6 +16,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
+from kerasbert.training.steps import ON_TENSORFLOW
 
 # Predictions of up to this many batches use no input pipeline.
 _FEW_BATCHES = 8
@@ -186,7 +187,8 @@ class TextModel(ExactModel):
     def _predicts_plainly(self, callbacks) -> bool:
         """Whether `predict` is equivalent to calls in this process."""
         return (
-            not callbacks
+            ON_TENSORFLOW
+            and not callbacks
             and not self.run_eagerly
             and not (self.compiled and self.jit_compile)
             and self.distribute_strategy.num_replicas_in_sync == 1
@@ -234,10 +236,10 @@ class TextModel(ExactModel):
 
         rows, batch_size = text_batches.Rows(columns), checked_size(batch_size)
         steps = max(1, -(-len(rows) // batch_size))
-        if steps > _FEW_BATCHES:
+        if steps > _FEW_BATCHES or not ON_TENSORFLOW:
             rows, positions = text_batches.longest_first(rows)
             batches = text_batches.batches(rows, batch_size=batch_size)
-            answers = self.forward(self._text.prediction_batches(batches))
+            answers = self.forward(self._examples.prediction_batches(batches))
         else:
             parts, positions = text_batches.few(columns, batch_size)
             text = self._text
@@ -261,8 +263,12 @@ class TextModel(ExactModel):
             batches: an iterable of features, such as a `tf.data.Dataset`.
         """
         for features in batches:
-            outputs = self._graph(_traced_forward)(features)
-            outputs = keras.tree.map_structure(lambda output: output.numpy(), outputs)
+            if ON_TENSORFLOW:
+                outputs = self._graph(_traced_forward)(features)
+                outputs = keras.tree.map_structure(lambda output: output.numpy(), outputs)
+            else:
+                features = keras.tree.map_structure(np.asarray, with_defaults(features))
+                outputs = super().predict_on_batch(features)
             advance(len(keras.tree.flatten(outputs)[0]))
             yield outputs
 

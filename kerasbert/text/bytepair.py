@@ -10,6 +10,7 @@ through the merges, all at the same time.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -138,9 +139,12 @@ class BytePairTokenizer(Tokenizer):
             )
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
-        self.merges, merge_ids = load_merges(merges, self._ids)
+        self.merges, self._merge_ids = load_merges(merges, self._ids)
         self.add_prefix_space = bool(add_prefix_space)
-        self._engine = ByteMerges(self.vocabulary, self._model_size, merge_ids, self.unknown_id)
+
+    @functools.cached_property
+    def _engine(self) -> ByteMerges:
+        return ByteMerges(self.vocabulary, self._model_size, self._merge_ids, self.unknown_id)
 
     def _continues_word(self, subword: str) -> bool:
         return not subword.startswith(CHARACTERS[ord(" ")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 from kerasbert.errors import InputError, about
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
+from kerasbert.registration import on_tensorflow
 from kerasbert.text import vocabulary as vocabularies
 from kerasbert.text.added_tokens import AddedToken, AddedTokenMatcher
 from kerasbert.text.normalization import (
@@ -68,7 +70,8 @@ class WordPieceTokenizer(Tokenizer):
             vocabularies.check_vocabulary(vocabulary, special_tokens=special_tokens)
         with about(source):
             super().__init__(vocabulary, special_tokens, added_tokens=added_tokens)
-            self._wordpiece = self._make_op()
+            if on_tensorflow():  # it looks through the vocabulary
+                _ = self._wordpiece
         self.lowercase = is_true("lowercase", lowercase)
         self.strip_accents = strip_accents
         self._strip_accents = self.lowercase
@@ -82,7 +85,8 @@ class WordPieceTokenizer(Tokenizer):
         if self._unknown_word is None:
             raise InputError(f"{source}: contains all private-use characters; one must be unused")
 
-    def _make_op(self) -> tf_text.FastWordpieceTokenizer:
+    @functools.cached_property
+    def _wordpiece(self) -> tf_text.FastWordpieceTokenizer:
         # The op does not accept long tokens. They are never needed, because longer words are
         # unknown.
         subwords = [

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.training.strategies import is_chief
+from kerasbert.training.strategies import is_chief, is_multi_worker
 
 _SECONDS_BETWEEN = 1  # until a signal to one worker is known to all
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -26,7 +26,7 @@ class Agreement:
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self.strategy = strategy
-        self.has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self.has_workers = is_multi_worker(strategy)
         self._due = 0
         self._last = 0, time.monotonic()
         self._interval = 0

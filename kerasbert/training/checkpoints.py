@@ -115,6 +115,7 @@ class Checkpoints:
             InputError: it can't be written (a full disk, say); what was there is still there.
         """
         path = self.directory / f"step-{step:010d}"
+        model.sync_state()
         arrays = {name: np.asarray(v.numpy()) for name, v in _state(model).items()}
         arrays |= self._metric_rows(model).read()
         self._last_time = time.monotonic()

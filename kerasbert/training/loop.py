@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
-from kerasbert.lazy import tensorflow as tf
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints, StoredCheckpoint
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
-from kerasbert.training.strategies import is_chief, sharded
+from kerasbert.training.strategies import is_chief, sharded, strategy_of
 
 # Steps in a row without a finite gradient, after which there is no hope.
 _MOST_SKIPPED = 10
@@ -25,7 +25,7 @@ _ADVICE = "lower the learning rate, or check the examples of these steps"
 
 def train(
     model: keras.Model,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Callable[[int], Any],
     steps: int,
     checkpoints: Checkpoints,
     stored: StoredCheckpoint | None,
@@ -40,8 +40,8 @@ def train(
 
     Args:
         model: compiled, under the strategy that it is to be trained with.
-        batches: from the number of a step, the dataset of that step's global batch and all after
-            it: a pure function, so that a run can go on anywhere.
+        batches: from the number of a step, the dataset (of `tf.data`, or a `DrawnBatches`) of that
+            step's global batch and all after it: a pure function, so that a run can go on anywhere.
         steps: steps of the whole run.
         checkpoints: where the state is kept.
         stored: the checkpoint to go on from; None: from the beginning.
@@ -70,7 +70,7 @@ def train(
         stored,
         best,
         batches,
-        Agreement(model.distribute_strategy),
+        Agreement(strategy_of(model)),
         metrics=step % report_every > 0,
     )
     first = [_Validate(validate)] if validate else []
@@ -93,9 +93,9 @@ def train(
         checkpoints.restore(model, checkpoints_callback.stored, metrics=False)
 
 
-def _build(model: keras.Model, dataset: tf.data.Dataset) -> None:
+def _build(model: keras.Model, dataset) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes at the first batch."""
-    with model.distribute_strategy.scope():
+    with strategy_of(model).scope():
         _compat.build_on_batch(model, next(iter(dataset.take(1))))
 
 
@@ -137,7 +137,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         checkpoints: Checkpoints,
         stored: StoredCheckpoint | None,
         best: SaveBestModel | None,
-        batches: Callable[[int], tf.data.Dataset],
+        batches: Callable[[int], Any],
         agreement: Agreement,
         *,
         metrics: bool,
@@ -170,6 +170,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._keep(step)
 
     def _check_gradients(self, step: int) -> None:
+        self.model.sync_state()
         skipped = int(self.model.optimizer.skipped_in_a_row.numpy())
         if skipped >= _MOST_SKIPPED:
             raise InputError(
@@ -209,7 +210,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             step, self.received_signal or 0, self.checkpoints.is_due(step), stop_training
         )
         if received_signal or checkpoint_due:
-            write = is_chief(self.model.distribute_strategy)
+            write = is_chief(strategy_of(self.model))
             self.checkpoints.save(self.model, step, write=write)
         if received_signal:
             raise Interrupted(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.strategies import strategy_of
 
 
 class MetricRows:
@@ -17,10 +20,13 @@ class MetricRows:
     """
 
     def __init__(self, model: keras.Model, variables: dict[str, keras.Variable]):
-        self.strategy = model.distribute_strategy
+        self.strategy = strategy_of(model)
         self.variables = variables
+
+    @functools.cached_property
+    def _gather(self):
         # Made once: to trace it again for every checkpoint takes longer than to write one.
-        self._gather = tf.function(self._gather_rows, autograph=False)
+        return tf.function(self._gather_rows, autograph=False)
 
     def are_of(self, variables: dict[str, keras.Variable]) -> bool:
         """Whether a model's metrics are still these."""

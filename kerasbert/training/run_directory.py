@@ -11,8 +11,8 @@ import keras
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
-from kerasbert.lazy import tensorflow as tf
 from kerasbert.training import curves
+from kerasbert.training.events import EventWriter
 from kerasbert.training.exact_optimizer import SEEN
 
 CONFIG, METRICS, LOSSES = "config.json", "metrics.jsonl", "losses.jsonl"
@@ -225,13 +225,7 @@ class ReportMetrics(keras.callbacks.Callback):
         )
 
     def _write_events(self, step: int, values: dict) -> None:
-        # `tf.summary.scalar` needs TensorBoard's package; its files don't.
-        summary = tf.compat.v1.Summary()
-        for name, value in values.items():
-            summary.value.add(tag=name, simple_value=value)
         path = self.run.path / EVENTS
-        with files.writing(path, tf.errors.OpError):
-            self._events = self._events or tf.summary.create_file_writer(str(path))
-            with self._events.as_default():
-                tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
-            self._events.flush()
+        with files.writing(path):
+            self._events = self._events or EventWriter(path)
+            self._events.write(step, values)

@@ -1,17 +1,44 @@
-"""Where a run computes: one device, all of a machine's, several machines, a TPU."""
+"""Where a run computes: one device, all of a machine's, several machines, a TPU.
+
+On TensorFlow that is a `tf.distribute.Strategy`. On JAX it is `OnJax`, which has the same methods
+as far as a run asks for them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+
+import keras
 
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.training.steps import ON_TENSORFLOW
 from kerasbert.training.workers import connect
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 
 
-def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Strategy:
+class OnJax:
+    """Where a run computes on JAX: one program sees the whole batch, on however many devices.
+
+    How many is the business of `keras.distribution`.
+    """
+
+    num_replicas_in_sync = 1
+    cluster_resolver = None
+
+    def scope(self):
+        """Where models are made."""
+        return contextlib.nullcontext()
+
+
+def strategy_of(model: keras.Model):
+    """Where a model computes."""
+    return model.distribute_strategy if ON_TENSORFLOW else OnJax()
+
+
+def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Strategy | OnJax:
     """Returns the strategy called `name`; models are built and compiled in its `scope()`.
 
     Args:
@@ -27,6 +54,10 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
         raise InputError("ParameterServerStrategy: Keras 3 can't train under it; use multiworker")
     if name not in STRATEGIES:
         raise InputError(f"strategy must be one of {', '.join(STRATEGIES)}, found {name!r}")
+    if not ON_TENSORFLOW:
+        if name != "none" or num_virtual_devices:
+            raise InputError(f"strategy {name} is TensorFlow's; JAX has keras.distribution")
+        return OnJax()
     if num_virtual_devices:
         _cut_cpu(num_virtual_devices)
     return {
@@ -69,11 +100,13 @@ def _tpu() -> tf.distribute.Strategy:
 
 def is_tpu(strategy: tf.distribute.Strategy) -> bool:
     """Whether a strategy computes on a TPU, where everything is compiled by XLA."""
-    return isinstance(strategy, tf.distribute.TPUStrategy)
+    return ON_TENSORFLOW and isinstance(strategy, tf.distribute.TPUStrategy)
 
 
-def describe(strategy: tf.distribute.Strategy) -> str:
+def describe(strategy: tf.distribute.Strategy | OnJax) -> str:
     """The devices that a strategy computes on, such as "2 GPUs (NVIDIA H100)"."""
+    if isinstance(strategy, OnJax):
+        return f"JAX, {_described_on_jax()}"
     if is_tpu(strategy):
         return f"{strategy.num_replicas_in_sync} TPU cores"
     gpus = tf.config.list_physical_devices("GPU")
@@ -81,11 +114,31 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     if gpus:
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
         return f"{count} GPU{'s' * (count > 1)} ({name})"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu = f"CPU ({cores} core{'s' * (cores > 1)})"
+    cpu = _cpu()
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return f"{count} workers, {cpu}"
     return cpu if count == 1 else f"{cpu}, cut into {count} devices"
+
+
+def _described_on_jax() -> str:
+    import jax  # of this backend alone
+
+    device, distribution = jax.local_devices()[0], keras.distribution.distribution()
+    name = _cpu() if device.platform == "cpu" else device.device_kind
+    if distribution is None:
+        return name
+    data, model = distribution.device_mesh.shape
+    return f"{name}, {data} x {model} devices"
+
+
+def _cpu() -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU ({cores} core{'s' * (cores > 1)})"
+
+
+def is_multi_worker(strategy) -> bool:
+    """Whether several processes train together."""
+    return ON_TENSORFLOW and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -96,11 +149,13 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def sharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset, told to give every worker its rows of each global batch.
+def sharded(dataset):
+    """The dataset, told to give every worker its rows of each global batch; on JAX as it is.
 
     TensorFlow's own choice looks for files to share out first, and warns that there are none.
     """
+    if not ON_TENSORFLOW:
+        return dataset
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)

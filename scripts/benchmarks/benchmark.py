@@ -16,7 +16,7 @@ from benchmarks.timing import compare, fastest
 def benchmark(options: BenchmarkOptions) -> dict:
     """Runs one suite; returns the results of all candidates, and the paths they are written to."""
     options.check()
-    os.environ.update(device.SHARED, KERAS_BACKEND=options.backend)
+    os.environ.update(device.SHARED, **options.environment)
     output = pathlib.Path(options.output)
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)

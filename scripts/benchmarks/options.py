@@ -67,6 +67,11 @@ class BenchmarkOptions(Options):
     )
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Variables that have to be set before Keras is imported."""
+        return {"KERAS_BACKEND": self.backend}
+
+    @property
     def others(self) -> list[str]:
         """The peers to compare with."""
         return [name for name in self.peers.split(",") if name not in ("", "none")]

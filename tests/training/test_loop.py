@@ -1,5 +1,11 @@
 """One run of training: who waits for the device, and when."""
 
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -76,3 +82,16 @@ def test_a_run_that_is_too_short_to_skip_many_steps(tmp_path, wrong):
         InputError, match=r"^step [24]: the loss is (nan|inf), so that the model is"
     ):
         run(tmp_path, 4, **wrong)
+
+
+def test_the_host_seldom_waits_on_jax():
+    pytest.importorskip("jax")
+    program = pathlib.Path(__file__).with_name("loop_program.py")
+    child = subprocess.run(
+        [sys.executable, program],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    assert json.loads(child.stdout) == [0, *range(49, 400, 50)]

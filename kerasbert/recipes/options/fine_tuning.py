@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from kerasbert import lazy
 from kerasbert.data.options import DataOptions
 from kerasbert.errors import InputError
 from kerasbert.options import option
@@ -45,6 +46,14 @@ class EpochOptions(TrainingOptions, DataOptions):
     def __post_init__(self):
         super().__post_init__()
         self._monitors_what_is_there(self.validation, "--validation")
+
+    def _check_jax(self) -> None:
+        super()._check_jax()
+        if not lazy.has_tensorflow():
+            raise InputError(
+                "--backend=jax tokenizes text with TensorFlow, which is missing: pip install "
+                "tensorflow tensorflow-text; or give ready features to fit, in Python"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,3 +125,6 @@ class DistillOptions(EpochOptions):
         super().__post_init__()
         if bool(self.student) == bool(self.student_layers):
             raise InputError("give either --student or --student_layers")
+
+    def _check_jax(self) -> None:
+        raise InputError("distill.py trains on TensorFlow alone; give --backend=tensorflow")

@@ -3,7 +3,8 @@
 import dataclasses
 
 from kerasbert.errors import InputError
-from kerasbert.options import LARGEST_SEED, Options, default, option, renamed
+from kerasbert.options import LARGEST_SEED, default, option, renamed
+from kerasbert.recipes.options.backend import DEVICES, BackendOptions, with_xla_flags
 
 OPTIMIZERS = ("adamw", "lamb")
 DECAYS = ("linear", "cosine", "polynomial", "constant")
@@ -13,11 +14,14 @@ STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 #: Options that may change when a run is resumed.
 _CHANGEABLE_ON_RESUME = (
     "output",
+    "backend",
     "strategy",
     "num_virtual_devices",
     "workers",
     "jit_compile",
     "steps_per_execution",
+    "data_parallel",
+    "model_parallel",
     "checkpoint_every_steps",
     "checkpoint_every_minutes",
     "keep_checkpoints",
@@ -28,11 +32,10 @@ _LEARNING = "optimization"
 _WEIGHTS = "trainable weights"
 _SAVING = "memory and speed"
 _KEEPING = "checkpoints and model selection"
-_DEVICES = "distribution"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingOptions(Options):
+class TrainingOptions(BackendOptions):
     """Options of every program that trains."""
 
     optimizer: str = option("adamw", help="optimizer", choices=OPTIMIZERS, group=_LEARNING)
@@ -115,11 +118,6 @@ class TrainingOptions(Options):
         minimum=1,
         group=_SAVING,
     )
-    deterministic: bool = option(
-        False,
-        help="bitwise reproducible on GPUs too, but slower; CPUs always are",
-        group=_SAVING,
-    )
     monitor: str | None = option(
         None,
         help="keep the model with the best value of this metric, such as val_accuracy, instead of "
@@ -145,14 +143,14 @@ class TrainingOptions(Options):
         "none",
         help="none (one device), mirrored (all GPUs), multiworker (TF_CONFIG) or tpu",
         choices=STRATEGIES,
-        group=_DEVICES,
+        group=DEVICES,
     )
     num_virtual_devices: int = option(
         0,
-        help="number of virtual CPU devices, for testing mirrored",
+        help="number of virtual CPU devices, for testing mirrored, or several devices of JAX",
         minimum=0,
         maximum=_MOST_DEVICES,
-        group=_DEVICES,
+        group=DEVICES,
     )
     workers: int = option(
         1,
@@ -160,7 +158,21 @@ class TrainingOptions(Options):
         "testing",
         minimum=1,
         maximum=_MOST_DEVICES,
-        group=_DEVICES,
+        group=DEVICES,
+    )
+    data_parallel: int = option(
+        1,
+        help="on JAX: number of devices, or groups of them, that share each batch",
+        minimum=1,
+        maximum=_MOST_DEVICES,
+        group=DEVICES,
+    )
+    model_parallel: int = option(
+        1,
+        help="on JAX: number of devices that share the weights of one model",
+        minimum=1,
+        maximum=_MOST_DEVICES,
+        group=DEVICES,
     )
     dry_run: bool = option(
         False,
@@ -176,7 +188,21 @@ class TrainingOptions(Options):
     @property
     def settings(self) -> dict:
         """Options that must not change when a run is resumed."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _CHANGEABLE_ON_RESUME}
+        options = dataclasses.asdict(self)
+        settings = {k: v for k, v in options.items() if k not in _CHANGEABLE_ON_RESUME}
+        # Checkpoints of earlier versions, all of them TensorFlow's, have no backend.
+        return {**settings, "backend": "jax"} if self.on_jax else settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As in `BackendOptions`."""
+        variables = super().environment
+        if self.on_jax and self.num_virtual_devices:
+            variables["XLA_FLAGS"] = with_xla_flags(
+                f"--xla_force_host_platform_device_count={self.num_virtual_devices}",
+                variables.get("XLA_FLAGS"),
+            )
+        return variables
 
     def upgraded(self, stored: dict) -> dict:
         """Converts settings of an earlier version: renames options and adds new defaults."""
@@ -192,6 +218,11 @@ class TrainingOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.on_jax and self.data_parallel * self.model_parallel > 1:
+            raise InputError(
+                "--data_parallel and --model_parallel are for --backend=jax; on TensorFlow "
+                "--strategy=mirrored shares each batch among the GPUs"
+            )
         if self.patience and not self.monitor:
             raise InputError("--patience needs --monitor")
         if self.accumulation_steps > self.batch_size:
@@ -199,6 +230,16 @@ class TrainingOptions(Options):
                 f"--accumulation_steps={self.accumulation_steps}: a batch of {self.batch_size} "
                 "can't be split into more microbatches than it has examples (--batch_size)"
             )
+
+    def _check_jax(self) -> None:
+        super()._check_jax()
+        for name, none in (("strategy", "none"), ("workers", 1)):
+            if (value := getattr(self, name)) != none:
+                raise InputError(
+                    f"--{name}={value} is for tf.distribute; with --backend=jax give "
+                    "--data_parallel=N, or --model_parallel=N for a model that is too large for "
+                    "one device"
+                )
 
     def _monitors_what_is_there(self, validation: str | None, flag: str) -> None:
         if self.monitor and self.monitor.startswith("val_") and not validation:

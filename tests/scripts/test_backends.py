@@ -1,0 +1,208 @@
+"""Programs that train on JAX: the same batches, the same numbers, the same files."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import programs
+import pytest
+from safetensors.numpy import load_file
+from test_scripts import assert_refused, command
+
+from benchmarks.kill_harness import kill_harness
+from benchmarks.options import KillHarnessOptions
+from kerasbert import Pretrainer, TextClassifier
+from kerasbert.errors import InputError
+from kerasbert.recipes.options import DistillOptions, FinetuneOptions, PretrainOptions
+
+# JAX compiles for a few steps.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+WITHOUT_TENSORFLOW = pathlib.Path(__file__).with_name("without_tensorflow.py")
+
+
+@pytest.fixture(scope="module")
+def init(tokenizer, tiny_backbone, tmp_path_factory):
+    """A model that is small enough for the steps to take no time."""
+    path = tmp_path_factory.mktemp("init") / "model"
+    backbone = tiny_backbone(tokenizer, pooler=True)
+    Pretrainer(backbone, tokenizer=tokenizer, sequence_length=24).save_to_preset(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pretraining(init, corpus_dir):
+    return {
+        "init": init,
+        "corpus": corpus_dir,
+        "validation_corpus": corpus_dir,
+        "batch_size": 4,
+        "sequence_length": 24,
+        "steps": 8,
+        "validation_interval": 4,
+        "validation_batches": 2,
+        "dropout": 0.0,
+    }
+
+
+@pytest.fixture(scope="module")
+def finetuning(tokenizer, tiny_backbone, texts, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("finetuning")
+    init, table = directory / "init", directory / "train.tsv"
+    # Its head is stored, too: a new one would be random, and on JAX not what it is on TensorFlow.
+    backbone = tiny_backbone(tokenizer, pooler=True)
+    TextClassifier(backbone, ["no", "yes"], tokenizer=tokenizer).save_to_preset(init)
+    rows = [f"{text}\t{'yes' if len(text) > 30 else 'no'}" for text in texts]
+    table.write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
+    data = {"init": init, "train": table, "validation": table}
+    return {**data, "batch_size": 8, "epochs": 2, "dropout": 0.0, "learning_rate": 1e-3}
+
+
+def run_on_jax(words, **variables):
+    pytest.importorskip("jax")
+    environment = {**os.environ, "XLA_FLAGS": QUICKLY, **variables}
+    # A copy would have imported TensorFlow.
+    return subprocess.run(
+        [sys.executable, *map(str, words)], env=environment, capture_output=True, text=True
+    )
+
+
+def result(child):
+    assert child.returncode == 0, child.stderr
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def metrics(output):
+    """The lines of a run's metrics, without what a clock and padding decide."""
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    left_out = ("seconds", "positions")
+    return [{k: v for k, v in line.items() if k not in left_out} for line in lines]
+
+
+def assert_same_run(one, other):
+    for found, expected in zip(metrics(one), metrics(other), strict=True):
+        assert found == pytest.approx(expected, abs=1e-4)
+    weights, expected = (load_file(run / "model/model.safetensors") for run in (one, other))
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        # The gradient of the key's bias is rounding, which Adam makes as large as any.
+        if "key/bias" not in name:
+            np.testing.assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
+
+
+def test_pretraining_without_tensorflow(pretraining, tmp_path):
+    outputs = {name: tmp_path / name for name in ("jax", "tensorflow")}
+    words = command("pretrain", **pretraining, backend="jax", output=outputs["jax"])
+    found = result(run_on_jax([WITHOUT_TENSORFLOW, *words]))
+    on_tensorflow = programs.run(command("pretrain", **pretraining, output=outputs["tensorflow"]))
+    expected = result(on_tensorflow)
+    assert_same_run(*outputs.values())
+    assert found["real_tokens"] == expected["real_tokens"]
+    assert found["held_out"] == pytest.approx(expected["held_out"], abs=1e-4)
+    assert len(metrics(outputs["jax"])) == 2
+    assert list((outputs["jax"] / "tensorboard").iterdir())
+    # The files are those of any model.
+    assert Pretrainer.from_preset(outputs["jax"] / "model").tokenizer is not None
+
+
+def test_fine_tuning(finetuning, tmp_path):
+    outputs = {name: tmp_path / name for name in ("jax", "tensorflow")}
+    words = command("finetune", **finetuning, output=outputs["jax"])
+    found = result(run_on_jax(words, KERAS_BACKEND="jax"))
+    expected = result(programs.run(command("finetune", **finetuning, output=outputs["tensorflow"])))
+    assert_same_run(*outputs.values())
+    assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
+    assert TextClassifier.from_preset(outputs["jax"] / "model").classes == ["no", "yes"]
+
+
+@pytest.mark.full
+def test_several_devices(pretraining, tmp_path):
+    runs = {"one": {}, "four": {"data_parallel": 2, "model_parallel": 2}}
+    for name, flags in runs.items():
+        flags |= {"num_virtual_devices": 4, "backend": "jax", "output": tmp_path / name}
+        child = run_on_jax([WITHOUT_TENSORFLOW, *command("pretrain", **pretraining, **flags)])
+        assert result(child)["steps"] == 8
+        assert ("2 x 2 devices" in child.stderr) == (name == "four")
+    assert_same_run(tmp_path / "one", tmp_path / "four")
+
+
+@pytest.mark.full
+def test_devices_that_can_not_be(pretraining, tmp_path):
+    flags = {**pretraining, "backend": "jax", "output": tmp_path / "run", "model_parallel": 3}
+    assert_refused(run_on_jax(command("pretrain", **flags)), "need 3 devices, and JAX has 1; --num")
+    child = run_on_jax(command("pretrain", **flags, num_virtual_devices=3))
+    assert_refused(child, "--model_parallel=3 must divide the model's hidden_dim and intermediate")
+
+
+@pytest.mark.full
+def test_killed_run_ends_as_one_left_alone(pretraining, tmp_path, monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.setenv("XLA_FLAGS", QUICKLY)
+    training = {**pretraining, "steps": 30, "validation_interval": 15, "dropout": 0.1}
+    words = command("pretrain", **training, checkpoint_every_steps=1, backend="jax")
+    result = kill_harness(
+        KillHarnessOptions(command=" ".join(words), output=str(tmp_path / "runs"), kills=2)
+    )
+    assert result["kills"] == 2
+    assert (result["files"] > 3, result["different"], result["left_over"]) == (True, [], [])
+
+
+# === What is refused, before anything is imported ===
+
+
+@pytest.mark.parametrize(("flag", "value"), [("strategy", "mirrored"), ("workers", 2)])
+def test_options_of_tf_distribute(flag, value):
+    pytest.importorskip("jax")
+    with pytest.raises(
+        InputError, match=rf"^--{flag}={value} is for tf\.distribute; with --backend="
+    ):
+        PretrainOptions(corpus="c", output="o", backend="jax", **{flag: value})
+    PretrainOptions(corpus="c", output="o", **{flag: value})
+
+
+def test_options_of_jax():
+    with pytest.raises(InputError, match=r"--data_parallel and --model_parallel are for --backend"):
+        PretrainOptions(corpus="c", output="o", model_parallel=2)
+
+
+def test_variables_of_the_environment(monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.setenv("XLA_FLAGS", "--before=1")
+    options = {"corpus": "c", "output": "o", "backend": "jax"}
+    assert PretrainOptions(**options).environment == {"KERAS_BACKEND": "jax"}
+    devices = PretrainOptions(**options, num_virtual_devices=2, deterministic=True).environment
+    assert devices["XLA_FLAGS"] == (
+        "--before=1 --xla_gpu_deterministic_ops=true --xla_force_host_platform_device_count=2"
+    )
+
+
+def test_backend_of_the_environment(monkeypatch):
+    pytest.importorskip("jax")
+    options = PretrainOptions(corpus="c", output="o")
+    assert not options.on_jax
+    assert "backend" not in options.settings  # as in checkpoints of old
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert options.on_jax
+    assert options.settings["backend"] == "jax"
+    assert not PretrainOptions(corpus="c", output="o", backend="tensorflow").on_jax
+    with pytest.raises(InputError, match=r"distill.py trains on TensorFlow alone; give --backend="):
+        DistillOptions(teacher="t", student_layers=1, train=["t"], output="o")
+
+
+def test_packages_that_are_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    options = {"init": "i", "train": "t", "output": "o"}
+    FinetuneOptions(**options)  # other messages say more
+    with pytest.raises(InputError, match=r"--backend=jax tokenizes text with TensorFlow, which is"):
+        FinetuneOptions(**options, backend="jax")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(InputError, match=r"--backend=jax needs JAX: pip install jax, with a GPU"):
+        PretrainOptions(corpus="c", output="o", backend="jax")
+
+
+def test_tasks_that_answer_in_a_graph(finetuning, tmp_path):
+    flags = {**finetuning, "task": "question_answering", "output": tmp_path / "run"}
+    child = run_on_jax(command("finetune", **flags, backend="jax"))
+    assert_refused(child, "--task=question_answering is scored in a graph of TensorFlow; give --b")
