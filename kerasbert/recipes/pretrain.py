@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from kerasbert import lazy
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus import Corpus, same_vocabulary
 from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
@@ -32,7 +33,8 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
     batches = make_batches(corpus, options)
-    keras.utils.set_random_seed(options.seed)
+    with lazy.quiet_imports():  # Keras imports TensorFlow here on JAX, too, if it is installed
+        keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(corpus, options)
     run = None if options.dry_run else Run(options, strategy)
