@@ -122,10 +122,32 @@ def shuffled(index, seed: int, epoch, use: int, size: int) -> tf.Tensor:
     def each(value):
         return tf.broadcast_to(tf.cast(value, tf.int64), tf.shape(index))
 
-    # The op itself, because its wrapper tf.random.experimental.index_shuffle takes only one seed.
-    return tf.raw_ops.RandomIndexShuffle(
-        index=index,
-        seed=tf.stack([each(seed), epoch, each(use)], 1),
-        max_index=tf.constant(size - 1, tf.int64),
-        rounds=16,  # 4 rounds hardly shuffle a small number of windows
-    )
+    return index_shuffle(index, tf.stack([each(seed), epoch, each(use)], 1), size - 1)
+
+
+def index_shuffle(index, seeds, largest) -> tf.Tensor:
+    """Permutes the integers from 0 to `largest`.
+
+    TensorFlow's op takes one bit too few where `largest` is a power of two: it then returns one
+    index twice and another one never. So one index more is permuted there, and passed over.
+
+    Args:
+        index: int64, (rows,).
+        seeds: int64, (rows, 3); each row's determine its permutation.
+        largest: integer, or an int64 scalar.
+
+    Returns:
+        int64, (rows,).
+    """
+    largest = tf.cast(largest, tf.int64)
+    is_power = tf.equal(tf.bitwise.bitwise_and(largest, largest - 1), 0) & (largest > 0)
+    last = largest + tf.cast(is_power, tf.int64)
+
+    def shuffle(index):
+        # The op itself, because its wrapper tf.random.experimental.index_shuffle takes one seed.
+        # With 4 rounds, its default, fewer than 1000 indices stay almost in order.
+        limits = tf.fill(tf.shape(index), last)
+        return tf.raw_ops.RandomIndexShuffle(index=index, seed=seeds, max_index=limits, rounds=16)
+
+    found = shuffle(index)
+    return tf.where(found > largest, shuffle(tf.fill(tf.shape(index), last)), found)

@@ -50,7 +50,7 @@ def integers(shape, seed: np.ndarray, limit: int) -> np.ndarray:
 
 
 def index_shuffle(index: np.ndarray, seed: tuple[int, int, int], largest: int) -> np.ndarray:
-    """Does what `tf.raw_ops.RandomIndexShuffle` does with 16 rounds.
+    """Permutes the integers from 0 to `largest`, as `graph_ops.index_shuffle` does.
 
     Args:
         index: int64, (rows,), the indices to permute.
@@ -62,7 +62,9 @@ def index_shuffle(index: np.ndarray, seed: tuple[int, int, int], largest: int) -
     """
     if not largest:
         return np.zeros_like(index)
-    bits = math.ceil(math.log2(largest))
+    # For powers of two TensorFlow's op is wrong: one index more is permuted, and passed over.
+    last = largest + (largest & (largest - 1) == 0)
+    bits = math.ceil(math.log2(last))
     half = max(bits + bits % 2, _FEWEST_BITS) // 2
     # With few indices, most outputs of the cipher are out of range, and it is called many times.
     encrypt = _table(seed).take if 2 * half == _FEWEST_BITS else _cipher(seed, half)

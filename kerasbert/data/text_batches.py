@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.data.graph_ops import index_shuffle
 from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS
@@ -149,9 +150,7 @@ class _Order:
 def _permute(index, count, *seed):
     """Permutes indices of `range(count)`; three numbers determine the permutation; all int64."""
     seeds = tf.broadcast_to(tf.stack(seed), tf.stack([tf.size(index), 3]))
-    largest = tf.fill(tf.shape(index), tf.cast(count - 1, tf.int64))
-    # With 4 rounds, fewer than 1000 examples stay almost in order.
-    return tf.raw_ops.RandomIndexShuffle(index=index, seed=seeds, max_index=largest, rounds=16)
+    return index_shuffle(index, seeds, count - 1)
 
 
 def _lengths(columns: dict) -> tf.Tensor:
