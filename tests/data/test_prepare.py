@@ -353,7 +353,7 @@ def test_a_manifest_without_its_own_sum(sharded):
         ("sentences.bin", -1, 1, "does not increase from 0 to"),
         ("sentences.bin", 3, 0, "does not increase from 0 to"),
         ("documents.bin", 2, 10**9, "does not increase from 0 to"),
-        ("tokens-00001.bin", 2, 60_000, "has the id 60000"),
+        ("tokens-00001.bin", 2, 60_000, "contains the id 60000"),
     ],
 )
 def test_numbers_that_can_not_be(sharded, name, position, value, message):
