@@ -1,4 +1,4 @@
-"""The best model of a run, and when there is no hope of a better one."""
+"""Saving the best model of a run, and early stopping."""
 
 import math
 import shutil
@@ -10,18 +10,19 @@ from kerasbert.errors import InputError
 from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.run_directory import RunDirectory
 
-# Of a metric's name the last part; of all others more is better.
+# Suffixes of metrics to minimize; all others are maximized.
 _LESS_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae")
 
 
 class SaveBestModel(keras.callbacks.Callback):
-    """Keeps the model of the report in which a metric is best, and counts those since.
+    """Saves the model of the evaluation with the best value of a metric.
 
     Args:
-        run: where reports and model are.
-        metric: a name in the reports, such as `val_accuracy`; of losses, errors and perplexity the
-            smallest is the best; NaN is never better.
-        patience: reports without a better one after which it is `stop_training`; 0: never.
+        run: run directory with the metrics, where the model is saved.
+        metric: name of a metric, such as `val_accuracy`. Losses, errors and perplexity are
+            minimized, all others are maximized; NaN is never an improvement.
+        patience: number of evaluations without improvement after which `stop_training` is True; 0:
+            never.
     """
 
     def __init__(self, run: RunDirectory, metric: str, patience: int = 0):
@@ -32,13 +33,13 @@ class SaveBestModel(keras.callbacks.Callback):
 
     @property
     def report(self) -> dict:
-        """The best report so far."""
+        """The metrics of the best evaluation so far."""
         reports = self.run.reports()
         return reports[self._place(reports)]
 
     @property
     def stop_training(self) -> bool:
-        """Whether the best report is as far back as patience reaches."""
+        """Whether the last `patience` evaluations brought no improvement."""
         reports = self.run.reports()
         if not reports or not self.patience:
             return False
@@ -53,17 +54,17 @@ class SaveBestModel(keras.callbacks.Callback):
                 )
         sign = 1 if self.metric.endswith(_LESS_IS_BETTER) else -1
         values = [sign * report[self.metric] for report in reports]
-        # A correlation of answers that are all the same is NaN: no report is worse.
+        # The correlation of constant predictions is NaN, which counts as the worst value.
         values = [math.inf if math.isnan(value) else value for value in values]
         return values.index(min(values))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps the model if this report is the best."""
+        """Saves the model if this evaluation is the best."""
         report = self.run.reports()[-1]
         if report["step"] != self.report["step"]:
             return
         path = self.run.best / f"step-{report['step']:010d}"
-        shutil.rmtree(path, ignore_errors=True)  # of a run that was killed and has come here again
+        shutil.rmtree(path, ignore_errors=True)  # it exists if a killed run repeats this step
         with averaged_weights(self.model):
             self.model.save_to_preset(path)
         for other in self.run.best.iterdir():
@@ -71,6 +72,6 @@ class SaveBestModel(keras.callbacks.Callback):
                 files.remove(other)
 
     def move_to(self, path) -> None:
-        """Puts the best model in its final place."""
+        """Moves the best model to `path`."""
         files.move(self.run.best / f"step-{self.report['step']:010d}", path)
         shutil.rmtree(self.run.best)

@@ -1,10 +1,10 @@
-"""A training run's whole state on disk, as one atomic unit; the run goes on from the last one.
+"""Checkpoints: the whole state of a training run, written atomically, from which it resumes.
 
-step-0000000120/         appears by a rename, when all of it is there
-    state.safetensors    weights, optimizer, random states, metrics: one tensor a variable
-    metrics.jsonl, ...   copies of what the run had written by then
-    state.json           step, the run's settings, the files' SHA-256
-    complete             SHA-256 of state.json: the marker that nothing is missing
+step-0000000120/         renamed to this name when it is complete
+    state.safetensors    weights, optimizer, random states, metrics: one tensor per variable
+    metrics.jsonl, ...   copies of the run's files at that step
+    state.json           step, settings of the run, SHA-256 of the files
+    complete             SHA-256 of state.json; marks a complete checkpoint
 """
 
 import dataclasses
@@ -32,12 +32,12 @@ _UNFINISHED = re.compile(r"\.step-\d{10}\.\d+\.(tmp|old)")
 
 @dataclasses.dataclass(frozen=True)
 class StoredCheckpoint:
-    """A checkpoint that was found whole.
+    """A complete checkpoint.
 
     Attributes:
-        path: its directory.
-        step: training steps that are behind it.
-        settings: what the run was started with.
+        path: directory of the checkpoint.
+        step: number of training steps before it.
+        settings: settings that the run was started with.
     """
 
     path: pathlib.Path
@@ -49,17 +49,17 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        directory: where they are; made when the first is written.
-        every_steps: steps between two; 0: never because of steps.
-        every_minutes: minutes between two; 0: never because of time.
-        keep: how many of the newest stay.
-        settings: what the run was started with; JSON types. Another run's checkpoints are refused.
-        upgrade: turns the settings that an earlier version of the program stored into today's.
-        copied: files that the run writes line by line; a checkpoint has copies of them.
-        say: called with a line when something has to be said; `print` if not given.
+        directory: directory of the checkpoints; created with the first one.
+        every_steps: steps between two checkpoints; 0: no checkpoints by steps.
+        every_minutes: minutes between two checkpoints; 0: no checkpoints by time.
+        keep: number of checkpoints to keep; older ones are removed.
+        settings: settings of the run, of JSON types; checkpoints with others are refused.
+        upgrade: function that converts settings stored by an earlier version to the current form.
+        copied: files that the run appends to; each checkpoint has copies of them.
+        log: function that receives messages.
 
     Raises:
-        InputError: an interval is negative, or `keep` less than 1.
+        InputError: an interval is negative, or `keep` is less than 1.
     """
 
     def __init__(
@@ -91,28 +91,28 @@ class Checkpoints:
         self._rows = None
 
     def is_due(self, step: int) -> bool:
-        """Whether a checkpoint should be written after this step."""
+        """Returns whether a checkpoint should be written after this step."""
         minutes = (time.monotonic() - self._last_time) / 60
         by_minutes = self.every_minutes > 0 and minutes >= self.every_minutes
         return by_minutes or self.is_due_by_steps(step)
 
     def is_due_by_steps(self, step: int) -> bool:
-        """Whether that is so on every worker, since it is no matter of time."""
+        """Returns whether one is due by `every_steps`, which is the same on every worker."""
         return self.every_steps > 0 and step % self.every_steps == 0
 
     # === Writing ===
 
     def save(self, model: keras.Model, step: int, *, write: bool = True) -> pathlib.Path:
-        """Writes the state after `step` steps, then removes what is older than the newest `keep`.
+        """Writes the state after `step` steps, then removes all but the newest `keep` checkpoints.
 
         Args:
-            model: compiled.
-            step: training steps that are behind it.
-            write: whether this is the process that writes. Of several workers all must call this,
-                since metrics are read from all of them.
+            model: compiled model.
+            step: number of training steps so far.
+            write: whether this process writes. Every worker must call this, because metrics are
+                read from all replicas.
 
         Raises:
-            InputError: it can't be written (a full disk, say); what was there is still there.
+            InputError: writing failed (the disk is full, say); earlier checkpoints are unchanged.
         """
         path = self.directory / f"step-{step:010d}"
         model.sync_state()
@@ -123,7 +123,7 @@ class Checkpoints:
             return path
         self._remove_unfinished()
         with (
-            # What is there under this name already is damaged: the run went on from before it.
+            # A checkpoint of this step that exists is damaged: the run resumed before it.
             files.new_directory(path, overwrite=True) as temporary,
             files.writing(path, safetensors.SafetensorError),
         ):
@@ -144,37 +144,40 @@ class Checkpoints:
         (directory / COMPLETE).write_text(files.sha256(directory / METADATA) + "\n")
 
     def _remove_old(self, newest: pathlib.Path) -> None:
-        """Keeps the newest; those of later steps are damaged, or the run would be there."""
+        """Removes all but the `keep` newest, and those of later steps.
+
+        The latter must be damaged, because the run resumed before them.
+        """
         later = [path for path in self._paths() if path.name > newest.name]
         for path in (*later, *self._paths()[len(later) + self.keep :]):
             shutil.rmtree(path, ignore_errors=True)
 
     def _remove_unfinished(self) -> None:
-        """Removes what a killed process left half-written."""
+        """Removes incomplete checkpoints of a killed process."""
         for path in self.directory.iterdir() if self.directory.is_dir() else ():
             if _UNFINISHED.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
-        """Removes all of them, when the run has ended well."""
+        """Removes all checkpoints, when the run has finished."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # === Reading ===
 
     def _paths(self) -> list[pathlib.Path]:
-        """The directories of checkpoints, the newest first."""
+        """Returns the directories of the checkpoints, newest first."""
         if not self.directory.is_dir():
             return []
         paths = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
         return sorted(paths, reverse=True)
 
     def newest(self) -> StoredCheckpoint | None:
-        """The newest checkpoint that is whole; None if there never was one.
+        """Returns the newest complete checkpoint, or None if there are no checkpoints.
 
-        Those that are damaged are named.
+        Damaged checkpoints are logged and skipped.
 
         Raises:
-            InputError: there are checkpoints, but none is whole, or they are of another run.
+            InputError: all are damaged, or the newest complete one is of other settings.
         """
         paths = self._paths()
         for stored in self._whole(paths):
@@ -208,15 +211,15 @@ class Checkpoints:
     def restore(
         self, model: keras.Model, stored: StoredCheckpoint, *, metrics: bool = True
     ) -> None:
-        """Puts a checkpoint into a compiled model.
+        """Restores a compiled model from a checkpoint.
 
         Args:
-            model: compiled and built.
-            stored: what `newest` found.
-            metrics: whether their state too.
+            model: compiled model whose optimizer and metrics are built.
+            stored: checkpoint to restore.
+            metrics: whether to restore the state of the metrics.
 
         Raises:
-            InputError: the model has other variables; nothing is assigned then.
+            InputError: the model's variables differ from the checkpoint's; none is assigned.
         """
         arrays = safetensors.numpy.load_file(stored.path / STATE)
         state = _state(model)
@@ -226,7 +229,7 @@ class Checkpoints:
             name: array.shape[1:] if name in of_metrics else array.shape
             for name, array in arrays.items()
         }
-        # Checkpoints of old do not have it; the scale begins anew then.
+        # Checkpoints of earlier versions have no loss scale, which then keeps its initial value.
         absent = _by_name(_loss_scale(model)).keys() - arrays.keys()
         state = {name: variable for name, variable in state.items() if name not in absent}
         problems = [
@@ -251,26 +254,26 @@ class Checkpoints:
 
 
 def _state(model: keras.Model) -> dict:
-    """Every variable that training changes but those of metrics, by a name for every process."""
+    """Returns the variables of model and optimizer, by names that are the same in any process."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return _by_name({**groups, **_loss_scale(model)})
 
 
 def _loss_scale(model: keras.Model) -> dict:
-    """The variables of the loss scale in float16, where they are not the optimizer's."""
+    """Returns the variables of float16's loss scale that the optimizer does not list as its own."""
     scale = getattr(model.optimizer, "loss_scale", None)
     known = {id(variable) for variable in model.optimizer.variables}
     return {"loss_scale": [v for v in scale.variables if id(v) not in known] if scale else []}
 
 
 def _metrics(model: keras.Model) -> dict:
-    """The state of the metrics, by name."""
+    """Returns the variables of the metrics, by name."""
     return _by_name({"metrics": model.metrics_variables})
 
 
 def _by_name(groups: dict) -> dict:
-    # Keras numbers optimizers and seed generators through a whole process, so the numbers don't
-    # count. Paths may repeat then, so the place counts too.
+    # Keras numbers optimizers and seed generators per process, so the numbers are removed. Paths
+    # may then repeat, so the index is added.
     return {
         f"{group}/{i}/{_NUMBER.sub('', variable.path)}": variable
         for group, variables in groups.items()

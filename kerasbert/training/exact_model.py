@@ -1,10 +1,10 @@
-"""Training that is exact under `tf.distribute`: N replicas do what one device does on their batch.
+"""Exact training under `tf.distribute`: N replicas compute what one device computes.
 
-Keras 3 on TensorFlow does not, and can't `fit` on several workers at all (keras issues 20585 and
-20582). Here a loss is divided by the weight of the *global* batch (`global_loss`), whether that is
-spread over devices or cut into microbatches that are computed one after the other (`steps`),
-gradients are summed before anything else is done to them, and a step whose gradient is not finite
-changes no weight (`exact_optimizer`).
+Keras 3 on TensorFlow is not exact, and can't `fit` on several workers at all (keras issues 20585
+and 20582). Here a loss is divided by the weight of the *global* batch (`global_loss`), whether that
+is distributed over devices or split into microbatches (`steps`), gradients are summed over replicas
+before they are clipped, and a step whose gradient is not finite changes no weight
+(`exact_optimizer`).
 """
 
 import importlib.util
@@ -22,26 +22,25 @@ from kerasbert.training.strategies import is_tpu
 class ExactModel(backend.GlobalBatchSteps):
     """A Keras model whose `compile` and `fit` are exact under every strategy and distribution."""
 
-    #: What `counts_examples` counts.
+    #: Names of the counts that are logged if `counts_examples` is set.
     counts = SEEN
-    #: Whether training counts what it sees and logs it, under the names of `SEEN`.
+    #: Whether training counts examples, tokens and positions, and logs the counts.
     counts_examples = False
 
     def compile(self, optimizer="rmsprop", loss=None, *, accumulation_steps: int = 1, **kwargs):
-        """Keras's `compile`.
+        """Configures the model for training, as Keras's `compile` does.
 
         Args:
             optimizer: as in Keras.
             loss: as in Keras.
-            accumulation_steps: how many pieces a batch is cut into; one is computed after the
-                other, their gradients are added up, and the optimizer takes one step, so that a
-                batch needs no more memory than a piece.
-            **kwargs: as in Keras, but that on TensorFlow nothing is compiled by XLA unless it is
-                asked for.
+            accumulation_steps: number of microbatches that a batch is split into. They are computed
+                one after the other, and the optimizer takes one step with the sum of their
+                gradients, so that activations need the memory of one microbatch.
+            **kwargs: as in Keras, except that `jit_compile` is False by default on TensorFlow.
 
         Raises:
-            InputError: a number of steps that can't be, an optimizer that can't be exact, or
-                `jit_compile` for several replicas.
+            InputError: `accumulation_steps` is less than 1, the optimizer is not exact under a
+                strategy, or `jit_compile` is set for several replicas on TensorFlow.
         """
         if accumulation_steps < 1:
             raise InputError(f"accumulation_steps must be 1 or more, found {accumulation_steps}")
@@ -50,7 +49,7 @@ class ExactModel(backend.GlobalBatchSteps):
         if ON_TENSORFLOW:
             kwargs = {"jit_compile": False, **kwargs}
             if kwargs["jit_compile"] and self.distribute_strategy.num_replicas_in_sync > 1:
-                # XLA has no way out of a step to add up gradients.
+                # Code compiled by XLA can't sum gradients over replicas.
                 raise InputError("several replicas can't take jit_compile; leave it out")
         self.accumulation_steps = accumulation_steps
         kwargs["auto_scale_loss"] = False
@@ -58,7 +57,7 @@ class ExactModel(backend.GlobalBatchSteps):
 
     @property
     def needs_few_shapes(self) -> bool:
-        """Whether XLA compiles the steps: then for every shape of a batch."""
+        """Whether XLA compiles the steps, which it does once for every shape of a batch."""
         if not self.compiled:
             return False
         return self.jit_compile or (ON_TENSORFLOW and is_tpu(self.distribute_strategy))
@@ -74,10 +73,10 @@ class ExactModel(backend.GlobalBatchSteps):
         *args,
         **kwargs,
     ):
-        """Keras's `fit`.
+        """Trains the model as Keras's `fit` does.
 
         Raises:
-            InputError: a callback needs a package that is not there.
+            InputError: a callback needs a package that is not installed.
         """
         called = keras.tree.flatten(callbacks)
         needs_package = any(isinstance(one, keras.callbacks.TensorBoard) for one in called)
@@ -88,15 +87,17 @@ class ExactModel(backend.GlobalBatchSteps):
             )
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
-    # === What the steps of every backend ask ===
+    # === Used by the steps of every backend ===
 
     def loss_divisors(self, y, outputs, sample_weight) -> list:
-        """What each loss of a whole batch is to be divided by; only what outputs are like counts.
+        """Returns each loss's divisor for the batch.
+
+        Outputs are used for shape and dtype, and computed on only if the loss's shape is unknown.
 
         Args:
-            y: the labels of the batch, or of a replica's part of it.
-            outputs: the model's, or their shapes and dtypes.
-            sample_weight: the weights, or None.
+            y: targets of the batch, or of a replica's part of it.
+            outputs: outputs of the model, or their shapes and dtypes.
+            sample_weight: sample weights, or None.
         """
         _compat.build_losses(self, y, outputs)
         return [
@@ -105,33 +106,34 @@ class ExactModel(backend.GlobalBatchSteps):
         ]
 
     def set_global_batch(self, divisors: list | None, num_microbatches: float) -> None:
-        """Says of what global batch the next microbatches are; see `GlobalBatchLoss`."""
+        """Sets the divisors of the next microbatches' losses; see `GlobalBatchLoss`."""
         for index, (_, loss) in enumerate(_compat.flat_losses(self)):
             loss.set_global_batch(divisors and divisors[index], num_microbatches)
 
     @staticmethod
     def check_layer_losses(losses: list) -> None:
-        """Raises `InputError` for losses of layers, which know of no global batch."""
+        """Raises `InputError` if layers add losses, which can't be divided by the global batch."""
         if losses:
             raise InputError("accumulation_steps: layers with losses of their own are not exact")
 
     # === Files ===
 
     def get_compile_config(self) -> dict:
-        """Keras's, and `accumulation_steps`."""
-        config = super().get_compile_config()  # None if it was not compiled
-        if config and self.accumulation_steps > 1:  # Keras compiles clones, which know it not
+        """Returns Keras's config with `accumulation_steps`."""
+        config = super().get_compile_config()  # None if the model is not compiled
+        # It is omitted when 1, because Keras may compile a plain clone from this config.
+        if config and self.accumulation_steps > 1:
             config = {**config, "accumulation_steps": self.accumulation_steps}
         return config
 
     def compile_from_config(self, config: dict) -> None:
-        """Compiles as before `save`, when Keras loads a whole model."""
+        """Compiles a model that Keras loads, as it was compiled when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
 
 def _at(path: tuple, structure):
-    """What stands at a path of keys; None stands everywhere in None."""
+    """Returns the value at a path of keys; a value that is no container is at every path."""
     for key in path:
         if structure is None or not isinstance(structure, dict | list | tuple):
             return structure

@@ -1,6 +1,6 @@
-"""Optimizers that add up gradients over replicas first, and skip steps that are not finite.
+"""Optimizers that sum gradients over replicas before clipping, and skip steps that are not finite.
 
-Keras on TensorFlow clips gradients before they are summed, and one that is not finite ends a run.
+Keras on TensorFlow clips gradients before it sums them, and applies gradients that are not finite.
 """
 
 import types
@@ -14,7 +14,7 @@ from kerasbert.options import LARGEST_FLOAT, is_finite
 from kerasbert.training.optimizers import assign_averages, updates
 from kerasbert.training.steps import backend
 
-#: What a run counts: rows, real tokens, and places for tokens, padding included.
+#: Counts of a run: rows, unpadded tokens, and positions including padding.
 SEEN = ("examples", "tokens", "positions")
 
 
@@ -24,18 +24,18 @@ def patch_optimizer(
     """Makes an optimizer sum gradients over replicas first, and skip steps that are not finite.
 
     Args:
-        optimizer: any of Keras's; changed in place.
-        float16: multiply the loss while gradients are computed, so that small ones don't vanish
-            (Micikevicius et al. 2018, §3.2). The factor halves when a gradient is not finite on any
-            replica, and doubles after 2,000 steps.
+        optimizer: Keras optimizer; changed in place.
+        float16: whether to scale the loss, so that small gradients don't underflow in float16
+            (Micikevicius et al. 2018, §3.2). The scale halves when a gradient is not finite on any
+            replica, and doubles after 2,000 consecutive finite steps.
 
     Returns:
-        The optimizer; its `skipped_steps` and `skipped_in_a_row` count.
+        The optimizer, with the counters `skipped_steps` and `skipped_in_a_row`.
 
     Raises:
-        InputError: it accumulates gradients or scales losses itself, or overwrites weights with
-            their average, which Keras does wrongly under a strategy; it has steps of its own
-            that are not known here; or a number of it is not finite.
+        InputError: the optimizer accumulates gradients, scales losses or overwrites weights with
+            their moving averages, which is not exact under a strategy; it overrides one of
+            `_compat.OPTIMIZER_HOOKS`; or one of its numbers is not finite.
     """
     check_numbers(optimizer)
     for option in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
@@ -45,34 +45,34 @@ def patch_optimizer(
                 + ("; compile(accumulation_steps=...) is" if "accumulation" in option else "")
             )
     _check_hooks(optimizer)
-    if not hasattr(optimizer, "skipped_steps"):  # it may be compiled again
+    if not hasattr(optimizer, "skipped_steps"):  # the optimizer may be compiled again
         with backend.counter_scope(optimizer):
-            # Steps that were skipped, in all and since the last that was not.
+            # Skipped steps: in total, and consecutive ones up to now.
             optimizer.skipped_steps, optimizer.skipped_in_a_row = (_counter() for _ in range(2))
             optimizer.loss_scale = _LossScale() if float16 else None
             if float16:
                 backend.keep_with(optimizer, optimizer.loss_scale.variables)
-            #: Examples, real tokens and places for tokens, over the whole run; if they are counted.
+            #: Counts of `SEEN` over the whole run, if `counts_examples` is set.
             optimizer.seen = _counter((len(SEEN), *backend.LONG_SHAPE))
     if optimizer.loss_scale:
         optimizer.scale_loss = optimizer.loss_scale.scale
     if not hasattr(optimizer, "rate_factors"):
-        #: Factors of the learning rate by the path of a variable, where it is not 1.
+        #: Learning rate multipliers by variable path, for variables whose multiplier is not 1.
         optimizer.rate_factors = {}
     _compat.replace_apply(optimizer, types.MethodType(_apply_gradients, optimizer))
-    #: Whether `fit` leaves weights where there are moving averages, see `fits_keep_weights`.
+    #: Whether weights are not replaced by moving averages after `fit`, see `fits_keep_weights`.
     optimizer.keeps_weights = False
     optimizer.finalize_variable_values = types.MethodType(_finalize, optimizer)
     return optimizer
 
 
 def check_numbers(optimizer: keras.optimizers.Optimizer) -> None:
-    """Raises `InputError` if a number of an optimizer is not finite in 32 bits.
+    """Raises `InputError` if a number of an optimizer is not finite in float32.
 
-    One step with it would make weights NaN, though every gradient is finite.
+    One step with it would make weights NaN, even if every gradient is finite.
     """
     numbers = {name: value for name, value in vars(optimizer).items() if isinstance(value, float)}
-    if isinstance(rate := _compat.given_rate(optimizer), keras.Variable):  # or it changes
+    if isinstance(rate := _compat.given_rate(optimizer), keras.Variable):  # not a schedule
         numbers["learning_rate"] = float(rate.numpy())
     for name, value in numbers.items():
         if not is_finite(value):
@@ -83,7 +83,7 @@ def check_numbers(optimizer: keras.optimizers.Optimizer) -> None:
             )
 
 
-# Two of Keras's optimizers do something in their own way and are followed here.
+# Optimizers of Keras with hooks of their own that are reproduced here.
 _FOLLOWED = (keras.optimizers.Nadam, keras.optimizers.Muon)
 _NOT_FOLLOWED = {
     keras.optimizers.LossScaleOptimizer: "leave it out: in float16, compile scales the loss itself",
@@ -105,7 +105,10 @@ def _check_hooks(optimizer) -> None:
 
 
 def _finalize(optimizer, variables) -> None:
-    """What Keras's `fit` does at its end; variable by variable, where Keras goes by their order."""
+    """Replaces weights by their moving averages at the end of `fit`, as Keras does.
+
+    Averages are looked up by variable, because Keras matches them by their order.
+    """
     if not optimizer.keeps_weights:
         assign_averages(optimizer, variables)
 
@@ -116,7 +119,7 @@ def _counter(shape=()) -> keras.Variable:
 
 
 class _LossScale:
-    """The factor of the loss in float16."""
+    """The dynamic loss scale of float16."""
 
     _DOUBLES_AFTER = 2_000
 
@@ -126,15 +129,19 @@ class _LossScale:
 
     @property
     def variables(self) -> list:
-        """All that changes."""
+        """The variables of the loss scale."""
         return [self.factor, self.good_steps]
 
     def scale(self, loss):
-        """The loss that gradients are taken of."""
+        """Returns the loss multiplied by the scale."""
         return loss * ops.cast(self.factor, loss.dtype)
 
     def update(self, finite) -> None:
-        """Looks at whether the gradient of all replicas together was finite."""
+        """Updates the scale.
+
+        Args:
+            finite: whether the gradient summed over replicas is finite, bool scalar.
+        """
         good = (self.good_steps + 1) * ops.cast(finite, self.good_steps.dtype)
         double = good >= self._DOUBLES_AFTER
         factor = ops.where(finite, ops.where(double, 2.0, 1.0), 0.5) * self.factor
@@ -155,13 +162,13 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
         gradients = _clipped(gradients, norm, optimizer.global_clipnorm)
     else:
         gradients = _compat.clipped(optimizer, gradients)
-    # Averages begin as 0, so the first step that is not skipped sets them.
+    # Averages start as 0, so the first step that is not skipped assigns them.
     first = ops.cast(ops.equal(updates(optimizer), 0), "float32")
     momentum = (1 - first) * (optimizer.ema_momentum if optimizer.use_ema else 0.0)
     rate = optimizer.learning_rate
 
     def step(variable, gradient, average, factor, decay, rate, momentum):
-        rate = rate * factor  # which may be a variable
+        rate = rate * factor  # a factor may be a variable
         if decay is not None:
             optimizer.assign_sub(variable, variable * decay * ops.cast(rate, variable.dtype))
         optimizer.update_step(gradient, variable, rate)
@@ -189,7 +196,7 @@ def _count_skipped(optimizer, finite) -> None:
     skipped = ops.cast(ops.logical_not(finite), backend.COUNTER_DTYPE)
     hopeless = skipped
     if optimizer.loss_scale:
-        # A smaller factor may help.
+        # Steps that a smaller loss scale may make finite do not count as consecutive.
         hopeless *= ops.cast(optimizer.loss_scale.factor <= 1.0, hopeless.dtype)
         optimizer.loss_scale.update(finite)
     optimizer.skipped_steps.assign_add(skipped)
@@ -197,20 +204,20 @@ def _count_skipped(optimizer, finite) -> None:
 
 
 def _clipped(gradients: list, norm, limit: float) -> list:
-    """Gradients, scaled so that their norm is the limit at the most."""
+    """Returns gradients scaled so that their global norm is at most `limit`."""
     scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
     return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
 
 
 def _averages(optimizer, variables) -> list:
-    """The moving average of each variable, or None."""
+    """Returns the moving average of each variable; None for each if there are none."""
     if not optimizer.use_ema:
         return [None] * len(variables)
     return [_compat.average_of(optimizer, variable) for variable in variables]
 
 
 def _weight_decay(optimizer, variable) -> float | None:
-    """What a variable loses at each step, as a share of it, times the rate; None: nothing."""
+    """Returns the variable's weight decay (multiplied by the learning rate); None: not decayed."""
     decay = optimizer.weight_decay
     if isinstance(optimizer, keras.optimizers.Muon) and _compat.takes_adamw(optimizer, variable):
         decay = optimizer.adam_weight_decay
@@ -218,7 +225,10 @@ def _weight_decay(optimizer, variable) -> float | None:
 
 
 def _multiplied_once(optimizer) -> list:
-    """What Keras changes once for all variables, before the first of them: with its factor."""
+    """Returns (variable, factor) pairs to multiply once per step before the update.
+
+    Only Nadam has one, its momentum product.
+    """
     if not isinstance(optimizer, keras.optimizers.Nadam):
         return []
     product = _compat.momentum_product(optimizer)

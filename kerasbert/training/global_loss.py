@@ -1,7 +1,7 @@
-"""Losses whose mean is that of the global batch, whatever replicas and pieces it is cut into.
+"""Losses averaged over the global batch, over any number of replicas and microbatches.
 
-Keras on TensorFlow averages each replica's mean loss, which is wrong where weights or rows are
-uneven.
+Keras on TensorFlow averages each replica's mean loss, which is wrong if replicas have different
+weights or numbers of rows.
 """
 
 import re
@@ -16,11 +16,11 @@ from kerasbert.training.steps import backend
 class GlobalBatchLoss(keras.losses.Loss):
     """A loss whose mean is taken over the batches of all replicas together.
 
-    Its value, times the number of replicas, is that mean on every replica; its gradients add up to
-    the mean's gradient. On one device it is the loss itself.
+    On every replica its value is that mean divided by the number of replicas; the gradients of all
+    replicas sum to the gradient of the mean. On one device it is the wrapped loss.
 
     Args:
-        loss: a Keras loss.
+        loss: Keras loss to wrap.
     """
 
     def __init__(self, loss: keras.losses.Loss, **kwargs):
@@ -29,7 +29,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         self._whole = None
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """The loss, see the class."""
+        """Returns the loss of a batch or microbatch, a scalar; see the class."""
         replicas = backend.num_replicas()
         alone = replicas == 1 and self._whole is None
         if alone or not replicas or isinstance(y_pred, keras.KerasTensor):
@@ -43,35 +43,38 @@ class GlobalBatchLoss(keras.losses.Loss):
             (total_of_all,) = backend.sum_over_replicas([ops.stop_gradient(total)])
         share = ops.divide_no_nan(total, by)
         value = ops.divide_no_nan(total_of_all, by) * microbatches / replicas
-        # The value of the one and the gradient of the other: Keras scales values up again.
+        # `value` with the gradient of `share`; Keras multiplies values by the number of replicas.
         return share + ops.stop_gradient(value - share)
 
     def set_global_batch(self, by, microbatches: int) -> None:
-        """Says that the next calls see one of so many pieces of a batch each.
+        """Sets the divisor for the next calls, each of which gets one microbatch of a batch.
 
-        Their gradients add up to the gradient of the whole batch's loss, and their values have it
-        as their mean.
+        The gradients of the microbatches sum to the gradient of the global batch's loss; the mean
+        of their values is that loss.
 
         Args:
-            by: what the sum of all losses is to be divided by, see `sums`; None: no longer.
-            microbatches: their number.
+            by: divisor of the sum of all losses, scalar, see `sums`; None: calls get whole batches.
+            microbatches: number of microbatches.
         """
         self._whole = None if by is None else (by, microbatches)
 
     def sums(self, y_true, y_pred, sample_weight=None):
-        """The sum of a batch's losses, and by what its mean divides it, which adds up likewise."""
+        """Returns the weighted sum of the losses and the divisor that makes it a mean.
+
+        Both can be summed over replicas.
+        """
         losses = self.loss.call(ops.convert_to_tensor(y_true), y_pred)
         weights = _weights(ops.shape(losses), losses, sample_weight)
         return ops.sum(losses * weights), self._divisor(weights)
 
     def divisor(self, y_true, y_pred, sample_weight=None):
-        """The second of `sums`; no output is computed for it where the losses' shape is known."""
+        """Returns only the divisor, without computing losses if their shape is known."""
         y_true = ops.convert_to_tensor(y_true)
         losses = backend.result_spec(self.loss.call, y_true, y_pred)
         shape, labels = (_known(tensor.shape) for tensor in (losses, y_true))
         if shape is None or None in shape:
             if shape is None or labels is None or labels[1 : len(shape)] != shape[1:]:
-                return self.sums(y_true, y_pred, sample_weight)[1]  # no label for each
+                return self.sums(y_true, y_pred, sample_weight)[1]  # not one loss per label
             shape = ops.shape(y_true)[: len(shape)]
         return self._divisor(_weights(shape, losses, sample_weight))
 
@@ -83,22 +86,22 @@ class GlobalBatchLoss(keras.losses.Loss):
         return ops.cast(ops.size(weights), weights.dtype)
 
     def get_config(self):
-        """The loss that is wrapped."""
+        """Returns the config, with the wrapped loss."""
         return {"loss": keras.saving.serialize_keras_object(self.loss)}
 
     @classmethod
     def from_config(cls, config):
-        """The inverse of `get_config`."""
+        """Creates a loss from the config of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
 
 
 def _known(shape) -> tuple | None:
-    """The axes of a shape, None where they are not known; None: not even their number is."""
+    """Returns a shape as a tuple with None for unknown axes; None if its rank is unknown."""
     return None if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def _weights(shape, losses, sample_weight):
-    """The weight of each loss, of such a shape; of `losses` only rank and dtype matter."""
+    """Returns sample weights broadcast to `shape`; of `losses` only rank and dtype are used."""
     if sample_weight is None:
         return ops.ones(shape, losses.dtype)
     weights = ops.cast(sample_weight, losses.dtype)
@@ -111,30 +114,35 @@ def _weights(shape, losses, sample_weight):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class FunctionLoss(keras.losses.Loss):
-    """A function of labels and outputs as a loss; the mean over the batch."""
+    """Wraps a function of labels and outputs as a loss, averaged over the batch.
+
+    Args:
+        function: function that returns the loss of each example.
+        **kwargs: as in `keras.losses.Loss`.
+    """
 
     def __init__(self, function, **kwargs):
-        # TensorFlow takes no name such as "<lambda>".
+        # TensorFlow does not accept a name such as "<lambda>".
         name = re.sub(r"\W", "", getattr(function, "__name__", "")) or "loss"
         super().__init__(**{"name": name, **kwargs})
         self.function = function
 
     def call(self, y_true, y_pred):
-        """What the function gives, of labels and outputs with as many axes, as in Keras."""
+        """Calls the function with labels and outputs of equal rank, as Keras does."""
         return self.function(*_with_equal_rank(y_true, y_pred))
 
     def get_config(self):
-        """The function, by its registered name."""
+        """Returns the config, with the function serialized by its registered name."""
         return {"function": keras.saving.serialize_keras_object(self.function)}
 
     @classmethod
     def from_config(cls, config):
-        """The inverse of `get_config`."""
+        """Creates a loss from the config of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["function"]))
 
 
 def _with_equal_rank(y_true, y_pred) -> tuple:
-    """The same tensors; where one alone has a last axis of one, the other gets it."""
+    """Returns both tensors; if only one has a last axis of size 1, the other is given one too."""
     ranks = [len(y_true.shape), len(y_pred.shape)]
     if ranks[1] == ranks[0] + 1 and y_pred.shape[-1] == 1:
         y_true = keras.ops.expand_dims(y_true, -1)
@@ -144,7 +152,7 @@ def _with_equal_rank(y_true, y_pred) -> tuple:
 
 
 def global_mean(loss):
-    """Every loss in what Keras's `compile` takes, as a `GlobalBatchLoss`; None stays None."""
+    """Wraps every loss of a structure that `compile` accepts in a `GlobalBatchLoss`; keeps None."""
     if isinstance(loss, dict):
         return {name: global_mean(one) for name, one in loss.items()}
     if isinstance(loss, list | tuple):

@@ -1,4 +1,4 @@
-"""One run of training from its first step, or from its last checkpoint, to its last step."""
+"""The training loop: trains a model from its first step, or from a checkpoint, to its last step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
 from kerasbert.training.strategies import is_chief, sharded, strategy_of
 
-# Steps in a row without a finite gradient, after which there is no hope.
+# Consecutive steps without a finite gradient after which training stops.
 _MOST_SKIPPED = 10
 _ADVICE = "lower the learning rate, or check the examples of these steps"
 
@@ -36,35 +36,38 @@ def train(
     best: SaveBestModel | None = None,
     monitor: str | None = None,
 ) -> None:
-    """Trains a compiled model with Keras's `fit`, in stretches that each end with a report.
+    """Trains a compiled model with one call of Keras's `fit` per evaluation interval.
 
     Args:
-        model: compiled, under the strategy that it is to be trained with.
-        batches: from the number of a step, the dataset (of `tf.data`, or a `DrawnBatches`) of that
-            step's global batch and all after it: a pure function, so that a run can go on anywhere.
-        steps: steps of the whole run.
-        checkpoints: where the state is kept.
-        stored: the checkpoint to go on from; None: from the beginning.
-        report_every: steps between two reports (`on_epoch_end` of the callbacks).
-        validate: measures the model for a report, with the weights' moving averages if there are
-            any; all workers call it.
+        model: model compiled in the scope of the strategy that trains it.
+        batches: function from a step number to a dataset (of `tf.data`, or a `DrawnBatches`) that
+            starts with that step's global batch; pure, so that a run can resume at any step.
+        steps: total number of training steps.
+        checkpoints: checkpoints of the run.
+        stored: checkpoint to resume from; None: train from the beginning.
+        report_every: evaluation interval, in steps; the callbacks' `on_epoch_end` is called after
+            each.
+        validate: function that returns validation metrics by name; called at each evaluation, by
+            all workers, while the weights are their moving averages if the optimizer has them.
         callbacks: Keras callbacks.
-        best: keeps the best model and says when to stop early; of several workers the first one's.
-        monitor: the metric that `best` looks at, known to all workers.
+        best: callback that saves the best model and stops early; None in workers that are not the
+            chief.
+        monitor: name of the metric that `best` monitors; the same in all workers.
 
     Raises:
-        Interrupted: SIGTERM or SIGINT came; the state is kept.
-        InputError: there is no such metric to monitor, the checkpoint is of another model, or
-            gradients stopped being finite, or what the model answers.
+        Interrupted: SIGTERM or SIGINT was received; the state has been saved.
+        InputError: no evaluation has the metric to monitor, the checkpoint is of another model,
+            gradients were not finite in 10 consecutive steps, or the loss is not finite after
+            skipped steps.
     """
     step = stored.step if stored else 0
     if stored:
         checkpoints.log(f"resuming from {stored.path}")
-    _build(model, batches(0))  # so that what is stored has the same names in every run
+    _build(model, batches(0))  # so that variables have the same names in every run
     if monitor and not stored:
         _check_monitor(model, monitor, validate)
     model.counts_examples = True
-    # A checkpoint at the end of a stretch was written after its report; the metrics begin anew.
+    # A checkpoint at the end of an interval was written after its evaluation: metrics start anew.
     checkpoints_callback = CheckpointCallback(
         checkpoints,
         stored,
@@ -75,7 +78,7 @@ def train(
     )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
-    # The keeper last, so that a report is there before a checkpoint says so.
+    # The checkpoint callback runs last, so that a step's report is written before its checkpoint.
     callbacks = [*first, *callbacks, *last, checkpoints_callback]
     with checkpoints_callback.signals(), fits_keep_weights(model):
         while step < steps and not checkpoints_callback.stop_training:
@@ -89,12 +92,12 @@ def train(
                 verbose=0,
             )
             step = checkpoints_callback.end
-    if checkpoints_callback.stored:  # all steps were behind it, so that `fit` did not restore it
+    if checkpoints_callback.stored:  # it is of the last step, so `fit` was not called
         checkpoints.restore(model, checkpoints_callback.stored, metrics=False)
 
 
 def _build(model: keras.Model, dataset) -> None:
-    """Makes the variables of optimizer and metrics, which Keras makes at the first batch."""
+    """Creates the variables of optimizer and metrics, which Keras creates at the first batch."""
     with strategy_of(model).scope():
         _compat.build_on_batch(model, next(iter(dataset.take(1))))
 
@@ -102,11 +105,11 @@ def _build(model: keras.Model, dataset) -> None:
 def _check_monitor(
     model: keras.Model, monitor: str, validate: Callable[[], dict[str, float]] | None
 ) -> None:
-    """Raises `InputError` for a metric that no report will have, before the first step."""
+    """Raises `InputError` if no evaluation will have the metric to monitor."""
     known = set(model.get_metrics_result())
     if monitor in known:
         return
-    # What a task measures is known once it has been measured; it takes what every report takes.
+    # The names of a task's metrics are known only after a validation, which takes as long as any.
     scores = validate() if validate else {}
     known |= {f"val_{name}" for name in scores}
     if monitor not in known:
@@ -117,20 +120,20 @@ def _check_monitor(
 
 
 class _Validate(keras.callbacks.Callback):
-    """Adds what a function measures to the metrics of a report."""
+    """Adds validation metrics to the logs of an evaluation."""
 
     def __init__(self, validate: Callable[[], dict[str, float]]):
         super().__init__()
         self.validate = validate
 
     def on_epoch_end(self, epoch, logs=None):
-        """Before the callbacks that report."""
+        """Adds the metrics, with the prefix `val_`; runs before the callbacks that write them."""
         with averaged_weights(self.model):
             logs.update({f"val_{name}": value for name, value in self.validate().items()})
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Restores a checkpoint, writes those that are due, and minds signals and an early end."""
+    """Restores a checkpoint, writes those that are due, and handles signals and early stopping."""
 
     def __init__(
         self,
@@ -155,14 +158,14 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.agreement = agreement
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Goes on from a checkpoint; here, since `fit` has just reset the metrics."""
+        """Restores the checkpoint; not earlier, since `fit` resets the metrics just before this."""
         if self.stored:
             self.checkpoints.restore(self.model, self.stored, metrics=self.metrics)
             self.stored = None
             self.skipped = int(self.model.optimizer.skipped_steps.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
-        """Writes a checkpoint if one is due or a signal has come."""
+        """Writes a checkpoint if one is due or a signal was received."""
         step = batch + 1
         if is_sync_step(self.model, step):
             self._check_gradients(step)
@@ -178,10 +181,10 @@ class CheckpointCallback(keras.callbacks.Callback):
             )
 
     def _check_loss(self) -> None:
-        """Looks at the last batch once more, with the weights as they will be saved.
+        """Evaluates the loss on the last batch, with the weights as they will be saved.
 
-        A run may be too short for as many skipped steps as end it, and its weights may be finite
-        but so large that no answer is.
+        A run may be too short to reach the limit of skipped steps, and finite weights may be so
+        large that the outputs are not finite.
         """
         batch = sharded(self.batches(self.end - 1).take(1))
         with averaged_weights(self.model):
@@ -192,7 +195,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        """The same, after the report of a stretch."""
+        """Checks gradients and loss after an evaluation, and writes a checkpoint if one is due."""
         self._check_gradients(self.end)
         skipped = int(self.model.optimizer.skipped_steps.numpy())
         if skipped > self.skipped:
@@ -202,7 +205,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._keep(self.end, stop_training=self.best is not None and self.best.stop_training)
 
     def _keep(self, step: int, *, stop_training: bool = False) -> None:
-        # Workers agree now and then, and at the steps that all of them know.
+        # Workers agree about once a second, and at the steps that every worker can compute.
         known = step == self.end or self.checkpoints.is_due_by_steps(step)
         if not known and not self.agreement.is_due(step):
             return
@@ -220,7 +223,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             )
 
     def signals(self):
-        """While this context lasts, the first signal asks to stop and the second ends at once."""
+        """Returns a context in which a first signal stops the run and a second one kills it."""
         return _Signals(self)
 
 

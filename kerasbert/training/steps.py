@@ -1,15 +1,15 @@
-"""What training asks of Keras's backend: chosen here, and nowhere else.
+"""The backend of training: `backend` is `steps_tensorflow` or `steps_jax`.
 
 Losses (`global_loss`), optimizers (`exact_optimizer`) and models (`exact_model`) are the same on
-every backend. What they need of it has the same names in `steps_tensorflow` and `steps_jax`:
+every backend. Both modules define what differs:
 
-- `GlobalBatchSteps`: the steps of a `ExactModel`,
-- `COUNTER_DTYPE`, `LONG_SHAPE`, `counter_scope`: of variables that count,
-- `keep_with`: makes variables an optimizer's, where a step needs that,
-- `num_replicas`, `sum_over_replicas`: of what each replica has of a tensor,
+- `GlobalBatchSteps`: the steps of an `ExactModel`,
+- `COUNTER_DTYPE`, `LONG_SHAPE`, `counter_scope`: dtype, shape and scope of counters,
+- `keep_with`: adds variables to an optimizer's, if steps require it,
+- `num_replicas`, `sum_over_replicas`: the number of replicas, and sums over them,
 - `gradients_of_all`, `global_norm`: the gradients of the global batch, and their norm,
-- `update_variables`: changes variables, if the gradients are finite,
-- `result_spec`: shape and dtype of what a function returns.
+- `update_variables`: updates variables if the gradients are finite,
+- `result_spec`: shape and dtype of a function's result.
 """
 
 import keras

@@ -1,8 +1,8 @@
-"""Training steps on JAX, see `steps`.
+"""Training steps on JAX; see `steps`.
 
-A step is one program over the global batch, whatever the mesh: losses and gradients are those of
-all devices, and nothing has to be summed here. A step is a function of its state, so nothing is
-changed under a condition: values are chosen.
+A step is one program over the global batch, on any mesh: losses and gradients are those of all
+devices, so nothing is summed here. A step is a pure function of its state, so a skipped step
+selects the old values instead of branching.
 """
 
 import contextlib
@@ -18,60 +18,61 @@ from kerasbert.features import PADDING_MASK
 
 _compat.share_out_any_batch()
 
-#: JAX has no wider integers unless a process asks for them.
+#: JAX has no 64-bit integers unless a process enables them.
 COUNTER_DTYPE = "int32"
-#: The shape that a number beyond 31 bits has: what lies below and above so many bits.
+#: Shape of a count that may exceed 31 bits: its low `_LOW_BITS` bits, and the rest.
 LONG_SHAPE = (2,)
 _LOW_BITS = 30
 
 
 def counter_scope(optimizer):
-    """Where variables that count are made: anywhere."""
+    """Returns the scope in which counters are created: none is needed."""
     return contextlib.nullcontext()
 
 
 def keep_with(optimizer, variables: list) -> None:
-    """Makes variables the optimizer's: a step knows no others."""
+    """Adds variables to the optimizer's, because they are part of a step's state."""
     for variable in variables:
         _compat.track(optimizer, variable)
 
 
 def num_replicas() -> int:
-    """One: no device sees less than the global batch."""
+    """Returns 1: a step computes the global batch on all devices."""
     return 1
 
 
 def sum_over_replicas(tensors: list) -> list:
-    """The tensors: there is one of each."""
+    """Returns the tensors unchanged: they are those of the global batch."""
     return tensors
 
 
 def result_spec(function: Callable, *tensors):
-    """Shape and dtype of what a function of tensors returns."""
+    """Returns the shape and dtype of a function's result, without computing it."""
     return jax.eval_shape(function, *tensors)
 
 
 def gradients_of_all(gradients: list) -> list:
-    """The gradients, which are the global batch's already."""
+    """Returns the gradients unchanged: they are those of the global batch."""
     return gradients
 
 
 def global_norm(gradients: list):
-    """The norm of all gradients together, float32."""
+    """Returns the global norm of the gradients, a float32 scalar."""
     squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
     return ops.sqrt(sum(squares))
 
 
 def update_variables(optimizer, finite, once: list, step: Callable, variables, *columns) -> None:
-    """Takes a step, and keeps all as it was where the gradients are not finite.
+    """Updates the variables; keeps their values if the gradients are not finite.
 
     Args:
-        optimizer: whose variables change too.
-        finite: bool, whether they are.
-        once: pairs of a variable and what it is multiplied by before any other changes.
-        step: called with each variable, and its value of every column.
-        variables: those that are trained.
-        *columns: a value for each variable.
+        optimizer: optimizer of the variables; `step` may change its variables too.
+        finite: whether the gradients are finite, bool scalar.
+        once: pairs of a variable and the factor that it is multiplied by before all updates.
+        step: function that updates one variable; called with the variable and its values in
+            `columns`.
+        variables: trainable variables.
+        *columns: lists with one value for each variable.
     """
     changing = [*optimizer.variables, *variables]
     before = [variable.value for variable in changing]
@@ -85,16 +86,16 @@ def update_variables(optimizer, finite, once: list, step: Callable, variables, *
 
 
 class GlobalBatchSteps(_compat.CountHooks, keras.Model):
-    """The steps of a `ExactModel` on JAX."""
+    """The steps of an `ExactModel` on JAX."""
 
     def sync_state(self) -> None:
-        """Gives variables their values, which `fit` keeps from them between two epochs."""
+        """Assigns variables their current values, which `fit` holds outside of them."""
         self.jax_state_sync()
 
     # === One step ===
 
     def train_step(self, state, data):
-        """Keras's, perhaps in microbatches."""
+        """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         accumulates = self.accumulation_steps > 1
         step = self._accumulated_step if accumulates else super().train_step
         logs, state = step(state, data)
@@ -121,7 +122,7 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
         return logs, (trainable, other, _values(scope, variables), metrics)
 
     def make_train_function(self, force=False):
-        """Keras's, whose counts are numbers to those who look."""
+        """Makes Keras's function, and wraps the counts in its logs so that they convert to int."""
         made = self.train_function
         super().make_train_function(force)
         if self.train_function is made:
@@ -146,7 +147,7 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
         carried = other, metrics, gradients
         for microbatches in _microbatches(batch, rows, self.accumulation_steps):
             size = jax.tree.leaves(microbatches)[0].shape[1]
-            # So that the mean of the losses, weighted by rows, is the loss of the batch.
+            # With this factor the mean of the losses, weighted by rows, is the loss of the batch.
             self.set_global_batch(divisors, rows / size)
 
             def add(carried, microbatch):
@@ -167,7 +168,11 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
         return logs, (trainable, other, optimizer_values, metrics)
 
     def _gradients(self, state: tuple, microbatch: tuple) -> tuple:
-        """Metrics with a microbatch, its part of the gradient, and the state after it."""
+        """Returns logs and gradients of a microbatch, and the state after it.
+
+        Returns:
+            Tuple of logs, gradients, values of non-trainable variables, values of metrics.
+        """
         trainable, other, optimizer_values, metrics = state
         losses = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
         (_, aux), gradients = losses(
@@ -184,7 +189,7 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
         return logs, gradients, other, metrics
 
     def _divisors(self, state: tuple, x, y, sample_weight) -> list:
-        """What each loss of the whole batch is to be divided by."""
+        """Returns each loss's divisor for the whole batch."""
 
         def outputs(trainable, other):
             outputs, _, losses = self.stateless_call(
@@ -193,7 +198,7 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
             self.check_layer_losses(losses)
             return outputs
 
-        # Only of what kind the outputs are matters.
+        # Only shapes and dtypes of the outputs are used.
         return self.loss_divisors(y, jax.eval_shape(outputs, *state[:2]), sample_weight)
 
 
@@ -206,9 +211,10 @@ def _values(scope, variables) -> list:
 
 
 def _microbatches(batch, rows: int, count: int):
-    """A batch in nearly equal microbatches: those of one size together, (microbatches, rows, ...).
+    """Yields the microbatches of each size, stacked: (microbatches, rows, ...).
 
-    A microbatch takes rows from all over the batch, so that every device has some of each.
+    Sizes differ by at most one row. A microbatch takes rows from all over the batch, so that every
+    device has rows of each.
     """
     size, longer = divmod(rows, count)
     end = longer * (size + 1)
@@ -223,10 +229,10 @@ def _microbatches(batch, rows: int, count: int):
 
 
 def _shared_out(x):
-    """Microbatches, each among all devices, or whole on every device if it can't be divided.
+    """Distributes microbatches over all devices, or replicates them if they can't be divided.
 
-    Where XLA was left to choose, 3 rows among 4 copies of a model on 2 devices each gave token 0
-    another vector than one device does; all other numbers of devices agreed.
+    When XLA chose the layout, 3 rows on 4 model replicas of 2 devices each gave token 0 another
+    vector than on one device; all other numbers of devices agreed.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:
@@ -238,7 +244,7 @@ def _shared_out(x):
 
 
 class _Count:
-    """A number that a device holds in two parts; whoever asks for it waits for the device."""
+    """A count stored on a device in two parts; converting it to a number waits for the device."""
 
     def __init__(self, parts):
         self.parts = parts

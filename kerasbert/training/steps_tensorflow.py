@@ -1,4 +1,4 @@
-"""Training steps on TensorFlow, whole or in microbatches, and of several workers; see `steps`."""
+"""Training steps on TensorFlow, with microbatches and several workers; see `steps`."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,63 +11,64 @@ from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK
 
-#: TensorFlow keeps int32 variables in the host's memory, where a step that XLA compiles for a GPU
-#: does not reach them.
+#: TensorFlow keeps int32 variables in host memory, which a step compiled by XLA for a GPU can't
+#: access.
 COUNTER_DTYPE = "int64"
-#: The shape that a number beyond 31 bits has.
+#: Shape of a count that may exceed 31 bits.
 LONG_SHAPE = ()
 
 
 def counter_scope(optimizer):
-    """Where variables that count are made: in the optimizer's strategy."""
+    """Returns the scope in which counters are created: that of the optimizer's strategy."""
     return _compat.strategy_of(optimizer).scope()
 
 
 def keep_with(optimizer, variables: list) -> None:
-    """Nothing: a step changes variables wherever they are, and files know the others by number."""
+    """Does nothing: steps can assign any variable, and files number the optimizer's variables."""
 
 
 def num_replicas() -> int:
-    """How many replicas there are; 0: this is not on one of them, so nothing can be summed."""
+    """Returns the number of replicas; 0 outside a replica context, where nothing can be summed."""
     if tf.distribute.get_replica_context() is None:
         return 0
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def sum_over_replicas(tensors: list) -> list:
-    """The sum of what each replica has, tensor by tensor."""
+    """Returns each tensor summed over replicas."""
     return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
 def result_spec(function: Callable, *tensors):
-    """Shape and dtype of what a function of tensors returns."""
+    """Returns the shape and dtype of a function's result, without computing it."""
     specs = map(tf.TensorSpec.from_tensor, tensors)
     graph = tf.function(function, autograph=False).get_concrete_function(*specs)
     return graph.structured_outputs
 
 
 def gradients_of_all(gradients: list) -> list:
-    """The gradients of all replicas together."""
+    """Returns the gradients summed over replicas."""
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     return sum_over_replicas(gradients) if num_replicas() > 1 else gradients
 
 
 def global_norm(gradients: list):
-    """The norm of all gradients together, float32."""
-    # Weights may be of different dtypes, and half precision has no room for squares.
+    """Returns the global norm of the gradients, a float32 scalar."""
+    # Gradients may have different dtypes, and squares overflow in half precision.
     return tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
 
 
 def update_variables(optimizer, finite, once: list, step: Callable, variables, *columns) -> None:
-    """Takes a step if the gradients are finite, on all replicas alike.
+    """Updates the variables if the gradients are finite; the same on all replicas.
 
     Args:
-        optimizer: whose variables change too.
-        finite: bool, whether they are.
-        once: pairs of a variable and what it is multiplied by before any other changes.
-        step: called with each variable, and its value of every column.
-        variables: those that are trained.
-        *columns: a value for each variable.
+        optimizer: optimizer of the variables; `step` may change its variables too.
+        finite: whether the gradients are finite, bool scalar.
+        once: pairs of a variable and the factor that it is multiplied by before all updates.
+        step: function that updates one variable; called with the variable and its values in
+            `columns`.
+        variables: trainable variables.
+        *columns: lists with one value for each variable.
     """
     strategy = _compat.strategy_of(optimizer)
     rows = [tuple(map(_value, row)) for row in zip(variables, *columns, strict=True)]
@@ -83,28 +84,28 @@ def update_variables(optimizer, finite, once: list, step: Callable, variables, *
                 change(variable, step, *values)
             return True
 
-        # One condition for all: one for each would take most of the time of making the graph. All
-        # replicas have seen the same gradients.
+        # One condition for all variables: one for each would take most of the time to trace the
+        # graph. `finite` is the same on all replicas, because gradients have been summed.
         tf.cond(strategy.experimental_local_results(finite)[0], take, lambda: False)
 
     _compat.merge_call(update, strategy, [(_value(v), x) for v, x in once], rows, finite)
 
 
 def _value(value):
-    """TensorFlow's variable of Keras's; others as they are."""
+    """Returns the TensorFlow variable of a Keras variable; other values unchanged."""
     return value.value if isinstance(value, keras.Variable) else value
 
 
 class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
-    """The steps of a `ExactModel` on TensorFlow."""
+    """The steps of an `ExactModel` on TensorFlow."""
 
     def sync_state(self) -> None:
-        """Nothing: variables always have their values here."""
+        """Does nothing: on TensorFlow, variables always hold their current values."""
 
     # === One step ===
 
     def train_step(self, data):
-        """Keras's, perhaps in microbatches."""
+        """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         microbatches = self.accumulation_steps > 1
         logs = self._accumulated_step(data) if microbatches else super().train_step(data)
         return {**logs, **self._count(data)} if self.counts_examples else logs
@@ -118,7 +119,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         counts = tf.cast(tf.stack(counts), tf.int64)
         seen = self.optimizer.seen
         seen.assign_add(tf.distribute.get_replica_context().all_reduce("SUM", counts))
-        # Single slices stay on a GPU until somebody looks; `unstack` would wait for it.
+        # Slices stay on a GPU until their values are read; `unstack` would wait for it.
         return {name: seen.value[index] for index, name in enumerate(self.counts)}
 
     def _accumulated_step(self, data) -> dict:
@@ -127,7 +128,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         self.set_global_batch(self._weights_of(batch), microbatches)
         gradients, losses = None, []
         for index in range(microbatches):
-            # Without this TensorFlow would compute the pieces side by side.
+            # Without this dependency TensorFlow would compute the microbatches in parallel.
             with tf.control_dependencies(gradients or []):
                 microbatch = batch.microbatch(index, microbatches)
             loss, added = self._gradients(microbatch, variables)
@@ -141,7 +142,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         return {**logs, "loss": tracker.result()}
 
     def _gradients(self, microbatch: "_Batch", variables: list):
-        """The loss of a piece as Keras reports it, and its part of the gradient."""
+        """Returns the loss of a microbatch as Keras logs it, and the microbatch's gradients."""
         with tf.GradientTape() as tape:
             microbatch.y_pred = self(microbatch.x, training=True)
             loss = _compat.compute_loss(self, *microbatch.outcome)
@@ -152,14 +153,14 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         return loss * replicas, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _weights_of(self, batch: "_Batch") -> list:
-        """What each loss of the whole batch, of all replicas, is to be divided by."""
-        # Only of what kind the outputs are matters, so TensorFlow leaves computing them out.
+        """Returns each loss's divisor for the global batch."""
+        # Normally only shapes and dtypes are used, so TensorFlow prunes this forward pass.
         outputs = self(batch.x, training=False)
         _compat.build_losses(self, batch.y, outputs)
         return sum_over_replicas(self.loss_divisors(batch.y, outputs, batch.sample_weight))
 
     def make_train_function(self, force=False):
-        """Keras's, after all variables are there: otherwise the graph has to be made twice."""
+        """Creates variables before Keras's function, so that its graph is not traced twice."""
         with self.distribute_strategy.scope():
             if self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
@@ -167,10 +168,13 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
                 _compat.build_losses(self, self.output, self.output)
         return super().make_train_function(force)
 
-    # === What Keras does wrongly under a strategy ===
+    # === Corrections to Keras under a strategy ===
 
     def step_function(self, step):
-        """One that gathers nothing from workers that they don't have; None: Keras's."""
+        """Returns a step function for several workers; None: use Keras's.
+
+        It takes the first local replica's logs instead of reducing them over workers.
+        """
         strategy = self.distribute_strategy
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return None
@@ -197,7 +201,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
 
 @dataclasses.dataclass
 class _Batch:
-    """A batch of examples, or a piece of it, and what the model made of it."""
+    """A batch or microbatch, and the outputs of the model for it."""
 
     x: Any
     y: Any
@@ -210,11 +214,14 @@ class _Batch:
 
     @property
     def outcome(self) -> tuple:
-        """What losses and metrics look at."""
+        """The arguments of losses and metrics."""
         return self.x, self.y, self.y_pred, self.sample_weight
 
     def microbatch(self, index: int, microbatches: int) -> "_Batch":
-        """One of nearly equal pieces; some have no rows if there are fewer rows than pieces."""
+        """Returns microbatch `index` of `microbatches` of nearly equal size.
+
+        Some have no rows if there are fewer rows than microbatches.
+        """
         first, end = self.rows * index // microbatches, self.rows * (index + 1) // microbatches
         parts = (self.x, self.y, self.sample_weight)
         return _Batch(
@@ -223,5 +230,5 @@ class _Batch:
 
 
 def _are_alike(one, other) -> bool:
-    """Whether both are dicts with the same keys."""
+    """Returns whether both are dicts with the same keys."""
     return isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()
