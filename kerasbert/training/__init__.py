@@ -1,4 +1,4 @@
-"""Optimizers, schedules, and what a training run writes down."""
+"""Optimizers, learning-rate schedules, the training loop, and the files of a training run."""
 
 from kerasbert import lazy
 

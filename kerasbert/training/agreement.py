@@ -1,4 +1,4 @@
-"""What the workers of a run agree on: all must stop, and save, after the same step."""
+"""Agreement between the workers of a run, which must stop and save after the same step."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from collections.abc import Callable
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.training.strategies import is_chief, is_multi_worker
 
-_SECONDS_BETWEEN = 1  # until a signal to one worker is known to all
+_SECONDS_BETWEEN = 1  # until all workers know of a signal to one of them
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Agreement:
-    """Says when workers are to agree, and lets them.
+    """Shares signals and flags between workers, after the same steps on all of them.
 
-    To agree takes a round trip between them and waits for the device, so they do so about once a
-    second, not after every step. After how many steps, the first worker says.
+    Sharing takes a round trip between workers and waits for the device, so it is done about once a
+    second, not after every step. The chief decides after how many steps.
 
     Args:
-        strategy: of the run; where it has one worker only, that agrees with itself at every step.
+        strategy: distribution strategy of the run; with one worker, every step is due and nothing
+            is communicated.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -32,13 +33,20 @@ class Agreement:
         self._interval = 0
 
     def is_due(self, step: int) -> bool:
-        """Whether workers agree after this step; the same on all of them."""
+        """Returns whether `reach` must be called after this step; the same on all workers."""
         return not self.has_workers or step >= self._due
 
     def reach(self, step: int, received_signal: int, *flags: bool) -> tuple:
-        """The same answer on every worker: a signal or 0, and whether any has each of the flags.
+        """Combines the signals and flags of all workers, which must call this after the same step.
 
-        All of them must call this after the same step.
+        Args:
+            step: number of training steps so far.
+            received_signal: signal that this worker received, or 0.
+            *flags: flags of this worker.
+
+        Returns:
+            A signal that any worker received, or 0, and for each flag whether it is set on any
+            worker; the same on all workers.
         """
         if not self.has_workers:
             return received_signal, *flags
@@ -53,7 +61,7 @@ class Agreement:
         return (kinds or [0])[0], *map(bool, flags)
 
     def _next_interval(self, step: int) -> int:
-        """Steps until the next time; it grows slowly, since one quick step says little."""
+        """Returns the steps until the next call; at most doubles, because step times vary."""
         steps, seconds = step - self._last[0], time.monotonic() - self._last[1]
         in_time = int(steps * _SECONDS_BETWEEN / max(seconds, 1e-6))
         return max(1, min(in_time, 2 * self._interval))

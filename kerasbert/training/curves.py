@@ -1,4 +1,4 @@
-"""Loss and scores of a run as a picture."""
+"""Plots of the loss and the scores of a run."""
 
 import math
 import os
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from kerasbert import files
 
 _TRAINING, _HELD_OUT, _CONSTANT = "C0", "C1", "0.5"  # colours, the same in every panel
-_FEW = 40  # points that are marked one by one
-_WIDTH = 80  # characters of a line of the title
+_FEW = 40  # most points of a curve that are drawn with markers
+_WIDTH = 80  # characters in a line of the title
 
 
 def draw(
@@ -22,16 +22,17 @@ def draw(
     baseline: Mapping[str, float] | None = None,
     same_loss: bool = True,
 ) -> None:
-    """Draws the loss against the step, and below it every score in a panel of its own.
+    """Plots the loss against the step, and each score in a panel below.
 
     Args:
-        reports: dicts with `step` and metrics by Keras's names (`loss`, `val_loss`, ...).
-        losses: dicts with `step` and the mean training `loss` of the steps since the one before.
-        path: the PNG to write.
-        title: over the picture.
-        scores: names of metrics, without `val_`; those that no report has are left out.
-        baseline: what a constant answer reaches on the held-out examples, by these names.
-        same_loss: whether `val_loss` is of the same kind as `loss`, so that both are drawn.
+        reports: metrics of the evaluations: dicts with `step` and metrics by Keras's names (`loss`,
+            `val_loss`, ...).
+        losses: dicts with `step` and `loss`, the mean training loss since the previous one.
+        path: PNG file to write.
+        title: title of the plot.
+        scores: names of metrics without `val_`; those that no evaluation has are skipped.
+        baseline: scores of a constant answer on the held-out examples, by the same names.
+        same_loss: whether `val_loss` is comparable with `loss`, so that both are plotted.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -62,7 +63,7 @@ def draw(
             axis.axhline(baseline[name], color=_CONSTANT, linestyle=":", label="a constant answer")
         axis.set_ylabel(name.replace("_logits", "").replace("_", " "))
         axis.grid(alpha=0.3)
-        axis.margins(x=0.09)  # room for the last value
+        axis.margins(x=0.09)  # space for the last value's label
         axis.legend(fontsize="small")
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -71,13 +72,13 @@ def draw(
 
 
 def _points(lines: Sequence[dict], *names: str) -> list[tuple[int, float]]:
-    """Steps and values, if they are finite, of the lines that have one of these."""
+    """Returns (step, value) pairs of the lines with one of the names, if the value is finite."""
     there = [(line["step"], line[name]) for line in lines for name in names if name in line]
     return [(step, value) for step, value in there if math.isfinite(value)]
 
 
 def _smoothed(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Every value as the mean of its neighbours, a twentieth of all of them."""
+    """Returns the moving average of the values, over a twentieth of the points."""
     reach = max(1, len(points) // 40)
     values = [value for _, value in points]
     around = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))

@@ -1,7 +1,7 @@
-"""TensorBoard's event files, which need neither TensorFlow nor TensorBoard to be written.
+"""Writes TensorBoard's event files, without TensorFlow or TensorBoard.
 
-A file is a sequence of records: a length of 64 bits, a checksum of it, that many bytes, a checksum
-of them. A record is an `Event`, a protocol buffer: time, step, and a summary of named values.
+A file is a sequence of records: a 64-bit length, its checksum, that many bytes, their checksum. The
+bytes are an `Event`, a protocol buffer with a time, a step, and a summary of named values.
 """
 
 import os
@@ -11,16 +11,16 @@ import struct
 import time
 from collections.abc import Mapping
 
-_DOUBLE, _BYTES, _FLOAT, _INTEGER = 1, 2, 5, 0  # how protocol buffers store fields
-_POLYNOMIAL = 0x82F63B78  # CRC-32C, the lowest bit first
+_DOUBLE, _BYTES, _FLOAT, _INTEGER = 1, 2, 5, 0  # wire types of protocol buffers
+_POLYNOMIAL = 0x82F63B78  # of CRC-32C, lowest bit first
 _MASK = 0xA282EAD8
 
 
 class EventWriter:
-    """Appends scalars to an event file of its own.
+    """Creates an event file and appends scalars to it.
 
     Args:
-        directory: where it is; made if it is not there.
+        directory: directory of the file; created if it does not exist.
     """
 
     def __init__(self, directory: pathlib.Path):
@@ -31,7 +31,7 @@ class EventWriter:
         self._append(_bytes(3, b"brain.Event:2"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a record with one value for each name."""
+        """Appends a record with the values of a step, by name."""
         scalars = [
             _bytes(1, _bytes(1, name.encode()) + _field(2, _FLOAT, struct.pack("<f", value)))
             for name, value in values.items()
@@ -72,7 +72,7 @@ _TABLE = _table()
 
 
 def _checksum(data: bytes) -> bytes:
-    """CRC-32C, turned and moved, since the data may hold checksums too."""
+    """Returns the masked CRC-32C: rotated and offset, since the data may contain checksums."""
     found = 0xFFFFFFFF
     for byte in data:
         found = _TABLE[(found ^ byte) & 255] ^ found >> 8

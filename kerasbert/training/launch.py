@@ -1,4 +1,4 @@
-"""Several workers on one machine, to try `multiworker` out or to use every core."""
+"""Starts several workers on one machine, to test `multiworker` or to use every core."""
 
 import ctypes
 import json
@@ -13,15 +13,16 @@ from kerasbert.errors import InputError, Interrupted
 from kerasbert.program import LAUNCHER
 
 _ADDRESS = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
-_SECONDS_TO_END = 3  # that a launcher has to end the others when a worker dies
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+_SECONDS_TO_END = 3  # in which a launcher kills the other workers when one dies
 
 
 def spread(workers: int) -> dict | None:
-    """Lets so many processes of this program do its work, if that is more than one.
+    """Starts `workers` copies of this program if there is more than one.
 
     Returns:
-        What `launch` does; None in a process that is to do the work itself.
+        The result of `launch`; None in a process that must do the work itself: a single one, or a
+        worker.
     """
     if launcher := os.environ.get(LAUNCHER):
         _end_with(int(launcher))
@@ -32,19 +33,20 @@ def spread(workers: int) -> dict | None:
 
 
 def _end_with(launcher: int) -> None:
-    """Ends this process when the one that started it is gone, or two jobs would write to a run.
+    """Lets the kernel kill this process when its launcher ends.
 
-    The kernel does it, for no thread of ours can: TensorFlow keeps the interpreter's lock while it
-    waits for the other workers to come. Other systems than Linux have no such service.
+    Otherwise a repeated command and this process would write to the same run. A thread could not
+    do this, because TensorFlow holds the interpreter's lock while it waits for other workers. Only
+    Linux has this call.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != launcher:
-            os._exit(1)  # it was gone before
+            os._exit(1)  # the launcher had ended before the call
 
 
 def _report_late() -> None:
-    """Lets the launcher report an error before this process does."""
+    """Delays the traceback of an error, so that the launcher reports first."""
     report = sys.excepthook
 
     def late(*error):
@@ -55,10 +57,10 @@ def _report_late() -> None:
 
 
 def wait_for_launcher() -> None:
-    """Waits before an error is shown: the launcher may know better where it comes from.
+    """Waits before an error is reported, in a process that `launch` started.
 
-    When another worker dies, this one fails because of that. The launcher ends it then, and says in
-    a line what happened.
+    If the error is a consequence of another worker's death, the launcher kills this process in the
+    meantime and reports the cause in one line.
     """
     if LAUNCHER in os.environ:
         time.sleep(_SECONDS_TO_END)
@@ -67,14 +69,17 @@ def wait_for_launcher() -> None:
 def launch(workers: int) -> dict:
     """Starts this program as `workers` processes of one cluster and waits for them.
 
-    Signals to this process are passed on. When a worker dies the others are ended, since they would
-    wait for it for good.
+    Signals to this process are forwarded to the workers. When a worker dies the others are killed,
+    since they would wait for it forever.
+
+    Args:
+        workers: number of processes.
 
     Returns:
-        The result of the first worker.
+        The result of the first worker: the JSON in the last line of its output.
 
     Raises:
-        InputError: a worker failed; the message says which and how to go on.
+        InputError: a worker failed; the message names it and says how to resume.
         Interrupted: the workers stopped because of a signal.
     """
     processes = [_start(cluster) for cluster in clusters(workers)]
@@ -112,7 +117,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def clusters(workers: int) -> list[dict]:
-    """`TF_CONFIG` of each of so many workers on this machine."""
+    """Returns the `TF_CONFIG` of each of `workers` processes on this machine, as dicts."""
     addresses = [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]
     return [
         {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -130,7 +135,7 @@ def _start(cluster: dict) -> subprocess.Popen:
         stdout=subprocess.PIPE if first else subprocess.DEVNULL,
         stderr=None if first else subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # the terminal's Ctrl-C reaches this process, which passes it on
+        start_new_session=True,  # Ctrl-C reaches only the launcher, which forwards it
     )
 
 
@@ -140,9 +145,9 @@ def _wait(processes: list[subprocess.Popen], received_signals: list[int]) -> Non
         for index, process in list(running.items()):
             status = process.poll()
             if status is not None and -status in received_signals:
-                return  # it had nothing to keep, so the others have nothing either
+                return  # killed before there was anything to save, so no worker has saved
             if status is not None and status - 128 in received_signals:
-                status = 0  # it stopped as it was told
+                status = 0  # it stopped because of the forwarded signal
             if status:
                 name = signal.Signals(-status).name if status < 0 else f"status {status}"
                 raise InputError(

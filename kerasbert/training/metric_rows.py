@@ -1,4 +1,4 @@
-"""What each replica has added up in the metrics of a model: their sum alone would be rounded."""
+"""The state of a model's metrics on each replica; storing only their sum would round it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kerasbert.training.strategies import strategy_of
 
 
 class MetricRows:
-    """Reads and writes what each replica has added up, (replicas, ...), by the metric's name.
+    """Reads and writes metric variables of all replicas, as arrays (replicas, ...) by name.
 
     Args:
-        model: compiled.
-        variables: the state of its metrics by name.
+        model: compiled model.
+        variables: variables of the model's metrics, by name.
     """
 
     def __init__(self, model: keras.Model, variables: dict[str, keras.Variable]):
@@ -25,15 +25,15 @@ class MetricRows:
 
     @functools.cached_property
     def _gather(self):
-        # Made once: to trace it again for every checkpoint takes longer than to write one.
+        # Cached: tracing it for every checkpoint takes longer than writing one.
         return tf.function(self._gather_rows, autograph=False)
 
     def are_of(self, variables: dict[str, keras.Variable]) -> bool:
-        """Whether a model's metrics are still these."""
+        """Returns whether `variables` are the variables of this object."""
         return list(map(id, variables.values())) == list(map(id, self.variables.values()))
 
     def read(self) -> dict[str, np.ndarray]:
-        """Of several workers all must call this."""
+        """Returns the values of all replicas, (replicas, ...); every worker must call this."""
         if self.strategy.num_replicas_in_sync == 1:
             return {name: np.asarray(v.numpy())[np.newaxis] for name, v in self.variables.items()}
         return {name: rows.numpy() for name, rows in self._gather().items()}
@@ -46,7 +46,13 @@ class MetricRows:
         return {name: self.strategy.gather(value, axis=0) for name, value in rows.items()}
 
     def write(self, rows: dict[str, np.ndarray]) -> None:
-        """Gives each replica its row back; of other numbers of replicas the first has the sum."""
+        """Assigns each replica its row.
+
+        If the number of replicas differs, the first replica is assigned the sum, the others 0.
+
+        Args:
+            rows: arrays (replicas, ...) by name, as `read` returns them.
+        """
         replicas = self.strategy.num_replicas_in_sync
         rows = {name: _for_replicas(array, replicas) for name, array in rows.items()}
         if replicas == 1:

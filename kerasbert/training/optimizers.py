@@ -1,4 +1,4 @@
-"""The optimizers and learning-rate schedules that BERT's family is trained with."""
+"""Optimizers and learning-rate schedules for BERT and its family."""
 
 import contextlib
 import math
@@ -11,11 +11,11 @@ from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.options import is_finite
 
-#: Variables, by the last part of their path, that weight decay leaves alone (google-research/bert,
-#: `optimization.create_optimizer`): biases and LayerNorm.
+#: Names in the paths of variables without weight decay: biases and LayerNorm (google-research/bert,
+#: `optimization.create_optimizer`).
 NOT_DECAYED = ("bias", "gamma", "beta")
 
-# What is left of the peak's distance to the floor after a share `t` of the decay.
+# Factor of the distance from floor to peak, after a fraction `t` of the decay steps.
 _DECAYS = {
     "linear": lambda t, power: 1 - t,
     "cosine": lambda t, power: (1 + ops.cos(math.pi * t)) / 2,
@@ -27,15 +27,18 @@ DECAYS = tuple(_DECAYS)
 
 @keras.saving.register_keras_serializable("kerasbert")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to `peak`, then falls (BERT, appendix A.2: linearly to 0).
+    """Learning-rate schedule with linear warm-up to `peak`, then decay (BERT, appendix A.2).
 
     Args:
-        peak: the highest learning rate.
-        steps: steps of the whole run.
-        warmup_steps: steps until `peak`.
+        peak: highest learning rate.
+        steps: total number of training steps.
+        warmup_steps: number of steps in which the learning rate rises to `peak`.
         decay: "linear", "cosine", "polynomial" or "constant".
-        floor: the rate at the end, as a share of the peak.
-        power: of the polynomial.
+        floor: final learning rate as a fraction of `peak`.
+        power: exponent of the polynomial decay.
+
+    Raises:
+        InputError: `decay` is unknown, or `peak`, `floor` or `power` is not finite.
     """
 
     def __init__(
@@ -79,13 +82,13 @@ def adamw(
     clip_norm: float | None = 1.0,
     ema: float | None = None,
 ) -> "AdamW":
-    """AdamW as BERT uses it (epsilon 1e-6, decay 0.01 but not on biases and LayerNorm, clipping).
+    """Returns AdamW as BERT uses it: epsilon 1e-6, no weight decay of biases and LayerNorm.
 
     Args:
-        learning_rate: a number or a schedule.
-        weight_decay: decoupled decay per step, times the learning rate.
-        clip_norm: limit of the gradients' global norm; None: no limit.
-        ema: momentum of a moving average of the weights; None: there is none.
+        learning_rate: number or schedule.
+        weight_decay: decoupled weight decay, multiplied by the learning rate.
+        clip_norm: maximal global norm of the gradients; None: no clipping.
+        ema: momentum of the exponential moving average of the weights; None: no average.
     """
     return AdamW(
         learning_rate,
@@ -104,7 +107,7 @@ def lamb(
     clip_norm: float | None = 1.0,
     ema: float | None = None,
 ) -> "LAMB":
-    """LAMB for large batches; arguments as in `adamw`."""
+    """Returns LAMB, an optimizer for large batches; arguments as in `adamw`."""
     return LAMB(
         learning_rate,
         lamb_decay=weight_decay,
@@ -122,22 +125,22 @@ def _averaging(momentum: float | None) -> dict:
 
 
 def updates(optimizer: keras.optimizers.Optimizer):
-    """How often an optimizer has changed the weights: in all steps but those that were skipped."""
+    """Returns the number of updates of the weights: steps without those that were skipped."""
     skipped = getattr(optimizer, "skipped_steps", 0)  # see `patch_optimizer`
     return optimizer.iterations - ops.cast(skipped, optimizer.iterations.dtype)
 
 
 def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) -> None:
-    """Puts the moving averages of variables in their place, if the optimizer has them."""
+    """Assigns variables their moving averages, if the optimizer has them."""
     if not optimizer.use_ema or int(updates(optimizer)) == 0:
-        return  # before the first update they are 0
+        return  # averages are 0 before the first update
     for variable in variables:
         variable.assign(_compat.average_of(optimizer, variable).numpy())
 
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """While this lasts, a model's weights are their moving averages, if its optimizer has them."""
+    """Replaces a model's weights by their moving averages in a context, if there are averages."""
     weights = model.trainable_variables
     before = [variable.numpy() for variable in weights]
     assign_averages(model.optimizer, weights)
@@ -150,9 +153,9 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fits_keep_weights(model: keras.Model) -> Iterator[None]:
-    """While this lasts, `fit` leaves the weights at its end, and not their moving averages.
+    """Keeps `fit` from replacing the weights by their moving averages in a context.
 
-    For a run of several fits; those of `ExactModel`.
+    For training an `ExactModel` with several calls of `fit`.
     """
     model.optimizer.keeps_weights = True
     try:
@@ -162,7 +165,7 @@ def fits_keep_weights(model: keras.Model) -> Iterator[None]:
 
 
 class _NotDecayed:
-    """An optimizer that keeps what weight decay leaves alone in its config, as Keras does not."""
+    """Stores the names excluded from weight decay in the config, which Keras does not."""
 
     def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):
         super().__init__(*args, **kwargs)
@@ -177,13 +180,14 @@ class _NotDecayed:
 
 @keras.saving.register_keras_serializable("kerasbert")
 class AdamW(_NotDecayed, keras.optimizers.AdamW):
-    """Keras's AdamW, but that steps that are skipped do not count for its bias correction.
+    """Keras's AdamW, whose bias correction does not count skipped steps.
 
-    On TensorFlow it goes through a variable once where Keras does ten times.
+    On TensorFlow one fused op updates a variable, where Keras reads it about ten times.
 
     Args:
         *args: as in Keras.
-        not_decayed: what the paths of variables that are not decayed contain.
+        not_decayed: names of variables without weight decay, as in Keras's
+            `exclude_from_weight_decay(var_names=...)`.
         **kwargs: as in Keras.
     """
 
@@ -206,7 +210,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
         self.assign_sub(variable, first * rate / (ops.sqrt(second) + self.epsilon))
 
     def _update_on_tensorflow(self, gradient, variable, moments, learning_rate) -> None:
-        import tensorflow as tf  # other backends do without it
+        import tensorflow as tf  # not required by other backends
 
         dtype = variable.dtype
         step = tf.cast(updates(self) + 1, dtype)
@@ -228,17 +232,17 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
 class LAMB(_NotDecayed, keras.optimizers.Optimizer):
     """LAMB (You et al. 2020, algorithm 2), with bias correction.
 
-    Unlike Keras's own, the decay is part of the update whose norm the trust ratio looks at, and
-    variables that are not decayed (biases, LayerNorm) have no trust ratio either, as in the
-    authors' code.
+    Unlike in Keras's Lamb, weight decay is part of the update whose norm is in the trust ratio, and
+    variables that are not decayed (biases, LayerNorm) have no trust ratio, as in the authors' code.
 
     Args:
-        learning_rate: a number or a schedule.
+        learning_rate: number or schedule.
         lamb_decay: weight decay.
-        beta_1: decay of the first moment.
-        beta_2: decay of the second moment.
-        epsilon: added to the root of the second moment.
-        **kwargs: of Keras's optimizers, and `not_decayed` as in `AdamW`.
+        beta_1: decay rate of the first moment.
+        beta_2: decay rate of the second moment.
+        epsilon: number added to the square root of the second moment.
+        name: name of the optimizer.
+        **kwargs: as in Keras's optimizers, and `not_decayed` as in `AdamW`.
     """
 
     def __init__(
@@ -258,7 +262,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables):
-        """Makes both moments of every variable."""
+        """Creates both moments of every variable."""
         if self.built:
             return
         super().build(variables)

@@ -1,6 +1,6 @@
-"""What watches training: progress bars, and Keras's callbacks without waiting for the device.
+"""Progress bars, and Keras's callbacks without waiting for the device after every step.
 
-On a terminal bars move, in a log they are a line now and then.
+On a terminal a bar is redrawn; in a log file it is a new line every few seconds.
 """
 
 import contextlib
@@ -15,28 +15,28 @@ from tqdm import tqdm
 from kerasbert.errors import one_line
 
 _SECONDS_BETWEEN_LOG_LINES = 15
-# To look at what a step has found is to wait for the device.
+# Converting a log to a number waits for the device.
 _STEPS_BETWEEN_LOOKS = 50
 _SECONDS_BETWEEN_LOOKS = 5
 _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a terminal, in a log
 
-# Of `progress_bar`; the innermost is the last.
+# The bars of `progress_bar`, innermost last.
 _bars: list["ProgressBar"] = []
 
 
 def log(line: str) -> None:
-    """One line to standard error, where the bar is too."""
+    """Prints a line to standard error, as the progress bars do."""
     print(one_line(line), file=sys.stderr, flush=True)
 
 
 class ProgressBar(tqdm):
-    """tqdm's bar with rate and time left, on standard error.
+    """tqdm's bar with rate and remaining time, on standard error.
 
     Args:
-        description: what is being done.
-        total: units in all; None: not known.
-        unit: what is counted.
-        passing: whether it is shown only if it lasts, and leaves nothing on a terminal.
+        description: label of the bar.
+        total: number of units; None: unknown.
+        unit: name of a unit.
+        passing: whether the bar is shown only after some seconds, and cleared when it is closed.
     """
 
     def __init__(self, description: str, total: int | None, unit: str, *, passing: bool = False):
@@ -58,23 +58,23 @@ class ProgressBar(tqdm):
 
     @staticmethod
     def status_printer(file):
-        """Prints over the last line on a terminal, and a new line elsewhere."""
+        """Returns a function that overwrites the line on a terminal, or prints a new one."""
         if file.isatty():
             return tqdm.status_printer(file)
         return lambda line: line and print(line, file=file, flush=True)
 
 
 class RunCallbacks(keras.callbacks.CallbackList):
-    """The callbacks of a run, which may call `fit` several times, for steps one after the other.
+    """The callbacks of a run that calls `fit` several times, for consecutive steps.
 
-    `on_train_batch_end` gets the number of the batch in the run, and logs as tensors. Who makes a
-    number of one waits until the device has finished the step; Keras's own list does so every time,
-    so that a GPU has nothing to do until the next step is on its way.
+    `on_train_batch_end` receives the index of the batch in the run, and logs as tensors. Converting
+    a tensor to a number waits until the device has finished the step. Keras's own list does so
+    after every step, so that a GPU is idle until the next step is launched.
 
     Args:
-        callbacks: those of the run.
-        model: what is trained.
-        first: the number of the first batch.
+        callbacks: callbacks of the run.
+        model: model that is trained.
+        first: index in the run of this `fit`'s first batch.
     """
 
     def __init__(self, callbacks: list[keras.callbacks.Callback], model: keras.Model, first: int):
@@ -82,17 +82,17 @@ class RunCallbacks(keras.callbacks.CallbackList):
         self.first = first
 
     def on_train_batch_end(self, batch, logs=None):
-        """Tells all of them."""
+        """Calls every callback with the index of the batch in the run."""
         for callback in self.callbacks:
             callback.on_train_batch_end(self.first + batch, logs)
 
 
 @contextlib.contextmanager
 def progress_bar(description: str) -> Iterator[None]:
-    """Shows, if it takes long, how many examples tasks answer as long as this context lasts.
+    """Shows a progress bar of the examples that tasks predict in this context, if it takes long.
 
     Args:
-        description: what is being done.
+        description: label of the bar.
     """
     bar = ProgressBar(description, None, "example", passing=True)
     _bars.append(bar)
@@ -104,16 +104,16 @@ def progress_bar(description: str) -> Iterator[None]:
 
 
 def advance(count: int) -> None:
-    """Moves the bar of `progress_bar`, if there is one: so many more examples are answered."""
+    """Advances the innermost bar of `progress_bar`, if there is one, by `count` examples."""
     if _bars:
         _bars[-1].update(count)
 
 
 class EvaluationProgress(keras.callbacks.Callback):
-    """Moves the bar of `progress_bar` while Keras evaluates.
+    """Advances the bar of `progress_bar` while Keras evaluates.
 
     Args:
-        batch_size: examples of a batch.
+        batch_size: number of examples in a batch.
     """
 
     def __init__(self, batch_size: int):
@@ -121,21 +121,21 @@ class EvaluationProgress(keras.callbacks.Callback):
         self.batch_size = batch_size
 
     def on_test_batch_end(self, batch, logs=None):
-        """A batch more."""
+        """Advances the bar by a batch."""
         advance(self.batch_size)
 
 
 def is_sync_step(model: keras.Model, step: int) -> bool:
-    """Whether it is time, after this step of a run, to wait for what the device has found."""
+    """Returns whether to read values from the device after this step, about every 50 steps."""
     return step % _STEPS_BETWEEN_LOOKS < model.steps_per_execution
 
 
 class TrainingBar(keras.callbacks.Callback):
-    """A bar over the steps of a run, with loss and examples and tokens/s; see `RunCallbacks`.
+    """A progress bar of training steps, with loss, examples/s and tokens/s; see `RunCallbacks`.
 
     Args:
-        description: what is being done.
-        steps: training steps in all.
+        description: label of the bar.
+        steps: total number of training steps.
     """
 
     def __init__(self, description: str, steps: int):
@@ -145,7 +145,7 @@ class TrainingBar(keras.callbacks.Callback):
         self._looked = -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
-        """Moves the bar."""
+        """Advances the bar."""
         step, now = batch + 1, time.monotonic()
         late = now - self._looked >= _SECONDS_BETWEEN_LOOKS
         if late or is_sync_step(self.model, step):
@@ -157,7 +157,7 @@ class TrainingBar(keras.callbacks.Callback):
         parts = [f"loss {float(logs['loss']):.3f}"] if "loss" in logs else []
         if "tokens" in logs:
             now = time.monotonic(), int(logs["examples"]), int(logs["tokens"])
-            self._first = self._first or now  # the first step compiles
+            self._first = self._first or now  # excludes the first step, which compiles
             seconds, examples, tokens = (a - b for a, b in zip(now, self._first, strict=True))
             if seconds > 0:
                 parts += [
@@ -167,5 +167,5 @@ class TrainingBar(keras.callbacks.Callback):
         return ", ".join(parts)
 
     def close(self):
-        """Leaves the bar's last state on the terminal."""
+        """Closes the bar, which stays on the terminal."""
         self.bar.close()

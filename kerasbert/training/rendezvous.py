@@ -1,10 +1,11 @@
-"""The workers of a cluster wait for each other before TensorFlow connects them.
+"""Waits until all workers of a cluster have started, before TensorFlow connects them.
 
-TensorFlow would wait for good without a word, and keep the interpreter's lock, so that no signal
-could end it. Here a worker that does not come is named, and after a while the others end.
+TensorFlow would wait forever without a message, and hold the interpreter's lock, so that no signal
+handler could run. Here missing workers are named, and the others end after a time limit.
 
-Worker 0 listens at its address of the cluster until all are there, and then leaves it to
-TensorFlow. Every other worker says who it is, as a line of JSON, and gets a line back.
+Worker 0 listens at its address in the cluster until all workers have connected, and then leaves the
+address to TensorFlow. Every other worker sends its index and addresses as a line of JSON, and
+receives one line in reply.
 """
 
 import contextlib
@@ -15,10 +16,10 @@ from collections.abc import Callable
 
 from kerasbert.errors import InputError
 
-_SECONDS = 600  # for all workers to come: machines of a cluster do not start at once
+_SECONDS = 600  # for all workers to start: machines of a cluster do not start at the same time
 _SECONDS_UNTIL_LOGGED = 10
 _SECONDS_BETWEEN_TRIES = 0.2
-_SECONDS_TO_SPEAK = 5  # for who connects to say who it is
+_SECONDS_TO_SPEAK = 5  # for a connected worker to send its line
 _LONGEST_LINE = 100_000
 _GO, _REFUSED = "go", "refused: "
 
@@ -30,12 +31,12 @@ def wait_for_workers(
 
     Args:
         addresses: "host:port" of every worker.
-        index: which of them this process is.
-        log: called with a line if it takes long.
-        seconds: how long to wait.
+        index: index of this process's worker.
+        log: function that receives a message if waiting takes long.
+        seconds: time limit.
 
     Raises:
-        InputError: a worker has not come, has ended, or has another `TF_CONFIG`.
+        InputError: a worker did not start in time, has ended, or has another `TF_CONFIG`.
     """
     patience = _Patience(addresses, seconds, log)
     if index:
@@ -45,7 +46,7 @@ def wait_for_workers(
 
 
 class _Patience:
-    """How long to wait; says once for whom."""
+    """A time limit for waiting; logs the missing workers once."""
 
     def __init__(self, addresses: list[str], seconds: float, log: Callable[[str], None]):
         self.addresses = addresses
@@ -68,7 +69,7 @@ class _Patience:
 
 
 def name_workers(indices: list[int], addresses: list[str]) -> str:
-    """ "worker 1 (10.0.0.2:2222) of 4", or of several."""
+    """Returns a description of workers, such as "worker 1 (10.0.0.2:2222) of 4"."""
     names = ", ".join(f"{index} ({addresses[index]})" for index in indices)
     return f"worker{'s' * (len(indices) > 1)} {names} of {len(addresses)}"
 
@@ -91,7 +92,7 @@ def _gather(addresses: list[str], patience: _Patience) -> None:
                 if index is not None:
                     waiting[index] = connection
         for connection in waiting.values():
-            with contextlib.suppress(OSError):  # it has ended since; TensorFlow will notice
+            with contextlib.suppress(OSError):  # it has ended; TensorFlow will report it
                 _send(connection, _GO)
 
 
@@ -118,13 +119,13 @@ def _has_ended(connection: socket.socket) -> bool:
 
 
 def _welcome(connection: socket.socket, addresses: list[str], waiting: dict) -> int | None:
-    """Which worker has connected; None: it is none, or can't be taken."""
+    """Returns the index of the connected worker; None: it is no worker, or is refused."""
     connection.settimeout(_SECONDS_TO_SPEAK)
     try:
         hello = json.loads(_receive(connection))
         index, cluster = hello["index"], hello["workers"]
     except (OSError, ValueError, LookupError, TypeError):
-        return None  # a stranger, or it has ended
+        return None  # not a worker, or it has ended
     reason = None
     if cluster != addresses:
         reason = f"its TF_CONFIG has the workers {cluster}, that of worker 0 has {addresses}"
@@ -137,7 +138,7 @@ def _welcome(connection: socket.socket, addresses: list[str], waiting: dict) -> 
     return None
 
 
-# === The others ===
+# === Other workers ===
 
 
 def _report(addresses: list[str], index: int, patience: _Patience) -> None:
@@ -146,7 +147,7 @@ def _report(addresses: list[str], index: int, patience: _Patience) -> None:
         patience.check([0])
         try:
             answer = _ask(addresses[0], hello, patience)
-        except OSError:  # it has not come yet
+        except OSError:  # worker 0 does not listen yet
             answer = "?"
         if answer == _GO:
             return
@@ -156,13 +157,13 @@ def _report(addresses: list[str], index: int, patience: _Patience) -> None:
             raise InputError(
                 f"{name_workers([0], addresses)} ended before all workers had come; it says why"
             )
-        time.sleep(_SECONDS_BETWEEN_TRIES)  # somebody else listens there
+        time.sleep(_SECONDS_BETWEEN_TRIES)  # not started yet, or another program listens there
 
 
 def _ask(address: str, hello: str, patience: _Patience) -> str:
     with socket.create_connection(_split(address), timeout=_SECONDS_TO_SPEAK) as connection:
         _send(connection, hello)
-        # Worker 0 ends a little earlier, and says for whom it has waited.
+        # Worker 0 usually reaches its time limit first, and names the missing workers.
         connection.settimeout(max(patience.start + patience.seconds - time.monotonic(), 1))
         return _receive(connection)
 
@@ -182,7 +183,7 @@ def _send(connection: socket.socket, line: str) -> None:
 
 
 def _receive(connection: socket.socket) -> str:
-    """A line; what there is of it if the other side has ended."""
+    """Receives a line, or a part of it if the connection was closed."""
     received = b""
     while not received.endswith(b"\n") and len(received) < _LONGEST_LINE:
         part = connection.recv(4096)

@@ -1,4 +1,4 @@
-"""What a training run writes: its settings, its metrics, its curves."""
+"""The directory of a training run: settings, metrics, curves, model."""
 
 import math
 import os
@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_DRAWINGS = 60
 
 
 class _Line(TypedDict):
-    """What every line of metrics and losses has."""
+    """The required keys of a line of `metrics.jsonl` and `losses.jsonl`."""
 
     step: int
 
@@ -32,24 +32,24 @@ class RunDirectory:
     """The directory of one run.
 
         config.json      the settings
-        checkpoints/     the state to go on from
-        metrics.jsonl    a JSON object for every report; null is NaN
-        losses.jsonl     the training loss between the reports, see `ReportMetrics`
-        tensorboard/     the same as TensorBoard's events
-        curves.png       their picture
-        best/            the model of the best report, until the run has ended
-        model/           the trained model, when the run has ended well
+        checkpoints/     the state to resume from, until the run has finished
+        metrics.jsonl    a JSON object for every evaluation; null is NaN
+        losses.jsonl     the training loss between evaluations, see `ReportMetrics`
+        tensorboard/     the same values as TensorBoard's events
+        curves.png       a plot of them
+        best/            the model of the best evaluation, until the run has finished
+        model/           the trained model, when the run has finished
 
     Args:
-        path: created if it is not there.
-        settings: what the run was started with; JSON types.
-        step: the step that the run goes on from; what was written of later steps is dropped.
-        stored: the checkpoint that it goes on from, whose copies are whole whatever became of the
-            lines that are here; None: there is none, or it has no copies.
-        write: whether this process is the one that writes.
+        path: directory; created if it does not exist.
+        settings: settings of the run, of JSON types.
+        step: step to resume from; lines of later steps are dropped.
+        stored: checkpoint to resume from; its copies of the metrics files are used instead of the
+            current ones. None: there is no checkpoint.
+        write: whether this process writes.
 
     Raises:
-        InputError: it holds the model of a finished run already, or can't be written.
+        InputError: the directory contains a finished run, or can't be written.
     """
 
     def __init__(
@@ -76,33 +76,33 @@ class RunDirectory:
 
     @property
     def model(self) -> pathlib.Path:
-        """Where the finished model goes."""
+        """Path of the trained model."""
         return self.path / MODEL
 
     @property
     def curves(self) -> pathlib.Path:
-        """Where the picture of the metrics goes."""
+        """Path of the plot of the metrics."""
         return self.path / CURVES
 
     @property
     def best(self) -> pathlib.Path:
-        """Where the best model so far is."""
+        """Directory of the best model so far."""
         return self.path / BEST
 
     def report(self, **values) -> None:
-        """Appends one line to the metrics."""
+        """Appends a line to `metrics.jsonl`."""
         self._append(METRICS, values)
 
     def reports(self) -> list[dict]:
-        """All lines of the metrics."""
+        """Returns all lines of `metrics.jsonl`."""
         return self._lines(METRICS)
 
     def record_loss(self, **values) -> None:
-        """Appends one line to the losses."""
+        """Appends a line to `losses.jsonl`."""
         self._append(LOSSES, values)
 
     def losses(self) -> list[dict]:
-        """All lines of the losses."""
+        """Returns all lines of `losses.jsonl`."""
         return self._lines(LOSSES)
 
     def _append(self, name: str, values: dict) -> None:
@@ -115,13 +115,13 @@ class RunDirectory:
 
 
 def _read_lines(path: pathlib.Path) -> list[dict]:
-    """The JSON objects of a file, each with its step; nothing if there is no file."""
+    """Returns the JSON objects of a file, each with a step; none if there is no file."""
     if not files.exists(path):
         return []
     lines = []
     with files.open_text(path) as file:
         for number, text in enumerate(file, 1):
-            if not text.endswith("\n"):  # a process that was killed may have left half a line
+            if not text.endswith("\n"):  # a killed process may leave an incomplete line
                 continue
             try:
                 line = schema.parse(text, f"{path}: line {number}", _Line)
@@ -135,7 +135,7 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
 
 
 def refuse_finished(path: pathlib.Path) -> None:
-    """Raises `InputError` if the run in a directory has ended."""
+    """Raises `InputError` if a directory contains a finished run."""
     if files.exists(path / MODEL):
         raise InputError(
             f"{path / MODEL} exists already: that run has ended; "
@@ -144,17 +144,18 @@ def refuse_finished(path: pathlib.Path) -> None:
 
 
 class ReportMetrics(keras.callbacks.Callback):
-    """Writes every epoch's metrics to a run directory, losses on the way, and draws the curves.
+    """Writes the metrics of evaluations and the losses between them, and plots the curves.
 
     Args:
-        run: the run directory.
-        title: over the picture.
-        loss_every: steps between two lines of `losses.jsonl`, each the mean loss since the last
-            one: `{"step": 20, "loss": 1.5, "examples": 640, "running_loss": 1.6}`, with the
-            examples since the run began and Keras's mean since the last report.
-        scores: metrics to draw beside the loss, see `curves.draw`.
-        baseline: what a constant answer reaches, see `curves.draw`.
-        same_loss: whether losses can be compared, see `curves.draw`.
+        run: run directory.
+        title: title of the plot.
+        loss_every: steps between two lines of `losses.jsonl`, such as
+            `{"step": 20, "loss": 1.5, "examples": 640, "running_loss": 1.6}`: the mean loss since
+            the previous line, the examples since the start of the run, and Keras's mean loss since
+            the last evaluation.
+        scores: names of metrics to plot, see `curves.draw`.
+        baseline: scores of a constant answer, see `curves.draw`.
+        same_loss: whether training and validation loss are comparable, see `curves.draw`.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class ReportMetrics(keras.callbacks.Callback):
         self._events = None
 
     def on_train_batch_end(self, batch, logs=None):
-        """Records the loss if it is time, and draws now and then."""
+        """Records the loss every `loss_every` steps, and updates the plot about once a minute."""
         step = self._step = batch + 1
         if step % self.loss_every == 0:
             self._record(step, logs)
@@ -187,7 +188,7 @@ class ReportMetrics(keras.callbacks.Callback):
                 self._draw()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Reports step, seconds and metrics."""
+        """Writes step, seconds, counts and metrics of an evaluation, and updates the plot."""
         step = self._step
         if step % self.loss_every:
             self._record(step, logs)
@@ -201,8 +202,8 @@ class ReportMetrics(keras.callbacks.Callback):
     def _record(self, step: int, logs: dict) -> None:
         running, examples = float(logs["loss"]), int(logs["examples"])
         reports, losses = self.run.reports(), self.run.losses()
-        # Keras's mean began anew after the last report. What is known of the steps before these
-        # is read from the files, so that a run that goes on writes what it would have written.
+        # Keras's mean is reset after every evaluation. The values of earlier steps are read from
+        # the files, so that a resumed run writes what an uninterrupted one would have written.
         begin = reports[-1] if reports else {"step": 0, "examples": 0}
         last = losses[-1] if losses and losses[-1]["step"] > begin["step"] else begin
         before = (last["examples"] - begin["examples"]) * last.get("running_loss", 0.0)

@@ -1,27 +1,35 @@
-"""What embeddings of texts that belong together learn from."""
+"""Losses and an accuracy function for training text embeddings."""
 
 import keras
 from keras import ops
 
 
 def cosines(embeddings):
-    """Cosines of each example's first text and its second: (batch, texts, dim) -> (batch,)."""
+    """Returns the cosine similarity of each example's first two texts.
+
+    Args:
+        embeddings: float (batch, texts, dim).
+
+    Returns:
+        Cosines, float (batch,).
+    """
     unit = ops.normalize(embeddings, axis=-1)
     return ops.sum(unit[:, 0] * unit[:, 1], axis=-1)
 
 
 def cosines_to_all(embeddings):
-    """Cosines of each example's first text and the other texts of the global batch.
+    """Returns the cosines of each example's first text to the other texts of the global batch.
 
-    Under `tf.distribute` the other texts come from all replicas, and gradients go back to them, so
-    that a text's negatives do not depend on how many replicas there are.
+    Under `tf.distribute` the other texts are gathered from all replicas, with gradients, so that a
+    text's negatives do not depend on the number of replicas.
 
     Args:
-        embeddings: (batch, texts, dim), two texts or more: what one example has.
+        embeddings: float (batch, texts, dim), with two or more texts per example.
 
     Returns:
-        Cosines (batch, (texts - 1) * global batch): first everybody's second text, then everybody's
-        third and so on; and for each example where among them its own second text is, (batch,).
+        Tuple of cosines, float (batch, (texts - 1) * global batch), to the second texts of all
+        examples, then to their third texts and so on; and the column of each example's own second
+        text, int32 (batch,).
     """
     unit = ops.normalize(embeddings, axis=-1)
     others, first = _of_all_replicas(unit[:, 1:])
@@ -31,9 +39,9 @@ def cosines_to_all(embeddings):
 
 
 def _of_all_replicas(x):
-    """The rows of all replicas, and which is the first of this one's."""
+    """Returns the rows of all replicas, and the index of this replica's first row."""
     if keras.backend.backend() != "tensorflow":
-        return x, 0  # there is no strategy
+        return x, 0  # there are no replicas
     import tensorflow as tf  # other backends do without it
 
     context = tf.distribute.get_replica_context()
@@ -46,17 +54,17 @@ def _of_all_replicas(x):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class InBatchNegatives(keras.losses.Loss):
-    """Cross-entropy of finding each text's own partner among those of the batch.
+    """Contrastive loss with in-batch negatives.
 
-    InfoNCE (van den Oord et al. 2018, eq. 4) on cosines, as SimCSE has it (Gao et al. 2021, eqs. 1
-    and 5); sentence-transformers' `MultipleNegativesRankingLoss`, whose scale is one over the
-    temperature.
+    Cross-entropy of each text's positive among the other texts of the global batch: InfoNCE (van
+    den Oord et al. 2018, eq. 4) on cosines, as in SimCSE (Gao et al. 2021, eqs. 1 and 5), and in
+    sentence-transformers' `MultipleNegativesRankingLoss`, whose scale is 1 / temperature.
 
-    Call: labels are not looked at; embeddings, float (batch, texts, dim): a text, its partner and,
-    if there are more, texts that are nobody's partner.
+    Call arguments: labels, which are ignored; embeddings, float (batch, texts, dim), of a text, its
+    positive and any number of hard negatives.
 
     Args:
-        temperature: what cosines are divided by.
+        temperature: number that cosines are divided by.
     """
 
     def __init__(self, temperature: float = 0.05, name: str = "in_batch_negatives", **kwargs):
@@ -64,29 +72,29 @@ class InBatchNegatives(keras.losses.Loss):
         self.temperature = temperature
 
     def call(self, y_true, y_pred):
-        """The loss of each example, (batch,)."""
+        """Returns the loss of each example, (batch,)."""
         scores, own = cosines_to_all(y_pred)
         return ops.sparse_categorical_crossentropy(own, scores / self.temperature, from_logits=True)
 
     def get_config(self):
-        """The temperature."""
+        """Returns the config."""
         return {**super().get_config(), "temperature": self.temperature}
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 class CosineError(keras.losses.Loss):
-    """The squared difference of each pair's cosine and its gold score (Sentence-BERT, §3).
+    """Squared difference of each pair's cosine and its gold score (Sentence-BERT, §3).
 
-    Call: scores in [-1, 1], (batch,); embeddings, float (batch, 2, dim).
+    Call arguments: scores in [-1, 1], (batch,); embeddings, float (batch, 2, dim).
     """
 
     def call(self, y_true, y_pred):
-        """The loss of each example, (batch,)."""
+        """Returns the loss of each example, (batch,)."""
         return ops.square(cosines(y_pred) - ops.cast(y_true, y_pred.dtype))
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 def found_partner(y_true, y_pred):
-    """Whether each text's own partner is the nearest of the global batch: 0.0 or 1.0, (batch,)."""
+    """Returns whether each text's positive is the nearest text: 0.0 or 1.0, float32 (batch,)."""
     scores, own = cosines_to_all(y_pred)
     return ops.cast(ops.argmax(scores, axis=-1) == ops.cast(own, "int32"), "float32")

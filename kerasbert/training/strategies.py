@@ -1,7 +1,7 @@
-"""Where a run computes: one device, all of a machine's, several machines, a TPU.
+"""Distribution strategies: one device, all devices of a machine, several machines, a TPU.
 
-On TensorFlow that is a `tf.distribute.Strategy`. On JAX it is `OnJax`, which has the same methods
-as far as a run asks for them.
+On TensorFlow a strategy is a `tf.distribute.Strategy`. On JAX it is `OnJax`, which has the
+attributes of a strategy that training uses.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 
 
 class OnJax:
-    """Where a run computes on JAX: one program sees the whole batch, on however many devices.
+    """The strategy on JAX: one program computes the global batch on all devices.
 
-    How many is the business of `keras.distribution`.
+    `keras.distribution` sets the devices.
     """
 
     num_replicas_in_sync = 1
     cluster_resolver = None
 
     def scope(self):
-        """Where models are made."""
+        """Returns a context in which models are created; it has no effect."""
         return contextlib.nullcontext()
 
 
 def strategy_of(model: keras.Model):
-    """Where a model computes."""
+    """Returns the strategy of a model."""
     return model.distribute_strategy if ON_TENSORFLOW else OnJax()
 
 
@@ -44,11 +44,12 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
     Args:
         name: "none": one device. "mirrored": all GPUs of this machine, or its virtual devices.
             "multiworker": the machines of `TF_CONFIG`, each with all its GPUs. "tpu": the TPU that
-            TensorFlow's resolver finds.
-        num_virtual_devices: cut this machine's CPU into so many, to try things out; 0: don't.
+            TensorFlow's resolver finds. On JAX only "none" is supported.
+        num_virtual_devices: number of virtual devices to split this machine's CPU into, for tests;
+            0: none.
 
     Raises:
-        InputError: no such strategy, or what it needs is not there.
+        InputError: the name is not a strategy, or the devices that it requires are not available.
     """
     if name in ("parameterserver", "parameter_server"):
         raise InputError("ParameterServerStrategy: Keras 3 can't train under it; use multiworker")
@@ -99,12 +100,12 @@ def _tpu() -> tf.distribute.Strategy:
 
 
 def is_tpu(strategy: tf.distribute.Strategy) -> bool:
-    """Whether a strategy computes on a TPU, where everything is compiled by XLA."""
+    """Returns whether a strategy computes on a TPU, where XLA compiles everything."""
     return ON_TENSORFLOW and isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def describe(strategy: tf.distribute.Strategy | OnJax) -> str:
-    """The devices that a strategy computes on, such as "2 GPUs (NVIDIA H100)"."""
+    """Returns a description of a strategy's devices, such as "2 GPUs (NVIDIA H100)"."""
     if isinstance(strategy, OnJax):
         return f"JAX, {_described_on_jax()}"
     if is_tpu(strategy):
@@ -121,7 +122,7 @@ def describe(strategy: tf.distribute.Strategy | OnJax) -> str:
 
 
 def _described_on_jax() -> str:
-    import jax  # of this backend alone
+    import jax  # not installed with other backends
 
     device, distribution = jax.local_devices()[0], keras.distribution.distribution()
     name = _cpu() if device.platform == "cpu" else device.device_kind
@@ -137,12 +138,12 @@ def _cpu() -> str:
 
 
 def is_multi_worker(strategy) -> bool:
-    """Whether several processes train together."""
+    """Returns whether a strategy has several processes."""
     return ON_TENSORFLOW and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes what only one may write."""
+    """Returns whether this process is the chief, which writes the files of a run."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -150,9 +151,9 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def sharded(dataset):
-    """The dataset, told to give every worker its rows of each global batch; on JAX as it is.
+    """Returns the dataset with auto-sharding by rows of the global batch; unchanged on JAX.
 
-    TensorFlow's own choice looks for files to share out first, and warns that there are none.
+    TensorFlow's default policy first tries to shard by files, and warns if there are none.
     """
     if not ON_TENSORFLOW:
         return dataset

@@ -1,4 +1,4 @@
-"""The workers of a run on several machines: how they meet, and what is said when one is lost."""
+"""The workers of a run on several machines: connecting them, and errors when one is lost."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kerasbert.training.launch import wait_for_launcher
 from kerasbert.training.progress import log
 from kerasbert.training.rendezvous import name_workers, wait_for_workers
 
-_SECONDS_TO_CONNECT = 120  # once all workers are there
+_SECONDS_TO_CONNECT = 120  # after all workers have started
 
-# Of the errors that TensorFlow raises where it can't reach another worker: their names, and words
-# that their messages have.
+# Names of the errors that TensorFlow raises if it can't reach another worker, and words in their
+# messages.
 _ERRORS = (
     "AbortedError",
     "CancelledError",
@@ -32,10 +32,10 @@ _TASK = re.compile(r"/job:worker/replica:0/task:(\d+)")
 
 
 def connect() -> tf.distribute.MultiWorkerMirroredStrategy:
-    """Waits until all workers of `TF_CONFIG` are there; returns the strategy of them all.
+    """Waits until all workers of `TF_CONFIG` have started, and returns their strategy.
 
     Raises:
-        InputError: there is no `TF_CONFIG`, it is not a cluster, or a worker does not come.
+        InputError: `TF_CONFIG` is not set or is not a cluster, or a worker did not start in time.
     """
     wait_for_workers(*_cluster(), log)
     with _signals():
@@ -43,7 +43,7 @@ def connect() -> tf.distribute.MultiWorkerMirroredStrategy:
 
 
 def _cluster() -> tuple[list[str], int]:
-    """The address of every worker, and which of them this process is."""
+    """Returns the addresses of all workers, and the index of this process's worker."""
     cluster = os.environ.get("TF_CONFIG")
     if not cluster:
         raise InputError(
@@ -65,10 +65,11 @@ def _cluster() -> tuple[list[str], int]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Undoes what TensorFlow does to signals while it connects.
+    """Sets a time limit while TensorFlow connects, and restores the signal handlers afterwards.
 
-    It keeps the interpreter's lock, so only the system can end this process if a worker is lost
-    just then. And it takes SIGTERM for a handler of its own, which ends nothing.
+    TensorFlow holds the interpreter's lock while it connects, so if a worker is lost meanwhile,
+    only the system's default action for SIGALRM can end this process. TensorFlow also installs its
+    own handler for SIGTERM, which does not end the process.
     """
     kinds = (signal.SIGTERM, signal.SIGALRM)
     handlers = {kind: signal.getsignal(kind) for kind in kinds}
@@ -84,10 +85,13 @@ def _signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def lost_workers_named(strategy: tf.distribute.MultiWorkerMirroredStrategy) -> Iterator[None]:
-    """While this lasts, an error of TensorFlow about other workers is one line that names them.
+    """Converts TensorFlow's errors about other workers to one line that names these workers.
+
+    Args:
+        strategy: strategy of the workers.
 
     Raises:
-        InputError: in place of the error.
+        InputError: instead of TensorFlow's error.
     """
     try:
         yield
@@ -107,17 +111,20 @@ def lost_workers_named(strategy: tf.distribute.MultiWorkerMirroredStrategy) -> I
 
 
 def lost_workers(message: str, own: int) -> list[int]:
-    """The workers that a message of TensorFlow is about, as far as it says.
+    """Returns the indices of the lost workers that an error message of TensorFlow names.
 
     Args:
-        message: of an error.
-        own: the worker that has got it.
+        message: error message.
+        own: index of the worker that raised it.
+
+    Returns:
+        Sorted indices; empty if the message names no other worker.
     """
     _, _, silent = message.partition("stopped sending heartbeats")
     silent, _, _ = silent.partition("crashed")
-    # Each worker that passes an error on adds where it got it from, so the origin comes first.
+    # Each worker that forwards an error appends its source, so the origin comes first.
     tasks = _TASK.findall(silent) or _TASK.findall(message)[:1]
     others = {int(task) for task in tasks} - {own}
     if not others and own and "Heartbeat" in message:
-        return [0]  # to which all send theirs
+        return [0]  # all workers send their heartbeats to worker 0
     return sorted(others)
