@@ -1,26 +1,26 @@
-"""Every use of what Keras and TensorFlow do not promise to keep, each with its reason.
+"""All uses of private API of Keras and TensorFlow, each with its reason.
 
-All else in kerasbert goes by their documented interfaces (`tests/test_compat.py` holds that). So a
-new release of either can break only what is here; each function names the test that would notice.
+The rest of kerasbert uses only documented API (`tests/test_compat.py` checks this), so a new
+release can break only what is in this module. Each function names the test that would fail, and
 `tests/versions.py` runs the tests with other releases.
 
-`kerasbert.registration` reads this module before Keras is imported, and on JAX there is no
-TensorFlow, so functions that need either import it themselves.
+`kerasbert.registration` imports this module before Keras is imported, and on JAX TensorFlow need
+not be installed, so functions import them when they are called.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-#: The module of Keras that keeps what is registered. Registering there needs the class, that is
-#: its module, where a stand-in does. Test: tests/test_families.py::test_keras_file
+#: The module of Keras with the registry of serializable objects. Keras's decorator would import the
+#: class; here a stand-in is enough. Test: tests/test_families.py::test_keras_file
 REGISTRY = "keras.src.saving.object_registration"
 
 
 def registered(registry) -> dict:
-    """What Keras keeps under registered names, of the module `REGISTRY`.
+    """Returns Keras's dict of registered objects by name, from the module `REGISTRY`.
 
-    `keras.saving.get_custom_objects` is the same, but Keras must be whole to be asked.
+    `keras.saving.get_custom_objects` returns the same dict, but only after Keras is imported.
     Test: tests/test_families.py::test_keras_file
     """
     return registry.GLOBAL_CUSTOM_OBJECTS
@@ -30,7 +30,7 @@ def registered(registry) -> dict:
 
 
 def layers_of(model) -> Iterator:
-    """A model, its layers, theirs and so on; `model.layers` has the first of them only.
+    """Returns a model and all layers nested in it; `model.layers` has the outermost only.
 
     Test: tests/tasks/test_state.py::test_frozen_layers_can_be_unfrozen
     """
@@ -38,10 +38,10 @@ def layers_of(model) -> Iterator:
 
 
 def set_trainable(layer, value: bool) -> None:
-    """Makes one layer trainable or not, without those inside.
+    """Sets `trainable` of one layer, without its sublayers.
 
-    On TensorFlow `layer.trainable = value` does nothing where the layer itself has that value, and
-    so leaves other values inside it.
+    On TensorFlow `layer.trainable = value` does nothing if the layer already has that value, even
+    if its sublayers have another.
     Test: tests/tasks/test_state.py::test_frozen_layers_can_be_unfrozen
     """
     layer._trainable = value
@@ -50,18 +50,18 @@ def set_trainable(layer, value: bool) -> None:
 
 
 def variable_of(layer, name: str):
-    """The variable behind `layer.kernel` or `layer.embeddings`, which may be sums with an adapter.
+    """Returns the variable of `layer.kernel` or `layer.embeddings`, without an adapter's weights.
 
     Test: tests/tasks/test_state.py::test_adapters_are_merged_in_a_file
     """
     return getattr(layer, f"_{name}")
 
 
-# === Models that are compiled ===
+# === Compiled models ===
 
 
 def given_loss(model):
-    """The loss that a model was compiled with, as it was given; None: it is not compiled, or none.
+    """Returns the `loss` argument that a model was compiled with; None: not compiled, or no loss.
 
     Test: tests/tasks/test_text_input.py::test_class_probabilities_as_labels
     """
@@ -69,7 +69,7 @@ def given_loss(model):
 
 
 def given_metrics(model, kind: str):
-    """The `metrics` or `weighted_metrics` that a model was compiled with, as they were given.
+    """Returns the `metrics` or `weighted_metrics` argument that a model was compiled with.
 
     Test: tests/distillation/test_distillation.py::test_the_whole_loss
     """
@@ -77,7 +77,7 @@ def given_metrics(model, kind: str):
 
 
 def build_losses(model, y, outputs) -> None:
-    """Lets a compiled model look up its losses, which Keras does at the first batch.
+    """Builds the losses of a compiled model, which Keras does at the first batch.
 
     Test: tests/training/test_global_batch.py::test_a_batch_in_pieces_is_the_whole_batch
     """
@@ -86,43 +86,43 @@ def build_losses(model, y, outputs) -> None:
 
 
 def flat_losses(model) -> list[tuple[tuple, Any]]:
-    """Where each loss of a compiled model is among its outputs, and the loss; see `build_losses`.
+    """Returns (path in the outputs, loss) pairs of a compiled model; see `build_losses`.
 
-    To cut a batch exactly, each loss must be told what the whole batch weighs.
+    Each loss needs the divisor of the whole batch, for microbatches to be exact.
     Test: tests/training/test_global_batch.py::test_a_batch_in_pieces_is_the_whole_batch
     """
     return [(path, loss) for path, loss, *_ in model._compile_loss._flat_losses]
 
 
 def compute_loss(model, x, y, y_pred, sample_weight):
-    """The loss of a training step, as Keras's own step computes it.
+    """Returns the loss of a training step, as Keras's own step computes it.
 
-    Unlike `model.compute_loss` it lets subclasses leave `training` out.
+    Unlike `model.compute_loss` it supports overrides of that method without `training`.
     Test: tests/training/test_global_batch.py::test_a_batch_in_pieces_is_the_whole_batch
     """
     return model._compute_loss(x, y, y_pred, sample_weight, training=True)
 
 
 def loss_tracker(model):
-    """The metric in which a compiled model reports its loss.
+    """Returns the metric that tracks the loss of a compiled model.
 
-    A step of our own must update what Keras's step would.
+    A custom step must update it as Keras's step does.
     Test: tests/training/test_global_batch.py::test_a_batch_in_pieces_is_the_whole_batch
     """
     return model._loss_tracker
 
 
 def build_on_batch(model, batch) -> None:
-    """Makes the variables of optimizer and metrics, which Keras makes at the first batch of `fit`.
+    """Creates the variables of optimizer and metrics, which `fit` creates at its first batch.
 
-    A checkpoint is restored into them before that.
+    A checkpoint is restored before that.
     Test: tests/scripts/test_resume.py::test_killed_run_matches_an_uninterrupted_run
     """
     model._symbolic_build(data_batch=batch)
 
 
 def update_metrics(model, values, loss, x, y, y_pred, sample_weight) -> tuple:
-    """What Keras's step on JAX does with metrics: their results, and their values after a batch.
+    """Updates metrics as Keras's step on JAX does; returns the logs and the new metric variables.
 
     Test: tests/training/test_steps_jax.py::test_same_as_on_tensorflow
     """
@@ -130,10 +130,10 @@ def update_metrics(model, values, loss, x, y, y_pred, sample_weight) -> tuple:
 
 
 def share_out_any_batch() -> None:
-    """Lets Keras on JAX take batches whose rows can't be divided among the devices.
+    """Lets Keras on JAX accept batches whose rows can't be divided evenly among the devices.
 
-    Such a batch, usually the last of an epoch, is given whole to every device, which Keras refuses.
-    The function is for all models of the process; batches that can be divided are as in Keras.
+    Such a batch, usually the last of an epoch, is replicated on every device; Keras raises an
+    error. This applies to all models of the process; other batches are sharded by Keras.
     Test: tests/training/test_steps_jax.py::test_any_number_of_devices_is_one_device
     """
     import jax
@@ -160,7 +160,7 @@ def share_out_any_batch() -> None:
 
 
 def stateless_scope():
-    """The `keras.StatelessScope` that is entered, or None.
+    """Returns the active `keras.StatelessScope`, or None.
 
     Test: tests/training/test_steps_jax.py::test_same_as_on_tensorflow
     """
@@ -170,38 +170,38 @@ def stateless_scope():
 
 
 class CountHooks:
-    """Lets a step log what is no metric.
+    """Lets a step log values that are not metrics.
 
-    A mixin, to be named before `keras.Model`.
+    A mixin, to be listed before `keras.Model`.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
 
-    #: Logs of a step that are no metrics.
+    #: Names of a step's logs that are not metrics.
     counts: tuple[str, ...] = ()
 
     def _get_metrics_result_or_logs(self, logs):
-        # If logs hold more than metrics, Keras takes those of the last step, which are the mean of
-        # what the replicas have each, in place of the metrics of all of them together.
+        # If logs contain other values than metrics, Keras returns the logs of the last step, which
+        # are means over replicas, instead of the metrics of all replicas together.
         counts = {name: logs[name] for name in self.counts if name in logs}
         others = {name: value for name, value in logs.items() if name not in counts}
         return {**super()._get_metrics_result_or_logs(others), **counts}
 
 
 class TrainerHooks(CountHooks):
-    """Methods of Keras's trainer on TensorFlow that no subclass was meant to change.
+    """Overrides private methods of Keras's trainer on TensorFlow.
 
-    A mixin, to be named before `keras.Model`.
+    A mixin, to be listed before `keras.Model`.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
 
     def step_data(self, data):
-        """What a step computes with, of the data that `fit` gives it."""
+        """Returns the data that a step uses, from the data that `fit` passes to it."""
         return data
 
     def step_function(self, step: Callable) -> Callable | None:
-        """A function of an iterator that runs a step on its next batch; None: Keras's.
+        """Returns a function that runs `step` on an iterator's next batch; None: use Keras's.
 
-        Keras reduces metrics over workers along an axis that they don't have.
+        Keras's function reduces logs of several workers along an axis that they don't have.
         """
         return None
 
@@ -209,7 +209,7 @@ class TrainerHooks(CountHooks):
         super()._symbolic_build(data_batch=self.step_data(data_batch))
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras reduces the first batch to its mean over replicas, which fails on several workers.
+        # Keras reduces the first batch over replicas, which fails on several workers.
         import keras
 
         if self._distribute_strategy is None:
@@ -230,7 +230,7 @@ class TrainerHooks(CountHooks):
 
 # === Optimizers ===
 
-#: What an optimizer may do in its own way beside `update_step`.
+#: Methods besides `update_step` that an optimizer may override.
 #: Test: tests/training/test_optimizers.py::test_optimizers_that_can_not_be_exact
 OPTIMIZER_HOOKS = (
     "apply",
@@ -241,7 +241,7 @@ OPTIMIZER_HOOKS = (
 
 
 def track(optimizer, variable) -> None:
-    """Makes a variable one of an optimizer's, as those that are its attributes are.
+    """Adds a variable to an optimizer's variables, as Keras does for its attributes.
 
     Test: tests/training/test_steps_jax.py::test_resumed_run_is_the_same
     """
@@ -249,17 +249,17 @@ def track(optimizer, variable) -> None:
 
 
 def replace_apply(optimizer, apply: Callable) -> None:
-    """Lets `apply(gradients, variables)` do all that an optimizer does in a step.
+    """Replaces the update of an optimizer by `apply(gradients, variables)`.
 
-    Keras clips, decays and averages before and after it adds up gradients over replicas; the one
-    method that can be overridden, `apply`, is what does the rest of the bookkeeping.
+    Keras clips gradients before it sums them over replicas, and decays and averages weights outside
+    of that; the only method that may be overridden, `apply`, also does the other bookkeeping.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
     optimizer._backend_apply_gradients = apply
 
 
 def strategy_of(optimizer):
-    """The strategy in whose scope an optimizer was made.
+    """Returns the strategy in whose scope an optimizer was created.
 
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
@@ -267,7 +267,7 @@ def strategy_of(optimizer):
 
 
 def given_rate(optimizer):
-    """The learning rate as it was given: a variable, a schedule or a function.
+    """Returns an optimizer's learning rate: a variable, a schedule or a function.
 
     Test: tests/training/test_optimizers.py::test_numbers_that_are_not_finite
     """
@@ -275,7 +275,7 @@ def given_rate(optimizer):
 
 
 def clipped(optimizer, gradients: Sequence) -> Sequence:
-    """Gradients, by an optimizer's `clipnorm`, `clipvalue` or `global_clipnorm`.
+    """Returns gradients clipped by an optimizer's `clipnorm`, `clipvalue` or `global_clipnorm`.
 
     Test: tests/training/test_optimizers.py::test_optimizers_of_keras_do_what_they_do_in_keras
     """
@@ -283,7 +283,7 @@ def clipped(optimizer, gradients: Sequence) -> Sequence:
 
 
 def place_of(optimizer, variable) -> int:
-    """The place of a variable's moments in an optimizer's lists of them.
+    """Returns the index of a variable's moments in an optimizer's lists of moments.
 
     Test: tests/training/test_optimizers.py::test_adamw_in_one_pass_equals_keras
     """
@@ -291,7 +291,7 @@ def place_of(optimizer, variable) -> int:
 
 
 def average_of(optimizer, variable):
-    """The moving average of a variable, of an optimizer with `use_ema`.
+    """Returns the moving average of a variable, for an optimizer with `use_ema`.
 
     Test: tests/training/test_optimizers.py::test_moving_average
     """
@@ -299,7 +299,7 @@ def average_of(optimizer, variable):
 
 
 def moments_of(adam, variable) -> tuple:
-    """Both moments of a variable, of Keras's Adam and AdamW.
+    """Returns the first and second moment of a variable, for Keras's Adam and AdamW.
 
     Test: tests/training/test_optimizers.py::test_adamw_in_one_pass_equals_keras
     """
@@ -308,7 +308,7 @@ def moments_of(adam, variable) -> tuple:
 
 
 def is_decayed(optimizer, variable) -> bool:
-    """Whether an optimizer's weight decay is for this variable.
+    """Returns whether an optimizer applies weight decay to a variable.
 
     Test: tests/training/test_optimizers.py::test_adamw_decays_kernels_and_embeddings_only
     """
@@ -316,7 +316,7 @@ def is_decayed(optimizer, variable) -> bool:
 
 
 def takes_adamw(muon, variable) -> bool:
-    """Whether Keras's Muon treats a variable as AdamW does, with another weight decay.
+    """Returns whether Keras's Muon updates a variable by AdamW, which has its own weight decay.
 
     Test: tests/training/test_optimizers.py::test_optimizers_of_keras_do_what_they_do_in_keras
     """
@@ -324,7 +324,7 @@ def takes_adamw(muon, variable) -> bool:
 
 
 def momentum_product(nadam):
-    """The variable that Keras's Nadam multiplies once a step, before it changes any weight.
+    """Returns the variable that Keras's Nadam multiplies once per step, before all updates.
 
     Test: tests/training/test_optimizers.py::test_nadam_after_a_skipped_step
     """
@@ -335,10 +335,10 @@ def momentum_product(nadam):
 
 
 def merge_call(function: Callable, strategy, *args) -> None:
-    """Calls `function(strategy, *args)` once for all replicas, or at once where there is one.
+    """Calls `function(strategy, *args)` once for all replicas, or directly if it needs no merging.
 
-    `ReplicaContext.merge_call` puts what is inside of conditions and loops out of their graphs, and
-    fails under strategies that have no use for it; TensorFlow's own optimizers call this.
+    `ReplicaContext.merge_call` moves operations out of the graphs of conditions and loops, and
+    fails under strategies that do not need it; TensorFlow's own optimizers call this function.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
     import tensorflow as tf
@@ -347,9 +347,9 @@ def merge_call(function: Callable, strategy, *args) -> None:
 
 
 def sentencepiece_resource(model: bytes, name: str):
-    """A SentencePiece model as a resource that is shared by its name.
+    """Creates a resource with a SentencePiece model, shared by its name.
 
-    TensorFlow Text's tokenizer makes one without a name, which `tf.random.set_seed` throws away.
+    TensorFlow Text's tokenizer creates one without a name, which `tf.random.set_seed` discards.
     Test: tests/text/test_sentencepiece.py::test_a_seed_does_not_throw_the_model_away
     """
     from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
@@ -358,7 +358,7 @@ def sentencepiece_resource(model: bytes, name: str):
 
 
 def set_sentencepiece_resource(tokenizer, resource) -> None:
-    """Gives a tokenizer of TensorFlow Text the model to use.
+    """Sets the SentencePiece resource of a TensorFlow Text tokenizer.
 
     Test: tests/text/test_sentencepiece.py::test_a_seed_does_not_throw_the_model_away
     """
@@ -366,7 +366,7 @@ def set_sentencepiece_resource(tokenizer, resource) -> None:
 
 
 def stable_fingerprint(data: bytes) -> bytes:
-    """A SavedModel's `fingerprint.pb`, with an id made from its hashes in place of a random one.
+    """Returns a SavedModel's `fingerprint.pb` with an id derived from its hashes, not random.
 
     Test: tests/serving/test_export.py::test_same_model_same_bytes
     """

@@ -1,4 +1,4 @@
-"""Training for epochs over the examples of files, for `finetune` and `distill`."""
+"""Training for a number of epochs on the examples of files, for `finetune` and `distill`."""
 
 import math
 

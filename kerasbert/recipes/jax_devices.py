@@ -1,4 +1,4 @@
-"""The devices that a run on JAX computes on together."""
+"""Distribution of a run on JAX over several devices."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,10 +12,14 @@ from kerasbert.recipes.options import TrainingOptions
 
 @contextlib.contextmanager
 def distributed(options: TrainingOptions) -> Iterator[None]:
-    """While this lasts, models are made, and trained, on as many devices as the options say.
+    """Returns a context that distributes models over `data_parallel * model_parallel` devices.
+
+    Args:
+        options: options of the run.
 
     Raises:
-        InputError: there are fewer, or they can't share the weights evenly.
+        InputError: there are too few devices, or `model_parallel` does not divide `hidden_dim` and
+            `intermediate_dim` of the model.
     """
     shape = options.data_parallel, options.model_parallel
     count = shape[0] * shape[1]
@@ -33,7 +37,7 @@ def distributed(options: TrainingOptions) -> Iterator[None]:
     with keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch").scope():
         try:
             yield
-        except ValueError as error:  # JAX's own, of a variable
+        except ValueError as error:  # raised by JAX when a variable is created
             if isinstance(error, InputError) or "evenly divide" not in str(error):
                 raise
             raise InputError(

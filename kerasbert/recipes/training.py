@@ -1,4 +1,4 @@
-"""What the recipes that train have in common: optimizer, where they compute and keep."""
+"""Shared by all training recipes: strategy, optimizer, run directory, checkpoints."""
 
 import contextlib
 import dataclasses
@@ -31,20 +31,23 @@ from kerasbert.training.strategies import describe, is_chief, make_strategy, sha
 from kerasbert.training.workers import lost_workers_named
 
 _DRY_STEPS = 5
-_MOST_LOSSES = 200  # of a run, that are written down
+_MOST_LOSSES = 200  # lines of losses.jsonl, approximately; evaluations may add more
 
 
 @contextlib.contextmanager
 def begin(options: TrainingOptions) -> Iterator:
-    """Yields where a run computes. While this lasts, no other run writes to the output.
+    """Yields the distribution strategy, with the output locked.
+
+    Args:
+        options: options of the run.
 
     Raises:
-        InputError: the output holds a finished run or is being written, there are no such
-            devices, or another worker is lost.
+        InputError: the output contains a finished run or is locked by another one, the devices are
+            not available, or another worker is lost.
     """
     if not options.dry_run:
         refuse_finished(pathlib.Path(options.output))
-    if options.deterministic and not options.on_jax:  # there an environment variable says so
+    if options.deterministic and not options.on_jax:  # JAX uses an environment variable
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
@@ -61,14 +64,14 @@ def begin(options: TrainingOptions) -> Iterator:
 def compile_for(
     options: TrainingOptions, model, steps: int, *, report_every: int, shapes: int = 1, **kwargs
 ) -> None:
-    """Compiles a task for a run; in the scope of its strategy.
+    """Compiles a task for a run; to be called in the scope of the strategy.
 
     Args:
-        options: of the run.
-        model: the task.
-        steps: of the whole run.
-        report_every: steps between two reports.
-        shapes: how many shapes batches have if XLA compiles the steps.
+        options: options of the run.
+        model: task to compile.
+        steps: total number of training steps.
+        report_every: evaluation interval, in steps.
+        shapes: number of different batch shapes if XLA compiles the steps.
         **kwargs: as in the task's `compile`.
     """
     model.freeze(options.freeze_layers, options.freeze)
@@ -93,26 +96,26 @@ def compile_for(
 
 
 def _compiled(options: TrainingOptions, model, steps: int, shapes: int) -> dict:
-    """Whether XLA compiles the steps, as Keras's `compile` takes it."""
+    """Returns the argument `jit_compile` of Keras's `compile`, or nothing for its default."""
     if options.jit_compile != "auto":
         return {"jit_compile": options.jit_compile == "true"}
     if not ON_TENSORFLOW:
-        return {}  # always
-    # Steps of several replicas add up their gradients, and a TPU's are compiled anyway.
+        return {}  # on JAX steps are always compiled
+    # Steps of several replicas can't be compiled, and those of a TPU always are.
     one_replica = model.distribute_strategy.num_replicas_in_sync == 1
     can_be = one_replica and options.strategy in ("none", "mirrored")
     return {"jit_compile": can_be and backends.compiles_steps(steps, shapes)}
 
 
 def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
-    """The line that a run begins with: where it computes, on what, and how long.
+    """Logs the devices, the precision, the data and the number of steps at the start of a run.
 
     Args:
-        options: of the run.
-        strategy: where it computes.
-        verb: the program.
-        data: what is trained on.
-        steps: of the whole run.
+        options: options of the run.
+        strategy: distribution strategy.
+        verb: label of the line, such as the name of the program.
+        data: description of the training data.
+        steps: total number of training steps.
     """
     if is_chief(strategy):
         log(
@@ -121,14 +124,14 @@ def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: i
         )
 
 
-#: Options that name the files and directories that a run is made from.
+#: Options that name the input files and directories of a run.
 _INPUTS = ("train", "validation", "corpus", "validation_corpus", "init", "teacher", "student")
 
 
 def _contents(options: TrainingOptions) -> dict[str, str]:
-    """The SHA-256 of what the options name: a run goes on only with the same.
+    """Returns the SHA-256 of the input files; a run resumes only if they are unchanged.
 
-    What is no file here (an architecture, or what is fetched by its name) has none.
+    Inputs that are not local files (an architecture, a model fetched by name) have none.
     """
     digests = {}
     for name in _INPUTS:
@@ -136,7 +139,7 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
         for location, path in enumerate([named] if isinstance(named, str) else named):
             path = pathlib.Path(path)
             if files.exists(path):
-                # The manifest of a corpus has the sums of its files.
+                # The manifest of a corpus has the checksums of its files.
                 manifest = path / MANIFEST
                 content = files.sha256_of_all(manifest if files.exists(manifest) else path)
                 digests[f"content of {name}" + (f" {location + 1}" if location else "")] = content
@@ -144,15 +147,15 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
 
 
 class Run:
-    """One run of a program that trains, from its beginning or from where it was cut off.
+    """A run of a training program, new or resumed from its newest checkpoint.
 
     Args:
-        options: what it was started with.
-        strategy: where it computes.
+        options: options of the run.
+        strategy: distribution strategy.
 
     Raises:
-        InputError: the output holds a finished run, or checkpoints of a run with other settings or
-            made from other files.
+        InputError: the output contains a finished run, or checkpoints of a run with other settings
+            or input files.
     """
 
     def __init__(self, options: TrainingOptions, strategy):
@@ -196,7 +199,10 @@ class Run:
     ) -> None:
         """Trains a compiled model; see `kerasbert.training.loop.train`.
 
-        `drawn` says more about the curves, see `ReportMetrics`.
+        `title` and `drawn` are arguments of `ReportMetrics`; `verb` is the progress bar's label.
+
+        Raises:
+            InputError: `steps_per_execution` does not divide `steps` or `report_every`.
         """
         at_once = model.steps_per_execution
         if steps % at_once or report_every % at_once:
@@ -233,16 +239,20 @@ class Run:
                 bar.close()
 
     def report(self) -> dict:
-        """The last report, or that of the model that is kept; nothing in a worker that has none."""
+        """Returns the metrics of the last evaluation, or of the best if a metric is monitored.
+
+        Only the chief has them; other workers return an empty dict.
+        """
         if self.best:
             return self.best.report
         return self.directory.reports()[-1] if self.is_chief else {}
 
     def finish(self, model) -> dict:
-        """Writes the model; the checkpoints have done their work.
+        """Writes the trained model and removes the checkpoints.
 
         Returns:
-            What every program says of its run.
+            The results that all training programs print: paths of model and plot, and in the chief
+            the steps and the fraction of unpadded tokens.
         """
         report = self.report()
         if self.best:
@@ -260,15 +270,15 @@ class Run:
 
 
 def dry_run(model, batches, steps: int) -> dict:
-    """Trains a compiled model for some steps, to see how long all of them would take.
+    """Trains a compiled model for a few steps, to estimate the duration of the run.
 
     Args:
-        model: compiled.
+        model: compiled model.
         batches: see `kerasbert.training.loop.train`.
-        steps: steps of the whole run.
+        steps: total number of training steps.
 
     Returns:
-        What is known of model and batch, and seconds.
+        Numbers of parameters and steps, shapes of a batch, measured and estimated times.
     """
     model.summary(print_fn=log)
     x, *_ = next(iter(batches(0).take(1)))

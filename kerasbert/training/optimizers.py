@@ -174,7 +174,7 @@ class _NotDecayed:
             self.exclude_from_weight_decay(var_names=self.not_decayed)
 
     def get_config(self):
-        """The arguments of the constructor."""
+        """Returns the config, with `not_decayed`."""
         return {**super().get_config(), "not_decayed": self.not_decayed}
 
 
@@ -182,7 +182,7 @@ class _NotDecayed:
 class AdamW(_NotDecayed, keras.optimizers.AdamW):
     """Keras's AdamW, whose bias correction does not count skipped steps.
 
-    On TensorFlow one fused op updates a variable, where Keras reads it about ten times.
+    On TensorFlow the update makes one pass over a variable, where Keras's makes ten.
 
     Args:
         *args: as in Keras.
@@ -192,7 +192,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Changes one variable."""
+        """Updates one variable."""
         if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -270,7 +270,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self._second = [self.add_variable_from_reference(v, name="velocity") for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
-        """Changes one variable."""
+        """Updates one variable."""
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         step = ops.cast(updates(self) + 1, variable.dtype)
@@ -289,6 +289,6 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * update)
 
     def get_config(self):
-        """The arguments of the constructor."""
+        """Returns the config."""
         names = ("lamb_decay", "beta_1", "beta_2", "epsilon")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -42,7 +42,7 @@ def _of_all_replicas(x):
     """Returns the rows of all replicas, and the index of this replica's first row."""
     if keras.backend.backend() != "tensorflow":
         return x, 0  # there are no replicas
-    import tensorflow as tf  # other backends do without it
+    import tensorflow as tf  # not required by other backends
 
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -95,6 +95,6 @@ class CosineError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("kerasbert")
 def found_partner(y_true, y_pred):
-    """Returns whether each text's positive is the nearest text: 0.0 or 1.0, float32 (batch,)."""
+    """Returns 1.0 if a text's positive is the nearest of the global batch, else 0.0: (batch,)."""
     scores, own = cosines_to_all(y_pred)
     return ops.cast(ops.argmax(scores, axis=-1) == ops.cast(own, "int32"), "float32")

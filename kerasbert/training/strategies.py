@@ -122,7 +122,7 @@ def describe(strategy: tf.distribute.Strategy | OnJax) -> str:
 
 
 def _described_on_jax() -> str:
-    import jax  # not installed with other backends
+    import jax  # not required by other backends
 
     device, distribution = jax.local_devices()[0], keras.distribution.distribution()
     name = _cpu() if device.platform == "cpu" else device.device_kind
