@@ -75,7 +75,7 @@ def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, 
         ours, theirs = getattr(config, field.name), getattr(back, field.name)
         if field.name == "padding_id" and config.positions != "learned_offset":
             continue  # the tokenizer stores it
-        if field.name not in _SAID_ELSEWHERE and ours != theirs:
+        if field.name not in _NOT_COMPARED and ours != theirs:
             raise InputError(
                 f"format {format!r} does not support {field.name}={ours!r} for the family "
                 f"{config.family!r} (it implies {theirs!r}); save as 'kerasbert'"
@@ -83,7 +83,7 @@ def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, 
 
 
 # Not compared: determined by the weights, chosen by the caller, or for new weights only.
-_SAID_ELSEWHERE = ("pooler", "return_hidden_states", "task_type", "initializer_range")
+_NOT_COMPARED = ("pooler", "return_hidden_states", "task_type", "initializer_range")
 
 
 def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> None:

@@ -168,10 +168,10 @@ class ByteMerges:
             words = tf.gather(block_words, tf.gather(blocks, positions))
             first = tf.concat([[True], tf.not_equal(words[1:], words[:-1])], axis=0)
             return tf.boolean_mask(positions, first)
-        return self._every_other(ranks, positions)
+        return self._without_overlaps(ranks, positions)
 
     @staticmethod
-    def _every_other(ranks, positions) -> tf.Tensor:
+    def _without_overlaps(ranks, positions) -> tf.Tensor:
         """Removes the pairs that overlap the pair on their left, such as the second one in "aaa".
 
         Every second pair is kept, counted from the start of a run of equal pairs. A run whose start

@@ -10,7 +10,7 @@ from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text.normalization import literal
-from kerasbert.text.offsets import at_places, count_at_most
+from kerasbert.text.offsets import at_positions, count_at_most
 from kerasbert.text.spans import Normalized
 
 _BYTES = [bytes([byte]) for byte in range(256)]
@@ -42,7 +42,7 @@ class Charsmap:
 
         def original(values, offsets):
             units = count_at_most(text.begins, ids.with_values(offsets)) - 1
-            return at_places(values, units)
+            return at_positions(values, units)
 
         spelled = ids.with_values(tf.gather(tf.constant(_BYTES), ids.values - 1))
         return Normalized(

@@ -76,7 +76,7 @@ def count_at_most(values: tf.RaggedTensor, limits: tf.RaggedTensor) -> tf.Ragged
     return limits.with_values(positions - tf.gather(values.row_starts(), rows))
 
 
-def at_places(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:
+def at_positions(values: tf.RaggedTensor, index: tf.RaggedTensor) -> tf.RaggedTensor:
     """Gathers values of the same row by index.
 
     An index outside the row is clipped to its first or last value. A row without values gives 0.

@@ -30,7 +30,7 @@ from kerasbert.text.normalization import (
     literal,
     split_words,
 )
-from kerasbert.text.offsets import at_places, count_at_most, split_units
+from kerasbert.text.offsets import at_positions, count_at_most, split_units
 from kerasbert.text.sentencepiece_model import (
     arrange,
     avoiding_number_commas,
@@ -160,12 +160,12 @@ class SentencePieceTokenizer(Tokenizer):
         _, words, ends = split_words(text, strip_accents=self.strip_accents)
 
         def word_of(segment):
-            return count_at_most(words, at_places(segments.original, segment)) - 1
+            return count_at_most(words, at_positions(segments.original, segment)) - 1
 
         first_word = word_of(count_at_most(segments.ends, begin))
         last_word = word_of(count_at_most(segments.starts, last) - 1)
         last_word = last_word.with_values(tf.maximum(first_word.values, last_word.values))
-        start, end = at_places(words, first_word), at_places(ends, last_word)
+        start, end = at_positions(words, first_word), at_positions(ends, last_word)
         lengths = tf.cast(tf.strings.length(text), tf.int64)
         whole = tf.gather(lengths, end.value_rowids())
         end = end.with_values(tf.where(end.values > 0, end.values, whole))

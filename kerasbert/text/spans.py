@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.text.offsets import at_places, count_at_most
+from kerasbert.text.offsets import at_positions, count_at_most
 
 
 class Spans(NamedTuple):
@@ -147,7 +147,7 @@ class Normalized(NamedTuple):
             sought = tf.RaggedTensor.from_value_rowids(
                 offsets, spans.rows, tf.size(self.texts, tf.int64), validate=False
             )
-            return at_places(values, count_at_most(units, sought) - 1).values
+            return at_positions(values, count_at_most(units, sought) - 1).values
 
         starts, first = (of(self.begins, self.starts, x) for x in (spans.starts, spans.first))
         ends, last = (of(self.begins, self.ends, x - 1) for x in (spans.ends, spans.last))

@@ -48,14 +48,14 @@ def pooler_model(**kwargs):
     return keras.Model(inputs, Pooler(**kwargs)(inputs)), X
 
 
-def at_places(x, output_positions):
+def at_positions(x, output_positions):
     return keras.ops.take_along_axis(x, keras.ops.expand_dims(output_positions, -1), axis=1)
 
 
 def mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
-    x = at_places(embedding(inputs[0]), inputs[1])
+    x = at_positions(embedding(inputs[0]), inputs[1])
     return keras.Model(inputs, MLMHead(embedding, name="head", **kwargs)(x)), [IDS, POSITIONS]
 
 
@@ -63,7 +63,7 @@ def untied_mlm_model(**kwargs):
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     embedding = keras.layers.Embedding(20, 8, name="tokens", **kwargs)
     head = MLMHead(embedding, tied=False, name="head", **kwargs)
-    x = at_places(embedding(inputs[0]), inputs[1])
+    x = at_positions(embedding(inputs[0]), inputs[1])
     return keras.Model(inputs, head(x)), [IDS, POSITIONS]
 
 

@@ -92,8 +92,6 @@ def _read_h5(path: pathlib.Path, variables: list, read) -> None:
         raise InputError(
             f"{path}: damaged, or not the weights of the model in the JSON files: {reason(error)}"
         ) from None
-    unsupported_settings = [
-        variable.path for variable in variables if np.isnan(variable.numpy()).all()
-    ]
-    if unsupported_settings:
-        raise InputError(f"{path}: lacks {', '.join(unsupported_settings)}")
+    missing = [variable.path for variable in variables if np.isnan(variable.numpy()).all()]
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(missing)}")

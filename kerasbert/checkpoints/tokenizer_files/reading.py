@@ -174,12 +174,12 @@ def _sentencepiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mappin
 def _number_commas(parts: Mapping, fast: FastTokenizerFile) -> dict:
     """Returns whether tokenizer.json has lower scores for number commas than the model's file."""
     stored = dict(zip(parts["pieces"], parts["scores"], strict=True))
-    lowered, types = lower_number_commas(stored), dict(fast.model["vocab"])
+    lowered, file_scores = lower_number_commas(stored), dict(fast.model["vocab"])
     piece = next((piece for piece in stored if lowered[piece] < stored[piece]), None)
     if piece is None:
         return {}
     middle = (stored[piece] + lowered[piece]) / 2
-    return {"avoid_number_commas": types.get(piece, stored[piece]) < middle}
+    return {"avoid_number_commas": file_scores.get(piece, stored[piece]) < middle}
 
 
 def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
