@@ -51,6 +51,9 @@ def train_epochs(
     Returns:
         The result of `Run.finish`, with scores if there is `validation`; or the result of a dry
         run.
+
+    Raises:
+        InputError: the number of steps exceeds `MAX_STEPS`.
     """
     steps_per_epoch = math.ceil(len(rows) / options.batch_size)
     steps = options.epochs * steps_per_epoch
@@ -92,7 +95,7 @@ def train_epochs(
     )
     report = run.report()
     tuned = f"val_{spec.tuned_setting}"
-    if tuned in report:  # if the run resumed after its last evaluation, only the report has it
+    if tuned in report:  # a run resumed after its last evaluation has it only in metrics.jsonl
         setattr(answers, spec.tuned_setting, report[tuned])
     result = run.finish(model)
     if validation:

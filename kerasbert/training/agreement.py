@@ -61,7 +61,7 @@ class Agreement:
         return (kinds or [0])[0], *map(bool, flags)
 
     def _next_interval(self, step: int) -> int:
-        """Returns the steps until the next call; at most doubles, because step times vary."""
+        """Returns the steps until the next call, at most twice as many as before this one."""
         steps, seconds = step - self._last[0], time.monotonic() - self._last[1]
         in_time = int(steps * _SECONDS_BETWEEN / max(seconds, 1e-6))
         return max(1, min(in_time, 2 * self._interval))

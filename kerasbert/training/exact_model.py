@@ -133,7 +133,7 @@ class ExactModel(backend.GlobalBatchSteps):
 
 
 def _at(path: tuple, structure):
-    """Returns the value at a path of keys; a value that is no container is at every path."""
+    """Returns the value at a path of keys; a leaf is the value at every path below it."""
     for key in path:
         if structure is None or not isinstance(structure, dict | list | tuple):
             return structure

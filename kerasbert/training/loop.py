@@ -78,7 +78,7 @@ def train(
     )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
-    # The checkpoint callback runs last, so that a step's report is written before its checkpoint.
+    # The checkpoint callback runs last: a step's metrics must be written before its checkpoint.
     callbacks = [*first, *callbacks, *last, checkpoints_callback]
     with checkpoints_callback.signals(), fits_keep_weights(model):
         while step < steps and not checkpoints_callback.stop_training:

@@ -24,7 +24,7 @@ def counter_scope(optimizer):
 
 
 def keep_with(optimizer, variables: list) -> None:
-    """Does nothing: steps can assign any variable, and files number the optimizer's variables."""
+    """Does nothing: no step needs it, and it would renumber the optimizer's variables in files."""
 
 
 def num_replicas() -> int:

@@ -151,7 +151,9 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def sharded(dataset):
-    """Returns the dataset with auto-sharding by rows of the global batch; unchanged on JAX.
+    """Sets a dataset's auto-shard policy to DATA: each worker keeps its rows of a global batch.
+
+    On JAX the dataset is returned unchanged.
 
     TensorFlow's default policy first tries to shard by files, and warns if there are none.
     """
