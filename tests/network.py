@@ -22,12 +22,12 @@ class Network:
         count: how many.
 
     Raises:
-        OSError: this process may not make them, or has no `ip`.
+        OSError: this process may not make them, or has no `ip` or `tc`.
     """
 
     def __init__(self, count: int):
-        if sys.platform != "linux" or os.geteuid() or not shutil.which("ip"):
-            raise OSError("network namespaces need Linux, root and ip")
+        if sys.platform != "linux" or os.geteuid() or not all(map(shutil.which, ("ip", "tc"))):
+            raise OSError("network namespaces need Linux, root, ip and tc")
         self.addresses = [f"10.77.0.{index + 1}" for index in range(count)]
         self.names = [f"kerasbert-{os.getpid()}-{index}" for index in range(count)]
         self.hub = f"kerasbert-{os.getpid()}-hub"

@@ -118,3 +118,11 @@ def test_settings_of_earlier_runs():
     stored["warmup"] = stored.pop("warmup_ratio")
     del stored["label_smoothing"]  # an option that a later version added
     assert options.upgraded(stored) == options.settings
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_settings_of_a_run_on_the_same_backend(backend):
+    options = parsed(f"--backend={backend}")
+    assert options.upgraded(options.settings) == options.settings
+    other = parsed(f"--backend={'jax' if backend == 'tensorflow' else 'tensorflow'}")
+    assert options.upgraded(other.settings) != options.settings

@@ -114,6 +114,8 @@ class _Set:
 
     def find(self, texts: tf.Tensor) -> Spans:
         """Returns the spans of the tokens in texts of valid UTF-8, string, (batch,)."""
+        if not self:  # an empty pattern would match everywhere
+            return Spans(*[tf.zeros([0], tf.int64)] * len(Spans._fields))
         marked = tf.strings.regex_replace(texts, self.pattern, CUT + rb"\0" + CUT)
         parts = tf.strings.split(marked, CUT)  # of every row: text, token, text, token, ..., text
         rows = parts.value_rowids()

@@ -338,3 +338,10 @@ def test_from_a_preset_with_tokens(classifier, tmp_path):
     other = WordPieceTokenizer([*tokenizer.model_tokens[:-1], "zebra"])
     with pytest.raises(InputError, match="the given tokenizer's 'zebra'; give the tokenizer of"):
         kerasbert.TextClassifier.from_preset(tmp_path / "model", tokenizer=other)
+
+
+def test_tokens_that_normalization_leaves_nothing_of(tokenizer):
+    texts = ["a cat", "", "a\u200bcat"]
+    expected = tokenizer.tokenize(texts).to_list()
+    tokenizer.add_tokens(["\u200b"])  # BERT's cleaning drops it, so it is never found
+    assert tokenizer.tokenize(texts).to_list() == expected

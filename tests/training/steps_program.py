@@ -26,6 +26,7 @@ ALL = {
 }
 # Each alone; without gradient clipping the norm is no part of a step.
 OPTIONS = {
+    "default": {},
     "plain": {"clip_norm": None},
     **{name: {name: value} for name, value in ALL.items()},
     "lamb": {"optimizer": lamb},

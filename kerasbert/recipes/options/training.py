@@ -209,7 +209,8 @@ class TrainingOptions(BackendOptions):
         names = renamed(type(self))
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
         stored = {names.get(name, name): value for name, value in stored.items()}
-        return {**added, **{k: v for k, v in stored.items() if k not in _CHANGEABLE_ON_RESUME}}
+        changeable = set(_CHANGEABLE_ON_RESUME) - {"backend"}  # see `settings`
+        return {**added, **{k: v for k, v in stored.items() if k not in changeable}}
 
     @property
     def dtype(self) -> str:
