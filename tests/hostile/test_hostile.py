@@ -16,10 +16,10 @@ SHORT = {
     "JSON settings": (40, 12),
     "tokenizer files": (40, 11),
     "corpora": (12, 8),
-    "text rows": (20, 28),
+    "text rows": (16, 36),
     "options": (40, 5),
     "exports": (8, 20),
-    "run directories": (3, 30),
+    "run directories": (2, 45),
 }
 
 
