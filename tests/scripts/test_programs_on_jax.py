@@ -24,15 +24,6 @@ WITHOUT_TENSORFLOW = pathlib.Path(__file__).with_name("without_tensorflow.py")
 
 
 @pytest.fixture(scope="module")
-def init(tokenizer, tiny_backbone, tmp_path_factory):
-    """A model that is small enough for the steps to take no time."""
-    path = tmp_path_factory.mktemp("init") / "model"
-    backbone = tiny_backbone(tokenizer, pooler=True)
-    Pretrainer(backbone, tokenizer=tokenizer, sequence_length=24).save_to_preset(path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def pretraining(init, corpus_dir):
     return {
         "init": init,

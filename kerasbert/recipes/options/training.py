@@ -14,7 +14,6 @@ STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 #: Options that may change when a run is resumed.
 _CHANGEABLE_ON_RESUME = (
     "output",
-    "backend",
     "strategy",
     "num_virtual_devices",
     "workers",
@@ -189,9 +188,10 @@ class TrainingOptions(BackendOptions):
     def settings(self) -> dict:
         """Options that must not change when a run is resumed."""
         options = dataclasses.asdict(self)
-        settings = {k: v for k, v in options.items() if k not in _CHANGEABLE_ON_RESUME}
-        # Checkpoints of earlier versions, all of them TensorFlow's, have no backend.
-        return {**settings, "backend": "jax"} if self.on_jax else settings
+        del options["backend"]  # may be None; checkpoints of TensorFlow, also old ones, have none
+        if self.on_jax:
+            options["backend"] = "jax"
+        return {k: v for k, v in options.items() if k not in _CHANGEABLE_ON_RESUME}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -209,8 +209,7 @@ class TrainingOptions(BackendOptions):
         names = renamed(type(self))
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
         stored = {names.get(name, name): value for name, value in stored.items()}
-        changeable = set(_CHANGEABLE_ON_RESUME) - {"backend"}  # see `settings`
-        return {**added, **{k: v for k, v in stored.items() if k not in changeable}}
+        return {**added, **{k: v for k, v in stored.items() if k not in _CHANGEABLE_ON_RESUME}}
 
     @property
     def dtype(self) -> str:
