@@ -16,7 +16,7 @@ import programs
 import pytest
 
 from kerasbert import Backbone, BackboneConfig
-from kerasbert.data.prepare import prepare_corpus
+from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.serving.client import answer_rows
 from kerasbert.text import (
     BytePairTokenizer,

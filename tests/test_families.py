@@ -23,9 +23,9 @@ from kerasbert import (
     load,
 )
 from kerasbert.checkpoints import tokenizer_files
-from kerasbert.data.corpus import Corpus
-from kerasbert.data.prepare import prepare_corpus
-from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.corpus.prepare import prepare_corpus
+from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.recipes.options import PretrainOptions
 from kerasbert.serving.client import SavedModelClient, answer_rows
 from kerasbert.tasks import registry

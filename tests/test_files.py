@@ -14,7 +14,7 @@ import sys
 import pytest
 
 from kerasbert import files
-from kerasbert.data.corpus import Corpus
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.errors import InputError
 from kerasbert.files import atomic
 from kerasbert.serving.client import SavedModelClient

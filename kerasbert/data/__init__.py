@@ -5,10 +5,10 @@ from kerasbert import lazy
 __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
     {
-        "Corpus": "corpus",
+        "Corpus": "corpus.reader",
         "Examples": "examples",
-        "PretrainingBatches": "pretraining",
-        "prepare_corpus": "prepare",
+        "PretrainingBatches": "pretraining.batches",
+        "prepare_corpus": "corpus.prepare",
         "read_choices": "choices",
         "read_columns": "columns",
         "read_examples": "examples",

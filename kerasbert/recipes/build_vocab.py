@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasbert import files
-from kerasbert.data.documents import Report, read_documents
+from kerasbert.data.corpus.documents import Report, read_documents
 from kerasbert.recipes.options import BuildVocabOptions
 from kerasbert.recipes.training import log
 from kerasbert.text import WordPieceTokenizer

@@ -1,8 +1,8 @@
 """Tokenizing text into a corpus."""
 
 from kerasbert import loading
-from kerasbert.data import prepare
-from kerasbert.data.corpus import Corpus
+from kerasbert.data.corpus import prepare
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.recipes.build_vocab import warn_of_unknown
 from kerasbert.recipes.options import PrepareCorpusOptions
 from kerasbert.text import WordPieceTokenizer

@@ -5,8 +5,8 @@ import numpy as np
 
 from kerasbert import lazy
 from kerasbert.backbone import Backbone, BackboneConfig
-from kerasbert.data.corpus import Corpus, same_vocabulary
-from kerasbert.data.pretraining import PretrainingBatches, most_frequent_token
+from kerasbert.data.corpus.reader import Corpus, same_vocabulary
+from kerasbert.data.pretraining.batches import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.recipes.options import PretrainOptions

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from kerasbert import files
-from kerasbert.data.corpus import MANIFEST
+from kerasbert.data.corpus.manifest import MANIFEST
 from kerasbert.errors import InputError
 from kerasbert.layers import backends
 from kerasbert.recipes.jax_devices import distributed

@@ -8,10 +8,10 @@ from benchmarks import kerashub as their
 from benchmarks.timing import Candidate
 from benchmarks.workload import Workload
 from kerasbert import Backbone
-from kerasbert.data.corpus import Corpus
-from kerasbert.data.documents import read_documents
-from kerasbert.data.prepare import prepare_corpus
-from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.corpus.documents import read_documents
+from kerasbert.data.corpus.prepare import prepare_corpus
+from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK
 from kerasbert.recipes.options import POLICIES

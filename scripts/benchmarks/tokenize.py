@@ -8,7 +8,7 @@ import zlib
 
 from benchmarks.timing import Candidate
 from benchmarks.workload import Workload
-from kerasbert.data.documents import find_files, read_documents
+from kerasbert.data.corpus.documents import find_files, read_documents
 from kerasbert.errors import InputError
 
 _BATCH = 512
@@ -87,7 +87,7 @@ def kerasbert(vocab: str, lowercase: bool, paths: list[str]):
 
 def prepare(directory: str, vocab: str, lowercase: bool, paths: list[str]):
     """Runs `prepare_corpus`: reads files, tokenizes, writes shards."""
-    from kerasbert.data.prepare import prepare_corpus
+    from kerasbert.data.corpus.prepare import prepare_corpus
     from kerasbert.text import WordPieceTokenizer
 
     tokenizer = WordPieceTokenizer(vocab, lowercase=lowercase)

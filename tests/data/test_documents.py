@@ -5,7 +5,7 @@ import logging
 import pytest
 import tensorflow_datasets as tfds
 
-from kerasbert.data.documents import Report, find_files, read_documents
+from kerasbert.data.corpus.documents import Report, find_files, read_documents
 from kerasbert.errors import InputError
 
 DOCUMENTS = [["First line.", "Second line."], ["Only line, é中."], ["x", "y", "z"]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.masking import Masking
+from kerasbert.data.pretraining.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.text import WordPieceTokenizer
 

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import files
-from kerasbert.data import corpus as corpus_module
-from kerasbert.data.corpus import Corpus, same_vocabulary
-from kerasbert.data.prepare import prepare_corpus, split_sentences
-from kerasbert.data.pretraining import most_frequent_token
+from kerasbert.data.corpus import writer
+from kerasbert.data.corpus.prepare import prepare_corpus, split_sentences
+from kerasbert.data.corpus.reader import Corpus, same_vocabulary
+from kerasbert.data.pretraining.batches import most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.text import WordPieceTokenizer
 
@@ -86,7 +86,7 @@ def test_impossible_shards_are_refused(corpus_files, tokenizer, tmp_path, tokens
 
 
 def test_too_many_shards_are_refused(corpus_files, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "_MOST_SHARDS", 20)
+    monkeypatch.setattr(writer, "_MOST_SHARDS", 20)
     with pytest.raises(InputError, match="20 shards; 7 tokens per shard are too few"):
         prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=7)
     assert list(tmp_path.iterdir()) == []

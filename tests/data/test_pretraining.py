@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.data.corpus import Corpus
-from kerasbert.data.masking import Masking
-from kerasbert.data.prepare import prepare_corpus
-from kerasbert.data.pretraining import PretrainingBatches
-from kerasbert.data.text_pretraining import examples_from_text
+from kerasbert.data.corpus.prepare import prepare_corpus
+from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.batches import PretrainingBatches
+from kerasbert.data.pretraining.from_text import examples_from_text
+from kerasbert.data.pretraining.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.text import TextPacker, WordPieceTokenizer
 

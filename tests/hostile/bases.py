@@ -26,7 +26,7 @@ def make(root: pathlib.Path) -> None:
     import keras
 
     from kerasbert import tasks
-    from kerasbert.data.prepare import prepare_corpus
+    from kerasbert.data.corpus.prepare import prepare_corpus
     from kerasbert.text import WordPieceTokenizer
 
     keras.utils.set_random_seed(1)

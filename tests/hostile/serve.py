@@ -289,7 +289,7 @@ def load_corpus(options) -> dict:
     """Opens a corpus as pretraining does, and hashes all its data."""
     import numpy as np
 
-    from kerasbert.data.corpus import Corpus
+    from kerasbert.data.corpus.reader import Corpus
 
     corpus = Corpus(options.input)
     digest = hashlib.sha256(corpus.token_counts().tobytes())

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import Pretrainer, load
-from kerasbert.data.corpus import Corpus
-from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.training.optimizers import adamw
 
 LENGTH, MASKED = 16, 3  # 15 % of 16, rounded up

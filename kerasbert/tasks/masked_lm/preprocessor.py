@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from kerasbert.backbone import cls_position
-from kerasbert.data import text_pretraining
-from kerasbert.data.masking import Masking
+from kerasbert.data.pretraining import from_text
+from kerasbert.data.pretraining.masking import Masking
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT, TEXT_PAIR, TOKEN_IDS
 from kerasbert.layers.inference import inference_mode
@@ -56,7 +56,7 @@ class MaskedLMPreprocessor(Preprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks a batch of texts."""
-        return text_pretraining.masked_text(self.packer, self.masking, (self.seed, number), **row)
+        return from_text.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
     def features(self, text, text_pair=None) -> dict:
         """Returns features of texts that contain mask tokens, with `mask_positions`.

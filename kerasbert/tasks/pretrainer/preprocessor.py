@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kerasbert.data import text_pretraining
+from kerasbert.data.pretraining import from_text
 from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
@@ -27,7 +27,7 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Masks and pairs a batch of texts; `y`, if given, labels the pairs (1: not next)."""
-        return text_pretraining.examples_from_text(
+        return from_text.examples_from_text(
             packer=self.packer,
             masking=self.masking,
             seed=(self.seed, number),

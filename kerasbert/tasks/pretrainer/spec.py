@@ -1,8 +1,8 @@
 """The task spec of pretrained models: scored on a corpus, otherwise like `MaskedLM`."""
 
-from kerasbert.data.corpus import Corpus
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.options import DataOptions
-from kerasbert.data.pretraining import PretrainingBatches
+from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.errors import InputError
 from kerasbert.tasks.masked_lm.spec import MaskedTexts
 from kerasbert.tasks.pretrainer.model import Pretrainer

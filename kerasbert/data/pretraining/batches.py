@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from kerasbert.data import array_ops, graph_ops
-from kerasbert.data.corpus import Corpus
-from kerasbert.data.masking import Masking
+from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.masking import Masking
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS

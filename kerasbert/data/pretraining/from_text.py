@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasbert.data.masking import Masking
+from kerasbert.data.pretraining.masking import Masking
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker

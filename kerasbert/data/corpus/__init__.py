@@ -1,0 +1,14 @@
+"""Corpora: reading of raw text, preparation, and files with random access."""
+
+from kerasbert import lazy
+
+__getattr__, __dir__, __all__ = lazy.attributes(
+    __name__,
+    {
+        "Corpus": "reader",
+        "CorpusWriter": "writer",
+        "prepare_corpus": "prepare",
+        "read_documents": "documents",
+        "same_vocabulary": "reader",
+    },
+)

@@ -1,0 +1,88 @@
+"""The files of a corpus, and the manifest that describes them.
+
+manifest.json       format, tokenizer, counts, inputs, SHA-256 of every file and of itself
+vocab.txt ...       the files of the tokenizer
+tokens-00000.bin    a shard: token ids, uint16 (uint32 above 65,536 tokens), little-endian
+tokens-00001.bin    ...
+sentences.bin       int64: the first token of each sentence, and the end of the last one
+documents.bin       int64: the first sentence of each document, and the end of the last one
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TypedDict
+
+import numpy as np
+
+from kerasbert import files, schema
+from kerasbert.errors import InputError
+
+FORMAT, VERSION = "kerasbert-corpus", 2
+_WITHOUT_OWN_SHA256 = 1  # the previous version
+MANIFEST = "manifest.json"
+SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
+INDEX_TYPE = np.dtype("<i8")
+
+
+class _File(TypedDict):
+    file: str
+    count: int
+    sha256: str
+
+
+class _Manifest(TypedDict):
+    tokens: int
+    sentences: int
+    documents: int
+    tokenizer: dict
+    shards: list[_File]
+    index: tuple[_File, _File]
+
+
+def shard_name(number: int) -> str:
+    """Returns the file name of a shard."""
+    return f"tokens-{number:05d}.bin"
+
+
+def token_type(vocabulary_size: int) -> np.dtype:
+    """Returns the dtype of token ids on disk."""
+    return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
+
+
+def read_manifest(directory: pathlib.Path) -> dict:
+    """Reads and checks the manifest of a corpus.
+
+    Raises:
+        InputError: the directory has no manifest, or it is damaged or does not fit its files.
+    """
+    path = directory / MANIFEST
+    if not files.is_directory(directory):
+        raise InputError(f"{directory}: no such corpus directory")
+    if not files.exists(path):
+        raise InputError(f"{directory}: has no {MANIFEST}, so it is not a complete corpus")
+    manifest = files.read_json(path)
+    version = manifest.get("version")
+    if manifest.get("format") != FORMAT or version not in (_WITHOUT_OWN_SHA256, VERSION):
+        raise InputError(f"{path}: is not a {FORMAT} manifest of version {VERSION}")
+    if version == VERSION and manifest.get("sha256") != files.own_sha256(manifest):
+        raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
+    manifest = schema.check(manifest, _Manifest, path)
+    _check_counts(manifest, path)
+    return manifest
+
+
+def _check_counts(manifest: dict, path: pathlib.Path) -> None:
+    """Raises `InputError` unless files and counts are those of one corpus."""
+    shards, index = manifest["shards"], manifest["index"]
+    named = [metadata["file"] for metadata in (*shards, *index)]
+    expected = [*map(shard_name, range(len(shards))), SENTENCES, DOCUMENTS]
+    if named != expected or not shards:
+        raise InputError(f"{path}: its files are not shards in order and two indexes")
+    counts = [
+        sum(metadata["count"] for metadata in shards),
+        *(metadata["count"] - 1 for metadata in index),
+    ]
+    for name, counted in zip(("tokens", "sentences", "documents"), counts, strict=True):
+        if manifest[name] != counted:
+            raise InputError(f"{path}: has {manifest[name]} {name}, but its files have {counted}")

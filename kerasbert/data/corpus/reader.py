@@ -1,0 +1,175 @@
+"""Reading of a corpus, with random access."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from kerasbert import files
+from kerasbert.data.corpus.manifest import (
+    DOCUMENTS,
+    INDEX_TYPE,
+    SENTENCES,
+    read_manifest,
+    shard_name,
+    token_type,
+)
+from kerasbert.data.corpus.mapping import mapped, shared_tensor
+from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
+from kerasbert.text import load_tokenizer
+
+
+class Corpus:
+    """A prepared corpus, memory-mapped.
+
+    Args:
+        directory: path of a directory written by `prepare_corpus`.
+        verify: whether to compare the SHA-256 of every file, which reads all of them once.
+
+    Raises:
+        InputError: the directory does not contain a complete, undamaged corpus; the message names
+            the file.
+
+    Attributes:
+        directory: `pathlib.Path` of the directory.
+        manifest: dict, the content of the manifest.
+        tokenizer: `Tokenizer` that produced the ids.
+        sentences: int64, (sentences + 1,), the start of each sentence, in tokens.
+        documents: int64, (documents + 1,), the first sentence of each document.
+    """
+
+    def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
+        self.directory = pathlib.Path(directory)
+        self.manifest = read_manifest(self.directory)
+        self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
+        if verify:
+            for metadata in (*self.manifest["shards"], *self.manifest["index"]):
+                self._verify(metadata)
+        dtype = token_type(self.tokenizer.vocabulary_size)
+        self._shards = [self._map(metadata, dtype) for metadata in self.manifest["shards"]]
+        self.sentences, self.documents = (
+            self._map(metadata, INDEX_TYPE) for metadata in self.manifest["index"]
+        )
+        self._check_index(SENTENCES, self.sentences, self.num_tokens, thoroughly=verify)
+        self._check_index(DOCUMENTS, self.documents, self.manifest["sentences"], thoroughly=verify)
+        if verify:
+            self._check_ids()
+        self._shard_starts = np.cumsum([0, *map(len, self._shards)])
+
+    @property
+    def num_tokens(self) -> int:
+        """The number of tokens in the corpus."""
+        return self.manifest["tokens"]
+
+    @property
+    def num_documents(self) -> int:
+        """The number of documents in the corpus."""
+        return self.manifest["documents"]
+
+    def tokens_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns the ids at positions, counted from the beginning of the corpus: int32."""
+        shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
+        ids = np.empty(positions.shape, np.int32)
+        for number in np.unique(shard):
+            here = shard == number
+            ids[here] = self._shards[number][positions[here] - self._shard_starts[number]]
+        return ids
+
+    @functools.cached_property
+    def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """`sentences` and `documents` as tensors."""
+        return shared_tensor(self.sentences), shared_tensor(self.documents)
+
+    @functools.cached_property
+    def _shard_tensors(self) -> list[tf.Tensor]:
+        return [shared_tensor(shard) for shard in self._shards]
+
+    def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
+        """Reads ranges of tokens, as TensorFlow ops.
+
+        Args:
+            starts: int64, (rows,), the first token of each range, counted from the beginning of the
+                corpus.
+            ends: int64, (rows,), the end of each range, exclusive.
+
+        Returns:
+            int32, ragged, (rows, tokens).
+        """
+        wanted = tf.ragged.range(starts, ends)
+        offsets = wanted.flat_values
+        if len(self._shards) == 1:
+            return wanted.with_flat_values(
+                tf.cast(tf.gather(self._shard_tensors[0], offsets), tf.int32)
+            )
+        shard = tf.searchsorted(tf.constant(self._shard_starts), offsets, side="right") - 1
+        parts = tf.dynamic_partition(offsets, shard, len(self._shards))
+        order = tf.dynamic_partition(tf.range(tf.size(offsets)), shard, len(self._shards))
+        tokens = [
+            tf.cast(tf.gather(tensor, part - start), tf.int32)
+            for tensor, part, start in zip(
+                self._shard_tensors, parts, self._shard_starts[:-1], strict=True
+            )
+        ]
+        return wanted.with_flat_values(tf.dynamic_stitch(order, tokens))
+
+    def token_counts(self) -> np.ndarray:
+        """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
+        size = self.tokenizer.vocabulary_size
+        return sum(np.bincount(shard, minlength=size) for shard in self._shards)
+
+    def __iter__(self) -> Iterator[list[list[int]]]:
+        """Iterates over the documents, each a list of lists of ids, one list per sentence."""
+        for first, last in zip(self.documents[:-1], self.documents[1:], strict=True):
+            bounds = self.sentences[first : last + 1]
+            tokens = self.tokens_at(np.arange(bounds[0], bounds[-1]))
+            yield [part.tolist() for part in np.split(tokens, bounds[1:-1] - bounds[0])]
+
+    def _check_index(self, name: str, starts: np.ndarray, end: int, *, thoroughly: bool) -> None:
+        """Raises `InputError` unless an index increases from 0 to `end`."""
+        right = starts[0] == 0 and starts[-1] == end
+        if not right or (thoroughly and not np.all(starts[:-1] < starts[1:])):
+            raise InputError(f"{self.directory / name}: does not increase from 0 to {end}")
+
+    def _check_ids(self) -> None:
+        size = self.tokenizer.vocabulary_size
+        for number, shard in enumerate(self._shards):
+            if (largest := shard.max()) >= size:
+                path = self.directory / shard_name(number)
+                raise InputError(
+                    f"{path}: contains the id {largest}, but the vocabulary has {size:,} tokens"
+                )
+
+    def _verify(self, metadata: dict) -> None:
+        path = self.directory / metadata["file"]
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; prepare the corpus again")
+        if files.sha256(path) != metadata["sha256"]:
+            raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
+
+    def _map(self, metadata: dict, dtype: np.dtype) -> np.ndarray:
+        path = self.directory / metadata["file"]
+        try:
+            values = mapped(path, dtype)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: can't be read: {reason}") from None
+        if len(values) != metadata["count"]:
+            raise InputError(
+                f"{path}: contains {len(values)} numbers, expected {metadata['count']}"
+            )
+        return values
+
+
+def same_vocabulary(corpora: Iterable[Corpus]) -> None:
+    """Raises `InputError` unless all corpora were prepared with the same tokenizer."""
+    first, *others = corpora
+    for other in others:
+        if other.manifest["tokenizer"] != first.manifest["tokenizer"]:
+            raise InputError(
+                f"{other.directory} and {first.directory} were prepared with different tokenizers"
+            )

@@ -1,0 +1,143 @@
+"""Writing of a corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+
+import numpy as np
+
+from kerasbert import files
+from kerasbert.data.corpus.manifest import (
+    DOCUMENTS,
+    FORMAT,
+    INDEX_TYPE,
+    MANIFEST,
+    SENTENCES,
+    VERSION,
+    shard_name,
+    token_type,
+)
+from kerasbert.errors import InputError
+from kerasbert.text import save_assets
+from kerasbert.text.tokenizer import Tokenizer
+
+# The graph that draws batches has a few nodes for each shard.
+_MOST_SHARDS = 10_000
+
+
+class CorpusWriter:
+    """Writes tokenized sentences to a corpus, in constant memory.
+
+    It is a context manager, which closes the files on exit. `finish` completes the corpus.
+
+    Args:
+        directory: path of an existing, empty directory.
+        tokenizer: `Tokenizer` that produces the ids.
+        tokens_per_shard: integer, the maximum number of tokens per shard.
+
+    Raises:
+        InputError: `tokens_per_shard` is less than 1, or so small that there are too many shards.
+    """
+
+    def __init__(self, directory: pathlib.Path, tokenizer: Tokenizer, tokens_per_shard: int):
+        if tokens_per_shard < 1:
+            raise InputError(f"tokens_per_shard must be 1 or more, found {tokens_per_shard}")
+        self._directory = directory
+        self._tokenizer = tokenizer
+        self._token_type = token_type(tokenizer.vocabulary_size)
+        self._tokens_per_shard = tokens_per_shard
+        self._shards: list[_GrowingFile] = []
+        self._sentences = _GrowingFile(directory / SENTENCES, INDEX_TYPE)
+        self._documents = _GrowingFile(directory / DOCUMENTS, INDEX_TYPE)
+        self._last_document = -1
+        self._tokens = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for file in (*self._shards[-1:], self._sentences, self._documents):
+            file.close()
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens written so far."""
+        return self._tokens
+
+    def add(self, tokens: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> None:
+        """Adds sentences.
+
+        Args:
+            tokens: integers, (tokens,), the ids of all sentences in order.
+            lengths: integers, (sentences,), the number of tokens of each sentence; empty sentences
+                are skipped.
+            documents: integers, (sentences,), the number of each sentence's document,
+                non-decreasing.
+        """
+        kept = lengths > 0
+        lengths, documents = lengths[kept], documents[kept]
+        begins = np.diff(documents, prepend=self._last_document) != 0
+        self._documents.append(self._sentences.count + np.flatnonzero(begins))
+        self._sentences.append(self._tokens + np.cumsum(lengths) - lengths)
+        if len(documents):
+            self._last_document = documents[-1]
+        self._tokens += len(tokens)
+        while len(tokens):
+            if not self._shards or self._shards[-1].count == self._tokens_per_shard:
+                self._begin_shard()
+            room = self._tokens_per_shard - self._shards[-1].count
+            self._shards[-1].append(tokens[:room])
+            tokens = tokens[room:]
+
+    def _begin_shard(self) -> None:
+        if self._shards:
+            self._shards[-1].close()  # limits on open files are low on some systems
+        if len(self._shards) == _MOST_SHARDS:
+            raise InputError(
+                f"a corpus can have at most {_MOST_SHARDS:,} shards; {self._tokens_per_shard:,} "
+                "tokens per shard are too few for this text"
+            )
+        path = self._directory / shard_name(len(self._shards))
+        self._shards.append(_GrowingFile(path, self._token_type))
+
+    def finish(self, **metadata) -> dict:
+        """Completes the corpus; returns the manifest, which includes `metadata`."""
+        documents, sentences = self._documents.count, self._sentences.count
+        self._sentences.append(np.array([self._tokens]))
+        self._documents.append(np.array([sentences]))
+        save_assets(self._tokenizer, self._directory)
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "tokens": self._tokens,
+            "sentences": sentences,
+            "documents": documents,
+            **metadata,
+            "tokenizer": self._tokenizer.get_config(),
+            "shards": [shard.close() for shard in self._shards],
+            "index": [self._sentences.close(), self._documents.close()],
+        }
+        manifest["sha256"] = files.own_sha256(manifest)
+        files.write_json(self._directory / MANIFEST, manifest)
+        return manifest
+
+
+class _GrowingFile:
+    """A file of integers to which values are appended, with a running SHA-256."""
+
+    def __init__(self, path: pathlib.Path, dtype: np.dtype):
+        self._file = open(path, "wb")  # noqa: SIM115  closed by close()
+        self._name, self._dtype = path.name, dtype
+        self._hash = hashlib.sha256()
+        self.count = 0
+
+    def append(self, values: np.ndarray) -> None:
+        data = values.astype(self._dtype).tobytes()
+        self._file.write(data)
+        self._hash.update(data)
+        self.count += len(values)
+
+    def close(self) -> dict:
+        self._file.close()
+        return {"file": self._name, "count": self.count, "sha256": self._hash.hexdigest()}

@@ -1,0 +1,11 @@
+"""Batches for pretraining: examples of a corpus or of strings, and their masks."""
+
+from kerasbert import lazy
+
+__getattr__, __dir__, __all__ = lazy.attributes(
+    __name__,
+    {
+        "Masking": "masking",
+        "PretrainingBatches": "batches",
+    },
+)
