@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasbert import files
-from kerasbert.data.corpus.documents import Report, read_documents
+from kerasbert.data.corpus.documents.lines import Report
+from kerasbert.data.corpus.documents.reading import read_documents
 from kerasbert.recipes.options import BuildVocabOptions
 from kerasbert.recipes.training import log
 from kerasbert.text import WordPieceTokenizer

@@ -8,7 +8,7 @@ from benchmarks import kerashub as their
 from benchmarks.timing import Candidate
 from benchmarks.workload import Workload
 from kerasbert import Backbone
-from kerasbert.data.corpus.documents import read_documents
+from kerasbert.data.corpus.documents.reading import read_documents
 from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches

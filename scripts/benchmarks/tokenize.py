@@ -8,7 +8,7 @@ import zlib
 
 from benchmarks.timing import Candidate
 from benchmarks.workload import Workload
-from kerasbert.data.corpus.documents import find_files, read_documents
+from kerasbert.data.corpus.documents.reading import find_files, read_documents
 from kerasbert.errors import InputError
 
 _BATCH = 512

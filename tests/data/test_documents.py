@@ -5,7 +5,8 @@ import logging
 import pytest
 import tensorflow_datasets as tfds
 
-from kerasbert.data.corpus.documents import Report, find_files, read_documents
+from kerasbert.data.corpus.documents.lines import Report
+from kerasbert.data.corpus.documents.reading import find_files, read_documents
 from kerasbert.errors import InputError
 
 DOCUMENTS = [["First line.", "Second line."], ["Only line, é中."], ["x", "y", "z"]]

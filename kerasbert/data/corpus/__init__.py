@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Corpus": "reader",
         "CorpusWriter": "writer",
         "prepare_corpus": "prepare",
-        "read_documents": "documents",
+        "read_documents": "documents.reading",
         "same_vocabulary": "reader",
     },
 )

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from kerasbert import files
-from kerasbert.data.corpus.documents import Report, find_files, read_documents
+from kerasbert.data.corpus.documents.lines import Report
+from kerasbert.data.corpus.documents.reading import find_files, read_documents
 from kerasbert.data.corpus.writer import CorpusWriter
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
@@ -36,7 +37,7 @@ def prepare_corpus(
     Memory use is independent of the size of the input: only a few batches of lines are in memory.
 
     Args:
-        inputs: see `kerasbert.data.corpus.documents.read_documents`.
+        inputs: see `kerasbert.data.corpus.documents.reading.read_documents`.
         tokenizer: `Tokenizer` that produces the ids.
         output: path of the directory, which must not exist.
         tokens_per_shard: integer, the maximum number of tokens per shard.

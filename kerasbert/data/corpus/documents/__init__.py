@@ -1,0 +1,1 @@
+"""Raw documents: finding inputs, reading their formats, and data sets by name."""

@@ -1,0 +1,153 @@
+"""Lines of text files, with their places."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import dataclasses
+import functools
+import gzip
+import logging
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from kerasbert.errors import InputError, escaped
+
+_logger = logging.getLogger(__name__)
+_BLOCK = 1 << 16
+
+Line = tuple[int, int, bytes]
+
+
+@dataclasses.dataclass
+class Report:
+    """Statistics that are updated while documents are read.
+
+    Attributes:
+        documents: integer, the number of documents with text.
+        empty: integer, the number of documents without text, which are skipped.
+        invalid_utf8: integer, the number of lines that are not valid UTF-8; invalid bytes are
+            replaced by U+FFFD.
+        named_lines: integer, the maximum number of these lines that are logged.
+    """
+
+    documents: int = 0
+    empty: int = 0
+    invalid_utf8: int = 0
+    named_lines: int = 10
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Context manager that opens a file to read bytes, and decompresses `.gz`.
+
+    Raises:
+        InputError: it can't be read or decompressed; also within the block.
+    """
+    try:
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: can't be read: {reason}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """The place of a line; its number in the file is found out when a message needs it."""
+
+    lines: Lines
+    number: int
+
+    @property
+    def line(self) -> int:
+        """The number of the line in the file, from 1."""
+        return self.lines.lines_before + self.number
+
+    def __str__(self):
+        return f"{self.lines}:{self.line}"
+
+
+class Lines:
+    """The lines of a file, from the one that contains the byte before `start`.
+
+    That line shows whether a document begins at `start`. Iterating yields each line's number, from
+    1 for the first, the position of its first byte in the (decompressed) file, and its bytes.
+
+    Args:
+        path: path of the file.
+        report: `Report` that counts invalid lines.
+        start: integer, a position in the file; only for files that are not compressed.
+    """
+
+    def __init__(self, path: str, report: Report, start: int = 0):
+        self._path = path
+        self._report = report
+        self._start = start
+
+    def __iter__(self) -> Iterator[Line]:
+        with opened(self._path) as file:
+            position = _line_start(file, self._start) if self._start else 0
+            file.seek(position)
+            for number, data in enumerate(file, start=1):
+                yield number, position, data if position else data.removeprefix(codecs.BOM_UTF8)
+                position += len(data)
+
+    def where(self, number: int) -> Where:
+        """Returns file and line, for a message, of the line that was yielded with this number."""
+        return Where(self, number)
+
+    def __str__(self):
+        return self._path
+
+    @functools.cached_property
+    def lines_before(self) -> int:
+        """The number of lines before the first one that is read; reads them."""
+        with opened(self._path) as file:
+            left = _line_start(file, self._start) if self._start else 0
+            file.seek(0)
+            count = 0
+            while left:
+                block = file.read(min(left, _BLOCK))
+                count += block.count(b"\n")
+                left -= len(block)
+            return count
+
+    def text(self, number: int, data: list[bytes]) -> str:
+        """Decodes successive lines, of which the first has this number; counts invalid ones."""
+        whole = b"".join(data)
+        try:
+            return whole.decode("utf-8")
+        except UnicodeDecodeError:
+            return "".join(self._line(number + i, line) for i, line in enumerate(data))
+
+    def _line(self, number: int, data: bytes) -> str:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self._report.invalid_utf8 += 1
+            if self._report.invalid_utf8 <= self._report.named_lines:
+                _logger.warning("%s: %s; replaced", escaped(str(self.where(number))), error.reason)
+            return data.decode("utf-8", "replace")
+
+
+def _line_start(file: BinaryIO, position: int) -> int:
+    """Returns the start of the line that contains the byte before `position`."""
+    end = position - 1
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
+
+
+def is_blank(data: bytes) -> bool:
+    """Returns whether a line has only white space, as Unicode defines it."""
+    stripped = data.strip()
+    # Unicode has more white space than ASCII: four control characters, and others above ASCII.
+    ordinary = stripped and 32 < stripped[0] < 128
+    return not ordinary and not stripped.decode("utf-8", "replace").strip()
