@@ -8,16 +8,17 @@ from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
 from kerasbert.data.pretraining.batches import PretrainingBatches, most_frequent_token
 from kerasbert.errors import InputError
-from kerasbert.features import MLM_LOGITS, NSP_LOGITS
+from kerasbert.features import NSP_LOGITS
 from kerasbert.recipes.options import PretrainOptions
 from kerasbert.recipes.training import Run, begin, compile_for, dry_run, log_start
-from kerasbert.tasks import Pretrainer
+from kerasbert.tasks import MaskedLM, Pretrainer
+from kerasbert.tasks.masked_lm.model import mlm_logits
 from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
 
 
 def pretrain(options: PretrainOptions) -> dict:
-    """Trains with MLM and NSP or SOP; returns the last metrics.
+    """Trains with MLM, alone or with NSP or SOP; returns the last metrics.
 
     `output/model` is written atomically when training has ended. The same command resumes an
     interrupted run from its last checkpoint.
@@ -54,7 +55,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
         title=f"{options.start} on {corpus.directory.name}",
         verb="pretrain",
-        scores=("mlm_logits_loss", "mlm_logits_accuracy", "nsp_logits_accuracy"),
+        scores=_scores(options),
     )
     report = run.report()
     result = {
@@ -79,32 +80,39 @@ def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = No
     )
 
 
-def build(corpus: Corpus, options: PretrainOptions) -> Pretrainer:
+def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
     """Creates and compiles a model, with random weights or those of `options.init`."""
     rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
     head = {
         "sequence_length": options.sequence_length,
-        "objective": options.objective,
         "mask_rate": options.mask_rate,
         "whole_word": options.whole_word_masking,
         "seed": options.seed,
     }
+    task = MaskedLM
+    if options.objective != "mlm":
+        task, head["objective"] = Pretrainer, options.objective
     if options.init:
-        model = Pretrainer.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
+        model = task.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
         if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
                 f"{options.corpus}: was not prepared with the tokenizer of {options.init}; "
                 "use prepare_corpus.py --tokenizer"
             )
     else:
-        overrides = {"vocabulary_size": corpus.tokenizer.vocabulary_size, "pooler": True, **rates}
-        overrides["padding_id"] = corpus.tokenizer.pad_id
+        overrides = {"vocabulary_size": corpus.tokenizer.vocabulary_size, **rates}
+        overrides |= {"pooler": task is Pretrainer, "padding_id": corpus.tokenizer.pad_id}
         config = BackboneConfig.from_preset(options.start, **overrides)
-        model = Pretrainer(
-            Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head
-        )
+        model = task(Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head)
     compile_for(options, model, options.steps, report_every=options.validation_interval)
     return model
+
+
+def _scores(options: PretrainOptions) -> tuple[str, ...]:
+    """Returns the names of the metrics that are plotted."""
+    if options.objective == "mlm":
+        return ("accuracy",)
+    return ("mlm_logits_loss", "mlm_logits_accuracy", "nsp_logits_accuracy")
 
 
 def _held_out(
@@ -119,18 +127,21 @@ def _held_out(
         options: options with the number of batches.
     """
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
+    alone = options.objective == "mlm"
     data = validation.dataset(steps=options.validation_batches)
     for _, labels, weights in data.as_numpy_iterator():
-        used = weights[MLM_LOGITS] > 0
-        right += np.sum(labels[MLM_LOGITS][used] == guess)
+        used = mlm_logits(weights) > 0
+        right += np.sum(mlm_logits(labels)[used] == guess)
         masked += np.sum(used)
-        followed += np.sum(labels[NSP_LOGITS] == 0)
-        rows += len(labels[NSP_LOGITS])
-    return {
-        "mlm_loss": report["val_mlm_logits_loss"],
-        "mlm_accuracy": report["val_mlm_logits_accuracy"],
+        if not alone:
+            followed += np.sum(labels[NSP_LOGITS] == 0)
+            rows += len(labels[NSP_LOGITS])
+    result = {
+        "mlm_loss": report["val_loss" if alone else "val_mlm_logits_loss"],
+        "mlm_accuracy": report["val_accuracy" if alone else "val_mlm_logits_accuracy"],
         "mlm_baseline": float(right / masked),
-        "nsp_accuracy": report["val_nsp_logits_accuracy"],
-        "nsp_baseline": float(max(followed, rows - followed) / rows),
-        "masked_tokens": int(masked),
     }
+    if not alone:
+        result["nsp_accuracy"] = report["val_nsp_logits_accuracy"]
+        result["nsp_baseline"] = float(max(followed, rows - followed) / rows)
+    return {**result, "masked_tokens": int(masked)}

@@ -120,15 +120,15 @@ def pack(
     }
 
 
-def pack_stretches(
-    tokens_at: Callable, first: tuple, second: tuple, tokenizer: Tokenizer, sequence_length: int
+def pack_ranges(
+    tokens_at: Callable, ranges: Sequence[tuple], tokenizer: Tokenizer, sequence_length: int
 ) -> dict[str, np.ndarray]:
-    """Packs pairs of token ranges that fit into a row, in NumPy; see `pack`.
+    """Packs token ranges, or pairs of them, that fit into a row, in NumPy; see `pack`.
 
     Args:
         tokens_at: function from an integer array of token positions to the ids at these positions.
-        first: pair of integer arrays, (batch,), the start and the exclusive end of the first texts.
-        second: pair of integer arrays, (batch,), the same for the second texts.
+        ranges: pair of integer arrays, (batch,), the start and the exclusive end of the texts; for
+            pairs, another one of the second texts.
         tokenizer: `Tokenizer`, for the special tokens and the packing.
         sequence_length: integer, the number of tokens per row.
 
@@ -137,20 +137,21 @@ def pack_stretches(
     """
     separators, has_segments = PACKINGS[tokenizer.packing]
     index, end = np.arange(sequence_length)[np.newaxis], 1 - separators
-    positions = np.full((len(first[0]), sequence_length), -1)
-    for start, stop in (first, second):
+    positions = np.full((len(ranges[0][0]), sequence_length), -1)
+    for start, stop in ranges:
         begin = end + separators
         end = begin + (stop - start)[:, np.newaxis]
         inside = (begin <= index) & (index < end)
         positions = np.where(inside, start[:, np.newaxis] + index - begin, positions)
     is_token, is_text = index <= end, positions >= 0
+    is_second = has_segments and len(ranges) > 1
     ids = np.where(is_token, tokenizer.sep_id, tokenizer.pad_id).astype(np.int32)
     ids[:, 0] = tokenizer.cls_id
     ids[is_text] = tokens_at(positions[is_text])
     return {
         TOKEN_IDS: ids,
         PADDING_MASK: is_token.astype(np.int32),
-        SEGMENT_IDS: (is_token & (index >= begin) & has_segments).astype(np.int32),
+        SEGMENT_IDS: (is_token & (index >= begin) & is_second).astype(np.int32),
     }
 
 

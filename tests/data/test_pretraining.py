@@ -61,11 +61,12 @@ def batches(book):
 
 
 def arrays(batch):
-    return {key: value.numpy() for part in batch for key, value in part_items(part)}
+    return {key: np.asarray(value) for part in batch for key, value in part_items(part)}
 
 
 def part_items(part):
     # Labels and weights have the same keys; the dtype tells them apart.
+    part = part if isinstance(part, dict) else {"mlm_logits": part}
     return ((f"{name}:{value.dtype.name}", value) for name, value in part.items())
 
 
@@ -75,6 +76,19 @@ def same(a, b):
 
 
 Row = collections.namedtuple("Row", "first second label")
+
+
+def single_rows(batch):
+    """Each row's tokens as places in the corpus, with the masks undone."""
+    features, labels, weights = batch
+    ids, used = features["token_ids"].numpy(), weights.numpy() == 1
+    for row, positions in enumerate(features["mask_positions"].numpy()):
+        ids[row, positions[used[row]]] = labels.numpy()[row, used[row]]
+    for row in ids:
+        (end,) = np.flatnonzero(row == SEP)
+        assert row[0] == CLS
+        assert not row[end + 1 :].any()
+        yield tuple(int(id) - FIRST_WORD for id in row[1:end])
 
 
 def rows(batch):
@@ -189,6 +203,26 @@ def test_sentence_order(book):
         assert before[0] in book.sentences
         assert book.document(before[0]) == book.document(after[-1])
     assert 0.4 < sum(row.label for row in found) / len(found) < 0.6
+
+
+def test_masked_language_modeling_alone_has_whole_windows(tmp_path):
+    book = Book(tmp_path / "book", [[3, 2, 4, 3, 2] * 4, [7], [40]])
+    batches = PretrainingBatches(book.corpus, 8, LENGTH, objective="mlm", mask_rate=0.4)
+    assert batches.windows == book.total // (LENGTH - 2)
+    full = 0
+    for step in range(40):
+        features, labels, weights = batches.batch(step)
+        assert features["mask_positions"].shape == (8, 7)  # 40 % of 16, rounded up
+        assert labels.shape == weights.shape == (8, 7)
+        assert not features["segment_ids"].numpy().any()
+        masked = weights.numpy().sum(1)
+        for places, count in zip(single_rows((features, labels, weights)), masked, strict=True):
+            assert contiguous(places)
+            assert places[0] in book.sentences
+            assert book.document(places[0]) == book.document(places[-1])
+            assert count == max(1, round(0.4 * len(places)))
+            full += len(places) == LENGTH - 2
+    assert full > 0.8 * 40 * 8
 
 
 def test_parts_end_with_a_sentence_where_there_are_several(tmp_path):
@@ -323,6 +357,7 @@ def test_examples_from_pairs(from_text):
     [
         ({}, {}),
         ({"tokens_per_shard": 100}, {"objective": "sop", "mask_rate": 0.3}),
+        ({"tokens_per_shard": 100}, {"objective": "mlm", "mask_rate": 0.3}),
         ({}, {"whole_word": True, "mask_rate": 0.4}),
     ],
 )

@@ -10,7 +10,16 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from kerasbert import Backbone, BackboneConfig, InputError, Pretrainer, TextClassifier, files, load
+from kerasbert import (
+    Backbone,
+    BackboneConfig,
+    InputError,
+    MaskedLM,
+    Pretrainer,
+    TextClassifier,
+    files,
+    load,
+)
 from kerasbert.families import PRESETS
 from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
 from kerasbert.recipes.convert import ConvertOptions, convert
@@ -115,6 +124,31 @@ def test_pretrain_writes_its_run(run, corpus_dir):
     assert result["held_out"]["masked_tokens"] > 0
 
 
+def test_pretrain_by_masked_tokens_alone(small, corpus_dir, tmp_path):
+    corpus = str(corpus_dir)
+    result = pretrain(
+        options(corpus, tmp_path / "run", objective="mlm", mask_rate=0.3, validation_corpus=corpus)
+    )
+    path = str(tmp_path / "run" / "model")
+    model = load(path)
+    assert type(model) is MaskedLM
+    assert (model.mask_rate, model.backbone.config.pooler) == (0.3, False)
+    assert set(result["held_out"]) == {
+        *("mlm_loss", "mlm_accuracy", "mlm_baseline", "masked_tokens"),
+    }
+    facts = {"model": path, "data": corpus, "num_batches": 2, "batch_size": 4, "seed": 1}
+    scores = evaluate(EvaluateOptions(**facts))
+    assert scores["loss"] == pytest.approx(result["held_out"]["mlm_loss"], abs=1e-5)
+    again = options(corpus, tmp_path / "more", objective="mlm", preset=None, init=path, steps=1)
+    assert pretrain(again)["steps"] == 1
+
+
+def test_objectives_have_long_names(corpus_dir):
+    for name in ("nsp", "sop"):
+        chosen = options(corpus_dir, "run", objective=f"mlm_{name}")
+        assert chosen.settings == options(corpus_dir, "run", objective=name).settings
+
+
 @pytest.mark.parametrize(("steps", "every", "expected"), [(3, 3, [3]), (4, 3, [3, 4])])
 def test_number_of_steps(small, corpus_dir, tmp_path, steps, every, expected):
     run = tmp_path / "run"
@@ -155,7 +189,7 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"warmup_ratio": 1.5}, "--warmup_ratio must be between 0 and 1"),
         ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
         ({"sequence_length": 64}, r"sequence_length must be in \[4, 32\], found 64"),
-        ({"objective": "rtd"}, "--objective must be one of nsp, sop, found 'rtd'"),
+        ({"objective": "clm"}, "--objective must be one of nsp, sop, mlm, found 'clm'"),
         ({"mask_rate": 1.0}, "--mask_rate must be more than 0 and less than 1"),
         ({"dropout": 1.0}, "--dropout must be 0 or more and less than 1"),
         (

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.text import TextPacker, pack, truncate_pair
-from kerasbert.text.packing import few_lengths, pack_stretches
+from kerasbert.text.packing import few_lengths, pack_ranges
 
 SPECIAL = {"cls_id": 101, "sep_id": 102, "pad_id": 9}
 
@@ -135,7 +135,7 @@ def test_stretches_are_packed_as_ragged_ids_are(packing):
     ]
     ids = {"cls_id": 2, "sep_id": 1, "pad_id": 0, "packing": packing, "sequence_length": 16}
     expected = pack(*ragged, **ids)
-    found = pack_stretches(lambda at: tokens[at], first, second, tokenizer, 16)
+    found = pack_ranges(lambda at: tokens[at], (first, second), tokenizer, 16)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)

@@ -7,6 +7,8 @@ from kerasbert.options import option
 from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, check_preset
 from kerasbert.recipes.options.training import TrainingOptions
 
+_SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainOptions(TrainingOptions):
@@ -38,8 +40,9 @@ class PretrainOptions(TrainingOptions):
     )
     objective: str = option(
         "nsp",
-        help="nsp (next sentence prediction) or sop (sentence order prediction)",
-        choices=("nsp", "sop"),
+        help="beside masked language modeling: nsp or mlm_nsp (next sentence prediction), sop or "
+        "mlm_sop (sentence order prediction), or nothing, mlm, as in RoBERTa",
+        choices=("nsp", "sop", "mlm"),
     )
     mask_rate: float = option(
         0.15,
@@ -64,6 +67,8 @@ class PretrainOptions(TrainingOptions):
     )
 
     def __post_init__(self):
+        # Runs and models store the short names.
+        object.__setattr__(self, "objective", _SHORT.get(self.objective, self.objective))
         super().__post_init__()
         if self.init and self.preset:
             raise InputError(

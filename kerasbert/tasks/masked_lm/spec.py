@@ -1,12 +1,19 @@
-"""The task spec of masked language modeling: unlabelled texts."""
+"""The task spec of masked language modeling: unlabelled texts, or a corpus."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
 
+from kerasbert import files
+from kerasbert.data.corpus.manifest import MANIFEST
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.examples import Examples, read_texts
 from kerasbert.data.options import DataOptions, split_names
+from kerasbert.data.pretraining.batches import PretrainingBatches
+from kerasbert.errors import InputError
 from kerasbert.features import TEXT
 from kerasbert.tasks.masked_lm.model import MaskedLM
 from kerasbert.tasks.spec import TaskSpec
+from kerasbert.training.progress import EvaluationProgress, progress_bar
 
 
 class MaskedTexts(TaskSpec):
@@ -16,6 +23,7 @@ class MaskedTexts(TaskSpec):
     task = MaskedLM
     data_options = ("text_column", "column_names")
     primary_metric = "perplexity"
+    reads_corpora_only = False
     student_settings = ("dropout", "tied", "activation", "layer_norm_epsilon")
 
     def read(self, path: str, options: DataOptions) -> Examples:
@@ -37,6 +45,43 @@ class MaskedTexts(TaskSpec):
             }
             for masks in model.fill_mask(columns[TEXT], strict=False)
         ]
+
+    def evaluate(
+        self,
+        model: MaskedLM,
+        path: str,
+        options: DataOptions,
+        *,
+        batch_size: int | None = None,
+        tune: bool = False,
+        batches: int = 32,
+        seed: int = 1,
+        source: str = "the model",
+    ) -> dict:
+        """Scores the model on texts, or on batches drawn from a corpus."""
+        if not self.reads_corpora_only and not files.exists(pathlib.Path(path) / MANIFEST):
+            return super().evaluate(model, path, options, batch_size=batch_size, tune=tune)
+        if tune:
+            raise InputError("--tune_threshold: a pretrained model answers no questions")
+        corpus, batch_size = Corpus(path), batch_size or 64
+        if corpus.tokenizer.get_config() != model.tokenizer.get_config():
+            raise InputError(f"{path}: was not prepared with the tokenizer of {source}")
+        drawn = PretrainingBatches(
+            corpus,
+            batch_size,
+            model.sequence_length,
+            seed=seed,
+            objective=getattr(model, "objective", "mlm"),
+            mask_rate=model.mask_rate,
+            whole_word=model.whole_word,
+        )
+        with progress_bar("evaluate"):
+            return model.evaluate(
+                drawn.dataset(steps=batches),
+                verbose=0,
+                callbacks=[EvaluationProgress(batch_size)],
+                return_dict=True,
+            )
 
 
 SPECS = (MaskedTexts(),)
