@@ -1,4 +1,4 @@
-"""The command lines of the programs in `scripts/`: absl flags from dataclasses, and help."""
+"""The command lines of the programs: absl flags from dataclasses, and help."""
 
 import dataclasses
 import importlib
@@ -11,7 +11,8 @@ import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from absl import flags, logging
 
@@ -19,14 +20,18 @@ from kerasbert import files, lazy, registration, renamed
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
 
-_HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
+HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 _FLAG = re.compile(r"(--?)(no)?(\w+)(?![\w-])")
 _NAMES_WIDTH = 30  # width of the column of flags in `--help`
 _WIDEST = 100
 
 
 def run(
-    recipe: str, options_class: type[declared.Options], ready: Callable[[], None] = lambda: None
+    recipe: str,
+    options_class: type[declared.Options],
+    ready: Callable[[], None] = lambda: None,
+    command: str | None = None,
+    words: Sequence[str] | None = None,
 ) -> None:
     """Runs a program: parses flags, and prints the result as JSON on the last line of stdout.
 
@@ -39,31 +44,45 @@ def run(
             options.
         options_class: the dataclass of the options, from a module with light imports only.
         ready: function that is called after all imports, before the recipe.
+        command: string, what the user types before the flags; None: `python` and the script.
+        words: the flags; None: those of this process.
     """
-    if any(word in _HELP for word in sys.argv[1:]):
-        try:
-            print(_help(options_class), flush=True)
-        except BrokenPipeError:  # as with `--help | head`; Python would flush again at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    command = command or f"python {os.path.relpath(sys.argv[0])}"
+    words = sys.argv[1:] if words is None else words
+    if any(word in HELP for word in words):
+        show(_help(options_class, command))
         sys.exit(0)
     warnings.formatwarning = _one_line_warning
     try:
-        options = _parse(sys.argv, options_class)
+        options = _parse([command, *words], options_class)
         os.environ.update(getattr(options, "environment", {}))
         with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
-            if registration.on_tensorflow():
+            if options.needs_tensorflow and registration.on_tensorflow():
                 lazy.import_tensorflow()
         logging.set_verbosity(logging.WARNING)  # TensorFlow logs while exporting
         ready()
         result = function(options)
     except (InputError, OSError) as error:
-        sys.stderr.write(f"error: {one_line(str(error))}\n")
-        sys.exit(1)
+        fail(str(error))
     except Interrupted as interruption:
         sys.stderr.write(f"{one_line(str(interruption))}\n")
         sys.exit(128 + interruption.signal)
-    print(files.to_json(result))
+    print(result if isinstance(result, str) else files.to_json(result))
+
+
+def show(text: str) -> None:
+    """Prints text that a user may pipe to a pager, which may close the pipe."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # as with `--help | head`; Python would flush again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program with one line on stderr."""
+    sys.stderr.write(f"error: {one_line(message)}\n")
+    sys.exit(1)
 
 
 def _one_line_warning(message, *location) -> str:
@@ -138,18 +157,21 @@ def _without_none(kind):
 # === Help ===
 
 
-def _help(options_class: type[declared.Options]) -> str:
+def _help(options_class: type[declared.Options], command: str) -> str:
     """Returns the program's description, usage, and flags in groups, required ones first."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     kinds = typing.get_type_hints(options_class)
     fields = _sorted_for_help(options_class)
     required = [f"--{f.name} {_kind(kinds[f.name])}" for f in fields if declared.is_required(f)]
-    program = os.path.relpath(sys.argv[0])
-    usage = " ".join(["usage: python", program, *required, "[options]"])
+    usage = " ".join([f"usage: {command}", *required, "[options]"])
+    program = options_class.program
     lines = [
         *textwrap.wrap(usage, width, subsequent_indent="    ", break_on_hyphens=False),
         "",
-        (sys.modules["__main__"].__doc__ or "").strip(),
+        program.description,
+        "",
+        "Example:",
+        *(f"  {command} {example}".replace("\n", " \\\n    ") for example in program.examples),
     ]
     groups = {}
     for field in fields:

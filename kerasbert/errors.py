@@ -38,8 +38,8 @@ class InputError(ValueError):
     """Invalid input from the user: a file, a line, a key, an option or an argument.
 
     The message is one line that names the location, what was found and what was expected.
-    Unprintable characters are escaped, and long messages are shortened. Programs in `scripts/`
-    print it and exit with status 1; any other exception is a bug and keeps its traceback.
+    Unprintable characters are escaped, and long messages are shortened. Programs print
+    it and exit with status 1; any other exception is a bug and keeps its traceback.
 
     Example:
         try:

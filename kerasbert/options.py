@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 from kerasbert.errors import InputError
 
@@ -53,15 +54,36 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What `--help` says about a program.
+
+    Args:
+        stage: string, the heading of its group in `kerasbert --help`.
+        description: string, one sentence.
+        examples: tuple of command lines without the program's name; a line end is where a long one
+            is continued on the next line.
+    """
+
+    stage: str
+    description: str
+    examples: tuple[str, ...]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """Base class of a program's options; all fields are made by `option`.
 
+    The class of a program has a `program`; classes with options that programs share have none.
     Subclasses check combinations of options in `__post_init__`.
 
     Raises:
         InputError: a value is not allowed.
     """
+
+    program: ClassVar[Program]
+    #: Whether TensorFlow is imported before the recipe is called.
+    needs_tensorflow: ClassVar[bool] = True
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -1,4 +1,4 @@
-"""The start of the programs in `scripts/`, and their end in one line on a signal.
+"""The start of the programs, and their end in one line on a signal.
 
 This module imports almost nothing, because a signal causes a traceback until its handler is set.
 """
@@ -7,14 +7,19 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _KINDS = (signal.SIGINT, signal.SIGTERM)
 #: The environment variable with the process that started a worker.
 LAUNCHER = "KERASBERT_LAUNCHER"
 
 
-def run(recipe: str, package: str = "kerasbert.recipes") -> None:
+def run(
+    recipe: str,
+    package: str = "kerasbert.recipes",
+    command: str | None = None,
+    words: Sequence[str] | None = None,
+) -> None:
     """Runs a program (see `kerasbert.cli.run`); on a signal, exits with 128 plus its number.
 
     Before the recipe is called, a signal ends the program at once. After that, it raises
@@ -25,6 +30,8 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
         recipe: string, the name of a module and of its function, which takes the options.
         package: string, the package that contains this module and `options`, which defines the
             dataclass of the options.
+        command: as in `kerasbert.cli.run`.
+        words: as in `kerasbert.cli.run`.
     """
     terminal, received_signals = os.dup(2), []  # stderr is redirected during imports
 
@@ -38,10 +45,11 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
         raise KeyboardInterrupt
 
     # Workers keep the default action; their launcher handles and reports signals.
-    _handle(signal.SIG_DFL if LAUNCHER in os.environ else end)
+    handle_signals(signal.SIG_DFL if LAUNCHER in os.environ else end)
     cli = importlib.import_module("kerasbert.cli")
     try:
-        cli.run(f"{package}.{recipe}", options_class(recipe, package), lambda: _handle(unwind))
+        options = options_class(recipe, package)
+        cli.run(f"{package}.{recipe}", options, lambda: handle_signals(unwind), command, words)
     except SystemExit:
         if received_signals:  # already reported
             os._exit(128 + received_signals[0])
@@ -51,7 +59,7 @@ def run(recipe: str, package: str = "kerasbert.recipes") -> None:
             sys.stdout.flush()
             end(received_signals[0], None)
         raise
-    _handle(signal.SIG_IGN)  # the program is complete
+    handle_signals(signal.SIG_IGN)  # the program is complete
 
 
 def options_class(recipe: str, package: str = "kerasbert.recipes") -> type:
@@ -60,8 +68,8 @@ def options_class(recipe: str, package: str = "kerasbert.recipes") -> type:
     return getattr(importlib.import_module(f"{package}.options"), f"{name}Options")
 
 
-def _handle(handler: Callable | signal.Handlers) -> None:
-    """Sets the signal handlers; ignored signals, as in the background, stay ignored."""
+def handle_signals(handler: Callable | signal.Handlers) -> None:
+    """Sets the handlers of SIGINT and SIGTERM; ignored ones, as in the background, stay ignored."""
     for kind in _KINDS:
         if signal.getsignal(kind) != signal.SIG_IGN:
             signal.signal(kind, handler)

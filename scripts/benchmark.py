@@ -1,8 +1,4 @@
-"""Compares training, fine-tuning, tokenizing and inference with other libraries.
-
-Example:
-  python scripts/benchmark.py --suite pretrain --peers kerashub,transformers --layers 4 --hidden 512
-"""
+"""Compares training, fine-tuning, tokenizing and inference with other libraries."""
 
 from kerasbert import program
 

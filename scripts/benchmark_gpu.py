@@ -1,8 +1,4 @@
-"""Compares pretraining steps with other libraries on a GPU, most telling first, in few minutes.
-
-Example:
-  python scripts/benchmark_gpu.py --minutes 10 --output runs/gpu
-"""
+"""Compares pretraining steps with other libraries on a GPU, most telling first."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Measures how training scales from one worker process to several, each on its own core.
-
-Example:
-  python scripts/benchmark_scaling.py --preset bert_small --workers 2
-"""
+"""Measures how training scales from one process to several, each on its own core."""
 
 from kerasbert import program
 

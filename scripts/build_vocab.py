@@ -1,8 +1,4 @@
-"""Trains a WordPiece vocabulary on text.
-
-Example:
-  python scripts/build_vocab.py --input 'text/*.txt' --vocab_size 8000 --output runs/mine/vocab.txt
-"""
+"""Trains a WordPiece vocabulary on text."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Converts a model between the formats of Google, Hugging Face, KerasHub and kerasbert.
-
-Example:
-  python scripts/convert.py --input runs/mine/pretrain/model --output runs/mine/hf --format hf
-"""
+"""Converts a model between the formats of Google, Hugging Face, KerasHub and kerasbert."""
 
 from kerasbert import program
 

@@ -1,9 +1,4 @@
-"""Trains a small model to imitate a large one.
-
-Example:
-  python scripts/distill.py --teacher runs/mine/finetune/model --student_layers 1 \\
-    --train train.tsv --validation dev.tsv --output runs/mine/small
-"""
+"""Trains a small model to imitate a large one."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Evaluates a model or predictions on examples, or a model on a corpus.
-
-Example:
-  python scripts/evaluate.py --model runs/mine/finetune/model --data dev.tsv
-"""
+"""Evaluates a model or predictions on examples, or a model on a corpus."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Exports a model as a SavedModel that takes raw strings.
-
-Example:
-  python scripts/export.py --model runs/mine/finetune/model --output saved_models/mine/1
-"""
+"""Exports a model as a SavedModel that takes raw strings."""
 
 from kerasbert import program
 

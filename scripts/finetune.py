@@ -1,9 +1,4 @@
-"""Fine-tunes a pretrained model on examples of a task.
-
-Example:
-  python scripts/finetune.py --init runs/mine/pretrain/model --train train.tsv \\
-    --validation dev.tsv --epochs 3 --output runs/mine/finetune
-"""
+"""Fine-tunes a pretrained model on examples of a task."""
 
 from kerasbert import program
 

@@ -1,9 +1,4 @@
-"""Writes a model's prediction for every example of a file.
-
-Example:
-  python scripts/predict.py --model runs/mine/finetune/model --input dev.tsv \\
-    --output runs/mine/answers.jsonl
-"""
+"""Writes a model's prediction for every example of a file."""
 
 from kerasbert import program
 

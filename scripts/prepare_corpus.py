@@ -1,9 +1,4 @@
-"""Tokenizes text once, into shards for pretrain.py.
-
-Example:
-  python scripts/prepare_corpus.py --input 'text/*.txt' --vocab runs/mine/vocab.txt \\
-    --output runs/mine/corpus
-"""
+"""Tokenizes text once, into shards for pretraining."""
 
 from kerasbert import program
 

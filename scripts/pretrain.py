@@ -1,9 +1,4 @@
-"""Pretrains a model from scratch with MLM + NSP.
-
-Example:
-  python scripts/pretrain.py --corpus runs/mine/corpus --preset bert_tiny --steps 10000 \\
-    --learning_rate 1e-3 --output runs/mine/pretrain
-"""
+"""Pretrains a model from scratch with MLM + NSP."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Runs an exported SavedModel in this process, without model code.
-
-Example:
-  python scripts/query.py --saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'
-"""
+"""Runs an exported SavedModel in this process, without model code."""
 
 from kerasbert import program
 

@@ -1,8 +1,4 @@
-"""Runs the whole workflow on text from this machine: vocabulary to predictions in minutes.
-
-Example:
-  python scripts/quickstart.py --output runs/quickstart
-"""
+"""Runs the whole workflow on text from this machine: vocabulary to predictions in minutes."""
 
 from kerasbert import program
 

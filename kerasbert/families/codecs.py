@@ -41,7 +41,7 @@ def by_name(names: Mapping[str, str]) -> Codec:
         if value not in written:
             raise InputError(
                 f"the format does not support the activation {value!r}, only {', '.join(written)} "
-                "(set activation= when loading, or convert.py --activation)"
+                "(set activation= when loading, or kerasbert convert --activation)"
             )
         return written[value]
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
-from kerasbert.options import LARGEST_SEED, Options, option
+from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
 
 if TYPE_CHECKING:  # torch's candidates must not import TensorFlow
@@ -31,6 +31,7 @@ PEERS = {
     "onnxruntime": ("onnx", "onnxruntime", "torch", "transformers"),
     "openvino": ("onnx", "openvino", "torch", "transformers"),
 }
+_STAGE = "benchmarks"
 _PRECISIONS = ("bfloat16", "float32")
 _BACKENDS = ("tensorflow", "jax")
 
@@ -38,6 +39,12 @@ _BACKENDS = ("tensorflow", "jax")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions(Options):
     """Options of `benchmark`."""
+
+    program = Program(
+        _STAGE,
+        "Compares training, fine-tuning, tokenizing and inference with other libraries.",
+        ("--suite pretrain --peers kerashub,transformers --layers 4 --hidden 512",),
+    )
 
     suite: str = option(help=f"one of {', '.join(SUITES)}")
     peers: str = option("kerashub", help=f"comma-separated list of {', '.join(PEERS)}; or none")
@@ -63,7 +70,7 @@ class BenchmarkOptions(Options):
     input: list[str] = option(
         [],
         help="tokenize, and pretrain on documents instead of one batch: text, as in "
-        "build_vocab.py; finetune: labeled texts",
+        "kerasbert build_vocab; finetune: labeled texts",
     )
 
     @property
@@ -132,6 +139,12 @@ class BenchmarkOptions(Options):
 class BenchmarkGpuOptions(Options):
     """Options of `benchmark_gpu`."""
 
+    program = Program(
+        _STAGE,
+        "Compares pretraining steps with other libraries on a GPU, most telling first.",
+        ("--minutes 10 --output runs/gpu",),
+    )
+
     output: str = option("runs/gpu", help="directory for the table and the JSON of each comparison")
     minutes: float = option(
         10.0, help="time for everything; what does not fit is left out", exclusive_minimum=0
@@ -159,6 +172,15 @@ class BenchmarkGpuOptions(Options):
 class TaskResultsOptions(Options):
     """Options of `task_results`."""
 
+    program = Program(
+        _STAGE,
+        "Fine-tunes all tasks of the README's table from one encoder, and prints the table.",
+        (
+            "--data data --init runs/mine/pretrain/model\n"
+            "--output runs/results --precision bfloat16",
+        ),
+    )
+
     data: str = option(help="directory with the tasks' files, see docs/tasks.md")
     init: str = option(help="encoder to start from")
     output: str = option(help="directory of the runs; existing rows are skipped")
@@ -170,6 +192,12 @@ class TaskResultsOptions(Options):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkScalingOptions(Options):
     """Options of `benchmark_scaling`."""
+
+    program = Program(
+        _STAGE,
+        "Measures how training scales from one process to several, each on its own core.",
+        ("--preset bert_small --workers 2",),
+    )
 
     preset: str = option("bert_small", help="architecture")
     batch_size: int = option(
@@ -191,6 +219,17 @@ class BenchmarkScalingOptions(Options):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KillHarnessOptions(Options):
     """Options of `kill_harness`."""
+
+    program = Program(
+        _STAGE,
+        "Kills a program repeatedly, and compares its output with that of an uninterrupted run.",
+        (
+            "--output runs/killed --kills 20 --command\n'scripts/pretrain.py "
+            "--corpus runs/mine/corpus --steps 200 --checkpoint_every_steps 5'",
+            "--output runs/killed_answers --name answers.jsonl --command\n"
+            "'scripts/predict.py --model runs/mine/finetune/model --input dev.tsv'",
+        ),
+    )
 
     command: str = option(
         help="program and its flags except --output, such as 'scripts/pretrain.py "

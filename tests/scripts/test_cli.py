@@ -1,9 +1,11 @@
 """What programs print before they begin, quickly and without importing TensorFlow or Keras."""
 
+import ast
 import dataclasses
 import importlib.util
 import json
 import math
+import os
 import pathlib
 import re
 import shlex
@@ -14,6 +16,7 @@ import warnings
 
 import pytest
 
+import kerasbert
 from kerasbert import cli, program
 from kerasbert.errors import InputError
 from kerasbert.options import Options, option
@@ -26,11 +29,13 @@ SCRIPTS = sorted(set(ROOT.glob("scripts/*.py")) - {ROOT / "scripts/distil.py"})
 _RUN = """
 import runpy, sys
 sys.argv = sys.argv[1:]
+status = 0
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as end:
-    heavy = sorted({"tensorflow", "keras", "numpy", "jax"} & sys.modules.keys())
-    print("imported", heavy, "status", end.code)
+    status = end.code
+heavy = sorted({"tensorflow", "keras", "numpy", "jax"} & sys.modules.keys())
+print("imported", heavy, "status", status)
 """
 
 
@@ -105,21 +110,101 @@ def test_help_comes_at_once_and_names_every_flag():
     assert "training steps (default: 10000)" in shown
 
 
+def options_of(script):
+    is_recipe = importlib.util.find_spec(f"kerasbert.recipes.{script.stem}")
+    return program.options_class(script.stem, "kerasbert.recipes" if is_recipe else "benchmarks")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_examples_are_command_lines(script):
-    module = types.ModuleType(script.stem)
-    code = compile(script.read_text(), script, "exec")
-    exec(code, module.__dict__)
-    is_recipe = importlib.util.find_spec(f"kerasbert.recipes.{script.stem}")
-    package = "kerasbert.recipes" if is_recipe else "benchmarks"
-    options_class = program.options_class(script.stem, package)
-    examples = module.__doc__.split("Example:")[1].replace("\\\n", "")
-    for line in examples.strip().splitlines():
-        python, path, *flags = shlex.split(line)
-        assert (python, path) == ("python", f"scripts/{script.name}")
-        options = cli._parse([path, *flags], options_class)
+    options_class = options_of(script)
+    assert options_class.program.examples
+    for example in options_class.program.examples:
+        flags = shlex.split(example)
+        options = cli._parse([script.stem, *flags], options_class)
         given = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
         assert given <= dataclasses.asdict(options).keys()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_say_what_the_help_says(script):
+    docstring = ast.get_docstring(ast.parse(script.read_text()))
+    assert docstring == options_of(script).program.description
+
+
+def test_every_script_is_a_command():
+    """Except comparisons with other libraries, whose code is not installed."""
+    scripts = {script.stem for script in SCRIPTS if '"benchmarks"' not in script.read_text()}
+    assert scripts <= all_options.programs().keys()
+    for name in all_options.programs():
+        assert importlib.util.find_spec(f"kerasbert.recipes.{name}"), name
+
+
+def command(*words):
+    """Runs `python -m kerasbert`, and returns what it prints and imports."""
+    code = _RUN.replace("runpy.run_path(sys.argv[0]", "runpy.run_module('kerasbert'")
+    child = subprocess.run(
+        [sys.executable, "-c", code, "kerasbert", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    *lines, last = child.stdout.splitlines()
+    return "\n".join(lines), child.stderr, last
+
+
+def test_the_command_describes_its_subcommands():
+    shown, errors, last = command("--help")
+    assert (errors, last) == ("", "imported [] status 0")
+    assert command()[0] == shown
+    shown = " ".join(shown.split())
+    for name, options_class in all_options.programs().items():
+        assert f" {name} {options_class.program.description}" in shown
+    assert [stage for stage in all_options.STAGES if f" {stage}: " in shown] == [
+        *all_options.STAGES
+    ]
+    assert command("--version") == (kerasbert.__version__, "", "imported [] status 0")
+
+
+def test_a_subcommand_is_the_script():
+    script, (shown, errors, last) = run("finetune", "--help"), command("finetune", "--help")
+    words = script.stdout.replace("python scripts/finetune.py", "kerasbert finetune").split()
+    assert [*shown.split(), *last.split()] == words
+    assert errors == ""
+    shown, errors, last = command("finetune", "--lerning_rate=1")
+    assert errors == run("finetune", "--lerning_rate=1").stderr
+    assert (shown, last) == ("", "imported [] status 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("finetun", "did you mean finetune? "),
+        ("prepare-corpus", "did you mean prepare_corpus? "),
+        ("xyz", ""),
+    ],
+)
+def test_an_unknown_command(name, hint):
+    _, errors, last = command(name, "--help")
+    line = f"error: there is no command {name!r}; {hint}kerasbert --help lists the commands\n"
+    assert (errors, last) == (line, "imported [] status 1")
+
+
+def test_a_program_of_several_workers_starts_itself_again():
+    """As `launch` does: with the path of the file in `sys.argv`."""
+    words = [sys.executable, ROOT / "kerasbert" / "__main__.py", "predict", "--help"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    child = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert child.stdout.startswith("usage: kerasbert predict ")
+
+
+def test_messages_name_commands_that_exist():
+    """A script is there in a clone only."""
+    names = "|".join(all_options.programs())
+    for path in sorted(
+        set(ROOT.glob("kerasbert/**/*.py")) - {ROOT / "kerasbert/recipes/pretrain.py"}
+    ):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(rf"(?<![\w/])({names})\.py", node.value), path
 
 
 def test_the_result_is_json(monkeypatch, capsys):

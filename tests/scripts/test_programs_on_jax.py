@@ -178,7 +178,9 @@ def test_backend_of_the_environment(monkeypatch):
     assert options.on_jax
     assert options.settings["backend"] == "jax"
     assert not PretrainOptions(corpus="c", output="o", backend="tensorflow").on_jax
-    with pytest.raises(InputError, match=r"distill.py trains on TensorFlow alone; give --backend="):
+    with pytest.raises(
+        InputError, match=r"kerasbert distill trains on TensorFlow alone; give --backend="
+    ):
         DistillOptions(teacher="t", student_layers=1, train=["t"], output="o")
 
 

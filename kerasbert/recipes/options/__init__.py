@@ -1,7 +1,11 @@
 """The options of the programs, each a dataclass named after its program.
 
-Nothing heavy is imported here, so that help and errors appear at once.
+They are the registry of programs: a class with a `program` here, and a module of its name in
+`kerasbert.recipes`, are a command of `kerasbert`. Nothing heavy is imported here, so that help and
+errors appear at once.
 """
+
+import re
 
 from kerasbert.recipes.options.corpus import BuildVocabOptions, PrepareCorpusOptions
 from kerasbert.recipes.options.fine_tuning import DistillOptions, EpochOptions, FinetuneOptions
@@ -17,7 +21,7 @@ from kerasbert.recipes.options.models import (
 )
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
-from kerasbert.recipes.options.shared import check_preset
+from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
     DECAYS,
     OPTIMIZERS,
@@ -32,6 +36,7 @@ __all__ = [
     "FORMATS",
     "OPTIMIZERS",
     "POLICIES",
+    "STAGES",
     "STRATEGIES",
     "BuildVocabOptions",
     "ConvertOptions",
@@ -48,4 +53,16 @@ __all__ = [
     "QuickstartOptions",
     "TrainingOptions",
     "check_preset",
+    "programs",
 ]
+
+
+def programs() -> dict[str, type]:
+    """Returns the options class of every program, by the program's name; in the order of stages."""
+    found = {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Options")).lower(): kind
+        for name, kind in globals().items()
+        if name.endswith("Options") and "program" in vars(kind)
+    }
+    order = {name: (STAGES.index(kind.program.stage), name) for name, kind in found.items()}
+    return {name: found[name] for name in sorted(found, key=order.__getitem__)}

@@ -3,12 +3,19 @@
 import dataclasses
 
 from kerasbert.errors import InputError
-from kerasbert.options import Options, option
+from kerasbert.options import Options, Program, option
+from kerasbert.recipes.options.shared import TEXT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildVocabOptions(Options):
     """Options of `build_vocab`."""
+
+    program = Program(
+        TEXT,
+        "Trains a WordPiece vocabulary on text.",
+        ("--input 'text/*.txt' --vocab_size 8000 --output runs/mine/vocab.txt",),
+    )
 
     input: list[str] = option(
         help="text: file, glob or tfds:NAME[:SPLIT]; plain text with empty lines between "
@@ -38,14 +45,20 @@ class BuildVocabOptions(Options):
 class PrepareCorpusOptions(Options):
     """Options of `prepare_corpus`."""
 
-    input: list[str] = option(help="text, as in build_vocab.py; may be repeated")
+    program = Program(
+        TEXT,
+        "Tokenizes text once, into shards for pretraining.",
+        ("--input 'text/*.txt' --vocab runs/mine/vocab.txt\n--output runs/mine/corpus",),
+    )
+
+    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
     vocab: str | None = option(None, help="WordPiece vocabulary file")
     tokenizer: str | None = option(
-        None, help="instead of --vocab: a model, as in convert.py, whose tokenizer to use"
+        None, help="instead of --vocab: a model, as in kerasbert convert, whose tokenizer to use"
     )
     output: str = option(help="corpus directory to write; must not exist")
     lowercase: bool = option(
-        True, help="whether --vocab is lower-cased; must be as in build_vocab.py"
+        True, help="whether --vocab is lower-cased; must be as in kerasbert build_vocab"
     )
     tokens_per_shard: int = option(
         1 << 24, help="approximate number of tokens per shard", minimum=1

@@ -5,8 +5,8 @@ import dataclasses
 from kerasbert import lazy
 from kerasbert.data.options import DataOptions
 from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS
+from kerasbert.options import Program, option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN
 from kerasbert.recipes.options.training import TrainingOptions
 from kerasbert.tasks import registry
 
@@ -60,8 +60,17 @@ class EpochOptions(TrainingOptions, DataOptions):
 class FinetuneOptions(EpochOptions):
     """Options of `finetune`."""
 
+    program = Program(
+        TRAIN,
+        "Fine-tunes a pretrained model on examples of a task.",
+        (
+            "--init runs/mine/pretrain/model --train train.tsv\n"
+            "--validation dev.tsv --epochs 3 --output runs/mine/finetune",
+        ),
+    )
+
     task: str = option("text_classification", help="task to train", choices=registry.spec_names)
-    init: str = option(help="model to start from: RUN/model, or any that convert.py reads")
+    init: str = option(help="model to start from: RUN/model, or any that kerasbert convert reads")
     train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON")
     classes: str | None = option(
         None,
@@ -88,6 +97,15 @@ class FinetuneOptions(EpochOptions):
 class DistillOptions(EpochOptions):
     """Options of `distill`."""
 
+    program = Program(
+        TRAIN,
+        "Trains a small model to imitate a large one.",
+        (
+            "--teacher runs/mine/finetune/model --student_layers 1\n"
+            "--train train.tsv --validation dev.tsv --output runs/mine/small",
+        ),
+    )
+
     teacher: str = option(help="model to imitate: RUN/model")
     student: str | None = option(
         None, help="model to train: an architecture such as bert_tiny, or any model to start from"
@@ -98,8 +116,8 @@ class DistillOptions(EpochOptions):
         minimum=0,
     )
     train: list[str] = option(
-        help="examples, as in finetune.py, or with --alpha=1 without labels, as in predict.py; may "
-        "be repeated"
+        help="examples, as in kerasbert finetune, or with --alpha=1 without labels, as in "
+        "kerasbert predict; may be repeated"
     )
     temperature: float = option(
         2.0, help="temperature that both models' logits are divided by", exclusive_minimum=0
@@ -127,4 +145,4 @@ class DistillOptions(EpochOptions):
             raise InputError("give either --student or --student_layers")
 
     def _check_jax(self) -> None:
-        raise InputError("distill.py trains on TensorFlow alone; give --backend=tensorflow")
+        raise InputError("kerasbert distill trains on TensorFlow alone; give --backend=tensorflow")

@@ -4,8 +4,8 @@ import dataclasses
 
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
-from kerasbert.options import LARGEST_SEED, Options, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES
+from kerasbert.options import LARGEST_SEED, Options, Program, option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, USE
 from kerasbert.tasks import registry
 
 EXPORT_PRECISIONS = ("float32", "bfloat16")
@@ -32,6 +32,12 @@ class ModelOptions(Options):
 class EvaluateOptions(DataOptions, ModelOptions):
     """Options of `evaluate`."""
 
+    program = Program(
+        USE,
+        "Evaluates a model or predictions on examples, or a model on a corpus.",
+        ("--model runs/mine/finetune/model --data dev.tsv",),
+    )
+
     model: str | None = option(None, help="model directory, such as RUN/model")
     predictions: str | None = option(
         None, help="instead of --model: predictions in the format of --metric's official script"
@@ -43,8 +49,8 @@ class EvaluateOptions(DataOptions, ModelOptions):
         None, help="with --predictions: squad1, squad2 or seqeval", choices=registry.metric_names
     )
     data: str = option(
-        help="examples of the model's task, as in finetune.py; for a pretrained model a corpus "
-        "directory"
+        help="examples of the model's task, as in kerasbert finetune; for a pretrained model a "
+        "corpus directory"
     )
     tune_threshold: bool = option(
         False,
@@ -93,6 +99,12 @@ class EvaluateOptions(DataOptions, ModelOptions):
 class PredictOptions(ColumnOptions, ModelOptions):
     """Options of `predict`."""
 
+    program = Program(
+        USE,
+        "Writes a model's prediction for every example of a file.",
+        ("--model runs/mine/finetune/model --input dev.tsv\n--output runs/mine/answers.jsonl",),
+    )
+
     input: str = option(
         help="texts: .txt (one per line), .tsv, .csv, .jsonl with the task's columns (text, "
         "text_pair, words, question, context, choices); SQuAD .json; CoNLL columns, .conll"
@@ -111,6 +123,12 @@ class PredictOptions(ColumnOptions, ModelOptions):
 class ExportOptions(ModelOptions):
     """Options of `export`."""
 
+    program = Program(
+        USE,
+        "Exports a model as a SavedModel that takes raw strings.",
+        ("--model runs/mine/finetune/model --output saved_models/mine/1",),
+    )
+
     output: str = option(help="version directory to write, such as saved_models/NAME/1")
     precision: str = option(
         "float32",
@@ -126,6 +144,12 @@ class ExportOptions(ModelOptions):
 class QueryOptions(Options):
     """Options of `query`."""
 
+    program = Program(
+        USE,
+        "Runs an exported SavedModel in this process, without model code.",
+        ("--saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'",),
+    )
+
     saved_model: str = option(help="export: its version directory, or the one above")
     text: list[str] = option(help="text, or question; may be repeated")
     text_pair: list[str] = option(
@@ -136,6 +160,12 @@ class QueryOptions(Options):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertOptions(Options):
     """Options of `convert`."""
+
+    program = Program(
+        USE,
+        "Converts a model between the formats of Google, Hugging Face, KerasHub and kerasbert.",
+        ("--input runs/mine/pretrain/model --output runs/mine/hf --format hf",),
+    )
 
     input: str = option(
         help="model directory in the format of Google, Hugging Face, KerasHub or kerasbert; "

@@ -3,8 +3,8 @@
 import dataclasses
 
 from kerasbert.errors import InputError
-from kerasbert.options import option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, check_preset
+from kerasbert.options import Program, option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN, check_preset
 from kerasbert.recipes.options.training import TrainingOptions
 
 _SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
@@ -14,14 +14,23 @@ _SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
 class PretrainOptions(TrainingOptions):
     """Options of `pretrain`."""
 
-    corpus: str = option(help="corpus directory written by prepare_corpus.py")
+    program = Program(
+        TRAIN,
+        "Pretrains a model from scratch with MLM + NSP.",
+        (
+            "--corpus runs/mine/corpus --preset bert_tiny --steps 10000\n"
+            "--learning_rate 1e-3 --output runs/mine/pretrain",
+        ),
+    )
+
+    corpus: str = option(help="corpus directory written by kerasbert prepare_corpus")
     validation_corpus: str | None = option(
         None, help="another corpus with the same vocabulary, for evaluation only"
     )
     preset: str | None = option(None, help="architecture, such as bert_base; default: bert_tiny")
     init: str | None = option(
         None,
-        help="instead of --preset: model to start from, as in convert.py, with the corpus's "
+        help="instead of --preset: model to start from, as in kerasbert convert, with the corpus's "
         "tokenizer",
     )
     steps: int = option(10_000, help="training steps", minimum=1, maximum=MAX_STEPS)

@@ -2,13 +2,19 @@
 
 import dataclasses
 
-from kerasbert.options import LARGEST_SEED, Options, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, check_preset
+from kerasbert.options import LARGEST_SEED, Options, Program, option
+from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, START, check_preset
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuickstartOptions(Options):
     """Options of `quickstart`."""
+
+    program = Program(
+        START,
+        "Runs the whole workflow on text from this machine: vocabulary to predictions in minutes.",
+        ("--output runs/quickstart",),
+    )
 
     output: str = option(
         "runs/quickstart", help="directory for all files; an earlier run is replaced"

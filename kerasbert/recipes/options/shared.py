@@ -1,10 +1,17 @@
-"""Checks and limits that several programs share."""
+"""Checks, limits and stages that several programs share."""
 
 import difflib
 
 from kerasbert.errors import InputError
 from kerasbert.families import PRESETS
 
+#: The groups of programs in `kerasbert --help`, in order.
+STAGES = (START, TEXT, TRAIN, USE) = (
+    "getting started",
+    "text to corpus",
+    "training",
+    "using a model",
+)
 MAX_EXAMPLES = 1_000_000  # per batch
 #: Per run; names of checkpoints have ten digits.
 MAX_STEPS = 1_000_000_000
