@@ -33,6 +33,12 @@ def last_at_or_before(bounds, positions) -> np.ndarray:
     return np.searchsorted(bounds, positions, side="right") - 1
 
 
+def last_at_or_before_in_rows(bounds, positions) -> np.ndarray:
+    """Does what `last_at_or_before` does, with each row's own bounds; int32."""
+    pairs = zip(bounds, positions, strict=True)
+    return np.stack([last_at_or_before(*pair) for pair in pairs]).astype(np.int32)
+
+
 def first_and_last_like(rows) -> tuple[np.ndarray, np.ndarray]:
     """Returns the index of the first and the last equal element of each element in sorted rows."""
     first = [np.searchsorted(row, row) for row in rows]

@@ -45,6 +45,11 @@ def last_at_or_before(bounds, positions) -> tf.Tensor:
     return tf.searchsorted(bounds, positions, "right", tf.int64) - 1
 
 
+def last_at_or_before_in_rows(bounds, positions) -> tf.Tensor:
+    """Does what `last_at_or_before` does, with each row's own bounds; int32."""
+    return tf.searchsorted(bounds, positions, "right") - 1
+
+
 def first_and_last_like(rows) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the index of the first and the last equal element of each element in sorted rows."""
     return tf.searchsorted(rows, rows), tf.searchsorted(rows, rows, side="right") - 1

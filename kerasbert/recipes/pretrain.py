@@ -77,6 +77,7 @@ def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = No
         objective=options.objective,
         mask_rate=options.mask_rate,
         whole_word=options.whole_word_masking,
+        mask_unit=options.mask_unit,
     )
 
 
@@ -87,6 +88,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
         "sequence_length": options.sequence_length,
         "mask_rate": options.mask_rate,
         "whole_word": options.whole_word_masking,
+        "mask_unit": options.mask_unit,
         "seed": options.seed,
     }
     task = MaskedLM

@@ -1,5 +1,6 @@
 import bisect
 import collections
+import hashlib
 import itertools
 import random
 
@@ -282,7 +283,7 @@ def test_whole_words_and_rate_are_passed_on(corpus_dir):
     assert features["mask_positions"].shape == (8, 10)
     real = tf.reduce_sum(features["padding_mask"]) - 3 * 8
     assert 0.2 < float(tf.reduce_sum(weights["mlm_logits"])) / float(real) < 0.32
-    assert batches.masking.whole_word
+    assert batches.masking.unit == "whole_word"
 
 
 @pytest.mark.parametrize(
@@ -349,6 +350,28 @@ def test_examples_from_pairs(from_text):
         assert (row.second[0] == 256 + 8 * i) == (row.label == 0)
 
 
+# A run is resumed with the batches that it began with, so these never change.
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "a0640699e931076d"),
+        ({"whole_word": True, "mask_rate": 0.4}, "d62714334ac52db2"),
+        ({"mask_unit": "whole_word", "mask_rate": 0.4}, "d62714334ac52db2"),
+    ],
+)
+def test_batches_are_those_of_earlier_versions(book, monkeypatch, settings, expected):
+    continues = book.corpus.tokenizer.continues_word.copy()
+    continues[::3] = True
+    monkeypatch.setattr(book.corpus.tokenizer, "continues_word", continues)
+    batches = PretrainingBatches(book.corpus, 8, LENGTH, seed=7, with_numpy=True, **settings)
+    digest = hashlib.sha256()
+    for step in (0, 1, 10**6):
+        for part in batches.batch(step):
+            for name in sorted(part):
+                digest.update(part[name].tobytes())
+    assert digest.hexdigest()[:16] == expected
+
+
 # === Where TensorFlow is not installed ===
 
 
@@ -359,6 +382,8 @@ def test_examples_from_pairs(from_text):
         ({"tokens_per_shard": 100}, {"objective": "sop", "mask_rate": 0.3}),
         ({"tokens_per_shard": 100}, {"objective": "mlm", "mask_rate": 0.3}),
         ({}, {"whole_word": True, "mask_rate": 0.4}),
+        ({}, {"mask_unit": "ngram"}),
+        ({}, {"mask_unit": "span"}),
     ],
 )
 def test_numpy_draws_what_the_graph_draws(tmp_path, shards, settings):

@@ -190,6 +190,11 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
         ({"sequence_length": 64}, r"sequence_length must be in \[4, 32\], found 64"),
         ({"objective": "clm"}, "--objective must be one of nsp, sop, mlm, found 'clm'"),
+        ({"mask_unit": "word"}, "--mask_unit must be one of token, whole_word, ngram, span"),
+        (
+            {"mask_unit": "token", "whole_word_masking": True},
+            "--whole_word_masking and --mask_unit=token contradict each other",
+        ),
         ({"mask_rate": 1.0}, "--mask_rate must be more than 0 and less than 1"),
         ({"dropout": 1.0}, "--dropout must be 0 or more and less than 1"),
         (

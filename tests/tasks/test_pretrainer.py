@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -74,7 +76,10 @@ def test_fit_on_pairs(pretrainer, texts, labels):
     assert int(pretrainer.optimizer.iterations) == 1
 
 
-@pytest.mark.parametrize("tune", [{"whole_word": True}, {"mask_rate": 0.5}])
+@pytest.mark.parametrize(
+    "tune",
+    [{"whole_word": True}, {"mask_rate": 0.5}, {"mask_unit": "ngram"}, {"mask_unit": "span"}],
+)
 def test_masking_options_reach_fit(pretrainer, tokenizer, texts, tune):
     task = Pretrainer(pretrainer.backbone, tokenizer=tokenizer, **tune)
     features, labels, _ = task.preprocessor.training_examples(0, {"text": texts}, None, None)
@@ -84,6 +89,16 @@ def test_masking_options_reach_fit(pretrainer, tokenizer, texts, tune):
         features["mask_positions"], plain["mask_positions"]
     )
     assert not same
+
+
+@pytest.mark.parametrize("unit", ["token", "whole_word", "span"])
+def test_mask_units_are_saved(pretrainer, tokenizer, tmp_path, unit):
+    task = Pretrainer(pretrainer.backbone, tokenizer=tokenizer, mask_unit=unit)
+    task.save_to_preset(tmp_path / "m")
+    head = json.loads((tmp_path / "m/config.json").read_text())["head"]
+    assert head["whole_word"] == (unit == "whole_word")  # as earlier versions read it
+    assert head.get("mask_unit") == (unit if unit == "span" else None)
+    assert Pretrainer.from_preset(tmp_path / "m").mask_unit == unit
 
 
 def test_predict_on_strings(pretrainer, tokenizer):

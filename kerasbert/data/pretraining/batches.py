@@ -40,7 +40,9 @@ class PretrainingBatches:
         seed: integer, determines order, pairs and masks.
         objective: "nsp", "sop" or "mlm".
         mask_rate: see `Masking`.
-        whole_word: see `Masking`.
+        whole_word: the same as `mask_unit="whole_word"`.
+        mask_unit: see `Masking`. The words are those of the corpus if it has them, otherwise the
+            tokenizer's. None: "token", or as `whole_word` says.
         with_numpy: whether NumPy draws the batches. Defaults to True if the backend of Keras is not
             TensorFlow.
 
@@ -58,6 +60,7 @@ class PretrainingBatches:
         objective: str = "nsp",
         mask_rate: float = 0.15,
         whole_word: bool = False,
+        mask_unit: str | None = None,
         with_numpy: bool | None = None,
     ):
         if objective not in OBJECTIVES:
@@ -71,8 +74,10 @@ class PretrainingBatches:
         self.seed = seed
         self.objective = objective
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
-        counts = corpus.token_counts() if whole_word else None
-        self.masking = Masking.of(corpus.tokenizer, mask_rate, whole_word, counts)
+        counts = corpus.token_counts() if whole_word or mask_unit not in (None, "token") else None
+        self.masking = Masking.of(
+            corpus.tokenizer, mask_rate, whole_word, counts, mask_unit=mask_unit
+        )
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"
         self._ops = array_ops if with_numpy else graph_ops

@@ -59,9 +59,15 @@ class PretrainOptions(TrainingOptions):
         exclusive_minimum=0,
         exclusive_maximum=1,
     )
+    mask_unit: str | None = option(
+        None,
+        help="what is masked as a whole: token (default), whole_word, ngram (1 to 4 words) or span "
+        "(1 to 10 words)",
+        choices=("token", "whole_word", "ngram", "span"),
+    )
     whole_word_masking: bool = option(
         False,
-        help="whole word masking: mask all subwords of a word together",
+        help="whole word masking; the same as --mask_unit=whole_word",
         formerly="whole_word",
     )
     output: str = option(help="run directory; the model is output/model")
@@ -84,6 +90,8 @@ class PretrainOptions(TrainingOptions):
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
         check_preset(self.preset)
+        if self.whole_word_masking and self.mask_unit == "token":
+            raise InputError("--whole_word_masking and --mask_unit=token contradict each other")
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasbert.backbone import Backbone, cls_position, feature_inputs
 from kerasbert.data.inputs import checked_size, plain, raw_columns
+from kerasbert.data.pretraining.masking import check_rate, config_of_unit, mask_unit_of
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, MLM_LOGITS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
@@ -52,6 +53,7 @@ class MaskedLM(Task):
         tied: whether the output matrix is the token embedding matrix.
         activation: activation of the head's hidden layer; None: the backbone's.
         layer_norm_epsilon: epsilon of the head's LayerNorm; None: the backbone's.
+        mask_unit: see `kerasbert.data.pretraining.Masking`; None: as `whole_word` says.
         name: model name.
 
     Raises:
@@ -74,11 +76,11 @@ class MaskedLM(Task):
         tied: bool = True,
         activation: str | None = None,
         layer_norm_epsilon: float | None = None,
+        mask_unit: str | None = None,
         name: str = "masked_lm",
     ):
         config = backbone.config
-        if not 0 < mask_rate < 1:
-            raise InputError(f"mask_rate must be between 0 and 1, found {mask_rate!r}")
+        check_rate(mask_rate)
         if layer_norm_epsilon is not None and not 0 < layer_norm_epsilon < 1:
             raise InputError(
                 f"layer_norm_epsilon must be between 0 and 1, found {layer_norm_epsilon!r}"
@@ -112,7 +114,8 @@ class MaskedLM(Task):
 
         # === Config ===
         self.mask_rate = mask_rate
-        self.whole_word = whole_word
+        self.mask_unit = mask_unit_of(whole_word, mask_unit)
+        self.whole_word = self.mask_unit == "whole_word"
         self.seed = seed
         self._head = {
             "tied": tied,
@@ -152,7 +155,8 @@ class MaskedLM(Task):
         return MaskedLMPreprocessor(**self._text_settings(), **self._masking())
 
     def _masking(self) -> dict:
-        return {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
+        masking = {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
+        return masking | config_of_unit(self.mask_unit)
 
     def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
         """Measures how well the model predicts randomly masked tokens.

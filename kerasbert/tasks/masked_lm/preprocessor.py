@@ -30,6 +30,7 @@ class MaskedLMPreprocessor(Preprocessor):
         mask_rate: share of the tokens to predict.
         whole_word: whether to mask all subwords of a word together.
         seed: seed of the masks.
+        mask_unit: see `MaskedLM`.
     """
 
     #: Masks whose logits are in memory at the same time, about 100 KB each.
@@ -38,13 +39,14 @@ class MaskedLMPreprocessor(Preprocessor):
     mask_rate: float = 0.15
     whole_word: bool = False
     seed: int = 0
+    mask_unit: str | None = None
 
     text_columns = ((TEXT,), (TEXT, TEXT_PAIR))
 
     @functools.cached_property
     def masking(self) -> Masking:
         """The masking for training."""
-        return Masking.of(self.tokenizer, self.mask_rate, self.whole_word)
+        return Masking.of(self.tokenizer, self.mask_rate, self.whole_word, mask_unit=self.mask_unit)
 
     def labels(self, y, columns: dict):
         """Raises `InputError`: the texts are their own labels."""

@@ -73,7 +73,7 @@ class MaskedTexts(TaskSpec):
             seed=seed,
             objective=getattr(model, "objective", "mlm"),
             mask_rate=model.mask_rate,
-            whole_word=model.whole_word,
+            mask_unit=model.mask_unit,
         )
         with progress_bar("evaluate"):
             return model.evaluate(
