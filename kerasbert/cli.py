@@ -171,7 +171,10 @@ def _help(options_class: type[declared.Options], command: str) -> str:
         program.description,
         "",
         "Example:",
-        *(f"  {command} {example}".replace("\n", " \\\n    ") for example in program.examples),
+        *(
+            f"  {command} {example}".rstrip().replace("\n", " \\\n    ")
+            for example in program.examples
+        ),
     ]
     groups = {}
     for field in fields:

@@ -2,7 +2,7 @@
 
 from kerasbert.families import Family, Layout, bert
 from kerasbert.families.codecs import Codec, by_name
-from kerasbert.families.layout import DENSE
+from kerasbert.families.layout import DENSE, Checkpoint
 
 # A setting that no other family has: half of a number.
 _HALVED = Codec(lambda heads, config: 2 * heads, lambda heads, encoder_config: heads // 2)
@@ -20,7 +20,7 @@ FAMILY = Family(
         }
     },
     tokenizer={"kind": "sentencepiece", "lowercase": True},
-    well_known={"toymakers": "toy-tiny-cased"},
+    checkpoints=(Checkpoint("toymakers/toy-tiny-cased", "toy_tiny", "Toyish"),),
     layouts={
         "hf": Layout(
             model_type="toy",

@@ -72,10 +72,9 @@ def _spelled(name: str) -> str:
 def _well_known() -> dict[str, str]:
     """Returns the loadable names of the best-known models, by their names as `_spelled`."""
     return {
-        _spelled(name): f"{_HUGGING_FACE}{organization}/{name}"
+        _spelled(checkpoint.name.partition("/")[2]): f"{_HUGGING_FACE}{checkpoint.name}"
         for family in families.FAMILIES.values()
-        for organization, names in family.well_known.items()
-        for name in names.split()
+        for checkpoint in family.checkpoints
     }
 
 

@@ -7,7 +7,7 @@ its module and list it here; `register` adds one from outside the package.
 
 from kerasbert.errors import InputError
 from kerasbert.families import albert, bert, distilbert, electra, ernie, roberta, xlm_roberta
-from kerasbert.families.layout import Family, Layout
+from kerasbert.families.layout import Checkpoint, Family, Layout
 
 FAMILIES: dict[str, Family] = {
     "bert": bert.FAMILY,
@@ -60,4 +60,13 @@ def layout_of(family: str, format: str) -> Layout:
     return layouts[format]
 
 
-__all__ = ["FAMILIES", "PRESETS", "Family", "Layout", "layout_of", "layouts_of", "register"]
+__all__ = [
+    "FAMILIES",
+    "PRESETS",
+    "Checkpoint",
+    "Family",
+    "Layout",
+    "layout_of",
+    "layouts_of",
+    "register",
+]

@@ -1,6 +1,6 @@
 """ALBERT (Lan et al. 2020): narrow embeddings, and layers with shared weights."""
 
-from kerasbert.families import bert
+from kerasbert.families import bert, public
 from kerasbert.families.codecs import LABELS, WIDTH_IF_PROJECTED
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
@@ -76,11 +76,7 @@ FAMILY = Family(
         "replace_quotes": True,
         "avoid_number_commas": True,
     },
-    well_known={
-        "albert": (
-            "albert-base-v1 albert-base-v2 albert-large-v2 albert-xlarge-v2 albert-xxlarge-v2"
-        ),
-    },
+    checkpoints=public.ALBERT,
     layouts={
         "hf": Layout(
             model_type="albert",

@@ -1,5 +1,6 @@
 """BERT (Devlin et al. 2019) and its miniatures (Turc et al. 2019, arXiv:1908.08962)."""
 
+from kerasbert.families import public
 from kerasbert.families.codecs import ACTIVATION, COUNT, LABELS, PROBLEM_TYPE, by_name
 from kerasbert.families.layout import (
     DENSE,
@@ -268,18 +269,7 @@ KERASHUB_CLASSIFIER = ((DENSE, "classifier", "logits"),)
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
-    well_known={
-        "google-bert": (
-            "bert-base-uncased bert-base-cased bert-large-uncased bert-large-cased "
-            "bert-base-chinese bert-base-multilingual-cased bert-base-multilingual-uncased "
-            "bert-base-german-cased bert-large-uncased-whole-word-masking "
-            "bert-large-uncased-whole-word-masking-finetuned-squad"
-        ),
-        "sentence-transformers": (
-            "all-MiniLM-L6-v2 all-MiniLM-L12-v2 multi-qa-MiniLM-L6-cos-v1 "
-            "paraphrase-multilingual-MiniLM-L12-v2"
-        ),
-    },
+    checkpoints=public.BERT,
     layouts={
         "hf": Layout(
             model_type="bert",

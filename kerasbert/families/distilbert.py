@@ -1,6 +1,6 @@
 """DistilBERT (Sanh et al. 2019): BERT without segments and without a pooler."""
 
-from kerasbert.families import bert
+from kerasbert.families import bert, public
 from kerasbert.families.codecs import ACTIVATION, LABELS
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
@@ -53,12 +53,7 @@ _KERASHUB_EMBEDDINGS = (
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
-    well_known={
-        "distilbert": (
-            "distilbert-base-uncased distilbert-base-cased distilbert-base-multilingual-cased "
-            "distilbert-base-cased-distilled-squad distilbert-base-uncased-finetuned-sst-2-english"
-        ),
-    },
+    checkpoints=public.DISTILBERT,
     layouts={
         "hf": Layout(
             model_type="distilbert",

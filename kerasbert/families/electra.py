@@ -1,6 +1,6 @@
 """ELECTRA (Clark et al. 2020): a discriminator of replaced tokens, and a smaller generator."""
 
-from kerasbert.families import bert
+from kerasbert.families import bert, public
 from kerasbert.families.codecs import WIDTH_IF_PROJECTED, by_name
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
@@ -44,12 +44,7 @@ _GOOGLE_SETTINGS = (
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
-    well_known={
-        "google": (
-            "electra-small-discriminator electra-base-discriminator electra-large-discriminator "
-            "electra-small-generator electra-base-generator electra-large-generator"
-        ),
-    },
+    checkpoints=public.ELECTRA,
     layouts={
         "hf": Layout(
             model_type="electra",

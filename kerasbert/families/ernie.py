@@ -1,6 +1,6 @@
 """ERNIE 1.0 (Sun et al. 2019), 2.0 and 3.0 (Sun et al. 2020, 2021): BERT, with task types."""
 
-from kerasbert.families import bert
+from kerasbert.families import bert, public
 from kerasbert.families.codecs import Codec
 from kerasbert.families.layout import EMBEDDING, Family, Layout
 
@@ -45,7 +45,7 @@ _TASK_TYPES = (
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "wordpiece"},
-    well_known={"nghuyong": "ernie-2.0-base-en ernie-3.0-base-zh"},
+    checkpoints=public.ERNIE,
     layouts={
         "hf": Layout(
             model_type="ernie",

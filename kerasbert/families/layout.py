@@ -71,6 +71,30 @@ class Layout:
     without_pooler: tuple[str, ...] = ("MaskedLM", "TokenClassifier", "QuestionAnswerer")
 
 
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A public checkpoint on Hugging Face.
+
+    Args:
+        name: string, "organization/name". Most were loaded by the name alone until 2024, and are
+            still known by it.
+        preset: string, the name of its architecture.
+        languages: string.
+        licence: string, its SPDX identifier; "" if it is not known here.
+        task: string, the class of its head; None for an encoder alone.
+        changes: dict of arguments of `BackboneConfig` that differ from the preset's.
+        pair: whether it classifies pairs of texts.
+    """
+
+    name: str
+    preset: str
+    languages: str
+    licence: str = ""
+    task: str | None = "MaskedLM"
+    changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    pair: bool = False
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
     """A family of models.
@@ -79,11 +103,10 @@ class Family:
         presets: dict of architectures, each a dict of arguments of `BackboneConfig`.
         tokenizer: dict of the tokenizer settings that checkpoints do not store.
         layouts: dict of `Layout`s by format.
-        well_known: dict from organizations to the names of the best-known models on Hugging Face.
-            Most were loaded by these names alone until 2024, and are still known by them.
+        checkpoints: tuple of the best-known `Checkpoint`s.
     """
 
     presets: Mapping[str, Mapping[str, object]]
     tokenizer: Mapping[str, object]
     layouts: Mapping[str, Layout]
-    well_known: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    checkpoints: tuple[Checkpoint, ...] = ()

@@ -1,6 +1,6 @@
 """RoBERTa (Liu et al. 2019): BERT with byte-level BPE, and positions offset by the padding id."""
 
-from kerasbert.families import bert
+from kerasbert.families import bert, public
 from kerasbert.families.codecs import Codec
 from kerasbert.families.layout import DENSE, EMBEDDING, NORM, TENSOR, Family, Layout
 
@@ -133,10 +133,6 @@ def kerashub_layout(class_prefix: str) -> Layout:
 FAMILY = Family(
     presets=PRESETS,
     tokenizer={"kind": "bytepair"},
-    well_known={
-        "FacebookAI": "roberta-base roberta-large roberta-large-mnli",
-        "distilbert": "distilroberta-base",
-        "sentence-transformers": "all-distilroberta-v1",
-    },
+    checkpoints=public.ROBERTA,
     layouts={"hf": hf_layout("roberta", "Roberta"), "kerashub": kerashub_layout("Roberta")},
 )

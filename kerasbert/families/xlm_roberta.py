@@ -1,6 +1,6 @@
 """XLM-R (Conneau et al. 2020): RoBERTa with SentencePiece, for a hundred languages."""
 
-from kerasbert.families import roberta
+from kerasbert.families import public, roberta
 from kerasbert.families.layout import Family
 
 
@@ -19,11 +19,7 @@ def _size(num_layers: int, hidden_dim: int) -> dict:
 FAMILY = Family(
     presets={"xlm_roberta_base": _size(12, 768), "xlm_roberta_large": _size(24, 1024)},
     tokenizer={"kind": "sentencepiece", "layout": "fairseq", "packing": "roberta"},
-    well_known={
-        "FacebookAI": (
-            "xlm-roberta-base xlm-roberta-large xlm-roberta-large-finetuned-conll03-english"
-        ),
-    },
+    checkpoints=public.XLM_ROBERTA,
     layouts={
         "hf": roberta.hf_layout("xlm-roberta", "XLMRoberta"),
         "kerashub": roberta.kerashub_layout("XLMRoberta"),

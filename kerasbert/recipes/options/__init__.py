@@ -9,6 +9,7 @@ import re
 
 from kerasbert.recipes.options.corpus import BuildVocabOptions, PrepareCorpusOptions
 from kerasbert.recipes.options.fine_tuning import DistillOptions, EpochOptions, FinetuneOptions
+from kerasbert.recipes.options.installation import DoctorOptions, PresetsOptions
 from kerasbert.recipes.options.models import (
     EXPORT_PRECISIONS,
     FORMATS,
@@ -41,6 +42,7 @@ __all__ = [
     "BuildVocabOptions",
     "ConvertOptions",
     "DistillOptions",
+    "DoctorOptions",
     "EpochOptions",
     "EvaluateOptions",
     "ExportOptions",
@@ -48,6 +50,7 @@ __all__ = [
     "ModelOptions",
     "PredictOptions",
     "PrepareCorpusOptions",
+    "PresetsOptions",
     "PretrainOptions",
     "QueryOptions",
     "QuickstartOptions",
