@@ -72,6 +72,22 @@ def _imported(name: str):
         ) from None
 
 
+def extra(module: str, package: str):
+    """Imports a module of a package that is not installed with kerasbert.
+
+    Raises:
+        InputError: it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not module.startswith(error.name or " "):
+            raise
+        raise InputError(
+            f"this needs a package that is not installed: pip install {package}"
+        ) from None
+
+
 #: Lazy `tensorflow` and `tensorflow_text`. Annotations must not evaluate them at import: use `from
 #: __future__ import annotations`.
 tensorflow, tensorflow_text = _Library("tensorflow"), _Library("tensorflow_text")

@@ -47,7 +47,9 @@ def _build_vocab(options: BuildVocabOptions) -> dict:
 
 
 def _texts(options: BuildVocabOptions, report: Report) -> Iterator[str]:
-    return itertools.chain.from_iterable(read_documents(options.input, report))
+    return itertools.chain.from_iterable(
+        read_documents(options.input, report, text_column=options.text_column)
+    )
 
 
 def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float:

@@ -1,8 +1,11 @@
 """Attacks on corpora, rows of text, options, exports and run directories."""
 
+import bz2
 import dataclasses
 import gzip
+import io
 import json
+import lzma
 import pathlib
 import random
 import shutil
@@ -10,7 +13,10 @@ import typing
 from collections.abc import Iterator
 
 import mutate
+import pyarrow
+import pyarrow.parquet
 from attack import ANY, REFUSED, SAME, Attack
+from backports import zstd
 from harness import RUN, copied, with_file
 
 # === Corpora ===
@@ -125,7 +131,21 @@ def _sound_texts() -> dict[str, bytes]:
         "a.wiki": wiki.encode(),
         "a.txt.gz": gzip.compress(text.encode(), mtime=0),
         "a.jsonl.gz": gzip.compress(lines.encode(), mtime=0),
+        "a.txt.bz2": bz2.compress(text.encode()),
+        "a.txt.xz": lzma.compress(text.encode()),
+        "a.txt.zst": zstd.compress(text.encode()),
+        "a.parquet": _parquet(text.split("\n"), "snappy"),
+        "b.parquet": _parquet(text.split("\n"), "none"),
     }
+
+
+def _parquet(texts: list[str], compression: str) -> bytes:
+    file = io.BytesIO()
+    columns = {"id": range(len(texts)), "text": texts}
+    pyarrow.parquet.write_table(
+        pyarrow.table(columns), file, compression=compression, row_group_size=9
+    )
+    return file.getvalue()
 
 
 def _texts() -> dict[str, tuple[str, bytes]]:
@@ -144,6 +164,8 @@ def _texts() -> dict[str, tuple[str, bytes]]:
         "no gzip": ("a.txt.gz", b"a fine day\n"),
         "half of a gzip": ("a.txt.gz", zipped[: len(zipped) // 2]),
         "gzip twice": ("a.txt.gz", zipped + zipped),
+        "no Parquet": ("a.parquet", b"a fine day\n"),
+        "a Parquet file of another name": ("a.txt", _sound_texts()["a.parquet"]),
         "garbage behind a gzip": ("a.txt.gz", zipped + b"garbage"),
         "<doc> that does not end": ("a.wiki", b"<doc>\na fine day\n<doc>\nb\n"),
         "</doc> alone": ("a.wiki", b"</doc>\n</doc>\na fine day\n"),

@@ -18,10 +18,11 @@ class BuildVocabOptions(Options):
     )
 
     input: list[str] = option(
-        help="text: file, glob or tfds:NAME[:SPLIT]; plain text with empty lines between "
-        "documents, JSON lines with 'text', or WikiExtractor output, optionally .gz; may be "
-        "repeated"
+        help="text: file, glob, URL (s3://, gs://, hf://datasets/...), tfds:NAME[:SPLIT] or "
+        "hf:NAME[:CONFIG[:SPLIT]]; plain text with empty lines between documents, JSON lines, "
+        ".parquet or WikiExtractor output, optionally .gz, .bz2, .xz or .zst; may be repeated"
     )
+    text_column: str = option("text", help="the key, column or feature with the text")
     vocab_size: int = option(
         30_000,
         help="maximum vocabulary size, including the five special tokens",

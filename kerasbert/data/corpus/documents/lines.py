@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import dataclasses
 import functools
-import gzip
 import logging
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from kerasbert.errors import InputError, escaped
+from kerasbert.data.corpus.documents.stores import opened
+from kerasbert.errors import escaped
 
 _logger = logging.getLogger(__name__)
 _BLOCK = 1 << 16
@@ -36,21 +34,6 @@ class Report:
     empty: int = 0
     invalid_utf8: int = 0
     named_lines: int = 10
-
-
-@contextlib.contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
-    """Context manager that opens a file to read bytes, and decompresses `.gz`.
-
-    Raises:
-        InputError: it can't be read or decompressed; also within the block.
-    """
-    try:
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
-            yield file
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: can't be read: {reason}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,20 +99,31 @@ class Lines:
 
     def text(self, number: int, data: list[bytes]) -> str:
         """Decodes successive lines, of which the first has this number; counts invalid ones."""
-        whole = b"".join(data)
-        try:
-            return whole.decode("utf-8")
-        except UnicodeDecodeError:
-            return "".join(self._line(number + i, line) for i, line in enumerate(data))
+        return decode(data, self._report, lambda i: self.where(number + i))
 
-    def _line(self, number: int, data: bytes) -> str:
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            self._report.invalid_utf8 += 1
-            if self._report.invalid_utf8 <= self._report.named_lines:
-                _logger.warning("%s: %s; replaced", escaped(str(self.where(number))), error.reason)
-            return data.decode("utf-8", "replace")
+
+def decode(lines: list[bytes], report: Report, where: Callable[[int], object]) -> str:
+    """Decodes lines; counts and names those that are not valid UTF-8.
+
+    Args:
+        lines: list of bytes.
+        report: `Report` to update.
+        where: function from an index into `lines` to its place, for messages.
+    """
+    try:
+        return b"".join(lines).decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(_decode_line(line, report, where, i) for i, line in enumerate(lines))
+
+
+def _decode_line(data: bytes, report: Report, where: Callable[[int], object], index: int) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        report.invalid_utf8 += 1
+        if report.invalid_utf8 <= report.named_lines:
+            _logger.warning("%s: %s; replaced", escaped(str(where(index))), error.reason)
+        return data.decode("utf-8", "replace")
 
 
 def _line_start(file: BinaryIO, position: int) -> int:

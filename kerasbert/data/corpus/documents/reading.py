@@ -1,45 +1,27 @@
-"""Reading of documents from files of text, compressed or not, and from data sets by name."""
+"""Reading of documents from files, here or on remote stores, and from data sets by name."""
 
 from __future__ import annotations
 
-import glob
 import itertools
 import math
-import os
 from collections.abc import Iterable, Iterator
 
-from kerasbert.data.corpus.documents import formats
-from kerasbert.data.corpus.documents.datasets import TFDS, read_tfds
+from kerasbert.data.corpus.documents import datasets, formats, parquet, stores
 from kerasbert.data.corpus.documents.lines import Line, Lines, Report, is_blank
 from kerasbert.errors import InputError
 
 TEXT_COLUMN = "text"
-_COMPRESSED = (".gz",)
 
 
 def find_files(inputs: Iterable[str]) -> list[str]:
-    """Expands glob patterns; names of existing files and `tfds:NAME` are returned unchanged.
+    """Expands glob patterns; names of existing files and of data sets are returned unchanged.
 
     Raises:
-        InputError: a pattern matches no file, or a name is a directory.
+        InputError: a pattern matches no file, a name is a directory, or a store can't be used.
     """
     paths = []
     for pattern in inputs:
-        if pattern.startswith(TFDS):
-            paths.append(pattern)
-            continue
-        if os.path.isfile(pattern):
-            paths.append(pattern)
-            continue
-        files = [
-            path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)
-        ]
-        if not files and os.path.isdir(pattern):
-            raise InputError(f"{pattern}: is a directory; give its files, as in '{pattern}/*'")
-        if not files:
-            hint = "; in a glob pattern, [[] matches [" if "[" in pattern else ""
-            raise InputError(f"{pattern}: no such file{hint}")
-        paths.extend(files)
+        paths += [pattern] if datasets.reader(pattern) else stores.find(pattern)
     if not paths:
         raise InputError("no input is given")
     return paths
@@ -47,9 +29,9 @@ def find_files(inputs: Iterable[str]) -> list[str]:
 
 def size_to_cut(source: str) -> int | None:
     """Returns the bytes of a file whose ranges `read_range` can read; None if it is read whole."""
-    if source.startswith(TFDS) or source.endswith(_COMPRESSED):
+    if datasets.reader(source) or stores.is_compressed(source):
         return None
-    return os.path.getsize(source)
+    return stores.size(source)
 
 
 def read_documents(
@@ -57,15 +39,16 @@ def read_documents(
 ) -> Iterator[list[str]]:
     """Iterates over documents, each a list of its non-empty lines.
 
-    The format of a file is determined by its first non-empty line: `<doc ...>` starts output of
-    WikiExtractor (the title line is skipped), `{` starts JSON lines with a `text` each, and
-    anything else is plain text with empty lines between documents. `.gz` files are decompressed.
-    `tfds:NAME` or `tfds:NAME:SPLIT` is a dataset of TensorFlow Datasets with a `text` feature.
+    `.parquet` is a table. The format of other files is determined by the first non-empty line:
+    `<doc ...>` starts output of WikiExtractor (the title line is skipped), `{` starts JSON lines,
+    and anything else is plain text with empty lines between documents. `.gz`, `.bz2`, `.xz` and
+    `.zst` are decompressed. `tfds:NAME` or `tfds:NAME:SPLIT` is a dataset of TensorFlow Datasets,
+    and `hf:NAME`, `hf:NAME:CONFIG` or `hf:NAME:CONFIG:SPLIT` one of Hugging Face.
 
     Args:
-        inputs: list of file names, glob patterns and `tfds:NAME`.
+        inputs: list of file names, URLs, glob patterns of both, and names of data sets.
         report: `Report` to update.
-        text_column: string, the key or feature with the text, instead of `text`.
+        text_column: string, the column, key or feature with the text.
 
     Raises:
         InputError: a file is missing or can't be read, or a line is malformed; the message names
@@ -86,23 +69,24 @@ def read_range(
 ) -> Iterator[tuple[int, list[str]]]:
     """Iterates over the documents that begin in a range of bytes of a source, with their places.
 
-    The documents of successive ranges are those of the whole source, each once, and so are the
-    counts of their reports.
+    The documents of successive ranges are those of the whole file, each once, and so are the counts
+    of their reports. A row of a Parquet file begins where its row group begins.
 
     Args:
-        source: a file or dataset that `find_files` returned.
+        source: a file or data set that `find_files` returned.
         start: integer, the first byte. Other ranges than the whole only if `size_to_cut` allows.
         end: integer, exclusive, or None for the end of the source.
         report: `Report` to update.
         text_column: see `read_documents`.
 
     Yields:
-        The place of a document in its source, which increases: the position of its first byte (in
-        the decompressed file), or its number in a dataset; and a list of its non-empty lines.
+        The place of a document in its source, which increases and does not depend on the range: the
+        position of its first byte (in the decompressed file), or the number of its row or example;
+        and a list of its non-empty lines.
     """
     report = report if report is not None else Report()
-    if source.startswith(TFDS):
-        documents = read_tfds(source, text_column)
+    if read := datasets.reader(source):
+        documents = read(source, text_column)
     else:
         documents = _read_file(source, start, math.inf if end is None else end, report, text_column)
     for place, text in documents:
@@ -114,6 +98,8 @@ def read_range(
 
 
 def _read_file(path, start, end, report, text_column) -> formats.Documents:
+    if path.endswith(parquet.ENDING):
+        return parquet.read_parquet(path, report, start, end, text_column)
     lines = Lines(path, report, start)
     rows = iter(lines)
     first = _first_line(iter(Lines(path, report)) if start else rows)

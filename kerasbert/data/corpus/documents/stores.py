@@ -1,0 +1,207 @@
+"""Files on this machine and on remote stores, compressed or not.
+
+A remote file is named by a URL (`s3://bucket/file`, `gs://`, `hf://datasets/...`, `https://`) and
+is read with fsspec, by the package for its store.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import glob
+import gzip
+import io
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import fsspec
+
+from kerasbert import lazy
+from kerasbert.errors import InputError, about
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_BUFFER = 1 << 20
+_DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error)
+#: The package for a store, for those that fsspec does not have itself.
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
+_PACKAGES |= {"az": "adlfs", "http": "aiohttp", "https": "aiohttp"}
+#: The first bytes of files that are no text, and the endings of their names.
+_MAGIC = {
+    b"\x1f\x8b": ".gz",
+    b"BZh": ".bz2",
+    b"\xfd7zXZ\0": ".xz",
+    b"\x28\xb5\x2f\xfd": ".zst",
+    b"PAR1": ".parquet",
+}
+
+
+def _zstd(file: BinaryIO) -> BinaryIO:
+    return lazy.extra("backports.zstd", "backports.zstd").ZstdFile(file)
+
+
+#: What decompresses a file, by the ending of its name.
+DECOMPRESS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+    ".zst": _zstd,
+}
+
+
+def is_remote(path: str) -> bool:
+    """Returns whether a name is a URL."""
+    return _URL.match(path) is not None
+
+
+def is_compressed(path: str) -> bool:
+    """Returns whether a file's name ends like that of a compressed file."""
+    return path.endswith(tuple(DECOMPRESS))
+
+
+def size(path: str) -> int:
+    """Returns the number of bytes of a file, compressed as it is."""
+    with _errors(path):
+        if not is_remote(path):
+            return os.path.getsize(path)
+        system, name = filesystem(path)
+        return system.size(name)
+
+
+def find(pattern: str) -> list[str]:
+    """Returns a file, or the files that a glob pattern matches, in the order of their names.
+
+    Raises:
+        InputError: there is no such file, it is a directory, or the store can't be used.
+    """
+    with _errors(pattern):
+        found, is_directory = (_find_remote if is_remote(pattern) else _find_local)(pattern)
+    if found:
+        return found
+    if is_directory:
+        raise InputError(
+            f"{pattern}: is a directory; give its files, as in '{pattern.rstrip('/')}/*'"
+        )
+    hint = "; in a glob pattern, [[] matches [" if "[" in pattern else ""
+    raise InputError(f"{pattern}: no such file{hint}")
+
+
+def _find_local(pattern: str) -> tuple[list[str], bool]:
+    if os.path.isfile(pattern):
+        return [pattern], False
+    matching = sorted(glob.glob(pattern, recursive=True))
+    return [path for path in matching if os.path.isfile(path)], os.path.isdir(pattern)
+
+
+def _find_remote(pattern: str) -> tuple[list[str], bool]:
+    system, name = filesystem(pattern)
+    if not _is_pattern(pattern):  # the name of one file, also on servers without listings
+        kind = system.info(name)["type"] if system.exists(name) else None
+        return [pattern] if kind == "file" else [], kind == "directory"
+    matching = system.glob(name, detail=True)
+    names = sorted(path for path, about in matching.items() if about["type"] == "file")
+    return [system.unstrip_protocol(path) for path in names], False
+
+
+def _is_pattern(url: str) -> bool:
+    # A question mark is part of many addresses.
+    return "*" in url if url.lower().startswith("http") else glob.has_magic(url)
+
+
+def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Returns the file system of a URL, and the name of the file there.
+
+    Raises:
+        InputError: there is none of this name, or its package is not installed.
+    """
+    protocol = path.partition("://")[0].lower()
+    try:
+        return fsspec.core.url_to_fs(path)
+    except ImportError as error:
+        package = _PACKAGES.get(protocol)
+        how = f"pip install {package}" if package else str(error)
+        raise InputError(
+            f"{path}: {protocol}:// needs a package that is not installed: {how}"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: can't be used: {error}") from None
+
+
+@contextlib.contextmanager
+def opened_raw(path: str) -> Iterator[BinaryIO]:
+    """Context manager that opens a file to read its bytes as they are.
+
+    Raises:
+        InputError: it can't be read; also within the block.
+    """
+    with _errors(path):
+        if not is_remote(path):
+            with open(path, "rb") as file:
+                yield file
+            return
+        system, name = filesystem(path)
+        with system.open(name, "rb") as file:
+            yield io.BufferedReader(file, _BUFFER)  # lines are slow without
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Context manager that opens a file of text, and decompresses it if its name says so.
+
+    Raises:
+        InputError: it can't be read or decompressed, or contains something else than its name
+            says; also within the block.
+    """
+    with opened_raw(path) as file, _errors(path):
+        unpack = next((DECOMPRESS[end] for end in DECOMPRESS if path.endswith(end)), None)
+        if unpack is None:
+            _refuse_other_contents(path, file)
+            yield file
+            return
+        with unpack(file) as unpacked:
+            yield unpacked
+
+
+def _refuse_other_contents(path: str, file: BinaryIO) -> None:
+    """Raises `InputError` if a file is not text, but one that other names are for."""
+    head = file.peek(10)[:10]
+    for magic, ending in _MAGIC.items():
+        if head.startswith(magic) and (magic != b"BZh" or head[4:] == b"1AY&SY"):
+            raise InputError(f"{path}: is not text but {ending[1:]}; its name must end in {ending}")
+
+
+@contextlib.contextmanager
+def _errors(path: str) -> Iterator[None]:
+    """Converts errors of reading to `InputError`s that name the file."""
+    try:
+        with about(path):
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        # The packages of remote stores, and decompression, have exceptions of their own.
+        if not (is_remote(path) or isinstance(error, _DAMAGED) or _is_zstd(error)):
+            raise
+        raise InputError(f"{path}: can't be read: {_reason(error)}{_hint(path, error)}") from None
+
+
+def _is_zstd(error: Exception) -> bool:
+    return type(error).__name__ == "ZstdError"
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _hint(path: str, error: Exception) -> str:
+    name = type(error).__name__
+    denied = isinstance(error, PermissionError) or "Credential" in name or "Auth" in name
+    if not (denied and is_remote(path)):
+        return ""
+    protocol = path.partition("://")[0]
+    package = _PACKAGES.get(protocol, "fsspec")
+    return f"; {package} found no credentials that allow it (its documentation says where it looks)"
