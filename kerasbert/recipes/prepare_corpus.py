@@ -2,10 +2,11 @@
 
 from kerasbert import loading
 from kerasbert.data.corpus import prepare
+from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.recipes.build_vocab import warn_of_unknown
 from kerasbert.recipes.options import PrepareCorpusOptions
-from kerasbert.text import WordPieceTokenizer
+from kerasbert.text import Tokenizer, WordPieceTokenizer
 from kerasbert.training.progress import ProgressBar
 
 
@@ -21,10 +22,12 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
             tokenizer,
             options.output,
             tokens_per_shard=options.tokens_per_shard,
+            bytes_per_unit=options.bytes_per_unit,
+            part=Part.parse(options.part) if options.part else None,
+            threads=options.threads,
             progress=bar.update,
         )
-    counts = Corpus(options.output).token_counts()
-    unknown = float(counts[tokenizer.unknown_id] / counts.sum())
+    unknown = _unknown_share(options.output, tokenizer) if manifest["tokens"] else 0.0
     warn_of_unknown(options.output, unknown)
     shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
     return {
@@ -33,3 +36,9 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
         "unknown_share": round(unknown, 6),
         "shards": len(manifest["shards"]),
     }
+
+
+def _unknown_share(corpus: str, tokenizer: Tokenizer) -> float:
+    """Returns the share of [UNK] among the tokens of a corpus, which is verified."""
+    counts = Corpus(corpus).token_counts()
+    return float(counts[tokenizer.unknown_id] / counts.sum())

@@ -86,8 +86,8 @@ def test_impossible_shards_are_refused(corpus_files, tokenizer, tmp_path, tokens
 
 
 def test_too_many_shards_are_refused(corpus_files, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "_MOST_SHARDS", 20)
-    with pytest.raises(InputError, match="20 shards; 7 tokens per shard are too few"):
+    monkeypatch.setattr(writer, "MOST_SHARDS", 20)
+    with pytest.raises(InputError, match="20 shards; this text needs larger ones"):
         prepare(corpus_files, tokenizer, tmp_path / "c", tokens_per_shard=7)
     assert list(tmp_path.iterdir()) == []
 

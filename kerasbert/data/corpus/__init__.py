@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     {
         "Corpus": "reader",
         "CorpusWriter": "writer",
+        "Part": "part",
+        "join_corpora": "joining",
         "prepare_corpus": "prepare",
         "read_documents": "documents.reading",
         "same_vocabulary": "reader",

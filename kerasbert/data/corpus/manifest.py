@@ -6,12 +6,12 @@ tokens-00000.bin    a shard: token ids, uint16 (uint32 above 65,536 tokens), lit
 tokens-00001.bin    ...
 sentences.bin       int64: the first token of each sentence, and the end of the last one
 documents.bin       int64: the first sentence of each document, and the end of the last one
+
+A part of a corpus has the same files, and what it is a part of in its manifest.
 """
 
-from __future__ import annotations
-
 import pathlib
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -23,6 +23,7 @@ _WITHOUT_OWN_SHA256 = 1  # the previous version
 MANIFEST = "manifest.json"
 SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 INDEX_TYPE = np.dtype("<i8")
+COUNTS = ("tokens", "sentences", "documents")
 
 
 class _File(TypedDict):
@@ -31,13 +32,23 @@ class _File(TypedDict):
     sha256: str
 
 
+class _Part(TypedDict):
+    number: int
+    of: int
+    first_input: int
+    inputs_sha256: str
+    settings: dict
+
+
 class _Manifest(TypedDict):
     tokens: int
     sentences: int
     documents: int
+    inputs: NotRequired[list[str]]
     tokenizer: dict
     shards: list[_File]
     index: tuple[_File, _File]
+    part: NotRequired[_Part]
 
 
 def shard_name(number: int) -> str:
@@ -48,6 +59,44 @@ def shard_name(number: int) -> str:
 def token_type(vocabulary_size: int) -> np.dtype:
     """Returns the dtype of token ids on disk."""
     return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
+
+
+def metadata_of(manifest: dict) -> dict:
+    """Returns what a manifest says beside counts, files and itself; see `write_manifest`."""
+    own = {"format", "version", *COUNTS, "tokenizer", "shards", "index", "sha256"}
+    return {name: value for name, value in manifest.items() if name not in own}
+
+
+def write_manifest(
+    directory: pathlib.Path,
+    counts: dict[str, int],
+    metadata: dict,
+    tokenizer: dict,
+    shards: list[dict],
+    index: list[dict],
+) -> dict:
+    """Writes and returns the manifest of a corpus.
+
+    Args:
+        directory: path of the corpus.
+        counts: dict, the numbers of `COUNTS`, in this order.
+        metadata: dict, what else is known of the corpus.
+        tokenizer: dict, the config of the tokenizer.
+        shards: list of dicts with name, count and SHA-256 of each shard.
+        index: the same of the two indexes.
+    """
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        **counts,
+        **metadata,
+        "tokenizer": tokenizer,
+        "shards": shards,
+        "index": index,
+    }
+    manifest["sha256"] = files.own_sha256(manifest)
+    files.write_json(directory / MANIFEST, manifest)
+    return manifest
 
 
 def read_manifest(directory: pathlib.Path) -> dict:
@@ -77,12 +126,13 @@ def _check_counts(manifest: dict, path: pathlib.Path) -> None:
     shards, index = manifest["shards"], manifest["index"]
     named = [metadata["file"] for metadata in (*shards, *index)]
     expected = [*map(shard_name, range(len(shards))), SENTENCES, DOCUMENTS]
-    if named != expected or not shards:
+    # Only a part may be without text.
+    if named != expected or not (shards or "part" in manifest):
         raise InputError(f"{path}: its files are not shards in order and two indexes")
     counts = [
         sum(metadata["count"] for metadata in shards),
         *(metadata["count"] - 1 for metadata in index),
     ]
-    for name, counted in zip(("tokens", "sentences", "documents"), counts, strict=True):
+    for name, counted in zip(COUNTS, counts, strict=True):
         if manifest[name] != counted:
             raise InputError(f"{path}: has {manifest[name]} {name}, but its files have {counted}")

@@ -11,14 +11,15 @@ import numpy as np
 
 from kerasbert import files
 from kerasbert.data.corpus.documents.lines import Report
-from kerasbert.data.corpus.documents.reading import find_files, read_documents
+from kerasbert.data.corpus.documents.reading import find_files, read_range
+from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
+from kerasbert.data.corpus.units import Unit, fingerprint, plan_units, share
 from kerasbert.data.corpus.writer import CorpusWriter
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
-_THREADS = os.cpu_count() or 1
 # A sentence ends after a full stop, question mark or exclamation mark and any closing quotes and
 # brackets, before white space; in Chinese and Japanese also without white space.
 _SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
@@ -30,17 +31,28 @@ def prepare_corpus(
     output: str | os.PathLike,
     *,
     tokens_per_shard: int = 1 << 25,
+    bytes_per_unit: int = BYTES_PER_UNIT,
+    part: Part | None = None,
+    threads: int | None = None,
     progress: Callable[[int], None] = lambda sentences: None,
 ) -> dict:
     """Tokenizes documents to a corpus directory, which appears when it is complete.
 
     Memory use is independent of the size of the input: only a few batches of lines are in memory.
+    The same inputs and settings give the same bytes, also if the corpus is made in parts, which
+    `kerasbert.data.corpus.join_corpora` joins.
 
     Args:
         inputs: see `kerasbert.data.corpus.documents.reading.read_documents`.
         tokenizer: `Tokenizer` that produces the ids.
         output: path of the directory, which must not exist.
         tokens_per_shard: integer, the maximum number of tokens per shard.
+        bytes_per_unit: integer, the maximum number of bytes of text per unit (see
+            `kerasbert.data.corpus.units`); a shard has documents of one unit.
+        part: `Part` to prepare, or None for the whole corpus. It is a corpus of its own, with a
+            share of the units, and may be without text.
+        threads: integer, the number of threads that tokenize. Defaults to the number of cores that
+            this process may use.
         progress: function that is called with the number of sentences after every batch.
 
     Returns:
@@ -50,40 +62,77 @@ def prepare_corpus(
         InputError: an input is invalid (see `read_documents`) or contains no text, or `output`
             exists.
     """
+    if bytes_per_unit < 1:
+        raise InputError(f"bytes_per_unit must be 1 or more, found {bytes_per_unit}")
     inputs = find_files(inputs)
+    units = plan_units(inputs, bytes_per_unit)
+    metadata = {"inputs": inputs}
+    if part:
+        settings = {"tokens_per_shard": tokens_per_shard, "bytes_per_unit": bytes_per_unit}
+        metadata = _of_part(part, units, settings)
+        units = share(units, part)
+    tokenize = _tokenizing(tokenizer, threads or _cores())
     report = Report()
     with (
         files.new_directory(output) as directory,
         CorpusWriter(directory, tokenizer, tokens_per_shard) as writer,
     ):
-        for tokens, lengths, documents in _tokenize(_batches(inputs, report), tokenizer):
-            writer.add(tokens, lengths, documents)
-            progress(len(lengths))
-        if not writer.tokens:
+        for unit in units:
+            for tokens, lengths, documents in tokenize(_batches(unit, report)):
+                writer.add(tokens, lengths, documents)
+                progress(len(lengths))
+            writer.end_unit()
+        if not (part or writer.tokens):
             raise InputError(f"there is no text in {', '.join(inputs)}")
         return writer.finish(
-            inputs=inputs,
+            **metadata,
             empty_documents=report.empty,
             invalid_utf8_lines=report.invalid_utf8,
         )
 
 
-def _batches(inputs: list[str], report: Report) -> Iterator[tuple[list[str], list[int]]]:
-    """Iterates over batches of about a thousand lines and the indices of their documents."""
+def _cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _of_part(part: Part, units: list[Unit], settings: dict) -> dict:
+    """Returns what the manifest says about the inputs of a part."""
+    pieces = [piece for unit in share(units, part) for piece in unit]
+    inputs = {piece.input: piece.source for piece in pieces}
+    return {
+        "inputs": list(inputs.values()),
+        "part": {
+            "number": part.number,
+            "of": part.of,
+            "first_input": min(inputs, default=0),
+            "inputs_sha256": fingerprint(units),
+            "settings": settings,
+        },
+    }
+
+
+def _batches(unit: Unit, report: Report) -> Iterator[tuple[list[str], list[int]]]:
+    """Iterates over batches of about a thousand lines and the numbers of their documents."""
     lines: list[str] = []
     documents: list[int] = []
-    for number, document in enumerate(read_documents(inputs, report)):
-        lines += document
-        documents += [number] * len(document)
-        if len(lines) >= _LINES_PER_BATCH:
-            yield lines, documents
-            lines, documents = [], []
+    number = 0
+    for piece in unit:
+        for _, document in read_range(piece.source, piece.start, piece.end, report=report):
+            lines += document
+            documents += [number] * len(document)
+            number += 1
+            if len(lines) >= _LINES_PER_BATCH:
+                yield lines, documents
+                lines, documents = [], []
     if lines:
         yield lines, documents
 
 
-def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Iterates, in order, over token ids, sentence lengths and document indices of the batches."""
+def _tokenizing(tokenizer: Tokenizer, threads: int) -> Callable[[Iterable], Iterator[tuple]]:
+    """Returns a function from batches to their token ids, sentence lengths and document numbers."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def tokenize(lines):
@@ -91,20 +140,25 @@ def _tokenize(batches, tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.n
         ids = tokenizer.tokenize(sentences.flat_values)
         return ids.flat_values, ids.row_lengths(), sentences.value_rowids()
 
+    tokenize = tokenize.get_concrete_function()  # without warnings that other corpora had their own
+
     def run(lines, documents):
         tokens, lengths, line = (x.numpy() for x in tokenize(tf.constant(lines)))
         return tokens, lengths, np.array(documents)[line]
 
-    # Ops release the interpreter's lock, so threads keep all cores busy. The number of waiting
-    # batches is limited, and so is memory.
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        running = collections.deque()
-        for batch in batches:
-            running.append(pool.submit(run, *batch))
-            if len(running) > 2 * _THREADS:
+    def in_order(batches):
+        # Ops release the interpreter's lock, so threads keep all cores busy. The number of waiting
+        # batches is limited, and so is memory.
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            running = collections.deque()
+            for batch in batches:
+                running.append(pool.submit(run, *batch))
+                if len(running) > 2 * threads:
+                    yield running.popleft().result()
+            while running:
                 yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+
+    return in_order
 
 
 def split_sentences(lines: tf.Tensor) -> tf.RaggedTensor:

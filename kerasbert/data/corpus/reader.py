@@ -46,6 +46,8 @@ class Corpus:
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
         self.directory = pathlib.Path(directory)
         self.manifest = read_manifest(self.directory)
+        if not self.manifest["shards"]:
+            raise InputError(f"{directory}: this part of a corpus has no text; only join it")
         self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
         if verify:
             for metadata in (*self.manifest["shards"], *self.manifest["index"]):

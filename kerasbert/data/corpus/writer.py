@@ -7,23 +7,20 @@ import pathlib
 
 import numpy as np
 
-from kerasbert import files
 from kerasbert.data.corpus.manifest import (
     DOCUMENTS,
-    FORMAT,
     INDEX_TYPE,
-    MANIFEST,
     SENTENCES,
-    VERSION,
     shard_name,
     token_type,
+    write_manifest,
 )
 from kerasbert.errors import InputError
 from kerasbert.text import save_assets
 from kerasbert.text.tokenizer import Tokenizer
 
 # The graph that draws batches has a few nodes for each shard.
-_MOST_SHARDS = 10_000
+MOST_SHARDS = 10_000
 
 
 class CorpusWriter:
@@ -47,11 +44,12 @@ class CorpusWriter:
         self._tokenizer = tokenizer
         self._token_type = token_type(tokenizer.vocabulary_size)
         self._tokens_per_shard = tokens_per_shard
-        self._shards: list[_GrowingFile] = []
-        self._sentences = _GrowingFile(directory / SENTENCES, INDEX_TYPE)
-        self._documents = _GrowingFile(directory / DOCUMENTS, INDEX_TYPE)
+        self._shards: list[GrowingFile] = []
+        self._sentences = GrowingFile(directory / SENTENCES, INDEX_TYPE)
+        self._documents = GrowingFile(directory / DOCUMENTS, INDEX_TYPE)
         self._last_document = -1
         self._tokens = 0
+        self._begins_shard = True
 
     def __enter__(self):
         return self
@@ -72,8 +70,8 @@ class CorpusWriter:
             tokens: integers, (tokens,), the ids of all sentences in order.
             lengths: integers, (sentences,), the number of tokens of each sentence; empty sentences
                 are skipped.
-            documents: integers, (sentences,), the number of each sentence's document,
-                non-decreasing.
+            documents: integers, (sentences,), the number of each sentence's document in its unit,
+                from 0, non-decreasing.
         """
         kept = lengths > 0
         lengths, documents = lengths[kept], documents[kept]
@@ -84,22 +82,24 @@ class CorpusWriter:
             self._last_document = documents[-1]
         self._tokens += len(tokens)
         while len(tokens):
-            if not self._shards or self._shards[-1].count == self._tokens_per_shard:
+            if self._begins_shard or self._shards[-1].count == self._tokens_per_shard:
                 self._begin_shard()
             room = self._tokens_per_shard - self._shards[-1].count
             self._shards[-1].append(tokens[:room])
             tokens = tokens[room:]
 
+    def end_unit(self) -> None:
+        """Ends a unit: what is added later is of other documents, in other shards."""
+        self._last_document = -1
+        self._begins_shard = True
+
     def _begin_shard(self) -> None:
         if self._shards:
             self._shards[-1].close()  # limits on open files are low on some systems
-        if len(self._shards) == _MOST_SHARDS:
-            raise InputError(
-                f"a corpus can have at most {_MOST_SHARDS:,} shards; {self._tokens_per_shard:,} "
-                "tokens per shard are too few for this text"
-            )
+        check_shards(len(self._shards) + 1)
+        self._begins_shard = False
         path = self._directory / shard_name(len(self._shards))
-        self._shards.append(_GrowingFile(path, self._token_type))
+        self._shards.append(GrowingFile(path, self._token_type))
 
     def finish(self, **metadata) -> dict:
         """Completes the corpus; returns the manifest, which includes `metadata`."""
@@ -107,24 +107,32 @@ class CorpusWriter:
         self._sentences.append(np.array([self._tokens]))
         self._documents.append(np.array([sentences]))
         save_assets(self._tokenizer, self._directory)
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "tokens": self._tokens,
-            "sentences": sentences,
-            "documents": documents,
-            **metadata,
-            "tokenizer": self._tokenizer.get_config(),
-            "shards": [shard.close() for shard in self._shards],
-            "index": [self._sentences.close(), self._documents.close()],
-        }
-        manifest["sha256"] = files.own_sha256(manifest)
-        files.write_json(self._directory / MANIFEST, manifest)
-        return manifest
+        return write_manifest(
+            self._directory,
+            {"tokens": self._tokens, "sentences": sentences, "documents": documents},
+            metadata,
+            self._tokenizer.get_config(),
+            shards=[shard.close() for shard in self._shards],
+            index=[self._sentences.close(), self._documents.close()],
+        )
 
 
-class _GrowingFile:
-    """A file of integers to which values are appended, with a running SHA-256."""
+def check_shards(count: int) -> None:
+    """Raises `InputError` if a corpus can't have so many shards."""
+    if count > MOST_SHARDS:
+        raise InputError(
+            f"a corpus can have at most {MOST_SHARDS:,} shards; this text needs larger ones: more "
+            "tokens per shard and more bytes per unit"
+        )
+
+
+class GrowingFile:
+    """A file of integers to which values are appended, with a running SHA-256.
+
+    Args:
+        path: path of the file, which must not exist.
+        dtype: dtype of the integers in the file.
+    """
 
     def __init__(self, path: pathlib.Path, dtype: np.dtype):
         self._file = open(path, "wb")  # noqa: SIM115  closed by close()
@@ -133,11 +141,13 @@ class _GrowingFile:
         self.count = 0
 
     def append(self, values: np.ndarray) -> None:
+        """Appends integers."""
         data = values.astype(self._dtype).tobytes()
         self._file.write(data)
         self._hash.update(data)
         self.count += len(values)
 
     def close(self) -> dict:
+        """Closes the file; returns its entry in the manifest."""
         self._file.close()
         return {"file": self._name, "count": self.count, "sha256": self._hash.hexdigest()}

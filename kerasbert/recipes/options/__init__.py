@@ -7,7 +7,11 @@ errors appear at once.
 
 import re
 
-from kerasbert.recipes.options.corpus import BuildVocabOptions, PrepareCorpusOptions
+from kerasbert.recipes.options.corpus import (
+    BuildVocabOptions,
+    JoinCorpusOptions,
+    PrepareCorpusOptions,
+)
 from kerasbert.recipes.options.fine_tuning import DistillOptions, EpochOptions, FinetuneOptions
 from kerasbert.recipes.options.installation import DoctorOptions, PresetsOptions
 from kerasbert.recipes.options.models import (
@@ -47,6 +51,7 @@ __all__ = [
     "EvaluateOptions",
     "ExportOptions",
     "FinetuneOptions",
+    "JoinCorpusOptions",
     "ModelOptions",
     "PredictOptions",
     "PrepareCorpusOptions",

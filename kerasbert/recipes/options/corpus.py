@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 from kerasbert.errors import InputError
 from kerasbert.options import Options, Program, option
 from kerasbert.recipes.options.shared import TEXT
@@ -49,7 +50,11 @@ class PrepareCorpusOptions(Options):
     program = Program(
         TEXT,
         "Tokenizes text once, into shards for pretraining.",
-        ("--input 'text/*.txt' --vocab runs/mine/vocab.txt\n--output runs/mine/corpus",),
+        (
+            "--input 'text/*.txt' --vocab runs/mine/vocab.txt\n--output runs/mine/corpus",
+            "--input 'text/*.txt' --vocab runs/mine/vocab.txt\n--output runs/mine/parts/3 "
+            "--part 3/7",
+        ),
     )
 
     input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
@@ -64,8 +69,41 @@ class PrepareCorpusOptions(Options):
     tokens_per_shard: int = option(
         1 << 24, help="approximate number of tokens per shard", minimum=1
     )
+    bytes_per_unit: int = option(
+        BYTES_PER_UNIT,
+        help="maximum bytes of text whose documents share a shard; larger files are divided",
+        minimum=1,
+    )
+    part: str | None = option(
+        None, help="prepare only this part, such as 3/7; kerasbert join_corpus joins all"
+    )
+    threads: int | None = option(
+        None,
+        help="number of threads; default: the cores that the program may use",
+        minimum=1,
+        maximum=1024,
+    )
 
     def __post_init__(self):
         super().__post_init__()
+        if self.part is not None:
+            Part.parse(self.part)
         if (self.vocab is None) == (self.tokenizer is None):
             raise InputError("either --vocab or --tokenizer must be given; --help lists the flags")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JoinCorpusOptions(Options):
+    """Options of `join_corpus`."""
+
+    program = Program(
+        TEXT,
+        "Joins the parts of a corpus, without copying them.",
+        ("--parts 'runs/mine/parts/*' --output runs/mine/corpus",),
+    )
+
+    parts: list[str] = option(
+        help="directories that kerasbert prepare_corpus --part wrote, or a glob; may be repeated"
+    )
+    output: str = option(help="corpus directory to write; must not exist")
+    verify: bool = option(True, help="compare the SHA-256 of every file of the parts")

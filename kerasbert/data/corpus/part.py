@@ -1,0 +1,36 @@
+"""What is asked for when a corpus is made in parts; without heavy imports, for options."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from kerasbert.errors import InputError
+
+#: The default of the maximum number of bytes of text per unit; see `units`.
+BYTES_PER_UNIT = 1 << 26
+_PART = re.compile(r"([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of a corpus: number 1 to `of`."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Parses "3/7".
+
+        Raises:
+            InputError: it is not the number of a part and the number of parts.
+        """
+        match = _PART.fullmatch(text)
+        part = cls(*map(int, match.groups())) if match else cls(1, 0)
+        if part.number > part.of:
+            raise InputError(f"a part must be given as 1/7, 2/7, ..., 7/7, found {text!r}")
+        return part
+
+    def __str__(self) -> str:
+        return f"part {self.number} of {self.of}"

@@ -1,0 +1,44 @@
+"""Joining the parts of a corpus."""
+
+import glob
+import os
+from collections.abc import Iterable
+
+from kerasbert.data.corpus import joining
+from kerasbert.errors import InputError
+from kerasbert.recipes.options import JoinCorpusOptions
+from kerasbert.training.progress import ProgressBar
+
+
+def join_corpus(options: JoinCorpusOptions) -> dict:
+    """Joins parts; returns counts of parts, documents, sentences and tokens."""
+    parts = _directories(options.parts)
+    with ProgressBar("verify" if options.verify else "check", len(parts), "parts") as bar:
+        manifest = joining.join_corpora(
+            parts, options.output, verify=options.verify, progress=bar.update
+        )
+    shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
+    return {
+        "corpus": options.output,
+        "parts": len(parts),
+        **{name: manifest[name] for name in shown},
+        "shards": len(manifest["shards"]),
+    }
+
+
+def _directories(patterns: Iterable[str]) -> list[str]:
+    """Expands glob patterns.
+
+    Raises:
+        InputError: a pattern matches no directory.
+    """
+    found = []
+    for pattern in patterns:
+        if os.path.isdir(pattern):
+            found.append(pattern)
+            continue
+        directories = sorted(path for path in glob.glob(pattern) if os.path.isdir(path))
+        if not directories:
+            raise InputError(f"{pattern}: no such directory")
+        found.extend(directories)
+    return found
