@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from kerasbert.data.corpus.documents.lines import Report
+from kerasbert.data.corpus.documents import formats
+from kerasbert.data.corpus.documents.lines import Lines, Report
 from kerasbert.data.corpus.documents.reading import read_range, size_to_cut
 from kerasbert.errors import InputError
 
@@ -97,3 +98,12 @@ def test_invalid_lines_of_a_range_are_named_by_the_lines_of_the_file(tmp_path, c
 def test_what_can_not_be_cut(tmp_path):
     assert size_to_cut("tfds:imdb_reviews") is None
     assert size_to_cut(str(tmp_path / "a.gz")) is None
+
+
+def test_a_range_within_one_document_is_read_once(tmp_path):
+    path = tmp_path / "one.txt"
+    path.write_bytes(b"the cat\n" * 1000)
+    lines = Lines(str(path), Report(), 800)
+    rows = iter(lines)
+    assert list(formats.plain(lines, rows, 800, 1600, "text")) == []
+    assert next(rows)[1] < 1700

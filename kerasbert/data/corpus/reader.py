@@ -52,16 +52,19 @@ class Corpus:
         if verify:
             for metadata in (*self.manifest["shards"], *self.manifest["index"]):
                 self._verify(metadata)
-        dtype = token_type(self.tokenizer.vocabulary_size)
-        self._shards = [self._map(metadata, dtype) for metadata in self.manifest["shards"]]
+        shards = self.manifest["shards"]
+        self._tokens, begins = self._map(shards, token_type(self.tokenizer.vocabulary_size))
+        self._shard_starts = np.cumsum([0, *(metadata["count"] for metadata in shards)])
+        # What to add to the position of a token in the corpus for its position in `_tokens`.
+        self._gaps = begins - self._shard_starts[:-1]
         self.sentences, self.documents = (
-            self._map(metadata, INDEX_TYPE) for metadata in self.manifest["index"]
+            self._map([metadata], INDEX_TYPE)[0][: metadata["count"]]
+            for metadata in self.manifest["index"]
         )
         self._check_index(SENTENCES, self.sentences, self.num_tokens, thoroughly=verify)
         self._check_index(DOCUMENTS, self.documents, self.manifest["sentences"], thoroughly=verify)
         if verify:
             self._check_ids()
-        self._shard_starts = np.cumsum([0, *map(len, self._shards)])
 
     @property
     def num_tokens(self) -> int:
@@ -76,11 +79,7 @@ class Corpus:
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns the ids at positions, counted from the beginning of the corpus: int32."""
         shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
-        ids = np.empty(positions.shape, np.int32)
-        for number in np.unique(shard):
-            here = shard == number
-            ids[here] = self._shards[number][positions[here] - self._shard_starts[number]]
-        return ids
+        return self._tokens[positions + self._gaps[shard]].astype(np.int32)
 
     @functools.cached_property
     def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,8 +87,16 @@ class Corpus:
         return shared_tensor(self.sentences), shared_tensor(self.documents)
 
     @functools.cached_property
-    def _shard_tensors(self) -> list[tf.Tensor]:
-        return [shared_tensor(shard) for shard in self._shards]
+    def _token_tensor(self) -> tf.Tensor:
+        return shared_tensor(self._tokens)
+
+    @property
+    def _shards(self) -> Iterator[np.ndarray]:
+        """The ids of each shard."""
+        for start, end, gap in zip(
+            self._shard_starts[:-1], self._shard_starts[1:], self._gaps, strict=True
+        ):
+            yield self._tokens[start + gap : end + gap]
 
     def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
         """Reads ranges of tokens, as TensorFlow ops.
@@ -103,21 +110,11 @@ class Corpus:
             int32, ragged, (rows, tokens).
         """
         wanted = tf.ragged.range(starts, ends)
-        offsets = wanted.flat_values
-        if len(self._shards) == 1:
-            return wanted.with_flat_values(
-                tf.cast(tf.gather(self._shard_tensors[0], offsets), tf.int32)
-            )
-        shard = tf.searchsorted(tf.constant(self._shard_starts), offsets, side="right") - 1
-        parts = tf.dynamic_partition(offsets, shard, len(self._shards))
-        order = tf.dynamic_partition(tf.range(tf.size(offsets)), shard, len(self._shards))
-        tokens = [
-            tf.cast(tf.gather(tensor, part - start), tf.int32)
-            for tensor, part, start in zip(
-                self._shard_tensors, parts, self._shard_starts[:-1], strict=True
-            )
-        ]
-        return wanted.with_flat_values(tf.dynamic_stitch(order, tokens))
+        places = wanted.flat_values
+        if len(self._gaps) > 1:
+            shard = tf.searchsorted(tf.constant(self._shard_starts), places, side="right") - 1
+            places += tf.gather(self._gaps, shard)
+        return wanted.with_flat_values(tf.cast(tf.gather(self._token_tensor, places), tf.int32))
 
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
@@ -153,18 +150,9 @@ class Corpus:
         if files.sha256(path) != metadata["sha256"]:
             raise InputError(f"{path}: is damaged (its SHA-256 differs); prepare the corpus again")
 
-    def _map(self, metadata: dict, dtype: np.dtype) -> np.ndarray:
-        path = self.directory / metadata["file"]
-        try:
-            values = mapped(path, dtype)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path}: can't be read: {reason}") from None
-        if len(values) != metadata["count"]:
-            raise InputError(
-                f"{path}: contains {len(values)} numbers, expected {metadata['count']}"
-            )
-        return values
+    def _map(self, listed: list[dict], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        paths = [self.directory / metadata["file"] for metadata in listed]
+        return mapped(paths, [metadata["count"] for metadata in listed], dtype)
 
 
 def same_vocabulary(corpora: Iterable[Corpus]) -> None:

@@ -9,9 +9,9 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator
 
+from kerasbert.data.corpus.documents import datasets, stores
 from kerasbert.data.corpus.documents.reading import size_to_cut
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 
@@ -61,8 +61,9 @@ def plan_units(inputs: list[str], bytes_per_unit: int = BYTES_PER_UNIT) -> list[
 def _pieces(number: int, source: str, bytes_per_unit: int) -> Iterator[Piece]:
     size = size_to_cut(source)
     if size is None:
-        known = os.path.isfile(source)  # a dataset of unknown size has a unit of its own
-        size = os.path.getsize(source) * _COMPRESSION if known else bytes_per_unit
+        # A data set of unknown size has a unit of its own.
+        is_file = not datasets.reader(source)
+        size = stores.size(source) * _COMPRESSION if is_file else bytes_per_unit
         yield Piece(number, source, 0, None, size)
         return
     count = max(1, -(-size // bytes_per_unit))

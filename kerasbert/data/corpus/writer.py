@@ -19,8 +19,8 @@ from kerasbert.errors import InputError
 from kerasbert.text import save_assets
 from kerasbert.text.tokenizer import Tokenizer
 
-# The graph that draws batches has a few nodes for each shard.
-MOST_SHARDS = 10_000
+# Systems limit the number of memory maps, Linux to 65,530; a run can have several corpora.
+MOST_SHARDS = 20_000
 
 
 class CorpusWriter:

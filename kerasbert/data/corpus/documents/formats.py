@@ -44,6 +44,8 @@ def plain(
             if position >= end:
                 return
             document, first, begin = [data], number, position
+        elif position >= end:
+            return
         else:  # belongs to a document that begins before `start`
             after_blank = False
     if document:
