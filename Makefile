@@ -1,6 +1,6 @@
 # `make quickstart` runs the whole workflow on this machine. `make check`, for every edit, runs lint and the
 # tests of text, layers, data and metrics. `make test` runs all tests except those marked `full`, which
-# `make full` runs.
+# `make full` runs. `make wheel-test` builds the wheel and uses it outside the checkout.
 PYTHON ?= python3
 BIN := .venv/bin
 # --no-compile: Python compiles modules on import, and most of those installed are never imported.
@@ -12,7 +12,7 @@ INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolatio
 	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart check test full lint format clean
+.PHONY: quickstart check test full wheel-test lint format clean
 
 quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
@@ -25,6 +25,9 @@ test: .venv/.test lint
 
 full: .venv/.test
 	$(PYTEST) --full -m full
+
+wheel-test: .venv/.test
+	$(BIN)/python tests/wheel.py
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from kerasbert import lazy, registration
 from kerasbert.tasks.registry import TASKS
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
