@@ -36,7 +36,8 @@ CLASSES = {
     "tasks.text_classifier.problem_types": ("SmoothedCrossentropy",),
     "tasks.replaced_token_detector.model": ("TokenCrossentropy",),
     "training.global_loss": ("FunctionLoss", "GlobalBatchLoss"),
-    "training.optimizers": ("AdamW", "LAMB", "Warmup"),
+    "training.optimizers": ("AdamW", "LAMB"),
+    "training.schedules": ("Warmup", "WarmupStableDecay"),
     "training.similarity": ("CosineError", "InBatchNegatives"),
 }
 #: The names of renamed classes in files.

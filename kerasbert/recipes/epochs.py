@@ -6,9 +6,11 @@ from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT
+from kerasbert.recipes.compiling import compile_for
+from kerasbert.recipes.dry_run import dry_run
 from kerasbert.recipes.options import EpochOptions
 from kerasbert.recipes.options.shared import MAX_STEPS
-from kerasbert.recipes.training import Run, compile_for, dry_run, log_start
+from kerasbert.recipes.training import Run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
 from kerasbert.text.packing import few_lengths

@@ -7,10 +7,15 @@ from kerasbert import lazy
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
 from kerasbert.data.pretraining.batches import PretrainingBatches, most_frequent_token
+from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.errors import InputError
 from kerasbert.features import NSP_LOGITS
+from kerasbert.recipes.compiling import compile_for
+from kerasbert.recipes.continuing import checkpoint_to_continue, step_before_decay
+from kerasbert.recipes.dry_run import dry_run
 from kerasbert.recipes.options import PretrainOptions
-from kerasbert.recipes.training import Run, begin, compile_for, dry_run, log_start
+from kerasbert.recipes.options.pretraining import Phase
+from kerasbert.recipes.training import Run, begin, log_start
 from kerasbert.tasks import MaskedLM, Pretrainer
 from kerasbert.tasks.masked_lm.model import mlm_logits
 from kerasbert.training.launch import spread
@@ -33,25 +38,34 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     corpus = Corpus(options.corpus)
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([corpus, held_out or corpus])
-    batches = make_batches(corpus, options)
+    start = checkpoint_to_continue(options)
+    batches = all_phases(corpus, options)
     with lazy.quiet_imports():  # Keras imports TensorFlow here on JAX, too, if it is installed
         keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(corpus, options)
-    run = None if options.dry_run else Run(options, strategy)
-    epochs = options.steps / batches.steps_per_epoch
+    permanent = step_before_decay(options)
+    run = None if options.dry_run else Run(options, strategy, start, permanent)
+    epochs = batches.epochs(options.steps)
     epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
-    data = f"{batches.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
+    first, *others = batches.phases
+    data = f"{first.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
+    for phase in others:
+        shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
+        data += f"; from step {phase.first_step:,} on {shape}"
     log_start(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
-        return dry_run(model, batches.dataset, options.steps)
-    validation = held_out and make_batches(held_out, options, seed=options.seed + 1)
+        return dry_run(model, batches.dataset, options.steps, batches.boundaries)
+    validation = held_out and make_batches(
+        held_out, options, options.phases[-1], seed=options.seed + 1
+    )
     data = validation and sharded(validation.dataset(steps=options.validation_batches).cache())
     run.train(
         model,
         batches.dataset,
         options.steps,
         report_every=options.validation_interval,
+        boundaries=batches.boundaries,
         validate=data and (lambda: model.evaluate(data, verbose=0, return_dict=True)),
         title=f"{options.start} on {corpus.directory.name}",
         verb="pretrain",
@@ -67,17 +81,30 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     return result
 
 
-def make_batches(corpus: Corpus, options: PretrainOptions, seed: int | None = None):
-    """Returns the batches of a run from one corpus."""
+def all_phases(corpus: Corpus, options: PretrainOptions) -> PhasedBatches:
+    """Returns the training batches of a run."""
+    phases, examples = [], 0
+    starts = [phase.first_step for phase in options.phases]
+    for phase, end in zip(options.phases, [*starts[1:], options.steps], strict=True):
+        begin = {"first_step": phase.first_step, "first_example": examples}
+        phases.append(make_batches(corpus, options, phase, seed=options.seed, **begin))
+        examples += (end - phase.first_step) * phase.batch_size
+    return PhasedBatches(phases)
+
+
+def make_batches(
+    corpus: Corpus, options: PretrainOptions, phase: Phase, **arguments
+) -> PretrainingBatches:
+    """Returns the batches of a phase from one corpus; other arguments as in the class."""
     return PretrainingBatches(
         corpus,
-        options.batch_size,
-        options.sequence_length,
-        seed=options.seed if seed is None else seed,
+        phase.batch_size,
+        phase.sequence_length,
         objective=options.objective,
         mask_rate=options.mask_rate,
         whole_word=options.whole_word_masking,
         mask_unit=options.mask_unit,
+        **arguments,
     )
 
 
@@ -85,7 +112,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
     """Creates and compiles a model, with random weights or those of `options.init`."""
     rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
     head = {
-        "sequence_length": options.sequence_length,
+        "sequence_length": options.longest,
         "mask_rate": options.mask_rate,
         "whole_word": options.whole_word_masking,
         "mask_unit": options.mask_unit,
@@ -106,7 +133,16 @@ def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
         overrides |= {"pooler": task is Pretrainer, "padding_id": corpus.tokenizer.pad_id}
         config = BackboneConfig.from_preset(options.start, **overrides)
         model = task(Backbone(config, dtype=options.dtype), tokenizer=corpus.tokenizer, **head)
-    compile_for(options, model, options.steps, report_every=options.validation_interval)
+    starts = [phase.first_step for phase in options.phases[1:]]
+    shapes = {(phase.sequence_length, phase.batch_size) for phase in options.phases}
+    compile_for(
+        options,
+        model,
+        options.steps,
+        report_every=options.validation_interval,
+        shapes=len(shapes),
+        ends=(*starts, step_before_decay(options)),
+    )
     return model
 
 

@@ -2,21 +2,18 @@
 
 import contextlib
 import dataclasses
-import math
 import pathlib
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kerasbert import files
 from kerasbert.data.corpus.manifest import MANIFEST
 from kerasbert.errors import InputError
-from kerasbert.layers import backends
 from kerasbert.recipes.jax_devices import distributed
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.loop import train
-from kerasbert.training.optimizers import OPTIMIZERS, Warmup, averaged_weights
+from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.progress import TrainingBar, log
 from kerasbert.training.run_directory import (
     LOSSES,
@@ -26,11 +23,10 @@ from kerasbert.training.run_directory import (
     RunDirectory,
     refuse_finished,
 )
-from kerasbert.training.steps import ON_TENSORFLOW
-from kerasbert.training.strategies import describe, is_chief, make_strategy, sharded
+from kerasbert.training.stored_checkpoint import StoredCheckpoint
+from kerasbert.training.strategies import describe, is_chief, make_strategy
 from kerasbert.training.workers import lost_workers_named
 
-_DRY_STEPS = 5
 _MOST_LOSSES = 200  # lines of losses.jsonl, approximately; evaluations may add more
 
 
@@ -61,52 +57,6 @@ def begin(options: TrainingOptions) -> Iterator:
         yield strategy
 
 
-def compile_for(
-    options: TrainingOptions, model, steps: int, *, report_every: int, shapes: int = 1, **kwargs
-) -> None:
-    """Compiles a task for a run; to be called in the scope of the strategy.
-
-    Args:
-        options: options of the run.
-        model: task to compile.
-        steps: total number of training steps.
-        report_every: evaluation interval, in steps.
-        shapes: number of different batch shapes if XLA compiles the steps.
-        **kwargs: as in the task's `compile`.
-    """
-    model.freeze(options.freeze_layers, options.freeze)
-    model.backbone.gradient_checkpointing = options.gradient_checkpointing
-    warmup = round(options.warmup_ratio * steps)
-    schedule = Warmup(options.learning_rate, steps, warmup, options.lr_schedule)
-    optimizer = OPTIMIZERS[options.optimizer](
-        schedule,
-        weight_decay=options.weight_decay,
-        clip_norm=options.clip_norm or None,
-        ema=options.ema_momentum,
-    )
-    model.compile(
-        optimizer,
-        layer_decay=options.layerwise_lr_decay,
-        accumulation_steps=options.accumulation_steps,
-        steps_per_execution=options.steps_per_execution
-        or backends.steps_per_execution(steps, report_every, options.checkpoint_every_steps),
-        **_compiled(options, model, steps, shapes),
-        **kwargs,
-    )
-
-
-def _compiled(options: TrainingOptions, model, steps: int, shapes: int) -> dict:
-    """Returns the argument `jit_compile` of Keras's `compile`, or nothing for its default."""
-    if options.jit_compile != "auto":
-        return {"jit_compile": options.jit_compile == "true"}
-    if not ON_TENSORFLOW:
-        return {}  # on JAX steps are always compiled
-    # Steps of several replicas can't be compiled, and those of a TPU always are.
-    one_replica = model.distribute_strategy.num_replicas_in_sync == 1
-    can_be = one_replica and options.strategy in ("none", "mirrored")
-    return {"jit_compile": can_be and backends.compiles_steps(steps, shapes)}
-
-
 def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
     """Logs the devices, the precision, the data and the number of steps at the start of a run.
 
@@ -125,7 +75,16 @@ def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: i
 
 
 #: Options that name the input files and directories of a run.
-_INPUTS = ("train", "validation", "corpus", "validation_corpus", "init", "teacher", "student")
+_INPUTS = (
+    "train",
+    "validation",
+    "corpus",
+    "validation_corpus",
+    "init",
+    "continue_from",
+    "teacher",
+    "student",
+)
 
 
 def _contents(options: TrainingOptions) -> dict[str, str]:
@@ -152,13 +111,21 @@ class Run:
     Args:
         options: options of the run.
         strategy: distribution strategy.
+        start: checkpoint of another run, from which a new run begins; None: from the first step.
+        permanent: step whose checkpoint stays when the run has finished; 0: none.
 
     Raises:
         InputError: the output contains a finished run, or checkpoints of a run with other settings
             or input files.
     """
 
-    def __init__(self, options: TrainingOptions, strategy):
+    def __init__(
+        self,
+        options: TrainingOptions,
+        strategy,
+        start: StoredCheckpoint | None = None,
+        permanent: int = 0,
+    ):
         self.is_chief = is_chief(strategy)
         path = pathlib.Path(options.output)
         self.checkpoints = Checkpoints(
@@ -166,12 +133,13 @@ class Run:
             options.checkpoint_every_steps,
             options.checkpoint_every_minutes,
             options.keep_checkpoints,
+            permanent=permanent,
             settings={**options.settings, **_contents(options)},
             upgrade=options.upgraded,
             copied=[path / METRICS, path / LOSSES],
             log=log,
         )
-        self.stored = None if files.exists(path / MODEL) else self.checkpoints.newest()
+        self.stored = None if files.exists(path / MODEL) else self.checkpoints.newest() or start
         self.directory = RunDirectory(
             path,
             dataclasses.asdict(options),
@@ -192,6 +160,7 @@ class Run:
         steps: int,
         *,
         report_every: int,
+        boundaries: Sequence[int] = (),
         validate,
         title: str,
         verb: str,
@@ -205,10 +174,14 @@ class Run:
             InputError: `steps_per_execution` does not divide `steps` or `report_every`.
         """
         at_once = model.steps_per_execution
-        if steps % at_once or report_every % at_once:
+        permanent = [self.checkpoints.permanent] if self.checkpoints.permanent else []
+        if any(count % at_once for count in (steps, report_every, *boundaries, *permanent)):
+            phases = "".join(
+                f", and the phase that begins after {step} steps" for step in boundaries
+            ) + "".join(f", and the {step} steps before the decay" for step in permanent)
             raise InputError(
                 f"--steps_per_execution={at_once} must divide the {steps} steps "
-                f"and the {report_every} steps between two reports"
+                f"and the {report_every} steps between two reports{phases}"
             )
         bar = TrainingBar(verb, steps) if self.is_chief else None
         callbacks = []
@@ -229,6 +202,7 @@ class Run:
                 self.checkpoints,
                 self.stored,
                 report_every=report_every,
+                boundaries=boundaries,
                 validate=validate,
                 callbacks=callbacks,
                 best=self.best,
@@ -263,38 +237,9 @@ class Run:
         if self.is_chief:
             self.checkpoints.remove()
         result = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
+        if self.checkpoints.permanent_path:
+            result["before_decay"] = str(self.checkpoints.permanent_path)
         if report:
             result["steps"] = report["step"]
             result["real_tokens"] = round(report["tokens"] / report["positions"], 4)
         return result
-
-
-def dry_run(model, batches, steps: int) -> dict:
-    """Trains a compiled model for a few steps, to estimate the duration of the run.
-
-    Args:
-        model: compiled model.
-        batches: see `kerasbert.training.loop.train`.
-        steps: total number of training steps.
-
-    Returns:
-        Numbers of parameters and steps, shapes of a batch, measured and estimated times.
-    """
-    model.summary(print_fn=log)
-    x, *_ = next(iter(batches(0).take(1)))
-    data = sharded(batches(0))
-    seconds = []
-    for count in (1, 1 + _DRY_STEPS):  # the first step compiles
-        start = time.monotonic()
-        model.fit(data, epochs=1, steps_per_epoch=count * model.steps_per_execution, verbose=0)
-        seconds.append(time.monotonic() - start)
-    a_step = seconds[1] / (1 + _DRY_STEPS) / model.steps_per_execution
-    return {
-        "parameters": model.count_params(),
-        "trained_parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
-        "batch": {name: list(value.shape) for name, value in x.items()},
-        "steps": steps,
-        "seconds_to_compile": round(seconds[0], 1),
-        "seconds_a_step": round(a_step, 4),
-        "hours": round(a_step * steps / 3600, 2),
-    }

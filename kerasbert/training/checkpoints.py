@@ -7,7 +7,6 @@ step-0000000120/         renamed to this name when it is complete
     complete             SHA-256 of state.json; marks a complete checkpoint
 """
 
-import dataclasses
 import os
 import pathlib
 import re
@@ -23,26 +22,17 @@ import safetensors.numpy
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.training.metric_rows import MetricRows
+from kerasbert.training.stored_checkpoint import (
+    COMPLETE,
+    METADATA,
+    STATE,
+    StoredCheckpoint,
+    read_checkpoint,
+)
 
-STATE, METADATA, COMPLETE = "state.safetensors", "state.json", "complete"
 _NAME = re.compile(r"step-(\d{10})")
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 _UNFINISHED = re.compile(r"\.step-\d{10}\.\d+\.(tmp|old)")
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredCheckpoint:
-    """A complete checkpoint.
-
-    Attributes:
-        path: directory of the checkpoint.
-        step: number of training steps before it.
-        settings: settings that the run was started with.
-    """
-
-    path: pathlib.Path
-    step: int
-    settings: dict
 
 
 class Checkpoints:
@@ -53,6 +43,7 @@ class Checkpoints:
         every_steps: steps between two checkpoints; 0: no checkpoints by steps.
         every_minutes: minutes between two checkpoints; 0: no checkpoints by time.
         keep: number of checkpoints to keep; older ones are removed.
+        permanent: step whose checkpoint is written, and never removed; 0: none.
         settings: settings of the run, of JSON types; checkpoints with others are refused.
         upgrade: function that converts settings stored by an earlier version to the current form.
         copied: files that the run appends to; each checkpoint has copies of them.
@@ -69,6 +60,7 @@ class Checkpoints:
         every_minutes: float = 0,
         keep: int = 3,
         *,
+        permanent: int = 0,
         settings: dict | None = None,
         upgrade: Callable[[dict], dict] = dict,
         copied: Sequence[pathlib.Path] = (),
@@ -83,6 +75,7 @@ class Checkpoints:
         self.every_steps = every_steps
         self.every_minutes = every_minutes
         self.keep = keep
+        self.permanent = permanent
         self.settings = settings or {}
         self.upgrade = upgrade
         self.copied = tuple(copied)
@@ -98,7 +91,8 @@ class Checkpoints:
 
     def is_due_by_steps(self, step: int) -> bool:
         """Returns whether one is due by `every_steps`, which is the same on every worker."""
-        return self.every_steps > 0 and step % self.every_steps == 0
+        is_regular = self.every_steps > 0 and step % self.every_steps == 0
+        return is_regular or step == self.permanent > 0
 
     # === Writing ===
 
@@ -114,7 +108,7 @@ class Checkpoints:
         Raises:
             InputError: writing failed (the disk is full, say); earlier checkpoints are unchanged.
         """
-        path = self.directory / f"step-{step:010d}"
+        path = self._path(step)
         model.sync_state()
         arrays = {name: np.asarray(v.numpy()) for name, v in _state(model).items()}
         arrays |= self._metric_rows(model).read()
@@ -149,7 +143,8 @@ class Checkpoints:
         The latter must be damaged, because the run resumed before them.
         """
         later = [path for path in self._paths() if path.name > newest.name]
-        for path in (*later, *self._paths()[len(later) + self.keep :]):
+        old = self._paths()[len(later) + self.keep :]
+        for path in (*later, *(path for path in old if path != self.permanent_path)):
             shutil.rmtree(path, ignore_errors=True)
 
     def _remove_unfinished(self) -> None:
@@ -159,10 +154,24 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
-        """Removes all checkpoints, when the run has finished."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Removes all checkpoints but the permanent one, when the run has finished."""
+        if self.permanent_path is None:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            return
+        self._remove_unfinished()
+        for path in self._paths():
+            if path != self.permanent_path:
+                shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def permanent_path(self) -> pathlib.Path | None:
+        """Directory of the checkpoint that is never removed, or None."""
+        return self._path(self.permanent) if self.permanent else None
 
     # === Reading ===
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self.directory / f"step-{step:010d}"
 
     def _paths(self) -> list[pathlib.Path]:
         """Returns the directories of the checkpoints, newest first."""
@@ -195,7 +204,7 @@ class Checkpoints:
     def _whole(self, paths: list[pathlib.Path]) -> Iterator[StoredCheckpoint]:
         for path in paths:
             try:
-                yield _check(path)
+                yield read_checkpoint(path)
             except InputError as error:
                 self.log(f"skipping a damaged checkpoint: {error}")
 
@@ -279,22 +288,3 @@ def _by_name(groups: dict) -> dict:
         for group, variables in groups.items()
         for i, variable in enumerate(variables)
     }
-
-
-def _check(path: pathlib.Path) -> StoredCheckpoint:
-    marker = path / COMPLETE
-    if not marker.exists():
-        raise InputError(f"{path}: has no {COMPLETE!r} marker")
-    metadata_path = path / METADATA
-    if (
-        not metadata_path.exists()
-        or files.sha256(metadata_path).encode() != marker.read_bytes().strip()
-    ):
-        raise InputError(
-            f"{metadata_path}: is missing or not as it was written (its SHA-256 differs)"
-        )
-    metadata = files.read_json(metadata_path)
-    for name, expected in metadata["sha256"].items():
-        if not (path / name).exists() or files.sha256(path / name) != expected:
-            raise InputError(f"{path / name}: is missing or not as it was written")
-    return StoredCheckpoint(path, metadata["step"], metadata["settings"])

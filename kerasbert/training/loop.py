@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,9 +13,10 @@ from kerasbert import _compat
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
-from kerasbert.training.checkpoints import Checkpoints, StoredCheckpoint
+from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
+from kerasbert.training.stored_checkpoint import StoredCheckpoint
 from kerasbert.training.strategies import is_chief, sharded, strategy_of
 
 # Consecutive steps without a finite gradient after which training stops.
@@ -31,6 +32,7 @@ def train(
     stored: StoredCheckpoint | None,
     *,
     report_every: int,
+    boundaries: Sequence[int] = (),
     validate: Callable[[], dict[str, float]] | None,
     callbacks: list[keras.callbacks.Callback],
     best: SaveBestModel | None = None,
@@ -47,6 +49,8 @@ def train(
         stored: checkpoint to resume from; None: train from the beginning.
         report_every: evaluation interval, in steps; the callbacks' `on_epoch_end` is called after
             each.
+        boundaries: steps after which batches have another shape, and an evaluation follows, too;
+            no dataset may go beyond one.
         validate: function that returns validation metrics by name; called at each evaluation, by
             all workers, while the weights are their moving averages if the optimizer has them.
         callbacks: Keras callbacks.
@@ -74,7 +78,7 @@ def train(
         best,
         batches,
         Agreement(strategy_of(model)),
-        metrics=step % report_every > 0,
+        metrics=step % report_every > 0 and step not in boundaries,
     )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
@@ -82,7 +86,12 @@ def train(
     callbacks = [*first, *callbacks, *last, checkpoints_callback]
     with checkpoints_callback.signals(), fits_keep_weights(model):
         while step < steps and not checkpoints_callback.stop_training:
-            checkpoints_callback.end = min(steps, (step // report_every + 1) * report_every)
+            if step in boundaries:
+                # TensorFlow would trace a step for any shape, which rounds otherwise than one that
+                # a run resumed here traces for this shape alone.
+                model.make_train_function(force=True)
+            ends = (steps, (step // report_every + 1) * report_every, *boundaries)
+            checkpoints_callback.end = min(end for end in ends if end > step)
             model.fit(
                 sharded(batches(step)),
                 epochs=1,

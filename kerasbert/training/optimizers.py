@@ -1,78 +1,16 @@
-"""Optimizers and learning-rate schedules for BERT and its family."""
+"""Optimizers for BERT and its family."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 
 import keras
 from keras import ops
 
 from kerasbert import _compat
-from kerasbert.errors import InputError
-from kerasbert.options import is_finite
 
 #: Names in the paths of variables without weight decay: biases and LayerNorm (google-research/bert,
 #: `optimization.create_optimizer`).
 NOT_DECAYED = ("bias", "gamma", "beta")
-
-# Factor of the distance from floor to peak, after a fraction `t` of the decay steps.
-_DECAYS = {
-    "linear": lambda t, power: 1 - t,
-    "cosine": lambda t, power: (1 + ops.cos(math.pi * t)) / 2,
-    "polynomial": lambda t, power: (1 - t) ** power,
-    "constant": lambda t, power: ops.ones_like(t),
-}
-DECAYS = tuple(_DECAYS)
-
-
-@keras.saving.register_keras_serializable("kerasbert")
-class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning-rate schedule with linear warm-up to `peak`, then decay (BERT, appendix A.2).
-
-    Args:
-        peak: highest learning rate.
-        steps: total number of training steps.
-        warmup_steps: number of steps in which the learning rate rises to `peak`.
-        decay: "linear", "cosine", "polynomial" or "constant".
-        floor: final learning rate as a fraction of `peak`.
-        power: exponent of the polynomial decay.
-
-    Raises:
-        InputError: `decay` is unknown, or `peak`, `floor` or `power` is not finite.
-    """
-
-    def __init__(
-        self,
-        peak: float,
-        steps: int,
-        warmup_steps: int = 0,
-        decay: str = "linear",
-        floor: float = 0.0,
-        power: float = 2.0,
-    ):
-        if decay not in _DECAYS:
-            raise InputError(f"decay must be one of {', '.join(DECAYS)}, found {decay!r}")
-        for name, value in {"peak": peak, "floor": floor, "power": power}.items():
-            if not is_finite(value):
-                raise InputError(f"{name} must be a finite number, found {value}")
-        self.peak = peak
-        self.steps = steps
-        self.warmup_steps = warmup_steps
-        self.decay = decay
-        self.floor = floor
-        self.power = power
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        rising = ops.minimum((step + 1) / max(1, self.warmup_steps), 1.0)
-        past = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        left = _DECAYS[self.decay](ops.clip(past, 0.0, 1.0), self.power)
-        falling = self.floor + (1 - self.floor) * left
-        return self.peak * ops.where(step < self.warmup_steps, rising, falling)
-
-    def get_config(self):
-        names = ("peak", "steps", "warmup_steps", "decay", "floor", "power")
-        return {name: getattr(self, name) for name in names}
 
 
 def adamw(
@@ -81,6 +19,9 @@ def adamw(
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
     ema: float | None = None,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-6,
 ) -> "AdamW":
     """Returns AdamW as BERT uses it: epsilon 1e-6, no weight decay of biases and LayerNorm.
 
@@ -89,11 +30,16 @@ def adamw(
         weight_decay: decoupled weight decay, multiplied by the learning rate.
         clip_norm: maximal global norm of the gradients; None: no clipping.
         ema: momentum of the exponential moving average of the weights; None: no average.
+        beta_1: decay rate of the mean of the gradients.
+        beta_2: decay rate of the mean of their squares.
+        epsilon: number added to the root of that mean.
     """
     return AdamW(
         learning_rate,
         weight_decay=weight_decay,
-        epsilon=1e-6,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
         global_clipnorm=clip_norm,
         not_decayed=NOT_DECAYED,
         **_averaging(ema),
@@ -106,11 +52,17 @@ def lamb(
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
     ema: float | None = None,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-6,
 ) -> "LAMB":
     """Returns LAMB, an optimizer for large batches; arguments as in `adamw`."""
     return LAMB(
         learning_rate,
         lamb_decay=weight_decay,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
         global_clipnorm=clip_norm,
         not_decayed=NOT_DECAYED,
         **_averaging(ema),

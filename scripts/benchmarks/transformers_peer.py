@@ -17,7 +17,7 @@ from kerasbert.errors import InputError
 from kerasbert.recipes.finetune import build
 from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.tasks.registry import get_spec
-from kerasbert.training.optimizers import Warmup
+from kerasbert.training.schedules import Warmup
 
 MODELS = {
     "text_classification": "BertForSequenceClassification",

@@ -13,6 +13,7 @@ from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.from_text import examples_from_text
 from kerasbert.data.pretraining.masking import Masking
+from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.errors import InputError
 from kerasbert.text import TextPacker, WordPieceTokenizer
 
@@ -405,3 +406,25 @@ def test_numpy_draws_what_the_graph_draws(tmp_path, shards, settings):
     assert len(list(data)) == 2
     again = list(data.cache().as_numpy_iterator())[1][0]
     np.testing.assert_array_equal(again["token_ids"], numpy.batch(4)[0]["token_ids"])
+
+
+# === Phases ===
+
+
+def test_phases_go_on_where_the_phase_before_them_ended(tmp_path):
+    book = Book(tmp_path / "book", [[1] * 130] * 4)
+    small, large, longer = (
+        PretrainingBatches(book.corpus, *shape, objective="sop", first_step=step, first_example=n)
+        for shape, step, n in [((4, LENGTH), 0, 0), ((8, LENGTH), 6, 24), ((2, 32), 8, 40)]
+    )
+    phased = PhasedBatches([small, large, longer])
+    assert phased.boundaries == [6, 8]
+    assert phased.epochs(12) == 0.6 + 0.4 + 4 / longer.steps_per_epoch
+    plain = list(itertools.chain.from_iterable(map(rows, phased.dataset(0))))
+    plain += itertools.chain.from_iterable(map(rows, phased.dataset(6)))
+    assert small.windows == len(plain) == 40  # an epoch: every window once
+    alone = all_rows(PretrainingBatches(book.corpus, 4, LENGTH, objective="sop"), 0, 10)
+    starts, expected = ([min(row.first + row.second) for row in found] for found in (plain, alone))
+    assert starts == expected
+    assert len(list(phased.dataset(7))) == 1
+    assert same(next(iter(phased.dataset(9))), longer.batch(9))

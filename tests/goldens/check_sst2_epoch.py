@@ -66,7 +66,7 @@ def kerashub(given, directory: pathlib.Path) -> None:
     from benchmarks import kerashub as their
     from kerasbert.data.examples import read_examples
     from kerasbert.recipes.options import POLICIES
-    from kerasbert.training.optimizers import Warmup
+    from kerasbert.training.schedules import Warmup
 
     keras.utils.set_random_seed(0)
     began = time.perf_counter()

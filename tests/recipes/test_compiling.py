@@ -2,8 +2,8 @@ import pytest
 
 from kerasbert import Pretrainer
 from kerasbert.layers import backends
+from kerasbert.recipes.compiling import compile_for
 from kerasbert.recipes.options import FinetuneOptions, PretrainOptions
-from kerasbert.recipes.training import compile_for
 
 
 @pytest.mark.parametrize(

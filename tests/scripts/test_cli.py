@@ -358,10 +358,10 @@ def test_endless_and_impossible_numbers(flags, message):
 
 def test_choices():
     from kerasbert import checkpoints, distillation
-    from kerasbert.training import optimizers, strategies
+    from kerasbert.training import optimizers, schedules, strategies
 
     assert tuple(optimizers.OPTIMIZERS) == all_options.OPTIMIZERS
-    assert all_options.DECAYS == optimizers.DECAYS
+    assert all_options.SCHEDULES == schedules.SCHEDULES
     assert all_options.STRATEGIES == strategies.STRATEGIES
     assert tuple(checkpoints.FORMATS) == all_options.FORMATS
     choices = {

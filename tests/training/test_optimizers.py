@@ -7,7 +7,8 @@ import pytest
 from kerasbert import InputError
 from kerasbert.layers import TransformerBlock
 from kerasbert.training.exact_optimizer import patch_optimizer
-from kerasbert.training.optimizers import DECAYS, LAMB, OPTIMIZERS, Warmup, adamw, lamb, updates
+from kerasbert.training.optimizers import LAMB, OPTIMIZERS, adamw, lamb, updates
+from kerasbert.training.schedules import DECAYS, Warmup, WarmupStableDecay
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,40 @@ def test_decays(options, left, floor):
         past = min(1, (step - 10) / 40)
         expected = 2 * (floor + (1 - floor) * left(past))
         assert float(schedule(step)) == pytest.approx(expected, abs=1e-6), step
+
+
+@pytest.mark.parametrize(("decay", "root"), [("linear", 1.0), ("sqrt", 0.5)])
+def test_warmup_stable_decay(decay, root):
+    schedule, longer = (
+        WarmupStableDecay(2.0, steps, warmup_steps=10, decay_steps=20, decay=decay)
+        for steps in (100, 200)
+    )
+    found = [float(schedule(step)) for step in range(101)]
+    assert found[:11] == pytest.approx([2 * (step + 1) / 10 for step in range(10)] + [2.0])
+    assert found[9:81] == [2.0] * 72
+    expected = [2 * (1 - (past / 20) ** root) for past in range(21)]
+    assert found[80:] == pytest.approx(expected, abs=1e-6)
+    assert found[100] == 0
+    assert [float(longer(step)) for step in range(81)] == found[:81]
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert [float(restored(step)) for step in range(101)] == found
+    with pytest.raises(InputError, match="linear or sqrt, found 'cosine'"):
+        WarmupStableDecay(1.0, steps=5, decay="cosine")
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_betas_and_epsilon(name):
+    numbers = {"beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-3}
+    optimizer = OPTIMIZERS[name](0.1, weight_decay=0.0, clip_norm=None, **numbers)
+    variable = keras.Variable(np.zeros(1), name="bias")
+    optimizer.build([variable])
+    for gradient in (1.0, 2.0):
+        optimizer.apply([np.array([gradient], "float32")], [variable])
+    first, second = (0.8 * 0.2 + 0.2 * 2) / 0.36, (0.98 * 0.02 + 0.02 * 4) / (1 - 0.98**2)
+    # AdamW adds epsilon before the bias correction, as Keras does.
+    epsilons = [1e-3 / math.sqrt(1 - 0.98**t) if name == "adamw" else 1e-3 for t in (1, 2)]
+    expected = -0.1 / (1 + epsilons[0]) - 0.1 * first / (math.sqrt(second) + epsilons[1])
+    assert float(variable[0]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_unknown_decay():

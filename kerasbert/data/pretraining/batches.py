@@ -43,6 +43,8 @@ class PretrainingBatches:
         whole_word: the same as `mask_unit="whole_word"`.
         mask_unit: see `Masking`. The words are those of the corpus if it has them, otherwise the
             tokenizer's. None: "token", or as `whole_word` says.
+        first_step: integer, the first step for which batches are drawn.
+        first_example: integer, the number of examples of all earlier steps.
         with_numpy: whether NumPy draws the batches. Defaults to True if the backend of Keras is not
             TensorFlow.
 
@@ -61,6 +63,8 @@ class PretrainingBatches:
         mask_rate: float = 0.15,
         whole_word: bool = False,
         mask_unit: str | None = None,
+        first_step: int = 0,
+        first_example: int = 0,
         with_numpy: bool | None = None,
     ):
         if objective not in OBJECTIVES:
@@ -72,6 +76,9 @@ class PretrainingBatches:
         self.corpus = corpus
         self.batch_size = batch_size
         self.seed = seed
+        self.first_step = first_step
+        # What the number of an example is beyond `step * batch_size` and its row.
+        self._offset = first_example - first_step * batch_size
         self.objective = objective
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
         counts = corpus.token_counts() if whole_word or mask_unit not in (None, "token") else None
@@ -127,7 +134,7 @@ class PretrainingBatches:
     def _batch(self, step) -> tuple:
         ops = self._ops
         masking_seed, pairing_seed = ops.split_seed(ops.seed_of(self.seed, step), 2)
-        index = step * self.batch_size + ops.arange(self.batch_size, "int64")
+        index = step * self.batch_size + self._offset + ops.arange(self.batch_size, "int64")
         if self.objective == "mlm":
             return self.masking(self._packed(self._windows.ranges(index)), masking_seed)
         first, second, labels = self._windows.pairs(index, pairing_seed, self.objective)

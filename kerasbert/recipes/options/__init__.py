@@ -28,19 +28,19 @@ from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
 from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
-    DECAYS,
     OPTIMIZERS,
     POLICIES,
+    SCHEDULES,
     STRATEGIES,
     TrainingOptions,
 )
 
 __all__ = [
-    "DECAYS",
     "EXPORT_PRECISIONS",
     "FORMATS",
     "OPTIMIZERS",
     "POLICIES",
+    "SCHEDULES",
     "STAGES",
     "STRATEGIES",
     "BuildVocabOptions",

@@ -1,6 +1,7 @@
 """Options of pretraining."""
 
 import dataclasses
+import itertools
 
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
@@ -8,6 +9,39 @@ from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN, che
 from kerasbert.recipes.options.training import TrainingOptions
 
 _SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A part of a run in which all batches have the same shape."""
+
+    first_step: int
+    sequence_length: int
+    batch_size: int
+
+    @classmethod
+    def parse(cls, text: str, steps: int) -> "Phase":
+        """Returns the phase that START:LENGTH:BATCH means in a run of so many steps.
+
+        Raises:
+            InputError: the text or a number is wrong.
+        """
+        try:
+            start, length, batch = text.split(":")
+            first = round(float(start) * steps) if "." in start else int(start)
+            phase = cls(first, int(length), int(batch))
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"--phase must be START:LENGTH:BATCH, such as 0.9:512:16 or 9000:512:16, found "
+                f"{text!r}"
+            ) from None
+        if not 0 < phase.first_step < steps:
+            raise InputError(f"--phase={text}: begins at step {first} of {steps}")
+        if phase.sequence_length < 8 or not 1 <= phase.batch_size <= MAX_EXAMPLES:
+            raise InputError(
+                f"--phase={text}: there must be 8 tokens or more, and 1 to {MAX_EXAMPLES} examples"
+            )
+        return phase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +72,16 @@ class PretrainOptions(TrainingOptions):
         64, help="examples per step, over all devices", minimum=1, maximum=MAX_EXAMPLES
     )
     sequence_length: int = option(128, help="tokens per example", minimum=8)
+    phase: list[str] = option(
+        [],
+        help="START:LENGTH:BATCH: from step START (or, such as 0.9, from that fraction of the "
+        "steps) on, tokens per example and examples per step; may be repeated",
+    )
+    continue_from: str | None = option(
+        None,
+        help="checkpoint of another run, RUN/checkpoints/step-N, to begin with: weights, optimizer "
+        "and step; its learning rate must have been the same so far",
+    )
     learning_rate: float = option(
         1e-3, help="peak learning rate, after the warm-up", exclusive_minimum=0
     )
@@ -92,7 +136,26 @@ class PretrainOptions(TrainingOptions):
         check_preset(self.preset)
         if self.whole_word_masking and self.mask_unit == "token":
             raise InputError("--whole_word_masking and --mask_unit=token contradict each other")
+        starts = [phase.first_step for phase in self.phases]
+        if any(a >= b for a, b in itertools.pairwise(starts)):
+            raise InputError(f"--phase: each must begin after the one before it, found {starts}")
+        if self.accumulation_steps > (least := min(phase.batch_size for phase in self.phases)):
+            raise InputError(
+                f"--accumulation_steps={self.accumulation_steps}: a batch of {least} can't be "
+                "split into more microbatches than it has examples (--phase)"
+            )
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    @property
+    def phases(self) -> list[Phase]:
+        """All phases of the run, in order; one without --phase."""
+        first = Phase(0, self.sequence_length, self.batch_size)
+        return [first, *(Phase.parse(text, self.steps) for text in self.phase)]
+
+    @property
+    def longest(self) -> int:
+        """The number of tokens of the longest examples."""
+        return max(phase.sequence_length for phase in self.phases)
 
     @property
     def start(self) -> str:

@@ -7,7 +7,7 @@ from kerasbert.options import LARGEST_SEED, default, option, renamed
 from kerasbert.recipes.options.backend import DEVICES, BackendOptions, with_xla_flags
 
 OPTIMIZERS = ("adamw", "lamb")
-DECAYS = ("linear", "cosine", "polynomial", "constant")
+SCHEDULES = ("linear", "cosine", "polynomial", "constant", "wsd", "wsd_sqrt")
 #: From a precision to Keras's dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
@@ -48,10 +48,42 @@ class TrainingOptions(BackendOptions):
     )
     lr_schedule: str = option(
         "linear",
-        help="learning rate schedule after the warm-up",
-        choices=DECAYS,
+        help="learning rate schedule after the warm-up; wsd and wsd_sqrt stay at the peak until "
+        "the last --lr_decay_ratio of the steps",
+        choices=SCHEDULES,
         group=_LEARNING,
         formerly="decay",
+    )
+    warmup_steps: int | None = option(
+        None, help="instead of --warmup_ratio: steps of the warm-up", minimum=0, group=_LEARNING
+    )
+    lr_decay_ratio: float = option(
+        0.1,
+        help="with --lr_schedule=wsd or wsd_sqrt: fraction of the steps in which the learning rate "
+        "decays, to 0",
+        minimum=0,
+        maximum=1,
+        group=_LEARNING,
+    )
+    beta_1: float = option(
+        0.9,
+        help="decay rate of the optimizer's mean of the gradients",
+        minimum=0,
+        exclusive_maximum=1,
+        group=_LEARNING,
+    )
+    beta_2: float = option(
+        0.999,
+        help="decay rate of the optimizer's mean of squared gradients",
+        minimum=0,
+        exclusive_maximum=1,
+        group=_LEARNING,
+    )
+    epsilon: float = option(
+        1e-6,
+        help="number that the optimizer adds to the root of the squared gradients' mean",
+        exclusive_minimum=0,
+        group=_LEARNING,
     )
     weight_decay: float = option(
         0.01, help="weight decay; biases and LayerNorm are excluded", minimum=0, group=_LEARNING
@@ -210,6 +242,10 @@ class TrainingOptions(BackendOptions):
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
         stored = {names.get(name, name): value for name, value in stored.items()}
         return {**added, **{k: v for k, v in stored.items() if k not in _CHANGEABLE_ON_RESUME}}
+
+    def steps_before_decay(self, steps: int) -> int:
+        """Returns the steps in which the rate of `wsd` does not depend on their total number."""
+        return steps - round(self.lr_decay_ratio * steps)
 
     @property
     def dtype(self) -> str:

@@ -1,0 +1,58 @@
+"""Training for a few steps, to see what a run would take."""
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+
+from kerasbert.training.progress import log
+from kerasbert.training.strategies import sharded
+
+_DRY_STEPS = 5
+
+
+def dry_run(model, batches, steps: int, boundaries: Sequence[int] = ()) -> dict:
+    """Trains a compiled model for a few steps, to estimate the duration of the run.
+
+    Args:
+        model: compiled model.
+        batches: see `kerasbert.training.loop.train`.
+        steps: total number of training steps.
+        boundaries: see `kerasbert.training.loop.train`.
+
+    Returns:
+        Numbers of parameters and steps, shapes of a batch, measured and estimated times; with
+        boundaries, the latter for each of the `phases`.
+    """
+    model.summary(print_fn=log)
+    phases = [
+        _measured(model, batches(first), end - first)
+        for first, end in itertools.pairwise((0, *boundaries, steps))
+    ]
+    of_phases = phases[0]
+    if boundaries:
+        hours = round(sum(phase["hours"] for phase in phases), 2)
+        of_phases = {"phases": phases, "steps": steps, "hours": hours}
+    return {
+        "parameters": model.count_params(),
+        "trained_parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
+        **of_phases,
+    }
+
+
+def _measured(model, batches, steps: int) -> dict:
+    x, *_ = next(iter(batches.take(1)))
+    data = sharded(batches)
+    seconds = []
+    for count in (1, 1 + _DRY_STEPS):  # the first step compiles
+        start = time.monotonic()
+        model.fit(data, epochs=1, steps_per_epoch=count * model.steps_per_execution, verbose=0)
+        seconds.append(time.monotonic() - start)
+    a_step = seconds[1] / (1 + _DRY_STEPS) / model.steps_per_execution
+    return {
+        "batch": {name: list(value.shape) for name, value in x.items()},
+        "steps": steps,
+        "seconds_to_compile": round(seconds[0], 1),
+        "seconds_a_step": round(a_step, 4),
+        "hours": round(a_step * steps / 3600, 2),
+    }

@@ -1,0 +1,155 @@
+"""What `pretrain.py` has beyond BERT's own recipe."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from kerasbert import InputError
+from kerasbert.families import PRESETS
+from kerasbert.recipes.pretrain import PretrainOptions, pretrain
+from kerasbert.training.checkpoints import Checkpoints
+
+SMALL = {
+    "vocabulary_size": 30,
+    "num_layers": 1,
+    "hidden_dim": 8,
+    "num_heads": 2,
+    "intermediate_dim": 12,
+    "max_sequence_length": 32,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "small", SMALL)
+        yield
+
+
+@pytest.fixture
+def options(corpus_dir, tmp_path):
+    def options(name, **changes):
+        facts = {
+            "corpus": str(corpus_dir),
+            "preset": "small",
+            "steps": 6,
+            "batch_size": 4,
+            "sequence_length": 16,
+            "validation_interval": 2,
+            "validation_batches": 2,
+            "output": str(tmp_path / name),
+        }
+        return PretrainOptions(**{**facts, **changes})
+
+    return options
+
+
+def weights(path):
+    arrays = load_file(path / "model" / "model.safetensors")
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def metrics(path):
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+# === Warm-up, stable, decay ===
+
+WSD = {"lr_schedule": "wsd", "warmup_steps": 1, "lr_decay_ratio": 0.5}
+
+
+def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
+    result = pretrain(options("short", **WSD))
+    start = str(tmp_path / "short" / "checkpoints" / "step-0000000003")
+    assert result["before_decay"] == start
+    assert [path.name for path in (tmp_path / "short" / "checkpoints").iterdir()] == [start[-15:]]
+
+    pretrain(options("whole", steps=9, **WSD))
+    pretrain(options("more", steps=9, continue_from=start, **WSD))
+    assert weights(tmp_path / "more") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "more") != weights(tmp_path / "short")
+    assert metrics(tmp_path / "more") == metrics(tmp_path / "whole")
+
+    cases = [
+        ({"steps": 3}, "is of step 3; give more --steps than 3"),
+        ({"learning_rate": 0.5}, "learning rate was 0.001 at step 0, and would be 0.5 here"),
+        ({"lr_decay_ratio": 1.0}, "was 0.001 at step 1, and would be 0.000888889 here"),
+        ({"preset": "bert_tiny", "sequence_length": 32}, "is of another model"),
+        ({"continue_from": str(tmp_path)}, "has no 'complete' marker"),
+    ]
+    for changes, message in cases:
+        given = {"steps": 9, "continue_from": start, **WSD, **changes}
+        with pytest.raises(InputError, match=message):
+            pretrain(options("wrong", **given))
+
+
+# === Phases ===
+
+PHASES = {"phase": ["2:16:8", "0.5:32:2"], "checkpoint_every_steps": 1, "keep_checkpoints": 9}
+
+
+def test_phases_change_the_shape_of_batches_and_resume(options, tmp_path, monkeypatch, corpus_dir):
+    monkeypatch.setattr(Checkpoints, "remove", lambda self: None)
+    pretrain(options("whole", validation_corpus=str(corpus_dir), **PHASES))
+    lines = metrics(tmp_path / "whole")
+    assert [line["step"] for line in lines] == [2, 3, 4, 6]
+    assert [line["examples"] for line in lines] == [8, 16, 18, 22]
+    assert [line["positions"] for line in lines] == [8 * 16, 16 * 16, 16 * 16 + 64, 16 * 16 + 192]
+    for step in (1, 2, 3):
+        name = f"step-{step:010d}"
+        again = tmp_path / f"from {step}"
+        stored = tmp_path / "whole" / "checkpoints" / name
+        shutil.copytree(stored, again / "checkpoints" / name)
+        pretrain(options(again.name, validation_corpus=str(corpus_dir), **PHASES))
+        assert weights(again) == weights(tmp_path / "whole")
+        assert metrics(again) == lines
+
+
+def test_a_dry_run_measures_every_phase(options, tmp_path):
+    result = pretrain(options("dry", steps=60, phase=["0.9:32:2"], dry_run=True))
+    assert [phase["steps"] for phase in result["phases"]] == [54, 6]
+    assert [phase["batch"]["token_ids"] for phase in result["phases"]] == [[4, 16], [2, 32]]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"phase": ["0.9:512"]}, "--phase must be START:LENGTH:BATCH, such as 0.9:512:16"),
+        ({"phase": ["3:x:4"]}, "--phase must be START:LENGTH:BATCH"),
+        ({"phase": ["nan.:16:4"]}, "--phase must be START:LENGTH:BATCH"),
+        ({"phase": ["6:16:4"]}, "--phase=6:16:4: begins at step 6 of 6"),
+        ({"phase": ["0:16:4"]}, "begins at step 0 of 6"),
+        ({"phase": ["3:7:4"]}, "there must be 8 tokens or more"),
+        ({"phase": ["3:16:0"]}, "and 1 to 1000000 examples"),
+        ({"phase": ["3:16:4", "0.5:16:8"]}, r"after the one before it, found \[0, 3, 3\]"),
+        ({"phase": ["3:16:1"], "accumulation_steps": 2}, "a batch of 1 can't be split"),
+        ({"phase": ["3:64:4"]}, r"sequence_length must be in \[4, 32\], found 64"),
+        (
+            {"phase": ["3:16:8"], "steps_per_execution": 2},
+            "must divide .* and the phase that begins after 3 steps",
+        ),
+        ({**WSD, "steps_per_execution": 2}, "must divide .* and the 3 steps before the decay"),
+        ({"warmup_steps": -1}, "--warmup_steps must be 0 or more"),
+        ({"beta_2": 1.0}, "--beta_2 must be 0 or more and less than 1"),
+        ({"epsilon": 0.0}, "--epsilon must be more than 0"),
+    ],
+)
+def test_bad_options(options, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        pretrain(options("run", **changes))
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_numbers_of_the_optimizer_reach_it(options, tmp_path):
+    results = [
+        pretrain(options(str(index), **numbers))["train"]["loss"]
+        for index, numbers in enumerate(
+            [{}, {"beta_1": 0.5}, {"beta_2": 0.5}, {"epsilon": 1e-3}, {"warmup_steps": 6}]
+        )
+    ]
+    assert len(np.unique(results)) == 5
