@@ -38,7 +38,7 @@ def main() -> None:
     versions = {
         canonicalize_name(one["metadata"]["name"]): one["metadata"]["version"] for one in build
     }
-    runtime = _closure("kerasbert", [""]) - versions.keys()
+    runtime = _closure("kerasbert", ["metrics", "plots"]) - versions.keys()
     test = _closure("kerasbert", ["test"]) - versions.keys() - runtime
     versions |= {name: importlib.metadata.version(name) for name in runtime | test}
     hashes = _hashes(versions)

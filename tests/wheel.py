@@ -3,11 +3,14 @@
     python tests/wheel.py                 # with this environment's packages, as `make wheel-test`
     python tests/wheel.py --download      # in an empty environment, with what pip downloads
 
-The sdist is built from the files that git knows, and the wheel from the sdist. Needs the packages
-of `requirements/build.txt`, and for the tests of the tasks pytest.
+The sdist is built from the files that git knows, and the wheel from the sdist. What a user does is
+tried without the packages of the extras, the tests of the tasks with them. Needs the packages of
+`requirements/build.txt`, and without --download those of `requirements/test.txt`.
 """
 
 import contextlib
+import email
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -21,6 +24,9 @@ import time
 import venv
 import zipfile
 
+from packaging.requirements import Requirement
+
+_PATH = os.environ.get("PYTHONPATH", "")  # may have the tools of the build
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Examples of all tasks: fine-tuning, evaluation, predictions.
 TESTS = ["tests/recipes/test_task_specs.py", "-k", "test_trains_scores_and_answers"]
@@ -48,9 +54,10 @@ def main(download: bool) -> None:
             python = install(wheel, place / "environment", download)
         user = place / "user"
         user.mkdir()
-        with _timed("use"):
+        with _timed("use, without extras"):
             use(python, user)
         if not download:  # which has no pytest
+            share(python, pathlib.Path(sysconfig.get_path("purelib")))
             with _timed("tests of the tasks"):
                 shutil.copytree(ROOT / "tests", user / "tests")
                 _run(python, "-m", "pytest", "-p", "no:cacheprovider", "-q", *TESTS, cwd=user)
@@ -67,13 +74,13 @@ def build(place: pathlib.Path) -> pathlib.Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     code = "from setuptools import build_meta; print(build_meta.build_sdist({!r}))"
-    _run(sys.executable, "-c", code.format(str(place)), cwd=source, quiet=True)
+    _run(sys.executable, "-c", code.format(str(place)), cwd=source, path=_PATH)
     (sdist,) = place.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(place / "unpacked", filter="data")
     (unpacked,) = (place / "unpacked").iterdir()
     code = "from setuptools import build_meta; print(build_meta.build_wheel({!r}))"
-    _run(sys.executable, "-c", code.format(str(place)), cwd=unpacked, quiet=True)
+    _run(sys.executable, "-c", code.format(str(place)), cwd=unpacked, path=_PATH)
     (wheel,) = place.glob("*.whl")
     check_files(wheel, {name for name in names if name.startswith("kerasbert/")})
     return wheel
@@ -97,9 +104,39 @@ def install(wheel: pathlib.Path, place: pathlib.Path, download: bool) -> pathlib
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     _run(*pip, "--python", str(python), "install", *flags, str(wheel), cwd=place)
     if not download:
-        (packages,) = place.glob("lib/python*/site-packages")
-        (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        core = place / "core"
+        core.mkdir()
+        here = pathlib.Path(sysconfig.get_path("purelib"))
+        for name in required(wheel):
+            for entry in {file.parts[0] for file in importlib.metadata.files(name)} - {".."}:
+                if not (core / entry).exists():
+                    (core / entry).symlink_to(here / entry)
+        share(python, core)
     return python
+
+
+def share(python: pathlib.Path, packages: pathlib.Path) -> None:
+    """Lets an environment import the packages of a directory."""
+    (own,) = python.parents[1].glob("lib/python*/site-packages")
+    (own / "shared.pth").write_text(f"{packages}\n")
+
+
+def required(wheel: pathlib.Path) -> set[str]:
+    """Returns the packages that pip would install with the wheel, without extras."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist")
+    found, waiting = set(), [(line, "") for line in lines]
+    while waiting:
+        line, extra = waiting.pop()
+        needed = Requirement(line)
+        if needed.marker and not needed.marker.evaluate({"extra": extra}):
+            continue
+        for more in ("", *needed.extras):
+            if (needed.name, more) not in found:
+                found.add((needed.name, more))
+                waiting += [(one, more) for one in importlib.metadata.requires(needed.name) or []]
+    return {name for name, _ in found}
 
 
 def use(python: pathlib.Path, user: pathlib.Path) -> None:
@@ -112,6 +149,7 @@ def use(python: pathlib.Path, user: pathlib.Path) -> None:
     (user / "train.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
     train = ["--train", "train.tsv", "--validation", "train.tsv", "--epochs", "2"]
     _run(command, "finetune", "--init", "model", *train, "--output", "run", cwd=user)
+    assert not (user / "run" / "curves.png").exists()  # matplotlib is an extra
     exported = _run(command, "export", "--model", "run/model", "--output", "export/1", cwd=user)
     assert _result(exported)["checked"] is True
     answers = _run(command, "query", "--saved_model", "export", "--text", "a fine day", cwd=user)
@@ -119,13 +157,14 @@ def use(python: pathlib.Path, user: pathlib.Path) -> None:
     assert answer["label"] in ("bad", "fine")
 
 
-def _run(*words, cwd: pathlib.Path, quiet: bool = False) -> str:
+def _run(*words, cwd: pathlib.Path, path: str = "") -> str:
     """Runs a program without this checkout in its path; returns its output."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if quiet:  # setuptools, which may be in the path, lists every file
-        environment = os.environ
     done = subprocess.run(
-        list(map(str, words)), cwd=cwd, env=environment, capture_output=True, text=True
+        list(map(str, words)),
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, words))}\n{done.stdout[-5000:]}{done.stderr[-5000:]}")

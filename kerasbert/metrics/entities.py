@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 
+from kerasbert import lazy
 from kerasbert.errors import InputError
 
 # The tags of BILOU that IOBES calls E and S.
 _AS_IOBES = {"L": "E", "U": "S"}
 
+_EXTRA = "'kerasbert[metrics]'"  # with what seqeval requires, 150 MB
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 
 
@@ -56,22 +58,20 @@ def entity_scores(
         `accuracy` over words, and `f1/person` for every type that occurs, sorted.
 
     Raises:
-        InputError: there are no words.
+        InputError: there are no words, or seqeval is not installed.
     """
-    from seqeval.metrics import classification_report
-    from seqeval.scheme import IOB2, IOBES
-
+    seqeval, scheme = (lazy.extra(f"seqeval.{name}", _EXTRA) for name in ("metrics", "scheme"))
     right = accuracy(true, predicted)
     true, predicted = ([list(map(_iobes, tags)) for tags in each] for each in (true, predicted))
     letters = {tag[0] for each in (true, predicted) for tags in each for tag in tags}
     scores = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": right}
     if letters == {"O"}:
         return scores
-    report = classification_report(
+    report = seqeval.classification_report(
         true,
         predicted,
         mode="strict" if strict else None,
-        scheme=IOBES if letters & {"E", "S"} else IOB2,
+        scheme=scheme.IOBES if letters & {"E", "S"} else scheme.IOB2,
         output_dict=True,
         zero_division=0,
     )

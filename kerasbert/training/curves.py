@@ -1,11 +1,14 @@
 """Plots of the loss and the scores of a run."""
 
+import functools
+import importlib.util
 import math
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from kerasbert import files
+from kerasbert.training.progress import log
 
 _TRAINING, _HELD_OUT, _CONSTANT = "C0", "C1", "0.5"  # colours, the same in every panel
 _FEW = 40  # most points of a curve that are drawn with markers
@@ -24,6 +27,8 @@ def draw(
 ) -> None:
     """Plots the loss against the step, and each score in a panel below.
 
+    Without matplotlib, a line says so once, and the run goes on: `metrics.jsonl` has the numbers.
+
     Args:
         reports: metrics of the evaluations: dicts with `step` and metrics by Keras's names (`loss`,
             `val_loss`, ...).
@@ -34,6 +39,9 @@ def draw(
         baseline: scores of a constant answer on the held-out examples, by the same names.
         same_loss: whether `val_loss` is comparable with `loss`, so that both are plotted.
     """
+    if importlib.util.find_spec("matplotlib") is None:
+        _say_why_not()
+        return
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -69,6 +77,11 @@ def draw(
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     with files.new_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+@functools.cache
+def _say_why_not() -> None:
+    log("curves are not drawn without matplotlib: pip install 'kerasbert[plots]'")
 
 
 def _points(lines: Sequence[dict], *names: str) -> list[tuple[int, float]]:

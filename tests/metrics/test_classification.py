@@ -68,6 +68,18 @@ def test_several_labels(chance):
             "exact_match": np.mean((targets == predicted).all(axis=1)),
         }
     )
+    for average in ("micro", "macro"):
+        f1_score = metrics.f1_score(targets, predicted, average=average)
+        assert found[f"{average}_f1"] == pytest.approx(f1_score)
+
+
+def test_labels_that_never_occur_have_an_f1_of_0():
+    targets, predicted = np.zeros((2, 4, 3), int)
+    targets[0, 0] = predicted[0, 0] = 1
+    found = classification.multi_label(targets, predicted)
+    assert found == pytest.approx({"micro_f1": 1, "macro_f1": 1 / 3, "exact_match": 1})
+    found = classification.multi_label(0 * targets, 0 * predicted)
+    assert found == {"micro_f1": 0, "macro_f1": 0, "exact_match": 1}
 
 
 def test_numbers(chance):
@@ -82,6 +94,24 @@ def test_numbers(chance):
             "mse": np.mean((targets - values) ** 2),
         }
     )
+    assert found["pearson"] == pytest.approx(
+        stats.pearsonr(targets, values).statistic[0], rel=1e-12
+    )
+    assert found["spearman"] == pytest.approx(stats.spearmanr(targets, values).statistic, rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_has_no_correlation(value):
+    found = classification.regression([[1.0], [2.0], [0.0]], [[1.0], [value], [2.0]])
+    assert math.isnan(found["pearson"])
+
+
+def test_correlations_are_at_most_1():
+    values = np.array([[0.1], [0.2], [0.7]])
+    for sign in (1, -1):
+        found = classification.regression(values, sign * 3 * values)
+        assert found["pearson"] == pytest.approx(sign, abs=0, rel=0) or abs(found["pearson"]) <= 1
+        assert found["spearman"] == pytest.approx(sign)
 
 
 def test_several_numbers_are_averaged(chance):

@@ -1,4 +1,5 @@
 import random
+import sys
 import warnings
 
 import pytest
@@ -116,3 +117,11 @@ def test_other_lengths():
 )
 def test_are_entity_tags(classes, expected):
     assert are_entity_tags(classes) is expected
+
+
+def test_without_seqeval(monkeypatch):
+    monkeypatch.setitem(sys.modules, "seqeval", None)
+    monkeypatch.delitem(sys.modules, "seqeval.metrics", raising=False)
+    message = r"^this needs a package that is not installed: pip install 'kerasbert\[metrics\]'$"
+    with pytest.raises(InputError, match=message):
+        entity_scores([["B-pet"]], [["O"]])

@@ -103,6 +103,16 @@ def drawn(monkeypatch, tmp_path):
     return draw
 
 
+def test_without_matplotlib_a_run_draws_nothing_and_says_so_once(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(curves.importlib.util, "find_spec", lambda name: None)
+    curves._say_why_not.cache_clear()
+    for _ in range(2):
+        curves.draw([{"step": 1, "loss": 2.0}], [], tmp_path / "curves.png", "title")
+    assert not list(tmp_path.iterdir())
+    line = "curves are not drawn without matplotlib: pip install 'kerasbert[plots]'\n"
+    assert capsys.readouterr().err == line
+
+
 def lines(axis):
     """By label, the colour and the points of each line."""
     return {

@@ -172,8 +172,6 @@ class MaskedLM(Task):
             `loss`, the mean cross-entropy of the masked tokens in nats, `perplexity`, its
             exponential, and `accuracy`, the share predicted correctly; NaN if no token was masked.
         """
-        from scipy import special
-
         losses, right = [], []
         for features, labels, weights in self._text.batches(x, y, batch_size=batch_size):
             (outputs,) = self.forward([features])
@@ -181,7 +179,9 @@ class MaskedLM(Task):
             ids = mlm_logits(labels).numpy()[hidden]
             logits = mlm_logits(outputs)[hidden].astype("float64")
             of_ids = np.take_along_axis(logits, ids[:, np.newaxis], axis=1)[:, 0]
-            losses.append(special.logsumexp(logits, axis=1) - of_ids)
+            largest = logits.max(axis=1)
+            total = np.exp(logits - largest[:, np.newaxis]).sum(axis=1)
+            losses.append(largest + np.log(total) - of_ids)
             right.append(logits.argmax(axis=1) == ids)
         losses, right = np.concatenate(losses), np.concatenate(right)
         loss = float(losses.mean()) if losses.size else math.nan
