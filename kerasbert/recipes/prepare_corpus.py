@@ -4,6 +4,7 @@ from kerasbert import loading
 from kerasbert.data.corpus import prepare
 from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.corpus.words import WordFinder
 from kerasbert.recipes.build_vocab import warn_of_unknown
 from kerasbert.recipes.options import PrepareCorpusOptions
 from kerasbert.text import Tokenizer, WordPieceTokenizer
@@ -16,6 +17,9 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
         tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
     else:
         tokenizer = loading.tokenizer_from_preset(options.tokenizer)
+    words = None
+    if options.word_segmenter != "none" or options.phrases:
+        words = WordFinder(tokenizer, options.word_segmenter, options.phrases)
     with ProgressBar("tokenize", None, "sentences") as bar:
         manifest = prepare.prepare_corpus(
             options.input,
@@ -25,6 +29,7 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
             bytes_per_unit=options.bytes_per_unit,
             part=Part.parse(options.part) if options.part else None,
             threads=options.threads,
+            words=words,
             progress=bar.update,
         )
     unknown = _unknown_share(options.output, tokenizer) if manifest["tokens"] else 0.0

@@ -22,6 +22,7 @@ from kerasbert.data.corpus.manifest import (
     read_manifest,
     shard_name,
     token_type,
+    words_name,
     write_manifest,
 )
 from kerasbert.data.corpus.writer import GrowingFile, check_shards
@@ -86,13 +87,16 @@ def join_corpora(
         raise InputError(f"{joined[0].directory} and the other parts have no text")
     metadata = _joined_metadata(joined)
     with files.new_directory(output) as directory:
-        shards = _link_shards(joined, directory)
+        shards = _link_files(joined, directory, "shards", shard_name)
+        words = _link_files(joined, directory, "words", words_name)
         index = [
             _append_indexes(joined, directory, SENTENCES, "tokens"),
             _append_indexes(joined, directory, DOCUMENTS, "sentences"),
         ]
         save_assets(tokenizer, directory)
-        return write_manifest(directory, counts, metadata, tokenizer_config, shards, index)
+        return write_manifest(
+            directory, counts, metadata, tokenizer_config, shards, index, words or None
+        )
 
 
 def _in_order(parts: list[_Part]) -> list[_Part]:
@@ -145,20 +149,22 @@ def _check_files(
 
     def check(part):
         for metadata in part.manifest["shards"]:
-            _check_file(part.directory, metadata, token_bytes, verify)
+            _check_file(part.directory, metadata, 8 * token_bytes, verify)
         for metadata in part.manifest["index"]:
-            _check_file(part.directory, metadata, INDEX_TYPE.itemsize, verify)
+            _check_file(part.directory, metadata, 8 * INDEX_TYPE.itemsize, verify)
+        for metadata in part.manifest.get("words", []):
+            _check_file(part.directory, metadata, 1, verify)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:  # hashing releases the lock
         for _ in pool.map(check, parts):
             progress(1)
 
 
-def _check_file(directory: pathlib.Path, metadata: dict, itemsize: int, verify: bool) -> None:
+def _check_file(directory: pathlib.Path, metadata: dict, bits: int, verify: bool) -> None:
     path = directory / metadata["file"]
     if not path.is_file():
         raise InputError(f"{path}: is missing; prepare this part again")
-    damaged = path.stat().st_size != metadata["count"] * itemsize or (
+    damaged = path.stat().st_size != -(-metadata["count"] * bits // 8) or (
         verify and files.sha256(path) != metadata["sha256"]
     )
     if damaged:
@@ -166,12 +172,14 @@ def _check_file(directory: pathlib.Path, metadata: dict, itemsize: int, verify: 
         raise InputError(f"{path}: is damaged (its {what} differs); prepare this part again")
 
 
-def _link_shards(parts: list[_Part], directory: pathlib.Path) -> list[dict]:
-    """Links all shards into a directory; returns their entries in the manifest."""
+def _link_files(
+    parts: list[_Part], directory: pathlib.Path, kind: str, name_of: Callable[[int], str]
+) -> list[dict]:
+    """Links all files of a kind into a directory; returns their entries in the manifest."""
     found, linked = [], True
     for part in parts:
-        for metadata in part.manifest["shards"]:
-            name = shard_name(len(found))
+        for metadata in part.manifest.get(kind, []):
+            name = name_of(len(found))
             source, target = part.directory / metadata["file"], directory / name
             if not _link(source, target):
                 if linked:

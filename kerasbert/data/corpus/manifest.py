@@ -4,6 +4,8 @@ manifest.json       format, tokenizer, counts, inputs, SHA-256 of every file and
 vocab.txt ...       the files of the tokenizer
 tokens-00000.bin    a shard: token ids, uint16 (uint32 above 65,536 tokens), little-endian
 tokens-00001.bin    ...
+words-00000.bin     a bit for each token of the shard, 1 if it continues the word of the token
+                    before; only if the corpus was prepared with words
 sentences.bin       int64: the first token of each sentence, and the end of the last one
 documents.bin       int64: the first sentence of each document, and the end of the last one
 
@@ -23,6 +25,7 @@ _WITHOUT_OWN_SHA256 = 1  # the previous version
 MANIFEST = "manifest.json"
 SENTENCES, DOCUMENTS = "sentences.bin", "documents.bin"
 INDEX_TYPE = np.dtype("<i8")
+BITS = np.dtype("u1")  # eight to a byte
 COUNTS = ("tokens", "sentences", "documents")
 
 
@@ -48,12 +51,18 @@ class _Manifest(TypedDict):
     tokenizer: dict
     shards: list[_File]
     index: tuple[_File, _File]
+    words: NotRequired[list[_File]]
     part: NotRequired[_Part]
 
 
 def shard_name(number: int) -> str:
     """Returns the file name of a shard."""
     return f"tokens-{number:05d}.bin"
+
+
+def words_name(number: int) -> str:
+    """Returns the name of the file with the words of a shard."""
+    return f"words-{number:05d}.bin"
 
 
 def token_type(vocabulary_size: int) -> np.dtype:
@@ -63,7 +72,7 @@ def token_type(vocabulary_size: int) -> np.dtype:
 
 def metadata_of(manifest: dict) -> dict:
     """Returns what a manifest says beside counts, files and itself; see `write_manifest`."""
-    own = {"format", "version", *COUNTS, "tokenizer", "shards", "index", "sha256"}
+    own = {"format", "version", *COUNTS, "tokenizer", "shards", "index", "words", "sha256"}
     return {name: value for name, value in manifest.items() if name not in own}
 
 
@@ -74,6 +83,7 @@ def write_manifest(
     tokenizer: dict,
     shards: list[dict],
     index: list[dict],
+    words: list[dict] | None = None,
 ) -> dict:
     """Writes and returns the manifest of a corpus.
 
@@ -84,6 +94,7 @@ def write_manifest(
         tokenizer: dict, the config of the tokenizer.
         shards: list of dicts with name, count and SHA-256 of each shard.
         index: the same of the two indexes.
+        words: the same of the words of each shard, or None for a corpus without words.
     """
     manifest = {
         "format": FORMAT,
@@ -93,6 +104,7 @@ def write_manifest(
         "tokenizer": tokenizer,
         "shards": shards,
         "index": index,
+        **({} if words is None else {"words": words}),
     }
     manifest["sha256"] = files.own_sha256(manifest)
     files.write_json(directory / MANIFEST, manifest)
@@ -129,6 +141,10 @@ def _check_counts(manifest: dict, path: pathlib.Path) -> None:
     # Only a part may be without text.
     if named != expected or not (shards or "part" in manifest):
         raise InputError(f"{path}: its files are not shards in order and two indexes")
+    if "words" in manifest:
+        bits = [(metadata["file"], metadata["count"]) for metadata in manifest["words"]]
+        if bits != [(words_name(i), shard["count"]) for i, shard in enumerate(shards)]:
+            raise InputError(f"{path}: its words are not those of its shards")
     counts = [
         sum(metadata["count"] for metadata in shards),
         *(metadata["count"] - 1 for metadata in index),

@@ -14,6 +14,7 @@ from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import find_files, read_range
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 from kerasbert.data.corpus.units import Unit, fingerprint, plan_units, share
+from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.corpus.writer import CorpusWriter
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
@@ -34,6 +35,7 @@ def prepare_corpus(
     bytes_per_unit: int = BYTES_PER_UNIT,
     part: Part | None = None,
     threads: int | None = None,
+    words: WordFinder | None = None,
     progress: Callable[[int], None] = lambda sentences: None,
 ) -> dict:
     """Tokenizes documents to a corpus directory, which appears when it is complete.
@@ -53,39 +55,42 @@ def prepare_corpus(
             share of the units, and may be without text.
         threads: integer, the number of threads that tokenize. Defaults to the number of cores that
             this process may use.
+        words: `WordFinder` that finds words of several tokens, which masking can use, or None.
         progress: function that is called with the number of sentences after every batch.
 
     Returns:
         Dict, the manifest of the corpus.
 
     Raises:
-        InputError: an input is invalid (see `read_documents`) or contains no text, or `output`
-            exists.
+        InputError: an input is invalid (see `read_documents`) or contains no text, `output`
+            exists, or the words of a segmenter are not those of the text.
     """
     if bytes_per_unit < 1:
         raise InputError(f"bytes_per_unit must be 1 or more, found {bytes_per_unit}")
     inputs = find_files(inputs)
     units = plan_units(inputs, bytes_per_unit)
     metadata = {"inputs": inputs}
+    found_by = {"found_words_by": words.settings} if words else {}
     if part:
         settings = {"tokens_per_shard": tokens_per_shard, "bytes_per_unit": bytes_per_unit}
-        metadata = _of_part(part, units, settings)
+        metadata = _of_part(part, units, settings | found_by)
         units = share(units, part)
-    tokenize = _tokenizing(tokenizer, threads or _cores())
+    tokenize = _tokenizing(tokenizer, threads or _cores(), words)
     report = Report()
     with (
         files.new_directory(output) as directory,
-        CorpusWriter(directory, tokenizer, tokens_per_shard) as writer,
+        CorpusWriter(directory, tokenizer, tokens_per_shard, with_words=bool(words)) as writer,
     ):
         for unit in units:
-            for tokens, lengths, documents in tokenize(_batches(unit, report)):
-                writer.add(tokens, lengths, documents)
+            for tokens, lengths, *more in tokenize(_batches(unit, report)):
+                writer.add(tokens, lengths, *more)
                 progress(len(lengths))
             writer.end_unit()
         if not (part or writer.tokens):
             raise InputError(f"there is no text in {', '.join(inputs)}")
         return writer.finish(
             **metadata,
+            **found_by,
             empty_documents=report.empty,
             invalid_utf8_lines=report.invalid_utf8,
         )
@@ -131,20 +136,26 @@ def _batches(unit: Unit, report: Report) -> Iterator[tuple[list[str], list[int]]
         yield lines, documents
 
 
-def _tokenizing(tokenizer: Tokenizer, threads: int) -> Callable[[Iterable], Iterator[tuple]]:
-    """Returns a function from batches to their token ids, sentence lengths and document numbers."""
+def _tokenizing(
+    tokenizer: Tokenizer, threads: int, words: WordFinder | None
+) -> Callable[[Iterable], Iterator[tuple]]:
+    """Returns a function from batches to the arguments of `CorpusWriter.add`."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def tokenize(lines):
         sentences = split_sentences(lines)
-        ids = tokenizer.tokenize(sentences.flat_values)
-        return ids.flat_values, ids.row_lengths(), sentences.value_rowids()
+        if words:
+            ids, *offsets = tokenizer.tokenize_with_offsets(sentences.flat_values)
+            text = [sentences.flat_values, *(each.flat_values for each in offsets)]
+        else:
+            ids, text = tokenizer.tokenize(sentences.flat_values), []
+        return ids.flat_values, ids.row_lengths(), sentences.value_rowids(), *text
 
     tokenize = tokenize.get_concrete_function()  # without warnings that other corpora had their own
 
     def run(lines, documents):
-        tokens, lengths, line = (x.numpy() for x in tokenize(tf.constant(lines)))
-        return tokens, lengths, np.array(documents)[line]
+        tokens, lengths, line, *text = (x.numpy() for x in tokenize(tf.constant(lines)))
+        return tokens, lengths, np.array(documents)[line], words and words(lengths, *text)
 
     def in_order(batches):
         # Ops release the interpreter's lock, so threads keep all cores busy. The number of waiting

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasbert import files
 from kerasbert.data.corpus.manifest import (
+    BITS,
     DOCUMENTS,
     INDEX_TYPE,
     SENTENCES,
@@ -22,6 +23,10 @@ from kerasbert.data.corpus.mapping import mapped, shared_tensor
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import load_tokenizer
+
+#: Marks of tokens that continue the word of the token before, and of those that begin one. They are
+#: negative, so that rows of them can be packed with the ids of special tokens.
+CONTINUES, BEGINS = -2, -1
 
 
 class Corpus:
@@ -49,14 +54,17 @@ class Corpus:
         if not self.manifest["shards"]:
             raise InputError(f"{directory}: this part of a corpus has no text; only join it")
         self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
+        shards, words = self.manifest["shards"], self.manifest.get("words", [])
         if verify:
-            for metadata in (*self.manifest["shards"], *self.manifest["index"]):
+            for metadata in (*shards, *self.manifest["index"], *words):
                 self._verify(metadata)
-        shards = self.manifest["shards"]
         self._tokens, begins = self._map(shards, token_type(self.tokenizer.vocabulary_size))
         self._shard_starts = np.cumsum([0, *(metadata["count"] for metadata in shards)])
         # What to add to the position of a token in the corpus for its position in `_tokens`.
         self._gaps = begins - self._shard_starts[:-1]
+        if words:
+            self._words, begins = self._map(words, BITS)
+            self._word_gaps = 8 * begins - self._shard_starts[:-1]
         self.sentences, self.documents = (
             self._map([metadata], INDEX_TYPE)[0][: metadata["count"]]
             for metadata in self.manifest["index"]
@@ -76,10 +84,23 @@ class Corpus:
         """The number of documents in the corpus."""
         return self.manifest["documents"]
 
+    @property
+    def has_words(self) -> bool:
+        """Whether the corpus says which tokens continue a word."""
+        return "words" in self.manifest
+
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns the ids at positions, counted from the beginning of the corpus: int32."""
-        shard = np.searchsorted(self._shard_starts, positions, side="right") - 1
-        return self._tokens[positions + self._gaps[shard]].astype(np.int32)
+        return self._tokens[self._places(positions, self._gaps)].astype(np.int32)
+
+    def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns `CONTINUES` or `BEGINS` for the tokens at positions: int32."""
+        places = self._places(positions, self._word_gaps)
+        bits = self._words[places // 8] >> (places % 8).astype(np.uint8) & 1
+        return np.where(bits, CONTINUES, BEGINS).astype(np.int32)
+
+    def _places(self, positions: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        return positions + gaps[np.searchsorted(self._shard_starts, positions, side="right") - 1]
 
     @functools.cached_property
     def index_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -89,6 +110,10 @@ class Corpus:
     @functools.cached_property
     def _token_tensor(self) -> tf.Tensor:
         return shared_tensor(self._tokens)
+
+    @functools.cached_property
+    def _word_tensor(self) -> tf.Tensor:
+        return shared_tensor(self._words)
 
     @property
     def _shards(self) -> Iterator[np.ndarray]:
@@ -109,12 +134,24 @@ class Corpus:
         Returns:
             int32, ragged, (rows, tokens).
         """
+        places = self._ranges(starts, ends, self._gaps)
+        ids = tf.gather(self._token_tensor, places.flat_values)
+        return places.with_flat_values(tf.cast(ids, tf.int32))
+
+    def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
+        """Reads `CONTINUES` or `BEGINS` for each token, as `read` does."""
+        places = self._ranges(starts, ends, self._word_gaps)
+        byte = tf.gather(self._word_tensor, places.flat_values // 8)
+        bit = tf.bitwise.right_shift(byte, tf.cast(places.flat_values % 8, tf.uint8)) & 1
+        return places.with_flat_values(tf.where(bit == 1, CONTINUES, BEGINS))
+
+    def _ranges(self, starts: tf.Tensor, ends: tf.Tensor, gaps: np.ndarray) -> tf.RaggedTensor:
         wanted = tf.ragged.range(starts, ends)
-        places = wanted.flat_values
-        if len(self._gaps) > 1:
-            shard = tf.searchsorted(tf.constant(self._shard_starts), places, side="right") - 1
-            places += tf.gather(self._gaps, shard)
-        return wanted.with_flat_values(tf.cast(tf.gather(self._token_tensor, places), tf.int32))
+        positions = wanted.flat_values
+        if len(gaps) == 1:
+            return wanted
+        shard = tf.searchsorted(tf.constant(self._shard_starts), positions, side="right") - 1
+        return wanted.with_flat_values(positions + tf.gather(gaps, shard))
 
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
@@ -152,7 +189,10 @@ class Corpus:
 
     def _map(self, listed: list[dict], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         paths = [self.directory / metadata["file"] for metadata in listed]
-        return mapped(paths, [metadata["count"] for metadata in listed], dtype)
+        counts = [metadata["count"] for metadata in listed]
+        if dtype == BITS:
+            counts = [-(-count // 8) for count in counts]
+        return mapped(paths, counts, dtype)
 
 
 def same_vocabulary(corpora: Iterable[Corpus]) -> None:

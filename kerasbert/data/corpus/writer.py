@@ -8,11 +8,13 @@ import pathlib
 import numpy as np
 
 from kerasbert.data.corpus.manifest import (
+    BITS,
     DOCUMENTS,
     INDEX_TYPE,
     SENTENCES,
     shard_name,
     token_type,
+    words_name,
     write_manifest,
 )
 from kerasbert.errors import InputError
@@ -32,12 +34,20 @@ class CorpusWriter:
         directory: path of an existing, empty directory.
         tokenizer: `Tokenizer` that produces the ids.
         tokens_per_shard: integer, the maximum number of tokens per shard.
+        with_words: bool, whether the corpus says which tokens continue a word.
 
     Raises:
         InputError: `tokens_per_shard` is less than 1, or so small that there are too many shards.
     """
 
-    def __init__(self, directory: pathlib.Path, tokenizer: Tokenizer, tokens_per_shard: int):
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        tokenizer: Tokenizer,
+        tokens_per_shard: int,
+        *,
+        with_words: bool = False,
+    ):
         if tokens_per_shard < 1:
             raise InputError(f"tokens_per_shard must be 1 or more, found {tokens_per_shard}")
         self._directory = directory
@@ -45,6 +55,8 @@ class CorpusWriter:
         self._token_type = token_type(tokenizer.vocabulary_size)
         self._tokens_per_shard = tokens_per_shard
         self._shards: list[GrowingFile] = []
+        self._with_words = with_words
+        self._words: list[GrowingBits] = []
         self._sentences = GrowingFile(directory / SENTENCES, INDEX_TYPE)
         self._documents = GrowingFile(directory / DOCUMENTS, INDEX_TYPE)
         self._last_document = -1
@@ -55,7 +67,8 @@ class CorpusWriter:
         return self
 
     def __exit__(self, *_):
-        for file in (*self._shards[-1:], self._sentences, self._documents):
+        last_shard = (*self._shards[-1:], *self._words[-1:])
+        for file in (*last_shard, self._sentences, self._documents):
             file.close()
 
     @property
@@ -63,7 +76,13 @@ class CorpusWriter:
         """The number of tokens written so far."""
         return self._tokens
 
-    def add(self, tokens: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> None:
+    def add(
+        self,
+        tokens: np.ndarray,
+        lengths: np.ndarray,
+        documents: np.ndarray,
+        continues: np.ndarray | None = None,
+    ) -> None:
         """Adds sentences.
 
         Args:
@@ -72,6 +91,8 @@ class CorpusWriter:
                 are skipped.
             documents: integers, (sentences,), the number of each sentence's document in its unit,
                 from 0, non-decreasing.
+            continues: bool, (tokens,), the tokens that continue the word of the token before;
+                required with words.
         """
         kept = lengths > 0
         lengths, documents = lengths[kept], documents[kept]
@@ -87,6 +108,9 @@ class CorpusWriter:
             room = self._tokens_per_shard - self._shards[-1].count
             self._shards[-1].append(tokens[:room])
             tokens = tokens[room:]
+            if self._with_words:
+                self._words[-1].append(continues[:room])
+                continues = continues[room:]
 
     def end_unit(self) -> None:
         """Ends a unit: what is added later is of other documents, in other shards."""
@@ -94,12 +118,14 @@ class CorpusWriter:
         self._begins_shard = True
 
     def _begin_shard(self) -> None:
-        if self._shards:
-            self._shards[-1].close()  # limits on open files are low on some systems
+        for file in (*self._shards[-1:], *self._words[-1:]):
+            file.close()  # limits on open files are low on some systems
         check_shards(len(self._shards) + 1)
         self._begins_shard = False
-        path = self._directory / shard_name(len(self._shards))
-        self._shards.append(GrowingFile(path, self._token_type))
+        number = len(self._shards)
+        self._shards.append(GrowingFile(self._directory / shard_name(number), self._token_type))
+        if self._with_words:
+            self._words.append(GrowingBits(self._directory / words_name(number)))
 
     def finish(self, **metadata) -> dict:
         """Completes the corpus; returns the manifest, which includes `metadata`."""
@@ -114,6 +140,7 @@ class CorpusWriter:
             self._tokenizer.get_config(),
             shards=[shard.close() for shard in self._shards],
             index=[self._sentences.close(), self._documents.close()],
+            words=[bits.close() for bits in self._words] if self._with_words else None,
         )
 
 
@@ -151,3 +178,31 @@ class GrowingFile:
         """Closes the file; returns its entry in the manifest."""
         self._file.close()
         return {"file": self._name, "count": self.count, "sha256": self._hash.hexdigest()}
+
+
+class GrowingBits:
+    """A file of bits, as `GrowingFile` is one of integers; the first of a byte is its lowest.
+
+    Args:
+        path: path of the file, which must not exist.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._bytes = GrowingFile(path, BITS)
+        self._rest = np.zeros(0, bool)  # of less than a byte
+        self._count = 0
+
+    def append(self, bits: np.ndarray) -> None:
+        """Appends bits: bool."""
+        self._count += len(bits)
+        bits = np.concatenate([self._rest, bits])
+        whole = len(bits) // 8 * 8
+        self._bytes.append(np.packbits(bits[:whole], bitorder="little"))
+        self._rest = bits[whole:]
+
+    def close(self) -> dict:
+        """Closes the file; returns its entry in the manifest, which counts bits."""
+        if len(self._rest):
+            self._bytes.append(np.packbits(self._rest, bitorder="little"))
+            self._rest = self._rest[:0]
+        return {**self._bytes.close(), "count": self._count}

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from kerasbert.data import array_ops, graph_ops
-from kerasbert.data.corpus.reader import Corpus
-from kerasbert.data.pretraining.masking import Masking
+from kerasbert.data.corpus.reader import CONTINUES, Corpus
+from kerasbert.data.pretraining.masking import Masking, mask_unit_of
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
-from kerasbert.features import MLM_LOGITS, NSP_LOGITS
+from kerasbert.features import MLM_LOGITS, NSP_LOGITS, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker, pack_ranges
 
@@ -81,9 +81,15 @@ class PretrainingBatches:
         self._offset = first_example - first_step * batch_size
         self.objective = objective
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
-        counts = corpus.token_counts() if whole_word or mask_unit not in (None, "token") else None
+        unit = mask_unit_of(whole_word, mask_unit)
+        self._reads_words = corpus.has_words and unit != "token"
+        knows = unit == "token" or corpus.has_words
         self.masking = Masking.of(
-            corpus.tokenizer, mask_rate, whole_word, counts, mask_unit=mask_unit
+            corpus.tokenizer,
+            mask_rate,
+            counts=None if knows else corpus.token_counts(),
+            mask_unit=unit,
+            knows_words=knows,
         )
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"
@@ -136,9 +142,9 @@ class PretrainingBatches:
         masking_seed, pairing_seed = ops.split_seed(ops.seed_of(self.seed, step), 2)
         index = step * self.batch_size + self._offset + ops.arange(self.batch_size, "int64")
         if self.objective == "mlm":
-            return self.masking(self._packed(self._windows.ranges(index)), masking_seed)
+            return self._masked(masking_seed, self._windows.ranges(index))
         first, second, labels = self._windows.pairs(index, pairing_seed, self.objective)
-        features, ids, weights = self.masking(self._packed(first, second), masking_seed)
+        features, ids, weights = self._masked(masking_seed, first, second)
         every = ops.cast(labels < 2, "float32")
         return (
             features,
@@ -146,12 +152,21 @@ class PretrainingBatches:
             {MLM_LOGITS: weights, NSP_LOGITS: every},
         )
 
-    def _packed(self, *ranges: tuple) -> dict:
-        """Returns the features of rows of one or two token ranges of the corpus."""
-        corpus, length = self.corpus, self.packer.sequence_length
+    def _masked(self, seed, *ranges: tuple) -> tuple:
+        """Returns the result of `Masking` for rows of one or two token ranges of the corpus."""
+        corpus, continues = self.corpus, None
+        features = self._packed(ranges, corpus.tokens_at, corpus.read)
+        if self._reads_words:
+            marks = self._packed(ranges, corpus.word_marks_at, corpus.read_word_marks)
+            continues = marks[TOKEN_IDS] == CONTINUES
+        return self.masking(features, seed, continues)
+
+    def _packed(self, ranges: tuple, values_at, read) -> dict:
+        """Returns the features of rows of token ranges, whose ids the functions read."""
+        length = self.packer.sequence_length
         if self._ops is array_ops:
-            return pack_ranges(corpus.tokens_at, ranges, corpus.tokenizer, length)
-        features = self.packer.pack(*(corpus.read(*one) for one in ranges))
+            return pack_ranges(values_at, ranges, self.corpus.tokenizer, length)
+        features = self.packer.pack(*(read(*one) for one in ranges))
         shape = [self.batch_size, length]
         return {name: tf.ensure_shape(value, shape) for name, value in features.items()}
 

@@ -40,7 +40,7 @@ def _warn_of_unknown_words(tokenizer: Tokenizer, counts: np.ndarray | None) -> N
         warnings.warn(
             f"the words of text without spaces (such as Chinese), {share:.0%} of {of}, are "
             "unknown: single characters are masked, or a whole run of text counts as one word; "
-            "prepare_corpus.py --word_segmenter finds them",
+            "kerasbert prepare_corpus --word_segmenter finds them",
             stacklevel=2,
         )
 

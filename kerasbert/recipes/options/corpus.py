@@ -77,6 +77,14 @@ class PrepareCorpusOptions(Options):
     part: str | None = option(
         None, help="prepare only this part, such as 3/7; kerasbert join_corpus joins all"
     )
+    word_segmenter: str = option(
+        "none",
+        help="how to find words of several tokens in text without spaces, for pretrain "
+        "--mask_unit: jieba, or module:function from a list of texts to a list of words of each",
+    )
+    phrases: str | None = option(
+        None, help="file with a phrase or name on each line, which is masked as one word"
+    )
     threads: int | None = option(
         None,
         help="number of threads; default: the cores that the program may use",
