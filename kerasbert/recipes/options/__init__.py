@@ -23,6 +23,7 @@ from kerasbert.recipes.options.models import (
     ModelOptions,
     PredictOptions,
     QueryOptions,
+    ServingKitOptions,
 )
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
@@ -59,6 +60,7 @@ __all__ = [
     "PretrainOptions",
     "QueryOptions",
     "QuickstartOptions",
+    "ServingKitOptions",
     "TrainingOptions",
     "check_preset",
     "programs",

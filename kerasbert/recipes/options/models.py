@@ -141,6 +141,28 @@ class ExportOptions(ModelOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ServingKitOptions(ModelOptions):
+    """Options of `serving_kit`."""
+
+    program = Program(
+        USE,
+        "Writes a folder that runs a model under TensorFlow Serving, with warm-up and README.",
+        ("--model runs/mine/finetune/model --name mine --output kits/mine",),
+    )
+
+    name: str = option(help="the model's name, a part of its URL")
+    output: str = option(help="folder to write")
+    precision: str = option(
+        "float32",
+        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
+        "products; scores then differ in the third digit",
+        choices=EXPORT_PRECISIONS,
+    )
+    overwrite: bool = option(False, help="replace an existing folder")
+    check: bool = option(True, help="check the export, in a fresh process")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class QueryOptions(Options):
     """Options of `query`."""
 

@@ -1,0 +1,84 @@
+"""A folder that is ready to run: a SavedModel with all that TensorFlow Serving needs around it."""
+
+import os
+import pathlib
+import re
+from collections.abc import Callable
+
+from kerasbert import files, lazy
+from kerasbert.errors import InputError
+from kerasbert.serving import signatures
+from kerasbert.serving.client import METADATA, SavedModelClient
+from kerasbert.serving.kit import configs, examples, readme, warm_up
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
+# Of a full batch; with them, a batch of a base model takes seconds on a few cores.
+_TOKENS = 4096
+_LEAST_ROWS, _MOST_ROWS = 4, 64
+
+
+def write(
+    path: str | os.PathLike,
+    export: Callable[[pathlib.Path], None],
+    *,
+    name: str,
+    overwrite: bool = False,
+) -> dict:
+    """Writes a kit for TensorFlow Serving; the folder appears when it is complete.
+
+        kit.write("kits/opinions", classifier.export, name="opinions")
+
+    Args:
+        path: folder to write.
+        export: function that writes the SavedModel to a version directory, such as `Task.export`.
+        name: the model's name, a part of its URL.
+        overwrite: whether to replace an existing `path`.
+
+    Returns:
+        A dict with the paths of the kit and of the SavedModel, the number of warm-up requests, and
+        the rows of a batch (None: requests are not batched).
+
+    Raises:
+        InputError: `path` exists, or can't be written; the name can't be a part of a URL; or
+            tensorflow-serving-api is not installed.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"the name of a served model is up to 61 letters, digits, dashes, dots and "
+            f"underscores, found {name!r}"
+        )
+    lazy.extra("tensorflow_serving.apis.prediction_log_pb2", "'kerasbert[serving]'")
+    version = pathlib.Path("models") / name / "1"
+    with files.new_directory(path, overwrite=overwrite) as folder:
+        (folder / version).parent.mkdir(parents=True)
+        export(folder / version)
+        facts = _complete(folder, folder / version, name)
+    return {"kit": str(path), "saved_model": str(path / version), **facts}
+
+
+def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict:
+    """Writes what belongs to an exported model, and returns facts about it."""
+    metadata = files.read_json(version / METADATA, dict)
+    found = signatures.read(version)
+    length = metadata["sequence_length"]
+    rows = max(_LEAST_ROWS, min(_MOST_ROWS, _TOKENS // length))
+    batched = not signatures.takes_lists(found[signatures.DEFAULT])
+    columns = examples.columns(metadata)
+    answers = SavedModelClient(version)(**columns)
+    number = warm_up.write(version, name, rows, length)
+    size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
+    texts = {
+        "README.md": readme.text(name, metadata, found, columns, answers, batched),
+        "compose.yaml": configs.compose(name, batched),
+        "kubernetes.yaml": configs.kubernetes(name, batched, size),
+        "config/models.config": configs.models(name),
+        "config/monitoring.config": configs.MONITORING,
+        "config/prometheus.yaml": configs.prometheus(),
+    }
+    if batched:
+        batching = (version / "batching_params.pbtxt").relative_to(folder)
+        texts[str(batching)] = configs.batching(rows, length)
+    (folder / "config").mkdir()
+    for file, content in texts.items():
+        (folder / file).write_text(content, encoding="utf-8")
+    return {"warm_up_requests": number, "batch_size": rows if batched else None}

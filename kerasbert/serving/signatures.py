@@ -1,0 +1,28 @@
+"""The signatures of a SavedModel, read without loading its graph."""
+
+import os
+import pathlib
+
+from kerasbert import files
+from kerasbert.features import LIST_COLUMNS
+
+DEFAULT = "serving_default"
+
+
+def read(directory: str | os.PathLike) -> dict:
+    """Returns the `SignatureDef`s of a SavedModel that take inputs, by name."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = files.read_bytes(pathlib.Path(directory) / "saved_model.pb")
+    model = saved_model_pb2.SavedModel.FromString(content)
+    return {name: one for name, one in model.meta_graphs[0].signature_def.items() if one.inputs}
+
+
+def shape(info) -> tuple[int | None, ...]:
+    """Returns the shape of a `TensorInfo`; None stands for any size."""
+    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+
+
+def takes_lists(signature) -> bool:
+    """Whether a row has a list of strings, which a server must not pad with other strings."""
+    return bool(set(signature.inputs) & set(LIST_COLUMNS))
