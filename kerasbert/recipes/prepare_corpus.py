@@ -2,10 +2,14 @@
 
 from kerasbert import loading
 from kerasbert.data.corpus import prepare
+from kerasbert.data.corpus.cleaning.duplicates import Duplicates
+from kerasbert.data.corpus.cleaning.selection import Selection
+from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.corpus.words import WordFinder
 from kerasbert.recipes.build_vocab import warn_of_unknown
+from kerasbert.recipes.find_duplicates import search
 from kerasbert.recipes.options import PrepareCorpusOptions
 from kerasbert.text import Tokenizer, WordPieceTokenizer
 from kerasbert.training.progress import ProgressBar
@@ -20,6 +24,7 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
     words = None
     if options.word_segmenter != "none" or options.phrases:
         words = WordFinder(tokenizer, options.word_segmenter, options.phrases)
+    selection = _selection(options)
     with ProgressBar("tokenize", None, "sentences") as bar:
         manifest = prepare.prepare_corpus(
             options.input,
@@ -28,6 +33,7 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
             tokens_per_shard=options.tokens_per_shard,
             bytes_per_unit=options.bytes_per_unit,
             part=Part.parse(options.part) if options.part else None,
+            selection=selection,
             threads=options.threads,
             words=words,
             progress=bar.update,
@@ -37,10 +43,22 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
     shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
     return {
         "corpus": options.output,
-        **{name: manifest[name] for name in shown},
+        **{name: manifest[name] for name in (*shown, "left_out") if name in manifest},
         "unknown_share": round(unknown, 6),
         "shards": len(manifest["shards"]),
     }
+
+
+def _selection(options: PrepareCorpusOptions) -> Selection:
+    """Returns what is read; finds the duplicates first if that is wanted."""
+    duplicates = None
+    if options.duplicates:
+        duplicates = Duplicates.load(options.duplicates)
+    elif options.dedup:
+        duplicates = search(options, options.dedup, Report(named_lines=0))
+    return Selection(
+        text_column=options.text_column, filters=options.filters, duplicates=duplicates
+    )
 
 
 def _unknown_share(corpus: str, tokenizer: Tokenizer) -> float:

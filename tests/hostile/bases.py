@@ -12,6 +12,7 @@ _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*_SPECIAL, *_LETTERS, *("##" + c for c in _LETTERS), *".,!?'", *_WORDS]
 ROWS = [("a fine day", "good"), ("a bad day", "bad"), ("the cat is good", "good")] * 4
 TEXT = "a fine day.\nthe cat is good.\n\nthe dog is bad.\nwhat a day.\n\n" * 12
+DUPLICATES = "duplicates"
 _FACTS = {
     "num_layers": 1,
     "hidden_dim": 8,
@@ -26,6 +27,7 @@ def make(root: pathlib.Path) -> None:
     import keras
 
     from kerasbert import tasks
+    from kerasbert.data.corpus.cleaning.finding import find_duplicates
     from kerasbert.data.corpus.prepare import prepare_corpus
     from kerasbert.text import WordPieceTokenizer
 
@@ -52,6 +54,7 @@ def make(root: pathlib.Path) -> None:
     made["filler"].save_to_preset(root / "google_filler", format="google")
     made["sentencepiece"].save_to_preset(root / "kerashub_sentencepiece", format="kerashub")
     (root / "text.txt").write_text(TEXT)
+    find_duplicates([str(root / "text.txt")], ["document", "near"]).save(root / DUPLICATES)
     prepare_corpus([str(root / "text.txt")], tokenizer, root / "corpus", tokens_per_shard=100)
     rows = "".join(f"{text}\t{label}\n" for text, label in ROWS)
     (root / "train.tsv").write_text("text\tlabel\n" + rows)

@@ -17,6 +17,7 @@ import pyarrow
 import pyarrow.parquet
 from attack import ANY, REFUSED, SAME, Attack
 from backports import zstd
+from bases import DUPLICATES
 from harness import RUN, copied, with_file
 
 # === Corpora ===
@@ -35,6 +36,13 @@ def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
     for title, (name, data) in _texts().items():
         for program in ("prepare_corpus", "build_vocab"):
             yield _text_file(bases, program, title, name, data)
+    found = (bases / DUPLICATES).read_bytes()
+    for title, data in mutate.whole_files({}).items():
+        yield _duplicates(bases, f"duplicates are {title}", data)
+    for number in range(count // 5):
+        title, data = mutate.damaged(found, rng)
+        if data != found:
+            yield _duplicates(bases, f"{number}: {DUPLICATES}: {title}", data)
     names = sorted(path.name for path in base.iterdir())
     for number in range(count):
         how = rng.random()
@@ -187,6 +195,16 @@ def _text_file(bases, program, title, name, data) -> Attack:
     if program == "prepare_corpus":
         flags["vocab"] = str(bases / "classifier" / "vocab.txt")
     return Attack("corpora", f"{program}: {title}", make, program, flags, ANY, output="out")
+
+
+def _duplicates(bases, title, data) -> Attack:
+    flags = {"input": str(bases / "text.txt"), "vocab": str(bases / "classifier" / "vocab.txt")}
+    flags |= {"duplicates": f"{{}}/{DUPLICATES}", "output": "{}/out"}
+
+    def make(directory):
+        (directory / DUPLICATES).write_bytes(data)
+
+    return Attack("corpora", title, make, "prepare_corpus", flags, REFUSED, output="out")
 
 
 # === Rows of text ===
@@ -395,6 +413,11 @@ def _programs(bases) -> dict[str, dict]:
         "prepare_corpus": {
             "input": str(bases / "text.txt"),
             "vocab": f"{model}/vocab.txt",
+            "output": "{}/out",
+        },
+        "find_duplicates": {
+            "input": str(bases / "text.txt"),
+            "dedup": ["document", "near", "paragraph"],
             "output": "{}/out",
         },
         "pretrain": {

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from kerasbert import files
+from kerasbert.data.corpus.cleaning.selection import EVERYTHING, Selection
 from kerasbert.data.corpus.documents.lines import Report
-from kerasbert.data.corpus.documents.reading import find_files, read_range
+from kerasbert.data.corpus.documents.reading import find_files
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 from kerasbert.data.corpus.units import Unit, fingerprint, plan_units, share
 from kerasbert.data.corpus.words import WordFinder
@@ -34,6 +35,7 @@ def prepare_corpus(
     tokens_per_shard: int = 1 << 25,
     bytes_per_unit: int = BYTES_PER_UNIT,
     part: Part | None = None,
+    selection: Selection = EVERYTHING,
     threads: int | None = None,
     words: WordFinder | None = None,
     progress: Callable[[int], None] = lambda sentences: None,
@@ -53,6 +55,7 @@ def prepare_corpus(
             `kerasbert.data.corpus.units`); a shard has documents of one unit.
         part: `Part` to prepare, or None for the whole corpus. It is a corpus of its own, with a
             share of the units, and may be without text.
+        selection: `Selection`, what of the inputs becomes the corpus.
         threads: integer, the number of threads that tokenize. Defaults to the number of cores that
             this process may use.
         words: `WordFinder` that finds words of several tokens, which masking can use, or None.
@@ -68,12 +71,14 @@ def prepare_corpus(
     if bytes_per_unit < 1:
         raise InputError(f"bytes_per_unit must be 1 or more, found {bytes_per_unit}")
     inputs = find_files(inputs)
+    selection.check(inputs)
     units = plan_units(inputs, bytes_per_unit)
     metadata = {"inputs": inputs}
     found_by = {"found_words_by": words.settings} if words else {}
     if part:
         settings = {"tokens_per_shard": tokens_per_shard, "bytes_per_unit": bytes_per_unit}
-        metadata = _of_part(part, units, settings | found_by)
+        settings |= found_by | selection.metadata()
+        metadata = _of_part(part, units, settings)
         units = share(units, part)
     tokenize = _tokenizing(tokenizer, threads or _cores(), words)
     report = Report()
@@ -82,7 +87,7 @@ def prepare_corpus(
         CorpusWriter(directory, tokenizer, tokens_per_shard, with_words=bool(words)) as writer,
     ):
         for unit in units:
-            for tokens, lengths, *more in tokenize(_batches(unit, report)):
+            for tokens, lengths, *more in tokenize(_batches(unit, selection, report)):
                 writer.add(tokens, lengths, *more)
                 progress(len(lengths))
             writer.end_unit()
@@ -93,6 +98,8 @@ def prepare_corpus(
             **found_by,
             empty_documents=report.empty,
             invalid_utf8_lines=report.invalid_utf8,
+            **selection.metadata(),
+            **selection.counts(report),
         )
 
 
@@ -119,13 +126,17 @@ def _of_part(part: Part, units: list[Unit], settings: dict) -> dict:
     }
 
 
-def _batches(unit: Unit, report: Report) -> Iterator[tuple[list[str], list[int]]]:
+def _batches(
+    unit: Unit, selection: Selection, report: Report
+) -> Iterator[tuple[list[str], list[int]]]:
     """Iterates over batches of about a thousand lines and the numbers of their documents."""
     lines: list[str] = []
     documents: list[int] = []
     number = 0
     for piece in unit:
-        for _, document in read_range(piece.source, piece.start, piece.end, report=report):
+        for _, document in selection.read(
+            piece.input, piece.source, piece.start, piece.end, report=report
+        ):
             lines += document
             documents += [number] * len(document)
             number += 1

@@ -27,6 +27,7 @@ from kerasbert.recipes.options.models import (
 )
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
+from kerasbert.recipes.options.selection import FindDuplicatesOptions
 from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
     OPTIMIZERS,
@@ -51,6 +52,7 @@ __all__ = [
     "EpochOptions",
     "EvaluateOptions",
     "ExportOptions",
+    "FindDuplicatesOptions",
     "FinetuneOptions",
     "JoinCorpusOptions",
     "ModelOptions",

@@ -5,6 +5,7 @@ import dataclasses
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 from kerasbert.errors import InputError
 from kerasbert.options import Options, Program, option
+from kerasbert.recipes.options.selection import SelectionOptions, check_kinds
 from kerasbert.recipes.options.shared import TEXT
 
 
@@ -44,7 +45,7 @@ class BuildVocabOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareCorpusOptions(Options):
+class PrepareCorpusOptions(SelectionOptions):
     """Options of `prepare_corpus`."""
 
     program = Program(
@@ -57,7 +58,6 @@ class PrepareCorpusOptions(Options):
         ),
     )
 
-    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
     vocab: str | None = option(None, help="WordPiece vocabulary file")
     tokenizer: str | None = option(
         None, help="instead of --vocab: a model, as in kerasbert convert, whose tokenizer to use"
@@ -77,6 +77,14 @@ class PrepareCorpusOptions(Options):
     part: str | None = option(
         None, help="prepare only this part, such as 3/7; kerasbert join_corpus joins all"
     )
+    dedup: list[str] = option(
+        [],
+        help="leave out repeated text: document, near (by MinHash), paragraph; reads the text "
+        "twice; may be repeated",
+    )
+    duplicates: str | None = option(
+        None, help="instead of --dedup, and for parts: a file of kerasbert find_duplicates"
+    )
     word_segmenter: str = option(
         "none",
         help="how to find words of several tokens in text without spaces, for pretrain "
@@ -94,8 +102,16 @@ class PrepareCorpusOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        check_kinds(self.dedup)
         if self.part is not None:
             Part.parse(self.part)
+        if self.dedup and (self.part or self.duplicates):
+            raise InputError(
+                "--dedup looks at all text: with --part, give all parts --duplicates, a file of "
+                "kerasbert find_duplicates"
+                if self.part
+                else "--dedup and --duplicates must not both be given"
+            )
         if (self.vocab is None) == (self.tokenizer is None):
             raise InputError("either --vocab or --tokenizer must be given; --help lists the flags")
 

@@ -28,12 +28,20 @@ class Report:
         invalid_utf8: integer, the number of lines that are not valid UTF-8; invalid bytes are
             replaced by U+FFFD.
         named_lines: integer, the maximum number of these lines that are logged.
+        left_out: dict from reasons to the number of documents (of paragraphs, for "paragraph") that
+            were left out for it, if there are any.
     """
 
     documents: int = 0
     empty: int = 0
     invalid_utf8: int = 0
     named_lines: int = 10
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Counts what was left out."""
+        if count:
+            self.left_out[reason] = self.left_out.get(reason, 0) + count
 
 
 @dataclasses.dataclass(frozen=True)
