@@ -7,6 +7,7 @@ from kerasbert import lazy
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
 from kerasbert.data.pretraining.batches import PretrainingBatches, most_frequent_token
+from kerasbert.data.pretraining.mixture import Mixture
 from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.errors import InputError
 from kerasbert.features import NSP_LOGITS
@@ -35,9 +36,10 @@ def pretrain(options: PretrainOptions) -> dict:
 
 
 def _pretrain(options: PretrainOptions, strategy) -> dict:
-    corpus = Corpus(options.corpus)
+    corpora = [Corpus(path) for path in options.input_paths("corpus")]
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
-    same_vocabulary([corpus, held_out or corpus])
+    same_vocabulary([*corpora, held_out or corpora[0]])
+    corpus = corpora[0] if len(corpora) == 1 else Mixture(corpora, options.weights)
     start = checkpoint_to_continue(options)
     batches = all_phases(corpus, options)
     with lazy.quiet_imports():  # Keras imports TensorFlow here on JAX, too, if it is installed
@@ -53,6 +55,8 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     for phase in others:
         shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
         data += f"; from step {phase.first_step:,} on {shape}"
+    if len(corpora) > 1:
+        data += f"; shares of the corpora: {corpus.described()}"
     log_start(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps, batches.boundaries)
@@ -81,7 +85,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     return result
 
 
-def all_phases(corpus: Corpus, options: PretrainOptions) -> PhasedBatches:
+def all_phases(corpus: Corpus | Mixture, options: PretrainOptions) -> PhasedBatches:
     """Returns the training batches of a run."""
     phases, examples = [], 0
     starts = [phase.first_step for phase in options.phases]
@@ -93,9 +97,9 @@ def all_phases(corpus: Corpus, options: PretrainOptions) -> PhasedBatches:
 
 
 def make_batches(
-    corpus: Corpus, options: PretrainOptions, phase: Phase, **arguments
+    corpus: Corpus | Mixture, options: PretrainOptions, phase: Phase, **arguments
 ) -> PretrainingBatches:
-    """Returns the batches of a phase from one corpus; other arguments as in the class."""
+    """Returns the batches of a phase from corpora; other arguments as in the class."""
     return PretrainingBatches(
         corpus,
         phase.batch_size,
@@ -108,7 +112,7 @@ def make_batches(
     )
 
 
-def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
+def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
     """Creates and compiles a model, with random weights or those of `options.init`."""
     rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
     head = {
@@ -125,7 +129,7 @@ def build(corpus: Corpus, options: PretrainOptions) -> MaskedLM:
         model = task.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
         if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
-                f"{options.corpus}: was not prepared with the tokenizer of {options.init}; "
+                f"{corpus.directory}: was not prepared with the tokenizer of {options.init}; "
                 "use prepare_corpus.py --tokenizer"
             )
     else:
@@ -154,7 +158,7 @@ def _scores(options: PretrainOptions) -> tuple[str, ...]:
 
 
 def _held_out(
-    report: dict, corpus: Corpus, validation: PretrainingBatches, options: PretrainOptions
+    report: dict, corpus: Corpus | Mixture, validation: PretrainingBatches, options: PretrainOptions
 ) -> dict:
     """Returns accuracies on held-out batches, and those of constant baselines.
 

@@ -94,8 +94,7 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
     """
     digests = {}
     for name in _INPUTS:
-        named = getattr(options, name, None) or []
-        for location, path in enumerate([named] if isinstance(named, str) else named):
+        for location, path in enumerate(options.input_paths(name)):
             path = pathlib.Path(path)
             if files.exists(path):
                 # The manifest of a corpus has the checksums of its files.

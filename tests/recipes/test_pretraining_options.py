@@ -87,6 +87,32 @@ def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
             pretrain(options("wrong", **given))
 
 
+# === Several corpora ===
+
+
+def test_paths_and_weights_of_corpora(options, tmp_path):
+    (tmp_path / "a:2").mkdir()
+    given = ["wiki:0.7", "gs://bucket/books:.3", str(tmp_path / "a:2"), "c:x", "d"]
+    chosen = options("run", corpus=given)
+    paths = ["wiki", "gs://bucket/books", str(tmp_path / "a:2"), "c:x", "d"]
+    assert chosen.input_paths("corpus") == paths
+    assert list(map(float, chosen.weights)) == [0.7, 0.3, 1, 1, 1]
+    assert options("run", corpus="one").settings["corpus"] == "one"
+    assert options("run", corpus=["one"]).settings["corpus"] == "one"
+    for wrong, message in [(["a:0"], "must be more than 0"), (["a:2", "a:1"], "is given twice")]:
+        with pytest.raises(InputError, match=message):
+            options("run", corpus=wrong)
+
+
+def test_pretrain_on_two_corpora(options, tmp_path, corpus_dir, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(corpus_dir, other)
+    pretrain(options("mixed", corpus=[f"{corpus_dir}:0.75", str(other) + ":0.25"]))
+    assert f"shares of the corpora: {corpus_dir.name} 0.75, other 0.25" in capsys.readouterr().err
+    settings = json.loads((tmp_path / "mixed" / "config.json").read_text())
+    assert settings["corpus"] == [f"{corpus_dir}:0.75", f"{other}:0.25"]
+
+
 # === Phases ===
 
 PHASES = {"phase": ["2:16:8", "0.5:32:2"], "checkpoint_every_steps": 1, "keep_checkpoints": 9}

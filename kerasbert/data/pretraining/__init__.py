@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
     {
         "Masking": "masking",
+        "Mixture": "mixture",
         "PhasedBatches": "phases",
         "PretrainingBatches": "batches",
     },

@@ -14,6 +14,7 @@ import numpy as np
 from kerasbert.data import array_ops, graph_ops
 from kerasbert.data.corpus.reader import CONTINUES, Corpus
 from kerasbert.data.pretraining.masking import Masking, mask_unit_of
+from kerasbert.data.pretraining.mixture import Mixture
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
@@ -34,7 +35,7 @@ class PretrainingBatches:
     (RoBERTa, §4.2, "DOC-SENTENCES"), a window is not split, and labels and weights are arrays.
 
     Args:
-        corpus: `Corpus`.
+        corpus: `Corpus`, or a `Mixture` of several.
         batch_size: integer, the number of examples per batch.
         sequence_length: integer, the number of tokens per row.
         seed: integer, determines order, pairs and masks.
@@ -54,7 +55,7 @@ class PretrainingBatches:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: Corpus | Mixture,
         batch_size: int,
         sequence_length: int,
         *,
@@ -95,7 +96,10 @@ class PretrainingBatches:
             with_numpy = keras.backend.backend() != "tensorflow"
         self._ops = array_ops if with_numpy else graph_ops
         room = self.packer.text_room if objective == "mlm" else self.packer.pair_room
-        self._windows = Windows(self._ops, corpus, room, seed)
+        if isinstance(corpus, Mixture):
+            self._windows = corpus.windows(self._ops, room, seed)
+        else:
+            self._windows = Windows(self._ops, corpus, room, seed)
         if objective == "nsp":
             self._windows.check_negatives()
         self._draw_and_mask = self._batch if with_numpy else self._graph()
@@ -206,7 +210,7 @@ class DrawnBatches(keras.utils.PyDataset):
         return iter(self)
 
 
-def most_frequent_token(corpus: Corpus) -> int:
+def most_frequent_token(corpus: Corpus | Mixture) -> int:
     """Returns the most frequent ordinary token of a corpus, the prediction of the baseline."""
     counts = corpus.token_counts()
     counts[corpus.tokenizer.special_token_ids] = 0

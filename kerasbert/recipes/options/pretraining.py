@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import os
+import re
+from fractions import Fraction
 
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
@@ -9,6 +12,20 @@ from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN, che
 from kerasbert.recipes.options.training import TrainingOptions
 
 _SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
+
+
+def _weighted(text: str) -> tuple[str, Fraction]:
+    """Returns the path and the weight that PATH or PATH:WEIGHT means.
+
+    Raises:
+        InputError: the weight is 0.
+    """
+    path, colon, weight = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]*\.?[0-9]+", weight) or os.path.exists(text):
+        return text, Fraction(1)
+    if not Fraction(weight):
+        raise InputError(f"--corpus={text}: the weight must be more than 0")
+    return path, Fraction(weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +74,10 @@ class PretrainOptions(TrainingOptions):
         ),
     )
 
-    corpus: str = option(help="corpus directory written by kerasbert prepare_corpus")
+    corpus: list[str] = option(
+        help="corpus directory written by kerasbert prepare_corpus; may be repeated, with weights: "
+        "--corpus wiki:0.7 --corpus books:0.3"
+    )
     validation_corpus: str | None = option(
         None, help="another corpus with the same vocabulary, for evaluation only"
     )
@@ -128,12 +148,17 @@ class PretrainOptions(TrainingOptions):
     def __post_init__(self):
         # Runs and models store the short names.
         object.__setattr__(self, "objective", _SHORT.get(self.objective, self.objective))
+        if isinstance(self.corpus, str):
+            object.__setattr__(self, "corpus", [self.corpus])
         super().__post_init__()
         if self.init and self.preset:
             raise InputError(
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
         check_preset(self.preset)
+        paths = self.input_paths("corpus")
+        if repeated := next((path for path in paths if paths.count(path) > 1), None):
+            raise InputError(f"--corpus={repeated} is given twice; give it a higher weight")
         if self.whole_word_masking and self.mask_unit == "token":
             raise InputError("--whole_word_masking and --mask_unit=token contradict each other")
         starts = [phase.first_step for phase in self.phases]
@@ -145,6 +170,22 @@ class PretrainOptions(TrainingOptions):
                 "split into more microbatches than it has examples (--phase)"
             )
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    @property
+    def settings(self) -> dict:
+        """As in `TrainingOptions`; a single corpus is stored as by earlier versions."""
+        settings = super().settings
+        return settings | ({"corpus": self.corpus[0]} if len(self.corpus) == 1 else {})
+
+    def input_paths(self, name: str) -> list[str]:
+        """As in `TrainingOptions`, without the weights of corpora."""
+        paths = super().input_paths(name)
+        return [_weighted(path)[0] for path in paths] if name == "corpus" else paths
+
+    @property
+    def weights(self) -> list[Fraction]:
+        """The weight of each corpus; 1 if it is not given."""
+        return [_weighted(text)[1] for text in self.corpus]
 
     @property
     def phases(self) -> list[Phase]:

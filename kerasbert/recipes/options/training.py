@@ -225,6 +225,11 @@ class TrainingOptions(BackendOptions):
             options["backend"] = "jax"
         return {k: v for k, v in options.items() if k not in _CHANGEABLE_ON_RESUME}
 
+    def input_paths(self, name: str) -> list[str]:
+        """Returns the paths that an option names; none if there is no such option."""
+        given = getattr(self, name, None) or []
+        return [given] if isinstance(given, str) else list(given)
+
     @property
     def environment(self) -> dict[str, str]:
         """As in `BackendOptions`."""

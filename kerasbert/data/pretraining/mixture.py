@@ -1,0 +1,185 @@
+"""Several corpora as one, from which examples are drawn in fixed shares."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from types import ModuleType
+
+import numpy as np
+
+from kerasbert.data.corpus.reader import Corpus, same_vocabulary
+from kerasbert.data.pretraining.windows import Windows
+from kerasbert.errors import InputError
+from kerasbert.lazy import tensorflow as tf
+
+_MOST_SLOTS = 1_000_000
+
+
+class Mixture:
+    """Corpora with weights, read like one `Corpus` that has all their tokens, one after the other.
+
+    Args:
+        corpora: two or more of `Corpus`, prepared with the same tokenizer.
+        weights: a positive number for each: the examples drawn from it, relative to the others.
+
+    Raises:
+        InputError: the tokenizers differ, only some corpora know words, or the weights are not
+            positive or have too many digits.
+
+    Attributes:
+        corpora: the corpora.
+        shares: integers, how many of `sum(shares)` consecutive examples are drawn from each.
+        directory: the directories' names, as a path, for messages.
+        tokenizer: `Tokenizer` that produced the ids.
+        has_words: bool, whether the corpora say which tokens continue a word.
+        token_starts: int64, (corpora + 1,), the position of the first token of each corpus.
+    """
+
+    def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | int]):
+        same_vocabulary(corpora)
+        if len({corpus.has_words for corpus in corpora}) > 1:
+            known = next(corpus.directory for corpus in corpora if corpus.has_words)
+            raise InputError(
+                f"{known}: was prepared with a word segmenter, and another corpus without one"
+            )
+        if any(weight <= 0 for weight in weights):
+            raise InputError("the weight of a corpus must be more than 0")
+        self.corpora = tuple(corpora)
+        self.shares = _shares(weights)
+        self.tokenizer = corpora[0].tokenizer
+        self.directory = pathlib.Path(" + ".join(corpus.directory.name for corpus in corpora))
+        self.has_words = corpora[0].has_words
+        self.token_starts = np.cumsum([0, *(corpus.num_tokens for corpus in corpora)])
+
+    def described(self) -> str:
+        """Returns the name and the share of each corpus."""
+        total = sum(self.shares)
+        named = zip(self.corpora, self.shares, strict=True)
+        return ", ".join(f"{corpus.directory.name} {share / total:.3g}" for corpus, share in named)
+
+    def windows(self, ops: ModuleType, room: int, seed: int) -> MixedWindows:
+        """Returns the windows of the corpora; see `Windows`."""
+        return MixedWindows(self, ops, room, seed)
+
+    def tokens_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns the ids at positions; see `Corpus.tokens_at`."""
+        return self._values_at(positions, lambda corpus: corpus.tokens_at)
+
+    def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
+        """Reads ranges of tokens, each of one corpus; see `Corpus.read`."""
+        return self._ranges(starts, ends, lambda corpus: corpus.read)
+
+    def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns the marks of words; see `Corpus.word_marks_at`."""
+        return self._values_at(positions, lambda corpus: corpus.word_marks_at)
+
+    def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
+        """Reads the marks of words; see `Corpus.read_word_marks`."""
+        return self._ranges(starts, ends, lambda corpus: corpus.read_word_marks)
+
+    def token_counts(self) -> np.ndarray:
+        """Counts the occurrences of each id in all corpora; see `Corpus.token_counts`."""
+        return sum(corpus.token_counts() for corpus in self.corpora)
+
+    def _values_at(self, positions: np.ndarray, reading: Callable) -> np.ndarray:
+        values = np.empty(positions.shape, np.int32)
+        number = np.searchsorted(self.token_starts, positions, side="right") - 1
+        for index in np.unique(number):
+            here = number == index
+            values[here] = reading(self.corpora[index])(positions[here] - self.token_starts[index])
+        return values
+
+    def _ranges(self, starts: tf.Tensor, ends: tf.Tensor, reading: Callable) -> tf.RaggedTensor:
+        parts = []
+        for index, corpus in enumerate(self.corpora):
+            first, end = self.token_starts[index : index + 2]
+            mine = (starts >= first) & (starts < end)
+            bounds = (tf.where(mine, bound - first, 0) for bound in (starts, ends))
+            parts.append(reading(corpus)(*bounds))
+        return tf.concat(parts, axis=1)  # all parts of a row but one are empty
+
+
+class MixedWindows:
+    """The windows of a `Mixture`, with the methods of `Windows`.
+
+    Of every `sum(shares)` consecutive examples, each corpus has exactly its share, in an order that
+    depends on the seed. A corpus goes through its own epochs.
+    """
+
+    def __init__(self, mixture: Mixture, ops: ModuleType, room: int, seed: int):
+        self._ops = ops
+        self._seed = seed
+        self._shares = mixture.shares
+        self._token_starts = mixture.token_starts
+        self.of_corpora = [Windows(ops, corpus, room, seed) for corpus in mixture.corpora]
+        self.count = sum(windows.count for windows in self.of_corpora)
+
+    def ranges(self, index) -> tuple:
+        """Returns start and end of windows; see `Windows.ranges`."""
+        return self._chosen(index, lambda windows, own: windows.ranges(own))
+
+    def pairs(self, index, seed, objective: str) -> tuple:
+        """Splits windows in two; negative examples are of the same corpus. See `Windows.pairs`."""
+
+        def flat(windows, own):
+            first, second, labels = windows.pairs(own, seed, objective)
+            return *first, *second, labels
+
+        *bounds, labels = self._chosen(index, flat, unshifted=1)
+        return tuple(bounds[:2]), tuple(bounds[2:]), labels
+
+    def check_negatives(self) -> None:
+        """Raises `InputError` if a corpus has no other document for a negative example of NSP."""
+        for windows in self.of_corpora:
+            windows.check_negatives()
+
+    def corpus_of(self, index) -> tuple:
+        """Returns the number of each example's corpus, and the number of the example in it.
+
+        Args:
+            index: int64, (rows,), the numbers of the examples.
+        """
+        ops, total = self._ops, sum(self._shares)
+        block = index // total
+        slot = ops.shuffled(index % total, self._seed, block, 2, total)
+        ends = np.cumsum([0, *self._shares])
+        corpus = ops.last_at_or_before(ends, slot)
+        shares, firsts = np.array(self._shares), ends[:-1]
+        return corpus, block * ops.gather(shares, corpus) + slot - ops.gather(firsts, corpus)
+
+    def _chosen(self, index, draw: Callable, unshifted: int = 0) -> tuple:
+        """Draws from all corpora and returns, for each row, what its corpus gave.
+
+        Args:
+            index: as in `corpus_of`.
+            draw: function from `Windows` and the numbers of examples to a tuple.
+            unshifted: the number of last elements of the tuple that are no positions of tokens.
+        """
+        ops = self._ops
+        corpus, own = self.corpus_of(index)
+        chosen = None
+        for number, windows in enumerate(self.of_corpora):
+            mine = corpus == number
+            drawn = draw(windows, ops.where(mine, own, 0))
+            count = len(drawn) - unshifted
+            shifted = [bound + self._token_starts[number] for bound in drawn[:count]]
+            drawn = (*shifted, *drawn[count:])
+            chosen = chosen or drawn
+            chosen = tuple(
+                ops.where(mine, new, old) for new, old in zip(drawn, chosen, strict=True)
+            )
+        return chosen
+
+
+def _shares(weights: Sequence[Fraction | int]) -> tuple[int, ...]:
+    """Returns the smallest integers in the ratio of the weights."""
+    fractions = [Fraction(weight) for weight in weights]
+    common = math.lcm(*(fraction.denominator for fraction in fractions))
+    whole = [int(fraction * common) for fraction in fractions]
+    shares = tuple(number // math.gcd(*whole) for number in whole)
+    if sum(shares) > _MOST_SLOTS:
+        raise InputError("the weights of corpora have too many digits; give two or three")
+    return shares
