@@ -1,13 +1,25 @@
 """The programs that make and describe corpora."""
 
+import itertools
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from kerasbert import files
+from kerasbert.data.corpus import statistics
+from kerasbert.data.corpus.part import Part
+from kerasbert.data.corpus.prepare import prepare_corpus as prepare_text
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.errors import InputError
+from kerasbert.recipes.corpus_info import corpus_info
 from kerasbert.recipes.find_duplicates import find_duplicates
-from kerasbert.recipes.options import FindDuplicatesOptions, PrepareCorpusOptions
+from kerasbert.recipes.options import (
+    CorpusInfoOptions,
+    FindDuplicatesOptions,
+    PrepareCorpusOptions,
+)
 from kerasbert.recipes.prepare_corpus import prepare_corpus
 
 
@@ -63,3 +75,71 @@ def test_options_that_do_not_go_together(given, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             prepare(tmp_path, "c", **given, **options)
+
+
+# === corpus_info ===
+
+
+def info(directory, **options):
+    return corpus_info(CorpusInfoOptions(corpus=str(directory), **options))
+
+
+def test_corpus_info_against_all_documents(corpus_dir, tokenizer, tmp_path, capfd):
+    documents = list(Corpus(corpus_dir))
+    of_documents = [sum(map(len, sentences)) for sentences in documents]
+    of_sentences = [len(ids) for ids in itertools.chain.from_iterable(documents)]
+    found = info(corpus_dir, picture=str(tmp_path / "a.png"), samples=60, sample_tokens=7)
+    assert (found["tokens"], found["documents"]) == (sum(of_documents), 60)
+    for name, lengths in (("document", of_documents), ("sentence", of_sentences)):
+        about = found[f"tokens_per_{name}"]
+        assert about["mean"] == round(np.mean(lengths), 1)
+        assert about["p50"] == round(np.percentile(lengths, 50))
+        assert about["max"] == max(lengths)
+        assert about["measured"] == len(lengths)
+    tokens = list(itertools.chain.from_iterable(itertools.chain.from_iterable(documents)))
+    assert found["unknown_share"] == round(tokens.count(tokenizer.unknown_id) / len(tokens), 6)
+    assert found["counted_tokens"] == len(tokens)
+    assert [sample["document"] for sample in found["samples"]] == list(range(60))
+    first = [tokenizer.token_to_id(word) for word in found["samples"][5]["sentences"][0].split()]
+    assert first == documents[5][0][:7]
+    shown = capfd.readouterr().err.splitlines()
+    assert shown[0].split() == ["tokens", "documents", "of", "tokens"]
+    (share,) = (line.split()[3] for line in shown if line.strip().startswith("16 to 31"))
+    counted = sum(16 <= length < 32 for length in of_documents) / 60
+    assert share == f"{counted:.2%}"
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("RGB")).std() > 20  # not empty
+
+
+def test_corpus_info_of_few_of_many_documents(corpus_dir, monkeypatch):
+    whole = info(corpus_dir)
+    monkeypatch.setattr(statistics, "_MOST", 20)
+    monkeypatch.setattr(statistics, "_MOST_TOKENS", 64)
+    monkeypatch.setattr(statistics, "_BLOCK", 16)
+    found = info(corpus_dir)
+    assert found["tokens_per_document"]["measured"] == 20
+    assert found["tokens_per_document"]["mean"] == pytest.approx(
+        whole["tokens_per_document"]["mean"], rel=0.3
+    )
+    assert found["counted_tokens"] == 64
+
+
+def test_corpus_info_of_a_part(corpus_files, tokenizer, tmp_path):
+    inputs = [str(path) for path in corpus_files]
+    prepare_text(inputs, tokenizer, tmp_path / "1", part=Part(1, 2), bytes_per_unit=2000)
+    found = info(tmp_path / "1")
+    assert (found["part"]["number"], found["part"]["of"]) == (1, 2)
+    assert 0 < found["documents"] < 60
+
+
+def test_corpus_info_of_a_damaged_corpus(corpus_files, tokenizer, tmp_path):
+    prepare_text([str(path) for path in corpus_files], tokenizer, tmp_path / "c")
+    path = tmp_path / "c" / "sentences.bin"
+    starts = np.fromfile(path, "<i8")
+    starts[3:9] = starts[3:9][::-1]
+    starts.tofile(path)
+    with pytest.raises(InputError, match="are damaged; --verify finds the file"):
+        info(tmp_path / "c")
+    with pytest.raises(InputError, match=r"sentences.bin: is damaged"):
+        info(tmp_path / "c", verify=True)

@@ -9,6 +9,7 @@ import re
 
 from kerasbert.recipes.options.corpus import (
     BuildVocabOptions,
+    CorpusInfoOptions,
     JoinCorpusOptions,
     PrepareCorpusOptions,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "STRATEGIES",
     "BuildVocabOptions",
     "ConvertOptions",
+    "CorpusInfoOptions",
     "DistillOptions",
     "DoctorOptions",
     "EpochOptions",

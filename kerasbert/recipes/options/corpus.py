@@ -4,7 +4,7 @@ import dataclasses
 
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
 from kerasbert.errors import InputError
-from kerasbert.options import Options, Program, option
+from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.selection import SelectionOptions, check_kinds
 from kerasbert.recipes.options.shared import TEXT
 
@@ -131,3 +131,23 @@ class JoinCorpusOptions(Options):
     )
     output: str = option(help="corpus directory to write; must not exist")
     verify: bool = option(True, help="compare the SHA-256 of every file of the parts")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorpusInfoOptions(Options):
+    """Options of `corpus_info`."""
+
+    program = Program(
+        TEXT,
+        "Describes a corpus: counts, lengths as a histogram, and samples of its text.",
+        ("--corpus runs/mine/corpus --picture runs/mine/corpus.png",),
+    )
+
+    corpus: str = option(help="corpus directory, or that of a part")
+    picture: str | None = option(None, help="PNG file to write, with the histograms")
+    samples: int = option(3, help="number of documents to show", minimum=0, maximum=1000)
+    sample_tokens: int = option(
+        60, help="maximum tokens of each that are shown", minimum=1, maximum=100_000
+    )
+    seed: int = option(0, help="decides which documents", minimum=0, maximum=LARGEST_SEED)
+    verify: bool = option(False, help="compare the SHA-256 of every file, which reads all of them")
