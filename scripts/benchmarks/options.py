@@ -190,6 +190,44 @@ class TaskResultsOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ChineseWordsOptions(Options):
+    """Options of `chinese_words`."""
+
+    program = Program(
+        _STAGE,
+        "Compares masks of Chinese characters with masks of whole words, for the same steps.",
+        (
+            "--input 'zhwiki/wiki_0[0-8]' --held_out zhwiki/wiki_09\n"
+            "--vocab bert-base-chinese/vocab.txt --train chnsenticorp/train.tsv\n"
+            "--validation chnsenticorp/dev.tsv --output runs/chinese_words",
+        ),
+    )
+
+    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
+    held_out: list[str] = option(help="text to score on; may be repeated")
+    vocab: str = option(help="WordPiece vocabulary of Chinese")
+    train: str = option(help="labeled texts to fine-tune on")
+    validation: str = option(help="labeled texts to score on")
+    output: str = option(help="directory of the runs; what is complete is not done again")
+    word_segmenter: str = option("jieba", help="as in kerasbert prepare_corpus")
+    units: list[str] = option(
+        ["token", "whole_word"],
+        help="what is masked as a whole, as in kerasbert pretrain; may be repeated",
+    )
+    seeds: int = option(2, help="number of models for each of --units", minimum=1)
+    preset: str = option("bert_tiny", help="architecture")
+    steps: int = option(2_500, help="pretraining steps", minimum=1)
+    batch_size: int = option(64, help="rows per pretraining step", minimum=1)
+    sequence_length: int = option(128, help="tokens per row", minimum=8)
+    held_out_batches: int = option(50, help="batches of --held_out to score on", minimum=1)
+    epochs: int = option(3, help="epochs of fine-tuning", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_preset(self.preset)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkScalingOptions(Options):
     """Options of `benchmark_scaling`."""
 

@@ -67,8 +67,11 @@ def test_lengths(tokenizer, unit, expected):
             if 0 < first < LENGTH - len(expected):
                 drawn[size - 1] += 1
                 used[size - 1] += chosen[row, first]
-    for counted in (drawn, used):
-        assert stats.chisquare(counted, np.array(expected) * counted.sum()).pvalue > UNLIKELY
+    # The longer a span is, the fewer tokens are in those that may be chosen before it.
+    before = LENGTH - 2 - np.arange(len(expected))
+    for counted, shares in ((drawn, np.array(expected)), (used, expected / before)):
+        shares = shares / shares.sum() * counted.sum()
+        assert stats.chisquare(counted, shares).pvalue > UNLIKELY
     assert used.sum() > 2000
     mean = used @ np.arange(1, len(expected) + 1) / used.sum()
     assert mean == pytest.approx({"ngram": 2.0, "span": 3.8}[unit], abs=0.12)
