@@ -7,7 +7,7 @@ from test_pretraining import FIRST_WORD, LENGTH, SPECIAL, all_rows, arrays, cont
 
 from kerasbert import InputError
 from kerasbert.data.corpus.prepare import prepare_corpus
-from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.corpus.reader import BEGINS, CONTINUES, Corpus
 from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.mixture import Mixture
@@ -129,13 +129,17 @@ def test_words_of_corpora(corpora, tmp_path):
         directory = tmp_path / f"c{name}"
         prepare_corpus([str(tmp_path / name)], tokenizer, directory, words=words)
         known.append(Corpus(directory))
+    # The words of another corpus, without any of its own, are those of the tokenizer.
+    without = prepare_corpus([str(tmp_path / "a")], tokenizer, tmp_path / "cc")
+    assert "words" not in without
+    known.append(Corpus(tmp_path / "cc"))
     graph, numpy = (
-        batches(known, [2, 1], mask_unit="whole_word", with_numpy=chosen)
+        batches(known, [2, 1, 1], mask_unit="whole_word", with_numpy=chosen)
         for chosen in (False, True)
     )
     assert graph.corpus.has_words
+    marks = numpy.corpus.word_marks_at(np.array([0, 1, 2, 40, 41, 42]))
+    assert marks.tolist() == [BEGINS, CONTINUES, BEGINS, BEGINS, BEGINS, BEGINS]
     for part, expected in zip(numpy.batch(3), graph.batch(3), strict=True):
         for name, value in part.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
-    with pytest.raises(InputError, match="ca: was prepared with a word segmenter, and another"):
-        Mixture([corpora[0], known[0]], [1, 1])

@@ -94,10 +94,16 @@ class Corpus:
         return self._tokens[self._places(positions, self._gaps)].astype(np.int32)
 
     def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
-        """Returns `CONTINUES` or `BEGINS` for the tokens at positions: int32."""
-        places = self._places(positions, self._word_gaps)
-        bits = self._words[places // 8] >> (places % 8).astype(np.uint8) & 1
-        return np.where(bits, CONTINUES, BEGINS).astype(np.int32)
+        """Returns `CONTINUES` or `BEGINS` for the tokens at positions: int32.
+
+        In a corpus without words, these are the marks of the tokenizer.
+        """
+        if self.has_words:
+            places = self._places(positions, self._word_gaps)
+            continues = self._words[places // 8] >> (places % 8).astype(np.uint8) & 1
+        else:
+            continues = self.tokenizer.continues_word[self.tokens_at(positions)]
+        return np.where(continues, CONTINUES, BEGINS).astype(np.int32)
 
     def _places(self, positions: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         return positions + gaps[np.searchsorted(self._shard_starts, positions, side="right") - 1]
@@ -139,7 +145,11 @@ class Corpus:
         return places.with_flat_values(tf.cast(ids, tf.int32))
 
     def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
-        """Reads `CONTINUES` or `BEGINS` for each token, as `read` does."""
+        """Reads the marks of `word_marks_at`, as `read` does."""
+        if not self.has_words:
+            ids = self.read(starts, ends)
+            continues = tf.gather(self.tokenizer.continues_word, ids.flat_values)
+            return ids.with_flat_values(tf.where(continues, CONTINUES, BEGINS))
         places = self._ranges(starts, ends, self._word_gaps)
         byte = tf.gather(self._word_tensor, places.flat_values // 8)
         bit = tf.bitwise.right_shift(byte, tf.cast(places.flat_values % 8, tf.uint8)) & 1
@@ -157,6 +167,10 @@ class Corpus:
         """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
         size = self.tokenizer.vocabulary_size
         return sum(np.bincount(shard, minlength=size) for shard in self._shards)
+
+    def counts_without_words(self) -> np.ndarray | None:
+        """Does what `token_counts` does if the corpus has no words; otherwise returns None."""
+        return None if self.has_words else self.token_counts()
 
     def __iter__(self) -> Iterator[list[list[int]]]:
         """Iterates over the documents, each a list of lists of ids, one list per sentence."""

@@ -84,13 +84,9 @@ class PretrainingBatches:
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
         unit = mask_unit_of(whole_word, mask_unit)
         self._reads_words = corpus.has_words and unit != "token"
-        knows = unit == "token" or corpus.has_words
+        counts = None if unit == "token" else corpus.counts_without_words()
         self.masking = Masking.of(
-            corpus.tokenizer,
-            mask_rate,
-            counts=None if knows else corpus.token_counts(),
-            mask_unit=unit,
-            knows_words=knows,
+            corpus.tokenizer, mask_rate, counts=counts, mask_unit=unit, knows_words=counts is None
         )
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"

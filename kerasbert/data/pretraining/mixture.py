@@ -26,32 +26,27 @@ class Mixture:
         weights: a positive number for each: the examples drawn from it, relative to the others.
 
     Raises:
-        InputError: the tokenizers differ, only some corpora know words, or the weights are not
-            positive or have too many digits.
+        InputError: the tokenizers differ, or the weights are not positive or have too many digits.
 
     Attributes:
         corpora: the corpora.
         shares: integers, how many of `sum(shares)` consecutive examples are drawn from each.
         directory: the directories' names, as a path, for messages.
         tokenizer: `Tokenizer` that produced the ids.
-        has_words: bool, whether the corpora say which tokens continue a word.
+        has_words: bool, whether a corpus says which tokens continue a word; the tokenizer says it
+            of the others.
         token_starts: int64, (corpora + 1,), the position of the first token of each corpus.
     """
 
     def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | int]):
         same_vocabulary(corpora)
-        if len({corpus.has_words for corpus in corpora}) > 1:
-            known = next(corpus.directory for corpus in corpora if corpus.has_words)
-            raise InputError(
-                f"{known}: was prepared with a word segmenter, and another corpus without one"
-            )
         if any(weight <= 0 for weight in weights):
             raise InputError("the weight of a corpus must be more than 0")
         self.corpora = tuple(corpora)
         self.shares = _shares(weights)
         self.tokenizer = corpora[0].tokenizer
         self.directory = pathlib.Path(" + ".join(corpus.directory.name for corpus in corpora))
-        self.has_words = corpora[0].has_words
+        self.has_words = any(corpus.has_words for corpus in corpora)
         self.token_starts = np.cumsum([0, *(corpus.num_tokens for corpus in corpora)])
 
     def described(self) -> str:
@@ -83,6 +78,12 @@ class Mixture:
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id in all corpora; see `Corpus.token_counts`."""
         return sum(corpus.token_counts() for corpus in self.corpora)
+
+    def counts_without_words(self) -> np.ndarray | None:
+        """Counts the ids of the corpora without words; None if all have words."""
+        counts = [corpus.counts_without_words() for corpus in self.corpora]
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
 
     def _values_at(self, positions: np.ndarray, reading: Callable) -> np.ndarray:
         values = np.empty(positions.shape, np.int32)
