@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kerasbert import renamed
 from kerasbert.errors import InputError
@@ -90,7 +91,11 @@ def extra(module: str, package: str):
 
 #: Lazy `tensorflow` and `tensorflow_text`. Annotations must not evaluate them at import: use `from
 #: __future__ import annotations`.
-tensorflow, tensorflow_text = _Library("tensorflow"), _Library("tensorflow_text")
+if TYPE_CHECKING:
+    import tensorflow
+    import tensorflow_text
+else:
+    tensorflow, tensorflow_text = _Library("tensorflow"), _Library("tensorflow_text")
 
 
 def has_tensorflow() -> bool:

@@ -7,6 +7,7 @@ from kerasbert.backbone import Backbone
 from kerasbert.errors import InputError
 from kerasbert.tasks import registry
 from kerasbert.tasks.task import Task
+from kerasbert.text.tokenizer import Tokenizer
 
 
 def list_presets() -> list[str]:
@@ -68,7 +69,7 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> 
 
 
 @renamed.argument("directory", "preset")
-def tokenizer_from_preset(preset: str | os.PathLike):
+def tokenizer_from_preset(preset: str | os.PathLike) -> Tokenizer:
     """Loads the tokenizer of a model in any format that `Backbone.from_preset` reads.
 
         tokenizer = kerasbert.tokenizer_from_preset("hf://google-bert/bert-base-uncased")

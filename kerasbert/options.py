@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kerasbert.errors import InputError
 
@@ -24,7 +24,7 @@ def option(
     maximum: float | None = None,
     exclusive_minimum: float | None = None,
     exclusive_maximum: float | None = None,
-):
+) -> Any:  # a field's value has the type of its annotation
     """Returns a field of an options dataclass, with its help text and the allowed values.
 
     Args:

@@ -3,6 +3,9 @@
 import functools
 import warnings
 from collections.abc import Callable
+from typing import TypeVar, cast
+
+_Function = TypeVar("_Function", bound=Callable)
 
 
 def warn(old: str, new: str) -> None:
@@ -12,10 +15,10 @@ def warn(old: str, new: str) -> None:
     )
 
 
-def argument(old: str, new: str) -> Callable[[Callable], Callable]:
+def argument(old: str, new: str) -> Callable[[_Function], _Function]:
     """Returns a decorator that lets a function accept the argument `new` as `old`, too."""
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
         def call(*args, **kwargs):
             if old in kwargs:
@@ -25,6 +28,6 @@ def argument(old: str, new: str) -> Callable[[Callable], Callable]:
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
-        return call
+        return cast(_Function, call)
 
     return decorate

@@ -1,11 +1,15 @@
+import inspect
 import os
 import subprocess
 import sys
 
 import pytest
+import stubs
 
 import kerasbert
 from kerasbert import registration
+from kerasbert.tasks import registry
+from kerasbert.text.tokenizer import Tokenizer
 
 
 def python(*arguments):
@@ -76,3 +80,27 @@ def test_backend_of_keras_s_file(tmp_path, monkeypatch):
     assert registration.chosen_backend() == "tensorflow"
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
     assert registration.chosen_backend() == "torch"
+
+
+@pytest.mark.parametrize("package", stubs.packages())
+def test_editors_know_the_lazy_names(package):
+    written = stubs.path_of(package).read_text()
+    assert written == stubs.stub_of(package), "run python tests/stubs.py"
+
+
+def test_the_package_says_that_it_is_typed():
+    assert stubs.path_of("kerasbert").with_name("py.typed").exists()
+
+
+METHODS = ("fit", "from_preset", "score", "save_to_preset")
+
+
+@pytest.mark.parametrize("name", registry.TASKS)
+def test_results_of_tasks_are_typed(name):
+    """So that editors complete `from_preset(...).classify(...)`."""
+    task = getattr(kerasbert, name)
+    for method in METHODS:
+        function = inspect.unwrap(getattr(task, method))
+        function = getattr(function, "__func__", function)
+        assert "return" in inspect.unwrap(function).__annotations__, method
+    assert inspect.unwrap(kerasbert.tokenizer_from_preset).__annotations__["return"] is Tokenizer

@@ -18,6 +18,7 @@ from kerasbert.checkpoints import hub
 from kerasbert.checkpoints.preset import Preset, check_finite
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
+from kerasbert.text.tokenizer import Tokenizer
 
 # The module of each format, in the order in which they are tried.
 FORMATS = {
@@ -80,7 +81,7 @@ def load(name: str | os.PathLike | Preset) -> Preset:
     return _format_of(directory).load(directory)
 
 
-def load_tokenizer(name: str | os.PathLike | Preset):
+def load_tokenizer(name: str | os.PathLike | Preset) -> Tokenizer:
     """Loads the tokenizer of a model in any format.
 
     Args:

@@ -19,7 +19,7 @@ class CompiledOnLogits(TextModel):
         *,
         layer_decay: float | None = None,
         **kwargs,
-    ):
+    ) -> None:
         """Compiles the model as in Keras; see also `ExactModel.compile`.
 
         Losses and metrics that are given by name, such as "sparse_categorical_crossentropy",

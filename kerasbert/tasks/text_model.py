@@ -91,7 +91,7 @@ class TextModel(ExactModel):
         sample_weight=None,
         validation_batch_size=None,
         **kwargs,
-    ):
+    ) -> keras.callbacks.History:
         """Trains as in Keras, on features or text."""
         if validation_data is not None:
             validation_split = 0.0

@@ -132,7 +132,9 @@ class MaskedLM(Task):
         """Returns the settings of the masks and of the head."""
         return {**self._masking(), **self._head}
 
-    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
+    def compile(
+        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+    ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the predicted positions. Unused entries of

@@ -107,7 +107,7 @@ class MultipleChoice(Task):
         """Returns the dropout rate."""
         return {"dropout": self.dropout_rate}
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
         """Compiles the model; by default with AdamW, cross-entropy over choices and accuracy."""
         super().compile(
             optimizer=optimizer or adamw(2e-5),  # BERT, §4.4

@@ -141,7 +141,7 @@ class QuestionAnswerer(Task):
             "no_answer_threshold": self.no_answer_threshold,
         }
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies."""
         outputs = (START_LOGITS, END_LOGITS)
 

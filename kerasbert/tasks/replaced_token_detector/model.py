@@ -72,7 +72,9 @@ class ReplacedTokenDetector(Task):
             name=name,
         )
 
-    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
+    def compile(
+        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+    ) -> None:
         """Compiles the model; by default with AdamW, binary cross-entropy and accuracy."""
         if loss in (None, "binary_crossentropy", "bce"):
             loss = TokenCrossentropy()

@@ -1,7 +1,7 @@
 """Text classification: one class, several labels, or numbers for a text or a pair of texts."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -179,7 +179,7 @@ class TextClassifier(Task):
 
     @classmethod
     @renamed.argument("directory", "preset")
-    def from_preset(cls, preset, *, problem_type: str | None = None, **rest):
+    def from_preset(cls, preset, *, problem_type: str | None = None, **rest) -> Self:
         """Loads as `Task` does; with another `problem_type` than stored, the head is new."""
         preset = checkpoints.load(preset)
         stored = cls.stored_head(preset).get("problem_type", problem_type)
@@ -213,7 +213,7 @@ class TextClassifier(Task):
 
     def compile(
         self, optimizer=None, loss=None, metrics=None, *, label_smoothing: float = 0.0, **kwargs
-    ):
+    ) -> None:
         """Compiles the model; by default with AdamW and what suits `problem_type`.
 
         One class: cross-entropy on logits, and accuracy. Several: binary cross-entropy on logits,
@@ -251,7 +251,7 @@ class TextClassifier(Task):
         """Returns the metric that "accuracy" means for the `problem_type`."""
         return self.problem.accuracy(name)
 
-    def fit(self, *args, class_weight=None, **kwargs):
+    def fit(self, *args, class_weight=None, **kwargs) -> keras.callbacks.History:
         """Trains the model as in Keras.
 
         Args:

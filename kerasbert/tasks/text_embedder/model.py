@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Self
 
 import keras
 import numpy as np
@@ -155,7 +156,7 @@ class TextEmbedder(Task):
 
     @classmethod
     @renamed.argument("directory", "preset")
-    def from_preset(cls, preset, *, layers=None, backbone=None, **rest):
+    def from_preset(cls, preset, *, layers=None, backbone=None, **rest) -> Self:
         """Loads as `Task` does, with a backbone that returns the layers in use.
 
         A sentence-transformers directory also determines pooling, normalization, sequence length
@@ -212,7 +213,7 @@ class TextEmbedder(Task):
 
     # === Training ===
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
         """Compiles the model; by default with AdamW and the objective's loss.
 
         The contrastive objective also has accuracy, the share of texts whose partner is the nearest

@@ -116,7 +116,9 @@ class TokenClassifier(Task):
             "dropout": self.dropout_rate,
         }
 
-    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
+    def compile(
+        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+    ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the words.
@@ -131,7 +133,9 @@ class TokenClassifier(Task):
 
     # === Training ===
 
-    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+    def fit(
+        self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs
+    ) -> keras.callbacks.History:
         """Trains the model as in Keras.
 
         Args:

@@ -1,0 +1,19 @@
+# Written by tests/stubs.py.
+
+from kerasbert.data.corpus.documents.reading import read_documents as read_documents
+from kerasbert.data.corpus.joining import join_corpora as join_corpora
+from kerasbert.data.corpus.part import Part as Part
+from kerasbert.data.corpus.prepare import prepare_corpus as prepare_corpus
+from kerasbert.data.corpus.reader import Corpus as Corpus
+from kerasbert.data.corpus.reader import same_vocabulary as same_vocabulary
+from kerasbert.data.corpus.writer import CorpusWriter as CorpusWriter
+
+__all__ = [
+    "Corpus",
+    "CorpusWriter",
+    "Part",
+    "join_corpora",
+    "prepare_corpus",
+    "read_documents",
+    "same_vocabulary",
+]

@@ -1,0 +1,13 @@
+# Written by tests/stubs.py.
+
+from kerasbert.data.pretraining.batches import PretrainingBatches as PretrainingBatches
+from kerasbert.data.pretraining.masking import Masking as Masking
+from kerasbert.data.pretraining.mixture import Mixture as Mixture
+from kerasbert.data.pretraining.phases import PhasedBatches as PhasedBatches
+
+__all__ = [
+    "Masking",
+    "Mixture",
+    "PhasedBatches",
+    "PretrainingBatches",
+]
