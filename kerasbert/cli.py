@@ -105,13 +105,16 @@ def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.O
     for field in fields:
         _define(values, field, kinds[field.name])
     try:
-        rest = values(_with_new_names(argv, declared.renamed(options_class)))
+        words = _with_new_names(argv, declared.renamed(options_class))
+        rest = values(words, known_only=bool(options_class.passes_on))
     except flags.Error as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message}; --help lists the flags") from None
-    if len(rest) > 1:
-        raise InputError(f"unexpected argument {rest[1]!r}; every option is a --flag")
     given = {field.name: values[field.name].value for field in fields}
+    if options_class.passes_on:
+        given[options_class.passes_on] += rest[1:]
+    elif len(rest) > 1:
+        raise InputError(f"unexpected argument {rest[1]!r}; every option is a --flag")
     missing = [f.name for f in fields if declared.is_required(f) and given[f.name] is None]
     if missing:
         named = " and ".join(f"--{name}" for name in missing)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from kerasbert import program
 
-_INDENT = 18  # width of the column of names in `--help`
+_INDENT = 21  # width of the column of names in `--help`
 _WIDEST = 100
 
 

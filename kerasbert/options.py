@@ -84,6 +84,8 @@ class Options:
     program: ClassVar[Program]
     #: Whether TensorFlow is imported before the recipe is called.
     needs_tensorflow: ClassVar[bool] = True
+    #: The field, a list, that takes the flags that the class does not have; "": there are none.
+    passes_on: ClassVar[str] = ""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

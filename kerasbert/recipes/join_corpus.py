@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from kerasbert.data.corpus import joining
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import JoinCorpusOptions
+from kerasbert.recipes.prepare_corpus import summary
 from kerasbert.training.progress import ProgressBar
 
 
@@ -17,13 +18,7 @@ def join_corpus(options: JoinCorpusOptions) -> dict:
         manifest = joining.join_corpora(
             parts, options.output, verify=options.verify, progress=bar.update
         )
-    shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
-    return {
-        "corpus": options.output,
-        "parts": len(parts),
-        **{name: manifest[name] for name in shown},
-        "shards": len(manifest["shards"]),
-    }
+    return {"parts": len(parts), **summary(options.output, manifest)}
 
 
 def _directories(patterns: Iterable[str]) -> list[str]:

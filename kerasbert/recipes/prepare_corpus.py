@@ -1,5 +1,7 @@
 """Tokenizing text into a corpus."""
 
+from collections.abc import Callable
+
 from kerasbert import loading
 from kerasbert.data.corpus import prepare
 from kerasbert.data.corpus.cleaning.duplicates import Duplicates
@@ -17,34 +19,49 @@ from kerasbert.training.progress import ProgressBar
 
 def prepare_corpus(options: PrepareCorpusOptions) -> dict:
     """Tokenizes text into shards; returns counts of documents, sentences and tokens."""
-    if options.vocab:
-        tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
-    else:
-        tokenizer = loading.tokenizer_from_preset(options.tokenizer)
+    with ProgressBar("tokenize", None, "sentences") as bar:
+        return without_bar(options, bar.update)
+
+
+def without_bar(
+    options: PrepareCorpusOptions, progress: Callable[[int], None] = lambda sentences: None
+) -> dict:
+    """Does what `prepare_corpus` does, without a progress bar."""
+    tokenizer = load_tokenizer(options)
     words = None
     if options.word_segmenter != "none" or options.phrases:
         words = WordFinder(tokenizer, options.word_segmenter, options.phrases)
     selection = _selection(options)
-    with ProgressBar("tokenize", None, "sentences") as bar:
-        manifest = prepare.prepare_corpus(
-            options.input,
-            tokenizer,
-            options.output,
-            tokens_per_shard=options.tokens_per_shard,
-            bytes_per_unit=options.bytes_per_unit,
-            part=Part.parse(options.part) if options.part else None,
-            selection=selection,
-            threads=options.threads,
-            words=words,
-            progress=bar.update,
-        )
+    manifest = prepare.prepare_corpus(
+        options.input,
+        tokenizer,
+        options.output,
+        tokens_per_shard=options.tokens_per_shard,
+        bytes_per_unit=options.bytes_per_unit,
+        part=Part.parse(options.part) if options.part else None,
+        selection=selection,
+        threads=options.threads,
+        words=words,
+        progress=progress,
+    )
     unknown = _unknown_share(options.output, tokenizer) if manifest["tokens"] else 0.0
     warn_of_unknown(options.output, unknown)
+    return {**summary(options.output, manifest), "unknown_share": round(unknown, 6)}
+
+
+def load_tokenizer(options: PrepareCorpusOptions) -> Tokenizer:
+    """Returns the tokenizer that the options name."""
+    if options.vocab:
+        return WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
+    return loading.tokenizer_from_preset(options.tokenizer)
+
+
+def summary(corpus: str, manifest: dict) -> dict:
+    """Returns the counts of a corpus."""
     shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
     return {
-        "corpus": options.output,
+        "corpus": corpus,
         **{name: manifest[name] for name in (*shown, "left_out") if name in manifest},
-        "unknown_share": round(unknown, 6),
         "shards": len(manifest["shards"]),
     }
 

@@ -230,7 +230,11 @@ def _joined_metadata(parts: list[_Part]) -> dict:
     everything = [metadata_of(part.manifest) for part in parts]
     for metadata in everything:
         del metadata["part"]
-    joined = _added_up(everything)
+    settings = parts[0].place["settings"]  # which all parts share
+    joined = {
+        name: value if name in settings else _added_up([one.get(name) for one in everything])
+        for name, value in everything[0].items()
+    }
     joined["inputs"] = []
     for part in parts:
         first, inputs = part.place["first_input"], part.manifest.get("inputs", [])
@@ -239,11 +243,11 @@ def _joined_metadata(parts: list[_Part]) -> dict:
 
 
 def _added_up(values: list):
-    """Adds up the numbers of several reports; returns the first of what is no number."""
+    """Adds up numbers, or the numbers in dicts; returns the first of other values."""
     first = values[0]
     if isinstance(first, dict):
         named = [value for value in values if isinstance(value, dict)]
-        return {key: _added_up([v[key] for v in named if key in v]) for key in first}
+        return {key: _added_up([value.get(key) for value in named]) for key in first}
     if type(first) in (int, float):
         return sum(value for value in values if type(value) in (int, float))
     return first

@@ -11,6 +11,7 @@ from kerasbert.recipes.options.corpus import (
     BuildVocabOptions,
     CorpusInfoOptions,
     JoinCorpusOptions,
+    PrepareCorpusBeamOptions,
     PrepareCorpusOptions,
 )
 from kerasbert.recipes.options.fine_tuning import DistillOptions, EpochOptions, FinetuneOptions
@@ -59,6 +60,7 @@ __all__ = [
     "JoinCorpusOptions",
     "ModelOptions",
     "PredictOptions",
+    "PrepareCorpusBeamOptions",
     "PrepareCorpusOptions",
     "PresetsOptions",
     "PretrainOptions",

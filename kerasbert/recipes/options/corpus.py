@@ -117,6 +117,38 @@ class PrepareCorpusOptions(SelectionOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareCorpusBeamOptions(PrepareCorpusOptions):
+    """Options of `prepare_corpus_beam`."""
+
+    program = Program(
+        TEXT,
+        "Prepares the parts of a corpus with Apache Beam, and joins them.",
+        (
+            "--input 'text/*.txt' --vocab runs/mine/vocab.txt\n--output runs/mine/corpus "
+            "--parts 8 --threads 1\n--runner=DirectRunner --direct_num_workers=2 "
+            "--direct_running_mode=multi_processing",
+        ),
+    )
+    passes_on = "beam"
+
+    parts: int = option(
+        16, help="number of parts, each of which one worker makes", minimum=1, maximum=1_000_000
+    )
+    beam: list[str] = option(
+        [], help="a flag of Beam; flags that are not in this list are passed on to it, too"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.part is not None:
+            raise InputError("--part is set for each worker; --parts is the number of parts")
+        if self.dedup:
+            raise InputError(
+                "--dedup looks at all text; give --duplicates, a file of kerasbert find_duplicates"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JoinCorpusOptions(Options):
     """Options of `join_corpus`."""
 
