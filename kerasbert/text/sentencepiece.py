@@ -17,6 +17,7 @@ from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.lazy import tensorflow_text as tf_text
+from kerasbert.registration import on_tensorflow
 from kerasbert.text.added_tokens import AddedToken, AddedTokenMatcher
 from kerasbert.text.charsmap import Charsmap
 from kerasbert.text.normalization import (
@@ -37,7 +38,7 @@ from kerasbert.text.sentencepiece_model import (
     byte_model,
     model_parts,
 )
-from kerasbert.text.sentencepiece_op import load_model
+from kerasbert.text.sentencepiece_op import load_op, load_pieces
 from kerasbert.text.spans import Normalized, align
 from kerasbert.text.special_tokens import ALBERT_TOKENS, SpecialTokens
 from kerasbert.text.tokenizer import Tokenizer, is_true
@@ -104,11 +105,14 @@ class SentencePieceTokenizer(Tokenizer):
         avoid_number_commas: bool = False,
         added_tokens: Sequence[AddedToken | str | Mapping] = (),
     ):
-        source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
+        self._source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
         self._bytes = model if isinstance(model, bytes) else files.read_bytes(model)
-        used = avoiding_number_commas(self._bytes, source) if avoid_number_commas else self._bytes
-        self._model, pieces = load_model(used, source)
-        vocabulary, ids = arrange(pieces, layout, source)
+        self.avoid_number_commas = bool(avoid_number_commas)
+        pieces = load_pieces(self._bytes, self._source)
+        self._num_pieces = len(pieces)
+        if on_tensorflow():  # the library looks through the model
+            _ = self._model
+        vocabulary, self._final_ids = arrange(pieces, layout, self._source)
         super().__init__(
             vocabulary,
             special_tokens,
@@ -120,8 +124,12 @@ class SentencePieceTokenizer(Tokenizer):
         self.strip_accents = bool(strip_accents)
         self.layout = layout
         self.replace_quotes = bool(replace_quotes)
-        self.avoid_number_commas = bool(avoid_number_commas)
-        self._final_ids = ids
+
+    @functools.cached_property
+    def _model(self) -> tf_text.SentencepieceTokenizer:
+        data, source = self._bytes, self._source
+        used = avoiding_number_commas(data, source) if self.avoid_number_commas else data
+        return load_op(used, source, self._num_pieces)
 
     @property
     def resources(self) -> list:
@@ -207,10 +215,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     @functools.cached_property
     def _charsmap(self) -> Charsmap:
-        source = "the SentencePiece model"
-        rules = model_parts(self._bytes, source)["charsmap"]
-        model, _ = load_model(byte_model(rules), source)
-        return Charsmap(rules, model)
+        rules = model_parts(self._bytes, self._source)["charsmap"]
+        return Charsmap(rules, load_op(byte_model(rules), self._source, 1 + 256))
 
     def _normalizer(self):
         return self._normalized

@@ -15,8 +15,8 @@ from kerasbert.text.charsmap import check_rules
 from kerasbert.text.sentencepiece_model import no_model, parse, pieces_of
 
 
-def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer, list[str]]:
-    """Creates the op for a model, and returns it with the model's pieces.
+def load_pieces(data: bytes, source: str) -> list[str]:
+    """Returns the pieces of a model; needs no TensorFlow.
 
     Args:
         data: bytes, the content of a model file.
@@ -31,6 +31,20 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
         raise InputError(f"{source}: contains a score that is not a finite number")
     for spec in (model.normalizer_spec, model.denormalizer_spec):
         check_rules(spec.precompiled_charsmap, source)
+    return pieces
+
+
+def load_op(data: bytes, source: str, num_pieces: int) -> tf_text.SentencepieceTokenizer:
+    """Returns the op for a model.
+
+    Args:
+        data: bytes, a model that `load_pieces` accepts.
+        source: string, the name of the file in messages.
+        num_pieces: integer, the number of its pieces.
+
+    Raises:
+        InputError: the library does not load the model.
+    """
     # Ops of the same name in one SavedModel would share one model.
     name = f"sentencepiece_{hashlib.sha256(data).hexdigest()[:32]}"
     # Outside any graph, so that the model outlives the function that is being traced.
@@ -41,9 +55,9 @@ def load_model(data: bytes, source: str) -> tuple[tf_text.SentencepieceTokenizer
             count = int(op.vocab_size())
         except tf.errors.OpError:
             raise no_model(source) from None
-    if count != len(pieces):  # the library and Python parse it differently
+    if count != num_pieces:  # the library and Python parse it differently
         raise no_model(source)
-    return op, pieces
+    return op
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from test_scripts import assert_refused, command
 from benchmarks.kill_harness import kill_harness
 from benchmarks.options import KillHarnessOptions
 from kerasbert import Pretrainer, TextClassifier
+from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import DistillOptions, FinetuneOptions, PretrainOptions
 
@@ -96,6 +97,25 @@ def test_pretraining_without_tensorflow(pretraining, tmp_path):
     assert list((outputs["jax"] / "tensorboard").iterdir())
     # The files are those of any model.
     assert Pretrainer.from_preset(outputs["jax"] / "model").tokenizer is not None
+
+
+def test_pretraining_on_pieces_without_tensorflow(
+    pretraining, corpus_files, make_tokenizer, tiny_backbone, tmp_path
+):
+    """The ids of a corpus need SentencePiece's vocabulary only, not its op."""
+    tokenizer = make_tokenizer({"kind": "sentencepiece", "lowercase": True})
+    init, corpus = tmp_path / "init", tmp_path / "corpus"
+    prepare_corpus(list(map(str, corpus_files)), tokenizer, corpus)
+    backbone = tiny_backbone(tokenizer, pooler=True, padding_id=tokenizer.pad_id)
+    Pretrainer(backbone, tokenizer=tokenizer, sequence_length=24).save_to_preset(init)
+    inputs = {"init": init, "corpus": corpus, "validation_corpus": corpus}
+    flags = {**pretraining, **inputs, "steps": 4, "whole_word_masking": True}
+    outputs = {name: tmp_path / name for name in ("jax", "tensorflow")}
+    words = command("pretrain", **flags, backend="jax", output=outputs["jax"])
+    found = result(run_on_jax([WITHOUT_TENSORFLOW, *words]))
+    expected = result(programs.run(command("pretrain", **flags, output=outputs["tensorflow"])))
+    assert_same_run(*outputs.values())
+    assert found["held_out"] == pytest.approx(expected["held_out"], abs=1e-4)
 
 
 def test_fine_tuning(finetuning, tmp_path):
