@@ -17,7 +17,7 @@ from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
-from kerasbert.training.strategies import is_chief, sharded, strategy_of
+from kerasbert.training.strategies import is_chief, prefetched, sharded, strategy_of
 
 # Consecutive steps without a finite gradient after which training stops.
 _MOST_SKIPPED = 10
@@ -93,7 +93,7 @@ def train(
             ends = (steps, (step // report_every + 1) * report_every, *boundaries)
             checkpoints_callback.end = min(end for end in ends if end > step)
             model.fit(
-                sharded(batches(step)),
+                prefetched(sharded(batches(step)), model),
                 epochs=1,
                 steps_per_epoch=checkpoints_callback.end - step,
                 callbacks=RunCallbacks(callbacks, model, first=step),

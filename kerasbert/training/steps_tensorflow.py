@@ -108,7 +108,20 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         microbatches = self.accumulation_steps > 1
         logs = self._accumulated_step(data) if microbatches else super().train_step(data)
+        if num_replicas() > 1:
+            logs = {**logs, "loss": self._mean_loss()}
         return {**logs, **self._count(data)} if self.counts_examples else logs
+
+    def _mean_loss(self):
+        """Returns the mean loss since the metrics were reset, over all replicas.
+
+        A replica's own mean weights batches by its own rows, which are not the same share of every
+        batch, least of all in a run that is resumed with another number of replicas.
+        """
+        tracker = _compat.loss_tracker(self)
+        own = [tf.convert_to_tensor(variable) for variable in (tracker.total, tracker.count)]
+        (sums,) = sum_over_replicas([tf.stack(own)])
+        return tf.math.divide_no_nan(sums[0], sums[1])
 
     def _count(self, data) -> dict:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -162,3 +162,22 @@ def sharded(dataset):
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
+
+
+def prefetched(dataset, model: keras.Model):
+    """Returns a dataset of batches that are copied to the model's GPU ahead of their steps.
+
+    Without that, a step begins with the copy. Strategies of several devices do so themselves, and
+    so does Keras on JAX; for the CPU the dataset is returned unchanged. It must not be transformed
+    any further.
+
+    Args:
+        dataset: `tf.data.Dataset` of numbers.
+        model: built model.
+    """
+    if not ON_TENSORFLOW or strategy_of(model) is not tf.distribute.get_strategy():
+        return dataset
+    device = model.weights[0].value.device  # steps compute where the weights are
+    if device.endswith("device:CPU:0"):
+        return dataset
+    return dataset.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))

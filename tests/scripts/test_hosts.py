@@ -158,10 +158,7 @@ def test_four_hosts(pretraining, hosts, tmp_path):
     for name in ("metrics.jsonl", "losses.jsonl"):
         (steps, found), (same_steps, expected) = losses(output, name), losses(alone, name)
         assert steps == same_steps
-        # Between reports a worker logs its own running mean, which another number of workers
-        # weights differently until the next report.
-        if name == "metrics.jsonl":
-            np.testing.assert_allclose(found, expected, rtol=1e-3)
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
     ours, theirs = (load_file(path / "model" / "model.safetensors") for path in (output, alone))
     for name, weight in theirs.items():
         np.testing.assert_allclose(ours[name], weight, atol=1e-3)

@@ -4,6 +4,7 @@
 """
 
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -11,10 +12,12 @@ import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, Pretrainer
 from kerasbert.layers import Dropout
+from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.exact_optimizer import patch_optimizer
+from kerasbert.training.loop import train
 from kerasbert.training.optimizers import adamw
-from kerasbert.training.strategies import make_strategy, sharded
+from kerasbert.training.strategies import make_strategy, prefetched, sharded
 
 BATCH, LENGTH, MASKED, WORDS = 8, 6, 2, 20
 ROWS = 4 * BATCH + 3  # four replicas share the last batch's 3 rows: one gets none
@@ -105,6 +108,59 @@ def pretrain(strategy, optimizer, accumulation_steps):
         "state": np.stack([state, trained_state(model)]),
         "skipped": int(model.optimizer.skipped_steps.numpy()),
     }
+
+
+class Losses(keras.callbacks.Callback):
+    """The loss that each step logs: the mean since the last report."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.found.append(float(logs["loss"]))
+
+
+def logged_losses(parts, directory):
+    """The losses that a run logs.
+
+    Args:
+        parts: by strategy, the step at which it is stopped; another one resumes it.
+        directory: of its checkpoints.
+    """
+    losses = Losses()
+    for strategy, steps in parts:
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = tiny_pretrainer()
+            model.compile(keras.optimizers.SGD(0.1))
+        checkpoints = Checkpoints(directory, every_steps=1)
+        batches = tf.data.Dataset.from_tensor_slices(examples()).batch(BATCH).repeat()
+        end = parts[-1][1]
+        train(
+            model,
+            batches.skip,
+            steps,
+            checkpoints,
+            checkpoints.newest(),
+            report_every=end,
+            validate=None,
+            callbacks=[losses],
+        )
+    return losses.found
+
+
+def on_another_device(device, directory):
+    """Batches for a model whose weights are on a device other than the host, as on one GPU.
+
+    Returns:
+        The names of the devices that hold a batch, and the losses of a run.
+    """
+    with tf.device(device):
+        model = tiny_pretrainer()
+        batches = prefetched(tf.data.Dataset.from_tensors(examples(8)).repeat(), model)
+        holders = {tensor.backing_device for tensor in tf.nest.flatten(next(iter(batches)))}
+        return sorted(holders), logged_losses([(tf.distribute.get_strategy(), 6)], directory)
 
 
 def bad_gradient(strategy, float16=False):
@@ -234,6 +290,14 @@ def main(mode, out):
     found["bad_float16"], found["loss_scale"] = bad_gradient(strategy, float16=True)
     if mode == "2":
         found |= {f"defect_{name}": value for name, value in defects(strategy).items()}
+        alone = tf.distribute.get_strategy()
+        parts = {"logged": [(alone, 6)], "logged_resumed": [(alone, 3), (strategy, 6)]}
+        for name, of in parts.items():
+            with tempfile.TemporaryDirectory() as directory:
+                found[name] = logged_losses(of, directory)
+        with tempfile.TemporaryDirectory() as directory:
+            devices, losses = on_another_device("CPU:1", directory)
+        found |= {"prefetched_to": devices, "prefetched": losses}
     if mode == "worker":
         found["defect_workers"] = outcome(lambda: plain_fit(strategy))
         found["defect_workers_here"] = plain_fit(strategy, ExactModel)

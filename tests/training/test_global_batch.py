@@ -16,6 +16,7 @@ from kerasbert.training.exact_optimizer import patch_optimizer
 from kerasbert.training.global_loss import FunctionLoss, GlobalBatchLoss, global_mean
 from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw, fits_keep_weights
+from kerasbert.training.strategies import prefetched
 
 PROGRAM = pathlib.Path(__file__).with_name("distributed_program.py")
 SHARED_OUT = ["2", pytest.param("4", marks=pytest.mark.full), "worker0", "worker1"]
@@ -69,6 +70,30 @@ def test_a_batch_in_pieces_is_the_whole_batch(runs, mode):
         np.testing.assert_allclose(replica, whole["sgd_weights"][0], rtol=0, atol=1e-6)
     for name in ("losses", "mlm_losses", "accuracies"):
         np.testing.assert_allclose(run[f"pieces_{name}"], whole[f"sgd_{name}"], rtol=1e-5)
+
+
+def test_logged_losses_are_those_of_one_device(runs):
+    """From the step on at which another number of replicas resumes; the fifth batch is short."""
+    run = runs["2"]
+    assert len(set(run["logged"])) == len(run["logged_resumed"]) == 6
+    np.testing.assert_allclose(run["logged_resumed"], run["logged"], rtol=1e-6)
+
+
+def test_batches_are_copied_ahead_to_the_device_of_the_weights(runs):
+    """To a GPU, that is; here the second of two virtual CPU devices is as far from the host."""
+    run = runs["2"]
+    (device,) = run["prefetched_to"]
+    assert device.endswith("CPU:1")
+    np.testing.assert_allclose(run["prefetched"], run["logged"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("devices", [None, ["CPU:0", "CPU:1"]])
+def test_the_host_and_strategies_need_no_copies(devices):
+    strategy = tf.distribute.MirroredStrategy(devices) if devices else tf.distribute.get_strategy()
+    with strategy.scope():
+        model = tiny_pretrainer()
+    batches = tf.data.Dataset.from_tensors(examples(8))
+    assert prefetched(batches, model) is batches
 
 
 def test_any_model_is_exact(runs):
