@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasbert import checkpoints, renamed
 from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError
 from kerasbert.features import (
     ATTENTION_WEIGHTS,
     HIDDEN_STATES,
@@ -24,7 +25,12 @@ from kerasbert.layers import Embeddings, Pooler, TransformerBlock
 from kerasbert.layers.inference import is_inference_mode
 from kerasbert.layers.sharding import layout_map
 from kerasbert.layers.state import TrainableStateMixin, restore_state, state_of
-from kerasbert.layers.tokens import UnpaddedTokens, gather_positions
+from kerasbert.layers.tokens import (
+    UnpaddedTokens,
+    gather_positions,
+    positions_in_documents,
+    within_documents,
+)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -41,6 +47,10 @@ class Backbone(TrainableStateMixin):
     `backbone(features, output_positions=...)` computes the last layer for some tokens only:
     `sequence_output` is (batch, positions, hidden) then. `output_positions` is int32 (batch,
     positions), and the first of each row must be 0, because the pooler reads that token.
+
+    `backbone(features, document_ids=...)` computes rows of several documents: their tokens attend
+    to tokens of the same document only, and their positions begin anew with each. `document_ids` is
+    int32 (batch, sequence), ascending in each row.
 
         config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=30522)
         backbone = kerasbert.Backbone(config)
@@ -106,8 +116,12 @@ class Backbone(TrainableStateMixin):
         """Runs the encoder; missing features get their defaults."""
         return super().__call__(with_defaults(inputs), *args, **kwargs)
 
-    def call(self, inputs, training=None, mask=None, output_positions=None):
+    def call(self, inputs, training=None, mask=None, output_positions=None, document_ids=None):
         """Runs the encoder; arguments and outputs as in the class."""
+        if document_ids is not None:
+            return self._encode(
+                inputs, output_positions, document_ids=document_ids, training=training
+            )
         if is_inference_mode() and not training and not self.config.return_hidden_states:
             unpadded = UnpaddedTokens(inputs[PADDING_MASK])
             return self._encode(inputs, output_positions, unpadded)
@@ -115,7 +129,9 @@ class Backbone(TrainableStateMixin):
             return super().call(inputs, training=training, mask=mask)
         return self._encode(inputs, output_positions, training=training)
 
-    def compute_output_spec(self, inputs, training=None, mask=None, output_positions=None):
+    def compute_output_spec(
+        self, inputs, training=None, mask=None, output_positions=None, document_ids=None
+    ):
         """Returns shapes and dtypes of the outputs of `call`."""
         specs = super().compute_output_spec(inputs, training=training, mask=mask)
         if output_positions is not None:
@@ -247,12 +263,20 @@ def _encode(
     features,
     output_positions=None,
     unpadded=None,
+    document_ids=None,
     training=None,
 ) -> dict:
     """Computes the encoder's outputs; with `unpadded`, its blocks skip padding."""
     mask = features[PADDING_MASK]
     ids, segments = features[TOKEN_IDS], features[SEGMENT_IDS]
-    x = embeddings(ids, segments, mask, training=training)
+    if document_ids is None:
+        x = embeddings(ids, segments, mask, training=training)
+    else:
+        if config.positions == "sinusoidal":
+            raise InputError("rows of several documents need learned positions, not sinusoidal")
+        position_ids = positions_in_documents(document_ids)
+        x = embeddings(ids, segments, mask, training=training, position_ids=position_ids)
+        mask = ops.cast(mask, "int32")[:, None] * within_documents(document_ids)
     if unpadded is not None:
         x, mask = unpadded.unpad(x), unpadded.mask
     options = {"training": training}

@@ -10,6 +10,8 @@ Features (all int32, because bool inputs break `fit` under tf.distribute)
                                                to zeros
 `mask_positions`   (batch, masked)             the positions of tokens to predict; unused entries
                                                are 0
+`document_ids`     (batch, sequence)           ascending numbers of the documents in a row, in
+                                               pretraining on packed documents only
 =================  ==========================  ====================================================
 
 The signature `tokens` of an export takes `lengths`, int32 (batch,), the number of unpadded tokens
@@ -48,6 +50,7 @@ TOKEN_IDS = "token_ids"
 PADDING_MASK = "padding_mask"
 SEGMENT_IDS = "segment_ids"
 MASK_POSITIONS = "mask_positions"
+DOCUMENT_IDS = "document_ids"
 LENGTHS = "lengths"
 
 TEXT = "text"

@@ -42,6 +42,9 @@ def gather_in_rows(values, index) -> tf.Tensor:
 
 def last_at_or_before(bounds, positions) -> tf.Tensor:
     """Returns, for each position, the index of the last of the ascending `bounds` up to it."""
+    if positions.shape.rank > 1:
+        flat = last_at_or_before(bounds, tf.reshape(positions, [-1]))
+        return tf.reshape(flat, tf.shape(positions))
     return tf.searchsorted(bounds, positions, "right", tf.int64) - 1
 
 

@@ -20,8 +20,8 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention with projections (Vaswani et al. 2017, §3.2.2).
 
     Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), 1 for
-    tokens that may be attended to (default: all) -> float (batch, sequence, hidden). Optional
-    arguments:
+    tokens that may be attended to (default: all), or (batch, queries, sequence) for each query ->
+    float (batch, sequence, hidden). Optional arguments:
 
     - `queries`, float (batch, positions, hidden): these vectors attend to the tokens of `x`, and
       the output is (batch, positions, hidden).
@@ -79,7 +79,7 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
-            scores = scores + (_MASKED_SCORE * padding)[:, None, None, :]
+            scores = scores + _for_heads(_MASKED_SCORE * padding)
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.matmul(probabilities, value)
         if queries is None and unpadded is not None:
@@ -103,7 +103,7 @@ class SelfAttention(keras.layers.Layer):
         )
         mask = None
         if padding_mask is not None:
-            mask = ops.cast(padding_mask, "bool")[:, None, None, :]
+            mask = _for_heads(ops.cast(padding_mask, "bool"))
             # cuDNN needs a mask for every pair of tokens.
             mask = ops.broadcast_to(mask, (batch, 1, length, length))
         mixed = ops.dot_product_attention(
@@ -168,6 +168,11 @@ class SelfAttention(keras.layers.Layer):
             "dropout": self.dropout.rate,
             "initializer_range": self.initializer_range,
         }
+
+
+def _for_heads(mask):
+    """(batch, sequence) or (batch, queries, sequence) -> (batch, 1, 1 or queries, sequence)."""
+    return mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
 
 
 def _tokens(x):

@@ -17,7 +17,8 @@ class Embeddings(keras.layers.Layer):
 
     Call: `(token_ids, segment_ids, padding_mask)`, int32 (batch, sequence) each -> float (batch,
     sequence, hidden). Segment ids are 0 if absent, or if the table has one row. The padding mask
-    only matters for "learned_offset" positions, and is 1 if absent.
+    only matters for "learned_offset" positions, and is 1 if absent. `position_ids`, int32 (batch,
+    sequence), are the positions in tables of learned positions, by default 0, 1, 2, ...
 
     Args:
         vocabulary_size: rows of the token table.
@@ -114,7 +115,9 @@ class Embeddings(keras.layers.Layer):
             self.projection.build((None, self.width))
         self.built = True
 
-    def call(self, token_ids, segment_ids=None, padding_mask=None, training=None):
+    def call(
+        self, token_ids, segment_ids=None, padding_mask=None, training=None, position_ids=None
+    ):
         length = ops.shape(token_ids)[1]
         if isinstance(length, int) and length > self.max_sequence_length:
             raise ValueError(
@@ -122,7 +125,7 @@ class Embeddings(keras.layers.Layer):
                 f"{self.max_sequence_length}"
             )
         x = self.token_embedding(token_ids)
-        x = x + self._positions(x, length, padding_mask)
+        x = x + self._positions(x, length, padding_mask, position_ids)
         if self.segment_embedding:
             x = x + self._segments(segment_ids)
         if self.task_type_embedding:
@@ -130,7 +133,7 @@ class Embeddings(keras.layers.Layer):
         x = self.dropout(self.layer_norm(x), training=training)
         return self.projection(x) if self.projection else x
 
-    def _positions(self, x, length, padding_mask):
+    def _positions(self, x, length, padding_mask, position_ids):
         if self.positions == "sinusoidal":
             return ops.cast(self.position_embedding(x), self.compute_dtype)
         # A slice that exceeds the table is an error on every device; a gather on GPUs would
@@ -138,6 +141,8 @@ class Embeddings(keras.layers.Layer):
         rows = length + self._first_position
         table = table_of(self.position_embedding, self.compute_dtype)
         table = ops.slice(table, (0, 0), (rows, self.width))
+        if position_ids is not None:
+            return ops.take(table, position_ids + self._first_position, axis=0)
         if self.positions == "learned" or padding_mask is None:
             return table[self._first_position :]
         unpadded = ops.cast(padding_mask, "int32")

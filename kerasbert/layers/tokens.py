@@ -18,6 +18,21 @@ def gather_positions(x, output_positions):
     )
 
 
+def within_documents(document_ids):
+    """Returns 1 where two tokens of a row are of the same document: int (batch, length, length)."""
+    return ops.cast(ops.equal(document_ids[:, :, None], document_ids[:, None]), "int32")
+
+
+def positions_in_documents(document_ids):
+    """Returns the position of each token in its document, int (batch, sequence).
+
+    Args:
+        document_ids: int (batch, sequence), ascending in each row.
+    """
+    earlier = ops.cast(document_ids[:, None] < document_ids[:, :, None], "int32")
+    return ops.arange(ops.shape(document_ids)[1], dtype="int32") - ops.sum(earlier, axis=2)
+
+
 class UnpaddedTokens:
     """Stores the unpadded tokens of a batch one after the other, and pads them again. TensorFlow.
 

@@ -34,8 +34,8 @@ class TransformerBlock(keras.layers.Layer):
 
     As in BERT, §3, and google-research/bert, `modeling.transformer_model`.
 
-    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence) -> float
-    (batch, sequence, hidden). Optional arguments:
+    Call: `(x, padding_mask)`, float (batch, sequence, hidden) and int (batch, sequence), or (batch,
+    sequence, sequence) for each query -> float (batch, sequence, hidden). Optional arguments:
 
     - `output_positions`, int (batch, positions): the output is (batch, positions, hidden), and what
       only other tokens need is not computed.
@@ -139,6 +139,8 @@ class TransformerBlock(keras.layers.Layer):
         if output_positions is not None:
             gather = gather_positions if unpadded is None else unpadded.gather
             queries = gather(x, output_positions)
+            if padding_mask is not None and len(padding_mask.shape) == 3:  # one for each query
+                padding_mask = gather_positions(padding_mask, output_positions)
         attended = self.attention(
             x,
             padding_mask,

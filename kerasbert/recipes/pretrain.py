@@ -108,6 +108,7 @@ def make_batches(
         mask_rate=options.mask_rate,
         whole_word=options.whole_word_masking,
         mask_unit=options.mask_unit,
+        pack_documents=options.pack_documents,
         **arguments,
     )
 
@@ -123,6 +124,8 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
         "seed": options.seed,
     }
     task = MaskedLM
+    if options.pack_documents:
+        head["packed"] = True
     if options.objective != "mlm":
         task, head["objective"] = Pretrainer, options.objective
     if options.init:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from jax._src.array import ArrayImpl
 
-from kerasbert.data.pretraining.batches import DrawnBatches
+from kerasbert.data.pretraining.drawn import DrawnBatches
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.loop import train

@@ -6,19 +6,27 @@ batches.
 
 import functools
 import math
-from typing import Any
 
 import keras
 import numpy as np
 
 from kerasbert.data import array_ops, graph_ops
 from kerasbert.data.corpus.reader import CONTINUES, Corpus
+from kerasbert.data.pretraining.drawn import DrawnBatches
 from kerasbert.data.pretraining.masking import Masking, mask_unit_of
 from kerasbert.data.pretraining.mixture import Mixture
+from kerasbert.data.pretraining.packed import CLS, SEP, TOKEN, PackedRows
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
-from kerasbert.features import MLM_LOGITS, NSP_LOGITS, TOKEN_IDS
+from kerasbert.features import (
+    DOCUMENT_IDS,
+    MLM_LOGITS,
+    NSP_LOGITS,
+    PADDING_MASK,
+    SEGMENT_IDS,
+    TOKEN_IDS,
+)
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker, pack_ranges
 
@@ -44,6 +52,8 @@ class PretrainingBatches:
         whole_word: the same as `mask_unit="whole_word"`.
         mask_unit: see `Masking`. The words are those of the corpus if it has them, otherwise the
             tokenizer's. None: "token", or as `whole_word` says.
+        pack_documents: bool, whether rows are filled with several documents; see `PackedRows`. The
+            objective must be "mlm", and the model is made with `packed=True`.
         first_step: integer, the first step for which batches are drawn.
         first_example: integer, the number of examples of all earlier steps.
         with_numpy: whether NumPy draws the batches. Defaults to True if the backend of Keras is not
@@ -64,12 +74,18 @@ class PretrainingBatches:
         mask_rate: float = 0.15,
         whole_word: bool = False,
         mask_unit: str | None = None,
+        pack_documents: bool = False,
         first_step: int = 0,
         first_example: int = 0,
         with_numpy: bool | None = None,
     ):
         if objective not in OBJECTIVES:
             raise InputError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
+        if pack_documents and objective != "mlm":
+            raise InputError(
+                f"pack_documents: rows of the objective {objective} have two parts; with mlm they "
+                "can be packed"
+            )
         if sequence_length < 8:
             raise InputError(f"sequence_length must be 8 or more, found {sequence_length}")
         if batch_size < 1:
@@ -92,10 +108,14 @@ class PretrainingBatches:
             with_numpy = keras.backend.backend() != "tensorflow"
         self._ops = array_ops if with_numpy else graph_ops
         room = self.packer.text_room if objective == "mlm" else self.packer.pair_room
-        if isinstance(corpus, Mixture):
-            self._windows = corpus.windows(self._ops, room, seed)
+        several = isinstance(corpus, Mixture)
+        if pack_documents:
+            packed = corpus.packed_rows if several else functools.partial(PackedRows, corpus=corpus)
+            self._windows = packed(ops=self._ops, length=sequence_length, seed=seed)
         else:
-            self._windows = Windows(self._ops, corpus, room, seed)
+            windows = corpus.windows if several else functools.partial(Windows, corpus=corpus)
+            self._windows = windows(ops=self._ops, room=room, seed=seed)
+        self.pack_documents = pack_documents
         if objective == "nsp":
             self._windows.check_negatives()
         self._draw_and_mask = self._batch if with_numpy else self._graph()
@@ -141,6 +161,8 @@ class PretrainingBatches:
         ops = self._ops
         masking_seed, pairing_seed = ops.split_seed(ops.seed_of(self.seed, step), 2)
         index = step * self.batch_size + self._offset + ops.arange(self.batch_size, "int64")
+        if self.pack_documents:
+            return self._masked_rows(masking_seed, *self._windows.rows(index))
         if self.objective == "mlm":
             return self._masked(masking_seed, self._windows.ranges(index))
         first, second, labels = self._windows.pairs(index, pairing_seed, self.objective)
@@ -161,6 +183,33 @@ class PretrainingBatches:
             continues = marks[TOKEN_IDS] == CONTINUES
         return self.masking(features, seed, continues)
 
+    def _masked_rows(self, seed, places, kind, documents) -> tuple:
+        """Returns the result of `Masking` for packed rows; the arguments are those of `rows`."""
+        ops, tokenizer, corpus, continues = self._ops, self.corpus.tokenizer, self.corpus, None
+
+        def values(values_at, read):
+            if ops is array_ops:
+                return values_at(places)
+            flat = tf.reshape(places, [-1])
+            shape = [self.batch_size, self.packer.sequence_length]
+            return tf.reshape(read(flat, flat + 1).flat_values, shape)
+
+        ids = values(corpus.tokens_at, corpus.read)
+        ids = ops.where(
+            kind == CLS, tokenizer.cls_id, ops.where(kind == SEP, tokenizer.sep_id, ids)
+        )
+        if self._reads_words:
+            marks = values(corpus.word_marks_at, corpus.read_word_marks)
+            continues = (marks == CONTINUES) & (kind == TOKEN)
+        ones = ops.cast(kind >= 0, "int32")
+        features = {
+            TOKEN_IDS: ops.cast(ids, "int32"),
+            PADDING_MASK: ones,
+            SEGMENT_IDS: ones - 1,
+            DOCUMENT_IDS: documents,
+        }
+        return self.masking(features, seed, continues)
+
     def _packed(self, ranges: tuple, values_at, read) -> dict:
         """Returns the features of rows of token ranges, whose ids the functions read."""
         length = self.packer.sequence_length
@@ -169,41 +218,6 @@ class PretrainingBatches:
         features = self.packer.pack(*(read(*one) for one in ranges))
         shape = [self.batch_size, length]
         return {name: tf.ensure_shape(value, shape) for name, value in features.items()}
-
-
-class DrawnBatches(keras.utils.PyDataset):
-    """Batches that are drawn on access, with the methods of a dataset that pretraining needs.
-
-    Args:
-        batch: function from an integer step to a batch.
-        start: integer, the step of the first batch.
-        steps: integer, the number of batches, or None for infinitely many.
-    """
-
-    def __init__(self, batch: Any, start: int = 0, steps: int | None = None):
-        super().__init__()
-        self.batch, self.start, self.steps = batch, start, steps
-
-    @property
-    def num_batches(self) -> int | None:
-        """The number of batches; None for infinitely many."""
-        return self.steps
-
-    def __getitem__(self, index: int) -> tuple:
-        """Returns batch number `index`, counted from `start`."""
-        return self.batch(self.start + index)
-
-    def take(self, count: int) -> "DrawnBatches":
-        """Returns the first `count` batches."""
-        return DrawnBatches(self.batch, self.start, count)
-
-    def cache(self) -> "DrawnBatches":
-        """Returns the same batches, each drawn only once."""
-        return DrawnBatches(functools.cache(self.batch), self.start, self.steps)
-
-    def as_numpy_iterator(self):
-        """Iterates over the batches."""
-        return iter(self)
 
 
 def most_frequent_token(corpus: Corpus | Mixture) -> int:

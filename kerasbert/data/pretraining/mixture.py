@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
+from kerasbert.data.pretraining.packed import PackedRows
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
@@ -55,9 +56,13 @@ class Mixture:
         named = zip(self.corpora, self.shares, strict=True)
         return ", ".join(f"{corpus.directory.name} {share / total:.3g}" for corpus, share in named)
 
+    def packed_rows(self, ops: ModuleType, length: int, seed: int) -> MixedWindows:
+        """Returns the packed rows of the corpora; see `PackedRows`."""
+        return MixedWindows(self, ops, seed, lambda one: PackedRows(ops, one, length, seed))
+
     def windows(self, ops: ModuleType, room: int, seed: int) -> MixedWindows:
         """Returns the windows of the corpora; see `Windows`."""
-        return MixedWindows(self, ops, room, seed)
+        return MixedWindows(self, ops, seed, lambda one: Windows(ops, one, room, seed))
 
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns the ids at positions; see `Corpus.tokens_at`."""
@@ -104,18 +109,18 @@ class Mixture:
 
 
 class MixedWindows:
-    """The windows of a `Mixture`, with the methods of `Windows`.
+    """The windows or packed rows of a `Mixture`, with the methods of `Windows` and `PackedRows`.
 
     Of every `sum(shares)` consecutive examples, each corpus has exactly its share, in an order that
     depends on the seed. A corpus goes through its own epochs.
     """
 
-    def __init__(self, mixture: Mixture, ops: ModuleType, room: int, seed: int):
+    def __init__(self, mixture: Mixture, ops: ModuleType, seed: int, make: Callable):
         self._ops = ops
         self._seed = seed
         self._shares = mixture.shares
         self._token_starts = mixture.token_starts
-        self.of_corpora = [Windows(ops, corpus, room, seed) for corpus in mixture.corpora]
+        self.of_corpora = [make(corpus) for corpus in mixture.corpora]
         self.count = sum(windows.count for windows in self.of_corpora)
 
     def ranges(self, index) -> tuple:
@@ -131,6 +136,10 @@ class MixedWindows:
 
         *bounds, labels = self._chosen(index, flat, unshifted=1)
         return tuple(bounds[:2]), tuple(bounds[2:]), labels
+
+    def rows(self, index) -> tuple:
+        """Returns what is in packed rows; see `PackedRows.rows`."""
+        return self._chosen(index, lambda packed, own: packed.rows(own), unshifted=2)
 
     def check_negatives(self) -> None:
         """Raises `InputError` if a corpus has no other document for a negative example of NSP."""
@@ -170,7 +179,8 @@ class MixedWindows:
             drawn = (*shifted, *drawn[count:])
             chosen = chosen or drawn
             chosen = tuple(
-                ops.where(mine, new, old) for new, old in zip(drawn, chosen, strict=True)
+                ops.where(mine[:, np.newaxis] if len(new.shape) > 1 else mine, new, old)
+                for new, old in zip(drawn, chosen, strict=True)
             )
         return chosen
 

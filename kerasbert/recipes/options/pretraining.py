@@ -134,6 +134,11 @@ class PretrainOptions(TrainingOptions):
         help="whole word masking; the same as --mask_unit=whole_word",
         formerly="whole_word",
     )
+    pack_documents: bool = option(
+        False,
+        help="with --objective=mlm: fill rows with several documents instead of padding; tokens "
+        "attend within their document",
+    )
     output: str = option(help="run directory; the model is output/model")
     validation_interval: int = option(
         500,

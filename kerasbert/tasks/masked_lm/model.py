@@ -11,7 +11,7 @@ from kerasbert.backbone import Backbone, cls_position, feature_inputs
 from kerasbert.data.inputs import checked_size, plain, raw_columns
 from kerasbert.data.pretraining.masking import check_rate, config_of_unit, mask_unit_of
 from kerasbert.errors import InputError
-from kerasbert.features import MASK_POSITIONS, MLM_LOGITS, SEQUENCE_OUTPUT, TEXT
+from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, MLM_LOGITS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.task import Task
@@ -53,6 +53,8 @@ class MaskedLM(Task):
         tied: whether the output matrix is the token embedding matrix.
         activation: activation of the head's hidden layer; None: the backbone's.
         layer_norm_epsilon: epsilon of the head's LayerNorm; None: the backbone's.
+        packed: whether the features have `document_ids`, for pretraining on rows of several
+            documents. It is not saved.
         mask_unit: see `kerasbert.data.pretraining.Masking`; None: as `whole_word` says.
         name: model name.
 
@@ -76,6 +78,7 @@ class MaskedLM(Task):
         tied: bool = True,
         activation: str | None = None,
         layer_norm_epsilon: float | None = None,
+        packed: bool = False,
         mask_unit: str | None = None,
         name: str = "masked_lm",
     ):
@@ -101,11 +104,14 @@ class MaskedLM(Task):
         positions = keras.Input((None,), dtype="int32", name=MASK_POSITIONS)
         inputs = feature_inputs()
         output_positions = keras.ops.concatenate([cls_position(inputs), positions], axis=1)
-        encoded = backbone(inputs, output_positions=output_positions)
+        documents = {}
+        if packed:
+            documents[DOCUMENT_IDS] = keras.Input((None,), dtype="int32", name=DOCUMENT_IDS)
+        encoded = backbone(inputs, output_positions=output_positions, **documents)
         logits = mlm_head(encoded[SEQUENCE_OUTPUT][:, 1:])
         super().__init__(
             backbone,
-            {**inputs, MASK_POSITIONS: positions},
+            {**inputs, MASK_POSITIONS: positions, **documents},
             self._model_outputs(backbone, encoded, logits),
             tokenizer=tokenizer,
             sequence_length=sequence_length,
