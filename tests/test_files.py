@@ -582,3 +582,11 @@ def test_reasons(error, reason):
     ):
         raise error
     assert str(found.value) == f"target can't be written: {reason}"
+
+
+def test_urls_are_no_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = "s3://b/c: is a URL; this is written to a path of this machine only"
+    with pytest.raises(InputError, match=message), files.new_directory("s3://b/c"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -87,8 +87,8 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
         InputError: `path` exists and `overwrite` is False, another process writes it, or it can't
             be written.
     """
-    path = pathlib.Path(path)
     refuse_existing(path, overwrite=overwrite)
+    path = pathlib.Path(path)
     with locked(path):
         refuse_existing(path, overwrite=overwrite)
         temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
@@ -107,7 +107,9 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
 
 
 def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Raises `InputError` if an output exists and must not be replaced."""
+    """Raises `InputError` if an output exists and must not be replaced, or is a URL."""
+    if "://" in os.fspath(path):
+        raise InputError(f"{path}: is a URL; this is written to a path of this machine only")
     if not overwrite and exists(path):
         raise InputError(f"{path} exists already; choose another path or remove it")
 

@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Iterable
 
-from kerasbert.data.corpus import joining
+from kerasbert.data.corpus import joining, remote
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import JoinCorpusOptions
 from kerasbert.recipes.prepare_corpus import summary
@@ -14,9 +14,12 @@ from kerasbert.training.progress import ProgressBar
 def join_corpus(options: JoinCorpusOptions) -> dict:
     """Joins parts; returns counts of parts, documents, sentences and tokens."""
     parts = _directories(options.parts)
-    with ProgressBar("verify" if options.verify else "check", len(parts), "parts") as bar:
+    with (
+        remote.written(options.output) as directory,
+        ProgressBar("verify" if options.verify else "check", len(parts), "parts") as bar,
+    ):
         manifest = joining.join_corpora(
-            parts, options.output, verify=options.verify, progress=bar.update
+            parts, directory, verify=options.verify, progress=bar.update
         )
     return {"parts": len(parts), **summary(options.output, manifest)}
 

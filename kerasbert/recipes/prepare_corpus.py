@@ -1,9 +1,10 @@
 """Tokenizing text into a corpus."""
 
+import os
 from collections.abc import Callable
 
 from kerasbert import loading
-from kerasbert.data.corpus import prepare
+from kerasbert.data.corpus import prepare, remote
 from kerasbert.data.corpus.cleaning.duplicates import Duplicates
 from kerasbert.data.corpus.cleaning.selection import Selection
 from kerasbert.data.corpus.documents.lines import Report
@@ -27,6 +28,13 @@ def without_bar(
     options: PrepareCorpusOptions, progress: Callable[[int], None] = lambda sentences: None
 ) -> dict:
     """Does what `prepare_corpus` does, without a progress bar."""
+    with remote.written(options.output) as directory:
+        return _prepare(options, directory, progress)
+
+
+def _prepare(
+    options: PrepareCorpusOptions, directory: str | os.PathLike, progress: Callable[[int], None]
+) -> dict:
     tokenizer = load_tokenizer(options)
     words = None
     if options.word_segmenter != "none" or options.phrases:
@@ -35,7 +43,7 @@ def without_bar(
     manifest = prepare.prepare_corpus(
         options.input,
         tokenizer,
-        options.output,
+        directory,
         tokens_per_shard=options.tokens_per_shard,
         bytes_per_unit=options.bytes_per_unit,
         part=Part.parse(options.part) if options.part else None,
@@ -44,7 +52,7 @@ def without_bar(
         words=words,
         progress=progress,
     )
-    unknown = _unknown_share(options.output, tokenizer) if manifest["tokens"] else 0.0
+    unknown = _unknown_share(directory, tokenizer) if manifest["tokens"] else 0.0
     warn_of_unknown(options.output, unknown)
     return {**summary(options.output, manifest), "unknown_share": round(unknown, 6)}
 
@@ -78,7 +86,7 @@ def _selection(options: PrepareCorpusOptions) -> Selection:
     )
 
 
-def _unknown_share(corpus: str, tokenizer: Tokenizer) -> float:
+def _unknown_share(corpus: str | os.PathLike, tokenizer: Tokenizer) -> float:
     """Returns the share of [UNK] among the tokens of a corpus, which is verified."""
     counts = Corpus(corpus).token_counts()
     return float(counts[tokenizer.unknown_id] / counts.sum())

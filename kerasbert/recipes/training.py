@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from kerasbert import files
+from kerasbert.data.corpus import remote
 from kerasbert.data.corpus.manifest import MANIFEST
 from kerasbert.errors import InputError
 from kerasbert.recipes.jax_devices import distributed
@@ -95,7 +96,7 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
     digests = {}
     for name in _INPUTS:
         for location, path in enumerate(options.input_paths(name)):
-            path = pathlib.Path(path)
+            path = remote.local(path) if "corpus" in name else pathlib.Path(path)
             if files.exists(path):
                 # The manifest of a corpus has the checksums of its files.
                 manifest = path / MANIFEST

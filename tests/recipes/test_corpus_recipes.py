@@ -1,10 +1,14 @@
 """The programs that make and describe corpora."""
 
+import errno
 import itertools
 import json
+import tempfile
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from kerasbert import files
@@ -19,8 +23,10 @@ from kerasbert.recipes.options import (
     CorpusInfoOptions,
     FindDuplicatesOptions,
     PrepareCorpusOptions,
+    PretrainOptions,
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
+from kerasbert.recipes.training import _contents as contents
 
 
 @pytest.fixture
@@ -143,3 +149,77 @@ def test_corpus_info_of_a_damaged_corpus(corpus_files, tokenizer, tmp_path):
         info(tmp_path / "c")
     with pytest.raises(InputError, match=r"sentences.bin: is damaged"):
         info(tmp_path / "c", verify=True)
+
+
+# === Remote stores ===
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store in memory, with a file of text, and a directory for what is downloaded."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    monkeypatch.setenv("KERASBERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    system.pipe("/in/a.txt", b"the cat runs.\n\nthe dog plays.\nit sings.\n")
+    yield system
+    system.store.clear()
+
+
+def test_a_corpus_on_a_remote_store(given, store, tmp_path):
+    text = {"input": ["memory://in/*.txt"]}
+    prepare(tmp_path, "here", **text)
+    vocab = str(tmp_path / "vocab.txt")
+    output = "memory://out/corpus"
+    options = PrepareCorpusOptions(vocab=vocab, output=output, **text)
+    assert prepare_corpus(options)["corpus"] == output
+    for path in (tmp_path / "here").iterdir():
+        assert store.cat(f"/out/corpus/{path.name}") == path.read_bytes()
+    kept = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match="memory://out/corpus exists already"):
+        prepare_corpus(options)
+    corpus = Corpus(output)
+    assert list(corpus) == list(Corpus(tmp_path / "here"))
+    assert corpus.directory.parent == tmp_path / "cache" / "corpora"
+    assert set(tmp_path.iterdir()) - kept == {tmp_path / "cache"}
+    assert info(output)["documents"] == 2
+    # It is downloaded once, and again if another one is there.
+    for name in ("tokens-00000.bin", "vocab.txt"):
+        store.rm(f"/out/corpus/{name}")
+    assert list(Corpus(output)) == list(corpus)
+    store.pipe("/in/b.txt", b"a bird.")
+    store.rm("/out/corpus/manifest.json")  # as if an upload had been interrupted
+    with pytest.raises(InputError, match=r"corpus: has no manifest.json, so it is not a complete"):
+        Corpus(output)
+    prepare_corpus(options)
+    assert Corpus(output).num_documents == 3
+    assert corpus.num_documents == 2
+
+
+class FullStore(MemoryFileSystem):
+    protocol = "full"
+
+    def put_file(self, *args, **kwargs):
+        raise OSError(errno.EDQUOT, "Quota exceeded")
+
+
+def test_a_store_that_can_not_be_written(given, store, tmp_path):
+    fsspec.register_implementation("full", FullStore, clobber=True)
+    options = {"vocab": str(tmp_path / "vocab.txt"), "input": ["memory://in/a.txt"]}
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match="full://c: can't be written: Quota exceeded"):
+        prepare_corpus(PrepareCorpusOptions(output="full://c", **options))
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_run_on_a_remote_corpus_notices_another_one(given, store, tmp_path):
+    options = {"vocab": str(tmp_path / "vocab.txt"), "output": "memory://c"}
+    prepare_corpus(PrepareCorpusOptions(**options, input=["memory://in/a.txt"]))
+    pretraining = PretrainOptions(corpus=["memory://c"], output=str(tmp_path / "run"))
+    before = contents(pretraining)
+    assert list(before) == ["content of corpus"]
+    assert contents(pretraining) == before
+    store.rm("/c/manifest.json")
+    prepare_corpus(PrepareCorpusOptions(**options, input=["memory://in/a.txt"] * 2))
+    assert contents(pretraining) != before

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from kerasbert import files
+from kerasbert.data.corpus import remote
 from kerasbert.data.corpus.manifest import (
     BITS,
     DOCUMENTS,
@@ -33,7 +33,8 @@ class Corpus:
     """A prepared corpus, memory-mapped.
 
     Args:
-        directory: path of a directory written by `prepare_corpus`.
+        directory: path of a directory written by `prepare_corpus`, or a URL, from which it is
+            downloaded once (see `kerasbert.data.corpus.remote.local`).
         verify: whether to compare the SHA-256 of every file, which reads all of them once.
 
     Raises:
@@ -49,7 +50,7 @@ class Corpus:
     """
 
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
-        self.directory = pathlib.Path(directory)
+        self.directory = remote.local(directory)
         self.manifest = read_manifest(self.directory)
         if not self.manifest["shards"]:
             raise InputError(f"{directory}: this part of a corpus has no text; only join it")

@@ -16,12 +16,13 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
-
-import fsspec
+from typing import TYPE_CHECKING, BinaryIO
 
 from kerasbert import lazy
 from kerasbert.errors import InputError, about
+
+if TYPE_CHECKING:
+    import fsspec
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BUFFER = 1 << 20
@@ -64,7 +65,7 @@ def is_compressed(path: str) -> bool:
 
 def size(path: str) -> int:
     """Returns the number of bytes of a file, compressed as it is."""
-    with _errors(path):
+    with errors(path):
         if not is_remote(path):
             return os.path.getsize(path)
         system, name = filesystem(path)
@@ -77,7 +78,7 @@ def find(pattern: str) -> list[str]:
     Raises:
         InputError: there is no such file, it is a directory, or the store can't be used.
     """
-    with _errors(pattern):
+    with errors(pattern):
         found, is_directory = (_find_remote if is_remote(pattern) else _find_local)(pattern)
     if found:
         return found
@@ -117,6 +118,8 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     Raises:
         InputError: there is none of this name, or its package is not installed.
     """
+    import fsspec  # only for URLs
+
     protocol = path.partition("://")[0].lower()
     try:
         return fsspec.core.url_to_fs(path)
@@ -137,7 +140,7 @@ def opened_raw(path: str) -> Iterator[BinaryIO]:
     Raises:
         InputError: it can't be read; also within the block.
     """
-    with _errors(path):
+    with errors(path):
         if not is_remote(path):
             with open(path, "rb") as file:
                 yield file
@@ -155,7 +158,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         InputError: it can't be read or decompressed, or contains something else than its name
             says; also within the block.
     """
-    with opened_raw(path) as file, _errors(path):
+    with opened_raw(path) as file, errors(path):
         unpack = next((DECOMPRESS[end] for end in DECOMPRESS if path.endswith(end)), None)
         if unpack is None:
             _refuse_other_contents(path, file)
@@ -174,8 +177,13 @@ def _refuse_other_contents(path: str, file: BinaryIO) -> None:
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Iterator[None]:
-    """Converts errors of reading to `InputError`s that name the file."""
+def errors(path: str, what: str = "read") -> Iterator[None]:
+    """Context manager that converts errors to `InputError`s that name the file.
+
+    Args:
+        path: path or URL of the file.
+        what: what can't be done with it.
+    """
     try:
         with about(path):
             yield
@@ -185,7 +193,7 @@ def _errors(path: str) -> Iterator[None]:
         # The packages of remote stores, and decompression, have exceptions of their own.
         if not (is_remote(path) or isinstance(error, _DAMAGED) or _is_zstd(error)):
             raise
-        raise InputError(f"{path}: can't be read: {_reason(error)}{_hint(path, error)}") from None
+        raise InputError(f"{path}: can't be {what}: {_reason(error)}{_hint(path, error)}") from None
 
 
 def _is_zstd(error: Exception) -> bool:
