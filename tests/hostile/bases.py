@@ -12,7 +12,7 @@ _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*_SPECIAL, *_LETTERS, *("##" + c for c in _LETTERS), *".,!?'", *_WORDS]
 ROWS = [("a fine day", "good"), ("a bad day", "bad"), ("the cat is good", "good")] * 4
 TEXT = "a fine day.\nthe cat is good.\n\nthe dog is bad.\nwhat a day.\n\n" * 12
-DUPLICATES = "duplicates"
+DUPLICATES, PHRASES = "duplicates", "phrases.txt"
 _FACTS = {
     "num_layers": 1,
     "hidden_dim": 8,
@@ -29,6 +29,7 @@ def make(root: pathlib.Path) -> None:
     from kerasbert import tasks
     from kerasbert.data.corpus.cleaning.finding import find_duplicates
     from kerasbert.data.corpus.prepare import prepare_corpus
+    from kerasbert.data.corpus.words import WordFinder
     from kerasbert.text import WordPieceTokenizer
 
     keras.utils.set_random_seed(1)
@@ -55,7 +56,10 @@ def make(root: pathlib.Path) -> None:
     made["sentencepiece"].save_to_preset(root / "kerashub_sentencepiece", format="kerashub")
     (root / "text.txt").write_text(TEXT)
     find_duplicates([str(root / "text.txt")], ["document", "near"]).save(root / DUPLICATES)
-    prepare_corpus([str(root / "text.txt")], tokenizer, root / "corpus", tokens_per_shard=100)
+    (root / PHRASES).write_text("fine day\nthe cat\n")
+    words = WordFinder(tokenizer, phrases=root / PHRASES)
+    text = [str(root / "text.txt")]
+    prepare_corpus(text, tokenizer, root / "corpus", tokens_per_shard=100, words=words)
     rows = "".join(f"{text}\t{label}\n" for text, label in ROWS)
     (root / "train.tsv").write_text("text\tlabel\n" + rows)
     made["classifier"].export(str(root / "export" / "1"), check=False)

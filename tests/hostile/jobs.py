@@ -17,7 +17,7 @@ import pyarrow
 import pyarrow.parquet
 from attack import ANY, REFUSED, SAME, Attack
 from backports import zstd
-from bases import DUPLICATES
+from bases import DUPLICATES, PHRASES
 from harness import RUN, copied, with_file
 
 # === Corpora ===
@@ -43,6 +43,8 @@ def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
         title, data = mutate.damaged(found, rng)
         if data != found:
             yield _duplicates(bases, f"{number}: {DUPLICATES}: {title}", data)
+    for title, data in _phrases().items():
+        yield _phrase_list(bases, f"phrases are {title}", data)
     names = sorted(path.name for path in base.iterdir())
     for number in range(count):
         how = rng.random()
@@ -205,6 +207,27 @@ def _duplicates(bases, title, data) -> Attack:
         (directory / DUPLICATES).write_bytes(data)
 
     return Attack("corpora", title, make, "prepare_corpus", flags, REFUSED, output="out")
+
+
+def _phrases() -> dict[str, bytes]:
+    return {
+        "nothing": b"",
+        "blank": b" \n\t\n\xe3\x80\x80\n",
+        "not UTF-8": b"fine day\n\xff\xfe\n",
+        "NULs": b"\0" * 100,
+        "a megabyte without a line": b"a" * (1 << 20),
+        "every prefix": b"\n".join(b"fineday" * n for n in range(300)),
+    }
+
+
+def _phrase_list(bases, title, data) -> Attack:
+    flags = {"input": str(bases / "text.txt"), "vocab": str(bases / "classifier" / "vocab.txt")}
+    flags |= {"phrases": f"{{}}/{PHRASES}", "output": "{}/out"}
+
+    def make(directory):
+        (directory / PHRASES).write_bytes(data)
+
+    return Attack("corpora", title, make, "prepare_corpus", flags, ANY, output="out")
 
 
 # === Rows of text ===
@@ -510,6 +533,10 @@ _LISTED_OPTIONS = [
         )
     ],
     *[("prepare_corpus", {}, "tokens_per_shard", value) for value in ("-5", "0", "1", "9" * 25)],
+    *[
+        ("prepare_corpus", {}, "word_segmenter", value)
+        for value in ("", ":", "..:f", "os:sep", "no_such:f", "a\0b:f", "\udcff:f", "\x1b[2J:f")
+    ],
     *[
         ("export", {}, "output", value)
         for value in ("{}/a[1]/1", "{}/a\\b/1", "{}/in.tsv/1", "{}/" + "n" * 300 + "/1")

@@ -295,6 +295,7 @@ def load_corpus(options) -> dict:
     digest = hashlib.sha256(corpus.token_counts().tobytes())
     for tensor in (corpus.sentences, corpus.documents):
         digest.update(np.asarray(tensor).tobytes())
+    digest.update(corpus.word_marks_at(np.arange(corpus.num_tokens)).tobytes())
     digest.update(json.dumps([list(corpus), _tokenized(corpus.tokenizer)]).encode())
     return {"sha256": digest.hexdigest()}
 
