@@ -169,8 +169,8 @@ def stateless_scope():
     return get_stateless_scope()
 
 
-class CountHooks:
-    """Lets a step log values that are not metrics.
+class StepHooks:
+    """Lets a step log values that are not metrics, and use other data than `fit` has.
 
     A mixin, to be listed before `keras.Model`.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
@@ -178,6 +178,18 @@ class CountHooks:
 
     #: Names of a step's logs that are not metrics.
     counts: tuple[str, ...] = ()
+
+    def step_data(self, data):
+        """Returns the data that a step uses, from the data that `fit` passes to it."""
+        return data
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        def prepared():  # read only if something is not built yet
+            for begin, end, batches in [(0, 1, [data_batch])] if iterator is None else iterator:
+                batch = batches[0] if isinstance(batches, list | tuple) else next(batches)
+                yield begin, end, [self.step_data(batch)]
+
+        super()._symbolic_build(iterator=prepared())
 
     def _get_metrics_result_or_logs(self, logs):
         # If logs contain other values than metrics, Keras returns the logs of the last step, which
@@ -187,16 +199,12 @@ class CountHooks:
         return {**super()._get_metrics_result_or_logs(others), **counts}
 
 
-class TrainerHooks(CountHooks):
+class TrainerHooks(StepHooks):
     """Overrides private methods of Keras's trainer on TensorFlow.
 
     A mixin, to be listed before `keras.Model`.
     Test: tests/training/test_global_batch.py::test_weights_and_losses_are_those_of_one_device
     """
-
-    def step_data(self, data):
-        """Returns the data that a step uses, from the data that `fit` passes to it."""
-        return data
 
     def step_function(self, step: Callable) -> Callable | None:
         """Returns a function that runs `step` on an iterator's next batch; None: use Keras's.
@@ -204,9 +212,6 @@ class TrainerHooks(CountHooks):
         Keras's function reduces logs of several workers along an axis that they don't have.
         """
         return None
-
-    def _symbolic_build(self, iterator=None, data_batch=None):
-        super()._symbolic_build(data_batch=self.step_data(data_batch))
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras reduces the first batch over replicas, which fails on several workers.

@@ -12,6 +12,8 @@ Features (all int32, because bool inputs break `fit` under tf.distribute)
                                                are 0
 `document_ids`     (batch, sequence)           ascending numbers of the documents in a row, in
                                                pretraining on packed documents only
+`mlm_labels`       (batch, masked)             their tokens, in steps that compute losses instead of
+                                               logits (`StepsWithoutLogits`)
 =================  ==========================  ====================================================
 
 The signature `tokens` of an export takes `lengths`, int32 (batch,), the number of unpadded tokens
@@ -51,6 +53,7 @@ PADDING_MASK = "padding_mask"
 SEGMENT_IDS = "segment_ids"
 MASK_POSITIONS = "mask_positions"
 DOCUMENT_IDS = "document_ids"
+MLM_LABELS = "mlm_labels"
 LENGTHS = "lengths"
 
 TEXT = "text"

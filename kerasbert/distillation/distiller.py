@@ -16,6 +16,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
+from kerasbert.training.steps import ON_TENSORFLOW
 from kerasbert.training.strategies import sharded
 
 # Prefix of the names of features that only the teacher reads.
@@ -131,6 +132,12 @@ class Distiller(ExactModel):
     def trainable_weights(self):
         """The weights of the student and the projection."""
         return self.student.trainable_weights + self._projections()
+
+    @property
+    def non_trainable_variables(self):
+        """The student's other variables; on JAX, where they are a step's inputs, the teacher's."""
+        variables = super().non_trainable_variables
+        return variables if ON_TENSORFLOW else variables + self.teacher.variables
 
     def _projections(self) -> list:
         return self.projection.trainable_variables if self.projection else []
@@ -258,14 +265,6 @@ class Distiller(ExactModel):
         if self.student.outputs_for is None:
             return None
         return ops.cast(features[self.student.outputs_for] > 0, "float32")
-
-    def train_step(self, data):
-        """Runs Keras's training step on student and teacher."""
-        return super().train_step(self.step_data(data))
-
-    def test_step(self, data):
-        """Runs Keras's test step on student and teacher."""
-        return super().test_step(self.step_data(data))
 
     # === Text ===
 

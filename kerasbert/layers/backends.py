@@ -6,6 +6,7 @@
 | random bytes of dropout | Philox, by XLA where ops are fused | XLA's own generator |
 | attention without dropout | matrix products and a softmax | one operation; on GPUs cuDNN's |
 | query, key and value | one product if weights are frozen, else three | three products |
+| loss over a vocabulary | in parts if the step is compiled, else from all logits | in parts |
 | padding | skipped in graphs for inference | computed |
 
 Training on TensorFlow also depends on the device (JAX compiles every step):
@@ -34,6 +35,7 @@ _WORTH_COMPILING = 2**16
 # step, so it pays off after 1,100 steps.
 _STEPS_WORTH_COMPILING = 2_000
 _STEPS_AT_ONCE = 10  # on a GPU or TPU
+_TOKENS_AT_ONCE = 8_192  # of a vocabulary
 
 
 def compiles(*inputs) -> bool:
@@ -82,6 +84,17 @@ def steps_per_execution(*counts: int) -> int:
         return 1
     whole = math.gcd(*counts)
     return max(count for count in range(1, _STEPS_AT_ONCE + 1) if whole % count == 0)
+
+
+def vocabulary_parts(vocabulary: int) -> int:
+    """Returns in how many parts a compiled step computes the loss over a vocabulary.
+
+    With several, it does not keep a logit for every position and token; see `vocabulary_loss`.
+
+    Args:
+        vocabulary: integer, the number of tokens.
+    """
+    return math.ceil(vocabulary / _TOKENS_AT_ONCE)
 
 
 def draws_by_xla_alone() -> bool:

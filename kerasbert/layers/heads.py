@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kerasbert.layers import backends, vocabulary_loss
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.state import table_of
@@ -50,7 +51,8 @@ class MLMHead(keras.layers.Layer):
     Dense, activation, LayerNorm, then a product with the table and a bias (google-research/bert,
     `run_pretraining.get_masked_lm_output`).
 
-    Call: float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary).
+    Call: float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary); or, where
+    labels are given (`vocabulary_loss.labels_given`), their outcomes (batch, masked, 1, 2).
 
     Args:
         token_embedding: a built `keras.layers.Embedding`, whose table is shared.
@@ -111,8 +113,14 @@ class MLMHead(keras.layers.Layer):
             table = table_of(self.token_embedding, self.compute_dtype)
         else:
             table = ops.cast(self.table, self.compute_dtype)
-        logits = _times_transposed(tokens, table)
-        logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+        bias = ops.cast(self.bias, "float32")
+        labels = vocabulary_loss.given_labels()
+        if labels is not None:
+            parts = backends.vocabulary_parts(self.token_embedding.input_dim)
+            labels = ops.reshape(labels, (-1,))
+            outcomes = vocabulary_loss.outcomes(tokens, table, bias, labels, parts)
+            return ops.reshape(outcomes, (batch, masked, 1, 2))
+        logits = ops.cast(_times_transposed(tokens, table), "float32") + bias
         return ops.reshape(logits, (batch, masked, self.token_embedding.input_dim))
 
     def compute_output_shape(self, x_shape):

@@ -41,6 +41,20 @@ def _labels(y_true, y_pred):
     return ops.squeeze(y_true, -1) if len(y_true.shape) == len(y_pred.shape) else y_true
 
 
+def _are_outcomes(y_true, y_pred) -> bool:
+    """Whether outputs are `vocabulary_loss.outcomes`, which have two more axes than labels."""
+    return ops.ndim(y_pred) == ops.ndim(y_true) + 2
+
+
+def are_cross_entropy(losses, metrics) -> bool:
+    """Whether losses and metrics of a compiled model can be computed from `outcomes`."""
+    losses, metrics = (keras.tree.flatten(each) for each in (losses, metrics))
+    return all(isinstance(loss.loss, CrossEntropy) for loss in losses) and all(
+        metric is None or (isinstance(metric, PositionMean) and metric.function is is_right)
+        for metric in metrics
+    )
+
+
 _cross_entropy = FusedOp(_from_logits, _gradient, plain=_plain)
 
 
@@ -49,11 +63,14 @@ class CrossEntropy(keras.losses.Loss):
     """Sparse cross-entropy on logits, as in Keras, compiled to one pass where that is faster.
 
     Labels are int, (...) or (..., 1); logits are float, (..., classes). A label outside the classes
-    makes the compiled loss NaN; where it is not compiled, TensorFlow raises an error.
+    makes the compiled loss NaN; where it is not compiled, TensorFlow raises an error. Instead of
+    logits, outputs may be `outcomes` (..., 1, 2) for labels (...).
     """
 
     def call(self, y_true, y_pred):
         """Returns the loss of each position."""
+        if _are_outcomes(y_true, y_pred):
+            return y_pred[..., 0, 0]
         return _cross_entropy(y_pred, _labels(y_true, y_pred))
 
 
@@ -61,9 +78,11 @@ class CrossEntropy(keras.losses.Loss):
 def is_right(y_true, y_pred):
     """Returns 1.0 where the label has the highest logit, else 0.0; the first of equal logits wins.
 
-    Keras's `argmax` first replaces negative zeros, which makes it four times slower than
-    `tf.argmax`.
+    Outputs are logits or `outcomes`, as in `CrossEntropy`. Keras's `argmax` first replaces negative
+    zeros, which makes it four times slower than `tf.argmax`.
     """
+    if _are_outcomes(y_true, y_pred):
+        return y_pred[..., 0, 1]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -85,7 +85,7 @@ def update_variables(optimizer, finite, once: list, step: Callable, variables, *
             variable.assign(ops.where(finite, variable.value, value))
 
 
-class GlobalBatchSteps(_compat.CountHooks, keras.Model):
+class GlobalBatchSteps(_compat.StepHooks, keras.Model):
     """The steps of an `ExactModel` on JAX."""
 
     def sync_state(self) -> None:
@@ -98,11 +98,19 @@ class GlobalBatchSteps(_compat.CountHooks, keras.Model):
         """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         accumulates = self.accumulation_steps > 1
         step = self._accumulated_step if accumulates else super().train_step
-        logs, state = step(state, data)
+        logs, state = step(state, self._step_data(state, data))
         if self.counts_examples:
             counts, state = self._count(state, data)
             logs = {**logs, **counts}
         return logs, state
+
+    def test_step(self, state, data):
+        """Runs one evaluation step."""
+        return super().test_step(state, self._step_data(state, data))
+
+    def _step_data(self, state: tuple, data):
+        with _scope(self.non_trainable_variables, state[1]):
+            return self.step_data(data)
 
     def _count(self, state: tuple, data) -> tuple:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)

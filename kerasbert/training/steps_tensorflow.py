@@ -106,8 +106,8 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
 
     def train_step(self, data):
         """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
-        microbatches = self.accumulation_steps > 1
-        logs = self._accumulated_step(data) if microbatches else super().train_step(data)
+        step = self._accumulated_step if self.accumulation_steps > 1 else super().train_step
+        logs = step(self.step_data(data))
         if num_replicas() > 1:
             logs = {**logs, "loss": self._mean_loss()}
         return {**logs, **self._count(data)} if self.counts_examples else logs
@@ -122,6 +122,10 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         own = [tf.convert_to_tensor(variable) for variable in (tracker.total, tracker.count)]
         (sums,) = sum_over_replicas([tf.stack(own)])
         return tf.math.divide_no_nan(sums[0], sums[1])
+
+    def test_step(self, data):
+        """Runs one evaluation step."""
+        return super().test_step(self.step_data(data))
 
     def _count(self, data) -> dict:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)

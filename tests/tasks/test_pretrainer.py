@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert import Pretrainer, load
+from kerasbert import MaskedLM, Pretrainer, load
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches
+from kerasbert.layers import backends, vocabulary_loss
+from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.optimizers import adamw
 
 LENGTH, MASKED = 16, 3  # 15 % of 16, rounded up
@@ -179,3 +181,57 @@ def test_fit_takes_positional_arguments_in_the_order_of_keras(pretrainer, texts)
     pretrainer.compile()
     history = pretrainer.fit(texts, None, 20, 2, 0, [])
     assert len(history.epoch) == 2
+
+
+# === Steps that keep no logits ===
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """Lets steps compute losses as where XLA compiles them, but uncompiled; returns the calls."""
+    calls, original = [], vocabulary_loss.outcomes
+    monkeypatch.setattr(ExactModel, "needs_few_shapes", True)
+    monkeypatch.setattr(backends, "vocabulary_parts", lambda vocabulary: 3)
+    monkeypatch.setattr(vocabulary_loss, "outcomes", lambda *x: calls.append(x) or original(*x))
+    return calls
+
+
+def trained(model, data, before, **compiled) -> dict:
+    """Logs of a step, the weights after it, and the scores of an evaluation."""
+    model.set_weights(before)
+    model.compile(keras.optimizers.SGD(0.5), **compiled)
+    logs = model.train_on_batch(*data, return_dict=True)
+    scores = model.test_on_batch(*data, return_dict=True)
+    weights = np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+    return {**logs, **{f"test_{name}": score for name, score in scores.items()}, "weights": weights}
+
+
+@pytest.mark.parametrize(("kind", "pieces"), [(Pretrainer, 2), (MaskedLM, 1)])
+def test_steps_without_logits(kind, pieces, tokenizer, tiny_backbone, batches, request):
+    model = kind(tiny_backbone(tokenizer, max_sequence_length=LENGTH), tokenizer=tokenizer)
+    data, before = batches.batch(0), model.get_weights()
+    if kind is MaskedLM:
+        data = (data[0], *(part["mlm_logits"] for part in data[1:]))
+    expected = trained(model, data, before, accumulation_steps=pieces)
+    calls = request.getfixturevalue("outcomes")
+    found = trained(model, data, before, accumulation_steps=pieces)
+    assert calls
+    assert np.abs(expected.pop("weights") - (weights := found.pop("weights"))).max() < 1e-6
+    assert np.abs(weights - np.concatenate([np.ravel(each) for each in before])).max() > 1e-3
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found.keys() == expected.keys()
+    with_logits = keras.tree.flatten(model(data[0]))[0]
+    assert with_logits.shape == (16, MASKED, tokenizer.vocabulary_size)
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"loss": "sparse_categorical_crossentropy"},
+        {"metrics": ["sparse_top_k_categorical_accuracy"]},
+    ],
+)
+def test_other_losses_and_metrics_get_logits(compiled, pretrainer, batches, outcomes):
+    found = trained(pretrainer, batches.batch(0), pretrainer.get_weights(), **compiled)
+    assert not outcomes
+    assert np.isfinite(found["loss"])

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from kerasbert import Backbone, BackboneConfig, Pretrainer, TextClassifier
+from kerasbert.layers import backends, vocabulary_loss
+from kerasbert.training import Distiller
 from kerasbert.training.optimizers import adamw, fits_keep_weights, lamb
 
 BATCH, LENGTH, MASKED, WORDS = 8, 8, 2, 24
@@ -34,11 +36,11 @@ OPTIONS = {
 }
 
 
-def backbone(dropout=0.0, dtype=None, num_layers=1):
+def backbone(dropout=0.0, dtype=None, num_layers=1, hidden_dim=16):
     config = BackboneConfig(
         vocabulary_size=WORDS,
         num_layers=num_layers,
-        hidden_dim=16,
+        hidden_dim=hidden_dim,
         num_heads=4,
         intermediate_dim=32,
         max_sequence_length=LENGTH,
@@ -79,6 +81,14 @@ def classification(rows=ROWS, **model):
     numbers = np.random.default_rng(1)
     y = numbers.integers(0, 3, rows).astype("int32")
     return TextClassifier(backbone(**model), ["a", "b", "c"]), (features(numbers, rows), y, None)
+
+
+def distillation(rows=ROWS):
+    """A student that is narrower than its teacher, and learns from its layers too."""
+    student, data = classification(rows)
+    teacher = TextClassifier(backbone(num_layers=2, hidden_dim=24), student.classes)
+    set_weights(teacher)
+    return Distiller(teacher, student, hidden="mse", attention="mse"), data
 
 
 TASKS = {"pretraining": pretraining, "classification": classification}
@@ -160,7 +170,7 @@ def options() -> dict:
     for task, make in TASKS.items():
         for name, chosen in OPTIONS.items():
             found |= flat(f"{task}/{name}", run(make, **chosen))
-    return found
+    return {**found, **flat("distillation/all", run(distillation, BATCH, **ALL))}
 
 
 # === Devices ===
@@ -314,5 +324,8 @@ if __name__ == "__main__":
 
         # The graphs are small and run a few times: rewriting them takes longer.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    else:
+        # Five parts of this small vocabulary; TensorFlow computes all logits at once.
+        backends._TOKENS_AT_ONCE, vocabulary_loss._ALIGNED = 5, 1
     mode, path = sys.argv[1:]
     np.savez(path, **MODES[mode](path))

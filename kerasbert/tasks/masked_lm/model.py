@@ -11,10 +11,10 @@ from kerasbert.backbone import Backbone, cls_position, feature_inputs
 from kerasbert.data.inputs import checked_size, plain, raw_columns
 from kerasbert.data.pretraining.masking import check_rate, config_of_unit, mask_unit_of
 from kerasbert.errors import InputError
-from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, MLM_LOGITS, SEQUENCE_OUTPUT, TEXT
+from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
-from kerasbert.tasks.task import Task
+from kerasbert.tasks.masked_lm.steps import StepsWithoutLogits, mlm_logits
 from kerasbert.training.optimizers import adamw
 
 
@@ -33,7 +33,7 @@ class Guess(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class MaskedLM(Task):
+class MaskedLM(StepsWithoutLogits):
     """Predicts masked tokens (BERT, §3.1, task 1).
 
     Call: features and `mask_positions`, int32 (batch, masked) -> logits, float32 (batch, masked,
@@ -301,8 +301,3 @@ class MaskedLM(Task):
                 raise InputError(f"the target {target!r} is no single token, but {spelled}")
             ids += [self.tokenizer.token_to_id(target)] if known else filled
         return np.array(list(dict.fromkeys(ids)))
-
-
-def mlm_logits(outputs):
-    """Selects the masked-token part of a model's outputs, labels or weights."""
-    return outputs[MLM_LOGITS] if isinstance(outputs, dict) else outputs

@@ -1,0 +1,43 @@
+"""Training steps that keep no logits of the vocabulary."""
+
+import keras
+
+from kerasbert import _compat
+from kerasbert.features import MLM_LABELS, MLM_LOGITS
+from kerasbert.layers import backends
+from kerasbert.layers.vocabulary_loss import labels_given
+from kerasbert.tasks.cross_entropy import are_cross_entropy
+from kerasbert.tasks.task import Task
+
+
+class StepsWithoutLogits(Task):
+    """A task whose compiled steps get losses instead of logits from its `MLMHead`."""
+
+    def call(self, inputs, training=None, mask=None):
+        """Returns logits; for features with `mlm_labels`, outcomes (see `MLMHead`)."""
+        inputs = dict(inputs)
+        with labels_given(inputs.pop(MLM_LABELS, None)):
+            return super().call(inputs, training=training, mask=mask)
+
+    def step_data(self, data):
+        """Adds labels to the features, if losses are computed without keeping all logits."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if y is None or not self._needs_no_logits:
+            return data
+        return {**x, MLM_LABELS: mlm_logits(y)}, y, sample_weight
+
+    @property
+    def _needs_no_logits(self) -> bool:
+        kinds = ("metrics", "weighted_metrics")
+        return (
+            self.needs_few_shapes
+            and backends.vocabulary_parts(self.backbone.config.vocabulary_size) > 1
+            and are_cross_entropy(
+                _compat.given_loss(self), [_compat.given_metrics(self, kind) for kind in kinds]
+            )
+        )
+
+
+def mlm_logits(outputs):
+    """Selects the masked-token part of a model's outputs, labels or weights."""
+    return outputs[MLM_LOGITS] if isinstance(outputs, dict) else outputs
