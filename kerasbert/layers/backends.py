@@ -15,7 +15,7 @@ Training on TensorFlow also depends on the device (JAX compiles every step):
 |---|---|---|---|
 | precision, the user's choice | the faster one | bfloat16 | bfloat16 |
 | whole step compiled by XLA | no: oneDNN's products are faster | in long runs | always |
-| element-wise operations compiled | one replica | one replica | with the step |
+| element-wise operations compiled | yes | yes | with the step |
 | lengths of batches of text | the longest row | few, if the step is compiled | few |
 | steps per execution | 1 | up to 10 | up to 10 |
 
@@ -42,12 +42,9 @@ def compiles(*inputs) -> bool:
     """Whether XLA can compile operations on such tensors, and whether that is faster."""
     if keras.backend.backend() != "tensorflow":
         return False
-    import tensorflow as tf
-
     return (
         all(x.shape.is_fully_defined() for x in inputs)
         and max(x.shape.num_elements() for x in inputs) >= _WORTH_COMPILING
-        and tf.distribute.get_strategy().num_replicas_in_sync == 1
         # Compiled functions compute in float32.
         and not any(keras.backend.standardize_dtype(x.dtype) == "float64" for x in inputs)
     )

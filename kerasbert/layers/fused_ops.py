@@ -15,8 +15,8 @@ class FusedOp:
     """A function from tensors to a tensor that XLA compiles, with its gradient.
 
     The gradient recomputes intermediate results, or derives them from the output, instead of
-    keeping them. The function is not compiled without TensorFlow, with several replicas, or if
-    shapes are unknown when the graph is built, because XLA would then compile for every batch.
+    keeping them. The function is not compiled without TensorFlow, or if shapes are unknown when the
+    graph is built, because XLA would then compile for every batch.
 
     Args:
         function: function of `keras.ops`, whose output dtype and shape depend only on its inputs'.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbert import Backbone, BackboneConfig, Pretrainer
-from kerasbert.layers import Dropout
+from kerasbert.layers import Dropout, backends
 from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.exact_optimizer import patch_optimizer
@@ -163,6 +163,25 @@ def on_another_device(device, directory):
         return sorted(holders), logged_losses([(tf.distribute.get_strategy(), 6)], directory)
 
 
+def fused(strategy):
+    """Steps with fused ops on batches of known shapes, as a corpus gives them, and how often."""
+    choose, least, chosen = backends.compiles, backends._WORTH_COMPILING, []
+
+    def watched(*inputs):
+        chosen.append(choose(*inputs))
+        return chosen[-1]
+
+    backends.compiles, backends._WORTH_COMPILING = watched, 1
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = tiny_pretrainer()
+        model.compile(keras.optimizers.SGD(0.1))
+    data = tf.data.Dataset.from_tensor_slices(examples(2 * BATCH)).batch(BATCH, drop_remainder=True)
+    model.fit(sharded(data.repeat()), epochs=1, steps_per_epoch=6, verbose=0)
+    backends.compiles, backends._WORTH_COMPILING = choose, least
+    return {"weights": copies(strategy, model.trainable_variables), "chosen": chosen}
+
+
 def bad_gradient(strategy, float16=False):
     """What three steps make of a variable: the second has an infinite gradient on one replica."""
     with strategy.scope():
@@ -301,6 +320,7 @@ def main(mode, out):
     if mode == "worker":
         found["defect_workers"] = outcome(lambda: plain_fit(strategy))
         found["defect_workers_here"] = plain_fit(strategy, ExactModel)
+    found |= {f"fused_{k}": v for k, v in fused(strategy).items()}
     if mode in ("1", "2"):
         found["linear_exact"] = linear(strategy, ExactModel)
         found["linear_keras"] = linear(strategy, keras.Model)

@@ -96,6 +96,16 @@ def test_the_host_and_strategies_need_no_copies(devices):
     assert prefetched(batches, model) is batches
 
 
+@pytest.mark.parametrize("mode", SHARED_OUT)
+def test_fused_ops_on_several_replicas(runs, mode):
+    one, run = runs["1"], runs[mode]
+    for chosen in (one["fused_chosen"], run["fused_chosen"]):
+        assert chosen.all()
+        assert len(chosen) >= 3  # GELU and two losses, on each replica
+    for replica in run["fused_weights"]:
+        np.testing.assert_allclose(replica, one["fused_weights"][0], rtol=0, atol=1e-6)
+
+
 def test_any_model_is_exact(runs):
     np.testing.assert_allclose(runs["2"]["linear_exact"], runs["1"]["linear_exact"], atol=1e-6)
 
