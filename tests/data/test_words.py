@@ -302,22 +302,21 @@ def test_damaged_words(prepared):
 
 
 @pytest.mark.parametrize(
-    ("objective", "unit", "tokens_per_shard"),
+    ("unit", "tokens_per_shard", "settings"),
     [
-        ("nsp", "whole_word", 701),
-        ("sop", "ngram", 1 << 20),
-        ("mlm", "span", 701),
-        ("mlm", "token", 701),
+        ("whole_word", 701, {"objective": "nsp"}),
+        ("ngram", 1 << 20, {"objective": "sop"}),
+        ("span", 701, {"objective": "mlm"}),
+        ("whole_word", 701, {"objective": "mlm", "pack_documents": True}),
+        ("token", 701, {"objective": "mlm"}),
     ],
 )
-def test_batches_mask_the_words_of_the_corpus(prepared, objective, unit, tokens_per_shard):
+def test_batches_mask_the_words_of_the_corpus(prepared, unit, tokens_per_shard, settings):
     corpus = prepared("c", tokens_per_shard=tokens_per_shard)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # there is nothing to warn of: the words are known
         graph, numpy = (
-            PretrainingBatches(
-                corpus, 16, 64, objective=objective, mask_unit=unit, with_numpy=with_numpy
-            )
+            PretrainingBatches(corpus, 16, 64, mask_unit=unit, with_numpy=with_numpy, **settings)
             for with_numpy in (False, True)
         )
     split = 0

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Corpus": "reader",
         "CorpusWriter": "writer",
         "Part": "part",
+        "WordFinder": "words",
         "join_corpora": "joining",
         "prepare_corpus": "prepare",
         "read_documents": "documents.reading",

@@ -6,12 +6,14 @@ from kerasbert.data.corpus.part import Part as Part
 from kerasbert.data.corpus.prepare import prepare_corpus as prepare_corpus
 from kerasbert.data.corpus.reader import Corpus as Corpus
 from kerasbert.data.corpus.reader import same_vocabulary as same_vocabulary
+from kerasbert.data.corpus.words import WordFinder as WordFinder
 from kerasbert.data.corpus.writer import CorpusWriter as CorpusWriter
 
 __all__ = [
     "Corpus",
     "CorpusWriter",
     "Part",
+    "WordFinder",
     "join_corpora",
     "prepare_corpus",
     "read_documents",
