@@ -1,4 +1,4 @@
-"""Runs an exported SavedModel in this process, without model code."""
+"""Asks an exported SavedModel, in this process without model code, or a server."""
 
 from kerasbert import program
 

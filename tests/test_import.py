@@ -28,7 +28,7 @@ def test_zoo_gives_no_python_warning():
     assert not [line for line in child.stderr.splitlines() if "Warning" in line]
 
 
-PACKAGES = (kerasbert, kerasbert.data, kerasbert.tasks, kerasbert.training)
+PACKAGES = (kerasbert, kerasbert.data, kerasbert.serving, kerasbert.tasks, kerasbert.training)
 
 
 @pytest.mark.parametrize(("package", "name"), [(p, name) for p in PACKAGES for name in p.__all__])

@@ -3,24 +3,37 @@
 import os
 
 from kerasbert.errors import InputError
+from kerasbert.features import TEXT_COLUMNS
 from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.serving.grpc_client import GrpcClient
+from kerasbert.serving.rest_client import RestClient
 
 
 def query(options: QueryOptions) -> dict:
-    """Loads an export, and predicts strings with it; needs no model code."""
+    """Predicts strings with an export, or asks a server; needs no model code."""
     for name in ("text", "text_pair"):
         for text in getattr(options, name):
             _check_utf8(name, text)
-    client = SavedModelClient(options.saved_model)
+    client, names = _client(options)
     given = [options.text, *([options.text_pair] if options.text_pair else [])]
-    names = client.metadata["inputs"]
     if len(given) != len(names):
         raise InputError(
-            f"{options.saved_model}: takes {' and '.join(names)}: "
+            f"{options.saved_model or options.url}: takes {' and '.join(names)}: "
             f"{'--text and --text_pair' if len(names) == 2 else '--text alone'}"
         )
     return {"answers": client(**dict(zip(names, given, strict=True)))}
+
+
+def _client(options: QueryOptions) -> tuple:
+    """Returns the client, and the names of the inputs in the order of the options."""
+    if options.saved_model:
+        client = SavedModelClient(options.saved_model)
+        return client, client.metadata["inputs"]
+    kind = GrpcClient if options.url.startswith("grpc://") else RestClient
+    client = kind(options.url)
+    # Servers do not know the order, but question comes before context, and text before text_pair.
+    return client, [name for name in TEXT_COLUMNS if name in client.inputs]
 
 
 def _check_utf8(name: str, text: str) -> None:

@@ -15,6 +15,7 @@ from typing import NotRequired, TypedDict
 from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS
+from kerasbert.serving.columns import checked_columns, rows_of
 
 METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
 _LONGEST_REASON = 200
@@ -40,27 +41,10 @@ class SavedModelClient:
     """
 
     def __init__(self, directory: str | os.PathLike):
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401  registers the ops that the graph needs
-
         self.directory = find_version(directory)
-        self.metadata = files.read_json(self.directory / METADATA, _Metadata)
-        _check_files(self.directory, self.metadata.get("files", {}))
-        try:
-            with files.without_patterns(self.directory) as plain:
-                self._model = tf.saved_model.load(plain)
-            self._serve = self._model.signatures["serving_default"]
-        except Exception as error:  # damaged files raise errors of all kinds
-            reason = " ".join(str(error).split())[:_LONGEST_REASON]
-            raise InputError(
-                f"{self.directory}: TensorFlow can't load it ({reason}); export the model again"
-            ) from None
-        there = sorted(self._serve.structured_input_signature[1])
-        if there != sorted(self.metadata["inputs"]):
-            raise InputError(
-                f"{self.directory / METADATA}: says that inputs are "
-                f"{', '.join(self.metadata['inputs'])}, but they are {', '.join(there)}"
-            )
+        model, self.metadata = load(self.directory)
+        self._serve = model.signatures["serving_default"]
+        self._model = model  # owns the variables
 
     def __call__(self, **columns: Sequence[str]) -> list[dict]:
         """Predicts texts.
@@ -75,21 +59,40 @@ class SavedModelClient:
         Raises:
             InputError: an input is missing or unknown, lengths differ, or a value is no string.
         """
-        wanted = self.metadata["inputs"]
-        if sorted(columns) != sorted(wanted):
-            raise InputError(
-                f"{self.directory}: takes {' and '.join(wanted)}, found {' and '.join(columns)}"
-            )
-        for name, column in columns.items():
-            if isinstance(column, str | bytes):
-                raise InputError(f"{name} must be a list, found {column!r}; put it in one")
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) != 1:
-            raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
-        return answer_rows(self._serve(**{name: _tensor(name, columns[name]) for name in columns}))
+        columns = checked_columns(self.directory, self.metadata["inputs"], columns)
+        return answer_rows(self._serve(**{name: tensor(name, columns[name]) for name in columns}))
 
 
-def _tensor(name: str, column: Sequence):
+def load(directory: pathlib.Path) -> tuple:
+    """Loads a version directory; returns TensorFlow's object and the metadata.
+
+    Raises:
+        InputError: it contains no export of kerasbert, or it is damaged.
+    """
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the ops that the graph needs
+
+    metadata = files.read_json(directory / METADATA, _Metadata)
+    _check_files(directory, metadata.get("files", {}))
+    try:
+        with files.without_patterns(directory) as plain:
+            model = tf.saved_model.load(plain)
+        serve = model.signatures["serving_default"]
+    except Exception as error:  # damaged files raise errors of all kinds
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise InputError(
+            f"{directory}: TensorFlow can't load it ({reason}); export the model again"
+        ) from None
+    there = sorted(serve.structured_input_signature[1])
+    if there != sorted(metadata["inputs"]):
+        raise InputError(
+            f"{directory / METADATA}: says that inputs are "
+            f"{', '.join(metadata['inputs'])}, but they are {', '.join(there)}"
+        )
+    return model, metadata
+
+
+def tensor(name: str, column: Sequence):
     """Converts strings to a tensor; lists of strings are padded with empty ones."""
     import tensorflow as tf
 
@@ -161,14 +164,7 @@ def ask_fresh_process(
 
 def answer_rows(outputs: dict) -> list[dict]:
     """Converts a dict of tensors with a common first dimension to a list of dicts."""
-    columns = {name: _plain(tensor.numpy().tolist()) for name, tensor in sorted(outputs.items())}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _plain(value):
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode("utf-8") if isinstance(value, bytes) else value
+    return rows_of({name: tensor.numpy().tolist() for name, tensor in sorted(outputs.items())})
 
 
 def find_version(directory: str | os.PathLike) -> pathlib.Path:

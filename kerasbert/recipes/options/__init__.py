@@ -30,6 +30,7 @@ from kerasbert.recipes.options.models import (
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
 from kerasbert.recipes.options.selection import FindDuplicatesOptions
+from kerasbert.recipes.options.serving import ServeOptions
 from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
     OPTIMIZERS,
@@ -66,6 +67,7 @@ __all__ = [
     "PretrainOptions",
     "QueryOptions",
     "QuickstartOptions",
+    "ServeOptions",
     "ServingKitOptions",
     "TrainingOptions",
     "check_preset",

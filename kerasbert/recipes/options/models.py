@@ -168,15 +168,28 @@ class QueryOptions(Options):
 
     program = Program(
         USE,
-        "Runs an exported SavedModel in this process, without model code.",
-        ("--saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'",),
+        "Asks an exported SavedModel, in this process without model code, or a server.",
+        (
+            "--saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'",
+            "--url http://localhost:8501/v1/models/mine --text 'a fine day'",
+        ),
     )
 
-    saved_model: str = option(help="export: its version directory, or the one above")
+    saved_model: str | None = option(None, help="export: its version directory, or the one above")
+    url: str | None = option(
+        None,
+        help="instead of --saved_model: a model behind TensorFlow Serving or kerasbert serve, "
+        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME",
+    )
     text: list[str] = option(help="text, or question; may be repeated")
     text_pair: list[str] = option(
         [], help="second text, or the question's context; as often as --text"
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.saved_model is None) == (self.url is None):
+            raise InputError("give --saved_model, or --url")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,9 @@ tokens are {_what_is_long(metadata)}.
 ```python
 {_python(url, columns)}```
 
+kerasbert's own client has time-outs and retries, and returns a dict for each row:
+`kerasbert.serving.RestClient("{url}")`.
+
 ## gRPC
 
 For many rows it is faster than JSON. `pip install tensorflow-serving-api`:

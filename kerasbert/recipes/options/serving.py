@@ -1,0 +1,77 @@
+"""Options of the programs that serve an export."""
+
+import dataclasses
+
+from kerasbert.options import Options, Program, option
+from kerasbert.recipes.options.shared import USE
+
+_LIMITS = "limits"
+_PORTS = 65_535
+_MOST = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServeOptions(Options):
+    """Options of `serve`."""
+
+    program = Program(
+        USE,
+        "Serves an export with the REST and gRPC APIs of TensorFlow Serving.",
+        ("--saved_model saved_models/mine",),
+    )
+
+    saved_model: str = option(
+        help="directory of numbered versions, of which the highest is served, also one that "
+        "appears later; or one version"
+    )
+    name: str | None = option(
+        None, help="the model's name in URLs; default: the name of the directory"
+    )
+    host: str = option(
+        "127.0.0.1",
+        help="address to listen on; 0.0.0.0 is every one of this machine: there is no "
+        "authentication",
+    )
+    port: int = option(8501, help="port of REST; 0: a free one", minimum=0, maximum=_PORTS)
+    grpc_port: int = option(8500, help="port of gRPC; 0: a free one", minimum=0, maximum=_PORTS)
+    grpc: bool = option(True, help="serve gRPC, too")
+    num_threads: int = option(
+        2,
+        help="batches that are computed at the same time; with more than one, short texts do not "
+        "wait for long ones",
+        minimum=1,
+        maximum=64,
+    )
+    poll_seconds: float = option(
+        1.0, help="time between two looks for a new version", minimum=0.05, maximum=3600.0
+    )
+    stop_seconds: int = option(
+        30,
+        help="time for the requests that were accepted, after SIGTERM",
+        minimum=1,
+        maximum=3600,
+    )
+    max_batch_tokens: int = option(
+        4096,
+        help="tokens of a batch, where each byte of a text counts as one, up to the model's "
+        "maximum; a longer row is a batch of its own",
+        group=_LIMITS,
+        minimum=1,
+        maximum=_MOST,
+    )
+    max_queue_tokens: int = option(
+        262_144,
+        help="tokens that may wait; further requests get status 429",
+        group=_LIMITS,
+        minimum=1,
+        maximum=_MOST,
+    )
+    max_request_bytes: int = option(
+        8_388_608, help="size of a request", group=_LIMITS, minimum=1024, maximum=_MOST
+    )
+    max_text_bytes: int = option(
+        262_144, help="size of one text", group=_LIMITS, minimum=1, maximum=_MOST
+    )
+    max_rows: int = option(
+        1024, help="rows of a request", group=_LIMITS, minimum=1, maximum=1_000_000
+    )

@@ -1,0 +1,12 @@
+# Written by tests/stubs.py.
+
+from kerasbert.serving import kit as kit
+from kerasbert.serving.client import SavedModelClient as SavedModelClient
+from kerasbert.serving.grpc_client import GrpcClient as GrpcClient
+from kerasbert.serving.rest_client import RestClient as RestClient
+
+__all__ = [
+    "GrpcClient",
+    "RestClient",
+    "SavedModelClient",
+]

@@ -1,0 +1,39 @@
+"""What all clients of exports have in common: columns of strings in, a dict for each row out."""
+
+from collections.abc import Mapping, Sequence
+
+from kerasbert.errors import InputError
+
+
+def checked_columns(where, wanted: Sequence[str], columns: Mapping) -> dict[str, Sequence]:
+    """Returns columns that have the names and lengths that a model takes.
+
+    Args:
+        where: the model, for messages.
+        wanted: the names of its inputs.
+        columns: a list for each input.
+
+    Raises:
+        InputError: an input is missing or unknown, is no list, or lengths differ.
+    """
+    if sorted(columns) != sorted(wanted):
+        raise InputError(f"{where}: takes {' and '.join(wanted)}, found {' and '.join(columns)}")
+    for name, column in columns.items():
+        if isinstance(column, str | bytes):
+            raise InputError(f"{name} must be a list, found {column!r}; put it in one")
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1:
+        raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")
+    return dict(columns)
+
+
+def rows_of(columns: Mapping[str, list]) -> list[dict]:
+    """Converts lists of the same length, by name, to a dict for each row; bytes become strings."""
+    texts = {name: _plain(column) for name, column in columns.items()}
+    return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8") if isinstance(value, bytes) else value

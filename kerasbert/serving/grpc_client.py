@@ -1,0 +1,118 @@
+"""Asks a server with the gRPC API of TensorFlow Serving."""
+
+import json
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasbert import lazy
+from kerasbert.errors import InputError
+from kerasbert.serving.client import tensor
+from kerasbert.serving.columns import checked_columns, rows_of
+
+_URL = re.compile(r"grpc://([^/?#]+)/([^/:?#]+)(?:/(\d+))?")
+_LATER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+_MOST_ATTEMPTS = 5  # gRPC makes no more
+
+
+class GrpcClient:
+    """Predicts texts with a model behind TensorFlow Serving or `kerasbert serve`.
+
+        client = GrpcClient("grpc://localhost:8500/opinions")
+        client(text=["a fine day"])  # [{"label": "good", ...}]
+
+    Needs `pip install 'kerasbert[serving]'`. Several threads may use one client.
+
+    Args:
+        url: `grpc://HOST:PORT/NAME`, or one of the model's versions, `grpc://HOST:PORT/NAME/N`. The
+            connection is not encrypted.
+        timeout: seconds that an answer may take, with all attempts.
+        retries: further attempts if the server can't be reached, or is busy (UNAVAILABLE,
+            RESOURCE_EXHAUSTED); at most 4. The wait between them doubles from 0.2 seconds on.
+
+    Raises:
+        InputError: the URL is wrong, the server has no such model, or tensorflow-serving-api is not
+            installed.
+        ConnectionError: there is no server, or it can't answer.
+        TimeoutError: it takes too long.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 4):
+        if not (match := _URL.fullmatch(url)):
+            raise InputError(f"the URL of a model is grpc://HOST:PORT/NAME, found {url!r}")
+        self.url, self._timeout = url, timeout
+        address, self._name, self._version = match.groups()
+        self._grpc = lazy.extra("grpc", "'kerasbert[serving]'")
+        self._apis = {
+            name: lazy.extra(f"tensorflow_serving.apis.{name}", "'kerasbert[serving]'")
+            for name in ("predict_pb2", "get_model_metadata_pb2", "prediction_service_pb2_grpc")
+        }
+        self._channel = self._grpc.insecure_channel(address, _options(retries))
+        self._stub = self._apis["prediction_service_pb2_grpc"].PredictionServiceStub(self._channel)
+        signature = self._signatures()["serving_default"]
+        self.inputs, self.outputs = sorted(signature.inputs), sorted(signature.outputs)
+
+    def __call__(self, **columns: Sequence) -> list[dict]:
+        """Predicts texts; see `RestClient`."""
+        import tensorflow as tf
+
+        columns = checked_columns(self.url, self.inputs, columns)
+        if not len(next(iter(columns.values()))):
+            return []
+        request = self._apis["predict_pb2"].PredictRequest()
+        self._specify(request)
+        for name, column in columns.items():
+            value = tf.make_tensor_proto(tensor(name, column).numpy())
+            request.inputs[name].CopyFrom(value)
+        found = self._ask(self._stub.Predict, request).outputs
+        arrays = {name: tf.make_ndarray(found[name]) for name in self.outputs}
+        return rows_of({name: np.asarray(array).tolist() for name, array in arrays.items()})
+
+    def _signatures(self) -> dict:
+        metadata = self._apis["get_model_metadata_pb2"]
+        request = metadata.GetModelMetadataRequest(metadata_field=["signature_def"])
+        self._specify(request)
+        signatures = metadata.SignatureDefMap()
+        self._ask(self._stub.GetModelMetadata, request).metadata["signature_def"].Unpack(signatures)
+        return signatures.signature_def
+
+    def _specify(self, request) -> None:
+        request.model_spec.name = self._name
+        if self._version:
+            request.model_spec.version.value = int(self._version)
+
+    def _ask(self, method, request):
+        codes = self._grpc.StatusCode
+        try:
+            return method(request, timeout=self._timeout)
+        except self._grpc.RpcError as error:
+            message = f"{self.url}: {error.code().name}: {error.details()}"
+            if error.code() == codes.DEADLINE_EXCEEDED:
+                raise TimeoutError(message) from None
+            if error.code() in (
+                codes.INVALID_ARGUMENT,
+                codes.NOT_FOUND,
+                codes.FAILED_PRECONDITION,
+                codes.UNIMPLEMENTED,
+            ):
+                raise InputError(message) from None
+            raise ConnectionError(message) from None
+
+
+def _options(retries: int) -> list[tuple]:
+    """Returns gRPC's options: attempts, and messages of any size."""
+    policy = {
+        "maxAttempts": max(2, min(_MOST_ATTEMPTS, retries + 1)),
+        "initialBackoff": "0.2s",
+        "maxBackoff": "10s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": list(_LATER),
+    }
+    again = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+    return [
+        ("grpc.enable_retries", int(retries > 0)),
+        *([("grpc.service_config", json.dumps(again))] if retries else []),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+    ]

@@ -1,0 +1,1 @@
+"""A server with the APIs of TensorFlow Serving, for development and small services."""

@@ -1,0 +1,40 @@
+"""How many tokens a row may have, without tokenizing it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_SPECIAL = 4  # at most, of a pair
+_OVERLAP = 2  # windows repeat the question, and tokens of each other
+
+
+def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping) -> list[int]:
+    """Returns an upper bound of the tokens of each row.
+
+    A tokenizer makes at most one token of a byte, except of a few ligatures.
+
+    Args:
+        inputs: strings or token features, whose first dimension is the rows.
+        metadata: the export's metadata.
+    """
+    length = metadata["sequence_length"]
+    if any(value.dtype != object for value in inputs.values()):
+        widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
+        return [widest] * len(next(iter(inputs.values())))
+    columns = [value.tolist() for value in inputs.values()]
+    if metadata["task"] == "QuestionAnswerer" or metadata.get("long_text"):
+        return [_OVERLAP * (_bytes(row) + _SPECIAL) for row in zip(*columns, strict=True)]
+    return [_of_row(row, length) for row in zip(*columns, strict=True)]
+
+
+def _of_row(row: Sequence, length: int) -> int:
+    lists = [part for part in row if isinstance(part, list)]
+    if not lists:
+        return min(length, _bytes(row) + _SPECIAL)
+    others = _bytes([part for part in row if not isinstance(part, list)])
+    # The model reads each choice with the text.
+    return sum(min(length, others + len(one) + _SPECIAL) for part in lists for one in part) or 1
+
+
+def _bytes(row: Sequence) -> int:
+    return sum(_bytes(part) if isinstance(part, list) else len(part) for part in row)

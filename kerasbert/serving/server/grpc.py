@@ -1,0 +1,131 @@
+"""The gRPC API of TensorFlow Serving."""
+
+import logging
+import math
+from collections.abc import Awaitable
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from kerasbert.serving.server.errors import RequestError, invalid
+from kerasbert.serving.server.metadata import metadata_of
+from kerasbert.serving.server.service import Service
+from kerasbert.serving.signatures import DEFAULT
+
+_SIGNATURES = "signature_def"
+_MOST_VALUES = 2**22
+
+
+async def _counted(service: Service, context, answer: Awaitable):
+    """Awaits an answer, and translates errors to gRPC's codes."""
+    try:
+        with service.counted("grpc"):
+            return await answer
+    except RequestError as error:
+        await context.abort(grpc.StatusCode[error.code], str(error))
+    except Exception:
+        logging.exception("a request failed")
+        await context.abort(grpc.StatusCode.INTERNAL, "internal error; see the server's log")
+
+
+class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, service: Service):
+        self._service = service
+
+    async def Predict(self, request, context):  # noqa: N802  gRPC's name
+        """Answers with the outputs of a signature."""
+        return await _counted(self._service, context, self._predict(request))
+
+    async def _predict(self, request):
+        name, version = _which(request)
+        signature = request.model_spec.signature_name
+        with self._service.versions.use(name, version) as model:
+            inputs = {key: _array(key, value) for key, value in request.inputs.items()}
+            outputs = await self._service.predict(model, signature, inputs)
+            wanted = list(request.output_filter) or sorted(outputs)
+            response = predict_pb2.PredictResponse()
+            for key in wanted:
+                if key not in outputs:
+                    raise invalid(
+                        f"output tensor alias not found in signature: {key}; there are "
+                        f"{', '.join(sorted(outputs))}"
+                    )
+                response.outputs[key].CopyFrom(tf.make_tensor_proto(outputs[key]))
+            response.model_spec.name = name
+            response.model_spec.version.value = model.version
+            response.model_spec.signature_name = signature or DEFAULT
+            return response
+
+    async def GetModelMetadata(self, request, context):  # noqa: N802  gRPC's name
+        """Answers with all signatures."""
+        return await _counted(self._service, context, self._metadata(request))
+
+    async def _metadata(self, request):
+        fields = list(request.metadata_field)
+        if fields != [_SIGNATURES]:
+            raise invalid(f"metadata_field must be [{_SIGNATURES}], found {fields}")
+        name, version = _which(request)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        with self._service.versions.use(name, version) as model:
+            specification, found = metadata_of(model, name)
+        response.model_spec.CopyFrom(specification)
+        response.metadata[_SIGNATURES].Pack(found)
+        return response
+
+
+class _Status(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, service: Service):
+        self._service = service
+
+    async def GetModelStatus(self, request, context):  # noqa: N802  gRPC's name
+        """Answers with the state of each version."""
+        return await _counted(self._service, context, self._status(request))
+
+    async def _status(self, request):
+        return self._service.versions.status(*_which(request))
+
+
+def _which(request) -> tuple[str, int | None]:
+    specification = request.model_spec
+    if not specification.name:
+        raise invalid("Missing ModelSpec")
+    if specification.version_label:
+        raise invalid(f"Unrecognized servable version label: {specification.version_label}")
+    has_version = specification.HasField("version")
+    return specification.name, specification.version.value if has_version else None
+
+
+def _array(name: str, value):
+    # A message may declare many more values than it has, which are then all the same.
+    sizes = [dim.size for dim in value.tensor_shape.dim]
+    if min(sizes, default=0) < 0 or math.prod(sizes) > _MOST_VALUES:
+        raise invalid(f"{name} has the shape {sizes}; at most {_MOST_VALUES:,} values are read")
+    try:
+        return tf.make_ndarray(value)
+    except (TypeError, ValueError) as error:
+        raise invalid(f"{name} is no tensor: {error}") from None
+
+
+def server(service: Service, max_request_bytes: int) -> grpc.aio.Server:
+    """Returns a gRPC server, which has to be given a port and started.
+
+    Args:
+        service: what answers requests.
+        max_request_bytes: the largest message that is read.
+    """
+    made = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # two servers would each get some of the requests
+        ]
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Predictions(service), made)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Status(service), made)
+    return made

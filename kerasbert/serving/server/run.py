@@ -1,0 +1,154 @@
+"""Starts and stops a server."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from kerasbert.errors import InputError
+from kerasbert.serving.server import grpc, http
+from kerasbert.serving.server.batching import Batcher
+from kerasbert.serving.server.metrics import Gauge, Metrics
+from kerasbert.serving.server.service import Service
+from kerasbert.serving.server.versions import Versions
+
+_LOOPBACK = re.compile(r"127\.|localhost$|::1$")
+_BACKLOG = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Addresses and limits of a server; `ServeOptions` describes them."""
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = 8500
+    batch_tokens: int = 4096
+    queue_tokens: int = 262_144
+    num_threads: int = 2
+    max_request_bytes: int = 8 * 2**20
+    max_text_bytes: int = 262_144
+    max_rows: int = 1024
+    poll_seconds: float = 1.0
+    stop_seconds: int = 30
+
+
+async def serve(
+    directory: pathlib.Path,
+    name: str,
+    settings: Settings,
+    stop: asyncio.Event,
+    log: Callable[[str], None],
+) -> dict:
+    """Serves a model until `stop` is set, then answers what was accepted, and returns.
+
+    Args:
+        directory: directory of numbered versions, or one version.
+        name: the model's name.
+        settings: addresses and limits.
+        stop: event that ends the server.
+        log: function that prints a line.
+
+    Returns:
+        The numbers of requests, by API and status.
+
+    Raises:
+        InputError: there is no model, or a port is in use.
+    """
+    with _listening(settings.host, settings.port) as listener:
+        metrics = Metrics()
+        versions = await asyncio.to_thread(Versions, directory, name, log)
+        batcher = Batcher(
+            metrics, settings.batch_tokens, settings.queue_tokens, settings.num_threads
+        )
+        metrics.add(
+            Gauge("kerasbert_version", "The version that is served.", lambda: versions.version)
+        )
+        service = Service(
+            versions,
+            batcher,
+            metrics,
+            max_text_bytes=settings.max_text_bytes,
+            max_rows=settings.max_rows,
+        )
+        rpc, port = await _started_grpc(service, settings)
+        rest = _Rest(http.app(service, settings.max_request_bytes), settings)
+        log(_greeting(name, versions.version, settings.host, listener.getsockname()[1], port))
+        running = asyncio.create_task(rest.serve(sockets=[listener]))
+        watching = asyncio.create_task(versions.watch(settings.poll_seconds))
+        await stop.wait()
+        log("stopping: answering the requests that were accepted")
+        rest.should_exit = True
+        await asyncio.gather(running, rpc.stop(settings.stop_seconds) if rpc else asyncio.sleep(0))
+        watching.cancel()
+        await asyncio.to_thread(batcher.close)
+        return metrics.requests.totals()
+
+
+class _Rest(uvicorn.Server):
+    """uvicorn without its own handlers of signals."""
+
+    def __init__(self, app, settings: Settings):
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=settings.stop_seconds,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _started_grpc(service: Service, settings: Settings) -> tuple:
+    if settings.grpc_port is None:
+        return None, None
+    rpc = grpc.server(service, settings.max_request_bytes)
+    address = f"{_bracketed(settings.host)}:{settings.grpc_port}"
+    try:
+        port = rpc.add_insecure_port(address)
+    except RuntimeError as error:
+        raise InputError(f"{address}: gRPC can't listen there ({error})") from None
+    await rpc.start()
+    return rpc, port
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Context with a listening socket; port 0 is any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise InputError(f"{host}:{port}: can't listen there ({error.strerror})") from None
+        yield listener
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _greeting(name: str, version: int, host: str, port: int, grpc_port: int | None) -> str:
+    rest = f"http://{_bracketed(host)}:{port}/v1/models/{name}"
+    rpc = f" and grpc://{_bracketed(host)}:{grpc_port}/{name}" if grpc_port else ""
+    if _LOOPBACK.match(host):
+        who = "for this machine only; --host 0.0.0.0 opens it to others"
+    else:
+        who = "open to the network, without authentication"
+    return f"serving version {version} at {rest}{rpc}, {who}"

@@ -1,0 +1,104 @@
+"""What both APIs of a server do with a request: check it, let it be computed, count it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from kerasbert.serving import signatures
+from kerasbert.serving.server import costs
+from kerasbert.serving.server.batching import Batcher, joined
+from kerasbert.serving.server.errors import RequestError, invalid
+from kerasbert.serving.server.metrics import Metrics
+from kerasbert.serving.server.versions import Model, Versions
+
+
+class Service:
+    """Answers requests.
+
+    Args:
+        versions: the model.
+        batcher: what computes rows.
+        metrics: where requests are counted.
+        max_text_bytes: the longest string that is read.
+        max_rows: the most rows of a request.
+    """
+
+    def __init__(
+        self,
+        versions: Versions,
+        batcher: Batcher,
+        metrics: Metrics,
+        *,
+        max_text_bytes: int,
+        max_rows: int,
+    ):
+        self.versions, self.metrics = versions, metrics
+        self._batcher = batcher
+        self._max_text_bytes, self._max_rows = max_text_bytes, max_rows
+
+    async def predict(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> dict:
+        """Returns the outputs by name.
+
+        Raises:
+            RequestError: the inputs are not those of the signature, are too large, or the queue is
+                full.
+        """
+        self._check(model, signature, inputs)
+        tokens = costs.of_rows(inputs, model.metadata)
+        compute = model.computation(signature)
+        futures = self._batcher.submit(compute, inputs, tokens)
+        try:
+            parts = await asyncio.gather(*map(asyncio.wrap_future, futures))
+        except tf.errors.InvalidArgumentError as error:
+            raise invalid(error.message) from None
+        return joined(parts)
+
+    def _check(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
+        """Raises `RequestError` for other names, types, shapes and sizes than the model takes."""
+        wanted = model.signature(signature).inputs
+        if inputs.keys() != wanted.keys():
+            raise invalid(
+                f"takes the inputs {', '.join(sorted(wanted))}, found {', '.join(sorted(inputs))}"
+            )
+        for name, value in inputs.items():
+            dtype = tf.as_dtype(wanted[name].dtype)
+            if value.dtype != dtype.as_numpy_dtype:
+                raise invalid(f"{name} must be {dtype.name}, found {value.dtype}")
+            shape = signatures.shape(wanted[name])
+            if len(shape) != value.ndim or any(
+                size not in (None, found) for size, found in zip(shape, value.shape, strict=True)
+            ):
+                sizes = ", ".join("any" if size is None else str(size) for size in shape)
+                raise invalid(f"{name} must have the shape ({sizes}), found {value.shape}")
+            longest = max(map(len, value.flat), default=0) if value.dtype == object else 0
+            if longest > self._max_text_bytes:
+                raise invalid(
+                    f"{name}: a string has {longest:,} bytes; at most {self._max_text_bytes:,} "
+                    "are read"
+                )
+        rows = {len(value) for value in inputs.values()}
+        if len(rows) != 1:
+            raise invalid(f"all inputs must have the same number of rows, found {sorted(rows)}")
+        if max(rows) > self._max_rows:
+            raise invalid(f"there are {max(rows):,} rows; at most {self._max_rows:,} are taken")
+
+    @contextlib.contextmanager
+    def counted(self, api: str) -> Iterator[None]:
+        """Context of a request, which is counted with its time and its status."""
+        begin, status = time.monotonic(), "INTERNAL"
+        try:
+            yield
+            status = "OK"
+        except RequestError as error:
+            status = error.code
+            raise
+        except asyncio.CancelledError:  # the client has gone
+            status = "CANCELLED"
+            raise
+        finally:
+            self.metrics.requests.add(api, status)
+            self.metrics.latency.add(time.monotonic() - begin)

@@ -1,0 +1,217 @@
+"""The versions of a model on disk: the newest is loaded, and replaces the older one."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
+
+from kerasbert import files
+from kerasbert.errors import InputError, one_line
+from kerasbert.serving import client, signatures
+from kerasbert.serving.kit import warm_up
+from kerasbert.serving.server.errors import RequestError, invalid
+
+_ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
+_WAIT = 0.05  # seconds between two looks at the requests of an old version
+
+
+class Model:
+    """A loaded version.
+
+    Args:
+        directory: the version directory.
+        version: its number.
+
+    Raises:
+        InputError: it is no export, or is damaged.
+    """
+
+    def __init__(self, directory: pathlib.Path, version: int):
+        self.version, self.directory = version, directory
+        self.signatures = signatures.read(directory)
+        self._model, self.metadata = client.load(directory)
+        #: Requests that use it now.
+        self.users = 0
+        self._computations = {
+            name: functools.partial(_run, self._model.signatures[name]) for name in self.signatures
+        }
+
+    def inputs_of(self, signature: str) -> dict[str, np.dtype]:
+        """Returns the dtype of each input of a signature; object stands for strings."""
+        return {
+            name: np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
+            for name, info in self.signature(signature).inputs.items()
+        }
+
+    def signature(self, name: str):
+        """Returns a `SignatureDef`; "" is the default.
+
+        Raises:
+            RequestError: there is none of this name.
+        """
+        name = name or signatures.DEFAULT
+        if name not in self.signatures:
+            known = ", ".join(sorted(self.signatures))
+            raise invalid(f'Serving signature name: "{name}" not found; there are {known}')
+        return self.signatures[name]
+
+    def computation(self, signature: str) -> Callable[[Mapping], dict]:
+        """Returns the function from arrays to arrays of a signature; always the same object."""
+        return self._computations[signature or signatures.DEFAULT]
+
+    def warm_up(self) -> None:
+        """Runs the requests that a kit stored for this purpose, or else one."""
+        path = self.directory / warm_up.PATH
+        if not files.exists(path):
+            self.computation("")(_one_row(self.signature("").inputs))
+            return
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            self.computation(request.model_spec.signature_name)(inputs)
+
+
+def _run(function: Callable, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    tensors = {
+        name: tf.constant(value, tf.string if value.dtype == object else None)
+        for name, value in inputs.items()
+    }
+    return {name: output.numpy() for name, output in function(**tensors).items()}
+
+
+def _one_row(inputs: Mapping) -> dict[str, np.ndarray]:
+    rows = {name: [1] * len(signatures.shape(info)) for name, info in inputs.items()}
+    return {name: np.full(shape, b"a word", dtype=object) for name, shape in rows.items()}
+
+
+class Versions:
+    """The newest version of a model, which `watch` replaces when a newer one appears.
+
+    Args:
+        directory: directory of numbered versions, or one version, which is then the only one.
+        name: the model's name.
+        log: function that prints a line.
+
+    Raises:
+        InputError: there is no version, or the newest one can't be loaded.
+    """
+
+    def __init__(self, directory: pathlib.Path, name: str, log: Callable[[str], None]):
+        self.name, self._log = name, log
+        self._single = directory if files.exists(directory / "saved_model.pb") else None
+        self._directory = directory
+        #: The state of each version, and the message about its failure.
+        self._states: dict[int, tuple[str, str]] = {}
+        self._refused: dict[int, int] = {}
+        found = self._found()
+        if not found:
+            raise InputError(f"{directory}: holds no numbered version of an export")
+        self._current = self._load(max(found), found[max(found)])
+
+    def _found(self) -> dict[int, pathlib.Path]:
+        """Returns the version directories by their numbers."""
+        if self._single:
+            name = self._single.resolve().name
+            return {int(name) if name.isdecimal() else 1: self._single}
+        try:
+            children = list(self._directory.iterdir())
+        except OSError:  # for a moment, as while a network drive is mounted again
+            return {}
+        return {int(child.name): child for child in children if child.name.isdecimal()}
+
+    def _load(self, version: int, directory: pathlib.Path) -> Model:
+        self._states[version] = ("LOADING", "")
+        try:
+            model = Model(directory, version)
+            model.warm_up()
+        except Exception as error:
+            self._states[version] = ("END", one_line(str(error)))
+            raise
+        self._states[version] = ("AVAILABLE", "")
+        return model
+
+    # === Requests ===
+
+    @property
+    def version(self) -> int:
+        """The version that is served."""
+        return self._current.version
+
+    @contextlib.contextmanager
+    def use(self, name: str, version: int | None) -> Iterator[Model]:
+        """Context in which a version stays loaded.
+
+        Raises:
+            RequestError: it is not the version that is served.
+        """
+        model = self._current
+        if name != self.name or version not in (None, model.version):
+            which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise RequestError("NOT_FOUND", f"Servable not found for request: {which}")
+        model.users += 1
+        try:
+            yield model
+        finally:
+            model.users -= 1
+
+    def status(self, name: str, version: int | None):
+        """Returns a `GetModelStatusResponse`.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        if name != self.name:
+            raise RequestError("NOT_FOUND", f"Could not find any versions of model {name}")
+        if version not in (None, *self._states):
+            raise RequestError("NOT_FOUND", f"Could not find version {version} of model {name}")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number in sorted(self._states, reverse=True):
+            if version in (None, number):
+                state, message = self._states[number]
+                one = response.model_version_status.add(version=number)
+                one.state = _ModelVersionStatus.State.Value(state)
+                one.status.error_code = 13 if message else 0  # INTERNAL, OK
+                one.status.error_message = message
+        return response
+
+    # === New versions ===
+
+    async def watch(self, seconds: float) -> None:
+        """Looks for the highest version every so many seconds, and loads it if it is another."""
+        while not self._single:
+            await asyncio.sleep(seconds)
+            found = await asyncio.to_thread(self._found)
+            if found and max(found) != self._current.version:
+                await self._replace(max(found), found[max(found)])
+
+    async def _replace(self, version: int, directory: pathlib.Path) -> None:
+        with contextlib.suppress(OSError):  # the directory may disappear again
+            changed = directory.stat().st_mtime_ns
+            if self._refused.get(version) == changed:
+                return
+            try:
+                model = await asyncio.to_thread(self._load, version, directory)
+            except Exception as error:  # damaged files raise errors of all kinds
+                self._refused[version] = changed
+                self._log(
+                    f"version {version} can't be loaded, {self._current.version} stays: {error}"
+                )
+                return
+            old, self._current = self._current, model
+            self._log(f"version {version} replaces {old.version}")
+            await self._unload(old)
+
+    async def _unload(self, old: Model) -> None:
+        """Frees the memory of a version after its last request."""
+        self._states[old.version] = ("UNLOADING", "")
+        while old.users:
+            await asyncio.sleep(_WAIT)
+        self._states[old.version] = ("END", "")
+        del old
+        await asyncio.to_thread(gc.collect)

@@ -1,0 +1,133 @@
+"""Clients with servers that are busy, slow, missing, or no servers of models."""
+
+import contextlib
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from kerasbert import InputError
+from kerasbert.recipes.options import QueryOptions
+from kerasbert.recipes.query import query
+from kerasbert.serving import GrpcClient, RestClient
+
+SIGNATURE = {"inputs": {"text": {}}, "outputs": {"embedding": {}}}
+METADATA = {"metadata": {"signature_def": {"signature_def": {"serving_default": SIGNATURE}}}}
+OUTPUTS = {"outputs": [[0.5, 1.0]]}
+
+
+class Fake(http.server.BaseHTTPRequestHandler):
+    """Answers with the next of `answers`: a status, a body and headers; the last one repeats."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self._send(*self.server.metadata)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked += 1
+        answers = self.server.answers
+        self._send(*(answers.pop(0) if len(answers) > 1 else answers[0]))
+
+    def _send(self, status, body, headers=()):
+        if callable(body):
+            body = body()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for header in [("Content-Length", str(len(content))), *headers]:
+            self.send_header(*header)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the client may have gone
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def fake():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fake)
+    server.daemon_threads, server.asked = True, 0
+    server.metadata, server.answers = (200, METADATA), [(200, OUTPUTS)]
+    server.url = f"http://127.0.0.1:{server.server_port}/v1/models/mine"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_busy_server_is_asked_again(fake):
+    client = RestClient(fake.url)
+    busy = {"error": "the queue is full"}
+    fake.answers = [(503, busy), (429, busy, [("Retry-After", "0")]), (200, OUTPUTS)]
+    assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]
+    assert fake.asked == 3
+    fake.answers = [(429, busy)]
+    with pytest.raises(ConnectionError, match="answers 429: the queue is full"):
+        RestClient(fake.url, retries=1)(text=["a"])
+    assert fake.asked == 5
+
+
+def test_mistakes_are_not_repeated(fake):
+    client = RestClient(fake.url)
+    fake.answers = [(400, {"error": "text must be\na string"})]
+    with pytest.raises(InputError, match=r"mine: answers 400: text must be\\na string"):
+        client(text=["a"])
+    assert fake.asked == 1
+    fake.answers = [(500, b"<html>")]
+    with pytest.raises(ConnectionError, match="answers 500: b'<html>'"):
+        client(text=["a"])
+    assert fake.asked == 2
+
+
+def test_slow_server(fake):
+    client = RestClient(fake.url, timeout=0.2, retries=0)
+    fake.answers = [(200, lambda: time.sleep(1) or OUTPUTS)]
+    with pytest.raises(TimeoutError, match=r"mine: can't be asked .*timed out"):
+        client(text=["a"])
+
+
+@pytest.mark.parametrize("metadata", [(200, {}), (200, {"metadata": []})])
+def test_no_server_of_models(fake, metadata):
+    fake.metadata = metadata
+    with pytest.raises(InputError, match="is no model of TensorFlow Serving"):
+        RestClient(fake.url)
+    fake.metadata = (404, {"error": "Servable not found for request: Latest(mine)"})
+    with pytest.raises(InputError, match="answers 404: Servable not found"):
+        RestClient(fake.url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8501", "http://h/v1/models/", "http://h/v1/models/m:predict", "ftp://h/v1/x"],
+)
+def test_urls(url):
+    with pytest.raises(InputError, match="the URL of a model is http://HOST:PORT/v1/models/NAME"):
+        RestClient(url)
+    with pytest.raises(InputError, match="the URL of a model is grpc://HOST:PORT/NAME"):
+        GrpcClient(url)
+
+
+@pytest.mark.parametrize("kind", [RestClient, GrpcClient])
+def test_nobody_there(fake, kind):
+    fake.shutdown()
+    fake.server_close()
+    url = fake.url if kind is RestClient else f"grpc://127.0.0.1:{fake.server_port}/mine"
+    with pytest.raises(ConnectionError, match=r"mine: (can't be asked|UNAVAILABLE)"):
+        kind(url, retries=1)
+
+
+def test_query(server):
+    for url in (server.rest, server.grpc):
+        (answer,) = query(QueryOptions(url=url, text=["a fine day"]))["answers"]
+        assert answer["label"] in ("bad", "good")
+        with pytest.raises(InputError, match="takes text: --text alone"):
+            query(QueryOptions(url=url, text=["a"], text_pair=["b"]))
+    for both in ({}, {"url": "u", "saved_model": "s"}):
+        with pytest.raises(InputError, match="give --saved_model, or --url"):
+            QueryOptions(text=["a"], **both)

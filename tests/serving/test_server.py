@@ -1,0 +1,512 @@
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import time
+
+import grpc
+import numpy as np
+import programs
+import pytest
+import tensorflow as tf
+import urllib3
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from kerasbert import InputError, MultipleChoice, TokenClassifier
+from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
+
+SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
+STRANGE = [
+    "",
+    "word " * 10_000,
+    b"caf\xe9 \xff\xfe",
+    "\x00",
+    "[MASK] [SEP]",
+    "中国 é",
+    "\U0001f600",
+]
+
+
+def ask(url, body=None, method=None):
+    """Returns the status, the JSON and the headers of an answer."""
+    content = json.dumps(body).encode() if isinstance(body, dict) else body
+    method = method or ("GET" if body is None else "POST")
+    response = urllib3.request(method, url, body=content, retries=False, timeout=60)
+    return response.status, response.json(), response.headers
+
+
+def close(answers):
+    return [
+        {**answer, "scores": pytest.approx(answer["scores"], abs=1e-5)} if answer else answer
+        for answer in answers
+    ]
+
+
+@pytest.fixture(scope="module")
+def client(exported_classifier):
+    return SavedModelClient(exported_classifier)
+
+
+# === Clients ===
+
+
+@pytest.mark.parametrize("kind", ["rest", "grpc"])
+def test_clients_answer_alike(server, client, texts, kind):
+    other = RestClient(server.rest) if kind == "rest" else GrpcClient(server.grpc)
+    given = [*texts, *STRANGE]
+    assert other(text=given) == close(client(text=given))
+    assert other(text=[]) == []
+    version = f"{server.rest}/versions/7" if kind == "rest" else f"{server.grpc}/7"
+    assert type(other)(version)(text=["a dog"]) == close(client(text=["a dog"]))
+    for columns, message in (
+        ({"words": ["a"]}, "takes text, found words"),
+        ({"text": "a dog"}, "text must be a list"),
+        ({"text": ["a", 3]}, "text must hold strings"),
+        ({"text": ["\ud800"]}, "text must hold strings as UTF-8 can hold them"),
+        ({"text": ["a"] * 101}, "there are 101 rows; at most 100 are taken"),
+    ):
+        with pytest.raises(InputError, match=message):
+            other(**columns)
+    with pytest.raises(InputError, match=r"Servable not found for request: Specific\(mine, 8\)"):
+        type(other)(version[:-1] + "8")
+
+
+def test_lists_of_strings_and_outputs_of_several_lengths(
+    tokenizer, tiny_backbone, start_server, tmp_path
+):
+    backbone = tiny_backbone(tokenizer, initializer_range=0.5)
+    MultipleChoice(backbone, tokenizer=tokenizer).export(tmp_path / "pick" / "1", check=False)
+    tags = TokenClassifier(backbone, ["O", "X"], tokenizer=tokenizer)
+    tags.export(tmp_path / "tag" / "1", check=False)
+    columns = {"text": ["a dog", "x"], "choices": [["a", "b c", "d"], ["e"]]}
+    expected = SavedModelClient(tmp_path / "pick")(**columns)
+    server = start_server(tmp_path / "pick", "pick")
+    for kind, url in ((RestClient, server.rest), (GrpcClient, server.grpc)):
+        assert kind(url)(**columns) == close(expected)
+    server.stop()
+    texts = ["a good dog", "x", "one two three four"]
+    expected = SavedModelClient(tmp_path / "tag")(text=texts)
+    server = start_server(tmp_path / "tag", "tag", batch_tokens=20)  # several batches
+    for kind, url in ((RestClient, server.rest), (GrpcClient, server.grpc)):
+        for mine, right in zip(kind(url)(text=texts), expected, strict=True):
+            length = right["lengths"]
+            for name in ("words", "labels", "starts", "ends"):
+                assert mine[name][:length] == right[name][:length]
+
+
+# === REST as TensorFlow Serving's documentation has it ===
+
+
+def test_status(server):
+    status, found, headers = ask(server.rest)
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert found == {
+        "model_version_status": [
+            {
+                "version": "7",
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+        ]
+    }
+    assert ask(f"{server.rest}/versions/7")[1] == found
+    status, found, _ = ask(f"{server.rest}/versions/8")
+    assert (status, found) == (404, {"error": "Could not find version 8 of model mine"})
+
+
+def test_metadata(server):
+    status, found, _ = ask(f"{server.rest}/metadata")
+    assert status == 200
+    assert found["model_spec"] == {
+        "name": "mine",
+        "signature_name": "",
+        "version": "7",
+        "version_label": "",
+    } or found["model_spec"] == {"name": "mine", "signature_name": "", "version": "7"}
+    signatures = found["metadata"]["signature_def"]["signature_def"]
+    assert signatures.keys() == {"serving_default", "tokens"}
+    text = signatures["serving_default"]["inputs"]["text"]
+    assert text["dtype"] == "DT_STRING"
+    assert [dim["size"] for dim in text["tensor_shape"]["dim"]] == ["-1"]
+
+
+def test_row_and_column_form(server, client):
+    expected = client(text=["a fine day", "a cat"])
+    url = f"{server.rest}:predict"
+    _, rows, _ = ask(url, {"instances": ["a fine day", "a cat"]})
+    assert rows["predictions"] == close(expected)
+    _, named, _ = ask(url, {"instances": [{"text": "a fine day"}, {"text": "a cat"}]})
+    assert named == rows
+    _, columns, _ = ask(url, {"inputs": {"text": ["a fine day", "a cat"]}})
+    assert columns["outputs"] == {
+        name: [row[name] for row in rows["predictions"]] for name in expected[0]
+    }
+    assert ask(url, {"inputs": ["a fine day", "a cat"]})[1] == columns
+    assert (
+        ask(f"{server.rest}/versions/7:predict", {"inputs": ["a fine day", "a cat"]})[1] == columns
+    )
+    tokens = {"token_ids": [[2, 9, 3]], "segment_ids": [[0, 0, 0]], "lengths": [3]}
+    status, found, _ = ask(url, {"signature_name": "tokens", "inputs": tokens})
+    assert (status, np.shape(found["outputs"])) == (200, (1, 2))
+
+
+def test_unknown_model(server):
+    """The body is that of the documentation."""
+    url = server.rest.replace("/mine", "/half")
+    status, found, headers = ask(f"{url}:predict", {"instances": [1.0, 5.0]})
+    assert (status, headers["Content-Type"]) == (404, "application/json")
+    assert found == {"error": "Servable not found for request: Latest(half)"}
+    assert ask(url)[:2] == (404, {"error": "Could not find any versions of model half"})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        (":predict", b"{", 400, "JSON Parse error"),
+        (":predict", b'{"inputs": ["\xff"]}', 400, "not UTF-8"),
+        (":predict", b"[" * 1_000_000, 400, "nested too deeply"),
+        (":predict", {"inputs": {"words": ["a"]}}, 400, "must have the keys 'text'"),
+        (":predict", {"inputs": [["a"]]}, 400, "text must have the shape (any), found (1, 1)"),
+        (":predict", {"inputs": ["x" * 1_000_000]}, 400, "a string has 1,000,000 bytes"),
+        (":predict", {"inputs": ["x"] * 101}, 400, "there are 101 rows; at most 100 are taken"),
+        (":predict", {"signature_name": "no", "inputs": ["a"]}, 400, '"no" not found'),
+        (":predict", b'"' + b"x" * 9_000_000 + b'"', 413, "larger than 8,388,608 bytes"),
+        (":classify", {"examples": [{}]}, 501, "exports take predict"),
+        (":predict", None, 400, "Malformed request: GET"),
+        ("/versions/9:predict", {"inputs": ["a"]}, 404, "Specific(mine, 9)"),
+        ("/versions/" + "9" * 30, None, 400, "Failed to convert version"),
+        ("/labels/stable:predict", {"inputs": ["a"]}, 400, "label: stable"),
+        ("/../../../nothing", None, 404, "Malformed request"),
+    ],
+)
+def test_mistakes_get_one_line(server, path, body, status, message):
+    url = server.rest.replace("/v1/models/mine", "/nothing") if ".." in path else server.rest + path
+    found = ask(url, body)
+    assert found[0] == status
+    assert found[1].keys() == {"error"}
+    assert message in found[1]["error"]
+    assert len(found[1]["error"].splitlines()) == 1
+    assert ask(f"{server.rest}:predict", {"inputs": ["a dog"]})[0] == 200
+
+
+def test_metrics(server):
+    ask(f"{server.rest}:predict", {"inputs": ["a dog", "b"]})
+    for path in ("/metrics", "/monitoring/prometheus/metrics"):
+        url = server.rest.replace("/v1/models/mine", path)
+        text = urllib3.request("GET", url).data.decode()
+        found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+        assert float(found['kerasbert_requests_total{api="rest",status="OK"}']) >= 1
+        assert found["kerasbert_version"] == "7"
+        bounds = [float(n) for key, n in found.items() if key.startswith("kerasbert_request_s")][
+            :-2
+        ]
+        assert bounds == sorted(bounds)
+        assert float(found["kerasbert_request_seconds_count"]) == bounds[-1]
+
+
+# === gRPC with the official stubs ===
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    with grpc.insecure_channel(server.grpc.split("/")[2]) as channel:
+        yield channel
+
+
+def test_grpc(channel, client):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    request = predict_pb2.PredictRequest(output_filter=["scores"])
+    request.model_spec.name = "mine"
+    request.inputs["text"].CopyFrom(tf.make_tensor_proto(["a fine day"]))
+    response = stub.Predict(request, timeout=60)
+    specification = response.model_spec
+    assert (specification.version.value, specification.signature_name) == (7, "serving_default")
+    assert response.outputs.keys() == {"scores"}
+    expected = client(text=["a fine day"])[0]["scores"]
+    np.testing.assert_allclose(tf.make_ndarray(response.outputs["scores"])[0], expected, atol=1e-5)
+
+    question = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    question.model_spec.name = "mine"
+    packed = stub.GetModelMetadata(question, timeout=60).metadata["signature_def"]
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert packed.Unpack(signatures)
+    assert signatures.signature_def["serving_default"].inputs.keys() == {"text"}
+
+    question = get_model_status_pb2.GetModelStatusRequest()
+    question.model_spec.name = "mine"
+    status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(question, timeout=60)
+    (one,) = status.model_version_status
+    assert (one.version, one.state) == (7, get_model_status_pb2.ModelVersionStatus.AVAILABLE)
+
+
+def _inputs(**values):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "mine"
+    for name, value in values.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def _named(name):
+    request = _inputs(text=["a"])
+    request.model_spec.name = name
+    return request
+
+
+def _huge():
+    request = _inputs(text=["a"])
+    request.inputs["text"].tensor_shape.dim[0].size = 2**40
+    return request
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "message"),
+    [
+        (lambda: _inputs(), "INVALID_ARGUMENT", "takes the inputs text, found"),
+        (lambda: _inputs(words=["a"]), "INVALID_ARGUMENT", "takes the inputs text, found words"),
+        (lambda: _inputs(text=[1]), "INVALID_ARGUMENT", "text must be string, found int32"),
+        (lambda: _inputs(text=[["a"]]), "INVALID_ARGUMENT", "text must have the shape"),
+        (lambda: _inputs(text="a"), "INVALID_ARGUMENT", "text must have the shape"),
+        (_huge, "INVALID_ARGUMENT", "at most 4,194,304 values are read"),
+        (lambda: _named("half"), "NOT_FOUND", "Latest(half)"),
+        (lambda: _named(""), "INVALID_ARGUMENT", "Missing ModelSpec"),
+    ],
+)
+def test_grpc_mistakes(channel, make, code, message):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Predict(make(), timeout=60)
+    assert error.value.code().name == code
+    assert message in error.value.details()
+
+
+def test_grpc_has_predict_alone(channel):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    from tensorflow_serving.apis import classification_pb2
+
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Classify(classification_pb2.ClassificationRequest(), timeout=60)
+    assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+# === Versions ===
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def states(server):
+    _, found, _ = ask(server.rest)
+    return {one["version"]: one["state"] for one in found["model_version_status"]}
+
+
+def test_new_version_loses_no_request(
+    exported_classifier, export_classifier, start_server, tmp_path
+):
+    folder = tmp_path / "mine"
+    shutil.copytree(exported_classifier, folder / "1")
+    new = export_classifier(tmp_path / "new", ["new one", "new two"])
+    server = start_server(folder)
+    clients = [RestClient(server.rest, retries=0), GrpcClient(server.grpc, retries=0)]
+    stopped, seen = [], collections.Counter()
+
+    def keep_asking(client):
+        while not stopped:
+            (answer,) = client(text=["a fine day"])
+            seen[answer["label"] in ("new one", "new two")] += 1
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(keep_asking, client) for client in clients * 2]
+        try:
+            wait_until(lambda: seen[False] > 10)
+            shutil.copytree(new, folder / ".2")
+            os.rename(folder / ".2", folder / "2")
+            wait_until(lambda: seen[True] > 10)
+        finally:
+            stopped.append(True)
+        for one in asking:
+            one.result(60)
+    wait_until(lambda: states(server) == {"2": "AVAILABLE", "1": "END"})
+    assert ask(f"{server.rest}/versions/1:predict", {"inputs": ["a"]})[0] == 404
+
+    shutil.copytree(new, folder / ".3")
+    weights = folder / ".3" / "variables/variables.data-00000-of-00001"
+    os.truncate(weights, 99)
+    os.rename(folder / ".3", folder / "3")
+    wait_until(lambda: states(server).get("3") == "END")
+    _, found, _ = ask(f"{server.rest}/versions/3")
+    assert "TensorFlow can't load it" in found["model_version_status"][0]["status"]["error_message"]
+    assert clients[0](text=["a"])[0]["labels"] == ["new one", "new two"]
+    shutil.rmtree(folder / "3")
+    shutil.rmtree(folder / "2")
+    wait_until(lambda: states(server)["1"] == "AVAILABLE")
+    assert clients[1](text=["a"])[0]["labels"] == ["bad", "good"]
+
+
+def test_nothing_to_serve(tmp_path, start_server):
+    with pytest.raises(AssertionError, match="holds no numbered version"):
+        start_server(tmp_path)
+
+
+def test_kit_is_served_and_its_client_runs(
+    tokenizer, tiny_backbone, start_server, tmp_path, capsys
+):
+    """The warm-up requests run, and the README's Python, curl and gRPC answer as it says."""
+    from kerasbert import TextClassifier
+
+    task = TextClassifier(tiny_backbone(tokenizer), ["bad", "good"], tokenizer=tokenizer)
+    kit.write(tmp_path / "kit", lambda path: task.export(path, check=False), name="mine")
+    server = start_server(tmp_path / "kit/models/mine")
+    readme = (tmp_path / "kit/README.md").read_text()
+    readme = readme.replace("http://localhost:8501/v1/models/mine", server.rest)
+    readme = readme.replace("localhost:8500", server.grpc.split("/")[2])
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)):
+        exec(compile(code, f"README {number}", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.count("'label': ['") == 1
+    assert printed.count("'label': [b'") == 1
+    asked, column_answer, rows, row_answer = re.findall(r"```json\n(.*?)\n```", readme)
+    for question, answer in ((asked, column_answer), (rows, row_answer)):
+        _, found, _ = ask(f"{server.rest}:predict", json.loads(question))
+        rounded = json.loads(json.dumps(found), parse_float=lambda n: round(float(n), 4))
+        assert rounded == json.loads(answer)
+
+
+# === Load ===
+
+
+def soak(server, client, requests, clients):
+    """Asks many questions at the same time; returns how many were answered."""
+    chooser = random.Random(0)
+    samples = [
+        "".join(chooser.choices("abc é中\x00\n🙂'", k=chooser.choice([0, 3, 20, 200, 2000])))
+        for _ in range(40)
+    ]
+    right = {
+        text: answer["scores"] for text, answer in zip(samples, client(text=samples), strict=True)
+    }
+    connected = [
+        RestClient(server.rest) if number % 2 else GrpcClient(server.grpc)
+        for number in range(clients)
+    ]
+
+    def ask_some(number):
+        own, ask = random.Random(number), connected[number]
+        for _ in range(requests // clients):
+            texts = own.choices(samples, k=own.choice([1, 1, 1, 2, 20]))
+            for text, answer in zip(texts, ask(text=texts), strict=True):
+                np.testing.assert_allclose(answer["scores"], right[text], atol=1e-4)
+        return requests // clients
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(ask_some, range(clients)))
+
+
+def test_many_requests(server, client):
+    assert soak(server, client, 320, 8) == 320
+
+
+def test_busy_server_says_so(exported_classifier, start_server):
+    server = start_server(exported_classifier, queue_tokens=1, batch_tokens=1)
+    url, body = f"{server.rest}:predict", {"inputs": ["a fine day"] * 64}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: ask(url, body), range(24)))
+    refused = [one for one in found if one[0] != 200]
+    assert {one[0] for one in refused} == {429}
+    assert {one[1]["error"] for one in refused} == {
+        "the queue is full; send the request again later"
+    }
+    assert refused[0][2]["Retry-After"] == "1"
+    assert len(refused) < 24
+
+
+# === The program ===
+
+
+def start_program(directory, **flags):
+    """Starts the program; returns the process and the URL of the model."""
+    flags = {"port": 0, "grpc_port": 0, "poll_seconds": 0.1, **flags}
+    words = [SCRIPTS / "serve.py", f"--saved_model={directory}"]
+    child = programs.start([*words, *(f"--{key}={value}" for key, value in flags.items())])
+    end, seen = time.monotonic() + 100, ""
+    while not (match := re.search(r"(http://\S+) and (grpc://[^,]+), (.*)\n", seen)):
+        assert child.poll() is None, seen
+        assert time.monotonic() < end, seen
+        seen += child.stderr.readline()
+        time.sleep(0.01)
+    return child, match
+
+
+def test_program_answers_what_it_accepted(exported_classifier):
+    child, match = start_program(exported_classifier.parent, max_batch_tokens=64)
+    url, who = match[1], match[3]
+    assert who == "for this machine only; --host 0.0.0.0 opens it to others"
+    assert url.endswith("/v1/models/mine")
+    connections = urllib3.PoolManager(maxsize=8, retries=False, timeout=60)
+    body = json.dumps({"inputs": ["a fine day " * 20] * 32}).encode()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(connections.request, "POST", f"{url}:predict", body=body) for _ in "8" * 8
+        ]
+        wait_until(lambda: asked[0].done())
+        child.send_signal(signal.SIGTERM)
+        answered = collections.Counter()
+        for one in asked:
+            try:
+                answered[one.result(60).status] += 1
+            except urllib3.exceptions.NewConnectionError:  # refused, not lost
+                answered["refused"] += 1
+    ended = programs.end(child)
+    assert ended.returncode == 0, ended.stderr
+    assert answered.keys() <= {200, "refused"}
+    assert json.loads(ended.stdout) == {"requests": {"rest OK": answered[200]}}
+    assert "stopping: answering the requests that were accepted" in ended.stderr
+
+
+def test_port_in_use(server, exported_classifier):
+    port = server.rest.split(":")[2].split("/")[0]
+    words = [SCRIPTS / "serve.py", f"--saved_model={exported_classifier}", f"--port={port}"]
+    ended = programs.run(words)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: 127.0.0.1:{port}: can't listen there (Address already")
+
+
+def resident(child):
+    status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+@pytest.mark.full
+def test_ten_thousand_requests(exported_classifier, client):
+    """No error, constant memory; after SIGKILL it starts again on the same ports."""
+    child, match = start_program(exported_classifier.parent)
+    try:
+        url = collections.namedtuple("Urls", "rest grpc")(match[1], match[2])
+        soak(url, client, 4_000, 16)  # shapes that TensorFlow keeps memory for
+        before = resident(child)
+        assert soak(url, client, 10_000, 16) == 10_000
+        assert resident(child) == pytest.approx(before, rel=0.05)
+        child.kill()
+        programs.end(child)
+        ports = [one.split(":")[2].split("/")[0] for one in url]
+        flags = {"port": ports[0], "grpc_port": ports[1]}
+        child, match = start_program(exported_classifier.parent, **flags)
+        assert soak(url, client, 160, 16) == 160
+    finally:
+        child.kill()
+        programs.end(child)
