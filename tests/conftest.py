@@ -1,6 +1,8 @@
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
+# So that tests and the programs that they start can share a GPU.
+os.environ |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 import contextlib
 import functools
@@ -11,7 +13,6 @@ import resource
 import string
 import sys
 
-import hypothesis
 import programs
 import pytest
 
@@ -24,6 +25,11 @@ from kerasbert.text import (
     WordPieceTokenizer,
 )
 from kerasbert.text.special_tokens import ALBERT_TOKENS, ROBERTA_TOKENS
+
+try:
+    import hypothesis
+except ModuleNotFoundError:  # on a GPU's machine that can fetch nothing
+    hypothesis = None
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "scripts"))  # for `benchmarks`, which is not installed
@@ -59,6 +65,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     full = config.getoption("--full")
     programs.fresh = full
+    if hypothesis is None:
+        return
     hypothesis.settings.register_profile(
         "project",
         max_examples=200 if full else 20,

@@ -1,9 +1,9 @@
 """GPUs give the same results as CPUs: `pytest -m gpu --full`; skipped on machines without one.
 
-`pytest -m gpu --full --device=CPU:0` tries the tests themselves without a GPU.
+`pytest -m gpu --full --device=CPU:0` tries the tests themselves without a GPU. `test_gpu_jax` has
+those of JAX.
 """
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -13,13 +13,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from gpu_program import batch, pretrainer
 
-from kerasbert import Backbone, BackboneConfig, Pretrainer, TextClassifier
+from kerasbert import Backbone, BackboneConfig, TextClassifier
+from kerasbert.training.strategies import prefetched
 
 pytestmark = pytest.mark.gpu
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-ROWS, LENGTH, VOCABULARY = 8, 32, 500
 
 
 @pytest.fixture(autouse=True)
@@ -31,38 +32,6 @@ def gpu(request):
     keras.utils.set_random_seed(0)
     yield device
     tf.config.experimental.enable_tensor_float_32_execution(True)
-
-
-def batch():
-    random = np.random.default_rng(0)
-    lengths = random.integers(10, LENGTH + 1, (ROWS, 1))
-    real = (np.arange(LENGTH) < lengths).astype("int32")
-    features = {
-        "token_ids": random.integers(5, VOCABULARY, real.shape) * real,
-        "padding_mask": real,
-        "segment_ids": (np.arange(LENGTH) > lengths // 2) * real,
-        "mask_positions": np.sort(random.integers(1, 10, (ROWS, 4)), axis=1),
-    }
-    labels = {
-        "mlm_logits": random.integers(5, VOCABULARY, (ROWS, 4)),
-        "nsp_logits": random.integers(0, 2, ROWS),
-    }
-    return features, labels, {name: np.ones(y.shape, "float32") for name, y in labels.items()}
-
-
-def pretrainer(dtype="float32", dropout=0.0) -> Pretrainer:
-    config = BackboneConfig(
-        vocabulary_size=VOCABULARY,
-        num_layers=2,
-        hidden_dim=128,
-        num_heads=2,
-        intermediate_dim=256,
-        max_sequence_length=64,
-        dropout=dropout,
-        attention_dropout=dropout,
-        initializer_range=0.05,
-    )
-    return Pretrainer(Backbone(config, dtype=dtype))
 
 
 def trained(steps=3, *, weights=None, strategy=None, dtype="float32", dropout=0.0, **compiled):
@@ -110,6 +79,13 @@ def test_settings_give_the_same(setting, gpu):
 def test_dropout_differs_from_step_to_step():
     losses, *_ = trained(steps=4, dropout=0.2, jit_compile=True)
     assert len(set(losses)) == 4
+
+
+def test_batches_are_on_the_device_before_the_step(gpu):
+    with tf.device(gpu):
+        data = prefetched(tf.data.Dataset.from_tensors(batch()).repeat(), pretrainer())
+        holders = {tensor.backing_device for tensor in tf.nest.flatten(next(iter(data)))}
+    assert {name.rpartition("device:")[2] for name in holders} == {gpu}
 
 
 def test_a_killed_run_resumes_bitwise(corpus_dir, tmp_path):
@@ -160,22 +136,3 @@ def test_an_export_answers_as_the_model(tokenizer, texts, tmp_path):
     signature = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     scores = signature(text=tf.constant(texts))["scores"].numpy()
     np.testing.assert_allclose(scores, keras.ops.softmax(model.predict(texts)), atol=1e-3)
-
-
-def test_jax_matches_the_cpu(gpu, tmp_path):
-    jax = pytest.importorskip("jax")
-    on_cpu = gpu.startswith("CPU")
-    if not on_cpu and not any(device.platform == "gpu" for device in jax.devices()):
-        pytest.skip("JAX sees no GPU")
-    found = {}
-    for name, platform in {"cpu": "cpu", "gpu": "cpu" if on_cpu else "cuda"}.items():
-        file = tmp_path / f"{name}.npz"
-        variables = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": platform}
-        variables["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
-        command = [sys.executable, ROOT / "tests" / "backends_program.py", file]
-        subprocess.run(command, check=True, env={**os.environ, **variables}, cwd=ROOT)
-        found[name] = dict(np.load(file))
-    for name, value in found["cpu"].items():
-        # The gradient of the key's bias is rounding noise, which AdamW amplifies.
-        if not ("/adamw/" in name and "key/bias" in name):
-            np.testing.assert_allclose(found["gpu"][name], value, atol=1e-4, err_msg=name)

@@ -10,7 +10,9 @@ import tempfile
 
 from benchmarks import before, device, report
 from benchmarks.options import SUITES, BenchmarkOptions
-from benchmarks.timing import compare, fastest
+from benchmarks.timing import Timings, compare, fastest
+from benchmarks.workload import Workload
+from kerasbert.errors import InputError
 
 
 def benchmark(options: BenchmarkOptions) -> dict:
@@ -30,11 +32,11 @@ def benchmark(options: BenchmarkOptions) -> dict:
                 else work.candidates
             )
             candidates, tried = fastest(candidates, min(3, options.rounds), logs, work.calls)
+            times = compare(candidates, options.rounds, logs, work.calls)
+            _check_first(work, times, logs)
             titles.append(work.title)
             medians |= {f"{work.title}: {name}": seconds for name, seconds in tried.items()}
-            tables_of_results.append(
-                report.results(work, compare(candidates, options.rounds, logs, work.calls))
-            )
+            tables_of_results.append(report.results(work, times))
             print(report.table(work.title, tables_of_results[-1]), file=sys.stderr)
     path = output / options.suite
     written = {
@@ -53,3 +55,10 @@ def benchmark(options: BenchmarkOptions) -> dict:
     path.with_suffix(".md").write_text("\n".join(tables))
     report.picture(titles, tables_of_results, path.with_suffix(".png"))
     return {**written, "files": [str(path.with_suffix(end)) for end in (".json", ".md", ".png")]}
+
+
+def _check_first(work: Workload, times: dict[str, Timings], logs: pathlib.Path) -> None:
+    """Raises `InputError` if the first library, with which others are compared, has no times."""
+    first = work.candidates[0].library
+    if not next(iter(times)).startswith(first):
+        raise InputError(f"{first} stopped in {work.title!r}; {logs} says why")

@@ -1,4 +1,4 @@
-"""Several runs of `benchmark --suite=pretrain`, each in its own process, and one table of all."""
+"""Comparisons of `benchmark` on a GPU, each in its own process, and one table of all."""
 
 import contextlib
 import json
@@ -9,59 +9,122 @@ import subprocess
 import sys
 import time
 
-from benchmarks.options import BenchmarkGpuOptions
+from benchmarks import made_texts
+from benchmarks.options import BenchmarkGpuOptions, missing_packages
 from benchmarks.report import CEILING
 
 _BENCHMARK = pathlib.Path(__file__).resolve().parents[1] / "benchmark.py"
 _HEAD = """\
-| step | time | tokens/s | of peak | memory, GB | others, relative time and memory |
+| what | time | tokens/s | of peak | memory, GB | others, relative time and memory |
 |---|---|---|---|---|---|
 """
 
 
 def benchmark_gpu(options: BenchmarkGpuOptions) -> dict:
     """Runs what there is time for; returns what was measured, and what was not and why."""
+    options = options.rehearsed()
     end = time.monotonic() + 60 * options.minutes
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    found = {"machine": None, "rows": [], "not_measured": {}, "table": str(output / "table.md")}
-    for flags in _comparisons(options):
-        title = "{layers} x {hidden}, {batch_size} x {length}, {backend}".format(**flags)
+    found = {
+        "machine": None,
+        "results": {},
+        "not_measured": _missing(options),
+        "files": [str(output / "table.md"), str(output / "gpu.json")],
+    }
+    rows = []
+    for title, flags in _comparisons(options, output):
         directory = output / title.replace(",", "").replace(" ", "-")
-        reason = _run({**flags, "output": directory}, end - time.monotonic())
+        start = time.monotonic()
+        seconds = min(60 * options.part_minutes, end - start)
+        reason = _run({**flags, "output": directory}, seconds)
+        _log(f"{title}: {reason or f'{time.monotonic() - start:.0f} s'}")
         if reason:
             found["not_measured"][title] = reason
         else:
-            written = json.loads((directory / "pretrain.json").read_text())
+            written = json.loads((directory / f"{flags['suite']}.json").read_text())
             found["machine"] = written["machine"]
-            found["rows"] += [_row(title, results) for results in written["results"].values()]
+            found["results"][title] = written["results"]
+            rows += _rows(title, written["results"])
         # After each, so that a machine that is taken away leaves what it has measured.
-        (output / "table.md").write_text(_HEAD + "".join(f"{row}\n" for row in found["rows"]))
+        (output / "table.md").write_text(_table(found, rows))
         (output / "gpu.json").write_text(json.dumps(found, indent=1) + "\n")
     print((output / "table.md").read_text(), file=sys.stderr)
     return found
 
 
-def _comparisons(options: BenchmarkGpuOptions) -> list[dict]:
-    """The flags of each run; long rows and large models first, of which one asks first."""
-    sizes = [tuple(map(int, model.split("x"))) for model in options.models]
-    return [
+def _missing(options: BenchmarkGpuOptions) -> dict[str, str]:
+    """The libraries that are not installed; the comparisons are made without them."""
+    peers = {peer: missing_packages(peer) for peer in options.peers.split(",") if peer != "none"}
+    return {peer: f"{' and '.join(names)} not installed" for peer, names in peers.items() if names}
+
+
+# === What is compared ===
+
+
+def _comparisons(options: BenchmarkGpuOptions, output: pathlib.Path):
+    """Yields a title and the flags of `benchmark` for each comparison, most telling first."""
+    missing = _missing(options)
+    peers = [peer for peer in options.peers.split(",") if peer not in missing]
+    shared = {
+        "peers": ",".join(peers) or "none",
+        "precision": options.precision,
+        "dropout": options.dropout,
+        "rounds": options.rounds,
+    }
+    parts = {"pretrain": _pretraining, "finetune": _fine_tuning, "answer": _answering}
+    for part in options.parts:
+        for title, flags in parts[part](options, output):
+            yield title, {**shared, **flags}
+
+
+def _pretraining(options: BenchmarkGpuOptions, output: pathlib.Path):
+    """Long rows and large models first."""
+    for length in sorted(map(int, options.lengths), reverse=True):
+        for layers, hidden in sorted(options.sizes, reverse=True):
+            for backend in options.backends:
+                batch_size = max(1, options.tokens // length)
+                yield (
+                    f"pretraining, {layers} x {hidden}, {batch_size} x {length}, {backend}",
+                    {
+                        "suite": "pretrain",
+                        "backend": backend,
+                        # Each setting takes minutes to compile.
+                        "xla": "true",
+                        "layers": layers,
+                        "hidden": hidden,
+                        "length": length,
+                        "batch_size": batch_size,
+                    },
+                )
+
+
+def _fine_tuning(options: BenchmarkGpuOptions, output: pathlib.Path):
+    vocab, texts = made_texts.write(output)
+    layers, hidden = options.sizes[0]
+    yield (
+        f"fine-tuning, {layers} x {hidden}, short texts, tensorflow",
         {
-            "suite": "pretrain",
-            "backend": backend,
+            "suite": "finetune",
             "layers": layers,
             "hidden": hidden,
-            "length": length,
-            "batch_size": max(1, options.tokens // length),
-            "precision": options.precision,
-            "dropout": options.dropout,
-            "peers": options.peers,
-            "rounds": options.rounds,
-        }
-        for length in sorted(map(int, options.lengths), reverse=True)
-        for layers, hidden in sorted(sizes, reverse=True)
-        for backend in options.backends
-    ]
+            "batch_size": options.texts,
+            "vocab": options.vocab or vocab,
+            "input": options.input or texts,
+        },
+    )
+
+
+def _answering(options: BenchmarkGpuOptions, output: pathlib.Path):
+    vocab, _ = made_texts.write(output)
+    layers, hidden = options.sizes[0]
+    yield (
+        f"answering, {layers} x {hidden}, tensorflow",
+        {"suite": "serve", "layers": layers, "hidden": hidden, "vocab": options.vocab or vocab},
+    )
+
+
+# === One comparison ===
 
 
 def _run(flags: dict, seconds: float) -> str | None:
@@ -80,7 +143,7 @@ def _run(flags: dict, seconds: float) -> str | None:
     try:
         _, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return "time ran out"
+        return f"stopped after {seconds:.0f} s"
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -90,21 +153,58 @@ def _run(flags: dict, seconds: float) -> str | None:
     return None
 
 
-def _row(title: str, results: dict) -> str:
-    (name, ours), *others = results.items()
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# === The table ===
+
+
+def _table(found: dict, rows: list[str]) -> str:
+    parts = [_described(found["machine"])] if found["machine"] else []
+    if rows:
+        parts.append(_HEAD + "\n".join(rows))
+    if left_out := found["not_measured"]:
+        parts.append("\n".join(f"- not measured: {what}: {why}" for what, why in left_out.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(machine: dict) -> str:
+    known = ("processor", "cores", "gpu", "python")
+    versions = [f"{name} {value}" for name, value in machine.items() if name not in known]
+    device = machine["gpu"] or machine["processor"]
+    return ", ".join([device, f"{machine['cores']} cores", *versions])
+
+
+def _rows(title: str, results: dict) -> list[str]:
+    """The rows of one comparison: one for each of its workloads."""
+    several = len(results) > 1
+    return [
+        _row(f"{title}, {workload.split(',')[0]}" if several else title, sides)
+        for workload, sides in results.items()
+    ]
+
+
+def _row(title: str, sides: dict) -> str:
+    (name, ours), *others = sides.items()
+    peaks = [side["gigaflops"] for other, side in others if other.startswith(CEILING)]
     others = [
-        f"{other} {result['ratio'][0]:.2f} x ({result['ratio'][1]:.2f} to {result['ratio'][2]:.2f})"
-        f", {result['peak_memory'] / 1e9:.1f} GB"
-        for other, result in others
+        f"{other} {side['ratio'][0]:.2f} x ({side['ratio'][1]:.2f} to {side['ratio'][2]:.2f})"
+        f"{_share(side)}, {side['peak_memory'] / 1e9:.1f} GB"
+        for other, side in others
         if not other.startswith(CEILING)
     ]
-    share = ours["share_of_ceiling"]
     cells = [
         f"{title}, {name}",
-        f"{1e3 * ours['seconds'][0]:.0f} ms",
+        f"{1e3 * ours['seconds'][0]:.3g} ms",
         f"{ours['tokens_per_second']:,.0f}",
-        f"{share:.0%}" if share else "",
+        f"{ours['share_of_ceiling']:.0%} of {peaks[0] / 1e3:.3g} TFLOP/s" if peaks else "",
         f"{ours['peak_memory'] / 1e9:.1f}",
         "; ".join(others) or "–",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _share(side: dict) -> str:
+    share = side["share_of_ceiling"]
+    return f", {share:.0%} of peak" if share else ""

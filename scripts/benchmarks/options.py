@@ -34,6 +34,13 @@ PEERS = {
 _STAGE = "benchmarks"
 _PRECISIONS = ("bfloat16", "float32")
 _BACKENDS = ("tensorflow", "jax")
+#: What `benchmark_gpu` can compare.
+PARTS = ("pretrain", "finetune", "answer")
+
+
+def missing_packages(peer: str) -> list[str]:
+    """Returns the packages of a peer that are not installed."""
+    return [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,10 +66,15 @@ class BenchmarkOptions(Options):
     batch_size: int = option(32, help="sequences per batch")
     precision: str | None = option(
         None,
-        help="training precision: bfloat16 or float32; default: the faster one of each library",
+        help="precision: bfloat16 or float32; default: the faster one of each library",
     )
     backend: str = option(
         "tensorflow", help="pretrain: Keras backend of kerasbert and KerasHub, tensorflow or jax"
+    )
+    xla: str = option(
+        "auto",
+        help="pretrain: whether XLA compiles the steps on TensorFlow; auto: what is faster",
+        choices=("auto", "true", "false"),
     )
     length: int = option(128, help="tokens per sequence, or the maximum per text")
     vocab: str | None = option(None, help="WordPiece vocabulary; required by all suites with text")
@@ -110,8 +122,7 @@ class BenchmarkOptions(Options):
         for peer in self.others:
             if peer not in PEERS:
                 raise InputError(f"--peers must be of {', '.join(PEERS)}, found {peer!r}")
-            missing = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
-            if missing:
+            if missing := missing_packages(peer):
                 raise InputError(
                     f"--peers={peer} needs {' and '.join(missing)}; "
                     "pip install 'kerasbert[dev]' installs all peers"
@@ -146,12 +157,31 @@ class BenchmarkGpuOptions(Options):
     )
 
     output: str = option("runs/gpu", help="directory for the table and the JSON of each comparison")
+    parts: list[str] = option(
+        list(PARTS), help=f"what to compare, of {', '.join(PARTS)}; may be repeated"
+    )
     minutes: float = option(
         10.0, help="time for everything; what does not fit is left out", exclusive_minimum=0
     )
-    models: list[str] = option(["12x768", "24x1024"], help="LAYERSxHIDDEN; may be repeated")
+    part_minutes: float = option(
+        5.0, help="time for one comparison, such as one model at one length", exclusive_minimum=0
+    )
+    rehearse: bool = option(
+        False, help="try the program on a CPU: a tiny model in float32, one round"
+    )
+    models: list[str] = option(
+        ["12x768", "24x1024"],
+        help="LAYERSxHIDDEN; may be repeated; the first is fine-tuned and answers",
+    )
     lengths: list[str] = option(["128", "512"], help="tokens per sequence; may be repeated")
-    tokens: int = option(16_384, help="tokens per batch", minimum=1)
+    tokens: int = option(16_384, help="tokens per batch of pretraining", minimum=1)
+    texts: int = option(32, help="texts per batch of fine-tuning", minimum=1)
+    vocab: str | None = option(
+        None, help="WordPiece vocabulary of fine-tuning and answering; default: random words"
+    )
+    input: str | None = option(
+        None, help="labeled texts of fine-tuning, such as SST-2's; default: random words"
+    )
     backends: list[str] = option(["jax", "tensorflow"], help="Keras backends; may be repeated")
     peers: str = option("kerashub,transformers", help="as in benchmark.py")
     precision: str = option("bfloat16", help="training precision", choices=_PRECISIONS)
@@ -166,6 +196,30 @@ class BenchmarkGpuOptions(Options):
         for length in self.lengths:
             if not re.fullmatch(r"[1-9]\d*", length):
                 raise InputError(f"--lengths must be a number, found {length!r}")
+        for name, known in (("parts", PARTS), ("backends", _BACKENDS)):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise InputError(f"--{name} must be of {', '.join(known)}, found {value!r}")
+        for peer in self.peers.split(","):
+            if peer not in (*PEERS, "none"):
+                raise InputError(f"--peers must be of {', '.join(PEERS)}, found {peer!r}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of this process, which only starts others: it needs no TensorFlow."""
+        return {"KERAS_BACKEND": "jax"}
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Layers and hidden size of each model."""
+        return [tuple(map(int, model.split("x"))) for model in self.models]
+
+    def rehearsed(self) -> "BenchmarkGpuOptions":
+        """Returns the options with tiny sizes if `rehearse` is set."""
+        if not self.rehearse:
+            return self
+        tiny = {"models": ["1x64"], "lengths": ["16"], "tokens": 32, "texts": 2, "rounds": 1}
+        return dataclasses.replace(self, **tiny, precision="float32")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,11 +297,11 @@ class BenchmarkScalingOptions(Options):
     )
     sequence_length: int = option(128, help="tokens per example", minimum=8)
     vocabulary_size: int = option(8_000, help="vocabulary size", minimum=6)
-    steps: int = option(8, help="number of timed steps", minimum=1)
+    steps: int = option(4, help="number of timed steps in each turn", minimum=1)
     repeats: int = option(
-        3, help="number of times that each number of workers is timed, in turn", minimum=1
+        9, help="number of rounds, in which each way to train takes its turn", minimum=1
     )
-    workers: int = option(2, help="maximum number of workers; needs as many cores", minimum=2)
+    workers: int = option(2, help="number of workers; needs as many cores", minimum=2)
 
     def __post_init__(self):
         super().__post_init__()

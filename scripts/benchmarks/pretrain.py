@@ -82,7 +82,8 @@ def _keras_sides(
     library: str, build, options, arguments: tuple, *, try_xla: bool
 ) -> list[Candidate]:
     """Returns a library's candidates, one per setting; JAX always compiles with XLA."""
-    settings = (False, True) if try_xla and options.backend == "tensorflow" else (False,)
+    settings = {"true": (True,), "false": (False,), "auto": (False, True)[: 1 + try_xla]}
+    settings = settings[options.xla] if options.backend == "tensorflow" else (False,)
     return [
         Candidate(
             library,

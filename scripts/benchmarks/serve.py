@@ -11,7 +11,6 @@ from benchmarks.classify import store_classifier
 from benchmarks.timing import Candidate
 from benchmarks.workload import Workload
 from kerasbert import TextClassifier, files
-from kerasbert.recipes.options import EXPORT_PRECISIONS
 
 _CALLS = 15  # per round of a single text; their median counts
 
@@ -19,7 +18,7 @@ _CALLS = 15  # per round of a single text; their median counts
 def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Returns workloads of one text of 20 or 100 words, and of 32 texts of 5 to 100 words."""
     model = store_classifier(options, ["no", "yes"], directory)
-    for precision in EXPORT_PRECISIONS:
+    for precision in options.precisions:
         exported = TextClassifier.from_preset(directory / "kerasbert", dtype=precision)
         exported.export(directory / f"export_{precision}", check=False)
     random = np.random.default_rng(0)
@@ -40,7 +39,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
         arguments = (where, batch, options.length)
         candidates = [
             Candidate("kerasbert", precision, kerasbert, (where, batch, precision))
-            for precision in reversed(EXPORT_PRECISIONS)
+            for precision in options.precisions
         ]
         if "kerashub" in options.others:
             candidates.append(Candidate("kerashub", "float32", kerashub, arguments))
@@ -49,7 +48,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
                 Candidate(
                     "transformers", precision, torch_candidates.serve, (*arguments, precision)
                 )
-                for precision in ("bfloat16", "float32")
+                for precision in options.precisions
             ]
         if "onnxruntime" in options.others:
             # Separate libraries, because int8 changes the answers.
@@ -88,6 +87,7 @@ def kerasbert(directory: str, texts: list[str], precision: str):
     """Runs the SavedModel with frozen weights, as the README recommends for servers."""
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"
     import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the ops of exports
 
     with files.without_patterns(pathlib.Path(directory) / f"export_{precision}") as path:
         model = tf.saved_model.load(path)

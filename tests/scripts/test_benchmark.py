@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks import before, importing, matmul, report
+from benchmarks import benchmark_gpu as module
 from benchmarks.benchmark import benchmark
 from benchmarks.benchmark_gpu import benchmark_gpu
-from benchmarks.options import PEERS, BenchmarkGpuOptions, BenchmarkOptions
+from benchmarks.options import (
+    PEERS,
+    BenchmarkGpuOptions,
+    BenchmarkOptions,
+    BenchmarkScalingOptions,
+)
 from benchmarks.timing import Candidate, Timings, compare, fastest
 from benchmarks.workload import Workload
 from kerasbert.errors import InputError
@@ -69,6 +75,15 @@ def test_a_failing_candidate_leaves_a_log(tmp_path, capsys):
     assert "out of luck" in (tmp_path / "b-x.log").read_text()
     with pytest.raises(InputError, match=r"b x stopped; .*b-x\.log says why"):
         compare([broken], 1, tmp_path)
+
+
+def test_nothing_is_compared_with_what_stopped(tmp_path, monkeypatch):
+    sides = [Candidate("kerasbert", "", breaks), side("peer", "", 0.01)]
+    work = [Workload(title="an import", candidates=sides)]
+    monkeypatch.setattr(importing, "suite", lambda options, directory: work)
+    options = BenchmarkOptions(suite="import", peers="none", rounds=1, output=str(tmp_path))
+    with pytest.raises(InputError, match=r"kerasbert stopped in 'an import'; .*logs says why"):
+        benchmark(options)
 
 
 @pytest.mark.parametrize("where", ["scripts/benchmarks", "kerasbert/recipes/benchmark"])
@@ -213,42 +228,102 @@ def test_pretraining_on_jax_where_tensorflow_is_not_installed(tmp_path):
     assert found["kerasbert float32"]["seconds"]
 
 
-@pytest.mark.full  # six processes
-def test_a_gpu_s_comparisons_on_a_cpu(tmp_path):
+@pytest.mark.full  # a dozen processes
+def test_the_rehearsal_of_a_gpu_s_comparisons(tmp_path):
     pytest.importorskip("jax")
-    options = BenchmarkGpuOptions(
-        output=str(tmp_path),
-        models=["1x64"],
-        lengths=["16"],
-        tokens=32,
-        peers="none",
-        precision="float32",
-        rounds=1,
-    )
-    result = benchmark_gpu(options)
-    assert not result["not_measured"]
-    table = (tmp_path / "table.md").read_text().splitlines()
-    assert [line.split(", ")[:3] for line in table[2:]] == [
-        ["| 1 x 64", "2 x 16", backend] for backend in ("jax", "tensorflow")
+    result = benchmark_gpu(BenchmarkGpuOptions(output=str(tmp_path), rehearse=True, minutes=30))
+    assert set(result["not_measured"]) <= {"transformers"}  # the extra dev has it
+    first, _, _, _, *rows = (tmp_path / "table.md").read_text().splitlines()
+    assert "keras " in first
+    rows = [row.removeprefix("| ") for row in rows if row.startswith("| ")]
+    step = "pretraining, 1 x 64, 2 x 16, "
+    assert rows[0].startswith(f"{step}jax, kerasbert")
+    assert rows[1].startswith(f"{step}tensorflow, kerasbert")
+    assert [row.split(",")[0] for row in rows[2:]] == ["fine-tuning", *["answering"] * 3]
+    assert all("kerashub" in row for row in rows)
+    assert json.loads((tmp_path / "gpu.json").read_text()) == json.loads(json.dumps(result))
+
+
+_SIDE = {
+    "seconds": [0.5, 0.4, 0.6],
+    "ratio": [1.0, 1.0, 1.0],
+    "tokens_per_second": 4096.0,
+    "gigaflops": 350_000.0,
+    "share_of_ceiling": 0.5,
+    "peak_memory": 20 * 10**9,
+}
+_OTHER = {**_SIDE, "ratio": [1.5, 1.4, 1.6], "share_of_ceiling": 1 / 3}
+_PEAK = {**_SIDE, "gigaflops": 700_000.0}
+_FAKE = """
+import json, pathlib, sys
+
+flags = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
+if flags.get("backend") == "jax":
+    sys.exit("a long story\\nerror: out of memory")
+output = pathlib.Path(flags["output"])
+output.mkdir()
+written = {"machine": MACHINE, "results": {"a step": SIDES}}
+(output / (flags["suite"] + ".json")).write_text(json.dumps(written))
+"""
+
+
+def test_a_comparison_that_fails_is_one_line(tmp_path, monkeypatch):
+    machine = {"processor": "p", "cores": 16, "gpu": "NVIDIA H200", "python": "3", "keras": "3.15"}
+    sides = {"kerasbert XLA": _SIDE, "ceiling bfloat16": _PEAK, "kerashub XLA": _OTHER}
+    fake = tmp_path / "fake.py"
+    fake.write_text(_FAKE.replace("MACHINE", repr(machine)).replace("SIDES", repr(sides)))
+    monkeypatch.setattr(module, "_BENCHMARK", fake)
+    options = {"models": ["24x1024"], "lengths": ["512"], "parts": ["pretrain"], "peers": "none"}
+    output = tmp_path / "out"
+    benchmark_gpu(BenchmarkGpuOptions(output=str(output), **options))
+    assert (output / "table.md").read_text().splitlines() == [
+        "NVIDIA H200, 16 cores, keras 3.15",
+        "",
+        "| what | time | tokens/s | of peak | memory, GB | others, relative time and memory |",
+        "|---|---|---|---|---|---|",
+        "| pretraining, 24 x 1024, 32 x 512, tensorflow, kerasbert XLA | 500 ms | 4,096 | "
+        "50% of 700 TFLOP/s | 20.0 | kerashub XLA 1.50 x (1.40 to 1.60), 33% of peak, 20.0 GB |",
+        "",
+        "- not measured: pretraining, 24 x 1024, 32 x 512, jax: error: out of memory",
     ]
 
 
 def test_a_gpu_s_comparisons_end_in_time(tmp_path):
     """One that takes too long is ended with all its processes, and is named."""
-    result = benchmark_gpu(
-        BenchmarkGpuOptions(output=str(tmp_path), models=["1x64"], lengths=["16"], minutes=1e-4)
-    )
-    reasons = result["not_measured"]
-    assert reasons == {
-        "1 x 64, 1024 x 16, jax": "time ran out",
-        "1 x 64, 1024 x 16, tensorflow": "no time was left",
-    }
+    options = {"models": ["1x64"], "lengths": ["16"], "peers": "none"}
+    result = benchmark_gpu(BenchmarkGpuOptions(output=str(tmp_path), minutes=1e-4, **options))
+    first, *later = result["not_measured"].items()
+    assert first == ("pretraining, 1 x 64, 1024 x 16, jax", "stopped after 0 s")
+    assert [why for _, why in later] == ["no time was left"] * 3
+    options |= {"part_minutes": 1e-4, "parts": ["answer"]}
+    result = benchmark_gpu(BenchmarkGpuOptions(output=str(tmp_path), **options))
+    assert list(result["not_measured"].values()) == ["stopped after 0 s"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"models": ["base"]}, "--models must be LAYERSxHIDDEN"), ({"lengths": ["x"]}, "--lengths")],
+    [
+        ({"models": ["base"]}, "--models must be LAYERSxHIDDEN"),
+        ({"lengths": ["x"]}, "--lengths"),
+        ({"parts": ["sleep"]}, "--parts must be of pretrain, finetune, answer, found 'sleep'"),
+        ({"backends": ["torch"]}, "--backends must be of tensorflow, jax, found 'torch'"),
+        ({"peers": "kerashub,me"}, "--peers must be of .*, found 'me'"),
+    ],
 )
 def test_bad_options_on_a_gpu(options, message):
     with pytest.raises(InputError, match=message):
         BenchmarkGpuOptions(**options)
+
+
+@pytest.mark.full  # two processes, each on a core
+def test_scaling():
+    from benchmarks.benchmark_scaling import WAYS, benchmark_scaling  # imports Keras
+
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    options = {"preset": "bert_tiny", "batch_size": 2, "sequence_length": 16, "steps": 2}
+    result = benchmark_scaling(BenchmarkScalingOptions(repeats=2, vocabulary_size=100, **options))
+    rates, ratios = result["examples_per_second"], result["efficiency_by_round"]
+    assert {way: len(found) for way, found in rates.items()} == dict.fromkeys(WAYS, 2)
+    assert ratios[1] == pytest.approx(rates["together"][1] / (2 * rates["alone"][1]), abs=0.01)
+    assert result["efficiency"] == pytest.approx(np.mean(ratios))

@@ -7,6 +7,8 @@ import placement
 import programs
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.kernels import get_all_registered_kernels as all_kernels
+from tensorflow.python.tpu import tpu_replication
 
 from kerasbert import InputError, TextClassifier, TokenClassifier
 from kerasbert.training.optimizers import adamw
@@ -56,6 +58,25 @@ def test_no_shape_of_a_step_is_unknown(name):
         if tensor.dtype not in (tf.resource, tf.variant) and not tensor.shape.is_fully_defined()
     }
     assert not with_unknown
+
+
+@pytest.mark.parametrize("name", [name for name in placement.GRAPHS if "export" not in name])
+def test_xla_has_every_operation_of_a_step(name):
+    """TensorFlow's wheel has no list for TPUs, whose compiler comes with them, but XLA's own.
+
+    What it does have is a list of those that a TPU can't compute even so.
+    """
+    tf.function(lambda: tf.zeros(()), jit_compile=True)()  # registers XLA's kernels
+    known = {k.op for k in all_kernels().kernel if k.device_type == "XLA_GPU_JIT"}
+    assert len(known) > 400
+    graph = placement.GRAPHS[name]()
+    functions = graph.as_graph_def().library.function
+    used = {op.type for op in graph.get_operations()}
+    used |= {node.op for function in functions for node in function.node_def}
+    used -= {"Placeholder", *(function.signature.name for function in functions)}  # arguments
+    assert used <= known
+    assert used.isdisjoint(tpu_replication._UNSUPPORTED_OPS)
+    assert len(used) > 40
 
 
 def test_several_replicas_are_refused(tiny_backbone, tokenizer):
