@@ -1,6 +1,7 @@
 # `make quickstart` runs the whole workflow on this machine. `make check`, for every edit, runs lint and the
 # tests of text, layers, data and metrics. `make test` runs all tests except those marked `full`, which
-# `make full` runs. `make wheel-test` builds the wheel and uses it outside the checkout.
+# `make full` runs. `make wheel-test` builds the wheel and uses it outside the checkout. `make docs` builds the
+# site in build/site.
 PYTHON ?= python3
 BIN := .venv/bin
 # --no-compile: Python compiles modules on import, and most of those installed are never imported.
@@ -12,7 +13,7 @@ INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolatio
 	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart check test full wheel-test lint format clean
+.PHONY: quickstart check test full wheel-test docs lint format clean
 
 quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
@@ -28,6 +29,9 @@ full: .venv/.test
 
 wheel-test: .venv/.test
 	$(BIN)/python tests/wheel.py
+
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mkdocs build --quiet
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -50,6 +54,10 @@ format: .venv/.test
 .venv/.test: pyproject.toml $(wildcard requirements/*.txt) | .venv/bin/pip
 	$(call INSTALL,requirements/test.txt)
 	@touch .venv/.runtime $@
+
+.venv/.docs: requirements/docs.txt | .venv/bin/pip
+	$(LOCKED) requirements/docs.txt
+	@touch $@
 
 clean:
 	rm -rf .venv runs build *.egg-info

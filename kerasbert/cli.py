@@ -50,7 +50,7 @@ def run(
     command = command or f"python {os.path.relpath(sys.argv[0])}"
     words = sys.argv[1:] if words is None else words
     if any(word in HELP for word in words):
-        show(_help(options_class, command))
+        show(help_text(options_class, command))
         sys.exit(0)
     warnings.formatwarning = _one_line_warning
     try:
@@ -160,7 +160,7 @@ def _without_none(kind):
 # === Help ===
 
 
-def _help(options_class: type[declared.Options], command: str) -> str:
+def help_text(options_class: type[declared.Options], command: str) -> str:
     """Returns the program's description, usage, and flags in groups, required ones first."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     kinds = typing.get_type_hints(options_class)

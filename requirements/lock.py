@@ -1,8 +1,8 @@
-"""Writes build.txt, runtime.txt and test.txt: compatible versions, with the hashes of their files.
+"""Writes build.txt, runtime.txt, test.txt and docs.txt: compatible versions with files' hashes.
 
-Run it in an environment with `pip install -e '.[test]'` in which the tests passed. The versions are
-the installed ones; the hashes are the index's, of the files that pip would choose on each platform
-below. Takes a few minutes.
+Run it in an environment with `pip install -e '.[test,docs]'` in which the tests passed. The
+versions are the installed ones; the hashes are the index's, of the files that pip would choose on
+each platform below. Takes a few minutes.
 """
 
 import collections
@@ -40,13 +40,25 @@ def main() -> None:
     }
     runtime = _closure("kerasbert", ["metrics", "plots"]) - versions.keys()
     test = _closure("kerasbert", ["test"]) - versions.keys() - runtime
-    versions |= {name: importlib.metadata.version(name) for name in runtime | test}
+    docs = _docs()
+    versions |= {name: importlib.metadata.version(name) for name in runtime | test | docs}
     hashes = _hashes(versions)
-    parts = {"build": ("", versions.keys() - runtime - test)}
+    parts = {"build": ("", {canonicalize_name(one["metadata"]["name"]) for one in build})}
     parts |= {"runtime": ("-r build.txt\n", runtime), "test": ("-r runtime.txt\n", test)}
+    parts["docs"] = ("", docs)  # alone: the site needs neither Keras nor TensorFlow
     for part, (head, names) in parts.items():
         lines = [_line(name, versions[name], hashes[name]) for name in sorted(names)]
         (_HERE / f"{part}.txt").write_text(_HEAD + head + "".join(lines))
+
+
+def _docs() -> set[str]:
+    """Returns what `make docs` needs: the extra, and absl, which the help of commands needs."""
+    extra = map(Requirement, importlib.metadata.requires("kerasbert"))
+    roots = [one for one in extra if one.marker and one.marker.evaluate({"extra": "docs"})]
+    found = {"absl-py"}
+    for root in roots:
+        found |= {canonicalize_name(root.name)} | _closure(root.name, list(root.extras))
+    return found
 
 
 def _line(name: str, version: str, hashes: set[str]) -> str:
