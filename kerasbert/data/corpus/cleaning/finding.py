@@ -117,6 +117,9 @@ class _Hashes:
             kept_for[repeated] = first
         is_near = np.zeros(len(self), bool)
         if self._signatures:
+            if "document" not in self._kinds:  # equal documents are similar, too
+                repeated, first = _repeated(_array(self._hashes, np.uint64))
+                kept_for[repeated], is_near[repeated] = first, True
             left = np.flatnonzero(kept_for < 0)
             similar = near.similar_earlier(self._signatures.finish()[left])
             for later, earlier in similar.items():

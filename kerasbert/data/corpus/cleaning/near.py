@@ -9,7 +9,6 @@ at 0.8. 16 bits are kept of each minimum (b-bit minwise hashing, Li and König 2
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -99,32 +98,48 @@ def similar_earlier(signatures: np.ndarray) -> dict[int, int]:
         Dict from the number of each document that is to be left out to that of the most similar
         earlier one that is kept.
     """
+    documents, buckets = _shared_buckets(signatures)
+    if not len(documents):
+        return {}
     found: dict[int, int] = {}
-    kept: dict[tuple[int, int], list[int]] = {}
-    for document, buckets in _candidates(signatures):
-        others = sorted({other for bucket in buckets for other in kept.get(bucket, ())})
+    kept: dict[int, list[int]] = {}  # by bucket
+    begins = np.flatnonzero(np.diff(documents, prepend=-1))
+    for document, of_document in zip(
+        documents[begins].tolist(), np.split(buckets, begins[1:]), strict=True
+    ):
+        of_document = of_document.tolist()
+        others = sorted({other for bucket in of_document for other in kept.get(bucket, ())})
         if others:
             similarity = np.mean(signatures[others] == signatures[document], axis=1)
             best = int(np.argmax(similarity))
             if similarity[best] >= THRESHOLD:
                 found[document] = others[best]
                 continue
-        for bucket in buckets:
+        for bucket in of_document:
             kept.setdefault(bucket, []).append(document)
     return found
 
 
-def _candidates(signatures: np.ndarray) -> Iterable[tuple[int, list[tuple[int, int]]]]:
-    """Returns, in order, the documents that share a bucket with another one, and these buckets."""
-    shared: dict[int, list[tuple[int, int]]] = {}
+def _shared_buckets(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the buckets of more than one document.
+
+    Returns:
+        Documents, in order and as often as they share a bucket with others, and the numbers of
+        these buckets.
+    """
+    documents, buckets, count = [], [], 0
     for band in range(_BANDS):
         rows = signatures[:, band * _ROWS : (band + 1) * _ROWS]
-        keys = np.full(len(rows), band, np.uint64)
+        keys = np.zeros(len(rows), np.uint64)
         for row in rows.T:
             keys = _scrambled(keys * _FACTORS[0] + row)
         order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        same = ordered[1:] == ordered[:-1]
-        for place in np.flatnonzero(np.r_[same, False] | np.r_[False, same]):
-            shared.setdefault(int(order[place]), []).append((band, int(ordered[place])))
-    return sorted(shared.items())
+        same = np.diff(keys[order]) == 0
+        shared = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+        documents.append(order[shared])
+        first_of_bucket = ~np.r_[False, same][shared]
+        buckets.append(count + np.cumsum(first_of_bucket))
+        count += np.count_nonzero(first_of_bucket)
+    documents, buckets = np.concatenate(documents), np.concatenate(buckets)
+    order = np.argsort(documents, kind="stable")
+    return documents[order], buckets[order]
