@@ -158,11 +158,8 @@ def flat(name: str, found: dict) -> dict:
 
 
 def all_at_once() -> dict:
-    whole = {**ALL, "accumulation_steps": 1}
-    return {
-        **flat("pretraining/all", run(pretraining, BATCH, **ALL)),
-        **flat("classification/whole", run(classification, BATCH, **whole)),
-    }
+    """Equal microbatches, of which XLA compiles one; `options` has unequal ones."""
+    return flat("pretraining/all", run(pretraining, BATCH, **{**ALL, "accumulation_steps": 2}))
 
 
 def options() -> dict:
@@ -170,7 +167,12 @@ def options() -> dict:
     for task, make in TASKS.items():
         for name, chosen in OPTIONS.items():
             found |= flat(f"{task}/{name}", run(make, **chosen))
-    return {**found, **flat("distillation/all", run(distillation, BATCH, **ALL))}
+    whole = {**ALL, "accumulation_steps": 1}
+    return {
+        **found,
+        **flat("classification/whole", run(classification, BATCH, **whole)),
+        **flat("distillation/all", run(distillation, BATCH, **ALL)),
+    }
 
 
 # === Devices ===
@@ -186,8 +188,8 @@ def meshes(count: int, model: int):
     return keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
 
 
-def on_devices(distribution) -> dict:
-    """A step's loss and gradients, and what the model answers; of 3 rows in the last batch too."""
+def on_devices(distribution, answers=False) -> dict:
+    """A step's loss and gradients; with `answers` what the model answers, of 3 rows at last too."""
     with distribution.scope() if distribution else contextlib.nullcontext():
         model, data = pretraining()
         set_weights(model)
@@ -200,6 +202,8 @@ def on_devices(distribution) -> dict:
         }
         query = model.backbone.blocks[0].attention.query.kernel.value
         found = {**gradients, "losses": losses, "parts": len({*map(str, shards(query))})}
+        if not answers:
+            return found
         x, y, weights = data
         kwargs = {"batch_size": BATCH, "verbose": 0}
         scores = model.evaluate(x, y, sample_weight=weights, return_dict=True, **kwargs)
@@ -211,7 +215,7 @@ def on_devices(distribution) -> dict:
 
 def more_on_devices(distribution) -> dict:
     """The same, and training with all options, or dropout, on batches of any size."""
-    found = on_devices(distribution)
+    found = on_devices(distribution, answers=True)
     with distribution.scope() if distribution else contextlib.nullcontext():
         make = functools.partial(pretraining, num_layers=2)
         return {**found, **flat("all", run(make, **ALL)), **flat("dropped", dropped())}
@@ -278,9 +282,8 @@ def first(dtype) -> dict:
     return {**{f"kept/{i}": value for i, value in enumerate(keep.values)}, **values("end", model)}
 
 
-def second(dtype, path) -> dict:
-    """The last two steps, in another process, from what the first has written beside `path`."""
-    kept = np.load(path.replace("second.npz", "first.npz"))
+def second(dtype, kept) -> dict:
+    """The last two steps, from what `first` has found."""
     keras.utils.set_random_seed(17)  # what is drawn comes from the state
     model, data = resumable(dtype)
     model.optimizer.build(model.trainable_variables)
@@ -301,20 +304,30 @@ def precision() -> dict:
     return found
 
 
+def beside(path) -> dict:
+    """What another process has written."""
+    return np.load(path.replace("second.npz", "first.npz"))
+
+
+def resumed() -> dict:
+    found = first("float32")
+    return {**found, **flat("resumed", second("float32", found))}
+
+
 MODES = {
     "all": lambda path: all_at_once(),
     "quick": lambda path: {
         **all_at_once(),
         **devices(on_devices, [(4, 2)]),
-        **first("float32"),
+        **resumed(),
     },
     "options": lambda path: {**options(), **flat("precision", precision())},
     "devices": lambda path: devices(
         more_on_devices, [(2, 1), (4, 1), (8, 1), (2, 2), (4, 2), (8, 2), (8, 4)]
     ),
-    "second": lambda path: second("float32", path),
+    "second": lambda path: second("float32", beside(path)),
     "half_first": lambda path: first("mixed_float16"),
-    "half_second": lambda path: second("mixed_float16", path),
+    "half_second": lambda path: second("mixed_float16", beside(path)),
 }
 
 
