@@ -24,11 +24,6 @@ def finetune(options: FinetuneOptions) -> dict:
     """
     spec = get_spec(options.task)
     if options.on_jax:
-        if spec.answers_in_graph:
-            raise InputError(
-                f"--task={options.task} is scored in a graph of TensorFlow; give "
-                "--backend=tensorflow"
-            )
         with lazy.quiet_imports():
             lazy.import_tensorflow(for_text=True)
     if (result := spread(options.workers)) is not None:

@@ -73,8 +73,6 @@ class TaskSpec:
         primary_metric: the metric of `Task.score` that is reported first.
         problem_type: `problem_type` of the models, if their class has several.
         tuned_setting: name of the model setting that `validate` tunes, if any.
-        answers_in_graph: whether models answer in graphs of TensorFlow only, so that the programs
-            can't train them on another backend.
         student_settings: constructor arguments that a student does not copy from its teacher in
             distillation.
         input_formats: input formats besides tables, by file extension.
@@ -87,7 +85,6 @@ class TaskSpec:
     primary_metric: str
     problem_type: str | None = None
     tuned_setting: str | None = None
-    answers_in_graph: bool = False
     student_settings: tuple[str, ...] = ("dropout",)
     input_formats: Mapping[str, InputFormat] = {}
     output_formats: Mapping[str, OutputFormat] = {}

@@ -12,6 +12,7 @@ from kerasbert.data.windows import cut, overlapping_windows
 from kerasbert.errors import InputError
 from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.tasks.graphs import outputs_of
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.tasks.question_answerer import spans
 from kerasbert.text import bytes_to_characters
@@ -179,7 +180,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
             window = windows.batch(first, at_once)
             of_window = tf.gather(asked, window.row)
             features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
-            outputs = task(features, training=False)
+            outputs = outputs_of(task, features)
             logits = [outputs[name] for name in (START_LOGITS, END_LOGITS)]
             begin = of_window.row_lengths() + self.packer.tokens_before_second
             of_context = [spans.of_second_text(x, begin, window.length) for x in logits]

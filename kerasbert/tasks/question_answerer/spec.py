@@ -61,7 +61,6 @@ class QuestionAnswering(TaskSpec):
     name = "question_answering"
     task = QuestionAnswerer
     primary_metric = "f1"
-    answers_in_graph = True
     tuned_setting = "no_answer_threshold"
     input_formats: Mapping[str, InputFormat] = {_JSON: InputFormat(_read_questions)}
     output_formats: Mapping[str, OutputFormat] = {_JSON: OutputFormat(_id_checker, _write_answers)}

@@ -13,6 +13,7 @@ from kerasbert.data.windows import overlapping_windows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TOKEN_IDS, WORDS
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.tasks.graphs import outputs_of
 from kerasbert.tasks.labels import class_indices, class_weight_table
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text import bytes_to_characters
@@ -155,7 +156,7 @@ class TokenClassifierPreprocessor(Preprocessor):
             end = tf.minimum(begin + _WINDOWS_AT_ONCE, count)
             features = self.packer.pack(ids[begin:end], pad_to_longest=True)
             chosen = _beside(features, decides[begin:end])
-            logits = tf.boolean_mask(task(features, training=False), chosen)
+            logits = tf.boolean_mask(outputs_of(task, features), chosen)
             return number + 1, outputs.write(number, logits)
 
         _, outputs = tf.while_loop(

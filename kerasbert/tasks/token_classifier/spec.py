@@ -74,7 +74,6 @@ class TokenClassification(TaskSpec):
     task = TokenClassifier
     data_options = ("word_column", "label_column", "comment_prefix")
     primary_metric = "f1"
-    answers_in_graph = True
     input_formats: Mapping[str, InputFormat] = {_CONLL: _COLUMNS, ".conllu": _COLUMNS}
     output_formats: Mapping[str, OutputFormat] = {_CONLL: OutputFormat(_word_checker, _write_tags)}
 
