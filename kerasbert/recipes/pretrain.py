@@ -133,7 +133,7 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
         if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
                 f"{corpus.directory}: was not prepared with the tokenizer of {options.init}; "
-                "use prepare_corpus.py --tokenizer"
+                "use kerasbert prepare_corpus --tokenizer"
             )
     else:
         overrides = {"vocabulary_size": corpus.tokenizer.vocabulary_size, **rates}
