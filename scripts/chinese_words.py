@@ -1,4 +1,4 @@
-"""Compares masks of Chinese characters with masks of whole words, and prints the table."""
+"""Compares masks of Chinese characters with masks of whole words, for the same steps."""
 
 from kerasbert import program
 
