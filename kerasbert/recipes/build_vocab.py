@@ -8,6 +8,7 @@ import numpy as np
 from kerasbert import files
 from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import read_documents
+from kerasbert.errors import InputError
 from kerasbert.recipes.options import BuildVocabOptions
 from kerasbert.recipes.training import log
 from kerasbert.text import WordPieceTokenizer
@@ -23,13 +24,18 @@ def build_vocab(options: BuildVocabOptions) -> dict:
 
 def _build_vocab(options: BuildVocabOptions) -> dict:
     report = Report()
-    vocabulary = train_vocabulary(
-        _texts(options, report),
-        options.vocab_size,
-        lowercase=options.lowercase,
-        min_frequency=options.min_frequency,
-        alphabet_size=options.alphabet_size,
-    )
+    try:
+        vocabulary = train_vocabulary(
+            _texts(options, report),
+            options.vocab_size,
+            lowercase=options.lowercase,
+            min_frequency=options.min_frequency,
+            alphabet_size=options.alphabet_size,
+        )
+    except InputError:
+        if report.documents:
+            raise
+        raise InputError(f"there is no text in {', '.join(options.input)}") from None
     save_vocabulary(vocabulary, options.output)
     unknown = _unknown_share(
         WordPieceTokenizer(vocabulary, lowercase=options.lowercase),

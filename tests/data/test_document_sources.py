@@ -274,3 +274,12 @@ def test_hugging_face_datasets_without_their_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InputError, match="not installed: pip install datasets"):
         read("hf:wikitext")
+
+
+def test_a_compressed_file_that_expands_to_one_line(tmp_path):
+    (tmp_path / "a.zst").write_bytes(zstd.compress(b"good\n" + bytes((1 << 26) + 1)))
+    assert (tmp_path / "a.zst").stat().st_size < 10_000
+    with pytest.raises(InputError, match=r"a.zst: has a line of over 67,108,864 bytes when dec"):
+        read(tmp_path / "a.zst")
+    (tmp_path / "a.zst").write_bytes(zstd.compress(b"good\n" + b" " * (1 << 26)))
+    assert read(tmp_path / "a.zst") == [["good"]]

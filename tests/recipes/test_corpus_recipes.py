@@ -17,9 +17,11 @@ from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.prepare import prepare_corpus as prepare_text
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.errors import InputError
+from kerasbert.recipes.build_vocab import build_vocab
 from kerasbert.recipes.corpus_info import corpus_info
 from kerasbert.recipes.find_duplicates import find_duplicates
 from kerasbert.recipes.options import (
+    BuildVocabOptions,
     CorpusInfoOptions,
     FindDuplicatesOptions,
     PrepareCorpusOptions,
@@ -223,3 +225,16 @@ def test_a_run_on_a_remote_corpus_notices_another_one(given, store, tmp_path):
     store.rm("/c/manifest.json")
     prepare_corpus(PrepareCorpusOptions(**options, input=["memory://in/a.txt"] * 2))
     assert contents(pretraining) != before
+
+
+def test_a_vocabulary_from_a_store_and_from_nothing(store, tmp_path):
+    output = str(tmp_path / "v.txt")
+    store.pipe("/in/b.jsonl", b'{"body": "a red bird"}')
+    options = {"text_column": "body", "vocab_size": 60, "output": output, "min_frequency": 1}
+    found = build_vocab(BuildVocabOptions(input=["memory://in/b.jsonl"], **options))
+    assert found["documents"] == 1
+    assert {"r", "##d"} <= set((tmp_path / "v.txt").read_text().split())
+    store.pipe("/in/c.txt", b"\n\n")
+    (tmp_path / "v.txt").unlink()
+    with pytest.raises(InputError, match=r"there is no text in memory://in/c.txt"):
+        build_vocab(BuildVocabOptions(input=["memory://in/c.txt"], **options))

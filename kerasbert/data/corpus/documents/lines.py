@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from kerasbert.data.corpus.documents.stores import opened
-from kerasbert.errors import escaped
+from kerasbert.data.corpus.documents.stores import is_compressed, opened
+from kerasbert.errors import InputError, escaped
 
 _logger = logging.getLogger(__name__)
 _BLOCK = 1 << 16
+_LONGEST = 1 << 26  # bytes of a line in a compressed file
 
 Line = tuple[int, int, bytes]
 
@@ -81,7 +82,8 @@ class Lines:
         with opened(self._path) as file:
             position = _line_start(file, self._start) if self._start else 0
             file.seek(position)
-            for number, data in enumerate(file, start=1):
+            lines = _short_lines(self._path, file) if is_compressed(self._path) else file
+            for number, data in enumerate(lines, start=1):
                 yield number, position, data if position else data.removeprefix(codecs.BOM_UTF8)
                 position += len(data)
 
@@ -132,6 +134,14 @@ def _decode_line(data: bytes, report: Report, where: Callable[[int], object], in
         if report.invalid_utf8 <= report.named_lines:
             _logger.warning("%s: %s; replaced", escaped(str(where(index))), error.reason)
         return data.decode("utf-8", "replace")
+
+
+def _short_lines(path: str, file: BinaryIO) -> Iterator[bytes]:
+    """Iterates over lines; raises `InputError` for one that a small file may expand to."""
+    while data := file.readline(_LONGEST + 1):
+        if len(data) > _LONGEST:
+            raise InputError(f"{path}: has a line of over {_LONGEST:,} bytes when decompressed")
+        yield data
 
 
 def _line_start(file: BinaryIO, position: int) -> int:
