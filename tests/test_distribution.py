@@ -35,3 +35,16 @@ def test_ci_is_the_same_everywhere():
     makefile = (ROOT / "Makefile").read_text()
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def pins(part):
+    text = (ROOT / f"requirements/{part}.txt").read_text()
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def test_the_site_is_built_with_the_versions_of_the_tests():
+    """Both are installed in one environment."""
+    tested, site = {**pins("build"), **pins("runtime"), **pins("test")}, pins("docs")
+    assert {"mkdocs-material", "mkdocstrings", "absl-py"} <= site.keys()
+    both = tested.keys() & site.keys()
+    assert {name: site[name] for name in both} == {name: tested[name] for name in both}
