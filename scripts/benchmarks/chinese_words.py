@@ -5,6 +5,7 @@ of held-out text, and fine-tuned with the same recipe. What is complete is not d
 interrupted run goes on.
 """
 
+import dataclasses
 import json
 import pathlib
 import statistics
@@ -16,6 +17,8 @@ from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.pretraining.batches import PretrainingBatches
+from kerasbert.data.pretraining.masking import mask_unit_of
+from kerasbert.errors import InputError
 from kerasbert.recipes.evaluate import evaluate
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.options import EvaluateOptions, FinetuneOptions, PretrainOptions
@@ -31,8 +34,11 @@ _SEED, _SCORED = 1, ("whole_word", "token")
 
 def chinese_words(options: ChineseWordsOptions) -> dict:
     """Trains the models that have no result yet, and prints the table."""
+    for unit in options.units:
+        mask_unit_of(mask_unit=unit)  # an unknown one is an error before anything is prepared
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
+    _same_settings(options, output / "settings.json")
     _prepare(options, output)
     results = {}
     for seed in range(options.seeds):
@@ -48,6 +54,18 @@ def chinese_words(options: ChineseWordsOptions) -> dict:
         "output": str(output),
         "rows": [{"unit": u, "seed": s, **result} for (u, s), result in results.items()],
     }
+
+
+def _same_settings(options: ChineseWordsOptions, path: pathlib.Path) -> None:
+    """Raises `InputError` if what is complete was made with other settings."""
+    settings = dataclasses.asdict(options)
+    for name in ("output", "units", "seeds"):  # which may grow
+        del settings[name]
+    if not path.exists():
+        files.write_json(path, settings)
+    for name, value in files.read_json(path).items():
+        if settings.get(name) != value:
+            raise InputError(f"{path}: its runs have --{name}={value}; choose another --output")
 
 
 def _prepare(options: ChineseWordsOptions, output: pathlib.Path) -> None:

@@ -92,6 +92,19 @@ def info(directory, **options):
     return corpus_info(CorpusInfoOptions(corpus=str(directory), **options))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"word_segmenter": "foo"}, "must be none, jieba or module:function, found 'foo'"),
+        ({"phrases": "nowhere.txt"}, "--phrases=nowhere.txt: no such file"),
+        ({"vocab": None, "tokenizer": "model", "lowercase": False}, "--nolowercase is for --vocab"),
+    ],
+)
+def test_options_are_checked_before_anything_is_loaded(changes, message):
+    with pytest.raises(InputError, match=message):
+        PrepareCorpusOptions(**{"input": ["a.txt"], "vocab": "v", "output": "c", **changes})
+
+
 def test_corpus_info_against_all_documents(corpus_dir, tokenizer, tmp_path, capfd):
     documents = list(Corpus(corpus_dir))
     of_documents = [sum(map(len, sentences)) for sentences in documents]

@@ -1,5 +1,6 @@
 """Characters beside whole words: the program goes on where it was interrupted."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 from benchmarks import chinese_words as module
 from benchmarks.options import ChineseWordsOptions
 from kerasbert.data.corpus.words import WordFinder
+from kerasbert.errors import InputError
 from kerasbert.families import PRESETS
 
 SMALL = {
@@ -47,6 +49,11 @@ def test_results_of_both_masks(vocabulary, corpus_files, tmp_path, monkeypatch):
     for row in result["rows"]:
         assert {"loss_whole_word", "loss_token", "accuracy_token", "accuracy"} <= row.keys()
     json.dumps(result)
+
+    with pytest.raises(InputError, match=r"settings.json: its runs have --steps=2; choose another"):
+        module.chinese_words(dataclasses.replace(options, steps=3))
+    with pytest.raises(InputError, match="mask_unit must be one of token, "):
+        module.chinese_words(dataclasses.replace(options, units=["words"]))
 
     # One run without a result, and one that must be trained again.
     (tmp_path / "out/token-0/result.json").unlink()

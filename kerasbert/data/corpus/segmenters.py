@@ -11,6 +11,13 @@ from kerasbert.errors import InputError, shown
 Segmenter = Callable[[list[str]], Sequence[Sequence[str]]]
 
 
+def check_name(name: str) -> None:
+    """Raises `InputError` unless this can be the name of a segmenter."""
+    module, _, function = name.partition(":")
+    if name not in ("none", "jieba") and not (module and function):
+        raise InputError(f"word_segmenter must be none, jieba or module:function, found {name!r}")
+
+
 def load_segmenter(name: str) -> tuple[str, Segmenter]:
     """Returns a segmenter, and its name for the manifest of a corpus.
 
@@ -23,9 +30,8 @@ def load_segmenter(name: str) -> tuple[str, Segmenter]:
     """
     if name == "jieba":
         return _jieba()
+    check_name(name)
     module, _, function = name.partition(":")
-    if not module or not function:
-        raise InputError(f"word_segmenter must be none, jieba or module:function, found {name!r}")
     try:
         imported = importlib.import_module(module)
     except (ImportError, TypeError, ValueError) as error:

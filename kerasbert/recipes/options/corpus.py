@@ -1,8 +1,10 @@
 """Options of the programs that build a vocabulary and prepare a corpus."""
 
 import dataclasses
+import os
 
 from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
+from kerasbert.data.corpus.segmenters import check_name
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.selection import SelectionOptions, check_kinds
@@ -114,6 +116,11 @@ class PrepareCorpusOptions(SelectionOptions):
             )
         if (self.vocab is None) == (self.tokenizer is None):
             raise InputError("either --vocab or --tokenizer must be given; --help lists the flags")
+        if self.tokenizer and not self.lowercase:
+            raise InputError("--nolowercase is for --vocab; a --tokenizer has a setting of its own")
+        check_name(self.word_segmenter)
+        if self.phrases and not os.path.isfile(self.phrases):
+            raise InputError(f"--phrases={self.phrases}: no such file")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
