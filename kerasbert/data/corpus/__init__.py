@@ -6,6 +6,10 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
     {
         "Corpus": "reader",
+        "Duplicates": "cleaning.duplicates",
+        "Filters": "cleaning.filters",
+        "Selection": "cleaning.selection",
+        "find_duplicates": "cleaning.finding",
         "CorpusWriter": "writer",
         "Part": "part",
         "WordFinder": "words",
