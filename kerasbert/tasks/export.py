@@ -35,7 +35,11 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
         metadata,
         resources=task.tokenizer.resources,
         signatures={"tokens": (tokens, for_inference(of_tokens))},
-        examples={"tokens": (_example(task), of_tokens, _tolerance(task))} if check else {},
+        # The model layer by layer, as in `predict` on features: no merged or precomputed weights,
+        # and no skipped padding.
+        examples={"tokens": (_example(task), functools.partial(_plain, task))} if check else {},
+        plain=function,
+        tolerance=_tolerance(task),
         check=check,
         overwrite=overwrite,
     )
@@ -77,6 +81,16 @@ def _example(task) -> dict:
     for name in shapes.keys() - features.keys():
         features[name] = numbers.integers(0, highest[name], (*rows, length))
     return {name: tf.constant(value, tf.int32) for name, value in features.items()}
+
+
+def _plain(task, lengths, **features) -> dict:
+    """Returns what `_of_tokens` must, without its code; the rows of an example have no padding."""
+    features[PADDING_MASK] = np.ones(features[TOKEN_IDS].shape, "int32")
+    assert (lengths.numpy() == features[TOKEN_IDS].shape[-1]).all()
+    outputs = task(features, training=False)
+    if isinstance(outputs, dict):
+        return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
+    return {task.output_name: tf.cast(outputs, tf.float32)}
 
 
 def _tolerance(task) -> float:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kerasbert import InputError, Pretrainer, TextClassifier, files
+from kerasbert.layers.tokens import UnpaddedTokens
 from kerasbert.serving import saved_model
 from kerasbert.serving.client import METADATA, SavedModelClient
 
@@ -194,6 +195,36 @@ def test_failing_check_leaves_nothing(single, tmp_path, monkeypatch):
 
     monkeypatch.setattr(saved_model, "_check", fail)
     with pytest.raises(RuntimeError, match="answers differ"):
+        single.export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+FAULTS = {
+    # The signature `tokens` is compared without padding, and never had these.
+    "padding is attended to": lambda patch: patch.setattr(
+        UnpaddedTokens,
+        "mask",
+        property(
+            lambda self: tf.ones_like(self.found),
+            lambda self, value: vars(self).update(found=value),
+        ),
+        raising=False,
+    ),
+    "a wrong row": lambda patch: patch.setattr(
+        UnpaddedTokens,
+        "gather",
+        lambda self, x, positions: tf.gather(x, tf.gather(self._rows, positions, batch_dims=1))[
+            ::-1
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_shortcuts_are_noticed(single, tmp_path, monkeypatch, fault):
+    """An export is compared with the model layer by layer, in which padding is not skipped."""
+    FAULTS[fault](monkeypatch)
+    with pytest.raises(RuntimeError, match=r"gives (scores|logits) that differ by up to"):
         single.export(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
 
