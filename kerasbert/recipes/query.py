@@ -6,8 +6,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import TEXT_COLUMNS
 from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient
-from kerasbert.serving.grpc_client import GrpcClient
-from kerasbert.serving.rest_client import RestClient
+from kerasbert.serving.connect import connect
 
 
 def query(options: QueryOptions) -> dict:
@@ -30,8 +29,7 @@ def _client(options: QueryOptions) -> tuple:
     if options.saved_model:
         client = SavedModelClient(options.saved_model)
         return client, client.metadata["inputs"]
-    kind = GrpcClient if options.url.startswith("grpc://") else RestClient
-    client = kind(options.url)
+    client = connect(options.url)
     # Servers do not know the order, but question comes before context, and text before text_pair.
     return client, [name for name in TEXT_COLUMNS if name in client.inputs]
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from kerasbert import InputError
-from kerasbert.recipes.options import QueryOptions
+from kerasbert.recipes.load_test import load_test
+from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import query
 from kerasbert.serving import GrpcClient, RestClient
 
@@ -131,3 +132,26 @@ def test_query(server):
     for both in ({}, {"url": "u", "saved_model": "s"}):
         with pytest.raises(InputError, match="give --saved_model, or --url"):
             QueryOptions(text=["a"], **both)
+
+
+def test_load_test(server, tmp_path):
+    (tmp_path / "texts.txt").write_text("a dog\n" + "word " * 30 + "\n\n" + "long " * 90 + "\n")
+    settings = {"texts": str(tmp_path / "texts.txt"), "num_clients": 3, "seconds": 0.5}
+    for url in (server.rest, server.grpc):
+        found = load_test(LoadTestOptions(url=url, **settings))
+        assert found["errors"] == {}
+        assert found["requests"] > 3
+        assert list(found["by_words"]) == ["up to 16", "up to 64", "more"]
+        for times in (found["milliseconds"], *found["by_words"].values()):
+            assert 0 < times["p50"] <= times["p95"] <= times["p99"]
+
+
+def test_load_test_counts_errors(fake, tmp_path):
+    (tmp_path / "texts.txt").write_text("a dog\n")
+    fake.answers = [(429, {"error": "the queue is full"})]
+    options = LoadTestOptions(url=fake.url, texts=str(tmp_path / "texts.txt"), seconds=0.2)
+    found = load_test(options)
+    ((message, count),) = found["errors"].items()
+    assert message.endswith("answers 429: the queue is full")
+    assert count == found["requests"] == fake.asked
+    assert (found["rows_per_second"], found["milliseconds"]) == (0.0, {})

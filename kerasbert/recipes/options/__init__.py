@@ -30,7 +30,7 @@ from kerasbert.recipes.options.models import (
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
 from kerasbert.recipes.options.selection import FindDuplicatesOptions
-from kerasbert.recipes.options.serving import ServeOptions
+from kerasbert.recipes.options.serving import LoadTestOptions, ServeOptions
 from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
     OPTIMIZERS,
@@ -59,6 +59,7 @@ __all__ = [
     "FindDuplicatesOptions",
     "FinetuneOptions",
     "JoinCorpusOptions",
+    "LoadTestOptions",
     "ModelOptions",
     "PredictOptions",
     "PrepareCorpusBeamOptions",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kerasbert.options import Options, Program, option
+from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import USE
 
 _LIMITS = "limits"
@@ -75,3 +75,24 @@ class ServeOptions(Options):
     max_rows: int = option(
         1024, help="rows of a request", group=_LIMITS, minimum=1, maximum=1_000_000
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadTestOptions(Options):
+    """Options of `load_test`."""
+
+    program = Program(
+        USE,
+        "Measures a server under load: latencies, rows per second, errors.",
+        ("--url http://localhost:8501/v1/models/mine --texts texts.txt",),
+    )
+
+    url: str = option(
+        help="a model behind TensorFlow Serving or kerasbert serve, "
+        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
+    )
+    texts: str = option(help="texts of the lengths that users send, one per line")
+    num_clients: int = option(16, help="requests at the same time", minimum=1, maximum=1024)
+    seconds: float = option(10.0, help="duration", exclusive_minimum=0, maximum=86_400)
+    rows: int = option(1, help="rows of a request", minimum=1, maximum=1_000_000)
+    seed: int = option(0, help="seed for the choice of texts", minimum=0, maximum=LARGEST_SEED)
