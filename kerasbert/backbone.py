@@ -61,12 +61,21 @@ class Backbone(TrainableStateMixin):
         config: the architecture.
         dtype: a Keras dtype policy, such as "mixed_bfloat16"; None: the global one.
         name: model name.
+        embeddings_of: another backbone, whose tables and LayerNorm of embeddings this one shares;
+            None: it has its own.
 
     Raises:
         ValueError: the config is inconsistent, or a call lacks `token_ids`.
     """
 
-    def __init__(self, config: BackboneConfig, *, dtype=None, name="backbone"):
+    def __init__(
+        self,
+        config: BackboneConfig,
+        *,
+        dtype=None,
+        name="backbone",
+        embeddings_of: "Backbone | None" = None,
+    ):
         # === Layers ===
         embeddings = Embeddings(
             vocabulary_size=config.vocabulary_size,
@@ -84,6 +93,8 @@ class Backbone(TrainableStateMixin):
             dtype=dtype,
             name="embeddings",
         )
+        if embeddings_of is not None:
+            embeddings.share(embeddings_of.embeddings)
         blocks = [
             TransformerBlock(
                 num_heads=config.num_heads,

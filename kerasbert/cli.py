@@ -54,7 +54,7 @@ def run(
         sys.exit(0)
     warnings.formatwarning = _one_line_warning
     try:
-        options = _parse([command, *words], options_class)
+        options = parse([command, *words], options_class)
         os.environ.update(getattr(options, "environment", {}))
         with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
@@ -93,7 +93,7 @@ def _one_line_warning(message, *location) -> str:
 # === Flags -> options ===
 
 
-def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.Options:
+def parse(argv: list[str], options_class: type[declared.Options]) -> declared.Options:
     """Parses a command line.
 
     Raises:
@@ -119,7 +119,9 @@ def _parse(argv: list[str], options_class: type[declared.Options]) -> declared.O
     if missing:
         named = " and ".join(f"--{name}" for name in missing)
         raise InputError(f"{named} must be given; --help lists the flags")
-    return options_class(**given)
+    options = options_class(**given)
+    unset = {name for name in given if not values[name].present}
+    return options.with_recipe(unset)
 
 
 def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:

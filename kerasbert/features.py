@@ -10,6 +10,10 @@ Features (all int32, because bool inputs break `fit` under tf.distribute)
                                                to zeros
 `mask_positions`   (batch, masked)             the positions of tokens to predict; unused entries
                                                are 0
+`original_ids`     (batch, masked)             the tokens at these positions before they were
+                                               masked, and
+`sampling_draws`   (batch, masked)             random integers to sample others by: in pretraining
+                                               by replaced tokens only
 `document_ids`     (batch, sequence)           ascending numbers of the documents in a row, in
                                                pretraining on packed documents only
 `mlm_labels`       (batch, masked)             their tokens, in steps that compute losses instead of
@@ -37,6 +41,7 @@ Outputs (float32)
 `sequence_output`    (batch, sequence, hidden)       the last layer
 `pooled_output`      (batch, hidden)                 tanh-projected `[CLS]`
 `mlm_logits`         (batch, masked, vocabulary)     one row for each of `mask_positions`
+`rtd_logits`         (batch, sequence, 2)            whether a token is replaced, and the truth
 `nsp_logits`         (batch, 2)                      0: the second text follows the first; 1: not
 `start_logits`       (batch, sequence)               the first token of an answer
 `end_logits`         (batch, sequence)               the last token of an answer
@@ -52,6 +57,8 @@ TOKEN_IDS = "token_ids"
 PADDING_MASK = "padding_mask"
 SEGMENT_IDS = "segment_ids"
 MASK_POSITIONS = "mask_positions"
+ORIGINAL_IDS = "original_ids"
+SAMPLING_DRAWS = "sampling_draws"
 DOCUMENT_IDS = "document_ids"
 MLM_LABELS = "mlm_labels"
 LENGTHS = "lengths"
@@ -73,6 +80,7 @@ POOLED_OUTPUT = "pooled_output"
 HIDDEN_STATES = "hidden_states"
 ATTENTION_WEIGHTS = "attention_weights"
 MLM_LOGITS = "mlm_logits"
+RTD_LOGITS = "rtd_logits"
 NSP_LOGITS = "nsp_logits"
 START_LOGITS = "start_logits"
 END_LOGITS = "end_logits"

@@ -1,8 +1,8 @@
 """Declaration of a program's options, as dataclasses whose fields have help texts and limits."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Set
+from typing import Any, ClassVar, Self
 
 from kerasbert.errors import InputError
 
@@ -86,6 +86,14 @@ class Options:
     needs_tensorflow: ClassVar[bool] = True
     #: The field, a list, that takes the flags that the class does not have; "": there are none.
     passes_on: ClassVar[str] = ""
+
+    def with_recipe(self, unset: Set[str]) -> Self:
+        """Returns the options with the values of their recipe for those that were not given.
+
+        Args:
+            unset: the names of the options that have their defaults.
+        """
+        return self
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -78,7 +78,7 @@ def test_files_with_old_class_names_load(name):
 
 def parsed(*words):
     required = ["--init=m", "--train=t", "--output=o"]
-    return cli._parse(["finetune.py", *required, *words], FinetuneOptions)
+    return cli.parse(["finetune.py", *required, *words], FinetuneOptions)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_old_flags(words, name, value):
 def test_old_flags_that_are_switches_or_begin_with_no():
     required = ["--corpus=c", "--output=o"]
     with pytest.warns(FutureWarning, match="--nowhole_word is now --nowhole_word_masking"):
-        options = cli._parse(["pretrain.py", *required, "--nowhole_word"], PretrainOptions)
+        options = cli.parse(["pretrain.py", *required, "--nowhole_word"], PretrainOptions)
     assert not options.whole_word_masking
     required = ["--predictions=p", "--metric=squad2", "--data=d"]
     with pytest.warns(FutureWarning, match="--no_answer is now --no_answer_probabilities"):
-        options = cli._parse(["evaluate.py", *required, "--no_answer", "n.json"], EvaluateOptions)
+        options = cli.parse(["evaluate.py", *required, "--no_answer", "n.json"], EvaluateOptions)
     assert options.no_answer_probabilities == "n.json"
 
 

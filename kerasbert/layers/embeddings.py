@@ -8,6 +8,13 @@ from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.layers.normalization import LayerNorm
 from kerasbert.layers.state import table_of
 
+_SHARED = (
+    "token_embedding",
+    "segment_embedding",
+    "task_type_embedding",
+    "position_embedding",
+    "layer_norm",
+)
 POSITIONS = ("learned", "learned_offset", "sinusoidal")
 
 
@@ -104,13 +111,20 @@ class Embeddings(keras.layers.Layer):
     def _first_position(self) -> int:
         return self.padding_id + 1 if self.positions == "learned_offset" else 0
 
+    def share(self, other: "Embeddings") -> None:
+        """Replaces tables and LayerNorm by those of built embeddings of the same width."""
+        for name in _SHARED:
+            delattr(self, name)
+            setattr(self, name, getattr(other, name))
+
     def build(self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None):
         for table in (self.token_embedding, self.segment_embedding, self.task_type_embedding):
-            if table:
+            if table and not table.built:  # it may be shared
                 table.build(token_ids_shape)
-        if self.positions != "sinusoidal":
+        if self.positions != "sinusoidal" and not self.position_embedding.built:
             self.position_embedding.build((token_ids_shape[-1],))
-        self.layer_norm.build((*token_ids_shape, self.width))
+        if not self.layer_norm.built:
+            self.layer_norm.build((*token_ids_shape, self.width))
         if self.projection:
             self.projection.build((None, self.width))
         self.built = True

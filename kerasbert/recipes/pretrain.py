@@ -15,10 +15,12 @@ from kerasbert.recipes.compiling import compile_for
 from kerasbert.recipes.continuing import checkpoint_to_continue, step_before_decay
 from kerasbert.recipes.dry_run import dry_run
 from kerasbert.recipes.options import PretrainOptions
-from kerasbert.recipes.options.pretraining import Phase
+from kerasbert.recipes.options.pretraining import RECIPES, Phase
 from kerasbert.recipes.training import Run, begin, log_start
 from kerasbert.tasks import MaskedLM, Pretrainer
 from kerasbert.tasks.masked_lm.model import mlm_logits
+from kerasbert.tasks.replaced_token_detector import ReplacedTokenPretrainer
+from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
 
@@ -57,6 +59,10 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         data += f"; from step {phase.first_step:,} on {shape}"
     if len(corpora) > 1:
         data += f"; shares of the corpora: {corpus.described()}"
+    if options.recipe:
+        values = {name: getattr(options, name) for name in RECIPES[options.recipe]}
+        data += f"; recipe {options.recipe}: "
+        data += " ".join(f"--{name}={value}" for name, value in values.items())
     log_start(options, strategy, "pretrain", data, options.steps)
     if options.dry_run:
         return dry_run(model, batches.dataset, options.steps, batches.boundaries)
@@ -113,7 +119,7 @@ def make_batches(
     )
 
 
-def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
+def build(corpus: Corpus | Mixture, options: PretrainOptions) -> Task:
     """Creates and compiles a model, with random weights or those of `options.init`."""
     rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
     head = {
@@ -123,10 +129,13 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
         "mask_unit": options.mask_unit,
         "seed": options.seed,
     }
-    task = MaskedLM
+    task, compiling = MaskedLM, {}
+    if options.objective == "rtd":
+        task, compiling = ReplacedTokenPretrainer, {"detector_weight": options.detector_weight}
+        head = {"sequence_length": options.longest, "generator_size": options.generator_size}
     if options.pack_documents:
         head["packed"] = True
-    if options.objective != "mlm":
+    if options.objective in ("nsp", "sop"):
         task, head["objective"] = Pretrainer, options.objective
     if options.init:
         model = task.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
@@ -149,6 +158,7 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> MaskedLM:
         report_every=options.validation_interval,
         shapes=len(shapes),
         ends=(*starts, step_before_decay(options)),
+        **compiling,
     )
     return model
 
@@ -157,7 +167,8 @@ def _scores(options: PretrainOptions) -> tuple[str, ...]:
     """Returns the names of the metrics that are plotted."""
     if options.objective == "mlm":
         return ("accuracy",)
-    return ("mlm_logits_loss", "mlm_logits_accuracy", "nsp_logits_accuracy")
+    other = "rtd" if options.objective == "rtd" else "nsp"
+    return ("mlm_logits_loss", "mlm_logits_accuracy", f"{other}_logits_accuracy")
 
 
 def _held_out(
@@ -172,13 +183,13 @@ def _held_out(
         options: options with the number of batches.
     """
     guess, right, followed, masked, rows = most_frequent_token(corpus), 0, 0, 0, 0
-    alone = options.objective == "mlm"
+    alone, pairs = options.objective == "mlm", options.objective in ("nsp", "sop")
     data = validation.dataset(steps=options.validation_batches)
     for _, labels, weights in data.as_numpy_iterator():
         used = mlm_logits(weights) > 0
         right += np.sum(mlm_logits(labels)[used] == guess)
         masked += np.sum(used)
-        if not alone:
+        if pairs:
             followed += np.sum(labels[NSP_LOGITS] == 0)
             rows += len(labels[NSP_LOGITS])
     result = {
@@ -186,7 +197,9 @@ def _held_out(
         "mlm_accuracy": report["val_accuracy" if alone else "val_mlm_logits_accuracy"],
         "mlm_baseline": float(right / masked),
     }
-    if not alone:
+    if options.objective == "rtd":
+        result["rtd_accuracy"] = report["val_rtd_logits_accuracy"]
+    if pairs:
         result["nsp_accuracy"] = report["val_nsp_logits_accuracy"]
         result["nsp_baseline"] = float(max(followed, rows - followed) / rows)
     return {**result, "masked_tokens": int(masked)}

@@ -244,6 +244,37 @@ class TaskResultsOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class QualityForTimeOptions(Options):
+    """Options of `quality_for_time`."""
+
+    program = Program(
+        _STAGE,
+        "Pretrains from raw text for some minutes, fine-tunes, and prints scores by contender.",
+        (
+            "--input 'enwiki-2015/wiki_[0-2]*' --input 'enwiki-2015/wiki_3[0-7]'\n"
+            "--held_out 'enwiki-2015/wiki_3[89]' --data data/tasks --minutes 60\n"
+            "--contender default --contender fast=--recipe=fast --contender kerashub\n"
+            "--output runs/quality",
+        ),
+    )
+
+    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
+    held_out: list[str] = option(help="other text, for the loss during pretraining")
+    data: str = option(help="directory with the tasks' files, see docs/tasks.md")
+    output: str = option(help="directory of the runs; what is complete is not done again")
+    contender: list[str] = option(
+        ["default", "fast=--recipe=fast", "kerashub"],
+        help="default, kerashub, or NAME=FLAGS with flags of kerasbert pretrain; may be repeated",
+    )
+    minutes: float = option(
+        60.0, help="time for vocabulary, corpus and pretraining", exclusive_minimum=0
+    )
+    vocab_size: int = option(8_000, help="vocabulary size of all contenders", minimum=100)
+    rows: list[str] = option([], help="only these tasks; may be repeated")
+    seed: int = option(0, help="seed of all randomness", minimum=0, maximum=LARGEST_SEED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ChineseWordsOptions(Options):
     """Options of `chinese_words`."""
 

@@ -94,7 +94,7 @@ def test_numpy_draws_what_the_graph_draws(book, tmp_path, several):
 
 
 def test_only_rows_of_one_part_are_packed(book):
-    with pytest.raises(InputError, match="rows of the objective nsp have two parts"):
+    with pytest.raises(InputError, match="rows of the objective nsp can't be packed"):
         packed(book.corpus, objective="nsp")
 
 

@@ -290,7 +290,7 @@ def test_whole_words_and_rate_are_passed_on(corpus_dir):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "rtd"}, "objective must be one of .* found 'rtd'"),
+        ({"objective": "clm"}, "objective must be one of .* found 'clm'"),
         ({"sequence_length": 7}, "sequence_length must be 8 or more, found 7"),
         ({"batch_size": 0}, "batch_size must be 1 or more, found 0"),
         ({"mask_rate": 1.0}, "mask_rate"),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from kerasbert import InputError
+from kerasbert import InputError, MaskedLM, ReplacedTokenDetector, cli, load
 from kerasbert.families import PRESETS
+from kerasbert.recipes.options.pretraining import RECIPES
 from kerasbert.recipes.pretrain import PretrainOptions, pretrain
 from kerasbert.training.checkpoints import Checkpoints
 
@@ -87,6 +88,19 @@ def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
             pretrain(options("wrong", **given))
 
 
+# === Recipes ===
+
+
+def test_a_recipe_changes_defaults_but_not_what_is_given():
+    words = ["pretrain", "--corpus=c", "--output=o", "--recipe=fast", "--mask_rate=0.15"]
+    chosen = cli.parse(words, PretrainOptions)
+    expected = {**RECIPES["fast"], "mask_rate": 0.15}
+    assert {name: getattr(chosen, name) for name in expected} == expected
+    assert chosen.settings["recipe"] == "fast"
+    plain = cli.parse(words[:3], PretrainOptions)
+    assert (plain.objective, plain.pack_documents, plain.dropout) == ("nsp", False, 0.1)
+
+
 # === Several corpora ===
 
 
@@ -111,6 +125,22 @@ def test_pretrain_on_two_corpora(options, tmp_path, corpus_dir, capsys):
     assert f"shares of the corpora: {corpus_dir.name} 0.75, other 0.25" in capsys.readouterr().err
     settings = json.loads((tmp_path / "mixed" / "config.json").read_text())
     assert settings["corpus"] == [f"{corpus_dir}:0.75", f"{other}:0.25"]
+
+
+# === Replaced token detection ===
+
+
+def test_pretrain_by_replaced_tokens(options, tmp_path, corpus_dir):
+    given = {"objective": "rtd", "validation_corpus": str(corpus_dir), "generator_size": 0.5}
+    result = pretrain(options("run", **given))
+    assert {"mlm_loss", "mlm_accuracy", "rtd_accuracy"} <= set(result["held_out"])
+    detector = load(result["model"])
+    assert type(detector) is ReplacedTokenDetector
+    assert type(load(f"{result['model']}/generator")) is MaskedLM
+    with pytest.raises(InputError, match="begins with random weights; leave --init out"):
+        options("run", objective="rtd", init=result["model"], preset=None)
+    with pytest.raises(InputError, match="rows of the objective rtd can't be packed"):
+        pretrain(options("other", objective="rtd", pack_documents=True))
 
 
 # === Phases ===

@@ -189,7 +189,7 @@ def test_finished_run_is_refused(run, corpus_dir):
         ({"warmup_ratio": 1.5}, "--warmup_ratio must be between 0 and 1"),
         ({"sequence_length": 4}, "sequence_length must be 8 or more, found 4"),
         ({"sequence_length": 64}, r"sequence_length must be in \[4, 32\], found 64"),
-        ({"objective": "clm"}, "--objective must be one of nsp, sop, mlm, found 'clm'"),
+        ({"objective": "clm"}, "--objective must be one of nsp, sop, mlm, rtd, found 'clm'"),
         ({"mask_unit": "word"}, "--mask_unit must be one of token, whole_word, ngram, span"),
         (
             {"mask_unit": "token", "whole_word_masking": True},

@@ -121,7 +121,7 @@ def test_examples_are_command_lines(script):
     assert options_class.program.examples
     for example in options_class.program.examples:
         flags = shlex.split(example)
-        options = cli._parse([script.stem, *flags], options_class)
+        options = cli.parse([script.stem, *flags], options_class)
         passed_on = getattr(options, options_class.passes_on) if options_class.passes_on else []
         flags = [flag for flag in flags if flag.startswith("--") and flag not in passed_on]
         given = {flag.removeprefix("--").split("=")[0] for flag in flags}
@@ -130,11 +130,11 @@ def test_examples_are_command_lines(script):
 
 def test_flags_that_are_passed_on():
     words = ["program", "--input=a", "--runner=X", "--vocab=v", "--output=o", "--workers", "3"]
-    options = cli._parse([*words, "--beam=--more"], all_options.PrepareCorpusBeamOptions)
+    options = cli.parse([*words, "--beam=--more"], all_options.PrepareCorpusBeamOptions)
     assert (options.input, options.vocab) == (["a"], "v")
     assert options.beam == ["--more", "--runner=X", "--workers", "3"]
     with pytest.raises(InputError, match="--part is set for each worker"):
-        cli._parse([*words, "--part=1/2"], all_options.PrepareCorpusBeamOptions)
+        cli.parse([*words, "--part=1/2"], all_options.PrepareCorpusBeamOptions)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

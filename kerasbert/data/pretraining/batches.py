@@ -21,9 +21,13 @@ from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
 from kerasbert.features import (
     DOCUMENT_IDS,
+    MASK_POSITIONS,
     MLM_LOGITS,
     NSP_LOGITS,
+    ORIGINAL_IDS,
     PADDING_MASK,
+    RTD_LOGITS,
+    SAMPLING_DRAWS,
     SEGMENT_IDS,
     TOKEN_IDS,
 )
@@ -31,7 +35,7 @@ from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker, pack_ranges
 
 #: Beside masked language modeling: next sentence prediction, sentence order prediction, nothing.
-OBJECTIVES = ("nsp", "sop", "mlm")
+OBJECTIVES = ("nsp", "sop", "mlm", "rtd")
 
 
 class PretrainingBatches:
@@ -47,7 +51,7 @@ class PretrainingBatches:
         batch_size: integer, the number of examples per batch.
         sequence_length: integer, the number of tokens per row.
         seed: integer, determines order, pairs and masks.
-        objective: "nsp", "sop" or "mlm".
+        objective: "nsp", "sop", "mlm", or "rtd" (as "mlm", for `ReplacedTokenPretrainer`).
         mask_rate: see `Masking`.
         whole_word: the same as `mask_unit="whole_word"`.
         mask_unit: see `Masking`. The words are those of the corpus if it has them, otherwise the
@@ -83,8 +87,7 @@ class PretrainingBatches:
             raise InputError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
         if pack_documents and objective != "mlm":
             raise InputError(
-                f"pack_documents: rows of the objective {objective} have two parts; with mlm they "
-                "can be packed"
+                f"pack_documents: rows of the objective {objective} can't be packed, only mlm's can"
             )
         if sequence_length < 8:
             raise InputError(f"sequence_length must be 8 or more, found {sequence_length}")
@@ -107,7 +110,8 @@ class PretrainingBatches:
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"
         self._ops = array_ops if with_numpy else graph_ops
-        room = self.packer.text_room if objective == "mlm" else self.packer.pair_room
+        alone = objective in ("mlm", "rtd")
+        room = self.packer.text_room if alone else self.packer.pair_room
         several = isinstance(corpus, Mixture)
         if pack_documents:
             packed = corpus.packed_rows if several else functools.partial(PackedRows, corpus=corpus)
@@ -165,6 +169,8 @@ class PretrainingBatches:
             return self._masked_rows(masking_seed, *self._windows.rows(index))
         if self.objective == "mlm":
             return self._masked(masking_seed, self._windows.ranges(index))
+        if self.objective == "rtd":
+            return self._detection(masking_seed, pairing_seed, self._windows.ranges(index))
         first, second, labels = self._windows.pairs(index, pairing_seed, self.objective)
         features, ids, weights = self._masked(masking_seed, first, second)
         every = ops.cast(labels < 2, "float32")
@@ -182,6 +188,26 @@ class PretrainingBatches:
             marks = self._packed(ranges, corpus.word_marks_at, corpus.read_word_marks)
             continues = marks[TOKEN_IDS] == CONTINUES
         return self.masking(features, seed, continues)
+
+    def _detection(self, masking_seed, sampling_seed, ranges: tuple) -> tuple:
+        """Returns what `ReplacedTokenPretrainer` is trained on; see there."""
+        ops = self._ops
+        features, ids, weights = self._masked(masking_seed, ranges)
+        # All tokens to predict are [MASK] (ELECTRA, §2): the generator is not fine-tuned.
+        positions = features[MASK_POSITIONS]
+        masks = ops.cast(positions * 0 + self.masking.mask_id, "int32")
+        features = {
+            **features,
+            TOKEN_IDS: ops.put(features[TOKEN_IDS], positions, masks, weights > 0),
+            ORIGINAL_IDS: ids,
+            SAMPLING_DRAWS: ops.integers(positions, sampling_seed, 2**31 - 1),
+        }
+        mask = features[PADDING_MASK]
+        return (
+            features,
+            {MLM_LOGITS: ids, RTD_LOGITS: mask},
+            {MLM_LOGITS: weights, RTD_LOGITS: ops.cast(mask, "float32")},
+        )
 
     def _masked_rows(self, seed, places, kind, documents) -> tuple:
         """Returns the result of `Masking` for packed rows; the arguments are those of `rows`."""

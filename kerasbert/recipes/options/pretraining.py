@@ -4,13 +4,27 @@ import dataclasses
 import itertools
 import os
 import re
+from collections.abc import Set
 from fractions import Fraction
+from typing import Self
 
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
 from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN, check_preset
 from kerasbert.recipes.options.training import TrainingOptions
 
+#: Values of options by recipe. "fast" is provisional: it follows papers on short runs (Geiping and
+#: Goldstein, 2212.14034; ModernBERT, 2412.13663) until the record of quality for time is run.
+RECIPES = {
+    "fast": {
+        "objective": "mlm",
+        "pack_documents": True,
+        "mask_rate": 0.25,
+        "dropout": 0.0,
+        "beta_2": 0.98,
+        "warmup_ratio": 0.05,
+    },
+}
 _SHORT = {"mlm_nsp": "nsp", "mlm_sop": "sop"}
 
 
@@ -81,6 +95,12 @@ class PretrainOptions(TrainingOptions):
     validation_corpus: str | None = option(
         None, help="another corpus with the same vocabulary, for evaluation only"
     )
+    recipe: str | None = option(
+        None,
+        help="fast: other defaults, for short runs (provisional): "
+        + " ".join(f"--{name}={value}" for name, value in RECIPES["fast"].items()),
+        choices=RECIPES,
+    )
     preset: str | None = option(None, help="architecture, such as bert_base; default: bert_tiny")
     init: str | None = option(
         None,
@@ -114,8 +134,20 @@ class PretrainOptions(TrainingOptions):
     objective: str = option(
         "nsp",
         help="beside masked language modeling: nsp or mlm_nsp (next sentence prediction), sop or "
-        "mlm_sop (sentence order prediction), or nothing, mlm, as in RoBERTa",
-        choices=("nsp", "sop", "mlm"),
+        "mlm_sop (sentence order prediction), or nothing, mlm, as in RoBERTa; or rtd, replaced "
+        "token detection, as in ELECTRA",
+        choices=("nsp", "sop", "mlm", "rtd"),
+    )
+    generator_size: float = option(
+        0.25,
+        help="with --objective=rtd: width of the generator relative to the model's",
+        exclusive_minimum=0,
+        maximum=1,
+    )
+    detector_weight: float = option(
+        50.0,
+        help="with --objective=rtd: weight of the model's loss; the generator's has 1",
+        exclusive_minimum=0,
     )
     mask_rate: float = option(
         0.15,
@@ -161,6 +193,8 @@ class PretrainOptions(TrainingOptions):
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
         check_preset(self.preset)
+        if self.init and self.objective == "rtd":
+            raise InputError("--objective=rtd begins with random weights; leave --init out")
         paths = self.input_paths("corpus")
         if repeated := next((path for path in paths if paths.count(path) > 1), None):
             raise InputError(f"--corpus={repeated} is given twice; give it a higher weight")
@@ -175,6 +209,11 @@ class PretrainOptions(TrainingOptions):
                 "split into more microbatches than it has examples (--phase)"
             )
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    def with_recipe(self, unset: Set[str]) -> Self:
+        """As in `Options`."""
+        values = RECIPES[self.recipe] if self.recipe else {}
+        return dataclasses.replace(self, **{k: v for k, v in values.items() if k in unset})
 
     @property
     def settings(self) -> dict:
