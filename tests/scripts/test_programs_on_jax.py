@@ -150,7 +150,7 @@ def questions(texts):
 @pytest.mark.full
 @pytest.mark.parametrize("task", ["question_answering", "token_classification"])
 def test_tasks_that_answer_in_a_graph(task, finetuning, tokenizer, tiny_backbone, texts, tmp_path):
-    """TensorFlow finds answers and words in the outputs of JAX."""
+    """TensorFlow finds answers and words in the outputs of JAX, here of two devices."""
     backbone = tiny_backbone(tokenizer, pooler=True)
     if task == "question_answering":
         model, file = QuestionAnswerer(backbone, tokenizer=tokenizer, stride=8), "train.jsonl"
@@ -166,8 +166,8 @@ def test_tasks_that_answer_in_a_graph(task, finetuning, tokenizer, tiny_backbone
     data.write_text(content, encoding="utf-8")
     runs = {name: tmp_path / name for name in ("jax", "tensorflow")}
     flags = {**finetuning, "task": task, "init": init, "train": data, "validation": data}
-    words = command("finetune", **flags, output=runs["jax"], backend="jax")
-    found = result(run_on_jax(words))
+    devices = {"backend": "jax", "num_virtual_devices": 2, "data_parallel": 2}
+    found = result(run_on_jax(command("finetune", **flags, **devices, output=runs["jax"])))
     expected = result(programs.run(command("finetune", **flags, output=runs["tensorflow"])))
     # Keras weighs the batches of these means by their rows on JAX alone.
     means = ("start_logits_loss", "end_logits_loss") if task == "question_answering" else ()
