@@ -57,6 +57,11 @@ def mapped(
     return values, begins // dtype.itemsize
 
 
+def read_at_random(mapped: np.ndarray) -> None:
+    """Tells the system that single values will be read, so that it reads no pages around them."""
+    _libc().madvise(mapped.ctypes.data, mapped.nbytes, mmap.MADV_RANDOM)
+
+
 def _size(path: pathlib.Path, count: int, itemsize: int) -> int:
     """Returns the size of a file in bytes, after checking it."""
     try:
@@ -90,6 +95,7 @@ def _libc() -> ctypes.CDLL:
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return libc
 
 

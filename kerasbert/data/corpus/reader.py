@@ -19,7 +19,7 @@ from kerasbert.data.corpus.manifest import (
     shard_name,
     token_type,
 )
-from kerasbert.data.corpus.mapping import mapped, shared_tensor
+from kerasbert.data.corpus.mapping import mapped, read_at_random, shared_tensor
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import load_tokenizer
@@ -27,6 +27,7 @@ from kerasbert.text import load_tokenizer
 #: Marks of tokens that continue the word of the token before, and of those that begin one. They are
 #: negative, so that rows of them can be packed with the ids of special tokens.
 CONTINUES, BEGINS = -2, -1
+_BLOCK = 1 << 22  # numbers that are read at once
 
 
 class Corpus:
@@ -65,6 +66,7 @@ class Corpus:
         self._gaps = begins - self._shard_starts[:-1]
         if words:
             self._words, begins = self._map(words, BITS)
+            read_at_random(self._words)
             self._word_gaps = 8 * begins - self._shard_starts[:-1]
         self.sentences, self.documents = (
             self._map([metadata], INDEX_TYPE)[0][: metadata["count"]]
@@ -74,6 +76,8 @@ class Corpus:
         self._check_index(DOCUMENTS, self.documents, self.manifest["sentences"], thoroughly=verify)
         if verify:
             self._check_ids()
+        for values in (self._tokens, self.sentences, self.documents):
+            read_at_random(values)
 
     @property
     def num_tokens(self) -> int:
@@ -167,7 +171,14 @@ class Corpus:
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
         size = self.tokenizer.vocabulary_size
-        return sum(np.bincount(shard, minlength=size) for shard in self._shards)
+        dtype = token_type(size)
+        counts = np.zeros(size, np.int64)
+        for metadata in self.manifest["shards"]:  # in order, unlike the mapped files
+            for start in range(0, metadata["count"], _BLOCK):
+                path, offset = self.directory / metadata["file"], start * dtype.itemsize
+                ids = np.fromfile(path, dtype, _BLOCK, offset=offset)
+                counts += np.bincount(ids, minlength=size)
+        return counts
 
     def counts_without_words(self) -> np.ndarray | None:
         """Does what `token_counts` does if the corpus has no words; otherwise returns None."""
@@ -183,7 +194,10 @@ class Corpus:
     def _check_index(self, name: str, starts: np.ndarray, end: int, *, thoroughly: bool) -> None:
         """Raises `InputError` unless an index increases from 0 to `end`."""
         right = starts[0] == 0 and starts[-1] == end
-        if not right or (thoroughly and not np.all(starts[:-1] < starts[1:])):
+        for first in range(0, len(starts) if thoroughly else 0, _BLOCK):  # in constant memory
+            block = starts[first : first + _BLOCK + 1]
+            right = right and np.all(block[:-1] < block[1:])
+        if not right:
             raise InputError(f"{self.directory / name}: does not increase from 0 to {end}")
 
     def _check_ids(self) -> None:
