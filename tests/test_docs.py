@@ -85,7 +85,7 @@ def commands():
 @pytest.mark.parametrize("line", list(commands()))
 def test_commands_are_command_lines(line):
     _, name, *flags = shlex.split(line)
-    cli._parse([name, *flags], programs()[name])
+    cli.parse([name, *flags], programs()[name])
 
 
 def test_the_reference_has_every_public_name(monkeypatch):
