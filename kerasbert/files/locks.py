@@ -24,7 +24,7 @@ _HELD = contextvars.ContextVar("held", default=frozenset())  # the locks of this
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
+def locked(path: str | os.PathLike, *, inside: bool = False, wait: bool = False) -> Iterator[None]:
     """Context manager that prevents other threads and processes from writing an output.
 
     It locks a hidden file with the system's lock, so a terminated process holds no lock. Incomplete
@@ -34,6 +34,7 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
         path: path of the output, a file or a directory, which need not exist.
         inside: whether `path` is a directory that is written gradually, such as a run directory.
             The lock and the incomplete output are then inside it, not next to it.
+        wait: whether to wait until no other process has the lock.
 
     Raises:
         InputError: the output is being written by another process, or can't be written.
@@ -45,7 +46,7 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
         return
     made = [parent for parent in lock.parents if not os.path.exists(parent)]
     with writing(path):
-        descriptor = _open_locked(path, lock)
+        descriptor = _open_locked(path, lock, wait)
     try:
         if descriptor is not None:
             with writing(path):
@@ -65,7 +66,7 @@ def locked(path: str | os.PathLike, *, inside: bool = False) -> Iterator[None]:
                 parent.rmdir()
 
 
-def _open_locked(path: pathlib.Path, lock: pathlib.Path) -> int | None:
+def _open_locked(path: pathlib.Path, lock: pathlib.Path, wait: bool) -> int | None:
     """Opens and locks the lock file; returns None on a file system without locks."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def _open_locked(path: pathlib.Path, lock: pathlib.Path) -> int | None:
                 raise
             continue  # another process has just removed the directory
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if _is_open(descriptor, lock):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, _this_process().encode("utf-8", "replace"), 0)

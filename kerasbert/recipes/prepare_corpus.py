@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from kerasbert import loading
+from kerasbert import files, loading
 from kerasbert.data.corpus import prepare, remote
 from kerasbert.data.corpus.cleaning.duplicates import Duplicates
 from kerasbert.data.corpus.cleaning.selection import Selection
@@ -35,6 +35,7 @@ def without_bar(
 def _prepare(
     options: PrepareCorpusOptions, directory: str | os.PathLike, progress: Callable[[int], None]
 ) -> dict:
+    files.refuse_existing(directory)  # before duplicates are looked for
     tokenizer = load_tokenizer(options)
     words = None
     if options.word_segmenter != "none" or options.phrases:

@@ -382,3 +382,47 @@ def test_corpora_without_options_say_nothing_of_them(inputs, tokenizer, tmp_path
     manifest = prepare_corpus(inputs, tokenizer, tmp_path / "c")
     assert not manifest.keys() & {"filters", "duplicates", "left_out", "text_column"}
     assert Corpus(tmp_path / "c").num_documents == 160 == len(read(inputs, Selection()))
+
+
+def test_documents_with_the_same_boilerplate_are_not_all_compared(tmp_path, monkeypatch):
+    """120 documents of which any two have a similarity of about 0.6, and a copy of one of them."""
+    boilerplate = " ".join(f"b{i}" for i in range(80))
+    documents = [[f"{boilerplate} " + " ".join(f"w{i}-{k}" for k in range(18))] for i in range(120)]
+    documents.append([documents[70][0].replace("w70-17", "other")])
+    path = write(tmp_path / "a", documents)
+    compared = []
+    most_similar = near._most_similar
+
+    def counted(signatures, document, others):
+        compared.append(len(others))
+        return most_similar(signatures, document, others)
+
+    monkeypatch.setattr(near, "_most_similar", counted)
+    whole = find_duplicates([path], ["near"]).counts()["near"]
+    assert max(compared) > 60
+    compared.clear()
+    monkeypatch.setattr(near, "_MOST_IN_BUCKET", 2)
+    left, left_out = without([path], "near")
+    assert max(compared) <= 2 * 20
+    assert left_out["near"] == whole == 1
+    assert left == documents[:-1]
+
+
+def test_kept_documents_are_kept(tmp_path):
+    words = [f"w{i}" for i in range(60)]
+    first, second = " ".join(words), " ".join([*words[:-1], "other"])
+    path = write(tmp_path / "a", [[first], [second], [second], [first]])
+    for kinds in (["document", "near"], ["near"]):
+        found = find_duplicates([path], kinds)
+        assert [kept for *_, kept in found.examples()] == [0, 0, 0]
+        assert len(read([path], Selection(duplicates=found))) == 1
+
+
+def test_a_file_of_duplicates_without_inputs(saved, tmp_path):
+    arrays = {k: v[:0] for k, v in Duplicates.load(str(saved)).arrays.items()}
+    arrays |= {name: np.zeros(1, "<i8") for name in ("document_ends", "paragraph_ends")}
+    settings = {k: v for k, v in Duplicates.load(str(saved)).settings.items() if k != "sha256"}
+    Duplicates.signed({**settings, "inputs": []}, arrays).save(tmp_path / "forged")
+    found = Duplicates.load(str(tmp_path / "forged"))
+    with pytest.raises(InputError, match="the duplicates were found without x"):
+        found.check(["x"], {})

@@ -1,6 +1,7 @@
 import bz2
 import functools
 import gzip
+import io
 import json
 import lzma
 import pathlib
@@ -11,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from backports import zstd
+from fsspec.implementations.memory import MemoryFileSystem
 
 from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import (
@@ -19,6 +21,7 @@ from kerasbert.data.corpus.documents.reading import (
     read_range,
     size_to_cut,
 )
+from kerasbert.data.corpus.units import Piece, plan_units
 from kerasbert.errors import InputError
 
 DOCUMENTS = [["First line.", "Second line."], ["Only line, é中."], ["x", "y", "z"]]
@@ -166,7 +169,7 @@ def test_memory_store(memory):
     with memory.open("/b/3.parquet", "wb") as file:
         pyarrow.parquet.write_table(pyarrow.table({"text": TEXTS}), file)
     found = find_files(["memory://b/**/*.txt", "memory://b/[23].*"])
-    assert found == [f"memory:///b/{name}" for name in ("deep/1.txt", "2.jsonl.zst", "3.parquet")]
+    assert found == [f"memory://b/{name}" for name in ("deep/1.txt", "2.jsonl.zst", "3.parquet")]
     assert read(*found) == DOCUMENTS * 3
     assert read("memory://b/2.jsonl.zst") == DOCUMENTS
     assert [size_to_cut(path) for path in found[:2]] == [len(PLAIN), None]
@@ -283,3 +286,60 @@ def test_a_compressed_file_that_expands_to_one_line(tmp_path):
         read(tmp_path / "a.zst")
     (tmp_path / "a.zst").write_bytes(zstd.compress(b"good\n" + b" " * (1 << 26)))
     assert read(tmp_path / "a.zst") == [["good"]]
+
+
+class Hosts(MemoryFileSystem):
+    """A store whose URLs have a host, which is not part of the names, as with ftp://."""
+
+    protocol = "hosts"
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        path = path.removeprefix(f"{cls.protocol}://").partition("/")[2] if "://" in path else path
+        return "/" + path.strip("/")
+
+
+def test_patterns_keep_the_hosts_of_urls(memory):
+    fsspec.register_implementation("hosts", Hosts, clobber=True)
+    memory.pipe({"/b/1.txt": PLAIN, "/b/2.txt": PLAIN})
+    assert find_files(["hosts://me@here:21/b/*.txt"]) == [
+        f"hosts://me@here:21/b/{number}.txt" for number in (1, 2)
+    ]
+    with pytest.raises(InputError, match="patterns of URLs of this kind are not supported"):
+        find_files(["dir://*.txt::memory://b"])
+
+
+class Stream(io.BytesIO):
+    def seekable(self):
+        return False
+
+    def seek(self, *position):
+        raise io.UnsupportedOperation("seek")
+
+    tell = seek
+
+
+class WithoutSizes(Hosts):
+    """A store that does not know the sizes of its files, as some web servers; nothing can seek."""
+
+    protocol = "sizeless"
+
+    def info(self, path, **kwargs):
+        return {**super().info(path, **kwargs), "size": None}
+
+    def _open(self, path, *args, **kwargs):
+        return Stream(self.cat_file(path))
+
+    def cat_file(self, path, **kwargs):
+        return self.store[path].getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_files_of_unknown_size(memory, name):
+    fsspec.register_implementation("sizeless", WithoutSizes, clobber=True)
+    memory.pipe("/a.txt", PLAIN)
+    memory.pipe("/a.txt.gz", gzip.compress(PLAIN))
+    url = f"sizeless://host/{name}"
+    assert size_to_cut(url) is None
+    assert read(url) == DOCUMENTS
+    assert plan_units([url, url], 99) == [(Piece(i, url, 0, None, 99),) for i in (0, 1)]

@@ -1,9 +1,13 @@
 """The programs that make and describe corpora."""
 
+import concurrent.futures
 import errno
 import itertools
 import json
+import shutil
 import tempfile
+import threading
+import time
 
 import fsspec
 import numpy as np
@@ -12,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from kerasbert import files
-from kerasbert.data.corpus import statistics
+from kerasbert.data.corpus import remote, statistics
 from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.prepare import prepare_corpus as prepare_text
 from kerasbert.data.corpus.reader import Corpus
@@ -75,6 +79,9 @@ def test_duplicates_are_found_before_or_meanwhile(given, tmp_path):
 
 
 def test_options_that_do_not_go_together(given, tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="there exists already"):  # before any text is read
+        prepare(tmp_path, "there", input=["tfds:no such"], dedup=["near"])
     for options, message in (
         ({"dedup": ["near"], "part": "1/2"}, "--dedup looks at all text: with --part, .*--duplic"),
         ({"dedup": ["near"], "duplicates": "x"}, "--dedup and --duplicates must not both"),
@@ -210,6 +217,37 @@ def test_a_corpus_on_a_remote_store(given, store, tmp_path):
     prepare_corpus(options)
     assert Corpus(output).num_documents == 3
     assert corpus.num_documents == 2
+
+
+def test_a_damaged_copy_is_named(given, store, tmp_path):
+    options = {"vocab": str(tmp_path / "vocab.txt"), "output": "memory://c"}
+    prepare_corpus(PrepareCorpusOptions(**options, input=["memory://in/a.txt"]))
+    copy = Corpus("memory://c").directory
+    (copy / "tokens-00000.bin").write_bytes(b"1234")
+    message = rf"damaged .*; this is a copy of memory://c, downloaded again if {copy} is removed"
+    with pytest.raises(InputError, match=message):
+        Corpus("memory://c")
+    shutil.rmtree(copy)
+    assert Corpus("memory://c").num_documents == 2
+
+
+def test_processes_wait_for_one_download(given, store, tmp_path, monkeypatch):
+    options = {"vocab": str(tmp_path / "vocab.txt"), "output": "memory://c"}
+    prepare_corpus(PrepareCorpusOptions(**options, input=["memory://in/a.txt"]))
+    began, downloads, download = threading.Event(), [], remote._download
+
+    def slowly(*arguments):
+        downloads.append(arguments)
+        began.set()
+        time.sleep(0.3)
+        download(*arguments)
+
+    monkeypatch.setattr(remote, "_download", slowly)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(remote.local, "memory://c")
+        assert began.wait(10)
+        assert remote.local("memory://c") == first.result()
+    assert len(downloads) == 1
 
 
 class FullStore(MemoryFileSystem):

@@ -52,9 +52,13 @@ class Corpus:
 
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
         self.directory = remote.local(directory)
+        with remote.copy_named(directory, self.directory):
+            self._open(verify)
+
+    def _open(self, verify: bool) -> None:
         self.manifest = read_manifest(self.directory)
         if not self.manifest["shards"]:
-            raise InputError(f"{directory}: this part of a corpus has no text; only join it")
+            raise InputError(f"{self.directory}: this part of a corpus has no text; only join it")
         self.tokenizer = load_tokenizer(self.directory, self.manifest["tokenizer"])
         shards, words = self.manifest["shards"], self.manifest.get("words", [])
         if verify:

@@ -6,7 +6,6 @@ A corpus is complete when it has a manifest, which is uploaded last; stores repl
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import tempfile
@@ -90,8 +89,8 @@ def local(directory: str | os.PathLike) -> pathlib.Path:
             manifest = schema.parse(file.read(_MOST_MANIFEST), f"{url}/{MANIFEST}", dict)
     root = pathlib.Path(os.environ.get(CACHE) or pathlib.Path.home() / ".cache" / "kerasbert")
     target = root / "corpora" / f"{pathlib.PurePath(name).name}-{files.own_sha256(manifest)[:16]}"
-    with files.writing(target), _waiting(target):
-        if not target.exists():
+    with files.locked(target, wait=True):
+        if not files.exists(target):
             with files.new_directory(target) as temporary, stores.errors(url):
                 _download(system, name, temporary)
     return target
@@ -104,9 +103,13 @@ def _download(system: fsspec.AbstractFileSystem, name: str, directory: pathlib.P
 
 
 @contextlib.contextmanager
-def _waiting(target: pathlib.Path) -> Iterator[None]:
-    """Context manager that waits for other processes that download the same corpus."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.parent / f".{target.name}.waiting", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def copy_named(directory: str | os.PathLike, copy: pathlib.Path) -> Iterator[None]:
+    """Context manager that says in errors of a downloaded copy where it is."""
+    try:
         yield
+    except InputError as error:
+        if not stores.is_remote(os.fspath(directory)):
+            raise
+        raise InputError(
+            f"{error}; this is a copy of {directory}, downloaded again if {copy} is removed"
+        ) from None

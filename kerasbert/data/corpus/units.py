@@ -61,9 +61,9 @@ def plan_units(inputs: list[str], bytes_per_unit: int = BYTES_PER_UNIT) -> list[
 def _pieces(number: int, source: str, bytes_per_unit: int) -> Iterator[Piece]:
     size = size_to_cut(source)
     if size is None:
-        # A data set of unknown size has a unit of its own.
-        is_file = not datasets.reader(source)
-        size = stores.size(source) * _COMPRESSION if is_file else bytes_per_unit
+        # A source of unknown size, such as a data set, has a unit of its own.
+        size = None if datasets.reader(source) else stores.size(source)
+        size = bytes_per_unit if size is None else size * _COMPRESSION
         yield Piece(number, source, 0, None, size)
         return
     count = max(1, -(-size // bytes_per_unit))

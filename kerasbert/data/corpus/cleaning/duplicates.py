@@ -175,8 +175,8 @@ class Duplicates:
                 )
             if size_of(source) != size:
                 raise _changed(source)
-        if len(inputs) > len(self.settings["inputs"]):
-            raise InputError(f"the duplicates were found without {inputs[number + 1]}")
+        for source in inputs[len(self.settings["inputs"]) :]:
+            raise InputError(f"the duplicates were found without {source}")
 
     def counts(self) -> dict[str, int]:
         """Returns the number of documents and paragraphs of each kind."""

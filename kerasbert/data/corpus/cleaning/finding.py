@@ -125,6 +125,10 @@ class _Hashes:
             for later, earlier in similar.items():
                 kept_for[left[later]] = left[earlier]
                 is_near[left[later]] = True
+            # What equals a near-duplicate is left out for the same document.
+            documents = np.flatnonzero(kept_for >= 0)
+            further = kept_for[kept_for[documents]]
+            kept_for[documents] = np.where(further >= 0, further, kept_for[documents])
         documents = np.flatnonzero(kept_for >= 0)
         return Duplicates.of(
             settings,

@@ -18,6 +18,8 @@ THRESHOLD = 0.8
 _WORDS, _BANDS, _ROWS = 5, 20, 6
 _MINIMA = _BANDS * _ROWS
 _SEED = 1
+# Documents that share boilerplate, but are not similar enough, would all be compared otherwise.
+_MOST_IN_BUCKET = 64
 _BATCH = 1 << 20  # characters that are hashed in one call
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
@@ -109,15 +111,24 @@ def similar_earlier(signatures: np.ndarray) -> dict[int, int]:
     ):
         of_document = of_document.tolist()
         others = sorted({other for bucket in of_document for other in kept.get(bucket, ())})
-        if others:
-            similarity = np.mean(signatures[others] == signatures[document], axis=1)
-            best = int(np.argmax(similarity))
-            if similarity[best] >= THRESHOLD:
-                found[document] = others[best]
-                continue
+        similar = _most_similar(signatures, document, others)
+        if similar is not None:
+            found[document] = similar
+            continue
         for bucket in of_document:
-            kept.setdefault(bucket, []).append(document)
+            inside = kept.setdefault(bucket, [])
+            if len(inside) < _MOST_IN_BUCKET:
+                inside.append(document)
     return found
+
+
+def _most_similar(signatures: np.ndarray, document: int, others: list[int]) -> int | None:
+    """Returns the document that is most similar, if it is a near-duplicate."""
+    if not others:
+        return None
+    similarity = np.mean(signatures[others] == signatures[document], axis=1)
+    best = int(np.argmax(similarity))
+    return others[best] if similarity[best] >= THRESHOLD else None
 
 
 def _shared_buckets(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -81,7 +81,8 @@ class Lines:
     def __iter__(self) -> Iterator[Line]:
         with opened(self._path) as file:
             position = _line_start(file, self._start) if self._start else 0
-            file.seek(position)
+            if self._start:  # what has no size can't seek
+                file.seek(position)
             lines = _short_lines(self._path, file) if is_compressed(self._path) else file
             for number, data in enumerate(lines, start=1):
                 yield number, position, data if position else data.removeprefix(codecs.BOM_UTF8)

@@ -63,8 +63,8 @@ def is_compressed(path: str) -> bool:
     return path.endswith(tuple(DECOMPRESS))
 
 
-def size(path: str) -> int:
-    """Returns the number of bytes of a file, compressed as it is."""
+def size(path: str) -> int | None:
+    """Returns the number of bytes of a file, compressed as it is; None if its store has none."""
     with errors(path):
         if not is_remote(path):
             return os.path.getsize(path)
@@ -102,9 +102,12 @@ def _find_remote(pattern: str) -> tuple[list[str], bool]:
     if not _is_pattern(pattern):  # the name of one file, also on servers without listings
         kind = system.info(name)["type"] if system.exists(name) else None
         return [pattern] if kind == "file" else [], kind == "directory"
+    prefix = pattern.removesuffix(name)  # with host, user or revision
+    if prefix == pattern and name:
+        raise InputError(f"{pattern}: patterns of URLs of this kind are not supported; name files")
     matching = system.glob(name, detail=True)
     names = sorted(path for path, about in matching.items() if about["type"] == "file")
-    return [system.unstrip_protocol(path) for path in names], False
+    return [prefix + path for path in names], False
 
 
 def _is_pattern(url: str) -> bool:
