@@ -36,7 +36,7 @@ Rate = typing.Annotated[float, "in [0, 1)", lambda rate: 0 <= rate < 1]
 _MOST = 2**63  # the exclusive limit of integers, as in TensorFlow and NumPy
 
 
-def parse(text: str | bytes, source, kind=Any):
+def parse(text: str | bytes, source, kind: Any = Any) -> Any:
     """Parses JSON and checks the value.
 
     Args:

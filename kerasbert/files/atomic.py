@@ -35,7 +35,7 @@ def _without_nan(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: str | os.PathLike, value: dict) -> None:
+def write_json(path: str | os.PathLike, value: dict | list) -> None:
     """Writes `value` as indented JSON, atomically; NaN and infinities become null."""
     write_text(path, _json(value, indent=2) + "\n")
 

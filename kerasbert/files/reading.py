@@ -8,7 +8,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from kerasbert import schema
 from kerasbert.errors import InputError
@@ -118,7 +118,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
-def read_json(path: str | os.PathLike, kind=dict):
+def read_json(path: str | os.PathLike, kind: Any = dict) -> Any:
     """Reads a JSON file and checks its content.
 
     Args:
