@@ -76,7 +76,7 @@ class SelfAttention(keras.layers.Layer):
         else:
             (query,) = self._project(queries, None, training, self.query)
             key, value = self._project(x, unpadded, training, self.key, self.value)
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        scores = _products(query, key)
         if padding_mask is not None:
             padding = 1 - ops.cast(padding_mask, scores.dtype)
             scores = scores + _for_heads(_MASKED_SCORE * padding)
@@ -173,6 +173,16 @@ class SelfAttention(keras.layers.Layer):
 def _for_heads(mask):
     """(batch, sequence) or (batch, queries, sequence) -> (batch, 1, 1 or queries, sequence)."""
     return mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
+
+
+def _products(query, key):
+    """Returns the product of each query with each key: (batch, heads, queries, keys)."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    import tensorflow as tf
+
+    # TensorFlow would remove the transpose, but not that of the gradient.
+    return tf.matmul(query, key, transpose_b=True)
 
 
 def _tokens(x):
