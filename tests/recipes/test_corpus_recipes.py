@@ -15,11 +15,12 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from kerasbert import files
+from kerasbert import MaskedLM, files
 from kerasbert.data.corpus import remote, statistics
 from kerasbert.data.corpus.part import Part
 from kerasbert.data.corpus.prepare import prepare_corpus as prepare_text
 from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.options import DataOptions
 from kerasbert.errors import InputError
 from kerasbert.recipes.build_vocab import build_vocab
 from kerasbert.recipes.corpus_info import corpus_info
@@ -33,6 +34,7 @@ from kerasbert.recipes.options import (
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
 from kerasbert.recipes.training import _contents as contents
+from kerasbert.tasks.registry import spec_of
 
 
 @pytest.fixture
@@ -248,6 +250,23 @@ def test_processes_wait_for_one_download(given, store, tmp_path, monkeypatch):
         assert began.wait(10)
         assert remote.local("memory://c") == first.result()
     assert len(downloads) == 1
+
+
+def test_a_masked_lm_is_scored_on_a_remote_corpus(given, store, tmp_path, tiny_backbone):
+    text = {"input": ["memory://in/a.txt"]}
+    prepare(tmp_path, "here", **text)
+    vocab = str(tmp_path / "vocab.txt")
+    prepare_corpus(PrepareCorpusOptions(vocab=vocab, output="memory://c", **text))
+    tokenizer = Corpus("memory://c").tokenizer
+    model = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    model.compile(run_eagerly=True)  # for a batch, tracing would take longer
+    spec, options = spec_of(model), DataOptions()
+    here, there = (
+        spec.evaluate(model, path, options, batch_size=2, batches=1)
+        for path in (str(tmp_path / "here"), "memory://c")
+    )
+    assert there == here
+    assert there["loss"] > 0
 
 
 class FullStore(MemoryFileSystem):

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerasbert import files
+from kerasbert.data.corpus.documents import stores
 from kerasbert.data.corpus.manifest import MANIFEST
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.examples import Examples, read_texts
@@ -59,7 +60,8 @@ class MaskedTexts(TaskSpec):
         source: str = "the model",
     ) -> dict:
         """Scores the model on texts, or on batches drawn from a corpus."""
-        if not self.reads_corpora_only and not files.exists(pathlib.Path(path) / MANIFEST):
+        is_corpus = stores.is_remote(path) or files.exists(pathlib.Path(path) / MANIFEST)
+        if not self.reads_corpora_only and not is_corpus:
             return super().evaluate(model, path, options, batch_size=batch_size, tune=tune)
         if tune:
             raise InputError("--tune_threshold: a pretrained model answers no questions")
