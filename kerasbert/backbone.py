@@ -10,27 +10,19 @@ from keras import ops
 
 from kerasbert import checkpoints, renamed
 from kerasbert.config import BackboneConfig
-from kerasbert.errors import InputError
 from kerasbert.features import (
-    ATTENTION_WEIGHTS,
-    HIDDEN_STATES,
     PADDING_MASK,
-    POOLED_OUTPUT,
     SEGMENT_IDS,
     SEQUENCE_OUTPUT,
     TOKEN_IDS,
     with_defaults,
 )
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
+from kerasbert.layers.encoder import encode
 from kerasbert.layers.inference import is_inference_mode
 from kerasbert.layers.sharding import layout_map
 from kerasbert.layers.state import TrainableStateMixin, restore_state, state_of
-from kerasbert.layers.tokens import (
-    UnpaddedTokens,
-    gather_positions,
-    positions_in_documents,
-    within_documents,
-)
+from kerasbert.layers.tokens import UnpaddedTokens
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -113,14 +105,14 @@ class Backbone(TrainableStateMixin):
 
         # === Functional model ===
         inputs = feature_inputs()
-        encode = functools.partial(_encode, config, embeddings, blocks, pooler)
-        super().__init__(inputs=inputs, outputs=encode(inputs), name=name)
+        run = functools.partial(encode, config, embeddings, blocks, pooler)
+        super().__init__(inputs=inputs, outputs=run(inputs), name=name)
 
         # === Config ===
         self.config = config
         self.embeddings = embeddings
         self.blocks = blocks
-        self._encode = encode
+        self._encode = run
 
     @renamed.argument("places", "output_positions")
     def __call__(self, inputs, *args, **kwargs):
@@ -264,56 +256,6 @@ class Backbone(TrainableStateMixin):
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
         return checkpoints.save(directory, config, self.plain_weights(), tokenizer, format=format)
-
-
-def _encode(
-    config,
-    embeddings,
-    blocks,
-    pooler,
-    features,
-    output_positions=None,
-    unpadded=None,
-    document_ids=None,
-    training=None,
-) -> dict:
-    """Computes the encoder's outputs; with `unpadded`, its blocks skip padding."""
-    mask = features[PADDING_MASK]
-    ids, segments = features[TOKEN_IDS], features[SEGMENT_IDS]
-    if document_ids is None:
-        x = embeddings(ids, segments, mask, training=training)
-    else:
-        if config.positions == "sinusoidal":
-            raise InputError("rows of several documents need learned positions, not sinusoidal")
-        position_ids = positions_in_documents(document_ids)
-        x = embeddings(ids, segments, mask, training=training, position_ids=position_ids)
-        mask = ops.cast(mask, "int32")[:, None] * within_documents(document_ids)
-    if unpadded is not None:
-        x, mask = unpadded.unpad(x), unpadded.mask
-    options = {"training": training}
-    if unpadded is not None:
-        options["unpadded"] = unpadded
-    states, attention_weights = [x], []
-    for number, index in enumerate(config.layer_order, start=1):
-        if config.return_hidden_states:
-            x, weights = blocks[index](x, mask, **options, return_weights=True)
-            attention_weights.append(weights)
-        elif output_positions is not None and number == len(config.layer_order):
-            x = blocks[index](x, mask, output_positions, **options)
-        else:
-            x = blocks[index](x, mask, **options)
-        states.append(x)
-    if output_positions is None and unpadded is not None:
-        x = unpadded.pad(x)
-    if output_positions is not None and config.return_hidden_states:
-        x = gather_positions(x, output_positions)
-    outputs = {SEQUENCE_OUTPUT: x}
-    if pooler:
-        outputs[POOLED_OUTPUT] = pooler(x)
-    if config.return_hidden_states:
-        outputs[HIDDEN_STATES] = states
-        outputs[ATTENTION_WEIGHTS] = attention_weights
-    return outputs
 
 
 def cls_position(features: dict):

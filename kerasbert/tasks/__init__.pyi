@@ -1,6 +1,6 @@
 # Written by tests/stubs.py.
 
-from kerasbert.tasks.masked_lm.model import Guess as Guess
+from kerasbert.tasks.masked_lm.guesses import Guess as Guess
 from kerasbert.tasks.masked_lm.model import MaskedLM as MaskedLM
 from kerasbert.tasks.multiple_choice.model import MultipleChoice as MultipleChoice
 from kerasbert.tasks.pretrainer.model import Pretrainer as Pretrainer

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -39,7 +39,7 @@ from kerasbert.text.sentencepiece_model import (
     model_parts,
 )
 from kerasbert.text.sentencepiece_op import load_op, load_pieces
-from kerasbert.text.spans import Normalized, align
+from kerasbert.text.spans import Normalized, PreparedSegments, align
 from kerasbert.text.special_tokens import ALBERT_TOKENS, SpecialTokens
 from kerasbert.text.tokenizer import Tokenizer, is_true
 
@@ -179,7 +179,7 @@ class SentencePieceTokenizer(Tokenizer):
         end = end.with_values(tf.where(end.values > 0, end.values, whole))
         return self._rearrange(ids), start, end
 
-    def _segments(self, text: tf.Tensor) -> _Segments:
+    def _segments(self, text: tf.Tensor) -> PreparedSegments:
         """Splits original texts into segments that can be prepared separately, without spaces."""
         kept = PUNCTUATION + CJK + (DECOMPOSES_TO_PUNCTUATION if self.strip_accents else "")
         cut = f"[ {SPACE}{_BLANK}{kept}]"
@@ -195,7 +195,7 @@ class SentencePieceTokenizer(Tokenizer):
         blank = tf.strings.regex_full_match(prepared, f"[ {SPACE}{_BLANK}]*")
         solid = parts.with_values(~blank)
         literals = (starts, parts.with_values(before), parts.with_values(before + lengths))
-        return _Segments(*(tf.ragged.boolean_mask(x, solid) for x in literals))
+        return PreparedSegments(*(tf.ragged.boolean_mask(x, solid) for x in literals))
 
     def _before_model(self, text: tf.Tensor) -> tf.Tensor:
         """Applies the normalization that precedes the model's own."""
@@ -285,17 +285,3 @@ class SentencePieceTokenizer(Tokenizer):
             return cls(data, special_tokens=special_tokens, **settings)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-
-
-class _Segments(NamedTuple):
-    """Segments of texts, with offsets in bytes: int64, ragged, (batch, segments).
-
-    Attributes:
-        original: the start of a segment in the original text.
-        starts: the start of its prepared form in the prepared text.
-        ends: the end of its prepared form, exclusive.
-    """
-
-    original: tf.RaggedTensor
-    starts: tf.RaggedTensor
-    ends: tf.RaggedTensor

@@ -122,6 +122,22 @@ def join(
     return tf.RaggedTensor.from_row_splits(values, tf.gather(splits, parts.splits), validate=False)
 
 
+class PreparedSegments(NamedTuple):
+    """Segments of texts that are prepared separately; int64, ragged, (batch, segments).
+
+    Offsets are in bytes.
+
+    Attributes:
+        original: the start of a segment in the original text.
+        starts: the start of its prepared form in the prepared text.
+        ends: the end of its prepared form, exclusive.
+    """
+
+    original: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    ends: tf.RaggedTensor
+
+
 class Normalized(NamedTuple):
     """Normalized texts, with the origin of each of their bytes.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,22 +13,9 @@ from kerasbert.errors import InputError
 from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.masked_lm.guesses import Guess, best_tokens
 from kerasbert.tasks.masked_lm.steps import StepsWithoutLogits, mlm_logits
 from kerasbert.training.optimizers import adamw
-
-
-class Guess(NamedTuple):
-    """A prediction for a mask token.
-
-    Attributes:
-        token: the predicted token, as the vocabulary spells it.
-        score: its probability.
-        sequence: the text with the mask replaced by the token; other masks stay.
-    """
-
-    token: str
-    score: float
-    sequence: str
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -242,8 +228,10 @@ class MaskedLM(StepsWithoutLogits):
         masks = [
             (number, position) for number, count in enumerate(counts) for position in range(count)
         ]
+        # The embedding table may have more rows than the vocabulary has tokens.
+        ids = np.arange(self.tokenizer.vocabulary_size) if chosen is None else chosen
         best = [
-            (*position, self._best(logits, top_k, chosen))
+            (*position, best_tokens(logits, top_k, ids))
             for position, logits in zip(masks, self._mask_logits(vectors), strict=True)
         ]
         sequences = iter(self._text.with_guesses(texts, best))
@@ -278,14 +266,6 @@ class MaskedLM(StepsWithoutLogits):
         for start in range(0, len(vectors), at_once):
             some = head(vectors[None, start : start + at_once])
             yield from keras.ops.convert_to_numpy(some)[0]
-
-    def _best(self, logits: np.ndarray, top_k: int, chosen) -> list[tuple[int, float]]:
-        """Returns ids and probabilities of the best tokens, among `chosen` if it is given."""
-        weights = np.exp(logits - logits.max())
-        # The embedding table may have more rows than the vocabulary has tokens.
-        ids = np.arange(self.tokenizer.vocabulary_size) if chosen is None else chosen
-        best = ids[np.argsort(-logits[ids], kind="stable")[:top_k]]
-        return [(int(id), float(weights[id] / weights.sum())) for id in best]
 
     def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
         """Returns the ids of the targets, without duplicates."""
