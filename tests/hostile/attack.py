@@ -39,7 +39,7 @@ class Attack:
         kind: its class, a row of the table.
         name: description of what is wrong, unique within the class.
         make: writes the files into an empty directory.
-        program: a recipe, or one of `serve.PROBES`.
+        program: a recipe, or one of `forked.PROBES`.
         flags: flags of the program; `{}` in a value stands for the directory.
         expect: one of the four expectations above.
         unharmed: with `SAME`, writes the intact files.

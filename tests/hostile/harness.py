@@ -8,8 +8,7 @@ import stat
 from collections.abc import Callable, Iterable
 
 from attack import FAULTS, Attack, Outcome, fault
-
-from serve import STOPPED, Server
+from forked import STOPPED, Server
 
 #: An interrupted run, among the intact files.
 RUN = "run"

@@ -1,5 +1,6 @@
 import itertools
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -131,6 +132,35 @@ def test_close_computes_what_waits(make_batcher):
     assert [results(one) for one in futures] == [[[0]], [[2]], [[4]], [[6]]]
     with pytest.raises(RequestError, match="the server is stopping"):
         submit(batcher, compute, [1], 1)
+
+
+def test_cancelled_requests_are_not_computed(make_batcher):
+    """Their thread answers others; as of a client that has gone."""
+    batcher, compute = make_batcher(num_threads=2), Compute()
+    compute.go.clear()
+    running = submit(batcher, compute, [1], BATCH)  # long
+    assert compute.begun.acquire(timeout=20)
+    waiting = [submit(batcher, compute, [n], BATCH) for n in (2, 3, 4)]
+    assert not running[0].cancel()
+    assert all(one[0].cancel() for one in waiting[:2])
+    compute.go.set()
+    assert [results(one) for one in (running, waiting[2])] == [[[2]], [[8]]]
+    assert compute.batches == [[1], [4]]
+    assert results(submit(batcher, compute, [5], BATCH)) == [[10]]
+
+
+def test_close_drops_what_waits_too_long(make_batcher):
+    batcher, compute = make_batcher(), Compute()
+    compute.go.clear()
+    running, waiting = (submit(batcher, compute, [n], BATCH) for n in (1, 2))
+    assert compute.begun.acquire(timeout=20)
+    begin = time.monotonic()
+    batcher.close(0.1)
+    assert time.monotonic() - begin < 5
+    with pytest.raises(RequestError, match="the server has stopped"):
+        results(waiting)
+    compute.go.set()
+    assert results(running) == [[2]]
 
 
 def test_shapes_are_not_mixed(make_batcher):

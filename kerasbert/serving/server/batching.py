@@ -102,13 +102,31 @@ class Batcher:
             self._changed.notify(len(parts))
         return [task.result for _, task in parts]
 
-    def close(self) -> None:
-        """Refuses further requests, and returns when those that wait are computed."""
+    def close(self, seconds: float | None = None) -> None:
+        """Refuses further requests, and returns when those that wait are computed.
+
+        Args:
+            seconds: how long to wait for that; what still waits then is dropped. None: as long as
+                it takes.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        end = None if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        self._drop()
+
+    def _drop(self) -> None:
+        """Refuses what waits."""
+        with self._changed:
+            left = [task for queue in self._waiting.values() for task in queue]
+            self._waiting.clear()
+            self._tokens = 0
+            self._changed.notify_all()
+        for task in left:
+            if task.result.set_running_or_notify_cancel():
+                task.result.set_exception(RequestError("UNAVAILABLE", "the server has stopped"))
 
     def _work(self) -> None:
         while True:
@@ -119,10 +137,15 @@ class Batcher:
                     self._changed.wait()
                 batch = self._take(key)
                 self._long_running += key[2]
-            self._compute(key[0], batch)
-            with self._changed:
-                self._long_running -= key[2]
-                self._changed.notify_all()
+            try:
+                # From here on, a request can't be cancelled, so that its result can be set.
+                batch = [task for task in batch if task.result.set_running_or_notify_cancel()]
+                if batch:
+                    self._compute(key[0], batch)
+            finally:
+                with self._changed:
+                    self._long_running -= key[2]
+                    self._changed.notify_all()
 
     def _next_key(self) -> tuple | None:
         """Returns the key of the oldest rows that this thread may take."""

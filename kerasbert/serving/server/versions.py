@@ -187,14 +187,18 @@ class Versions:
         while not self._single:
             await asyncio.sleep(seconds)
             found = await asyncio.to_thread(self._found)
-            if found and max(found) != self._current.version:
-                await self._replace(max(found), found[max(found)])
+            if not found or max(found) == self._current.version:
+                continue
+            if await self._replaced(max(found), found[max(found)]):
+                # Nothing refers to the old version any more, but its parts do to each other.
+                await asyncio.to_thread(gc.collect)
 
-    async def _replace(self, version: int, directory: pathlib.Path) -> None:
+    async def _replaced(self, version: int, directory: pathlib.Path) -> bool:
+        """Loads a version in place of the current one; returns whether that was possible."""
         with contextlib.suppress(OSError):  # the directory may disappear again
             changed = directory.stat().st_mtime_ns
             if self._refused.get(version) == changed:
-                return
+                return False
             try:
                 model = await asyncio.to_thread(self._load, version, directory)
             except Exception as error:  # damaged files raise errors of all kinds
@@ -202,16 +206,16 @@ class Versions:
                 self._log(
                     f"version {version} can't be loaded, {self._current.version} stays: {error}"
                 )
-                return
+                return False
             old, self._current = self._current, model
             self._log(f"version {version} replaces {old.version}")
             await self._unload(old)
+            return True
+        return False
 
     async def _unload(self, old: Model) -> None:
-        """Frees the memory of a version after its last request."""
+        """Returns after the last request of a version."""
         self._states[old.version] = ("UNLOADING", "")
         while old.users:
             await asyncio.sleep(_WAIT)
         self._states[old.version] = ("END", "")
-        del old
-        await asyncio.to_thread(gc.collect)
