@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import errno
 import fcntl
+import itertools
 import os
 import pathlib
 import platform
@@ -18,6 +19,7 @@ from kerasbert.files.disk import hidden_sibling, remove, writing
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
 _MAX_HOLDER = 200  # maximum length in bytes
+_MOST_ATTEMPTS = 1000  # of which one finds a directory that others remove and make
 # The errors of file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 _HELD = contextvars.ContextVar("held", default=frozenset())  # the locks of this thread
@@ -68,14 +70,14 @@ def locked(path: str | os.PathLike, *, inside: bool = False, wait: bool = False)
 
 def _open_locked(path: pathlib.Path, lock: pathlib.Path, wait: bool) -> int | None:
     """Opens and locks the lock file; returns None on a file system without locks."""
-    while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in itertools.count(1):
         try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        except FileNotFoundError:
-            if lock.parent.exists():
+        except (FileNotFoundError, FileExistsError):
+            if attempt == _MOST_ATTEMPTS:  # until then, others remove the directory and make it
                 raise
-            continue  # another process has just removed the directory
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if _is_open(descriptor, lock):
