@@ -108,8 +108,7 @@ class SentencePieceTokenizer(Tokenizer):
         self._source = "the SentencePiece model" if isinstance(model, bytes) else str(model)
         self._bytes = model if isinstance(model, bytes) else files.read_bytes(model)
         self.avoid_number_commas = bool(avoid_number_commas)
-        pieces = load_pieces(self._bytes, self._source)
-        self._num_pieces = len(pieces)
+        self._num_pieces = len(pieces := load_pieces(self._bytes, self._source))
         if on_tensorflow():  # the library looks through the model
             _ = self._model
         vocabulary, self._final_ids = arrange(pieces, layout, self._source)

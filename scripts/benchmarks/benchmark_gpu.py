@@ -12,6 +12,7 @@ import time
 from benchmarks import made_texts
 from benchmarks.options import BenchmarkGpuOptions, missing_packages
 from benchmarks.report import CEILING
+from kerasbert import files
 
 _BENCHMARK = pathlib.Path(__file__).resolve().parents[1] / "benchmark.py"
 _HEAD = """\
@@ -47,10 +48,15 @@ def benchmark_gpu(options: BenchmarkGpuOptions) -> dict:
             found["results"][title] = written["results"]
             rows += _rows(title, written["results"])
         # After each, so that a machine that is taken away leaves what it has measured.
-        (output / "table.md").write_text(_table(found, rows))
-        (output / "gpu.json").write_text(json.dumps(found, indent=1) + "\n")
+        write(output, found, rows)
     print((output / "table.md").read_text(), file=sys.stderr)
     return found
+
+
+def write(output: pathlib.Path, found: dict, rows: list[str]) -> None:
+    """Writes what was found so far: each file is the last one or this one, never a part."""
+    files.write_text(output / "table.md", _table(found, rows))
+    files.write_json(output / "gpu.json", found)
 
 
 def _missing(options: BenchmarkGpuOptions) -> dict[str, str]:

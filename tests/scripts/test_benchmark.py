@@ -288,6 +288,15 @@ def test_a_comparison_that_fails_is_one_line(tmp_path, monkeypatch):
     ]
 
 
+def test_a_gpu_s_table_is_whole_or_the_last_one(full_disk, tmp_path):
+    found = {"machine": None, "not_measured": {}}
+    module.write(tmp_path, found, ["| a row |"])
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    with full_disk(20), pytest.raises(InputError, match=r"table\.md can't be written"):
+        module.write(tmp_path, found, ["| a row |", "| another |"])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
 def test_a_gpu_s_comparisons_end_in_time(tmp_path):
     """One that takes too long is ended with all its processes, and is named."""
     options = {"models": ["1x64"], "lengths": ["16"], "peers": "none"}

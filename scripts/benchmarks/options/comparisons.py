@@ -1,7 +1,4 @@
-"""The options of the programs in this package.
-
-Nothing heavy is imported here, so that help and errors appear at once.
-"""
+"""The options of comparisons with other libraries."""
 
 import dataclasses
 import importlib.util
@@ -10,8 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
-from kerasbert.options import LARGEST_SEED, Options, Program, option
-from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
+from kerasbert.options import Options, Program, option
 
 if TYPE_CHECKING:  # torch's candidates must not import TensorFlow
     from kerasbert.config import BackboneConfig
@@ -31,7 +27,8 @@ PEERS = {
     "onnxruntime": ("onnx", "onnxruntime", "torch", "transformers"),
     "openvino": ("onnx", "openvino", "torch", "transformers"),
 }
-_STAGE = "benchmarks"
+#: The stage of all programs in `benchmarks`.
+STAGE = "benchmarks"
 _PRECISIONS = ("bfloat16", "float32")
 _BACKENDS = ("tensorflow", "jax")
 #: What `benchmark_gpu` can compare.
@@ -48,7 +45,7 @@ class BenchmarkOptions(Options):
     """Options of `benchmark`."""
 
     program = Program(
-        _STAGE,
+        STAGE,
         "Compares training, fine-tuning, tokenizing and inference with other libraries.",
         ("--suite pretrain --peers kerashub,transformers --layers 4 --hidden 512",),
     )
@@ -151,7 +148,7 @@ class BenchmarkGpuOptions(Options):
     """Options of `benchmark_gpu`."""
 
     program = Program(
-        _STAGE,
+        STAGE,
         "Compares pretraining steps with other libraries on a GPU, most telling first.",
         ("--minutes 10 --output runs/gpu",),
     )
@@ -220,147 +217,3 @@ class BenchmarkGpuOptions(Options):
             return self
         tiny = {"models": ["1x64"], "lengths": ["16"], "tokens": 32, "texts": 2, "rounds": 1}
         return dataclasses.replace(self, **tiny, precision="float32")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskResultsOptions(Options):
-    """Options of `task_results`."""
-
-    program = Program(
-        _STAGE,
-        "Fine-tunes all tasks of the README's table from one encoder, and prints the table.",
-        (
-            "--data data --init runs/mine/pretrain/model\n"
-            "--output runs/results --precision bfloat16",
-        ),
-    )
-
-    data: str = option(help="directory with the tasks' files, see docs/tasks.md")
-    init: str = option(help="encoder to start from")
-    output: str = option(help="directory of the runs; existing rows are skipped")
-    rows: list[str] = option([], help="only these rows; may be repeated")
-    precision: str = option("float32", help="training precision", choices=EXPORT_PRECISIONS)
-    peers: bool = option(False, help="also train with transformers (extra dev)")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class QualityForTimeOptions(Options):
-    """Options of `quality_for_time`."""
-
-    program = Program(
-        _STAGE,
-        "Pretrains from raw text for some minutes, fine-tunes, and prints scores by contender.",
-        (
-            "--input 'enwiki-2015/wiki_[0-2]*' --input 'enwiki-2015/wiki_3[0-7]'\n"
-            "--held_out 'enwiki-2015/wiki_3[89]' --data data/tasks --minutes 60\n"
-            "--contender default --contender fast=--recipe=fast --contender kerashub\n"
-            "--output runs/quality",
-        ),
-    )
-
-    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
-    held_out: list[str] = option(help="other text, for the loss during pretraining")
-    data: str = option(help="directory with the tasks' files, see docs/tasks.md")
-    output: str = option(help="directory of the runs; what is complete is not done again")
-    contender: list[str] = option(
-        ["default", "fast=--recipe=fast", "kerashub"],
-        help="default, kerashub, or NAME=FLAGS with flags of kerasbert pretrain; may be repeated",
-    )
-    minutes: float = option(
-        60.0, help="time for vocabulary, corpus and pretraining", exclusive_minimum=0
-    )
-    vocab_size: int = option(8_000, help="vocabulary size of all contenders", minimum=100)
-    rows: list[str] = option([], help="only these tasks; may be repeated")
-    seed: int = option(0, help="seed of all randomness", minimum=0, maximum=LARGEST_SEED)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ChineseWordsOptions(Options):
-    """Options of `chinese_words`."""
-
-    program = Program(
-        _STAGE,
-        "Compares masks of Chinese characters with masks of whole words, for the same steps.",
-        (
-            "--input 'zhwiki/wiki_0[0-8]' --held_out zhwiki/wiki_09\n"
-            "--vocab bert-base-chinese/vocab.txt --train chnsenticorp/train.tsv\n"
-            "--validation chnsenticorp/dev.tsv --output runs/chinese_words",
-        ),
-    )
-
-    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
-    held_out: list[str] = option(help="text to score on; may be repeated")
-    vocab: str = option(help="WordPiece vocabulary of Chinese")
-    train: str = option(help="labeled texts to fine-tune on")
-    validation: str = option(help="labeled texts to score on")
-    output: str = option(help="directory of the runs; what is complete is not done again")
-    word_segmenter: str = option("jieba", help="as in kerasbert prepare_corpus")
-    units: list[str] = option(
-        ["token", "whole_word"],
-        help="what is masked as a whole, as in kerasbert pretrain; may be repeated",
-    )
-    seeds: int = option(2, help="number of models for each of --units", minimum=1)
-    preset: str = option("bert_tiny", help="architecture")
-    steps: int = option(2_500, help="pretraining steps", minimum=1)
-    batch_size: int = option(64, help="rows per pretraining step", minimum=1)
-    sequence_length: int = option(128, help="tokens per row", minimum=8)
-    held_out_batches: int = option(50, help="batches of --held_out to score on", minimum=1)
-    epochs: int = option(3, help="epochs of fine-tuning", minimum=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_preset(self.preset)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkScalingOptions(Options):
-    """Options of `benchmark_scaling`."""
-
-    program = Program(
-        _STAGE,
-        "Measures how training scales from one process to several, each on its own core.",
-        ("--preset bert_small --workers 2",),
-    )
-
-    preset: str = option("bert_small", help="architecture")
-    batch_size: int = option(
-        8, help="examples per step of each worker", minimum=1, maximum=1_000_000
-    )
-    sequence_length: int = option(128, help="tokens per example", minimum=8)
-    vocabulary_size: int = option(8_000, help="vocabulary size", minimum=6)
-    steps: int = option(4, help="number of timed steps in each turn", minimum=1)
-    repeats: int = option(
-        9, help="number of rounds, in which each way to train takes its turn", minimum=1
-    )
-    workers: int = option(2, help="number of workers; needs as many cores", minimum=2)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_preset(self.preset)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KillHarnessOptions(Options):
-    """Options of `kill_harness`."""
-
-    program = Program(
-        _STAGE,
-        "Kills a program repeatedly, and compares its output with that of an uninterrupted run.",
-        (
-            "--output runs/killed --kills 20 --command\n'scripts/pretrain.py "
-            "--corpus runs/mine/corpus --steps 200 --checkpoint_every_steps 5'",
-            "--output runs/killed_answers --name answers.jsonl --command\n"
-            "'scripts/predict.py --model runs/mine/finetune/model --input dev.tsv'",
-        ),
-    )
-
-    command: str = option(
-        help="program and its flags except --output, such as 'scripts/pretrain.py "
-        "--corpus C --steps 200 --checkpoint_every_steps 5'"
-    )
-    output: str = option(help="directory for both outputs; must not exist")
-    name: str = option(
-        "output", help="file name of both outputs, where it matters: 1 for an export, a.jsonl"
-    )
-    kills: int = option(20, help="number of times that the program is killed", minimum=1)
-    seed: int = option(0, help="seed for the times of the kills", minimum=0, maximum=LARGEST_SEED)
