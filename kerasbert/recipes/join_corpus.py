@@ -16,7 +16,7 @@ def join_corpus(options: JoinCorpusOptions) -> dict:
     parts = _directories(options.parts)
     with (
         remote.written(options.output) as directory,
-        ProgressBar("verify" if options.verify else "check", len(parts), "parts") as bar,
+        ProgressBar("verify", len(parts), "parts", passing=True) as bar,
     ):
         manifest = joining.join_corpora(
             parts, directory, verify=options.verify, progress=bar.update

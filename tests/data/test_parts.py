@@ -194,6 +194,24 @@ def test_parts_of_different_corpora(inputs, three, vocabulary, tokenizer, whole,
         join_corpora([*three, whole], tmp_path / "joined")
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ({"number": 4}, "can't be part 4 of 3"),
+        ({"number": 0}, "can't be part 0 of 3"),
+        ({"of": 10**9}, r"of 1,000,000,000 parts, .* 1, 3, .*, 11 and 999,999,989 more"),
+    ],
+)
+def test_parts_that_can_not_be(three, tmp_path, place, message):
+    part = shutil.copytree(three[1], tmp_path / "2")
+    manifest = files.read_json(part / "manifest.json")
+    manifest["part"] |= place
+    manifest["sha256"] = files.own_sha256(manifest)
+    files.write_json(part / "manifest.json", manifest)
+    with pytest.raises(InputError, match=message):
+        join_corpora([part], tmp_path / "joined")
+
+
 def flip_a_bit(path):
     data = bytearray(path.read_bytes())
     data[3] ^= 1

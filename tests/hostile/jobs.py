@@ -534,6 +534,11 @@ _LISTED_OPTIONS = [
         )
     ],
     *[("prepare_corpus", {}, "tokens_per_shard", value) for value in ("-5", "0", "1", "9" * 25)],
+    *[("prepare_corpus", {}, "bytes_per_unit", value) for value in ("-5", "0", "9" * 25)],
+    *[
+        ("prepare_corpus", {}, "part", value)
+        for value in ("", "1", "0/1", "2/1", "1/1/1", "-1/1", "1/" + "9" * 25)
+    ],
     *[
         ("prepare_corpus", {}, "word_segmenter", value)
         for value in ("", ":", "..:f", "os:sep", "no_such:f", "a\0b:f", "\udcff:f", "\x1b[2J:f")

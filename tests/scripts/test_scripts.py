@@ -112,3 +112,17 @@ def test_killed_run_leaves_no_model(chain):
         child.kill()
         assert programs.end(child).returncode == -signal.SIGKILL
     assert not (output / "model").exists()
+
+
+def test_parts_are_joined(chain, corpus_files, tmp_path):
+    flags = {"input": corpus_files[0], "vocab": chain["paths"]["vocab.txt"]}
+    parts = [tmp_path / "parts" / str(number) for number in (1, 2)]
+    for number, part in enumerate(parts, start=1):
+        result("prepare_corpus", **flags, part=f"{number}/2", output=part)
+    joined = result("join_corpus", parts=tmp_path / "parts" / "*", output=tmp_path / "corpus")
+    assert (joined["parts"], joined["shards"], joined["documents"]) == (2, 1, 20)
+    whole = pathlib.Path(chain["paths"]["corpus"])
+    for path in whole.iterdir():
+        assert (tmp_path / "corpus" / path.name).read_bytes() == path.read_bytes()
+    child = run("join_corpus", parts=parts[0], output=tmp_path / "other")
+    assert_refused(child, "of 2 parts, these are missing: 2")

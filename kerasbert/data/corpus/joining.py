@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import errno
+import itertools
 import logging
 import os
 import pathlib
@@ -45,6 +46,8 @@ class _Part:
         if "part" not in self.manifest:
             raise InputError(f"{directory}: is a whole corpus, not a part of one")
         self.place = self.manifest["part"]
+        if not 1 <= self.number <= self.place["of"]:
+            raise InputError(f"{directory}: can't be part {self.number} of {self.place['of']}")
 
     @property
     def number(self) -> int:
@@ -115,11 +118,11 @@ def _in_order(parts: list[_Part]) -> list[_Part]:
             )
         by_number[part.number] = part
     count = first.place["of"]
-    missing = [str(number) for number in range(1, count + 1) if number not in by_number]
-    if missing:
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
-        named = ", ".join(missing[:_MOST_NAMED])
-        raise InputError(f"of {count} parts, these are missing: {named}{more}")
+    if missing := count - len(by_number):
+        every = (str(number) for number in range(1, count + 1) if number not in by_number)
+        named = ", ".join(itertools.islice(every, _MOST_NAMED))
+        more = f" and {missing - _MOST_NAMED:,} more" if missing > _MOST_NAMED else ""
+        raise InputError(f"of {count:,} parts, these are missing: {named}{more}")
     return [by_number[number] for number in range(1, count + 1)]
 
 
@@ -164,8 +167,10 @@ def _check_file(directory: pathlib.Path, metadata: dict, bits: int, verify: bool
     path = directory / metadata["file"]
     if not path.is_file():
         raise InputError(f"{path}: is missing; prepare this part again")
-    damaged = path.stat().st_size != -(-metadata["count"] * bits // 8) or (
-        verify and files.sha256(path) != metadata["sha256"]
+    damaged = (
+        metadata["count"] < 1
+        or path.stat().st_size != -(-metadata["count"] * bits // 8)
+        or (verify and files.sha256(path) != metadata["sha256"])
     )
     if damaged:
         what = "SHA-256" if verify else "size"
