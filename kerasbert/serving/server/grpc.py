@@ -85,9 +85,9 @@ class _Status(model_service_pb2_grpc.ModelServiceServicer):
 
     async def GetModelStatus(self, request, context):  # noqa: N802  gRPC's name
         """Answers with the state of each version."""
-        return await _counted(self._service, context, self._status(request))
+        return await _counted(self._service, context, self._states(request))
 
-    async def _status(self, request):
+    async def _states(self, request):
         return self._service.versions.status(*_which(request))
 
 

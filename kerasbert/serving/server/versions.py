@@ -209,11 +209,11 @@ class Versions:
                 return False
             old, self._current = self._current, model
             self._log(f"version {version} replaces {old.version}")
-            await self._unload(old)
+            await self._retire(old)
             return True
         return False
 
-    async def _unload(self, old: Model) -> None:
+    async def _retire(self, old: Model) -> None:
         """Returns after the last request of a version."""
         self._states[old.version] = ("UNLOADING", "")
         while old.users:
