@@ -25,7 +25,7 @@ def ours() -> set[str]:
     for tree in TREES.values():
         for node in ast.walk(tree):
             match node:
-                case ast.FunctionDef() | ast.ClassDef():
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                     names.add(node.name)
                 case ast.Attribute(ctx=ast.Store()):
                     names.add(node.attr)
