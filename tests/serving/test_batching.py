@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import threading
 import time
@@ -5,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from kerasbert.serving.server import batching, costs
+from kerasbert.serving.server import batching, costs, service
 from kerasbert.serving.server.batching import Batcher
 from kerasbert.serving.server.errors import RequestError
 from kerasbert.serving.server.metrics import Metrics
@@ -192,6 +193,25 @@ def test_costs(tokenizer):
     counts = [min(24, int(n) + 2) for n in tokenizer.tokenize(samples).row_lengths()]
     assert all(count <= cost <= 24 for count, cost in zip(counts, found, strict=True))
     assert found[1] < 10
+
+
+def test_choices_are_counted():
+    choices = np.full((2, 30), b"a", dtype=object)
+    assert costs.sequences({"text": texts(b"a", b"b"), "choices": choices}) == 60
+    tokens = {"token_ids": np.ones((2, 3, 5), np.int32), "lengths": np.ones((2, 3), np.int32)}
+    assert costs.sequences(tokens) == 6
+    assert costs.sequences({"text": texts(b"a", b"b")}) == 2
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_rows_that_are_too_large(windows):
+    """The text of windows has a limit of its own, --max_text_bytes."""
+    metadata = {"task": "MultipleChoice", "sequence_length": 512, "long_text": windows}
+    service._check_tokens([100, costs.MOST_TOKENS], metadata)
+    with contextlib.ExitStack() as expected:
+        if not windows:
+            expected.enter_context(pytest.raises(RequestError, match="a row may have 65,537 tok"))
+        service._check_tokens([costs.MOST_TOKENS + 1], metadata)
 
 
 def test_costs_of_lists_and_tokens():

@@ -1,3 +1,4 @@
+import asyncio
 import collections
 import concurrent.futures
 import json
@@ -7,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import time
 
 import grpc
@@ -93,7 +95,12 @@ def test_lists_of_strings_and_outputs_of_several_lengths(
     expected = SavedModelClient(tmp_path / "pick")(**columns)
     server = start_server(tmp_path / "pick", "pick")
     for kind, url in ((RestClient, server.rest), (GrpcClient, server.grpc)):
-        assert kind(url)(**columns) == close(expected)
+        client = kind(url)
+        assert client(**columns) == close(expected)
+        with pytest.raises(InputError, match="there are 1,025 choices; at most 1,024 are taken"):
+            client(text=["a"], choices=[["b"] * 1025])
+        with pytest.raises(InputError, match="there are 1,200 choices; at most 1,024 are taken"):
+            client(text=["a"] * 4, choices=[["b"] * 300] * 4)
     server.stop()
     texts = ["a good dog", "x", "one two three four"]
     expected = SavedModelClient(tmp_path / "tag")(text=texts)
@@ -264,9 +271,12 @@ def _named(name):
     return request
 
 
-def _huge():
+def _declared(*sizes):
+    """Returns a small request whose shape says that it is a large one."""
     request = _inputs(text=["a"])
-    request.inputs["text"].tensor_shape.dim[0].size = 2**40
+    del request.inputs["text"].tensor_shape.dim[:]
+    for size in sizes:
+        request.inputs["text"].tensor_shape.dim.add(size=size)
     return request
 
 
@@ -278,7 +288,10 @@ def _huge():
         (lambda: _inputs(text=[1]), "INVALID_ARGUMENT", "text must be string, found int32"),
         (lambda: _inputs(text=[["a"]]), "INVALID_ARGUMENT", "text must have the shape"),
         (lambda: _inputs(text="a"), "INVALID_ARGUMENT", "text must have the shape"),
-        (_huge, "INVALID_ARGUMENT", "at most 4,194,304 values are read"),
+        (lambda: _declared(2**40), "INVALID_ARGUMENT", "1,099,511,627,776 rows; at most 100 are"),
+        (lambda: _declared(2**22), "INVALID_ARGUMENT", "4,194,304 rows; at most 100 are taken"),
+        (lambda: _declared(1, 2**22), "INVALID_ARGUMENT", "at most 16,384 values are read"),
+        (lambda: _declared(-1), "INVALID_ARGUMENT", "values are read"),
         (lambda: _named("half"), "NOT_FOUND", "Latest(half)"),
         (lambda: _named(""), "INVALID_ARGUMENT", "Missing ModelSpec"),
     ],
@@ -289,6 +302,53 @@ def test_grpc_mistakes(channel, make, code, message):
         stub.Predict(make(), timeout=60)
     assert error.value.code().name == code
     assert message in error.value.details()
+
+
+@pytest.mark.parametrize("how", ["cancel", "deadline"])
+def test_requests_that_end_early_harm_no_others(exported_classifier, start_server, how):
+    """Their rows may be computed at that moment, in a batch with others'."""
+    server = start_server(exported_classifier, num_threads=1)
+    address = server.grpc.split("/")[2]
+    with grpc.insecure_channel(address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = _inputs(text=["a fine day " * 20] * 300)
+        for number in range(20):
+            timeout = 0.002 * (1 + number) if how == "deadline" else None
+            calls = [stub.Predict.future(request, timeout=timeout) for _ in range(2)]
+            if how == "cancel":
+                time.sleep(0.002 * number)
+                for call in calls:
+                    call.cancel()
+        assert len(stub.Predict(request, timeout=30).outputs["scores"].tensor_shape.dim) == 2
+    text = urllib3.request("GET", f"{server.rest.partition('/v1')[0]}/metrics").data.decode()
+    assert 'kerasbert_requests_total{api="grpc",status="CANCELLED"}' in text
+    server.stop()
+
+
+def test_client_that_goes_is_counted(exported_classifier, start_server):
+    server = start_server(exported_classifier)
+    host, port = server.rest.split("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        path = server.rest.partition(port)[2]
+        head = f"POST {path}:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(head.encode() + b'{"inp')
+        time.sleep(0.2)
+    time.sleep(0.2)
+    assert server.stop() == {"rest CANCELLED": 1}
+
+
+def test_failures_end_the_server(exported_classifier, start_server, monkeypatch):
+    async def fail(self, seconds):
+        await asyncio.sleep(0.5)
+        raise ValueError("can't watch")
+
+    monkeypatch.setattr("kerasbert.serving.server.versions.Versions.watch", fail)
+    server = start_server(exported_classifier)
+    server._thread.join(20)
+    assert not server._thread.is_alive()
+    assert str(server.error) == "can't watch"
+    del server.error
+    server.result = None
 
 
 def test_grpc_has_predict_alone(channel):

@@ -73,7 +73,11 @@ class ServeOptions(Options):
         262_144, help="size of one text", group=_LIMITS, minimum=1, maximum=_MOST
     )
     max_rows: int = option(
-        1024, help="rows of a request", group=_LIMITS, minimum=1, maximum=1_000_000
+        1024,
+        help="rows of a request; of MultipleChoice, the choices of all rows",
+        group=_LIMITS,
+        minimum=1,
+        maximum=1_000_000,
     )
 
 

@@ -1,11 +1,31 @@
 """How many tokens a row may have, without tokenizing it."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from kerasbert.features import CHOICES, TOKEN_IDS
+
+#: The most tokens of a row that is no long text: all of its choices are computed at once.
+MOST_TOKENS = 65_536
 _SPECIAL = 4  # at most, of a pair
 _OVERLAP = 2  # windows repeat the question, and tokens of each other
+
+
+def sequences(inputs: Mapping[str, np.ndarray]) -> int:
+    """Returns how many sequences the model reads: the rows, or all of their choices."""
+    numbers = [len(value) for value in inputs.values()]
+    if CHOICES in inputs:
+        numbers.append(inputs[CHOICES].size)
+    if TOKEN_IDS in inputs:
+        numbers.append(math.prod(inputs[TOKEN_IDS].shape[:-1]))
+    return max(numbers)
+
+
+def has_windows(metadata: Mapping) -> bool:
+    """Returns whether rows may be longer than the model's sequences, and are cut into windows."""
+    return metadata["task"] == "QuestionAnswerer" or bool(metadata.get("long_text"))
 
 
 def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping) -> list[int]:
@@ -22,7 +42,7 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping) -> list[int]:
         widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
         return [widest] * len(next(iter(inputs.values())))
     columns = [value.tolist() for value in inputs.values()]
-    if metadata["task"] == "QuestionAnswerer" or metadata.get("long_text"):
+    if has_windows(metadata):
         return [_OVERLAP * (_bytes(row) + _SPECIAL) for row in zip(*columns, strict=True)]
     return [_of_row(row, length) for row in zip(*columns, strict=True)]
 

@@ -1,11 +1,14 @@
 """The gRPC API of TensorFlow Serving."""
 
+import asyncio
 import logging
 import math
 from collections.abc import Awaitable
 
 import grpc
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     model_service_pb2_grpc,
@@ -20,6 +23,7 @@ from kerasbert.serving.signatures import DEFAULT
 
 _SIGNATURES = "signature_def"
 _MOST_VALUES = 2**22
+_FEW_VALUES = 2**14
 
 
 async def _counted(service: Service, context, answer: Awaitable):
@@ -46,7 +50,7 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         name, version = _which(request)
         signature = request.model_spec.signature_name
         with self._service.versions.use(name, version) as model:
-            inputs = {key: _array(key, value) for key, value in request.inputs.items()}
+            inputs = {key: await self._array(key, value) for key, value in request.inputs.items()}
             outputs = await self._service.predict(model, signature, inputs)
             wanted = list(request.output_filter) or sorted(outputs)
             response = predict_pb2.PredictResponse()
@@ -61,6 +65,21 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
             response.model_spec.version.value = model.version
             response.model_spec.signature_name = signature or DEFAULT
             return response
+
+    async def _array(self, name: str, value) -> np.ndarray:
+        sizes = [dim.size for dim in value.tensor_shape.dim]
+        if sizes:
+            self._service.check_rows(sizes[0])
+        # A message may declare more values than it has, which are then all the same.
+        most = _MOST_VALUES
+        if value.dtype == types_pb2.DT_STRING:
+            most = max(len(value.string_val), _FEW_VALUES)
+        if min(sizes, default=0) < 0 or math.prod(sizes) > most:
+            raise invalid(f"{name} has the shape {sizes}; at most {most:,} values are read")
+        # Many are converted in a thread, so that other requests do not wait meanwhile.
+        if math.prod(sizes) > _FEW_VALUES:
+            return await asyncio.to_thread(_converted, name, value)
+        return _converted(name, value)
 
     async def GetModelMetadata(self, request, context):  # noqa: N802  gRPC's name
         """Answers with all signatures."""
@@ -101,11 +120,7 @@ def _which(request) -> tuple[str, int | None]:
     return specification.name, specification.version.value if has_version else None
 
 
-def _array(name: str, value):
-    # A message may declare many more values than it has, which are then all the same.
-    sizes = [dim.size for dim in value.tensor_shape.dim]
-    if min(sizes, default=0) < 0 or math.prod(sizes) > _MOST_VALUES:
-        raise invalid(f"{name} has the shape {sizes}; at most {_MOST_VALUES:,} values are read")
+def _converted(name: str, value) -> np.ndarray:
     try:
         return tf.make_ndarray(value)
     except (TypeError, ValueError) as error:

@@ -45,8 +45,6 @@ def app(service: Service, max_request_bytes: int) -> Starlette:
             headers = {"Retry-After": "1"} if error.http_status in (429, 503) else None
             content = json.dumps({"error": str(error)}, ensure_ascii=False).encode()
             return _json(content, error.http_status, headers)
-        except ClientDisconnect:
-            return Response(status_code=499)
         except Exception:
             logging.exception("a request failed")
             return _json(b'{"error": "internal error; the log of the server has the reason"}', 500)
@@ -79,13 +77,16 @@ async def _answer(service: Service, request: Request, max_request_bytes: int) ->
 
 async def _body(request: Request, most: int) -> bytes:
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise RequestError(
-                "INVALID_ARGUMENT", f"the body is larger than {most:,} bytes", http_status=413
-            )
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise RequestError(
+                    "INVALID_ARGUMENT", f"the body is larger than {most:,} bytes", http_status=413
+                )
+            parts.append(part)
+    except ClientDisconnect:
+        raise RequestError("CANCELLED", "the client has gone") from None
     return b"".join(parts)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -19,6 +20,7 @@ from kerasbert.serving.server.versions import Versions
 
 _LOOPBACK = re.compile(r"127\.|localhost$|::1$")
 _BACKLOG = 2048
+_LEAST_SECONDS = 1.0  # for the threads of batches, which may have nothing left to do
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,13 +83,32 @@ async def serve(
         log(_greeting(name, versions.version, settings.host, listener.getsockname()[1], port))
         running = asyncio.create_task(rest.serve(sockets=[listener]))
         watching = asyncio.create_task(versions.watch(settings.poll_seconds))
-        await stop.wait()
+        failed = await _first_failure(stop, running, watching)
         log("stopping: answering the requests that were accepted")
+        end = time.monotonic() + settings.stop_seconds
         rest.should_exit = True
-        await asyncio.gather(running, rpc.stop(settings.stop_seconds) if rpc else asyncio.sleep(0))
+        stopping = [running, *([rpc.stop(settings.stop_seconds)] if rpc else [])]
+        ended = await asyncio.gather(*stopping, return_exceptions=True)
         watching.cancel()
-        await asyncio.to_thread(batcher.close)
+        left = max(_LEAST_SECONDS, end - time.monotonic())
+        await asyncio.to_thread(batcher.close, left)
+        for error in (failed, *ended):
+            if isinstance(error, BaseException):
+                raise error
         return metrics.requests.totals()
+
+
+async def _first_failure(stop: asyncio.Event, *tasks: asyncio.Task) -> BaseException | None:
+    """Waits until `stop` is set, or until a task fails, whose exception is returned."""
+    stopping = asyncio.create_task(stop.wait())
+    left = {stopping, *tasks}
+    while stopping in left:
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task.exception():
+                stopping.cancel()
+                return task.exception()
+    return None
 
 
 class _Rest(uvicorn.Server):

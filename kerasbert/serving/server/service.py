@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +24,7 @@ class Service:
         batcher: what computes rows.
         metrics: where requests are counted.
         max_text_bytes: the longest string that is read.
-        max_rows: the most rows of a request.
+        max_rows: the most rows of a request, where each choice counts.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Service:
         """
         self._check(model, signature, inputs)
         tokens = costs.of_rows(inputs, model.metadata)
+        _check_tokens(tokens, model.metadata)
         compute = model.computation(signature)
         futures = self._batcher.submit(compute, inputs, tokens)
         try:
@@ -74,17 +75,25 @@ class Service:
             ):
                 sizes = ", ".join("any" if size is None else str(size) for size in shape)
                 raise invalid(f"{name} must have the shape ({sizes}), found {value.shape}")
-            longest = max(map(len, value.flat), default=0) if value.dtype == object else 0
-            if longest > self._max_text_bytes:
-                raise invalid(
-                    f"{name}: a string has {longest:,} bytes; at most {self._max_text_bytes:,} "
-                    "are read"
-                )
         rows = {len(value) for value in inputs.values()}
         if len(rows) != 1:
             raise invalid(f"all inputs must have the same number of rows, found {sorted(rows)}")
-        if max(rows) > self._max_rows:
-            raise invalid(f"there are {max(rows):,} rows; at most {self._max_rows:,} are taken")
+        self.check_rows(max(rows))
+        self.check_rows(costs.sequences(inputs), "choices")
+        for name, value in inputs.items():
+            self._check_texts(name, value)
+
+    def check_rows(self, number: int, kind: str = "rows") -> None:
+        """Raises `RequestError` if there are too many rows, or choices of all rows."""
+        if number > self._max_rows:
+            raise invalid(f"there are {number:,} {kind}; at most {self._max_rows:,} are taken")
+
+    def _check_texts(self, name: str, value: np.ndarray) -> None:
+        longest = max(map(len, value.flat), default=0) if value.dtype == object else 0
+        if longest > self._max_text_bytes:
+            raise invalid(
+                f"{name}: a string has {longest:,} bytes; at most {self._max_text_bytes:,} are read"
+            )
 
     @contextlib.contextmanager
     def counted(self, api: str) -> Iterator[None]:
@@ -102,3 +111,13 @@ class Service:
         finally:
             self.metrics.requests.add(api, status)
             self.metrics.latency.add(time.monotonic() - begin)
+
+
+def _check_tokens(tokens: Sequence[int], metadata: Mapping) -> None:
+    """Raises `RequestError` for a row that is too large to be computed at once."""
+    most = max(tokens, default=0)
+    if most > costs.MOST_TOKENS and not costs.has_windows(metadata):
+        raise invalid(
+            f"a row may have {most:,} tokens, in all of its choices; at most "
+            f"{costs.MOST_TOKENS:,} are computed"
+        )
