@@ -12,7 +12,7 @@ _EXAMPLES = 3  # of each kind
 
 
 def find_duplicates(options: FindDuplicatesOptions) -> dict:
-    """Writes a file of duplicates; returns their counts and the places of a few."""
+    """Writes a file of duplicates; returns their counts and the positions of a few."""
     with files.locked(options.output):
         files.refuse_existing(options.output)
         report = Report()
@@ -42,12 +42,16 @@ def search(options: SelectionOptions, kinds: list[str], report: Report) -> Dupli
 
 
 def _examples(duplicates: Duplicates) -> list[dict]:
-    """Returns the places of the first duplicates of each kind of documents."""
+    """Returns the positions of the first duplicates of each kind of documents."""
     found: dict[str, list[dict]] = {}
-    for kind, source, place, kept, kept_place in duplicates.examples():
+    for kind, source, position, kept, kept_position in duplicates.examples():
         some = found.setdefault(kind, [])
         if len(some) < _EXAMPLES:
             some.append(
-                {"kind": kind, "left_out": f"{source}@{place}", "kept": f"{kept}@{kept_place}"}
+                {
+                    "kind": kind,
+                    "left_out": f"{source}@{position}",
+                    "kept": f"{kept}@{kept_position}",
+                }
             )
     return [example for kind in found.values() for example in kind]

@@ -37,9 +37,7 @@ def _prepare(
 ) -> dict:
     files.refuse_existing(directory)  # before duplicates are looked for
     tokenizer = load_tokenizer(options)
-    words = None
-    if options.word_segmenter != "none" or options.phrases:
-        words = WordFinder(tokenizer, options.word_segmenter, options.phrases)
+    words = word_finder(options, tokenizer)
     selection = _selection(options)
     manifest = prepare.prepare_corpus(
         options.input,
@@ -63,6 +61,13 @@ def load_tokenizer(options: PrepareCorpusOptions) -> Tokenizer:
     if options.vocab:
         return WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
     return loading.tokenizer_from_preset(options.tokenizer)
+
+
+def word_finder(options: PrepareCorpusOptions, tokenizer: Tokenizer) -> WordFinder | None:
+    """Returns what finds words, if the options name a segmenter or phrases."""
+    if options.word_segmenter == "none" and not options.phrases:
+        return None
+    return WordFinder(tokenizer, options.word_segmenter, options.phrases)
 
 
 def summary(corpus: str, manifest: dict) -> dict:

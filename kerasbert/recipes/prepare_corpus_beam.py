@@ -19,8 +19,9 @@ from kerasbert.data.corpus.manifest import read_manifest
 from kerasbert.data.corpus.units import fingerprint, plan_units
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import PrepareCorpusBeamOptions, PrepareCorpusOptions
-from kerasbert.recipes.prepare_corpus import load_tokenizer, summary, without_bar
+from kerasbert.recipes.prepare_corpus import load_tokenizer, summary, without_bar, word_finder
 
+_NO_SETTINGS = {"beam", "threads", "output", "phrases", "duplicates"}
 _INPUT_ERROR = re.compile(r"\bInputError: (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 
@@ -53,12 +54,20 @@ def prepare_corpus_beam(options: PrepareCorpusBeamOptions) -> dict:
 def parts_directory(options: PrepareCorpusBeamOptions) -> str:
     """Returns the directory of the parts, whose name depends on the inputs and all settings.
 
-    So parts of an earlier try are used, and others are not.
+    So parts of an earlier try are used, and others are not. Of files that the options name, their
+    contents count.
     """
     given = dataclasses.asdict(options)
-    settings = {name: given[name] for name in given.keys() - {"beam", "threads", "output"}}
-    units = plan_units(find_files(options.input), options.bytes_per_unit)
-    described = [settings, fingerprint(units), load_tokenizer(options).get_config()]
+    settings = {name: given[name] for name in given.keys() - _NO_SETTINGS}
+    tokenizer = load_tokenizer(options)
+    words = word_finder(options, tokenizer)
+    described = [
+        settings,
+        fingerprint(plan_units(find_files(options.input), options.bytes_per_unit)),
+        tokenizer.get_config(),
+        words and words.settings,
+        options.duplicates and files.sha256(options.duplicates),
+    ]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     return f"{options.output}-parts-{digest[:12]}"
 

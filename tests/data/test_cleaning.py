@@ -183,18 +183,18 @@ def test_near_duplicates_against_exact_similarities(tmp_path):
         texts.append(" ".join(changed).upper() + "!")  # case and punctuation do not matter
     path = write(tmp_path / "a", [[text] for text in texts])
     dropped = {
-        place
-        for kind, _, place, _, _ in find_duplicates([path], ["near"]).examples()
+        position
+        for kind, _, position, _, _ in find_duplicates([path], ["near"]).examples()
         if kind == "near"
     }
-    place, wrong = 0, []
+    position, wrong = 0, []
     for i, text in enumerate(texts):
         if i % 2:
             exact = jaccard(texts[i - 1].upper(), text.rstrip("!"))
-            wrong += [exact] if (place in dropped) != (exact >= near.THRESHOLD) else []
+            wrong += [exact] if (position in dropped) != (exact >= near.THRESHOLD) else []
         else:
-            assert place not in dropped
-        place += len(text) + 2
+            assert position not in dropped
+        position += len(text) + 2
     assert 15 < len(dropped) < 55
     assert all(abs(exact - near.THRESHOLD) < 0.12 for exact in wrong)  # three standard deviations
 
@@ -356,7 +356,7 @@ def test_a_file_that_contradicts_itself_is_refused(saved, tmp_path):
     for name, change in {
         "document_ends": lambda a: a[::-1],
         "paragraph_ends": lambda a: a + 1,
-        "document_places": lambda a: a[:-1],
+        "document_positions": lambda a: a[:-1],
         "kept_inputs": lambda a: a + 99,
     }.items():
         changed = {k: v for k, v in arrays.items() if k != "settings"}

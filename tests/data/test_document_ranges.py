@@ -60,7 +60,7 @@ def test_ranges_have_every_document_once(tmp_path, kind, seed):
         for start in range(0, size, step):
             end = min(start + step, size)
             here = list(read_range(str(path), start, end, report=parts))
-            assert all(start <= place < end for place, _ in here)
+            assert all(start <= position < end for position, _ in here)
             found += here
         assert found == documents
         assert parts == whole
@@ -69,8 +69,8 @@ def test_ranges_have_every_document_once(tmp_path, kind, seed):
 def test_places_are_those_of_the_first_bytes(tmp_path):
     (tmp_path / "a.txt").write_text("\n é \n\nsecond\nline\n \n\nthird")
     data = (tmp_path / "a.txt").read_bytes()
-    places = [place for place, _ in read_range(str(tmp_path / "a.txt"))]
-    assert places == [data.index(word) for word in (" é".encode(), b"second", b"third")]
+    positions = [position for position, _ in read_range(str(tmp_path / "a.txt"))]
+    assert positions == [data.index(word) for word in (" é".encode(), b"second", b"third")]
 
 
 @pytest.mark.parametrize(

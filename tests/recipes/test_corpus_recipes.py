@@ -1,6 +1,7 @@
 """The programs that make and describe corpora."""
 
 import concurrent.futures
+import dataclasses
 import errno
 import itertools
 import json
@@ -29,10 +30,12 @@ from kerasbert.recipes.options import (
     BuildVocabOptions,
     CorpusInfoOptions,
     FindDuplicatesOptions,
+    PrepareCorpusBeamOptions,
     PrepareCorpusOptions,
     PretrainOptions,
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
+from kerasbert.recipes.prepare_corpus_beam import parts_directory
 from kerasbert.recipes.training import _contents as contents
 from kerasbert.tasks.registry import spec_of
 
@@ -92,6 +95,21 @@ def test_options_that_do_not_go_together(given, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             prepare(tmp_path, "c", **given, **options)
+
+
+def test_parts_of_an_earlier_try_are_used_only_with_the_same_files(given, tmp_path):
+    (tmp_path / "phrases.txt").write_text("the cat\n")
+    options = PrepareCorpusBeamOptions(
+        **given,
+        vocab=str(tmp_path / "vocab.txt"),
+        phrases=str(tmp_path / "phrases.txt"),
+        output=str(tmp_path / "corpus"),
+    )
+    directory = parts_directory(options)
+    assert parts_directory(dataclasses.replace(options, threads=1)) == directory
+    assert parts_directory(dataclasses.replace(options, parts=3)) != directory
+    (tmp_path / "phrases.txt").write_text("the dog\n")
+    assert parts_directory(options) != directory
 
 
 # === corpus_info ===

@@ -45,14 +45,14 @@ class _Part:
         self.manifest = read_manifest(self.directory)
         if "part" not in self.manifest:
             raise InputError(f"{directory}: is a whole corpus, not a part of one")
-        self.place = self.manifest["part"]
-        if not 1 <= self.number <= self.place["of"]:
-            raise InputError(f"{directory}: can't be part {self.number} of {self.place['of']}")
+        self.entry = self.manifest["part"]
+        if not 1 <= self.number <= self.entry["of"]:
+            raise InputError(f"{directory}: can't be part {self.number} of {self.entry['of']}")
 
     @property
     def number(self) -> int:
         """Its number, from 1."""
-        return self.place["number"]
+        return self.entry["number"]
 
 
 def join_corpora(
@@ -114,10 +114,10 @@ def _in_order(parts: list[_Part]) -> list[_Part]:
         if other := by_number.get(part.number):
             raise InputError(
                 f"{other.directory} and {part.directory} are both part {part.number} of "
-                f"{part.place['of']}"
+                f"{part.entry['of']}"
             )
         by_number[part.number] = part
-    count = first.place["of"]
+    count = first.entry["of"]
     if missing := count - len(by_number):
         every = (str(number) for number in range(1, count + 1) if number not in by_number)
         named = ", ".join(itertools.islice(every, _MOST_NAMED))
@@ -131,17 +131,17 @@ def _check_same(one: _Part, other: _Part) -> None:
     names = f"{other.directory} and {one.directory}"
     if one.manifest["tokenizer"] != other.manifest["tokenizer"]:
         raise InputError(f"{names} were prepared with different tokenizers")
-    if one.place["of"] != other.place["of"]:
-        counts = f"{other.place['of']} and {one.place['of']}"
+    if one.entry["of"] != other.entry["of"]:
+        counts = f"{other.entry['of']} and {one.entry['of']}"
         raise InputError(f"{names} are of corpora in {counts} parts")
-    settings, others = one.place["settings"], other.place["settings"]
+    settings, others = one.entry["settings"], other.entry["settings"]
     for name in {**settings, **others}:
         if settings.get(name) != others.get(name):
             raise InputError(
                 f"{names} were prepared with different settings: "
                 f"{name} is {others.get(name)!r} and {settings.get(name)!r}"
             )
-    if one.place["inputs_sha256"] != other.place["inputs_sha256"]:
+    if one.entry["inputs_sha256"] != other.entry["inputs_sha256"]:
         raise InputError(f"{names} were prepared from different inputs, or these have changed")
 
 
@@ -235,14 +235,14 @@ def _joined_metadata(parts: list[_Part]) -> dict:
     everything = [metadata_of(part.manifest) for part in parts]
     for metadata in everything:
         del metadata["part"]
-    settings = parts[0].place["settings"]  # which all parts share
+    settings = parts[0].entry["settings"]  # which all parts share
     joined = {
         name: value if name in settings else _added_up([one.get(name) for one in everything])
         for name, value in everything[0].items()
     }
     joined["inputs"] = []
     for part in parts:
-        first, inputs = part.place["first_input"], part.manifest.get("inputs", [])
+        first, inputs = part.entry["first_input"], part.manifest.get("inputs", [])
         joined["inputs"][first : first + len(inputs)] = inputs  # two parts can share one
     return joined
 

@@ -9,6 +9,8 @@ from kerasbert.errors import InputError
 
 #: The default of the maximum number of bytes of text per unit; see `units`.
 BYTES_PER_UNIT = 1 << 26
+#: The default of the maximum number of tokens per shard.
+TOKENS_PER_SHARD = 1 << 24
 _PART = re.compile(r"([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 
 

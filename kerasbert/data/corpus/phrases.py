@@ -43,9 +43,9 @@ class Phrases:
         text, longest = "", start + 1
         for number in range(start, end):
             text += words[number]
-            place = bisect.bisect_left(self._sorted, text)
-            if place == len(self._sorted) or not self._sorted[place].startswith(text):
+            found = bisect.bisect_left(self._sorted, text)
+            if found == len(self._sorted) or not self._sorted[found].startswith(text):
                 break
-            if self._sorted[place] == text:
+            if self._sorted[found] == text:
                 longest = number + 1
         return longest

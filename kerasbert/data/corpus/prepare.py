@@ -13,7 +13,7 @@ from kerasbert import files
 from kerasbert.data.corpus.cleaning.selection import EVERYTHING, Selection
 from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import find_files
-from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
+from kerasbert.data.corpus.part import BYTES_PER_UNIT, TOKENS_PER_SHARD, Part
 from kerasbert.data.corpus.units import Unit, fingerprint, plan_units, share
 from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.corpus.writer import CorpusWriter
@@ -32,7 +32,7 @@ def prepare_corpus(
     tokenizer: Tokenizer,
     output: str | os.PathLike,
     *,
-    tokens_per_shard: int = 1 << 25,
+    tokens_per_shard: int = TOKENS_PER_SHARD,
     bytes_per_unit: int = BYTES_PER_UNIT,
     part: Part | None = None,
     selection: Selection = EVERYTHING,

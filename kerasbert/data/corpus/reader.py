@@ -100,7 +100,7 @@ class Corpus:
 
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns the ids at positions, counted from the beginning of the corpus: int32."""
-        return self._tokens[self._places(positions, self._gaps)].astype(np.int32)
+        return self._tokens[self._stored_at(positions, self._gaps)].astype(np.int32)
 
     def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns `CONTINUES` or `BEGINS` for the tokens at positions: int32.
@@ -108,13 +108,13 @@ class Corpus:
         In a corpus without words, these are the marks of the tokenizer.
         """
         if self.has_words:
-            places = self._places(positions, self._word_gaps)
-            continues = self._words[places // 8] >> (places % 8).astype(np.uint8) & 1
+            stored = self._stored_at(positions, self._word_gaps)
+            continues = self._words[stored // 8] >> (stored % 8).astype(np.uint8) & 1
         else:
             continues = self.tokenizer.continues_word[self.tokens_at(positions)]
         return np.where(continues, CONTINUES, BEGINS).astype(np.int32)
 
-    def _places(self, positions: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    def _stored_at(self, positions: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         return positions + gaps[np.searchsorted(self._shard_starts, positions, side="right") - 1]
 
     @functools.cached_property
@@ -149,9 +149,9 @@ class Corpus:
         Returns:
             int32, ragged, (rows, tokens).
         """
-        places = self._ranges(starts, ends, self._gaps)
-        ids = tf.gather(self._token_tensor, places.flat_values)
-        return places.with_flat_values(tf.cast(ids, tf.int32))
+        stored = self._ranges(starts, ends, self._gaps)
+        ids = tf.gather(self._token_tensor, stored.flat_values)
+        return stored.with_flat_values(tf.cast(ids, tf.int32))
 
     def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
         """Reads the marks of `word_marks_at`, as `read` does."""
@@ -159,10 +159,10 @@ class Corpus:
             ids = self.read(starts, ends)
             continues = tf.gather(self.tokenizer.continues_word, ids.flat_values)
             return ids.with_flat_values(tf.where(continues, CONTINUES, BEGINS))
-        places = self._ranges(starts, ends, self._word_gaps)
-        byte = tf.gather(self._word_tensor, places.flat_values // 8)
-        bit = tf.bitwise.right_shift(byte, tf.cast(places.flat_values % 8, tf.uint8)) & 1
-        return places.with_flat_values(tf.where(bit == 1, CONTINUES, BEGINS))
+        stored = self._ranges(starts, ends, self._word_gaps)
+        byte = tf.gather(self._word_tensor, stored.flat_values // 8)
+        bit = tf.bitwise.right_shift(byte, tf.cast(stored.flat_values % 8, tf.uint8)) & 1
+        return stored.with_flat_values(tf.where(bit == 1, CONTINUES, BEGINS))
 
     def _ranges(self, starts: tf.Tensor, ends: tf.Tensor, gaps: np.ndarray) -> tf.RaggedTensor:
         wanted = tf.ragged.range(starts, ends)

@@ -111,7 +111,7 @@ def _character_numbers(sentences, texts, lengths, starts, ends) -> tuple[np.ndar
     before = np.repeat(sentence_starts, lengths)
 
     def number(offsets):
-        places = np.searchsorted(bytes_before, before + offsets, side="right") - 1
-        return solid_before[places]
+        characters = np.searchsorted(bytes_before, before + offsets, side="right") - 1
+        return solid_before[characters]
 
     return number(starts), number(np.maximum(ends - 1, starts))

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from kerasbert.data.corpus.part import BYTES_PER_UNIT, Part
+from kerasbert.data.corpus.part import BYTES_PER_UNIT, TOKENS_PER_SHARD, Part
 from kerasbert.data.corpus.segmenters import check_name
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
@@ -69,7 +69,7 @@ class PrepareCorpusOptions(SelectionOptions):
         True, help="whether --vocab is lower-cased; must be as in kerasbert build_vocab"
     )
     tokens_per_shard: int = option(
-        1 << 24, help="approximate number of tokens per shard", minimum=1
+        TOKENS_PER_SHARD, help="maximum number of tokens per shard", minimum=1
     )
     bytes_per_unit: int = option(
         BYTES_PER_UNIT,

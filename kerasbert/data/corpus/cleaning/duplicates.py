@@ -57,23 +57,23 @@ def size_of(source: str) -> int | None:
 _DTYPES = {
     # (inputs + 1,): 0, and where the documents of each input end in the arrays below.
     "document_ends": "<i8",
-    # (documents,): the places in their inputs (see `read_range`), and hashes of documents.
-    "document_places": "<i8",
+    # (documents,): the positions in their inputs (see `read_range`), and hashes of documents.
+    "document_positions": "<i8",
     "document_hashes": "<u8",
     # 1 for near-duplicates, 0 for equal documents.
     "document_is_near": "u1",
-    # The input, and the place there, of the document that is kept instead.
+    # The input, and the position there, of the document that is kept instead.
     "kept_inputs": "<u4",
-    "kept_places": "<i8",
-    # The same of paragraphs: places of their documents, their lines there from 0, and hashes.
+    "kept_positions": "<i8",
+    # The same of paragraphs: positions of their documents, their lines there from 0, and hashes.
     "paragraph_ends": "<i8",
-    "paragraph_places": "<i8",
+    "paragraph_positions": "<i8",
     "paragraph_lines": "<u4",
     "paragraph_hashes": "<u8",
 }
 
 _ALIGNED = {
-    "document": ("document_hashes", "document_is_near", "kept_inputs", "kept_places"),
+    "document": ("document_hashes", "document_is_near", "kept_inputs", "kept_positions"),
     "paragraph": ("paragraph_lines", "paragraph_hashes"),
 }
 
@@ -91,13 +91,15 @@ class Duplicates:
     arrays: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, settings, ends, places, hashes, documents, is_near, kept, paragraphs) -> Duplicates:
+    def of(
+        cls, settings, ends, positions, hashes, documents, is_near, kept, paragraphs
+    ) -> Duplicates:
         """Returns duplicates from the numbers of documents over all inputs.
 
         Args:
             settings: dict, see the class.
             ends: (inputs + 1,), where the documents of each input end, from 0.
-            places: the place of each document.
+            positions: the position of each document.
             hashes: the hash of each document.
             documents: the numbers of documents that are left out, in order.
             is_near: for each of them, whether it is a near-duplicate.
@@ -108,13 +110,13 @@ class Duplicates:
         kept_inputs = np.searchsorted(ends, kept, side="right") - 1
         values = {
             "document_ends": np.searchsorted(documents, ends),
-            "document_places": places[documents],
+            "document_positions": positions[documents],
             "document_hashes": hashes[documents],
             "document_is_near": is_near,
             "kept_inputs": kept_inputs,
-            "kept_places": places[kept],
+            "kept_positions": positions[kept],
             "paragraph_ends": np.searchsorted(inside, ends),
-            "paragraph_places": places[inside],
+            "paragraph_positions": positions[inside],
             "paragraph_lines": lines,
             "paragraph_hashes": paragraph_hashes,
         }
@@ -184,7 +186,7 @@ class Duplicates:
         counts = {
             "document": int(np.sum(is_near == 0)),
             "near": int(np.sum(is_near != 0)),
-            "paragraph": len(self.arrays["paragraph_places"]),
+            "paragraph": len(self.arrays["paragraph_positions"]),
         }
         return {kind: counts[kind] for kind in self.settings["kinds"]}
 
@@ -193,15 +195,15 @@ class Duplicates:
         return OfInput(self, number)
 
     def examples(self) -> Iterator[tuple[str, str, int, str, int]]:
-        """Iterates over documents: kind, input and place; input and place of the one kept."""
+        """Iterates over documents: kind, input and position; input and position of the one kept."""
         names = [source for source, _ in self.settings["inputs"]]
         of = self.arrays
-        numbers = np.arange(len(of["document_places"]))
+        numbers = np.arange(len(of["document_positions"]))
         inputs = np.searchsorted(of["document_ends"], numbers, side="right") - 1
         for i, number in enumerate(inputs):
             kind = "near" if of["document_is_near"][i] else "document"
-            kept = names[of["kept_inputs"][i]], int(of["kept_places"][i])
-            yield kind, names[number], int(of["document_places"][i]), *kept
+            kept = names[of["kept_inputs"][i]], int(of["kept_positions"][i])
+            yield kind, names[number], int(of["document_positions"][i]), *kept
 
 
 class OfInput:
@@ -214,25 +216,25 @@ class OfInput:
             ends = duplicates.arrays[f"{name.partition('_')[0]}_ends"]
             return duplicates.arrays[name][ends[number] : ends[number + 1]]
 
-        self._places, self._hashes, self._is_near = map(
-            part, ("document_places", "document_hashes", "document_is_near")
+        self._positions, self._hashes, self._is_near = map(
+            part, ("document_positions", "document_hashes", "document_is_near")
         )
         self._of_paragraphs, self._lines, self._paragraph_hashes = map(
-            part, ("paragraph_places", "paragraph_lines", "paragraph_hashes")
+            part, ("paragraph_positions", "paragraph_lines", "paragraph_hashes")
         )
 
-    def kind(self, place: int, lines: list[str]) -> str | None:
-        """Returns "document" or "near" if the document at a place is left out, otherwise None."""
-        i = np.searchsorted(self._places, place)
-        if i == len(self._places) or self._places[i] != place:
+    def kind(self, position: int, lines: list[str]) -> str | None:
+        """Returns "document" or "near" if the document at a position is left out, else None."""
+        i = np.searchsorted(self._positions, position)
+        if i == len(self._positions) or self._positions[i] != position:
             return None
         if self._hashes[i] != hash_of(lines):
             raise _changed(self._source)
         return "near" if self._is_near[i] else "document"
 
-    def without_paragraphs(self, place: int, lines: list[str]) -> list[str]:
+    def without_paragraphs(self, position: int, lines: list[str]) -> list[str]:
         """Returns the lines of a document that do not repeat earlier paragraphs."""
-        first, end = np.searchsorted(self._of_paragraphs, [place, place + 1])
+        first, end = np.searchsorted(self._of_paragraphs, [position, position + 1])
         if first == end:
             return lines
         repeated = dict(
@@ -259,7 +261,7 @@ def _fit(settings: dict, arrays: dict[str, np.ndarray]) -> bool:
         return False
     count = len(settings["inputs"])
     for kind, others in _ALIGNED.items():
-        ends, length = arrays[f"{kind}_ends"], len(arrays[f"{kind}_places"])
+        ends, length = arrays[f"{kind}_ends"], len(arrays[f"{kind}_positions"])
         in_order = len(ends) == count + 1 and not np.any(ends[:-1] > ends[1:])
         if not in_order or ends[0] != 0 or ends[-1] != length:
             return False

@@ -62,8 +62,8 @@ def find_duplicates(
     hashes = _Hashes(kinds)
     report = report if report is not None else Report()
     for number, source in enumerate(inputs):
-        for place, lines in selection.read(number, source, report=report):
-            hashes.add(place, lines)
+        for position, lines in selection.read(number, source, report=report):
+            hashes.add(position, lines)
             if len(hashes) % 1024 == 0:
                 progress(1024)
         hashes.end_source()
@@ -82,19 +82,19 @@ class _Hashes:
 
     def __init__(self, kinds: tuple[str, ...]):
         self._kinds = kinds
-        self._places, self._hashes = array.array("q"), array.array("Q")
+        self._positions, self._hashes = array.array("q"), array.array("Q")
         self._paragraph_hashes = array.array("Q")
         self._paragraph_documents, self._paragraph_lines = array.array("I"), array.array("I")
         self._signatures = near.Signatures() if "near" in kinds else None
         self._ends = [0]  # of the sources, in documents
 
     def __len__(self):
-        return len(self._places)
+        return len(self._positions)
 
-    def add(self, place: int, lines: list[str]) -> None:
+    def add(self, position: int, lines: list[str]) -> None:
         """Adds a document."""
         number = len(self)
-        self._places.append(place)
+        self._positions.append(position)
         self._hashes.append(hash_of(lines))
         if self._signatures:
             self._signatures.add(lines)
@@ -133,7 +133,7 @@ class _Hashes:
         return Duplicates.of(
             settings,
             ends=np.array(self._ends),
-            places=_array(self._places, np.int64),
+            positions=_array(self._positions, np.int64),
             hashes=_array(self._hashes, np.uint64),
             documents=documents,
             is_near=is_near[documents],

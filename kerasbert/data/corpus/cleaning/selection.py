@@ -74,19 +74,19 @@ class Selection:
         if repeated is None and not self.filters.settings():
             yield from documents
             return
-        for place, lines in documents:
+        for position, lines in documents:
             reason = self.filters.reason(lines)
             if not reason and repeated:
-                reason = repeated.kind(place, lines)
+                reason = repeated.kind(position, lines)
             if reason:
                 report.leave_out(reason)
                 continue
             if repeated:
-                left = repeated.without_paragraphs(place, lines)
+                left = repeated.without_paragraphs(position, lines)
                 report.leave_out("paragraph", len(lines) - len(left))
                 lines = left
             if lines:
-                yield place, lines
+                yield position, lines
             else:
                 report.leave_out(_OF_PARAGRAPHS)
 

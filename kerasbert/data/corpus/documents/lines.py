@@ -47,7 +47,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Where:
-    """The place of a line; its number in the file is found out when a message needs it."""
+    """The position of a line; its number in the file is found out when a message needs it."""
 
     lines: Lines
     number: int
@@ -119,7 +119,7 @@ def decode(lines: list[bytes], report: Report, where: Callable[[int], object]) -
     Args:
         lines: list of bytes.
         report: `Report` to update.
-        where: function from an index into `lines` to its place, for messages.
+        where: function from an index into `lines` to its position, for messages.
     """
     try:
         return b"".join(lines).decode("utf-8")

@@ -67,7 +67,7 @@ def read_range(
     report: Report | None = None,
     text_column: str = TEXT_COLUMN,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Iterates over the documents that begin in a range of bytes of a source, with their places.
+    """Iterates over the documents that begin in a range of bytes of a source, with their positions.
 
     The documents of successive ranges are those of the whole file, each once, and so are the counts
     of their reports. A row of a Parquet file begins where its row group begins.
@@ -80,8 +80,8 @@ def read_range(
         text_column: see `read_documents`.
 
     Yields:
-        The place of a document in its source, which increases and does not depend on the range: the
-        position of its first byte (in the decompressed file), or the number of its row or example;
+        The position of a document in its source, which increases and does not depend on the range:
+        that of its first byte (in the decompressed file), or the number of its row or example;
         and a list of its non-empty lines.
     """
     report = report if report is not None else Report()
@@ -89,12 +89,12 @@ def read_range(
         documents = read(source, text_column)
     else:
         documents = _read_file(source, start, math.inf if end is None else end, report, text_column)
-    for place, text in documents:
+    for position, text in documents:
         lines = [line for line in map(str.strip, text.split("\n")) if line]
         report.documents += bool(lines)
         report.empty += not lines
         if lines:
-            yield place, lines
+            yield position, lines
 
 
 def _read_file(path, start, end, report, text_column) -> formats.Documents:
