@@ -35,7 +35,13 @@ REFERENCE = {
     ],
     "checkpoints": ["kerasbert.checkpoints"],
     "families": ["kerasbert.families"],
-    "serving": ["kerasbert.serving.client", "kerasbert.serving.saved_model"],
+    "serving": [
+        "kerasbert.serving.client",
+        "kerasbert.serving.rest_client",
+        "kerasbert.serving.grpc_client",
+        "kerasbert.serving.kit",
+        "kerasbert.serving.saved_model",
+    ],
     "kerasbert": ["kerasbert"],
 }
 
