@@ -34,6 +34,7 @@ CLASSES = {
     "layers.transformer": ("TransformerBlock",),
     "tasks.cross_entropy": ("CrossEntropy", "PositionMean"),
     "tasks.from_logits": ("FromLogits",),
+    "tasks.z_loss": ("CrossEntropyWithZLoss",),
     "tasks.text_classifier.problem_types": ("SmoothedCrossentropy",),
     "tasks.replaced_token_detector.model": ("TokenCrossentropy",),
     "tasks.replaced_token_detector.pretrainer": ("DetectionLoss", "ReplacedTokenPretrainer"),

@@ -1,4 +1,4 @@
-"""Pretrains a model from scratch with MLM + NSP."""
+"""Pretrains a model, from scratch or from another one."""
 
 from kerasbert import program
 

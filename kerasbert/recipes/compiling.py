@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kerasbert.errors import InputError
 from kerasbert.layers import backends
 from kerasbert.recipes.options import TrainingOptions
 from kerasbert.training.optimizers import OPTIMIZERS
@@ -57,6 +58,8 @@ def schedule_of(options: TrainingOptions, steps: int):
     warmup = options.warmup_steps
     if warmup is None:
         warmup = round(options.warmup_ratio * steps)
+    elif warmup >= steps:
+        raise InputError(f"--warmup_steps={warmup} must be less than the {steps} steps")
     return make_schedule(
         options.lr_schedule,
         options.learning_rate,

@@ -26,7 +26,7 @@ def dry_run(model, batches, steps: int, boundaries: Sequence[int] = ()) -> dict:
     """
     model.summary(print_fn=log)
     phases = [
-        _measured(model, batches(first), end - first)
+        _measured(model, batches(first), end - first, whole=not boundaries)
         for first, end in itertools.pairwise((0, *boundaries, steps))
     ]
     of_phases = phases[0]
@@ -40,15 +40,18 @@ def dry_run(model, batches, steps: int, boundaries: Sequence[int] = ()) -> dict:
     }
 
 
-def _measured(model, batches, steps: int) -> dict:
+def _measured(model, batches, steps: int, *, whole: bool) -> dict:
+    """Measures steps of a phase, no more than it has unless the run is `whole`."""
+    at_once = model.steps_per_execution
+    timed = 1 + _DRY_STEPS if whole else min(1 + _DRY_STEPS, max(1, steps // at_once))
     x, *_ = next(iter(batches.take(1)))
     data = prefetched(sharded(batches), model)
     seconds = []
-    for count in (1, 1 + _DRY_STEPS):  # the first step compiles
+    for count in (1, timed):  # the first step compiles
         start = time.monotonic()
-        model.fit(data, epochs=1, steps_per_epoch=count * model.steps_per_execution, verbose=0)
+        model.fit(data, epochs=1, steps_per_epoch=count * at_once, verbose=0)
         seconds.append(time.monotonic() - start)
-    a_step = seconds[1] / (1 + _DRY_STEPS) / model.steps_per_execution
+    a_step = seconds[1] / timed / at_once
     return {
         "batch": {name: list(value.shape) for name, value in x.items()},
         "steps": steps,

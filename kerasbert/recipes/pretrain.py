@@ -1,5 +1,7 @@
 """Pretraining a model on a corpus."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -42,7 +44,7 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     held_out = Corpus(options.validation_corpus) if options.validation_corpus else None
     same_vocabulary([*corpora, held_out or corpora[0]])
     corpus = corpora[0] if len(corpora) == 1 else Mixture(corpora, options.weights)
-    start = checkpoint_to_continue(options)
+    start = functools.partial(checkpoint_to_continue, options)
     batches = all_phases(corpus, options)
     with lazy.quiet_imports():  # Keras imports TensorFlow here on JAX, too, if it is installed
         keras.utils.set_random_seed(options.seed)
@@ -129,9 +131,9 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> Task:
         "mask_unit": options.mask_unit,
         "seed": options.seed,
     }
-    task, compiling = MaskedLM, {}
+    task, compiling = MaskedLM, {"z_loss": options.z_loss}
     if options.objective == "rtd":
-        task, compiling = ReplacedTokenPretrainer, {"detector_weight": options.detector_weight}
+        task, compiling["detector_weight"] = ReplacedTokenPretrainer, options.detector_weight
         head = {"sequence_length": options.longest, "generator_size": options.generator_size}
     if options.pack_documents:
         head["packed"] = True

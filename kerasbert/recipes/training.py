@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kerasbert import files
 from kerasbert.data.corpus import remote
@@ -82,7 +82,6 @@ _INPUTS = (
     "corpus",
     "validation_corpus",
     "init",
-    "continue_from",
     "teacher",
     "student",
 )
@@ -111,7 +110,8 @@ class Run:
     Args:
         options: options of the run.
         strategy: distribution strategy.
-        start: checkpoint of another run, from which a new run begins; None: from the first step.
+        start: function that returns the checkpoint of another run, from which a new run begins, or
+            None to begin with the first step; called if this run has no checkpoints.
         permanent: step whose checkpoint stays when the run has finished; 0: none.
 
     Raises:
@@ -123,7 +123,7 @@ class Run:
         self,
         options: TrainingOptions,
         strategy,
-        start: StoredCheckpoint | None = None,
+        start: Callable[[], StoredCheckpoint | None] = lambda: None,
         permanent: int = 0,
     ):
         self.is_chief = is_chief(strategy)
@@ -139,7 +139,7 @@ class Run:
             copied=[path / METRICS, path / LOSSES],
             log=log,
         )
-        self.stored = None if files.exists(path / MODEL) else self.checkpoints.newest() or start
+        self.stored = None if files.exists(path / MODEL) else self.checkpoints.newest() or start()
         self.directory = RunDirectory(
             path,
             dataclasses.asdict(options),
@@ -149,7 +149,9 @@ class Run:
         )
         monitors = self.is_chief and options.monitor
         self.best = (
-            SaveBestModel(self.directory, options.monitor, options.patience) if monitors else None
+            SaveBestModel(self.directory, options.monitor, options.patience, options.first_step)
+            if monitors
+            else None
         )
         self.monitor = options.monitor
 
@@ -237,7 +239,7 @@ class Run:
         if self.is_chief:
             self.checkpoints.remove()
         result = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
-        if self.checkpoints.permanent_path:
+        if self.checkpoints.permanent_path and files.exists(self.checkpoints.permanent_path):
             result["before_decay"] = str(self.checkpoints.permanent_path)
         if report:
             result["steps"] = report["step"]

@@ -23,24 +23,29 @@ class SaveBestModel(keras.callbacks.Callback):
             minimized, all others are maximized; NaN is never an improvement.
         patience: number of evaluations without improvement after which `stop_training` is True; 0:
             never.
+        after: step after which evaluations count; earlier ones are of the run that is continued.
     """
 
-    def __init__(self, run: RunDirectory, metric: str, patience: int = 0):
+    def __init__(self, run: RunDirectory, metric: str, patience: int = 0, after: int = 0):
         super().__init__()
         self.run = run
         self.metric = metric
         self.patience = patience
+        self.after = after
+
+    def _reports(self) -> list[dict]:
+        return [report for report in self.run.reports() if report["step"] > self.after]
 
     @property
     def report(self) -> dict:
         """The metrics of the best evaluation so far."""
-        reports = self.run.reports()
+        reports = self._reports()
         return reports[self._place(reports)]
 
     @property
     def stop_training(self) -> bool:
         """Whether the last `patience` evaluations brought no improvement."""
-        reports = self.run.reports()
+        reports = self._reports()
         if not reports or not self.patience:
             return False
         return len(reports) - 1 - self._place(reports) >= self.patience

@@ -163,6 +163,10 @@ class Checkpoints:
             if path != self.permanent_path:
                 shutil.rmtree(path, ignore_errors=True)
 
+    def lacks_permanent(self, step: int) -> bool:
+        """Returns whether the permanent checkpoint is of this step, and not written yet."""
+        return step == self.permanent > 0 and not self.permanent_path.is_dir()
+
     @property
     def permanent_path(self) -> pathlib.Path | None:
         """Directory of the checkpoint that is never removed, or None."""

@@ -68,7 +68,8 @@ def train(
     if stored:
         checkpoints.log(f"resuming from {stored.path}")
     _build(model, batches(0))  # so that variables have the same names in every run
-    if monitor and not stored:
+    # A checkpoint of another run says nothing about this run's metrics.
+    if monitor and not (stored and stored.path.parent == checkpoints.directory):
         _check_monitor(model, monitor, validate)
     model.counts_examples = True
     # A checkpoint at the end of an interval was written after its evaluation: metrics start anew.
@@ -170,6 +171,9 @@ class CheckpointCallback(keras.callbacks.Callback):
         """Restores the checkpoint; not earlier, since `fit` resets the metrics just before this."""
         if self.stored:
             self.checkpoints.restore(self.model, self.stored, metrics=self.metrics)
+            if self.checkpoints.lacks_permanent(self.stored.step):  # the step of another run
+                write = is_chief(strategy_of(self.model))
+                self.checkpoints.save(self.model, self.stored.step, write=write)
             self.stored = None
             self.skipped = int(self.model.optimizer.skipped_steps.numpy())
 

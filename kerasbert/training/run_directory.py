@@ -32,8 +32,8 @@ class RunDirectory:
     """The directory of one run.
 
         config.json      the settings
-        checkpoints/     the state to resume from, until the run has finished; after it, with
-                         `--lr_schedule=wsd`, the state before the decay
+        checkpoints/     the state to resume from, until the run has finished; after it, in
+                         pretraining with `--lr_schedule=wsd`, the state before the decay
         metrics.jsonl    a JSON object for every evaluation; null is NaN
         losses.jsonl     the training loss between evaluations, see `ReportMetrics`
         tensorboard/     the same values as TensorBoard's events

@@ -93,6 +93,19 @@ def test_numpy_draws_what_the_graph_draws(book, tmp_path, several):
                 np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
+def test_the_index_is_no_part_of_the_graph(tmp_path):
+    book = Book(tmp_path, [[1]] * 400)
+    graph = packed(book.corpus)._draw_and_mask.get_concrete_function().graph.as_graph_def()
+    sizes = [node.attr["value"].tensor.ByteSize() for node in graph.node if node.op == "Const"]
+    sizes += [
+        node.attr["value"].tensor.ByteSize()
+        for function in graph.library.function
+        for node in function.node_def
+        if node.op == "Const"
+    ]
+    assert max(sizes) < 400 * 8  # an integer for each document
+
+
 def test_only_rows_of_one_part_are_packed(book):
     with pytest.raises(InputError, match="rows of the objective nsp can't be packed"):
         packed(book.corpus, objective="nsp")

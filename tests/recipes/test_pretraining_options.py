@@ -80,12 +80,46 @@ def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
         ({"learning_rate": 0.5}, "learning rate was 0.001 at step 0, and would be 0.5 here"),
         ({"lr_decay_ratio": 1.0}, "was 0.001 at step 1, and would be 0.000888889 here"),
         ({"preset": "bert_tiny", "sequence_length": 32}, "is of another model"),
-        ({"continue_from": str(tmp_path)}, "has no 'complete' marker"),
+        ({"continue_from": str(tmp_path / "step-0000000002")}, "has no 'complete' marker"),
+        ({"continue_from": str(tmp_path)}, "must be RUN/checkpoints/step-N"),
     ]
     for changes, message in cases:
         given = {"steps": 9, "continue_from": start, **WSD, **changes}
         with pytest.raises(InputError, match=message):
             pretrain(options("wrong", **given))
+
+
+def test_a_continued_run_monitors_its_own_evaluations(options, tmp_path, corpus_dir):
+    given = {"validation_corpus": str(corpus_dir), **WSD}
+    pretrain(options("short", **given))
+    start = str(tmp_path / "short" / "checkpoints" / "step-0000000003")
+    # A rate of which evaluations are the worse, the later they are, would keep none of them.
+    metrics_file = tmp_path / "short" / "checkpoints" / "step-0000000003" / "metrics.jsonl"
+    assert len(metrics_file.read_text().splitlines()) == 1
+    result = pretrain(
+        options("more", steps=9, continue_from=start, monitor="val_loss", patience=9, **given)
+    )
+    assert result["steps"] > 3
+    with pytest.raises(InputError, match="there will be no metric 'val_none'"):
+        pretrain(options("none", steps=9, continue_from=start, monitor="val_none", **given))
+
+
+def test_a_continued_run_does_not_need_the_other_run_any_more(options, tmp_path, monkeypatch):
+    pretrain(options("short", **WSD))
+    start = tmp_path / "short" / "checkpoints" / "step-0000000003"
+    given = {"steps": 6, "continue_from": str(start), **WSD, "checkpoint_every_steps": 1}
+    # It begins where its own decay does, so it has that state, too.
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "remove", lambda self: None)
+        result = pretrain(options("same", **given))
+    assert result["before_decay"] == str(tmp_path / "same" / "checkpoints" / start.name)
+    assert weights(tmp_path / "same") == weights(tmp_path / "short")
+    shutil.rmtree(tmp_path / "same" / "model")
+    shutil.rmtree(tmp_path / "same" / "checkpoints" / "step-0000000006")
+    shutil.rmtree(tmp_path / "short")
+    pretrain(options("same", **given))
+    result = pretrain(options("late", steps=6, lr_schedule="wsd", lr_decay_ratio=1.0))
+    assert "before_decay" not in result
 
 
 # === Recipes ===
@@ -113,6 +147,7 @@ def test_paths_and_weights_of_corpora(options, tmp_path):
     assert list(map(float, chosen.weights)) == [0.7, 0.3, 1, 1, 1]
     assert options("run", corpus="one").settings["corpus"] == "one"
     assert options("run", corpus=["one"]).settings["corpus"] == "one"
+    assert options("run", corpus="http://host:8000").input_paths("corpus") == ["http://host:8000"]
     for wrong, message in [(["a:0"], "must be more than 0"), (["a:2", "a:1"], "is given twice")]:
         with pytest.raises(InputError, match=message):
             options("run", corpus=wrong)
@@ -139,8 +174,6 @@ def test_pretrain_by_replaced_tokens(options, tmp_path, corpus_dir):
     assert type(load(f"{result['model']}/generator")) is MaskedLM
     with pytest.raises(InputError, match="begins with random weights; leave --init out"):
         options("run", objective="rtd", init=result["model"], preset=None)
-    with pytest.raises(InputError, match="rows of the objective rtd can't be packed"):
-        pretrain(options("other", objective="rtd", pack_documents=True))
 
 
 # === Phases ===
@@ -166,8 +199,8 @@ def test_phases_change_the_shape_of_batches_and_resume(options, tmp_path, monkey
 
 
 def test_a_dry_run_measures_every_phase(options, tmp_path):
-    result = pretrain(options("dry", steps=60, phase=["0.9:32:2"], dry_run=True))
-    assert [phase["steps"] for phase in result["phases"]] == [54, 6]
+    result = pretrain(options("dry", steps=60, phase=["57:32:2"], dry_run=True))
+    assert [phase["steps"] for phase in result["phases"]] == [57, 3]
     assert [phase["batch"]["token_ids"] for phase in result["phases"]] == [[4, 16], [2, 32]]
     assert list(tmp_path.iterdir()) == []
 
@@ -190,6 +223,10 @@ def test_a_dry_run_measures_every_phase(options, tmp_path):
             "must divide .* and the phase that begins after 3 steps",
         ),
         ({**WSD, "steps_per_execution": 2}, "must divide .* and the 3 steps before the decay"),
+        ({"lr_decay_ratio": 0.2}, "--lr_decay_ratio is for --lr_schedule=wsd"),
+        ({"warmup_steps": 2, "warmup_ratio": 0.2}, "either --warmup_ratio or --warmup_steps"),
+        ({"warmup_steps": 6}, "--warmup_steps=6 must be less than the 6 steps"),
+        ({"pack_documents": True}, "--pack_documents: rows of --objective=nsp can't be packed"),
         ({"warmup_steps": -1}, "--warmup_steps must be 0 or more"),
         ({"beta_2": 1.0}, "--beta_2 must be 0 or more and less than 1"),
         ({"epsilon": 0.0}, "--epsilon must be more than 0"),
@@ -205,7 +242,14 @@ def test_numbers_of_the_optimizer_reach_it(options, tmp_path):
     results = [
         pretrain(options(str(index), **numbers))["train"]["loss"]
         for index, numbers in enumerate(
-            [{}, {"beta_1": 0.5}, {"beta_2": 0.5}, {"epsilon": 1e-3}, {"warmup_steps": 6}]
+            [
+                {},
+                {"beta_1": 0.5},
+                {"beta_2": 0.5},
+                {"epsilon": 1e-3},
+                {"warmup_steps": 5},
+                {"z_loss": 0.1},
+            ]
         )
     ]
-    assert len(np.unique(results)) == 5
+    assert len(np.unique(results)) == 6

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerasbert.layers import backends
 from kerasbert.tasks.cross_entropy import CrossEntropy, accuracy, cross_entropy
+from kerasbert.tasks.z_loss import CrossEntropyWithZLoss, masked_token_loss
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(3, 4, 50)).astype("float32")
@@ -76,3 +77,21 @@ def test_labels_may_have_a_last_axis(compiled, monkeypatch):
     metric = accuracy()
     metric.update_state(np.argmax(logits, axis=-1)[:, None], logits)
     assert float(metric.result()) == 1
+
+
+def test_z_loss_and_its_gradient():
+    exact, loss = 3 * LOGITS.astype("float64"), CrossEntropyWithZLoss(0.01)
+    log_sum = np.log(np.exp(exact).sum(-1))
+    right = np.take_along_axis(exact, LABELS[..., None], -1)[..., 0]
+    logits = tf.constant(3 * LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        losses = loss.call(LABELS, logits)
+        total = tf.reduce_sum(losses)
+    np.testing.assert_allclose(losses, log_sum - right + 0.01 * log_sum**2, rtol=1e-5)
+    softmax = np.exp(exact - log_sum[..., None])
+    expected = softmax * (1 + 0.02 * log_sum[..., None]) - np.eye(50)[LABELS]
+    np.testing.assert_allclose(tape.gradient(total, logits), expected, atol=1e-5)
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    np.testing.assert_array_equal(restored.call(LABELS, logits), losses)
+    assert type(masked_token_loss("masked_token")) is CrossEntropy

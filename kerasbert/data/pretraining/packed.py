@@ -4,7 +4,9 @@ from types import ModuleType
 
 import numpy as np
 
+from kerasbert.data import graph_ops
 from kerasbert.data.corpus.reader import Corpus
+from kerasbert.lazy import tensorflow as tf
 
 #: What is at a position of a row.
 TOKEN, CLS, SEP = 0, 1, 2
@@ -32,10 +34,14 @@ class PackedRows:
         self._ops = ops
         self._length = length
         self._seed = seed
-        self._starts = corpus.sentences[corpus.documents]
+        starts = corpus.sentences[corpus.documents]
         # The position of each document in the sequence with [CLS] and [SEP].
-        self._begins = self._starts + 2 * np.arange(len(self._starts))
-        self._total = int(self._begins[-1])
+        begins = starts + 2 * np.arange(len(starts))
+        self._total = int(begins[-1])
+        self._starts, self._begins = starts, begins
+        if ops is graph_ops:  # arrays would be constants of the graph, which can't be large
+            with tf.device("CPU"):
+                self._starts, self._begins = tf.constant(starts), tf.constant(begins)
         self.count = max(1, self._total // length)
 
     def rows(self, index) -> tuple:

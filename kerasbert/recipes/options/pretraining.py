@@ -35,7 +35,8 @@ def _weighted(text: str) -> tuple[str, Fraction]:
         InputError: the weight is 0.
     """
     path, colon, weight = text.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]*\.?[0-9]+", weight) or os.path.exists(text):
+    is_port = re.fullmatch(r"\w+://[^/]*", text)
+    if not colon or is_port or not re.fullmatch(r"[0-9]*\.?[0-9]+", weight) or os.path.exists(text):
         return text, Fraction(1)
     if not Fraction(weight):
         raise InputError(f"--corpus={text}: the weight must be more than 0")
@@ -81,7 +82,7 @@ class PretrainOptions(TrainingOptions):
 
     program = Program(
         TRAIN,
-        "Pretrains a model from scratch with MLM + NSP.",
+        "Pretrains a model, from scratch or from another one.",
         (
             "--corpus runs/mine/corpus --preset bert_tiny --steps 10000\n"
             "--learning_rate 1e-3 --output runs/mine/pretrain",
@@ -166,6 +167,11 @@ class PretrainOptions(TrainingOptions):
         help="whole word masking; the same as --mask_unit=whole_word",
         formerly="whole_word",
     )
+    z_loss: float = option(
+        0.0,
+        help="weight of the squared log of the softmax's denominator in the loss of masked tokens",
+        minimum=0,
+    )
     pack_documents: bool = option(
         False,
         help="with --objective=mlm: fill rows with several documents instead of padding; tokens "
@@ -193,6 +199,15 @@ class PretrainOptions(TrainingOptions):
                 f"--init={self.init} has an architecture already; leave --preset={self.preset} out"
             )
         check_preset(self.preset)
+        if self.pack_documents and self.objective != "mlm":
+            raise InputError(
+                f"--pack_documents: rows of --objective={self.objective} can't be packed; those of "
+                "--objective=mlm can"
+            )
+        if self.continue_from and not self.first_step:
+            raise InputError(
+                f"--continue_from must be RUN/checkpoints/step-N, found {self.continue_from!r}"
+            )
         if self.init and self.objective == "rtd":
             raise InputError("--objective=rtd begins with random weights; leave --init out")
         paths = self.input_paths("corpus")
@@ -212,7 +227,9 @@ class PretrainOptions(TrainingOptions):
 
     def with_recipe(self, unset: Set[str]) -> Self:
         """As in `Options`."""
-        values = RECIPES[self.recipe] if self.recipe else {}
+        values = dict(RECIPES[self.recipe]) if self.recipe else {}
+        if self.warmup_steps is not None:
+            values.pop("warmup_ratio", None)
         return dataclasses.replace(self, **{k: v for k, v in values.items() if k in unset})
 
     @property
@@ -225,6 +242,12 @@ class PretrainOptions(TrainingOptions):
         """As in `TrainingOptions`, without the weights of corpora."""
         paths = super().input_paths(name)
         return [_weighted(path)[0] for path in paths] if name == "corpus" else paths
+
+    @property
+    def first_step(self) -> int:
+        """The step of `continue_from`, by its name; 0 without one."""
+        name = re.search(r"(?:^|/)step-(\d{10})/*$", self.continue_from or "")
+        return int(name[1]) if name else 0
 
     @property
     def weights(self) -> list[Fraction]:

@@ -225,6 +225,11 @@ class TrainingOptions(BackendOptions):
             options["backend"] = "jax"
         return {k: v for k, v in options.items() if k not in _CHANGEABLE_ON_RESUME}
 
+    @property
+    def first_step(self) -> int:
+        """The steps before this run, which another run took."""
+        return 0
+
     def input_paths(self, name: str) -> list[str]:
         """Returns the paths that an option names; none if there is no such option."""
         given = getattr(self, name, None) or []
@@ -264,6 +269,10 @@ class TrainingOptions(BackendOptions):
                 "--data_parallel and --model_parallel are for --backend=jax; on TensorFlow "
                 "--strategy=mirrored shares each batch among the GPUs"
             )
+        if self.lr_decay_ratio != 0.1 and not self.lr_schedule.startswith("wsd"):
+            raise InputError("--lr_decay_ratio is for --lr_schedule=wsd and wsd_sqrt")
+        if self.warmup_steps is not None and self.warmup_ratio != 0.1:
+            raise InputError("give either --warmup_ratio or --warmup_steps")
         if self.patience and not self.monitor:
             raise InputError("--patience needs --monitor")
         if self.accumulation_steps > self.batch_size:

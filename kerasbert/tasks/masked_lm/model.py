@@ -12,9 +12,10 @@ from kerasbert.data.pretraining.masking import check_rate, config_of_unit, mask_
 from kerasbert.errors import InputError
 from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT
 from kerasbert.layers import MLMHead
-from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.masked_lm.guesses import Guess, best_tokens
 from kerasbert.tasks.masked_lm.steps import StepsWithoutLogits, mlm_logits
+from kerasbert.tasks.z_loss import masked_token_loss
 from kerasbert.training.optimizers import adamw
 
 
@@ -125,16 +126,24 @@ class MaskedLM(StepsWithoutLogits):
         return {**self._masking(), **self._head}
 
     def compile(
-        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+        self,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        weighted_metrics=None,
+        *,
+        z_loss: float = 0.0,
+        **kwargs,
     ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the predicted positions. Unused entries of
-        `mask_positions` must have weight 0.
+        `mask_positions` must have weight 0. The default loss may have a `z_loss`, see
+        `CrossEntropyWithZLoss`.
         """
         super().compile(
             optimizer=optimizer or adamw(1e-4),
-            loss=loss or cross_entropy("masked_token"),
+            loss=loss or masked_token_loss("masked_token", z_loss),
             metrics=metrics if metrics or weighted_metrics else [accuracy()],
             weighted_metrics=weighted_metrics,
             **kwargs,

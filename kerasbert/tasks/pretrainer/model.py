@@ -9,6 +9,7 @@ from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.task import Task
+from kerasbert.tasks.z_loss import masked_token_loss
 from kerasbert.training.optimizers import adamw
 
 
@@ -67,17 +68,31 @@ class Pretrainer(MaskedLM):
         """Returns the settings of masks, pairs and head."""
         return {**super().head_config(), "objective": self.objective}
 
-    def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
+    def compile(
+        self,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        weighted_metrics=None,
+        *,
+        z_loss: float = 0.0,
+        **kwargs,
+    ):
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
 
         Each loss is the weighted mean over the predicted positions (unused entries of
-        `mask_positions` must have weight 0); the total loss is their sum.
+        `mask_positions` must have weight 0); the total loss is their sum. The default loss of
+        masked tokens may have a `z_loss`, see `CrossEntropyWithZLoss`.
         """
         outputs = (MLM_LOGITS, NSP_LOGITS)
         Task.compile(
             self,
             optimizer=optimizer or adamw(1e-4),
-            loss=loss or {name: cross_entropy(name) for name in outputs},
+            loss=loss
+            or {
+                MLM_LOGITS: masked_token_loss(MLM_LOGITS, z_loss),
+                NSP_LOGITS: cross_entropy(NSP_LOGITS),
+            },
             metrics=metrics if metrics or weighted_metrics else {n: [accuracy()] for n in outputs},
             weighted_metrics=weighted_metrics,
             **kwargs,

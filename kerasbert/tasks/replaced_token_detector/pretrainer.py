@@ -21,13 +21,14 @@ from kerasbert.features import (
     TOKEN_IDS,
 )
 from kerasbert.layers.replacing import ReplaceMasked
-from kerasbert.tasks.cross_entropy import PositionMean, accuracy, cross_entropy
+from kerasbert.tasks.cross_entropy import PositionMean, accuracy
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.replaced_token_detector.model import (
     ReplacedTokenDetector,
     is_replaced_as_said,
 )
 from kerasbert.tasks.task import Task
+from kerasbert.tasks.z_loss import masked_token_loss
 from kerasbert.training.optimizers import adamw
 
 #: The directory of the generator in that of the detector.
@@ -108,6 +109,7 @@ class ReplacedTokenPretrainer(Task):
         weighted_metrics=None,
         *,
         detector_weight: float = 50.0,
+        z_loss: float = 0.0,
         **kwargs,
     ):
         """Compiles the model; the loss is MLM's, plus the detector's times a weight.
@@ -118,12 +120,14 @@ class ReplacedTokenPretrainer(Task):
             metrics: as in Keras; default: both accuracies.
             weighted_metrics: as in Keras.
             detector_weight: weight of the detector's loss (ELECTRA, appendix A).
+            z_loss: as in `MaskedLM.compile`.
             **kwargs: as in `Task.compile`.
         """
         agreeing = PositionMean(is_detected, name="accuracy")
         super().compile(
             optimizer=optimizer or adamw(5e-4),
-            loss=loss or {MLM_LOGITS: cross_entropy(MLM_LOGITS), RTD_LOGITS: DetectionLoss()},
+            loss=loss
+            or {MLM_LOGITS: masked_token_loss(MLM_LOGITS, z_loss), RTD_LOGITS: DetectionLoss()},
             metrics=metrics
             if metrics or weighted_metrics
             else {MLM_LOGITS: [accuracy()], RTD_LOGITS: [agreeing]},
