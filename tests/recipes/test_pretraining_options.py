@@ -91,11 +91,8 @@ def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
 
 def test_a_continued_run_monitors_its_own_evaluations(options, tmp_path, corpus_dir):
     given = {"validation_corpus": str(corpus_dir), **WSD}
-    pretrain(options("short", **given))
+    pretrain(options("short", **WSD))  # its evaluation at step 2 has no `val_loss`
     start = str(tmp_path / "short" / "checkpoints" / "step-0000000003")
-    # A rate of which evaluations are the worse, the later they are, would keep none of them.
-    metrics_file = tmp_path / "short" / "checkpoints" / "step-0000000003" / "metrics.jsonl"
-    assert len(metrics_file.read_text().splitlines()) == 1
     result = pretrain(
         options("more", steps=9, continue_from=start, monitor="val_loss", patience=9, **given)
     )

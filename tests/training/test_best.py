@@ -94,3 +94,20 @@ def test_metrics_are_json(run):
     (report,) = RunDirectory(run.path, {}, step=1).reports()
     assert math.isnan(report["val_pearson"])
     assert (run.path / "metrics.jsonl").read_text() == line
+
+
+def test_evaluations_of_the_run_that_is_continued_do_not_count(run):
+    run.report(step=1, val_loss=0.1)
+    run.report(step=2, loss=3.0)
+    best = SaveBestModel(run, "val_loss", patience=2, after=2)
+    best.set_model(Saved())
+    assert not best.stop_training
+    stop_training = []
+    for step, value in [(3, 5.0), (4, 6.0), (5, 7.0)]:
+        run.report(step=step, val_loss=value)
+        best.on_epoch_end(0)
+        stop_training.append(best.stop_training)
+    assert stop_training == [False, False, True]
+    assert best.report["step"] == 3
+    best.move_to(run.model)
+    assert (run.model / "weights").read_text() == "step-0000000003"
