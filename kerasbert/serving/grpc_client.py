@@ -1,17 +1,16 @@
 """Asks a server with the gRPC API of TensorFlow Serving."""
 
 import json
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from kerasbert import lazy
 from kerasbert.errors import InputError
+from kerasbert.serving import urls
 from kerasbert.serving.client import tensor
 from kerasbert.serving.columns import checked_columns, rows_of
 
-_URL = re.compile(r"grpc://([^/?#]+)/([^/:?#]+)(?:/(\d+))?")
 _LATER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 _MOST_ATTEMPTS = 5  # gRPC makes no more
 
@@ -22,7 +21,8 @@ class GrpcClient:
         client = GrpcClient("grpc://localhost:8500/opinions")
         client(text=["a fine day"])  # [{"label": "good", ...}]
 
-    Needs `pip install 'kerasbert[serving]'`. Several threads may use one client.
+    Needs `pip install 'kerasbert[serving]'`. Several threads may use one client. `close`, or a
+    `with` statement, closes its connection.
 
     Args:
         url: `grpc://HOST:PORT/NAME`, or one of the model's versions, `grpc://HOST:PORT/NAME/N`. The
@@ -39,10 +39,8 @@ class GrpcClient:
     """
 
     def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 4):
-        if not (match := _URL.fullmatch(url)):
-            raise InputError(f"the URL of a model is grpc://HOST:PORT/NAME, found {url!r}")
+        address, self._name, self._version = urls.grpc(url)
         self.url, self._timeout = url, timeout
-        address, self._name, self._version = match.groups()
         self._grpc = lazy.extra("grpc", "'kerasbert[serving]'")
         self._apis = {
             name: lazy.extra(f"tensorflow_serving.apis.{name}", "'kerasbert[serving]'")
@@ -50,7 +48,11 @@ class GrpcClient:
         }
         self._channel = self._grpc.insecure_channel(address, _options(retries))
         self._stub = self._apis["prediction_service_pb2_grpc"].PredictionServiceStub(self._channel)
-        signature = self._signatures()["serving_default"]
+        try:
+            signature = self._signatures()["serving_default"]
+        except BaseException:
+            self.close()
+            raise
         self.inputs, self.outputs = sorted(signature.inputs), sorted(signature.outputs)
 
     def __call__(self, **columns: Sequence) -> list[dict]:
@@ -69,6 +71,16 @@ class GrpcClient:
         arrays = {name: tf.make_ndarray(found[name]) for name in self.outputs}
         return rows_of({name: np.asarray(array).tolist() for name, array in arrays.items()})
 
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def _signatures(self) -> dict:
         metadata = self._apis["get_model_metadata_pb2"]
         request = metadata.GetModelMetadataRequest(metadata_field=["signature_def"])
@@ -79,8 +91,8 @@ class GrpcClient:
 
     def _specify(self, request) -> None:
         request.model_spec.name = self._name
-        if self._version:
-            request.model_spec.version.value = int(self._version)
+        if self._version is not None:
+            request.model_spec.version.value = self._version
 
     def _ask(self, method, request):
         codes = self._grpc.StatusCode

@@ -2,16 +2,15 @@
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 import urllib3
 
 from kerasbert.errors import InputError, shown
 from kerasbert.features import LIST_COLUMNS
+from kerasbert.serving import urls
 from kerasbert.serving.columns import checked_columns, rows_of
 
-_URL = re.compile(r"https?://[^/?#]+(/[^?#]*)?/v1/models/[^/:?#]+(/versions/\d+)?")
 #: The queue of the server is full, or no version is loaded: it may answer later.
 _LATER = (429, 503)
 _LONGEST_WAIT = 10  # seconds between two attempts
@@ -23,14 +22,15 @@ class RestClient:
         client = RestClient("http://localhost:8501/v1/models/opinions")
         client(text=["a fine day"])  # [{"label": "good", ...}]
 
-    Several threads may use one client.
+    Several threads may use one client. `close`, or a `with` statement, closes its connections.
 
     Args:
         url: the model's URL, `http://HOST:PORT/v1/models/NAME`, or one of its versions,
             `.../versions/N`.
         timeout: seconds that an attempt may take.
         retries: further attempts if the server can't be reached, or answers 429 or 503: the first
-            at once, then after 0.2 seconds, doubling, or after the time that the server asks for.
+            at once, then after 0.2 seconds, doubling, or after the time that the server asks for;
+            at most 10 seconds.
 
     Raises:
         InputError: the URL is wrong, or the server has no such model.
@@ -39,12 +39,8 @@ class RestClient:
     """
 
     def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 5):
-        self.url = url.rstrip("/")
-        if not _URL.fullmatch(self.url):
-            raise InputError(
-                f"the URL of a model is http://HOST:PORT/v1/models/NAME, found {url!r}"
-            )
-        again = urllib3.Retry(
+        self.url = urls.rest(url)
+        again = _Retry(
             retries,
             status_forcelist=_LATER,
             allowed_methods=None,  # answers have no side effects
@@ -80,10 +76,27 @@ class RestClient:
         inputs = {name: _json_column(name, column) for name, column in columns.items()}
         if not len(next(iter(inputs.values()))):
             return []
-        found = self._ask("POST", ":predict", {"inputs": inputs})
+        return self._rows(self._ask("POST", ":predict", {"inputs": inputs}))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.clear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _rows(self, found: Mapping) -> list[dict]:
         outputs = found.get("outputs")
         by_name = outputs if len(self.outputs) > 1 else {self.outputs[0]: outputs}
-        return rows_of({name: _from_json(by_name[name]) for name in self.outputs})
+        try:
+            return rows_of({name: _from_json(by_name[name]) for name in self.outputs})
+        except (KeyError, TypeError, ValueError):
+            raise ConnectionError(
+                f"{self.url}: answers without the outputs {', '.join(self.outputs)}: {shown(found)}"
+            ) from None
 
     def _ask(self, method: str, resource: str, body: Mapping | None = None) -> dict:
         content = None if body is None else json.dumps(body).encode()
@@ -109,6 +122,14 @@ class RestClient:
         if 400 <= response.status < 500 and response.status not in _LATER:
             raise InputError(message)
         raise ConnectionError(message)
+
+
+class _Retry(urllib3.Retry):
+    """Obeys servers that ask for more time, but not for any time."""
+
+    def get_retry_after(self, response) -> float | None:
+        asked = super().get_retry_after(response)
+        return asked and min(asked, _LONGEST_WAIT)
 
 
 def _json_column(name: str, column: Sequence) -> list:

@@ -3,6 +3,10 @@
 import contextlib
 import http.server
 import json
+import os
+import pathlib
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,7 +17,9 @@ from kerasbert.recipes.load_test import load_test
 from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import query
 from kerasbert.serving import GrpcClient, RestClient
+from kerasbert.serving.connect import connect
 
+SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 SIGNATURE = {"inputs": {"text": {}}, "outputs": {"embedding": {}}}
 METADATA = {"metadata": {"signature_def": {"signature_def": {"serving_default": SIGNATURE}}}}
 OUTPUTS = {"outputs": [[0.5, 1.0]]}
@@ -132,6 +138,67 @@ def test_query(server):
     for both in ({}, {"url": "u", "saved_model": "s"}):
         with pytest.raises(InputError, match="give --saved_model, or --url"):
             QueryOptions(text=["a"], **both)
+
+
+@pytest.mark.parametrize("url", ["localhost:1", "http://h/v1", "grpc://h", "", "ftp://h/v1/m"])
+def test_urls_of_programs_are_found_early(url):
+    for make in (
+        lambda: QueryOptions(url=url, text=["a"]),
+        lambda: LoadTestOptions(url=url, texts="t"),
+    ):
+        with pytest.raises(InputError, match="the URL of a model is "):
+            make()
+
+
+def test_rest_needs_no_tensorflow(fake, tmp_path):
+    """As where TensorFlow is not installed."""
+    (tmp_path / "tensorflow.py").write_text("raise ModuleNotFoundError('none', name='tensorflow')")
+    words = [SCRIPTS / "query.py", f"--url={fake.url}", "--text=a"]
+    paths = os.pathsep.join([str(tmp_path), str(SCRIPTS.parent)])
+    ended = subprocess.run(  # a new process: those of `programs` have TensorFlow
+        [sys.executable, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {"answers": [{"embedding": [0.5, 1.0]}]}
+    grpc = QueryOptions(url="grpc://h/m", text=["a"])
+    assert grpc.needs_tensorflow
+    assert QueryOptions(saved_model="m", text=["a"]).needs_tensorflow
+
+
+@pytest.mark.parametrize("body", [{}, {"outputs": None}, {"predictions": [[1.0]]}, {"outputs": 3}])
+def test_two_hundred_without_outputs(fake, body):
+    client = RestClient(fake.url)
+    fake.answers = [(200, body)]
+    with pytest.raises(ConnectionError, match="answers without the outputs embedding"):
+        client(text=["a"])
+
+
+def test_server_that_asks_for_an_hour(fake, monkeypatch):
+    monkeypatch.setattr("kerasbert.serving.rest_client._LONGEST_WAIT", 0.1)
+    client = RestClient(fake.url)
+    fake.answers = [(503, {}, [("Retry-After", "3600")]), (200, OUTPUTS)]
+    begin = time.monotonic()
+    assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]
+    assert 0.1 <= time.monotonic() - begin < 20
+
+
+def test_too_long_version():
+    for digits in (str(2**63), "9" * 30, "9" * 5000):
+        with pytest.raises(InputError, match="a version is at most 9223372036854775807"):
+            GrpcClient(f"grpc://localhost:1/mine/{digits}")
+
+
+@pytest.mark.parametrize("kind", ["rest", "grpc"])
+def test_client_closes(server, kind):
+    with connect(getattr(server, kind)) as client:
+        assert client(text=["a"])[0]["label"] in ("bad", "good")
+    if kind == "grpc":
+        with pytest.raises(ValueError, match="closed channel"):
+            client(text=["a"])
 
 
 def test_load_test(server, tmp_path):

@@ -180,3 +180,31 @@ def test_program(tokenizer, tiny_backbone, tmp_path):
 
 def test_names_of_kubernetes():
     assert configs.kubernetes_name("My.model_2-") == "my-model-2"
+    assert configs.kubernetes_name("2024") == "model-2024"
+    for name in ("9" * 61, "a" * 61, "0"):
+        assert re.fullmatch("[a-z][-a-z0-9]{0,61}[a-z0-9]", configs.kubernetes_name(name))
+
+
+@pytest.mark.parametrize("name", ["2024", "true", "null", "1e3", "0x1f", "no"])
+def test_names_that_yaml_may_read_as_something_else(name):
+    label = configs.kubernetes_name(name)
+    text = configs.kubernetes(name, True, 2**30)
+    files, deployment, service = yaml.safe_load_all(text)
+    assert (files["metadata"]["name"], deployment["metadata"]["name"]) == (f"{label}-config", label)
+    pod = deployment["spec"]["template"]
+    for labels in (
+        deployment["spec"]["selector"]["matchLabels"],
+        pod["metadata"]["labels"],
+        service["spec"]["selector"],
+    ):
+        assert labels == {"app": label}
+    assert service["metadata"]["name"] == label
+    assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", label)
+    (container,) = pod["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{name}"
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == f"{label}-models"
+
+
+def test_name_of_the_program_is_found_early():
+    with pytest.raises(InputError, match="the name of a served model"):
+        ServingKitOptions(model="m", name="a/b", output="o")

@@ -6,6 +6,7 @@ from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import MAX_EXAMPLES, USE
+from kerasbert.serving import urls
 from kerasbert.tasks import registry
 
 EXPORT_PRECISIONS = ("float32", "bfloat16")
@@ -161,6 +162,10 @@ class ServingKitOptions(ModelOptions):
     overwrite: bool = option(False, help="replace an existing folder")
     check: bool = option(True, help="check the export, in a fresh process")
 
+    def __post_init__(self):
+        super().__post_init__()
+        urls.check_name(self.name)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QueryOptions(Options):
@@ -190,6 +195,13 @@ class QueryOptions(Options):
         super().__post_init__()
         if (self.saved_model is None) == (self.url is None):
             raise InputError("give --saved_model, or --url")
+        if self.url is not None:
+            urls.check(self.url)
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        """Whether the model runs here, or is asked over gRPC, whose values are tensors."""
+        return self.url is None or urls.is_grpc(self.url)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import dataclasses
 
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import USE
+from kerasbert.serving import urls
 
 _LIMITS = "limits"
 _PORTS = 65_535
@@ -100,3 +101,12 @@ class LoadTestOptions(Options):
     seconds: float = option(10.0, help="duration", exclusive_minimum=0, maximum=86_400)
     rows: int = option(1, help="rows of a request", minimum=1, maximum=1_000_000)
     seed: int = option(0, help="seed for the choice of texts", minimum=0, maximum=LARGEST_SEED)
+
+    def __post_init__(self):
+        super().__post_init__()
+        urls.check(self.url)
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        """Whether the model is asked over gRPC, whose values are tensors."""
+        return urls.is_grpc(self.url)

@@ -2,16 +2,13 @@
 
 import os
 import pathlib
-import re
 from collections.abc import Callable
 
 from kerasbert import files, lazy
-from kerasbert.errors import InputError
-from kerasbert.serving import signatures
+from kerasbert.serving import signatures, urls
 from kerasbert.serving.client import METADATA, SavedModelClient
 from kerasbert.serving.kit import configs, examples, readme, warm_up
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 # Of a full batch; with them, a batch of a base model takes seconds on a few cores.
 _TOKENS = 4096
 _LEAST_ROWS, _MOST_ROWS = 4, 64
@@ -42,11 +39,7 @@ def write(
         InputError: `path` exists, or can't be written; the name can't be a part of a URL; or
             tensorflow-serving-api is not installed.
     """
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"the name of a served model is up to 61 letters, digits, dashes, dots and "
-            f"underscores, found {name!r}"
-        )
+    urls.check_name(name)
     lazy.extra("tensorflow_serving.apis.prediction_log_pb2", "'kerasbert[serving]'")
     version = pathlib.Path("models") / name / "1"
     with files.new_directory(path, overwrite=overwrite) as folder:

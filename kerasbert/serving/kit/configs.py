@@ -9,6 +9,7 @@ PROMETHEUS_IMAGE = "prom/prometheus:v3.5.0"
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
 _MOST_ROWS = 1024
 _MOST_QUEUED = 64
+_LONGEST_LABEL = 63
 
 MONITORING = f"""\
 # Metrics for Prometheus, on the REST port: requests, latencies, batch sizes, loading of versions.
@@ -135,7 +136,7 @@ def kubernetes(name: str, batched: bool, size: int) -> str:
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {label}-config
+  name: "{label}-config"
 data:
   models.config: |
 {textwrap.indent(models(name), "    ")}\
@@ -145,14 +146,14 @@ data:
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {label}
+  name: "{label}"
 spec:
   replicas: 1
   selector:
-    matchLabels: {{app: {label}}}
+    matchLabels: {{app: "{label}"}}
   template:
     metadata:
-      labels: {{app: {label}}}
+      labels: {{app: "{label}"}}
       annotations:
         prometheus.io/scrape: "true"
         prometheus.io/port: "8501"
@@ -172,10 +173,10 @@ spec:
             - {{name: rest, containerPort: 8501}}
           # The REST port opens once the model is loaded and warmed up; no request comes before.
           readinessProbe:
-            httpGet: {{path: /v1/models/{name}, port: rest}}
+            httpGet: {{path: "/v1/models/{name}", port: rest}}
             periodSeconds: 5
           startupProbe:
-            httpGet: {{path: /v1/models/{name}, port: rest}}
+            httpGet: {{path: "/v1/models/{name}", port: rest}}
             periodSeconds: 5
             failureThreshold: 60
           livenessProbe:
@@ -193,17 +194,17 @@ spec:
             - {{name: config, mountPath: /config, readOnly: true}}
       volumes:
         - name: models
-          persistentVolumeClaim: {{claimName: {label}-models, readOnly: true}}
+          persistentVolumeClaim: {{claimName: "{label}-models", readOnly: true}}
         - name: config
-          configMap: {{name: {label}-config}}
+          configMap: {{name: "{label}-config"}}
 ---
 # Reachable inside the cluster only: the server has no authentication.
 apiVersion: v1
 kind: Service
 metadata:
-  name: {label}
+  name: "{label}"
 spec:
-  selector: {{app: {label}}}
+  selector: {{app: "{label}"}}
   ports:
     - {{name: grpc, port: 8500, targetPort: grpc}}
     - {{name: rest, port: 8501, targetPort: rest}}
@@ -211,8 +212,13 @@ spec:
 
 
 def kubernetes_name(name: str) -> str:
-    """Returns a name that Kubernetes accepts: lower-case letters, digits and dashes."""
-    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    """Returns a name that Kubernetes accepts for a Service.
+
+    It has lower-case letters, digits and dashes, begins with a letter, and is not long.
+    """
+    label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    label = label if label[:1].isalpha() else f"model-{label}"
+    return label[:_LONGEST_LABEL].rstrip("-")
 
 
 def _listed(values: list[str], indent: int) -> str:
