@@ -304,6 +304,10 @@ def test_grpc_mistakes(channel, make, code, message):
     assert message in error.value.details()
 
 
+def metrics_of(server):
+    return urllib3.request("GET", f"{server.rest.partition('/v1')[0]}/metrics").data.decode()
+
+
 @pytest.mark.parametrize("how", ["cancel", "deadline"])
 def test_requests_that_end_early_harm_no_others(exported_classifier, start_server, how):
     """Their rows may be computed at that moment, in a batch with others'."""
@@ -320,8 +324,7 @@ def test_requests_that_end_early_harm_no_others(exported_classifier, start_serve
                 for call in calls:
                     call.cancel()
         assert len(stub.Predict(request, timeout=30).outputs["scores"].tensor_shape.dim) == 2
-    text = urllib3.request("GET", f"{server.rest.partition('/v1')[0]}/metrics").data.decode()
-    assert 'kerasbert_requests_total{api="grpc",status="CANCELLED"}' in text
+    assert 'kerasbert_requests_total{api="grpc",status="CANCELLED"}' in metrics_of(server)
     server.stop()
 
 
@@ -333,7 +336,7 @@ def test_client_that_goes_is_counted(exported_classifier, start_server):
         head = f"POST {path}:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n"
         connection.sendall(head.encode() + b'{"inp')
         time.sleep(0.2)
-    time.sleep(0.2)
+    wait_until(lambda: 'api="rest",status="CANCELLED"} 1' in metrics_of(server))
     assert server.stop() == {"rest CANCELLED": 1}
 
 
