@@ -18,7 +18,7 @@ from kerasbert import (
     TextEmbedder,
     TokenClassifier,
 )
-from kerasbert.recipes.options import ServingKitOptions
+from kerasbert.recipes.options import ServeOptions, ServingKitOptions
 from kerasbert.recipes.serving_kit import serving_kit
 from kerasbert.serving import kit
 from kerasbert.serving.client import METADATA, SavedModelClient
@@ -208,3 +208,5 @@ def test_names_that_yaml_may_read_as_something_else(name):
 def test_name_of_the_program_is_found_early():
     with pytest.raises(InputError, match="the name of a served model"):
         ServingKitOptions(model="m", name="a/b", output="o")
+    with pytest.raises(InputError, match="the name of a served model"):
+        ServeOptions(saved_model="s", name="a/b")

@@ -81,6 +81,11 @@ class ServeOptions(Options):
         maximum=1_000_000,
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.name is not None:
+            urls.check_name(self.name)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadTestOptions(Options):
