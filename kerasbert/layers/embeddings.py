@@ -149,7 +149,10 @@ class Embeddings(keras.layers.Layer):
 
     def _positions(self, x, length, padding_mask, position_ids):
         if self.positions == "sinusoidal":
-            return ops.cast(self.position_embedding(x), self.compute_dtype)
+            rows = ops.cast(self.position_embedding(x), self.compute_dtype)
+            if position_ids is None:
+                return rows
+            return ops.take_along_axis(rows, position_ids[..., None], axis=1)
         # A slice that exceeds the table is an error on every device; a gather on GPUs would
         # return zeros.
         rows = length + self._first_position

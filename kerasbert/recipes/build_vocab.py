@@ -24,18 +24,13 @@ def build_vocab(options: BuildVocabOptions) -> dict:
 
 def _build_vocab(options: BuildVocabOptions) -> dict:
     report = Report()
-    try:
-        vocabulary = train_vocabulary(
-            _texts(options, report),
-            options.vocab_size,
-            lowercase=options.lowercase,
-            min_frequency=options.min_frequency,
-            alphabet_size=options.alphabet_size,
-        )
-    except InputError:
-        if report.documents:
-            raise
-        raise InputError(f"there is no text in {', '.join(options.input)}") from None
+    vocabulary = train_vocabulary(
+        _texts(options, report),
+        options.vocab_size,
+        lowercase=options.lowercase,
+        min_frequency=options.min_frequency,
+        alphabet_size=options.alphabet_size,
+    )
     save_vocabulary(vocabulary, options.output)
     unknown = _unknown_share(
         WordPieceTokenizer(vocabulary, lowercase=options.lowercase),
@@ -53,9 +48,10 @@ def _build_vocab(options: BuildVocabOptions) -> dict:
 
 
 def _texts(options: BuildVocabOptions, report: Report) -> Iterator[str]:
-    return itertools.chain.from_iterable(
-        read_documents(options.input, report, text_column=options.text_column)
-    )
+    for document in read_documents(options.input, report, text_column=options.text_column):
+        yield from document
+    if not report.documents:
+        raise InputError(f"there is no text in {', '.join(options.input)}")
 
 
 def _unknown_share(tokenizer: WordPieceTokenizer, texts: Iterator[str]) -> float:

@@ -199,11 +199,25 @@ def test_sinusoidal_positions_in_half_precision():
         for dtype in ("float32", "mixed_bfloat16")
     )
     x = np.zeros((1, 512, 8), "float32")
-    found = half._positions(x, 512, None)
+    found = half._positions(x, 512, None, None)
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     np.testing.assert_allclose(
-        keras.ops.cast(found, "float32"), exact._positions(x, 512, None), atol=4e-3
+        keras.ops.cast(found, "float32"), exact._positions(x, 512, None, None), atol=4e-3
     )
+
+
+@pytest.mark.parametrize("positions", ["learned", "learned_offset", "sinusoidal"])
+def test_given_positions(positions):
+    layer = Embeddings(20, 8, 16, positions=positions)
+    token_ids = np.array([[3, 4, 5, 6], [7, 8, 9, 10]])
+    mask = np.ones_like(token_ids)
+    whole = layer(token_ids, padding_mask=mask)
+    position_ids = np.array([[0, 1, 0, 1], [0, 1, 2, 3]])
+    found = layer(token_ids, padding_mask=mask, position_ids=position_ids)
+    np.testing.assert_allclose(found[1], whole[1], atol=1e-6)
+    np.testing.assert_allclose(found[0, :2], whole[0, :2], atol=1e-6)
+    alone = layer(token_ids[:1, 2:], padding_mask=mask[:1, 2:])
+    np.testing.assert_allclose(found[0, 2:], alone[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float32"])
