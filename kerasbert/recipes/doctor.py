@@ -12,6 +12,7 @@ from collections.abc import Callable
 import kerasbert
 from kerasbert import lazy, registration
 from kerasbert.errors import one_line
+from kerasbert.machine import available_cores
 from kerasbert.recipes.options import DoctorOptions
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub", "numpy", "jax")
@@ -32,9 +33,7 @@ def doctor(options: DoctorOptions) -> dict | str:
         "packages": {name: _version(name) for name in _PACKAGES},
         "backend": registration.chosen_backend(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": available_cores(),
         "missing": _missing_extras(),
         "advice": [],
     }

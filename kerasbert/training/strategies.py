@@ -7,12 +7,12 @@ attributes of a strategy that training uses.
 from __future__ import annotations
 
 import contextlib
-import os
 
 import keras
 
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.machine import available_cores
 from kerasbert.training.steps import ON_TENSORFLOW
 from kerasbert.training.workers import connect
 
@@ -133,7 +133,7 @@ def _described_on_jax() -> str:
 
 
 def _cpu() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = available_cores()
     return f"CPU ({cores} core{'s' * (cores > 1)})"
 
 

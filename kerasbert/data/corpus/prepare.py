@@ -19,6 +19,7 @@ from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.corpus.writer import CorpusWriter
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.machine import available_cores
 from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
@@ -80,7 +81,7 @@ def prepare_corpus(
         settings |= found_by | selection.metadata()
         metadata = _of_part(part, units, settings)
         units = share(units, part)
-    tokenize = _tokenizing(tokenizer, threads or _cores(), words)
+    tokenize = _tokenizing(tokenizer, threads or available_cores(), words)
     report = Report()
     with (
         files.new_directory(output) as directory,
@@ -101,13 +102,6 @@ def prepare_corpus(
             **selection.metadata(),
             **selection.counts(report),
         )
-
-
-def _cores() -> int:
-    """Returns the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _of_part(part: Part, units: list[Unit], settings: dict) -> dict:

@@ -121,7 +121,19 @@ class PredictOptions(ColumnOptions, ModelOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions(ModelOptions):
+class _ExportedOptions(ModelOptions):
+    """Options of the programs that export a model."""
+
+    precision: str = option(
+        "float32",
+        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
+        "products; scores then differ in the third digit",
+        choices=EXPORT_PRECISIONS,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions(_ExportedOptions):
     """Options of `export`."""
 
     program = Program(
@@ -131,18 +143,12 @@ class ExportOptions(ModelOptions):
     )
 
     output: str = option(help="version directory to write, such as saved_models/NAME/1")
-    precision: str = option(
-        "float32",
-        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
-        "products; scores then differ in the third digit",
-        choices=EXPORT_PRECISIONS,
-    )
     overwrite: bool = option(False, help="replace an existing export")
     check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServingKitOptions(ModelOptions):
+class ServingKitOptions(_ExportedOptions):
     """Options of `serving_kit`."""
 
     program = Program(
@@ -153,12 +159,6 @@ class ServingKitOptions(ModelOptions):
 
     name: str = option(help="the model's name, a part of its URL")
     output: str = option(help="folder to write")
-    precision: str = option(
-        "float32",
-        help="float32; or bfloat16: half the size, and faster on processors with bfloat16 matrix "
-        "products; scores then differ in the third digit",
-        choices=EXPORT_PRECISIONS,
-    )
     overwrite: bool = option(False, help="replace an existing folder")
     check: bool = option(True, help="check the export, in a fresh process")
 
