@@ -1,6 +1,8 @@
-"""What this process may use of the machine."""
+"""The processor of this machine, and what this process may use of it."""
 
 import os
+import platform
+import re
 
 
 def available_cores() -> int:
@@ -8,3 +10,12 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Returns the name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)[1].strip()
+    except (OSError, TypeError):  # not Linux, or not an x86 processor
+        return platform.processor() or platform.machine()

@@ -5,15 +5,14 @@ those of JAX.
 """
 
 import pathlib
-import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from gpu_program import batch, pretrainer
+from resuming import assert_resumes_bitwise
 
 from kerasbert import Backbone, BackboneConfig, TextClassifier
 from kerasbert.training.strategies import prefetched
@@ -102,22 +101,7 @@ def test_a_killed_run_resumes_bitwise(corpus_dir, tmp_path):
     program = [sys.executable, str(ROOT / "scripts" / "pretrain.py")]
     program += [f"--{name}={value}" for name, value in flags.items()]
 
-    def start(directory):
-        command = [*program, f"--output={directory}"]
-        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-
-    def end(directory, process):
-        _, said = process.communicate()
-        assert process.returncode == 0, said
-        return (directory / "model" / "model.safetensors").read_bytes()
-
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    killed = start(cut)
-    while killed.poll() is None and not list(cut.glob("checkpoints/step-*")):
-        time.sleep(0.05)
-    killed.kill()
-    killed.communicate()
-    assert end(cut, start(cut)) == end(whole, start(whole))
+    assert_resumes_bitwise(program, tmp_path, cwd=ROOT)
 
 
 def test_an_export_answers_as_the_model(tokenizer, texts, tmp_path):

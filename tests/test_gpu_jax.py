@@ -8,10 +8,10 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from resuming import assert_resumes_bitwise
 
 from kerasbert.data.corpus.writer import CorpusWriter
 
@@ -108,22 +108,4 @@ def test_a_killed_run_resumes_bitwise(platform, tokenizer, tmp_path):
     }
     program = [sys.executable, PRETRAIN, *(f"--{name}={value}" for name, value in flags.items())]
 
-    def start(directory):
-        command = [*program, f"--output={directory}"]
-        return subprocess.Popen(
-            command, env=environment(platform), stderr=subprocess.PIPE, text=True
-        )
-
-    def end(directory, process):
-        _, said = process.communicate()
-        assert process.returncode == 0, said
-        assert ("resuming" in said) == (directory == cut)
-        return (directory / "model" / "model.safetensors").read_bytes()
-
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    killed = start(cut)
-    while killed.poll() is None and not list(cut.glob("checkpoints/step-*")):
-        time.sleep(0.05)
-    killed.kill()
-    killed.communicate()
-    assert end(cut, start(cut)) == end(whole, start(whole))
+    assert_resumes_bitwise(program, tmp_path, env=environment(platform))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import kerasbert
 from kerasbert import lazy, registration
 from kerasbert.errors import one_line
-from kerasbert.machine import available_cores
+from kerasbert.machine import available_cores, processor
 from kerasbert.recipes.options import DoctorOptions
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub", "numpy", "jax")
@@ -32,7 +32,7 @@ def doctor(options: DoctorOptions) -> dict | str:
         "kerasbert": kerasbert.__version__,
         "packages": {name: _version(name) for name in _PACKAGES},
         "backend": registration.chosen_backend(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "missing": _missing_extras(),
         "advice": [],
@@ -52,14 +52,6 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)[1].strip()
-    except (OSError, TypeError):  # not Linux, or not an x86 processor
-        return platform.processor() or platform.machine()
 
 
 def _missing_extras() -> dict[str, list[str]]:

@@ -12,9 +12,7 @@ Recipes are chosen by the loss on held-out text.
 
 import dataclasses
 import json
-import os
 import pathlib
-import platform
 import shlex
 import shutil
 import statistics
@@ -28,6 +26,7 @@ from kerasbert import MaskedLM, cli, files
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining import PretrainingBatches
 from kerasbert.errors import InputError
+from kerasbert.machine import available_cores, processor
 from kerasbert.recipes.build_vocab import build_vocab
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.options import (
@@ -95,7 +94,7 @@ def _pretrained(name, flags, options: QualityForTimeOptions, directory: pathlib.
         run = quality_kerashub.pretrained if name == _KERASHUB else _kerasbert
         made = run(flags, options, directory, clock)
         seconds = clock.seconds
-        machine = {"cores": len(os.sched_getaffinity(0)), "processor": _processor()}
+        machine = {"cores": available_cores(), "processor": processor()}
         made |= {"seconds": round(seconds, 1), "stages": clock.stages, **machine}
         if name != _KERASHUB:  # not on the clock: what a recipe is chosen by
             made["held_out_loss"] = _held_out_loss(made["model"], directory)
@@ -239,12 +238,3 @@ def _draw(curves: dict, path: pathlib.Path) -> None:
     axis.grid(alpha=0.3)
     axis.legend()
     figure.savefig(path, dpi=110)
-
-
-def _processor() -> str:
-    """Returns the name of the processor."""
-    path = pathlib.Path("/proc/cpuinfo")
-    for line in path.read_text().splitlines() if path.exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()

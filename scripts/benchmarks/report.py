@@ -8,6 +8,7 @@ import statistics
 from benchmarks.device import gpu_name
 from benchmarks.timing import Timings
 from benchmarks.workload import Workload
+from kerasbert.machine import available_cores, processor
 
 CEILING = "ceiling"
 
@@ -76,7 +77,6 @@ def _middle(numbers: list[float]) -> tuple[float, float, float]:
 def machine() -> dict:
     """Returns the hardware and the versions of libraries."""
     import importlib.metadata
-    import os
 
     packages = (
         "tensorflow",
@@ -96,19 +96,12 @@ def machine() -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": processor(),
+        "cores": available_cores(),
         "gpu": gpu_name(),
         "python": platform.python_version(),
         **measured,
     }
-
-
-def _processor() -> str:
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 def table(title: str, measured: dict[str, Result]) -> str:
