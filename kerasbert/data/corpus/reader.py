@@ -174,6 +174,10 @@ class Corpus:
 
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
+        return self._token_counts.copy()
+
+    @functools.cached_property
+    def _token_counts(self) -> np.ndarray:
         size = self.tokenizer.vocabulary_size
         dtype = token_type(size)
         counts = np.zeros(size, np.int64)

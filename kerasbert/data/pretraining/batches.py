@@ -4,7 +4,6 @@ They are drawn by a TensorFlow graph or, if Keras uses another backend, by NumPy
 batches.
 """
 
-import functools
 import math
 
 import keras
@@ -14,7 +13,7 @@ from kerasbert.data import array_ops, graph_ops
 from kerasbert.data.corpus.reader import CONTINUES, Corpus
 from kerasbert.data.pretraining.drawn import DrawnBatches
 from kerasbert.data.pretraining.masking import Masking, mask_unit_of
-from kerasbert.data.pretraining.mixture import Mixture
+from kerasbert.data.pretraining.mixture import MixedWindows, Mixture
 from kerasbert.data.pretraining.packed import CLS, SEP, TOKEN, PackedRows
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.data.text_batches import convert
@@ -112,13 +111,17 @@ class PretrainingBatches:
         self._ops = array_ops if with_numpy else graph_ops
         alone = objective in ("mlm", "rtd")
         room = self.packer.text_room if alone else self.packer.pair_room
-        several = isinstance(corpus, Mixture)
-        if pack_documents:
-            packed = corpus.packed_rows if several else functools.partial(PackedRows, corpus=corpus)
-            self._windows = packed(ops=self._ops, length=sequence_length, seed=seed)
-        else:
-            windows = corpus.windows if several else functools.partial(Windows, corpus=corpus)
-            self._windows = windows(ops=self._ops, room=room, seed=seed)
+
+        def divided(one: Corpus) -> Windows | PackedRows:
+            if pack_documents:
+                return PackedRows(self._ops, one, sequence_length, seed)
+            return Windows(self._ops, one, room, seed)
+
+        self._windows = (
+            MixedWindows(corpus, divided, self._ops, seed)
+            if isinstance(corpus, Mixture)
+            else divided(corpus)
+        )
         self.pack_documents = pack_documents
         if objective == "nsp":
             self._windows.check_negatives()
@@ -209,14 +212,14 @@ class PretrainingBatches:
             {MLM_LOGITS: weights, RTD_LOGITS: ops.cast(mask, "float32")},
         )
 
-    def _masked_rows(self, seed, places, kind, documents) -> tuple:
+    def _masked_rows(self, seed, positions, kind, documents) -> tuple:
         """Returns the result of `Masking` for packed rows; the arguments are those of `rows`."""
         ops, tokenizer, corpus, continues = self._ops, self.corpus.tokenizer, self.corpus, None
 
         def values(values_at, read):
             if ops is array_ops:
-                return values_at(places)
-            flat = tf.reshape(places, [-1])
+                return values_at(positions)
+            flat = tf.reshape(positions, [-1])
             shape = [self.batch_size, self.packer.sequence_length]
             return tf.reshape(read(flat, flat + 1).flat_values, shape)
 

@@ -56,14 +56,6 @@ class Mixture:
         named = zip(self.corpora, self.shares, strict=True)
         return ", ".join(f"{corpus.directory.name} {share / total:.3g}" for corpus, share in named)
 
-    def packed_rows(self, ops: ModuleType, length: int, seed: int) -> MixedWindows:
-        """Returns the packed rows of the corpora; see `PackedRows`."""
-        return MixedWindows(self, ops, seed, lambda one: PackedRows(ops, one, length, seed))
-
-    def windows(self, ops: ModuleType, room: int, seed: int) -> MixedWindows:
-        """Returns the windows of the corpora; see `Windows`."""
-        return MixedWindows(self, ops, seed, lambda one: Windows(ops, one, room, seed))
-
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns the ids at positions; see `Corpus.tokens_at`."""
         return self._values_at(positions, lambda corpus: corpus.tokens_at)
@@ -113,9 +105,21 @@ class MixedWindows:
 
     Of every `sum(shares)` consecutive examples, each corpus has exactly its share, in an order that
     depends on the seed. A corpus goes through its own epochs.
+
+    Args:
+        mixture: `Mixture`.
+        make: function that returns the windows, or the packed rows, of one `Corpus`.
+        ops: `graph_ops` or `array_ops`.
+        seed: integer, determines the order.
     """
 
-    def __init__(self, mixture: Mixture, ops: ModuleType, seed: int, make: Callable):
+    def __init__(
+        self,
+        mixture: Mixture,
+        make: Callable[[Corpus], Windows | PackedRows],
+        ops: ModuleType,
+        seed: int,
+    ):
         self._ops = ops
         self._seed = seed
         self._shares = mixture.shares

@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasbert.data import graph_ops
 from kerasbert.data.corpus.reader import Corpus
+from kerasbert.data.pretraining.windows import shuffled_starts
 from kerasbert.lazy import tensorflow as tf
 
 #: What is at a position of a row.
@@ -55,16 +56,14 @@ class PackedRows:
             the position only counts for `TOKEN`; and ascending numbers of documents in the row.
         """
         ops, length = self._ops, self._length
-        epoch = index // self.count
-        row = ops.shuffled(index % self.count, self._seed, epoch, 0, self.count)
-        shift = ops.shuffled(epoch % length, self._seed, epoch, 1, length)
+        starts = shuffled_starts(ops, index, self.count, length, self._seed)
         column = ops.arange(length, "int64")[np.newaxis]
-        at = ((row * length + shift)[:, np.newaxis] + column) % self._total
+        at = (starts[:, np.newaxis] + column) % self._total
         document = ops.last_at_or_before(self._begins, at)
         begin, end = (ops.gather(self._begins, document + more) for more in (0, 1))
-        place = ops.gather(self._starts, document) + at - begin - 1
+        position = ops.gather(self._starts, document) + at - begin - 1
         kind = ops.where((at == end - 1) | (column == length - 1), SEP, TOKEN)
         # A row that ends with the first token of a document has [SEP] there, too.
         kind = ops.where(((at == begin) & (column < length - 1)) | (column == 0), CLS, kind)
         number = ops.cast(ops.cumsum(ops.cast(at == begin, "int32")), "int32")
-        return ops.where(kind == TOKEN, place, 0), ops.cast(kind, "int32"), number
+        return ops.where(kind == TOKEN, position, 0), ops.cast(kind, "int32"), number

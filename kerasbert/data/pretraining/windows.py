@@ -80,12 +80,8 @@ class Windows:
 
     def _tokens(self, index):
         """Returns the position in the corpus from which each window is determined."""
-        ops = self._ops
-        epoch = index // self.count
-        window = ops.shuffled(index % self.count, self._seed, epoch, 0, self.count)
-        # Each epoch shifts all windows by another distance, which changes their boundaries.
-        shift = ops.shuffled(epoch % self._room, self._seed, epoch, 1, self._room)
-        return (window * self._room + shift) % self._corpus.num_tokens
+        starts = shuffled_starts(self._ops, index, self.count, self._room, self._seed)
+        return starts % self._corpus.num_tokens
 
     def _document(self, tokens) -> tuple:
         """Returns the first sentence, and the end (exclusive), of the documents of these tokens."""
@@ -136,6 +132,24 @@ class Windows:
         sentence = ops.gather(sentences, first + draw.below(choices))
         start = ops.where(between_sentences, sentence, begin + draw.below(latest - begin + 1))
         return start, ops.minimum(start + length, end)
+
+
+def shuffled_starts(ops: ModuleType, index, count: int, size: int, seed: int):
+    """Returns where rows start in a sequence that is cut into `count` rows of `size` tokens.
+
+    Each epoch takes them in another order, and shifts all by another distance, which changes their
+    boundaries.
+
+    Args:
+        ops: `graph_ops` or `array_ops`.
+        index: int64, (rows,), the number of each row, counted from the first epoch on.
+        count: integer, the number of rows of an epoch.
+        size: integer, the number of tokens of a row.
+        seed: integer, determines the order.
+    """
+    epoch = index // count
+    row = ops.shuffled(index % count, seed, epoch, 0, count)
+    return row * size + ops.shuffled(epoch % size, seed, epoch, 1, size)
 
 
 class _Draws:
