@@ -2,6 +2,7 @@
 
 import bz2
 import dataclasses
+import functools
 import gzip
 import io
 import json
@@ -36,15 +37,17 @@ def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
     for title, (name, data) in _texts().items():
         for program in ("prepare_corpus", "build_vocab"):
             yield _text_file(bases, program, title, name, data)
+    duplicates = functools.partial(_prepared_with, bases, "duplicates", DUPLICATES)
+    phrases = functools.partial(_prepared_with, bases, "phrases", PHRASES)
     found = (bases / DUPLICATES).read_bytes()
     for title, data in mutate.whole_files({}).items():
-        yield _duplicates(bases, f"duplicates are {title}", data)
+        yield duplicates(f"duplicates are {title}", data, REFUSED)
     for number in range(count // 5):
         title, data = mutate.damaged(found, rng)
         if data != found:
-            yield _duplicates(bases, f"{number}: {DUPLICATES}: {title}", data)
+            yield duplicates(f"{number}: {DUPLICATES}: {title}", data, REFUSED)
     for title, data in _phrases().items():
-        yield _phrase_list(bases, f"phrases are {title}", data)
+        yield phrases(f"phrases are {title}", data, ANY)
     names = sorted(path.name for path in base.iterdir())
     for number in range(count):
         how = rng.random()
@@ -200,14 +203,15 @@ def _text_file(bases, program, title, name, data) -> Attack:
     return Attack("corpora", f"{program}: {title}", make, program, flags, ANY, output="out")
 
 
-def _duplicates(bases, title, data) -> Attack:
+def _prepared_with(bases, flag, name, title, data, verdict) -> Attack:
+    """prepare_corpus with a damaged file that one of its flags names."""
     flags = {"input": str(bases / "text.txt"), "vocab": str(bases / "classifier" / "vocab.txt")}
-    flags |= {"duplicates": f"{{}}/{DUPLICATES}", "output": "{}/out"}
+    flags |= {flag: f"{{}}/{name}", "output": "{}/out"}
 
     def make(directory):
-        (directory / DUPLICATES).write_bytes(data)
+        (directory / name).write_bytes(data)
 
-    return Attack("corpora", title, make, "prepare_corpus", flags, REFUSED, output="out")
+    return Attack("corpora", title, make, "prepare_corpus", flags, verdict, output="out")
 
 
 def _phrases() -> dict[str, bytes]:
@@ -219,16 +223,6 @@ def _phrases() -> dict[str, bytes]:
         "a megabyte without a line": b"a" * (1 << 20),
         "every prefix": b"\n".join(b"fineday" * n for n in range(300)),
     }
-
-
-def _phrase_list(bases, title, data) -> Attack:
-    flags = {"input": str(bases / "text.txt"), "vocab": str(bases / "classifier" / "vocab.txt")}
-    flags |= {"phrases": f"{{}}/{PHRASES}", "output": "{}/out"}
-
-    def make(directory):
-        (directory / PHRASES).write_bytes(data)
-
-    return Attack("corpora", title, make, "prepare_corpus", flags, ANY, output="out")
 
 
 # === Rows of text ===
