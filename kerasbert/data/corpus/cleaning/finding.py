@@ -112,14 +112,12 @@ class _Hashes:
     def duplicates(self, settings: dict) -> Duplicates:
         """Returns what repeats something earlier."""
         kept_for = np.full(len(self), -1, np.int64)  # by document: the one that is kept instead
-        if "document" in self._kinds:
+        is_near = np.zeros(len(self), bool)
+        if "document" in self._kinds or self._signatures:
             repeated, first = _repeated(_array(self._hashes, np.uint64))
             kept_for[repeated] = first
-        is_near = np.zeros(len(self), bool)
+            is_near[repeated] = "document" not in self._kinds  # equal documents are similar, too
         if self._signatures:
-            if "document" not in self._kinds:  # equal documents are similar, too
-                repeated, first = _repeated(_array(self._hashes, np.uint64))
-                kept_for[repeated], is_near[repeated] = first, True
             left = np.flatnonzero(kept_for < 0)
             similar = near.similar_earlier(self._signatures.finish()[left])
             for later, earlier in similar.items():
