@@ -1,7 +1,7 @@
 # `make quickstart` runs the whole workflow on this machine. `make check`, for every edit, runs lint and the
 # tests of text, layers, data and metrics. `make test` runs all tests except those marked `full`, which
 # `make full` runs. `make wheel-test` builds the wheel and uses it outside the checkout. `make docs` builds the
-# site in build/site.
+# site in build/site; `make guides` runs docs/guides/*.py, or GUIDES="NAME ...", and writes their pages.
 PYTHON ?= python3
 BIN := .venv/bin
 # --no-compile: Python compiles modules on import, and most of those installed are never imported.
@@ -13,7 +13,7 @@ INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolatio
 	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart check test full wheel-test docs lint format clean
+.PHONY: quickstart check test full wheel-test docs guides lint format clean
 
 quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
@@ -32,6 +32,10 @@ wheel-test: .venv/.test
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mkdocs build --quiet
+
+guides: .venv/.test
+	$(PIP) install --editable '.[guides]'
+	$(BIN)/python docs/_site/guides.py $(GUIDES)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

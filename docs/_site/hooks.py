@@ -47,10 +47,10 @@ REFERENCE = {
 
 
 def on_config(config):
-    """Adds the pages of docs/ that `nav` does not name to its guides."""
+    """Adds the pages of docs/ that `nav` does not name to its section "In depth"."""
     named = set(_pages(config.nav))
-    (guides,) = (section["Guides"] for section in config.nav if "Guides" in section)
-    guides += [p.name for p in sorted(ROOT.glob("docs/*.md")) if p.name not in named]
+    (pages,) = (section["In depth"] for section in config.nav if "In depth" in section)
+    pages += [p.name for p in sorted(ROOT.glob("docs/*.md")) if p.name not in named]
     return config
 
 

@@ -17,7 +17,7 @@ from kerasbert.recipes.options import DoctorOptions
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub", "numpy", "jax")
 #: Extras for work on kerasbert itself.
-_FOR_DEVELOPERS = {"test", "dev", "docs"}
+_FOR_DEVELOPERS = {"test", "dev", "docs", "guides"}
 # Rows, inner dimension and columns of the product: a feed-forward layer of a base model.
 _SHAPE = (2048, 768, 3072)
 _ROUNDS, _SECONDS = 3, 0.3
