@@ -1,4 +1,4 @@
-"""The pages "Coming from ...": their code for kerasbert runs, and their commands exist."""
+"""Code for kerasbert on the site's pages runs, and the commands of all pages exist."""
 
 import ast
 import importlib.util
@@ -9,6 +9,7 @@ import sys
 import types
 
 import pytest
+from model_tables import PAGE, filled_in
 
 import kerasbert
 from kerasbert import cli
@@ -16,7 +17,7 @@ from kerasbert.checkpoints import hub
 from kerasbert.recipes.options import programs
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted(ROOT.glob("docs/coming_from/*.md"))
+PAGES = [*sorted(ROOT.glob("docs/coming_from/*.md")), ROOT / "docs/start/quickstart.md"]
 
 
 def blocks(page, language):
@@ -86,6 +87,15 @@ def commands():
 def test_commands_are_command_lines(line):
     _, name, *flags = shlex.split(line)
     cli.parse([name, *flags], programs()[name])
+
+
+def test_the_tables_of_models_are_current():
+    """`python tests/model_tables.py` writes them."""
+    text = PAGE.read_text()
+    assert (
+        "| `hf://google-bert/bert-base-chinese` | bert | 102.3 M | Chinese | Apache-2.0 |" in text
+    )
+    assert filled_in(text) == text
 
 
 def test_the_reference_has_every_public_name(monkeypatch):

@@ -77,7 +77,7 @@ def anchors(document):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/{p.name}" for p in sorted(ROOT.glob("docs/*.md")))]
+    "name", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/**/*.md")))]
 )
 def test_links_lead_somewhere(name):
     document = ROOT / name
