@@ -1,4 +1,4 @@
-"""Serves an export with the REST and gRPC APIs of TensorFlow Serving."""
+"""Serves exports with the REST and gRPC APIs of TensorFlow Serving, and a page to ask them."""
 
 from kerasbert import program
 

@@ -49,6 +49,23 @@ def overlapping_windows(lengths, size, stride) -> Windows:
     return Windows(row, start, tf.minimum(tf.gather(size, row), rest))
 
 
+def by_row(features: dict, row, count, fill: dict) -> dict:
+    """Puts the features of windows side by side: (windows, tokens) -> (rows, windows, tokens).
+
+    Args:
+        features: dict of tensors, (windows, tokens).
+        row: int64, (windows,), ascending, the row of each window.
+        count: number of rows.
+        fill: what missing windows of a row have, by the name of a feature; 0 by default.
+    """
+    return {
+        name: tf.RaggedTensor.from_value_rowids(value, row, nrows=count).to_tensor(
+            fill.get(name, 0)
+        )
+        for name, value in features.items()
+    }
+
+
 def cut(rows: tf.RaggedTensor, windows: Windows) -> tf.RaggedTensor:
     """Returns the values of the windows, ragged (windows, tokens), of rows (rows, tokens)."""
     first = tf.gather(rows.row_starts(), windows.row) + windows.start

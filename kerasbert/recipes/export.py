@@ -18,6 +18,11 @@ def export(options: ExportOptions) -> dict:
     with files.locked(options.output):
         files.refuse_existing(options.output, overwrite=options.overwrite)
         model = loading.load_task(options.model, Task, dtype=options.precision, **options.overrides)
-        model.export(options.output, check=options.check, overwrite=options.overwrite)
+        model.export(
+            options.output,
+            attention=options.attention,
+            check=options.check,
+            overwrite=options.overwrite,
+        )
     inputs, _ = model.serving_signature()
     return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}

@@ -1,16 +1,17 @@
-"""Serving an export."""
+"""Serving exports."""
 
 import asyncio
 import pathlib
 import signal
 
 from kerasbert import lazy
+from kerasbert.errors import InputError
 from kerasbert.recipes.options import ServeOptions
 from kerasbert.training.progress import log
 
 
 def serve(options: ServeOptions) -> dict:
-    """Serves an export until SIGTERM or SIGINT; returns the numbers of requests."""
+    """Serves exports until SIGTERM or SIGINT; returns the numbers of requests."""
     for module in ("starlette", "uvicorn", "grpc", "tensorflow_serving.apis.predict_pb2"):
         lazy.extra(module, "'kerasbert[serve]'")
     return asyncio.run(_serve(options))
@@ -19,7 +20,7 @@ def serve(options: ServeOptions) -> dict:
 async def _serve(options: ServeOptions) -> dict:
     from kerasbert.serving.server import run  # imports the packages of the extra
 
-    directory, stop = pathlib.Path(options.saved_model), asyncio.Event()
+    stop = asyncio.Event()
     for kind in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(kind, stop.set)
     settings = run.Settings(
@@ -35,8 +36,21 @@ async def _serve(options: ServeOptions) -> dict:
         poll_seconds=options.poll_seconds,
         stop_seconds=options.stop_seconds,
     )
-    name = options.name or _name(directory)
-    return {"requests": await run.serve(directory, name, settings, stop, log)}
+    return {"requests": await run.serve(_directories(options), settings, stop, log)}
+
+
+def _directories(options: ServeOptions) -> dict[str, pathlib.Path]:
+    """Returns the directory of each model by its name."""
+    directories: dict[str, pathlib.Path] = {}
+    for directory in map(pathlib.Path, options.saved_model):
+        name = options.name or _name(directory)
+        if name in directories:
+            raise InputError(
+                f"{directory} and {directories[name]} would both be the model {name}; rename one "
+                "of the directories"
+            )
+        directories[name] = directory
+    return directories
 
 
 def _name(directory: pathlib.Path) -> str:

@@ -23,6 +23,18 @@ def shape(info) -> tuple[int | None, ...]:
     return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
 
 
+def is_string(info) -> bool:
+    """Whether a `TensorInfo` is of strings."""
+    from tensorflow.core.framework import types_pb2
+
+    return info.dtype == types_pb2.DT_STRING
+
+
+def takes_strings(signature) -> bool:
+    """Whether some input of a signature is of strings."""
+    return any(map(is_string, signature.inputs.values()))
+
+
 def takes_lists(signature) -> bool:
     """Whether a row has a list of strings, which a server must not pad with other strings."""
     return bool(set(signature.inputs) & set(LIST_COLUMNS))

@@ -14,9 +14,10 @@ from kerasbert.layers.inference import PrecomputedWeights, inference_mode
 from kerasbert.layers.state import is_quantized
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import saved_model
+from kerasbert.tasks import inspection
 
 
-def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> None:
+def write(task, path: str | os.PathLike, *, attention: bool, check: bool, overwrite: bool) -> None:
     """Implements `Task.export`."""
     inputs, function = task.serving_signature()
     for_inference = inference_mode(PrecomputedWeights())
@@ -28,16 +29,23 @@ def write(task, path: str | os.PathLike, *, check: bool, overwrite: bool) -> Non
         "tokenizer": task.tokenizer.get_config(),
         **task.head_config(),
     }
+    signatures = {"tokens": (tokens, of_tokens), "tokenize": inspection.tokenize(task)}
+    # The model layer by layer, as in `predict` on features: no merged or precomputed weights, and
+    # no skipped padding.
+    examples = {"tokens": (_example(task), functools.partial(_plain, task))}
+    if attention or task.backbone.config.return_hidden_states:
+        signatures["attention"] = inspection.attention(task)
+        texts = inspection.example(task, saved_model.SAMPLES)
+        examples["attention"] = (texts, signatures["attention"].function)
+        metadata["attention"] = inspection.described(task)
     saved_model.write(
         path,
         for_inference(function),
         inputs,
         metadata,
         resources=task.tokenizer.resources,
-        signatures={"tokens": (tokens, for_inference(of_tokens))},
-        # The model layer by layer, as in `predict` on features: no merged or precomputed weights,
-        # and no skipped padding.
-        examples={"tokens": (_example(task), functools.partial(_plain, task))} if check else {},
+        signatures={name: (specs, for_inference(one)) for name, (specs, one) in signatures.items()},
+        examples=examples if check else {},
         plain=function,
         tolerance=_tolerance(task),
         check=check,

@@ -14,7 +14,7 @@ from kerasbert.data import text_batches
 from kerasbert.data.inputs import Accepted, checked_size, numbers, plain, raw_columns
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
-from kerasbert.features import TEXT, TEXT_PAIR
+from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
 from kerasbert.layers.inference import inference_mode
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import TextPacker
@@ -146,6 +146,17 @@ class Preprocessor:
     def features(self, text, text_pair=None) -> dict:
         """Returns features of a batch of strings, (batch,), for prediction."""
         return self.packer(text, text_pair)
+
+    def sequences(self, **columns) -> dict:
+        """Returns the tokens that the model reads of rows of strings, (batch, sequences, tokens).
+
+        A row has one sequence, or one for each chunk, window or choice.
+        """
+        features = self.features(**columns)
+        found = {name: features[name] for name in (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)}
+        if found[TOKEN_IDS].shape.rank == 3:
+            return found
+        return {name: value[:, tf.newaxis] for name, value in found.items()}
 
     def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
         """Converts a batch of rows to `(features, y, sample_weight)`.

@@ -267,11 +267,19 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     # === Export ===
 
-    def export(self, path: str | os.PathLike, *, check: bool = True, overwrite: bool = False):
+    def export(
+        self,
+        path: str | os.PathLike,
+        *,
+        attention: bool = False,
+        check: bool = True,
+        overwrite: bool = False,
+    ):
         """Writes a SavedModel that takes raw strings, for TensorFlow Serving.
 
         Its second signature, `tokens`, takes ready features, with `lengths`, int32 (batch,), the
-        number of unpadded tokens per row, instead of the mask. It returns the model's outputs.
+        number of unpadded tokens per row, instead of the mask. It returns the model's outputs. The
+        signature `tokenize` takes raw strings, and returns the tokens that the model reads.
 
         The directory appears when it is complete. Unless `check` is off, the graph, in which
         weights are merged and padding is skipped, must first give the outputs of the model run
@@ -279,6 +287,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
         Args:
             path: version directory to write, such as `saved_models/NAME/1`.
+            attention: whether to add the signature `attention`, which takes raw strings, `layer`
+                and `sequence`, and returns the attention weights of each head. A backbone with
+                `return_hidden_states` always has it.
             check: whether to compare outputs as above (takes some seconds).
             overwrite: whether to replace an existing `path`.
 
@@ -288,7 +299,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """
         from kerasbert.tasks import export  # imports TensorFlow
 
-        export.write(self, path, check=check, overwrite=overwrite)
+        export.write(self, path, attention=attention, check=check, overwrite=overwrite)
 
 
 class _Made(NamedTuple):

@@ -25,22 +25,24 @@ def export_classifier(tokenizer, tiny_backbone):
 
 
 class RunningServer:
-    """A server in a thread of this process."""
+    """A server in a thread of this process, for a directory or a dict of them by name."""
 
     def __init__(self, directory, name="mine", **settings):
         self.lines, self._started = [], threading.Event()
         self._settings = {"port": 0, "grpc_port": 0, "poll_seconds": 0.05, **settings}
-        self._thread = threading.Thread(target=self._run, args=(pathlib.Path(directory), name))
+        directories = {name: directory} if not isinstance(directory, dict) else directory
+        self._thread = threading.Thread(target=self._run, args=(directories,))
         self._thread.start()
         assert self._started.wait(60)
         assert not hasattr(self, "error"), self.error
         self.rest, self.grpc = re.findall(r"\w+://[^\s,]+", self.lines[0])
 
-    def _run(self, directory, name):
+    def _run(self, directories):
         async def serve():
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             settings = run.Settings(**self._settings)
-            self.result = await run.serve(directory, name, settings, self._stop, self._log)
+            paths = {name: pathlib.Path(path) for name, path in directories.items()}
+            self.result = await run.serve(paths, settings, self._stop, self._log)
 
         try:
             asyncio.run(serve())

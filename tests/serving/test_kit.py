@@ -77,7 +77,7 @@ def test_warm_up_requests_run(make_kit, name):
         rows = {len(value) for value in inputs.values()}
         assert rows == {len(value) for value in outputs.values()}
         seen.setdefault(request.model_spec.signature_name, set()).add(*rows)
-    assert seen.keys() == {"serving_default", "tokens"}
+    assert seen.keys() == {"serving_default", "tokenize", "tokens"}
     assert set(map(frozenset, seen.values())) == {frozenset({1, facts["batch_size"] or 64})}
     assert 0 < facts["warm_up_requests"] <= 1000
     assert len(list(records(pathlib.Path(facts["saved_model"])))) == facts["warm_up_requests"]
@@ -209,4 +209,6 @@ def test_name_of_the_program_is_found_early():
     with pytest.raises(InputError, match="the name of a served model"):
         ServingKitOptions(model="m", name="a/b", output="o")
     with pytest.raises(InputError, match="the name of a served model"):
-        ServeOptions(saved_model="s", name="a/b")
+        ServeOptions(saved_model=["s"], name="a/b")
+    with pytest.raises(InputError, match="--name is for a single --saved_model"):
+        ServeOptions(saved_model=["s", "t"], name="a")

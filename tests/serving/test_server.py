@@ -112,6 +112,26 @@ def test_lists_of_strings_and_outputs_of_several_lengths(
                 assert mine[name][:length] == right[name][:length]
 
 
+def test_several_models(exported_classifier, export_classifier, start_server, tmp_path):
+    other = export_classifier(tmp_path / "other" / "3", ["this", "that"])
+    server = start_server({"mine": exported_classifier, 'a "b"': other.parent})
+    assert len(server.lines) == 3  # one for each model, and the page
+    url = server.rest.replace("/mine", "/a%20%22b%22")
+    for one, version, directory in ((server.rest, "7", exported_classifier), (url, "3", other)):
+        (found,) = ask(one)[1]["model_version_status"]
+        assert found["version"] == version
+        expected = SavedModelClient(directory)(text=["a fine day"])
+        assert ask(f"{one}:predict", {"instances": ["a fine day"]})[1]["predictions"] == close(
+            expected
+        )
+    assert ask(f"{url}/versions/7:predict", {"inputs": ["a"]})[0] == 404
+    assert ask(f"{url}2:predict", {"inputs": ["a"]})[:2] == (
+        404,
+        {"error": 'Servable not found for request: Latest(a "b"2)'},
+    )
+    assert 'kerasbert_version{model="a \\"b\\""} 3\n' in metrics_of(server)
+
+
 # === REST as TensorFlow Serving's documentation has it ===
 
 
@@ -142,7 +162,7 @@ def test_metadata(server):
         "version_label": "",
     } or found["model_spec"] == {"name": "mine", "signature_name": "", "version": "7"}
     signatures = found["metadata"]["signature_def"]["signature_def"]
-    assert signatures.keys() == {"serving_default", "tokens"}
+    assert signatures.keys() == {"serving_default", "tokenize", "tokens"}
     text = signatures["serving_default"]["inputs"]["text"]
     assert text["dtype"] == "DT_STRING"
     assert [dim["size"] for dim in text["tensor_shape"]["dim"]] == ["-1"]
@@ -214,7 +234,7 @@ def test_metrics(server):
         text = urllib3.request("GET", url).data.decode()
         found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
         assert float(found['kerasbert_requests_total{api="rest",status="OK"}']) >= 1
-        assert found["kerasbert_version"] == "7"
+        assert found['kerasbert_version{model="mine"}'] == "7"
         bounds = [float(n) for key, n in found.items() if key.startswith("kerasbert_request_s")][
             :-2
         ]

@@ -143,6 +143,9 @@ class ExportOptions(_ExportedOptions):
     )
 
     output: str = option(help="version directory to write, such as saved_models/NAME/1")
+    attention: bool = option(
+        False, help="add the signature `attention`, which the page of kerasbert serve draws"
+    )
     overwrite: bool = option(False, help="replace an existing export")
     check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import USE
 from kerasbert.serving import urls
@@ -17,16 +18,16 @@ class ServeOptions(Options):
 
     program = Program(
         USE,
-        "Serves an export with the REST and gRPC APIs of TensorFlow Serving.",
+        "Serves exports with the REST and gRPC APIs of TensorFlow Serving, and a page to ask them.",
         ("--saved_model saved_models/mine",),
     )
 
-    saved_model: str = option(
+    saved_model: list[str] = option(
         help="directory of numbered versions, of which the highest is served, also one that "
-        "appears later; or one version"
+        "appears later; or one version. May be repeated, for several models"
     )
     name: str | None = option(
-        None, help="the model's name in URLs; default: the name of the directory"
+        None, help="the name of a single model in URLs; default: the name of the directory"
     )
     host: str = option(
         "127.0.0.1",
@@ -85,6 +86,10 @@ class ServeOptions(Options):
         super().__post_init__()
         if self.name is not None:
             urls.check_name(self.name)
+            if len(self.saved_model) > 1:
+                raise InputError(
+                    "--name is for a single --saved_model; several have their directories' names"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

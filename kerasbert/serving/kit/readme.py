@@ -92,7 +92,8 @@ For many rows it is faster than JSON. `pip install tensorflow-serving-api`:
 ```python
 {_grpc(name, columns)}```
 
-The signature `tokens` takes token ids instead of text; `{url}/metadata` describes both.
+The signature `tokens` takes token ids instead of text, and `tokenize` returns the tokens of a text;
+`{url}/metadata` describes all of them.
 
 ## Files
 

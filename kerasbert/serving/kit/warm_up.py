@@ -57,15 +57,18 @@ def requests(
     for (name, one), rows, length in itertools.product(
         sorted(found.items()), (1, batch_size), lengths
     ):
-        is_text = name == signatures.DEFAULT
+        is_text = signatures.takes_strings(one)
         yield name, (_texts if is_text else _tokens)(one.inputs, rows, length)
 
 
 def _texts(inputs: Mapping, rows: int, length: int) -> dict:
+    """Returns equal texts, and 0 for the numbers of a signature that takes both."""
     text = (_WORD * length).strip()
     return {
         name: np.array([[text, text] if name in LIST_COLUMNS else text] * rows, dtype=object)
-        for name in inputs
+        if signatures.is_string(info)
+        else np.zeros(rows, np.int32)
+        for name, info in inputs.items()
     }
 
 

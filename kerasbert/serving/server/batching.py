@@ -49,7 +49,11 @@ class Batcher:
         self._tokens = self._long_running = 0
         self._changed, self._closed = threading.Condition(), False
         metrics.add(
-            Gauge("kerasbert_queue_tokens", "Tokens that wait for a batch.", lambda: self._tokens)
+            Gauge(
+                "kerasbert_queue_tokens",
+                "Tokens that wait for a batch.",
+                lambda: {(): self._tokens},
+            )
         )
         self._num_threads = num_threads
         self._threads = [

@@ -38,10 +38,10 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping) -> list[int]:
         metadata: the export's metadata.
     """
     length = metadata["sequence_length"]
-    if any(value.dtype != object for value in inputs.values()):
+    columns = [value.tolist() for value in inputs.values() if value.dtype == object]
+    if not columns:
         widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
         return [widest] * len(next(iter(inputs.values())))
-    columns = [value.tolist() for value in inputs.values()]
     if has_windows(metadata):
         return [_OVERLAP * (_bytes(row) + _SPECIAL) for row in zip(*columns, strict=True)]
     return [_of_row(row, length) for row in zip(*columns, strict=True)]

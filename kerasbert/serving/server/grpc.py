@@ -49,7 +49,7 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def _predict(self, request):
         name, version = _which(request)
         signature = request.model_spec.signature_name
-        with self._service.versions.use(name, version) as model:
+        with self._service.models.use(name, version) as model:
             inputs = {key: await self._array(key, value) for key, value in request.inputs.items()}
             outputs = await self._service.predict(model, signature, inputs)
             wanted = list(request.output_filter) or sorted(outputs)
@@ -91,7 +91,7 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
             raise invalid(f"metadata_field must be [{_SIGNATURES}], found {fields}")
         name, version = _which(request)
         response = get_model_metadata_pb2.GetModelMetadataResponse()
-        with self._service.versions.use(name, version) as model:
+        with self._service.models.use(name, version) as model:
             specification, found = metadata_of(model, name)
         response.model_spec.CopyFrom(specification)
         response.metadata[_SIGNATURES].Pack(found)
@@ -107,7 +107,7 @@ class _Status(model_service_pb2_grpc.ModelServiceServicer):
         return await _counted(self._service, context, self._states(request))
 
     async def _states(self, request):
-        return self._service.versions.status(*_which(request))
+        return self._service.models.status(*_which(request))
 
 
 def _which(request) -> tuple[str, int | None]:

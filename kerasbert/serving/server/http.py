@@ -1,4 +1,4 @@
-"""The REST API of TensorFlow Serving."""
+"""The REST API of TensorFlow Serving, and the page at `/`."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kerasbert.errors import shown
-from kerasbert.serving.server import json_tensors
+from kerasbert.serving.server import json_tensors, page
 from kerasbert.serving.server.errors import RequestError, invalid
 from kerasbert.serving.server.metadata import metadata_of
 from kerasbert.serving.server.service import Service
@@ -38,6 +38,8 @@ def app(service: Service, max_request_bytes: int) -> Starlette:
     async def answer(request: Request) -> Response:
         if request.method == "GET" and request.url.path in _METRICS:
             return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+        if request.method == "GET" and (found := page.answer(request.url.path, service)):
+            return found
         try:
             with service.counted("rest"):
                 return _json(await _answer(service, request, max_request_bytes))
@@ -68,7 +70,7 @@ async def _answer(service: Service, request: Request, max_request_bytes: int) ->
         name, version = _which(match)
         if match[4]:
             return _metadata(service, name, version)
-        return _printed(json_format.MessageToDict(service.versions.status(name, version), **_PRINT))
+        return _printed(json_format.MessageToDict(service.models.status(name, version), **_PRINT))
     raise RequestError(
         "INVALID_ARGUMENT" if path.lower().startswith("/v1/") else "NOT_FOUND",
         f"Malformed request: {request.method} {shown(path)}",
@@ -101,7 +103,7 @@ def _which(match: re.Match) -> tuple[str, int | None]:
 
 
 async def _predict(service: Service, name: str, version: int | None, body: bytes) -> bytes:
-    with service.versions.use(name, version) as model:
+    with service.models.use(name, version) as model:
         small = len(body) < _SMALL
         parsed = await _call(small, json_tensors.parse, body, model.inputs_of)
         outputs = await service.predict(model, parsed.signature, parsed.inputs)
@@ -117,7 +119,7 @@ _PRINT = {"preserving_proto_field_name": True, "always_print_fields_with_no_pres
 
 
 def _metadata(service: Service, name: str, version: int | None) -> bytes:
-    with service.versions.use(name, version) as model:
+    with service.models.use(name, version) as model:
         specification, found = metadata_of(model, name)
     printed = {
         "model_spec": json_format.MessageToDict(specification, **_PRINT),

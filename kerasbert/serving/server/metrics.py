@@ -2,7 +2,7 @@
 
 import bisect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -62,16 +62,25 @@ class Histogram:
 
 
 class Gauge:
-    """A number that a function returns at the time of asking."""
+    """A number for each combination of labels, which a function returns at the time of asking."""
 
     kind = "gauge"
 
-    def __init__(self, name: str, help: str, value: Callable[[], float]):
-        self.name, self.help, self._value = name, help, value
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        values: Callable[[], Mapping[tuple[str, ...], float]],
+        labels: Sequence[str] = (),
+    ):
+        self.name, self.help, self._values, self._labels = name, help, values, tuple(labels)
 
     def lines(self) -> list[str]:
-        """Returns the line of Prometheus's format."""
-        return [f"{self.name} {self._value()}"]
+        """Returns the lines of Prometheus's format."""
+        return [
+            f"{self.name}{_braces(self._labels, key)} {value}"
+            for key, value in self._values().items()
+        ]
 
 
 class Metrics:
@@ -102,6 +111,10 @@ class Metrics:
 
 
 def _braces(labels: Sequence[str], values: Sequence[str]) -> str:
-    """Returns `{label="value"}`; values are API names and statuses, which need no escapes."""
-    pairs = (f'{label}="{value}"' for label, value in zip(labels, values, strict=True))
+    """Returns `{label="value"}`."""
+    pairs = (f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
     return f"{{{','.join(pairs)}}}" if labels else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -7,7 +7,7 @@ import pathlib
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 
@@ -15,6 +15,7 @@ from kerasbert.errors import InputError
 from kerasbert.serving.server import grpc, http
 from kerasbert.serving.server.batching import Batcher
 from kerasbert.serving.server.metrics import Gauge, Metrics
+from kerasbert.serving.server.models import Models
 from kerasbert.serving.server.service import Service
 from kerasbert.serving.server.versions import Versions
 
@@ -41,17 +42,15 @@ class Settings:
 
 
 async def serve(
-    directory: pathlib.Path,
-    name: str,
+    directories: Mapping[str, pathlib.Path],
     settings: Settings,
     stop: asyncio.Event,
     log: Callable[[str], None],
 ) -> dict:
-    """Serves a model until `stop` is set, then answers what was accepted, and returns.
+    """Serves models until `stop` is set, then answers what was accepted, and returns.
 
     Args:
-        directory: directory of numbered versions, or one version.
-        name: the model's name.
+        directories: for the name of each model a directory of numbered versions, or one version.
         settings: addresses and limits.
         stop: event that ends the server.
         log: function that prints a line.
@@ -64,15 +63,20 @@ async def serve(
     """
     with _listening(settings.host, settings.port) as listener:
         metrics = Metrics()
-        versions = await asyncio.to_thread(Versions, directory, name, log)
+        models = await asyncio.to_thread(_loaded, directories, log)
         batcher = Batcher(
             metrics, settings.batch_tokens, settings.queue_tokens, settings.num_threads
         )
         metrics.add(
-            Gauge("kerasbert_version", "The version that is served.", lambda: versions.version)
+            Gauge(
+                "kerasbert_version",
+                "The version that is served.",
+                lambda: {(name,): one.version for name, one in models.by_name.items()},
+                ("model",),
+            )
         )
         service = Service(
-            versions,
+            models,
             batcher,
             metrics,
             max_text_bytes=settings.max_text_bytes,
@@ -80,9 +84,12 @@ async def serve(
         )
         rpc, port = await _started_grpc(service, settings)
         rest = _Rest(http.app(service, settings.max_request_bytes), settings)
-        log(_greeting(name, versions.version, settings.host, listener.getsockname()[1], port))
+        rest_port = listener.getsockname()[1]
+        for name, one in models.by_name.items():
+            log(_greeting(name, one.version, settings.host, rest_port, port))
+        log(f"http://{_bracketed(settings.host)}:{rest_port}/ has a page to ask in a browser")
         running = asyncio.create_task(rest.serve(sockets=[listener]))
-        watching = asyncio.create_task(versions.watch(settings.poll_seconds))
+        watching = asyncio.create_task(models.watch(settings.poll_seconds))
         failed = await _first_failure(stop, running, watching)
         log("stopping: answering the requests that were accepted")
         end = time.monotonic() + settings.stop_seconds
@@ -96,6 +103,10 @@ async def serve(
             if isinstance(error, BaseException):
                 raise error
         return metrics.requests.totals()
+
+
+def _loaded(directories: Mapping[str, pathlib.Path], log: Callable[[str], None]) -> Models:
+    return Models(Versions(directory, name, log) for name, directory in directories.items())
 
 
 async def _first_failure(stop: asyncio.Event, *tasks: asyncio.Task) -> BaseException | None:

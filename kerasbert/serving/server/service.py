@@ -13,14 +13,15 @@ from kerasbert.serving.server import costs
 from kerasbert.serving.server.batching import Batcher, joined
 from kerasbert.serving.server.errors import RequestError, invalid
 from kerasbert.serving.server.metrics import Metrics
-from kerasbert.serving.server.versions import Model, Versions
+from kerasbert.serving.server.models import Models
+from kerasbert.serving.server.versions import Model
 
 
 class Service:
     """Answers requests.
 
     Args:
-        versions: the model.
+        models: the models.
         batcher: what computes rows.
         metrics: where requests are counted.
         max_text_bytes: the longest string that is read.
@@ -29,14 +30,14 @@ class Service:
 
     def __init__(
         self,
-        versions: Versions,
+        models: Models,
         batcher: Batcher,
         metrics: Metrics,
         *,
         max_text_bytes: int,
         max_rows: int,
     ):
-        self.versions, self.metrics = versions, metrics
+        self.models, self.metrics = models, metrics
         self._batcher = batcher
         self._max_text_bytes, self._max_rows = max_text_bytes, max_rows
 

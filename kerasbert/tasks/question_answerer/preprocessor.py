@@ -8,9 +8,9 @@ from collections.abc import Callable
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
 from kerasbert.data.inputs import numbers, plain
 from kerasbert.data.text_batches import Rows
-from kerasbert.data.windows import cut, overlapping_windows
+from kerasbert.data.windows import by_row, cut, overlapping_windows
 from kerasbert.errors import InputError
-from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
+from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.graphs import outputs_of
 from kerasbert.tasks.preprocessor import Preprocessor
@@ -93,6 +93,14 @@ class QuestionAnswererPreprocessor(Preprocessor):
                 f"sequence_length {self.sequence_length} has no room for a question's context"
             )
         return overlapping_windows(lengths, room - asked.row_lengths(), self.stride)
+
+    def sequences(self, question, context) -> dict:
+        """Returns the tokens of all windows of each row, (batch, windows, tokens)."""
+        asked, ids = self.question_ids(question), self.tokenizer.tokenize(context)
+        windows = self.windows(asked, ids.row_lengths())
+        asked = tf.gather(asked, windows.row)
+        features = self.packer.pack(asked, cut(ids, windows), pad_to_longest=True)
+        return by_row(features, windows.row, ids.nrows(), {TOKEN_IDS: self.tokenizer.pad_id})
 
     def question_and_context(self, x) -> tuple[list[str], list[str]]:
         """Returns the columns of questions and contexts as strings."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasbert.data.inputs import length, numbers, plain
 from kerasbert.data.text_batches import Rows, text_tensor
-from kerasbert.data.windows import overlapping_windows
+from kerasbert.data.windows import by_row, overlapping_windows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TOKEN_IDS, WORDS
 from kerasbert.lazy import tensorflow as tf
@@ -116,17 +116,32 @@ class TokenClassifierPreprocessor(Preprocessor):
             Ragged (windows, tokens): the token ids; the index of each token's word among all words;
             and whether the token decides.
         """
-        packer = self.packer
-        subwords = packer.tokenizer.tokenize_words(words.values)
+        subwords = self.tokenizer.tokenize_words(words.values)
         ids, word = subwords.values, subwords.value_rowids()
         first = tf.equal(tf.range(tf.size(ids, tf.int64)), tf.gather(subwords.row_starts(), word))
         tokens = words.with_values(subwords).merge_dims(1, 2).row_lengths()
-        size = packer.text_room
-        positions, decides = deciding_windows(tokens, size, self.stride or (size + 1) // 2)
+        positions, decides = deciding_windows(tokens, *self._window)
         ids, word, first = (
             positions.with_values(tf.gather(x, positions.values)) for x in (ids, word, first)
         )
         return ids, word, decides.with_values(decides.values & (first.values | every_token))
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        """The size of a window and the stride, in tokens."""
+        size = self.packer.text_room
+        return size, self.stride or (size + 1) // 2
+
+    def sequences(self, text) -> dict:
+        """Returns the tokens of all windows of each text, (batch, windows, tokens)."""
+        words, _, _ = self.words_of_text(text)
+        subwords = words.with_values(self.tokenizer.tokenize_words(words.values))
+        ids = subwords.merge_dims(1, 2)
+        positions, _ = deciding_windows(ids.row_lengths(), *self._window)
+        windows = positions.with_values(tf.gather(ids.flat_values, positions.values))
+        row, _, _ = overlapping_windows(ids.row_lengths(), *self._window)
+        features = self.packer.pack(windows, pad_to_longest=True)
+        return by_row(features, row, ids.nrows(), {TOKEN_IDS: self.tokenizer.pad_id})
 
     # === Outputs of words, in the graph ===
 
