@@ -10,7 +10,7 @@ not be installed, so functions import them when they are called.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 #: The module of Keras with the registry of serializable objects. Keras's decorator would import the
 #: class; here a stand-in is enough. Test: tests/test_families.py::test_keras_file
@@ -169,7 +169,13 @@ def stateless_scope():
     return get_stateless_scope()
 
 
-class StepHooks:
+if TYPE_CHECKING:
+    from keras import Model as _Model
+else:
+    _Model = object  # the class after the mixin is one
+
+
+class StepHooks(_Model):
     """Lets a step log values that are not metrics, and use other data than `fit` has.
 
     A mixin, to be listed before `keras.Model`.
@@ -377,7 +383,7 @@ def stable_fingerprint(data: bytes) -> bytes:
     """
     from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
-    fingerprint = FingerprintDef.FromString(data)
+    fingerprint: Any = FingerprintDef.FromString(data)
     fingerprint.ClearField("uuid")
     digest = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest()
     fingerprint.uuid = str(int.from_bytes(digest[:16], "big"))

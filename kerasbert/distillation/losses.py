@@ -5,6 +5,8 @@ Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; DistilBERT (
 TinyBERT (Jiao et al. 2020); MobileBERT (Sun et al. 2020).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,14 +17,14 @@ def soft_cross_entropy(teacher, student, temperature: float):
     Hinton et al., §2 and §2.1; DistilBERT, §2. The square keeps the scale of the gradient.
     """
     soft = ops.softmax(teacher / temperature)
-    loss = keras.losses.categorical_crossentropy(soft, student / temperature, from_logits=True)
+    loss: Any = keras.losses.categorical_crossentropy(soft, student / temperature, from_logits=True)
     return temperature**2 * loss
 
 
 def soft_binary_cross_entropy(teacher, student, temperature: float):
     """Like `soft_cross_entropy`, with a sigmoid for each logit; averaged over logits."""
     soft = ops.sigmoid(teacher / temperature)
-    loss = keras.losses.binary_crossentropy(soft, student / temperature, from_logits=True)
+    loss: Any = keras.losses.binary_crossentropy(soft, student / temperature, from_logits=True)
     return temperature**2 * loss
 
 

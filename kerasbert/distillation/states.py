@@ -1,6 +1,7 @@
 """Hidden states and attention of a task, from the same layers and weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -99,7 +100,7 @@ def _encoder_with_states(backbone) -> keras.Model:
         attention.append(weights)
         return x
 
-    again = _called_again(backbone, call)
+    again: Any = _called_again(backbone, call)
     more = {HIDDEN_STATES: states, ATTENTION_WEIGHTS: attention}
     return keras.Model(again.input, {**again.output, **more})
 

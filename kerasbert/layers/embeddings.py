@@ -90,8 +90,10 @@ class Embeddings(keras.layers.Layer):
             )
 
         self.token_embedding = table(vocabulary_size, "token_embedding")
-        self.segment_embedding = num_segments and table(num_segments, "segment_embedding")
-        self.task_type_embedding = num_task_types and table(num_task_types, "task_type_embedding")
+        self.segment_embedding = table(num_segments, "segment_embedding") if num_segments else None
+        self.task_type_embedding = (
+            table(num_task_types, "task_type_embedding") if num_task_types else None
+        )
         if positions == "sinusoidal":
             from keras_hub.layers import SinePositionEncoding
 
@@ -103,9 +105,11 @@ class Embeddings(keras.layers.Layer):
             )
         self.layer_norm = LayerNorm(epsilon=layer_norm_epsilon, dtype=policy, name="layer_norm")
         self.dropout = Dropout(dropout, dtype=policy, name="dropout")
-        self.projection = embedding_dim and keras.layers.Dense(
-            hidden_dim, kernel_initializer=initializer, dtype=policy, name="projection"
-        )
+        self.projection = None
+        if embedding_dim:
+            self.projection = keras.layers.Dense(
+                hidden_dim, kernel_initializer=initializer, dtype=policy, name="projection"
+            )
 
     @property
     def _first_position(self) -> int:

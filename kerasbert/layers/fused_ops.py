@@ -66,6 +66,7 @@ def _compiled(function: Callable, gradient: Callable | None) -> Callable:
         return tape.gradient(output, inputs, upstream)
 
     def given(*tensors):
+        assert gradient is not None
         first, *rest = tensors[2:]
         return [tf.cast(gradient(*wide(tensors)), first.dtype), *(None for _ in rest)]
 

@@ -24,8 +24,12 @@ class PrecomputedWeights:
         return self.variables[key]
 
 
-_only_inference = contextvars.ContextVar("only_inference", default=False)
-_frozen_weights = contextvars.ContextVar("frozen_weights", default=None)
+_only_inference: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "only_inference", default=False
+)
+_frozen_weights: contextvars.ContextVar[PrecomputedWeights | None] = contextvars.ContextVar(
+    "frozen_weights", default=None
+)
 
 
 @contextlib.contextmanager
@@ -40,7 +44,8 @@ def inference_mode(frozen: PrecomputedWeights | None = None) -> Iterator[None]:
         frozen: for graphs whose weights never change, collects what layers compute from weights.
     """
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    tokens = _only_inference.set(on_tensorflow), _frozen_weights.set(on_tensorflow and frozen)
+    weights = frozen if on_tensorflow else None
+    tokens = _only_inference.set(on_tensorflow), _frozen_weights.set(weights)
     try:
         yield
     finally:

@@ -1,6 +1,8 @@
 """BERT's weight initializer and activations."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -17,13 +19,15 @@ ACTIVATIONS = {
 }
 
 
-def activation_function(name: str):
+def activation_function(name: str | None) -> Callable:
     """Returns the activation called `name`; raises `InputError` listing the known names."""
-    if name not in ACTIVATIONS:
+    if name is None or name not in ACTIVATIONS:
         raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}, found {name!r}")
     return ACTIVATIONS[name]
 
 
-def kernel_initializer(stddev: float = 0.02) -> keras.initializers.Initializer:
+# Any: Keras declares no types of its layers' arguments; type checkers infer those of the defaults,
+# which are strings.
+def kernel_initializer(stddev: float = 0.02) -> Any:
     """Returns a normal distribution truncated at two standard deviations, as in BERT."""
     return keras.initializers.TruncatedNormal(stddev=stddev)

@@ -56,9 +56,9 @@ class Agreement:
         *counts, self._interval = sums
         self._due = step + self._interval
         self._last = step, time.monotonic()
-        received, flags = counts[: len(_SIGNALS)], counts[len(_SIGNALS) :]
+        received, flagged = counts[: len(_SIGNALS)], counts[len(_SIGNALS) :]
         kinds = [int(kind) for kind, count in zip(_SIGNALS, received, strict=True) if count]
-        return (kinds or [0])[0], *map(bool, flags)
+        return (kinds or [0])[0], *map(bool, flagged)
 
     def _next_interval(self, step: int) -> int:
         """Returns the steps until the next call, at most twice as many as before this one."""

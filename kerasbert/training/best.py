@@ -1,7 +1,9 @@
 """Saving the best model of a run, and early stopping."""
 
 import math
+import os
 import shutil
+from typing import Any
 
 import keras
 
@@ -25,6 +27,8 @@ class SaveBestModel(keras.callbacks.Callback):
             never.
         after: step after which evaluations count; earlier ones are of the run that is continued.
     """
+
+    model: Any  # Keras sets it
 
     def __init__(self, run: RunDirectory, metric: str, patience: int = 0, after: int = 0):
         super().__init__()
@@ -63,7 +67,7 @@ class SaveBestModel(keras.callbacks.Callback):
         values = [math.inf if math.isnan(value) else value for value in values]
         return values.index(min(values))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Saves the model if this evaluation is the best."""
         report = self.run.reports()[-1]
         if report["step"] != self.report["step"]:
@@ -76,7 +80,7 @@ class SaveBestModel(keras.callbacks.Callback):
             if other != path:
                 files.remove(other)
 
-    def move_to(self, path) -> None:
+    def move_to(self, path: str | os.PathLike) -> None:
         """Moves the best model to `path`."""
         files.move(self.run.best / f"step-{self.report['step']:010d}", path)
         shutil.rmtree(self.run.best)

@@ -165,7 +165,8 @@ class Checkpoints:
 
     def lacks_permanent(self, step: int) -> bool:
         """Returns whether the permanent checkpoint is of this step, and not written yet."""
-        return step == self.permanent > 0 and not self.permanent_path.is_dir()
+        path = self.permanent_path
+        return path is not None and step == self.permanent and not path.is_dir()
 
     @property
     def permanent_path(self) -> pathlib.Path | None:

@@ -8,6 +8,7 @@ before they are clipped, and a step whose gradient is not finite changes no weig
 """
 
 import importlib.util
+from typing import Any
 
 import keras
 
@@ -66,13 +67,13 @@ class ExactModel(backend.GlobalBatchSteps):
         self,
         x=None,
         y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
         callbacks=None,
         *args,
         **kwargs,
-    ):
+    ) -> keras.callbacks.History:
         """Trains the model as Keras's `fit` does.
 
         Raises:
@@ -85,7 +86,8 @@ class ExactModel(backend.GlobalBatchSteps):
                 "keras.callbacks.TensorBoard needs a package that TensorFlow does not bring: "
                 "pip install tensorboard"
             )
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+        train: Any = super().fit
+        return train(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
     # === Used by the steps of every backend ===
 

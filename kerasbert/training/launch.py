@@ -103,7 +103,9 @@ def launch(workers: int) -> dict:
         raise Interrupted(
             "the workers have stopped; repeat the command to resume", received_signals[-1]
         )
-    return json.loads(processes[0].stdout.read().splitlines()[-1])
+    printed = processes[0].stdout
+    assert printed is not None
+    return json.loads(printed.read().splitlines()[-1])
 
 
 def _free_ports(count: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from kerasbert.errors import InputError, Interrupted
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
+from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
@@ -25,7 +27,7 @@ _ADVICE = "lower the learning rate, or check the examples of these steps"
 
 
 def train(
-    model: keras.Model,
+    model: ExactModel,
     batches: Callable[[int], Any],
     steps: int,
     checkpoints: Checkpoints,
@@ -132,11 +134,13 @@ def _check_monitor(
 class _Validate(keras.callbacks.Callback):
     """Adds validation metrics to the logs of an evaluation."""
 
+    model: Any  # Keras sets it
+
     def __init__(self, validate: Callable[[], dict[str, float]]):
         super().__init__()
         self.validate = validate
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the metrics, with the prefix `val_`; runs before the callbacks that write them."""
         with averaged_weights(self.model):
             logs.update({f"val_{name}": value for name, value in self.validate().items()})
@@ -144,6 +148,8 @@ class _Validate(keras.callbacks.Callback):
 
 class CheckpointCallback(keras.callbacks.Callback):
     """Restores a checkpoint, writes those that are due, and handles signals and early stopping."""
+
+    model: Any  # Keras sets it
 
     def __init__(
         self,
@@ -164,10 +170,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.stop_training = False
         self.end = 0
         self.skipped = 0
-        self.received_signal = None
+        self.received_signal: int | None = None
         self.agreement = agreement
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Restores the checkpoint; not earlier, since `fit` resets the metrics just before this."""
         if self.stored:
             self.checkpoints.restore(self.model, self.stored, metrics=self.metrics)
@@ -177,7 +183,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.stored = None
             self.skipped = int(self.model.optimizer.skipped_steps.numpy())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Writes a checkpoint if one is due or a signal was received."""
         step = batch + 1
         if is_sync_step(self.model, step):
@@ -207,7 +213,7 @@ class CheckpointCallback(keras.callbacks.Callback):
                 f"step {self.end}: the loss is {loss}, and training has diverged; {_ADVICE}"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Checks gradients and loss after an evaluation, and writes a checkpoint if one is due."""
         self._check_gradients(self.end)
         skipped = int(self.model.optimizer.skipped_steps.numpy())
@@ -235,7 +241,7 @@ class CheckpointCallback(keras.callbacks.Callback):
                 received_signal,
             )
 
-    def signals(self):
+    def signals(self) -> contextlib.AbstractContextManager:
         """Returns a context in which a first signal stops the run and a second one kills it."""
         return _Signals(self)
 

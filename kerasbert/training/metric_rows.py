@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ class MetricRows:
     """
 
     def __init__(self, model: keras.Model, variables: dict[str, keras.Variable]):
-        self.strategy = strategy_of(model)
+        self.strategy: Any = strategy_of(model)
         self.variables = variables
 
     @functools.cached_property

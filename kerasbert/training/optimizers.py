@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -79,7 +80,8 @@ def _averaging(momentum: float | None) -> dict:
 def updates(optimizer: keras.optimizers.Optimizer):
     """Returns the number of updates of the weights: steps without those that were skipped."""
     skipped = getattr(optimizer, "skipped_steps", 0)  # see `patch_optimizer`
-    return optimizer.iterations - ops.cast(skipped, optimizer.iterations.dtype)
+    iterations: Any = optimizer.iterations
+    return iterations - ops.cast(skipped, iterations.dtype)
 
 
 def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) -> None:
@@ -116,7 +118,13 @@ def fits_keep_weights(model: keras.Model) -> Iterator[None]:
         model.optimizer.keeps_weights = False
 
 
-class _NotDecayed:
+if TYPE_CHECKING:
+    _Optimizer = keras.optimizers.Optimizer
+else:
+    _Optimizer = object  # the class after the mixin is one
+
+
+class _NotDecayed(_Optimizer):
     """Stores the names excluded from weight decay in the config, which Keras does not."""
 
     def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):

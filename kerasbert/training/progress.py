@@ -7,7 +7,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 from tqdm import tqdm
@@ -57,11 +58,11 @@ class ProgressBar(tqdm):
         )
 
     @staticmethod
-    def status_printer(file):
+    def status_printer(file: Any) -> Callable[[str], None]:
         """Returns a function that overwrites the line on a terminal, or prints a new one."""
         if file.isatty():
             return tqdm.status_printer(file)
-        return lambda line: line and print(line, file=file, flush=True)
+        return lambda line: print(line, file=file, flush=True) if line else None
 
 
 class RunCallbacks(keras.callbacks.CallbackList):
@@ -81,7 +82,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
         super().__init__(callbacks, add_history=True, model=model)
         self.first = first
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Calls every callback with the index of the batch in the run."""
         for callback in self.callbacks:
             callback.on_train_batch_end(self.first + batch, logs)
@@ -120,7 +121,7 @@ class EvaluationProgress(keras.callbacks.Callback):
         super().__init__()
         self.batch_size = batch_size
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Advances the bar by a batch."""
         advance(self.batch_size)
 
@@ -138,13 +139,15 @@ class TrainingBar(keras.callbacks.Callback):
         steps: total number of training steps.
     """
 
+    model: Any  # Keras sets it
+
     def __init__(self, description: str, steps: int):
         super().__init__()
         self.bar = ProgressBar(description, steps, "step")
         self._first = None
         self._looked = -math.inf
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Advances the bar."""
         step, now = batch + 1, time.monotonic()
         late = now - self._looked >= _SECONDS_BETWEEN_LOOKS
@@ -166,6 +169,6 @@ class TrainingBar(keras.callbacks.Callback):
                 ]
         return ", ".join(parts)
 
-    def close(self):
+    def close(self) -> None:
         """Closes the bar, which stays on the terminal."""
         self.bar.close()

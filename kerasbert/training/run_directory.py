@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import keras
 
@@ -71,7 +71,8 @@ class RunDirectory:
             files.write_json(self.path / CONFIG, settings)
             for name in (METRICS, LOSSES):
                 copied = stored is not None and files.exists(stored / name)
-                lines = _read_lines((stored if copied else self.path) / name) if step else []
+                source = stored if stored is not None and copied else self.path
+                lines = _read_lines(source / name) if step else []
                 kept = [files.to_json(line) + "\n" for line in lines if line["step"] <= step]
                 files.write_text(self.path / name, "".join(kept))
 
@@ -180,7 +181,7 @@ class ReportMetrics(keras.callbacks.Callback):
         self._drawn = self._start
         self._events = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Records the loss every `loss_every` steps, and updates the plot about once a minute."""
         step = self._step = batch + 1
         if step % self.loss_every == 0:
@@ -188,7 +189,7 @@ class ReportMetrics(keras.callbacks.Callback):
             if time.monotonic() - self._drawn > _SECONDS_BETWEEN_DRAWINGS:
                 self._draw()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes step, seconds, counts and metrics of an evaluation, and updates the plot."""
         step = self._step
         if step % self.loss_every:

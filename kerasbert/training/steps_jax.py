@@ -7,6 +7,7 @@ selects the old values instead of branching.
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import keras
@@ -200,9 +201,10 @@ class GlobalBatchSteps(_compat.StepHooks, keras.Model):
         """Returns each loss's divisor for the whole batch."""
 
         def outputs(trainable, other):
-            outputs, _, losses = self.stateless_call(
+            called: Any = self.stateless_call(
                 trainable, other, x, training=True, return_losses=True
             )
+            outputs, _, losses = called
             self.check_layer_losses(losses)
             return outputs
 

@@ -143,13 +143,13 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
         microbatches, variables = self.accumulation_steps, self.trainable_weights
         self.set_global_batch(self._weights_of(batch), microbatches)
-        gradients, losses = None, []
+        gradients, losses = [], []
         for index in range(microbatches):
             # Without this dependency TensorFlow would compute the microbatches in parallel.
-            with tf.control_dependencies(gradients or []):
+            with tf.control_dependencies(gradients):
                 microbatch = batch.microbatch(index, microbatches)
             loss, added = self._gradients(microbatch, variables)
-            gradients = added if gradients is None else list(map(tf.add, gradients, added))
+            gradients = list(map(tf.add, gradients, added)) if gradients else added
             losses.append(loss)
             logs = self.compute_metrics(*microbatch.outcome)
         self.set_global_batch(None, microbatches)
