@@ -23,6 +23,7 @@ from kerasbert.layers.inference import is_inference_mode
 from kerasbert.layers.sharding import layout_map
 from kerasbert.layers.state import TrainableStateMixin, restore_state, state_of
 from kerasbert.layers.tokens import UnpaddedTokens
+from kerasbert.text.tokenizer import Tokenizer
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -203,7 +204,9 @@ class Backbone(TrainableStateMixin):
 
     @classmethod
     @renamed.argument("directory", "preset")
-    def from_preset(cls, preset: str | os.PathLike, *, dtype=None, **overrides: Any) -> Self:
+    def from_preset(
+        cls, preset: str | os.PathLike | checkpoints.Preset, *, dtype=None, **overrides: Any
+    ) -> Self:
         """Loads an encoder from a model of kerasbert or another library.
 
         Args:
@@ -233,7 +236,7 @@ class Backbone(TrainableStateMixin):
         directory: str | os.PathLike,
         *,
         format: str = "kerasbert",
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
     ) -> dict[str, str]:
         """Writes config, weights and, if given, the tokenizer to a new directory, atomically.
@@ -266,4 +269,5 @@ def cls_position(features: dict):
 def feature_inputs() -> dict[str, keras.KerasTensor]:
     """Returns the symbolic inputs of an encoder, int32 (batch, sequence) each."""
     names = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
-    return {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+    inputs: dict[str, Any] = {n: keras.Input((None,), dtype="int32", name=n) for n in names}
+    return inputs

@@ -9,6 +9,8 @@ preprocessor computes the features with `kerasbert.text.chunks.chunk_features`.
     x = PoolChunks("mean")(encoded["pooled_output"], inputs["padding_mask"])  # (batch, hidden)
 """
 
+from typing import Any
+
 import keras
 
 from kerasbert.errors import InputError
@@ -20,7 +22,10 @@ _FEATURES = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
 
 def chunk_inputs() -> dict[str, keras.KerasTensor]:
     """Returns the symbolic inputs of a model of long texts: int32, (batch, chunks, sequence)."""
-    return {name: keras.Input((None, None), dtype="int32", name=name) for name in _FEATURES}
+    inputs: dict[str, Any] = {
+        name: keras.Input((None, None), dtype="int32", name=name) for name in _FEATURES
+    }
+    return inputs
 
 
 def fold_chunks(inputs: dict) -> dict:

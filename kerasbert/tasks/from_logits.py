@@ -6,6 +6,7 @@ as if they were probabilities.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -95,7 +96,7 @@ def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_ba
             f"loss {kind.__name__}(from_logits=False) takes probabilities, which the outputs of "
             f"{owner} are not; make it with from_logits=True, or give its name"
         )
-    suitable = _CROSS_ENTROPIES.get(outputs, ())
+    suitable = _CROSS_ENTROPIES.get(outputs or "", ())
     if kind.__name__ not in suitable:
         wanted = f"takes {' or '.join(suitable)}" if suitable else "has no classes"
         raise InputError(f"loss {kind.__name__}: {owner} {wanted}")
@@ -131,7 +132,7 @@ def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
         if resolved is None:
             raise InputError(f"metric {metric!r} is for classes, which {owner} does not have")
         return resolved
-    resolved = keras.metrics.get(metric)
+    resolved: Any = keras.metrics.get(metric)
     if isinstance(metric, str) and isinstance(resolved, keras.metrics.Metric):
         resolved.name = metric  # as in Keras
     if not isinstance(resolved, keras.metrics.Metric) and _is_keras(resolved):

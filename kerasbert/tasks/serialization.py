@@ -1,18 +1,32 @@
 """Saving tasks as `.keras` files."""
 
 import pathlib
-from typing import Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 import keras
 
+from kerasbert.backbone import Backbone
 from kerasbert.layers.state import restore_state, state_of
+from kerasbert.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    _Model = keras.Model
+else:
+    _Model = object  # the class after the mixin is one
 
 
-class SerializableMixin:
+class SerializableMixin(_Model):
     """Implements a task's config and assets for Keras."""
 
+    # Attributes of the task.
+    backbone: Backbone
+    sequence_length: int
+    tokenizer: Tokenizer | None
+    head_config: Callable[[], dict]
+
     # The tokenizer's stored config, from `from_config` until `load_assets` has loaded its files.
-    _tokenizer_config = None
+    _tokenizer_config: dict | None = None
 
     def get_config(self) -> dict:
         """Returns the arguments of `from_config`.

@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
@@ -27,7 +28,7 @@ class InputFormat(NamedTuple):
         options: fields of `ColumnOptions` that `read` uses.
     """
 
-    read: Callable[[str, ColumnOptions], Mapping[str, Sequence]]
+    read: Callable[[Any, ColumnOptions], Mapping[str, Sequence]]
     options: tuple[str, ...] = ()
 
 
@@ -41,7 +42,7 @@ class OutputFormat(NamedTuple):
     """
 
     checker: Callable[[], Callable[[dict], str | None]]
-    write: Callable[[str, Iterable[dict]], None]
+    write: Callable[[Any, Iterable[dict]], None]
 
 
 class Metric(Protocol):
@@ -58,6 +59,7 @@ class Metric(Protocol):
             options: columns and format of the files.
             no_answer: path of the no-answer probabilities, or None.
         """
+        ...
 
 
 class TaskSpec:
@@ -212,7 +214,7 @@ class TaskSpec:
             source: path of the model, for messages.
         """
         examples = self.examples(path, options, getattr(model, "classes", None))
-        extra = {"baseline": self.baseline(examples, examples)}
+        extra: dict[str, Any] = {"baseline": self.baseline(examples, examples)}
         if tune:
             if not self.can_tune(examples):
                 raise InputError(
@@ -229,10 +231,15 @@ class TaskSpec:
 
     def text_columns(self, model: Task) -> tuple[str, ...]:
         """Returns the keys of the raw columns that a table of inputs needs."""
+        assert model.preprocessor is not None
         return model.preprocessor.text_columns[0]
 
     def find_columns(
-        self, model: Task, path: str, there: list[str], named: Mapping[str, str | None]
+        self,
+        model: Task,
+        path: str | os.PathLike,
+        there: list[str],
+        named: Mapping[str, str | None],
     ) -> dict[str, str]:
         """Finds the columns of a table that the model reads, by their keys.
 

@@ -7,7 +7,7 @@ backends.
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import keras
 
@@ -20,6 +20,10 @@ from kerasbert.tasks.compiling import CompiledOnLogits
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.serialization import SerializableMixin
 from kerasbert.tasks.trainable import TrainableWeightsMixin
+from kerasbert.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from kerasbert.tasks.preprocessor import Preprocessor
 
 
 class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
@@ -41,7 +45,16 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             unknown.
     """
 
-    def __init__(self, backbone: Backbone, inputs, outputs, *, tokenizer, sequence_length, name):
+    def __init__(
+        self,
+        backbone: Backbone,
+        inputs,
+        outputs,
+        *,
+        tokenizer: Tokenizer | None,
+        sequence_length: int | None,
+        name: str | None,
+    ):
         limit = backbone.config.max_sequence_length
         if sequence_length is not None and not 4 <= sequence_length <= limit:
             raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
@@ -59,7 +72,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return super().__new__(cls, *args, **kwargs)
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> Tokenizer | None:
         """The tokenizer, or None; can be set.
 
         Raises:
@@ -68,7 +81,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return self._tokenizer
 
     @tokenizer.setter
-    def tokenizer(self, tokenizer):
+    def tokenizer(self, tokenizer: Tokenizer | None):
         if tokenizer is not None:
             check_tokenizer(tokenizer, self.backbone.config)
             tokenizer.belongs_to(self.name)
@@ -81,7 +94,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return self.uninitialized_weights
 
     @property
-    def preprocessor(self):
+    def preprocessor(self) -> "Preprocessor | None":
         """The `Preprocessor` from raw text to this task's features; None without a tokenizer.
 
         It is created from the task's current settings.
@@ -94,7 +107,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             self._made_preprocessor = _Made(settings, self.make_preprocessor())
         return self._made_preprocessor.preprocessor
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> "Preprocessor":
         """Creates a preprocessor with this task's tokenizer and settings."""
         from kerasbert.tasks.preprocessor import Preprocessor  # imports TensorFlow
 
@@ -109,7 +122,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         }
 
     @property
-    def _text(self):
+    def _text(self) -> Any:
         if self.tokenizer is None and self._tokenizer_config:
             raise InputError(
                 f"{self.name} was created from a config alone, which has no vocabulary: load the "
@@ -139,7 +152,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def outputs_activation(self) -> str | None:
         """Activation that makes outputs probabilities, "softmax" or "sigmoid"; None: no logits."""
         by_kind = {"classes": "softmax", "tokens": "softmax", "labels": "sigmoid"}
-        return by_kind.get(self.outputs_are)
+        return by_kind.get(self.outputs_are or "")
 
     def accuracy_metric(self, name: str) -> keras.metrics.Metric | str | None:
         """Returns the metric that Keras's "accuracy" means, with this name; None: there is none."""
@@ -206,9 +219,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     @renamed.argument("directory", "preset")
     def from_preset(
         cls,
-        preset: str | os.PathLike,
+        preset: str | os.PathLike | checkpoints.Preset,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         dtype=None,
         backbone: dict | None = None,

@@ -7,6 +7,7 @@ text, so that a task on ready features also runs on other Keras backends.
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,6 +18,9 @@ from kerasbert.features import is_text, validation_parts, with_defaults
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
 from kerasbert.training.steps import ON_TENSORFLOW
+
+if TYPE_CHECKING:
+    from kerasbert.tasks.preprocessor import Preprocessor
 
 # Predictions of up to this many batches use no input pipeline.
 _FEW_BATCHES = 8
@@ -49,10 +53,13 @@ class TextModel(ExactModel):
         """Runs the model on features or text; missing features get their defaults."""
         return super().__call__(self._features_of(inputs), *args, **kwargs)
 
-    preprocessor = None
+    @property
+    def preprocessor(self) -> "Preprocessor | None":
+        """The `Preprocessor` from raw text to features; None: the model only takes features."""
+        return None
 
     @property
-    def _text(self):
+    def _text(self) -> Any:  # each task has its own class of preprocessors
         """The preprocessor.
 
         Raises:
@@ -63,7 +70,7 @@ class TextModel(ExactModel):
         return self.preprocessor
 
     @property
-    def _examples(self):
+    def _examples(self) -> Any:
         """The preprocessor of what `fit` and `evaluate` compute on."""
         return self._text.with_few_lengths() if self.needs_few_shapes else self._text
 
@@ -80,16 +87,16 @@ class TextModel(ExactModel):
         self,
         x=None,
         y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
         callbacks=None,
-        validation_split=0.0,
+        validation_split: float = 0.0,
         validation_data=None,
-        shuffle=True,
+        shuffle: bool = True,
         class_weight=None,
         sample_weight=None,
-        validation_batch_size=None,
+        validation_batch_size: int | None = None,
         **kwargs,
     ) -> keras.callbacks.History:
         """Trains as in Keras, on features or text."""
@@ -136,8 +143,14 @@ class TextModel(ExactModel):
         return self._examples.batches(*parts, batch_size=batch_size)
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
-    ):
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight=None,
+        **kwargs,
+    ) -> Any:
         """Evaluates as in Keras, on features or text."""
         if is_stream(x):
             x, _ = self._stream(x)
@@ -147,7 +160,14 @@ class TextModel(ExactModel):
         with one_line_errors():
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks=None,
+    ) -> Any:
         """Predicts as in Keras, on features or text; returns the model's outputs (logits)."""
         if is_stream(x):
             x = self._features_of_stream(x)
@@ -223,11 +243,11 @@ class TextModel(ExactModel):
             return super().predict_on_batch(x)
         columns = self._text.columns(x)
         size = length(next(iter(columns.values())))
-        return self.predict(columns, batch_size=max(1, size), verbose=0)
+        return self.predict(columns, batch_size=max(1, size or 1), verbose=0)
 
     # === Outputs of texts ===
 
-    def _outputs_of(self, columns: dict, batch_size: int, verbose: int | str = 0):
+    def _outputs_of(self, columns: dict, batch_size: int, verbose: int | str = 0) -> Any:
         """Returns the outputs of texts as NumPy arrays, computed in this process; see `forward`.
 
         For a few batches, creating a pipeline would take longer than computing them.
@@ -246,7 +266,7 @@ class TextModel(ExactModel):
             answer = self._graph(type(text).traced_outputs, text, tuple(columns))
             answers = (keras.tree.map_structure(lambda out: out.numpy(), answer(p)) for p in parts)
         if verbose:
-            answers = _with_bar(answers, steps, 1 if verbose == "auto" else verbose)
+            answers = _with_bar(answers, steps, verbose if isinstance(verbose, int) else 1)
         return keras.tree.map_structure(
             lambda *outputs: (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[
                 positions

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Self
 
 import numpy as np
 
@@ -73,9 +72,9 @@ class AddedToken:
                 )
 
     @classmethod
-    def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> Self:
+    def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> AddedToken:
         """Returns an `AddedToken` for a string, an `AddedToken`, or the dict of one."""
-        if isinstance(token, cls):
+        if isinstance(token, AddedToken):
             return token
         if isinstance(token, Mapping):
             return cls(**token)
@@ -194,7 +193,7 @@ class AddedTokenMatcher:
         #: The spellings of all tokens.
         self.contents = [token.content for _, token in tokens]
 
-    def parts(self, texts: tf.Tensor, suspects: tf.Tensor) -> Segments:
+    def parts(self, texts: tf.Tensor, suspects: tf.Tensor | None) -> Segments:
         """Splits texts at the added tokens in them.
 
         Args:

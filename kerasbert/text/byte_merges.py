@@ -60,7 +60,7 @@ class ByteMerges:
         made = np.full(self._size, -1)
         np.maximum.at(made, results, ranks)
         self._ordered = bool(np.all(made[parts] < ranks[:, None]))
-        longest = max((len(token_bytes(vocabulary[id])) for id in results), default=1)
+        longest = max((len(token_bytes(vocabulary[int(id)])) for id in results), default=1)
         self._block = 2 * longest if self._ordered else _NEVER
 
     def _make_word_table(self, subwords: Sequence[str]) -> None:

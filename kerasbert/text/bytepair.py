@@ -14,7 +14,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -219,5 +219,6 @@ class BytePairTokenizer(Tokenizer):
     @classmethod
     def from_assets(cls, assets, special_tokens=ROBERTA_TOKENS, **settings) -> Self:
         """Returns the tokenizer for the contents of the two files."""
-        vocabulary, merges = (File(name, assets[name]) for name in cls.asset_names)
+        contents: Any = (File(name, assets[name]) for name in cls.asset_names)
+        vocabulary, merges = contents  # the constructor takes what `load_tokens` takes
         return cls(vocabulary, merges, special_tokens=special_tokens, **settings)

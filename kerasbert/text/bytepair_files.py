@@ -65,7 +65,9 @@ class File:
             raise InputError(f"{self.name}:{line}: is not UTF-8") from None
 
 
-def load_tokens(vocabulary) -> tuple[list[str], str]:
+def load_tokens(
+    vocabulary: str | os.PathLike | File | Mapping[str, int],
+) -> tuple[list[str], str]:
     """Returns the tokens in the order of their ids, and the vocabulary's name for messages."""
     if isinstance(vocabulary, (str, os.PathLike)):
         vocabulary = File.read(vocabulary)

@@ -90,7 +90,8 @@ def pack(
     texts = [text for text in (a, b) if text is not None]
     lengths = [tf.cast(text.row_lengths(), tf.int64) for text in texts]
     room = sequence_length - special
-    kept = [tf.minimum(lengths[0], room)] if b is None else truncate_pair(*lengths, room)
+    first = lengths[0]
+    kept = [tf.minimum(first, room)] if b is None else truncate_pair(first, lengths[1], room)
     width = tf.constant(sequence_length, tf.int64)
     if pad_to_longest:  # without any rows: the width of an empty text
         width = special + tf.maximum(tf.reduce_max(tf.add_n(kept)), 0)

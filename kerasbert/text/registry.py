@@ -56,7 +56,8 @@ def check_config(config: Mapping, source, name: str = "") -> None:
         InputError: it is not the `get_config` of a tokenizer.
     """
     kinds = typing.Literal[tuple(TOKENIZERS)]
-    schema.check(config, typing.TypedDict("Config", {"kind": kinds}), source, name)
+    make: typing.Any = typing.TypedDict  # type checkers know no types that are made of values
+    schema.check(config, make("Config", {"kind": kinds}), source, name)
     schema.check(config, _stored_kind(TOKENIZERS[config["kind"]]), source, name)
 
 

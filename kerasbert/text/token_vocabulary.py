@@ -86,7 +86,7 @@ class TokenVocabulary(abc.ABC):
             self._ids.setdefault(token.content, len(self._ids))
         self.added_tokens = tuple(sorted(known.values(), key=lambda t: self._ids[t.content]))
         self.vocabulary = tuple(self._ids)
-        self.__dict__.pop("continues_word", None)
+        vars(self).pop("continues_word", None)
 
     def belongs_to(self, owner: str) -> None:
         """Makes the vocabulary immutable; `owner` is its owner in error messages."""

@@ -81,8 +81,8 @@ class WordPieceTokenizer(Tokenizer):
         # word.
         characters = set("".join(self.model_tokens))
         private = (chr(code) for code in range(0xE000, 0xF900))
-        self._unknown_word = next((c for c in private if c not in characters), None)
-        if self._unknown_word is None:
+        self._unknown_word = next((c for c in private if c not in characters), "")
+        if not self._unknown_word:
             raise InputError(f"{source}: contains all private-use characters; one must be unused")
 
     @functools.cached_property

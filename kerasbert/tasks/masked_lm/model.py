@@ -16,6 +16,7 @@ from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.masked_lm.guesses import Guess, best_tokens
 from kerasbert.tasks.masked_lm.steps import StepsWithoutLogits, mlm_logits
 from kerasbert.tasks.z_loss import masked_token_loss
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 
@@ -57,7 +58,7 @@ class MaskedLM(StepsWithoutLogits):
         self,
         backbone: Backbone,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         mask_rate: float = 0.15,
         whole_word: bool = False,
@@ -193,7 +194,7 @@ class MaskedLM(StepsWithoutLogits):
 
     def fill_mask(
         self,
-        texts: list[str],
+        texts: Sequence[str],
         top_k: int = 5,
         *,
         targets: str | Sequence[str] | None = None,
@@ -230,7 +231,8 @@ class MaskedLM(StepsWithoutLogits):
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
         """Implements `fill_mask` for one batch; `start` is the number of its first text."""
         vectors, counts = self._graph(type(self._text).traced_at_masks, self._text)(texts)
-        mask = self.tokenizer.special_tokens.mask
+        tokenizer: Tokenizer = self._text.tokenizer
+        mask = tokenizer.special_tokens.mask
         there = [text.count(mask.encode() if isinstance(text, bytes) else mask) for text in texts]
         if strict:
             self._check_masks(texts, start, there, counts)
@@ -238,7 +240,7 @@ class MaskedLM(StepsWithoutLogits):
             (number, position) for number, count in enumerate(counts) for position in range(count)
         ]
         # The embedding table may have more rows than the vocabulary has tokens.
-        ids = np.arange(self.tokenizer.vocabulary_size) if chosen is None else chosen
+        ids = np.arange(tokenizer.vocabulary_size) if chosen is None else chosen
         best = [
             (*position, best_tokens(logits, top_k, ids))
             for position, logits in zip(masks, self._mask_logits(vectors), strict=True)
@@ -247,10 +249,7 @@ class MaskedLM(StepsWithoutLogits):
         filled = [[] for _ in texts]
         for number, _, guesses in best:
             filled[number].append(
-                [
-                    Guess(self.tokenizer.id_to_token(id), score, next(sequences))
-                    for id, score in guesses
-                ]
+                [Guess(tokenizer.id_to_token(id), score, next(sequences)) for id, score in guesses]
             )
         for own, count in zip(filled, there, strict=True):
             own += [[] for _ in range(count - len(own))]
@@ -258,7 +257,7 @@ class MaskedLM(StepsWithoutLogits):
 
     def _check_masks(self, texts: list, start: int, there: list[int], read: list[int]) -> None:
         """Raises `InputError` for a text without a mask, or with one that is cut off."""
-        mask = self.tokenizer.special_tokens.mask
+        mask = self._text.tokenizer.special_tokens.mask
         for number, (text, count, seen) in enumerate(zip(texts, there, read, strict=True), start):
             if not count:
                 raise InputError(f"text {number} has no {mask} to guess: {text!r}")
@@ -281,12 +280,12 @@ class MaskedLM(StepsWithoutLogits):
         targets = [targets] if isinstance(targets, str) else list(targets)
         if not targets:
             raise InputError("targets must name a token, found none")
-        ids = []
+        ids, tokenizer = [], self._text.tokenizer
         for target in targets:
-            known = target in self.tokenizer.vocabulary
-            filled = [] if known else self.tokenizer.tokenize([target]).to_list()[0]
-            if not known and (len(filled) != 1 or filled[0] == self.tokenizer.unknown_id):
-                spelled = " ".join(map(self.tokenizer.id_to_token, filled)) or "nothing"
+            known = target in tokenizer.vocabulary
+            filled = [] if known else tokenizer.tokenize([target]).to_list()[0]
+            if not known and (len(filled) != 1 or filled[0] == tokenizer.unknown_id):
+                spelled = " ".join(map(tokenizer.id_to_token, filled)) or "nothing"
                 raise InputError(f"the target {target!r} is no single token, but {spelled}")
-            ids += [self.tokenizer.token_to_id(target)] if known else filled
+            ids += [tokenizer.token_to_id(target)] if known else filled
         return np.array(list(dict.fromkeys(ids)))

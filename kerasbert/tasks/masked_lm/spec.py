@@ -66,7 +66,8 @@ class MaskedTexts(TaskSpec):
         if tune:
             raise InputError("--tune_threshold: a pretrained model answers no questions")
         corpus, batch_size = Corpus(path), batch_size or 64
-        if corpus.tokenizer.get_config() != model.tokenizer.get_config():
+        own = model.tokenizer
+        if own is None or corpus.tokenizer.get_config() != own.get_config():
             raise InputError(f"{path}: was not prepared with the tokenizer of {source}")
         drawn = PretrainingBatches(
             corpus,

@@ -13,6 +13,7 @@ from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
 from kerasbert.tasks.task import Task
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 
@@ -50,7 +51,7 @@ class MultipleChoice(Task):
         self,
         backbone: Backbone,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         dropout: float | None = None,
         name: str = "multiple_choice",
@@ -145,8 +146,7 @@ class MultipleChoice(Task):
             if there are none.
         """
         columns = _filled(self._text.columns((texts, choices)))
-        choices = columns[CHOICES]
-        if not len(choices):
+        if not len(columns[CHOICES]):
             return []
         logits = self._outputs_of(columns, batch_size)
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -154,7 +154,7 @@ class MultipleChoice(Task):
         chosen = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
         return [
             (own[best], float(score)) if any(own) else ("", 0.0)
-            for own, (best, score) in zip(choices, chosen, strict=True)
+            for own, (best, score) in zip(columns[CHOICES], chosen, strict=True)
         ]
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:

@@ -14,6 +14,7 @@ from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.metrics import squad
 from kerasbert.tasks.task import Task
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.progress import advance
 
@@ -84,7 +85,7 @@ class QuestionAnswerer(Task):
         self,
         backbone: Backbone,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         dropout: float = 0.0,
         stride: int = 128,
@@ -173,7 +174,7 @@ class QuestionAnswerer(Task):
         contexts: Sequence[str],
         *,
         n_best: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
     ) -> list[list[Answer]]:
         """Answers questions.
 
@@ -271,14 +272,17 @@ class QuestionAnswerer(Task):
         right = self._text.right_answers(y, len(questions))
         return right, *self.best_spans(questions, contexts, batch_size=batch_size)
 
-    def _ask(self, questions, contexts, n_best: int, batch_size: int):
+    def _ask(
+        self, questions, contexts, n_best: int, batch_size: int | None
+    ) -> tuple[list[list[Answer]], list[float]]:
         """Returns the answers, and the probability of "no answer" against the best span."""
         if n_best < 1:
             raise InputError(f"n_best must be 1 or more, found {n_best}")
         text, batch_size = self._text, checked_size(batch_size)
         questions, contexts = text.question_and_context((questions, contexts))
         search = self._graph(type(text).traced_answers, text)
-        answers, no_answer = [None] * len(questions), [0.0] * len(questions)
+        answers: list[list[Answer]] = [[] for _ in questions]
+        no_answer = [0.0] * len(questions)
         # Contexts of similar length share a batch, so that little of it is padding.
         order = np.argsort([len(context) for context in contexts], kind="stable")
         for begin in range(0, len(order), batch_size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
 from kerasbert.data.inputs import numbers, plain
@@ -105,10 +106,11 @@ class QuestionAnswererPreprocessor(Preprocessor):
     def question_and_context(self, x) -> tuple[list[str], list[str]]:
         """Returns the columns of questions and contexts as strings."""
         columns = self.columns(x)
-        return tuple(
+        questions, contexts = (
             [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
             for column in map(plain, columns.values())
         )
+        return questions, contexts
 
     def right_answers(self, y, count: int) -> list[list[str]]:
         """Returns the texts of all correct answers of each of `count` questions."""
@@ -173,7 +175,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
 
         return search
 
-    def _spans(self, task, question, context, n: int, at_once: int):
+    def _spans(self, task, question, context, n: int, at_once: int) -> tuple[spans.Spans, Any, Any]:
         """Searches all windows, `at_once` at a time.
 
         Returns:
@@ -192,8 +194,10 @@ class QuestionAnswererPreprocessor(Preprocessor):
             logits = [outputs[name] for name in (START_LOGITS, END_LOGITS)]
             begin = of_window.row_lengths() + self.packer.tokens_before_second
             of_context = [spans.of_second_text(x, begin, window.length) for x in logits]
-            words = [spans.like(of_context[0], cut(x, window)) for x in offsets]
-            best = spans.best_spans(*of_context, *words, n, self.max_answer_length)
+            begins, ends = (spans.like(of_context[0], cut(x, window)) for x in offsets)
+            best = spans.best_spans(
+                of_context[0], of_context[1], begins, ends, n, self.max_answer_length
+            )
             totals = [tf.reduce_logsumexp(x, axis=1) for x in of_context]
             return *best, logits[0][:, 0] + logits[1][:, 0], *totals
 

@@ -26,7 +26,7 @@ class Spans(NamedTuple):
 
 
 #: Padding values of spans.
-NO_SPAN = Spans(NEVER, 0, 0)
+NO_SPAN = (NEVER, 0, 0)
 
 
 def of_second_text(logits, begin, length) -> tf.Tensor:

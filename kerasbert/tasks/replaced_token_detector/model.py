@@ -8,6 +8,7 @@ from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.cross_entropy import PositionMean
 from kerasbert.tasks.task import Task
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 
@@ -32,14 +33,18 @@ class ReplacedTokenDetector(Task):
     """
 
     outputs_are = None
-    outputs_activation = "sigmoid"
     outputs_for = PADDING_MASK
+
+    @property
+    def outputs_activation(self) -> str:
+        """Activation that makes outputs probabilities: each token's that it was replaced."""
+        return "sigmoid"
 
     def __init__(
         self,
         backbone: Backbone,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         name: str = "replaced_token_detector",
     ):

@@ -29,6 +29,7 @@ from kerasbert.tasks.replaced_token_detector.model import (
 )
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.z_loss import masked_token_loss
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 #: The directory of the generator in that of the detector.
@@ -64,7 +65,7 @@ class ReplacedTokenPretrainer(Task):
         backbone: Backbone,
         *,
         generator_size: float = 0.25,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         name: str = "replaced_token_pretrainer",
     ):

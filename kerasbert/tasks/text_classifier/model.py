@@ -16,6 +16,7 @@ from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.labels import class_names
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 
@@ -79,7 +80,7 @@ class TextClassifier(Task):
         classes: Sequence[str] | int | None = None,
         *,
         problem_type: str = "single_label_classification",
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         pair: bool = False,
         dropout: float | None = None,

@@ -30,7 +30,7 @@ class _LabelledTexts(TaskSpec):
             text_pair_column=options.text_pair_column,
             label_column=self.label_columns(options.label_column),
             column_names=split_names(options.column_names),
-            problem_type=self.problem_type,
+            problem_type=str(self.problem_type),
             label_separator=options.label_separator,
             glue=options.glue,
             strict=options.strict,
@@ -106,7 +106,11 @@ class Regression(_LabelledTexts):
     name = "regression"
     problem_type = "regression"
     primary_metric = "pearson"
-    has_classes = False
+
+    @property
+    def has_classes(self) -> bool:
+        """Labels are numbers."""
+        return False
 
     def baseline(self, train: Examples, validation: Examples) -> dict:
         """Returns the mean squared error of the training examples' mean."""

@@ -26,6 +26,7 @@ from kerasbert.metrics import classification
 from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_embedder.search import nearest, unit
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
 
@@ -97,7 +98,7 @@ class TextEmbedder(Task):
         combine: str = "sum",
         objective: str = "contrastive",
         temperature: float = 0.05,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         long_text: str | None = None,
         max_chunks: int = 8,
@@ -320,7 +321,7 @@ class TextEmbedder(Task):
             raise InputError(f"subwords must be mean or first, found {subwords!r}")
         texts = raw_columns(texts, ((TEXT,),), "word_vectors")[TEXT]
         outputs, batch_size = [], checked_size(batch_size)
-        for start in range(0, length(texts), batch_size):
+        for start in range(0, len(texts), batch_size):
             vectors = self._graph(type(self._text).traced_token_vectors, self._text)
             text, *rows = vectors(texts[start : start + batch_size])
             outputs += map(functools.partial(_words, subwords=subwords), text, *rows)
@@ -346,14 +347,14 @@ class TextEmbedder(Task):
 
 def _words(text: bytes, vectors, begins: list, ends: list, *, subwords: str):
     """Returns one text's words and vectors, given those of its tokens."""
-    begins, ends = np.array(begins[: len(vectors)], int), np.array(ends[: len(vectors)], int)
-    first = np.flatnonzero(np.diff(begins, prepend=-1))
-    counts = np.diff(first, append=len(begins))
-    limits = zip(begins[first], ends[first + counts - 1], strict=True)
+    from_bytes, to_bytes = (np.array(limit[: len(vectors)], int) for limit in (begins, ends))
+    first = np.flatnonzero(np.diff(from_bytes, prepend=-1))
+    counts = np.diff(first, append=len(from_bytes))
+    limits = zip(from_bytes[first], to_bytes[first + counts - 1], strict=True)
     words = [text[begin:end].decode("utf-8", "replace") for begin, end in limits]
     if subwords == "first" or not words:
         return words, vectors[first]
-    return words, np.add.reduceat(vectors[: len(begins)], first) / counts[:, np.newaxis]
+    return words, np.add.reduceat(vectors[: len(from_bytes)], first) / counts[:, np.newaxis]
 
 
 def _check(config, layers, combine, objective, temperature, long_text) -> None:

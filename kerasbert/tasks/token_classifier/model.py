@@ -22,6 +22,7 @@ from kerasbert.tasks.token_classifier.entities import (
     TaggedWord,
     join,
 )
+from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
 _WINDOWS_AT_ONCE = 32  # bounds the memory: a text of a megabyte has thousands of windows
@@ -71,7 +72,7 @@ class TokenClassifier(Task):
         backbone: Backbone,
         classes: Sequence[str] | int | None = None,
         *,
-        tokenizer=None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         stride: int | None = None,
         dropout: float | None = None,
@@ -284,6 +285,7 @@ class TokenClassifier(Task):
 
     def _token_offsets(self, text: str, start: int, end: int, ids) -> list[tuple[int, int]]:
         """Returns the offsets of a word's tokens; the whole word's if their spelling differs."""
+        assert self.tokenizer is not None  # the ids are its own
         word = text[start:end].encode()
         spelled = [one.lstrip(b" ") for one in self.tokenizer.detokenize(ids[:, None]).numpy()]
         if self.tokenizer.kind == "wordpiece":

@@ -1,7 +1,8 @@
 """Computes the logits of words or tokens of sentences, batch by batch."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from kerasbert.training.progress import advance
 def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
     """Returns the logits of the words of raw columns, (words, classes) for each sentence."""
     ((name, column),) = columns.items()
-    column, outputs, batch_size = plain(column), [], checked_size(batch_size)
-    for begin in range(0, len(column), batch_size):
-        rows = column[begin : begin + batch_size]
+    values: Any = plain(column)
+    outputs, batch_size = [], checked_size(batch_size)
+    for begin in range(0, len(values), batch_size):
+        rows = values[begin : begin + batch_size]
         if name == TEXT:
             logits, lengths = task._graph(_of_text, task.preprocessor)(tf.constant(rows))
         else:
@@ -58,7 +60,7 @@ def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[
     return texts, words, positions
 
 
-def _flat(rows: list[list]) -> tuple:
+def _flat(rows: Sequence[Sequence]) -> tuple:
     """Concatenates the words of sentences, and returns the number of each."""
     words = tf.constant([word for row in rows for word in row], tf.string)
     return words, tf.constant([*map(len, rows)], tf.int64)

@@ -4,6 +4,7 @@ import collections
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from kerasbert.data.columns import WORD_KEYS, read_columns, write_columns
 from kerasbert.data.examples import Examples
@@ -19,7 +20,7 @@ from kerasbert.training.progress import log
 _CONLL = ".conll"
 
 
-def _label_number(options: DataOptions) -> int | str:
+def _label_number(options: DataOptions) -> int | Literal["auto"]:
     """Returns the number of the label column, or "auto"."""
     if options.label_column is None:
         return "auto"
@@ -48,7 +49,7 @@ def _word_checker() -> Callable[[dict], str | None]:
     return lambda example: _fault_of_words(example.get(WORDS, example.get(TEXT)))
 
 
-def _fault_of_words(words: list[str] | str) -> str | None:
+def _fault_of_words(words: list[str] | str | None) -> str | None:
     """Returns why CoNLL cannot hold the answer, or None."""
     if not words or not "".join(words).strip():
         return f"has no words, which {_CONLL} can't hold"
@@ -119,6 +120,7 @@ class TokenClassification(TaskSpec):
         else:
             sentences = texts = columns[TEXT]
         joins = entities.are_entity_tags(model.classes)
+        tagged: list[Any] = model.tag(sentences)
         return [
             {
                 "words": [word.word for word in scores],
@@ -126,7 +128,7 @@ class TokenClassification(TaskSpec):
                 "scores": [round(word.score, 4) for word in scores],
                 **({"entities": list(map(_rounded, join(text, scores)))} if joins else {}),
             }
-            for text, scores in zip(texts, model.tag(sentences), strict=True)
+            for text, scores in zip(texts, tagged, strict=True)
         ]
 
 
