@@ -68,7 +68,7 @@ def cumsum(rows) -> np.ndarray:
 
 def count_true(rows) -> np.ndarray:
     """Counts the true elements of each row: float32, (rows, 1)."""
-    return np.sum(rows, axis=1, keepdims=True, dtype=np.float32)
+    return np.asarray(np.sum(rows, axis=1, keepdims=True, dtype=np.float32))
 
 
 def after_first(rows, first: bool) -> np.ndarray:

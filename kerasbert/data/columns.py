@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from kerasbert import files
 from kerasbert.data import json_lines
@@ -36,7 +37,7 @@ def read_columns(
     path: str | os.PathLike,
     *,
     word_column: int | None = None,
-    label_column: int | str | None = "auto",
+    label_column: int | Literal["auto"] | None = "auto",
     scheme: str | None = None,
     as_iob2: bool = False,
     comment: str | None = None,
@@ -235,7 +236,10 @@ _LABEL_NAMES = {"label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", 
 
 
 def _columns(
-    path: pathlib.Path, table: _Table, word_column: int | None, label_column: int | str | None
+    path: pathlib.Path,
+    table: _Table,
+    word_column: int | None,
+    label_column: int | Literal["auto"] | None,
 ) -> _Columns | None:
     """Determines the columns, and removes a first line that names them from the table."""
     if not table.sentences:
@@ -300,12 +304,14 @@ _LONG_WORD = 25  # characters, on average
 def _column_sentences(
     table: _Table, columns: _Columns | None, problems: SkippedExamples
 ) -> Iterator[_Sentence]:
+    if columns is None:
+        return
     for rows in table.sentences:
-        tokens = [_word_and_label(cells, columns) for _, cells in rows]
-        fault = next(filter(None, map(_fault_of_line, (n for n, _ in rows), tokens)), None)
+        found = [_word_and_label(cells, columns) for _, cells in rows]
+        fault = next(filter(None, map(_fault_of_line, (n for n, _ in rows), found)), None)
         if fault:
             problems.note(*fault)
-        elif tokens:
+        elif tokens := [*filter(None, found)]:
             words, labels = [cells[0] for cells in tokens], [cells[-1].strip() for cells in tokens]
             numbers = [number for number, _ in rows]
             yield _Sentence(words, [] if columns.label is None else labels, numbers)

@@ -110,9 +110,9 @@ def _listed(classes: Sequence[str]) -> str:
 
 
 def _names(label: str | list[str] | float) -> list[str]:
-    if isinstance(label, float):
-        return []
-    return label if isinstance(label, list) else [label]
+    if isinstance(label, str):
+        return [label]
+    return label if isinstance(label, list) else []
 
 
 def read_examples(

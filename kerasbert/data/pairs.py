@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
@@ -84,12 +85,12 @@ def read_pairs(
         else:
             lines.append(line)
             for key, text in texts.items():
-                values[key].append(json_lines.without_surrogates(text))
+                values[key].append(json_lines.without_surrogates(str(text)))
             if SCORE in columns_found:
                 values[SCORE].append(score)
     if not lines:
         raise InputError(f"{path}: no pair is left: {problems.summary()}")
-    scores = values.pop(SCORE, None)
+    scores: Any = values.pop(SCORE, None)
     return Examples(values, scores, str(path), lines, problems)
 
 

@@ -8,6 +8,7 @@ list, or a list under `data`.
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kerasbert import files, schema
 from kerasbert.data import json_lines
@@ -82,7 +83,7 @@ def read_squad(
     )
 
 
-def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, dict]]:
+def _questions(path: str | os.PathLike) -> Iterator[tuple[str, str, Any]]:
     """Iterates over the location, the context and the record of each question."""
     for location, item in _items(path):
         if isinstance(item, dict) and "paragraphs" not in item and "context" in item:
@@ -119,12 +120,12 @@ def _are_objects(path: str | os.PathLike, lines: Sequence[tuple[int, str]]) -> b
     return isinstance(first, dict) and "context" in first
 
 
-def _field(location: str, record, key: str, kind: type):
+def _field(location: str, record, key: str, kind: type) -> Any:
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         wanted = {list: "a list", str: "a string", int: "a number"}[kind]
         raise InputError(f"{location} must have {wanted} under {key!r}, as in SQuAD")
-    return json_lines.without_surrogates(value) if kind is str else value
+    return json_lines.without_surrogates(value) if isinstance(value, str) else value
 
 
 def _what_is_wrong(question: str, context: str, repeated: bool) -> str | None:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.data import json_lines
@@ -100,7 +101,7 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> s
         InputError: the column does not exist.
     """
     chosen = wanted or first_of(KNOWN_COLUMNS.get(key, (key,)), there)
-    if chosen not in there:
+    if chosen is None or chosen not in there:
         raise no_column(chosen, key, there, source)
     return chosen
 
@@ -129,7 +130,8 @@ def read_tfds(name: str, split: str) -> list[tuple[int, dict]]:
     import tensorflow_datasets as tfds
 
     try:
-        dataset, info = tfds.load(name, split=split or None, with_info=True)
+        loaded: Any = tfds.load(name, split=split or None, with_info=True)
+        dataset, info = loaded
     except (ValueError, AssertionError, tfds.core.DatasetNotFoundError) as error:
         raise InputError(f"{TFDS}{name}:{split}: {str(error).splitlines()[0]}") from None
     if not split:

@@ -88,7 +88,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
         return math.nan
     x, y = (each - each.mean() for each in (x, y))
     x, y = (each / np.linalg.norm(each) for each in (x, y))
-    return np.clip(x @ y, -1, 1)
+    return float(np.clip(x @ y, -1, 1))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

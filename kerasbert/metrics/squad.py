@@ -127,10 +127,10 @@ def evaluate_v2(
 
 
 def best_threshold(
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     predictions: Sequence[str | None],
-    no_answer: Sequence[float],
-    answerable: Sequence[bool],
+    no_answer: Sequence[float] | np.ndarray,
+    answerable: Sequence[bool] | np.ndarray,
 ) -> tuple[float, float]:
     """Finds the best threshold for predicting no answer (`find_best_thresh` of the script).
 

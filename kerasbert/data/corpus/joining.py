@@ -60,7 +60,7 @@ def join_corpora(
     output: str | os.PathLike,
     *,
     verify: bool = True,
-    progress: Callable[[int], None] = lambda parts: None,
+    progress: Callable[[int], object] = lambda parts: None,
 ) -> dict:
     """Joins the parts of a corpus to the corpus that `prepare_corpus` would have made at once.
 
@@ -146,7 +146,7 @@ def _check_same(one: _Part, other: _Part) -> None:
 
 
 def _check_files(
-    parts: list[_Part], token_bytes: int, verify: bool, progress: Callable[[int], None]
+    parts: list[_Part], token_bytes: int, verify: bool, progress: Callable[[int], object]
 ) -> None:
     """Raises `InputError` if a file of a part is missing or damaged."""
 

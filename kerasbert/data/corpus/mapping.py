@@ -8,6 +8,7 @@ import os
 import pathlib
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def _size(path: pathlib.Path, count: int, itemsize: int) -> int:
     return size
 
 
-def _reserved(size: int) -> ctypes.Array:
+def _reserved(size: int) -> Any:  # an array of ctypes, which is a buffer
     """Reserves addresses, which are freed with the object."""
     address = _mmap(None, size, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
     memory = (ctypes.c_char * size).from_address(address)

@@ -39,7 +39,7 @@ def prepare_corpus(
     selection: Selection = EVERYTHING,
     threads: int | None = None,
     words: WordFinder | None = None,
-    progress: Callable[[int], None] = lambda sentences: None,
+    progress: Callable[[int], object] = lambda sentences: None,
 ) -> dict:
     """Tokenizes documents to a corpus directory, which appears when it is complete.
 

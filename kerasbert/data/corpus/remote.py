@@ -40,7 +40,8 @@ def written(output: str | os.PathLike) -> Iterator[str | os.PathLike]:
     Raises:
         InputError: there is a corpus at this URL, or the store can't be written.
     """
-    if not stores.is_remote(os.fspath(output)):
+    output = os.fspath(output)
+    if not stores.is_remote(output):
         yield output
         return
     system, name = stores.filesystem(output)
@@ -54,7 +55,7 @@ def written(output: str | os.PathLike) -> Iterator[str | os.PathLike]:
             _upload(directory, system, name)
 
 
-def _upload(directory: pathlib.Path, system: fsspec.AbstractFileSystem, name: str) -> None:
+def _upload(directory: pathlib.Path, system, name: str) -> None:
     paths = sorted(path for path in directory.iterdir() if path.name != MANIFEST)
     if not _OBJECT_STORES & set(_protocols(system)):
         system.makedirs(name, exist_ok=True)
@@ -96,7 +97,7 @@ def local(directory: str | os.PathLike) -> pathlib.Path:
     return target
 
 
-def _download(system: fsspec.AbstractFileSystem, name: str, directory: pathlib.Path) -> None:
+def _download(system, name: str, directory: pathlib.Path) -> None:
     for path, about in system.find(name, maxdepth=1, detail=True).items():
         if about["type"] == "file":
             system.get_file(path, str(directory / pathlib.PurePath(path).name))

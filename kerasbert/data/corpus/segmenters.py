@@ -39,10 +39,9 @@ def load_segmenter(name: str) -> tuple[str, Segmenter]:
             f"word_segmenter {name}: can't import {module} ({error}); PYTHONPATH must have its "
             "directory"
         ) from None
-    found = getattr(imported, function, None)
-    if not callable(found):
+    if not callable(getattr(imported, function, None)):
         raise InputError(f"word_segmenter {name}: {module} has no function {function!r}")
-    return name, found
+    return name, getattr(imported, function)
 
 
 def _jieba() -> tuple[str, Segmenter]:

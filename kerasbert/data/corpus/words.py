@@ -90,6 +90,7 @@ class WordFinder:
 
     def _inside_phrases(self, text: str, starts: np.ndarray, sentence: np.ndarray) -> np.ndarray:
         """Returns which words continue a phrase, given the first characters of all words."""
+        assert self._phrases is not None
         words = [text[i:j] for i, j in itertools.pairwise([*starts.tolist(), len(text)])]
         inside, start = np.zeros(len(words), bool), 0
         ends = np.searchsorted(sentence, sentence, side="right").tolist()

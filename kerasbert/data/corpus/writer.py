@@ -109,6 +109,7 @@ class CorpusWriter:
             self._shards[-1].append(tokens[:room])
             tokens = tokens[room:]
             if self._with_words:
+                assert continues is not None
                 self._words[-1].append(continues[:room])
                 continues = continues[room:]
 

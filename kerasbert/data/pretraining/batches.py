@@ -5,6 +5,8 @@ batches.
 """
 
 import math
+from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -108,7 +110,7 @@ class PretrainingBatches:
         )
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"
-        self._ops = array_ops if with_numpy else graph_ops
+        self._ops: ModuleType = array_ops if with_numpy else graph_ops
         alone = objective in ("mlm", "rtd")
         room = self.packer.text_room if alone else self.packer.pair_room
 
@@ -117,7 +119,7 @@ class PretrainingBatches:
                 return PackedRows(self._ops, one, sequence_length, seed)
             return Windows(self._ops, one, room, seed)
 
-        self._windows = (
+        self._windows: Any = (  # its methods are those of the objective
             MixedWindows(corpus, divided, self._ops, seed)
             if isinstance(corpus, Mixture)
             else divided(corpus)

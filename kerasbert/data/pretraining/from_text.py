@@ -65,7 +65,8 @@ def examples_from_text(
         swap = _trade_places if objective == "sop" else _trade_seconds
         first, second, nsp_labels = swap(first, second, swapped)
     features = packer.pack(first, second)
-    return _example(*masking(features, masking_seed), nsp_labels)
+    masked, mask_ids, mask_weights = masking(features, masking_seed)
+    return _example(masked, mask_ids, mask_weights, nsp_labels)
 
 
 def _trade_seconds(first: tf.RaggedTensor, second: tf.RaggedTensor, swapped: tf.Tensor):

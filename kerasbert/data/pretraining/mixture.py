@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -74,13 +75,13 @@ class Mixture:
 
     def token_counts(self) -> np.ndarray:
         """Counts the occurrences of each id in all corpora; see `Corpus.token_counts`."""
-        return sum(corpus.token_counts() for corpus in self.corpora)
+        return np.sum([corpus.token_counts() for corpus in self.corpora], axis=0)
 
     def counts_without_words(self) -> np.ndarray | None:
         """Counts the ids of the corpora without words; None if all have words."""
         counts = [corpus.counts_without_words() for corpus in self.corpora]
         known = [count for count in counts if count is not None]
-        return sum(known) if known else None
+        return np.sum(known, axis=0) if known else None
 
     def _values_at(self, positions: np.ndarray, reading: Callable) -> np.ndarray:
         values = np.empty(positions.shape, np.int32)
@@ -124,7 +125,7 @@ class MixedWindows:
         self._seed = seed
         self._shares = mixture.shares
         self._token_starts = mixture.token_starts
-        self.of_corpora = [make(corpus) for corpus in mixture.corpora]
+        self.of_corpora: list[Any] = [make(corpus) for corpus in mixture.corpora]
         self.count = sum(windows.count for windows in self.of_corpora)
 
     def ranges(self, index) -> tuple:
@@ -174,7 +175,7 @@ class MixedWindows:
         """
         ops = self._ops
         corpus, own = self.corpus_of(index)
-        chosen = None
+        chosen = ()
         for number, windows in enumerate(self.of_corpora):
             mine = corpus == number
             drawn = draw(windows, ops.where(mine, own, 0))

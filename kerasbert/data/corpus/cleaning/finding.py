@@ -33,7 +33,7 @@ def find_duplicates(
     text_column: str = TEXT_COLUMN,
     filters: Filters = NO_FILTERS,
     report: Report | None = None,
-    progress: Callable[[int], None] = lambda documents: None,
+    progress: Callable[[int], object] = lambda documents: None,
 ) -> Duplicates:
     """Reads all documents once, and returns those, and the paragraphs, that repeat earlier ones.
 

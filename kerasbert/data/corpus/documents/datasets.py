@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from kerasbert import lazy
 from kerasbert.data import json_lines
@@ -20,7 +21,7 @@ def read_tfds(source: str, text_column: str) -> Iterator[tuple[int, str]]:
 
     _, name, *split = source.split(":", 2)
     try:
-        builder = tfds.builder(name)
+        builder: Any = tfds.builder(name)
         if text_column not in builder.info.features:
             paths = ", ".join(builder.info.features)
             raise InputError(f"{source}: has no feature {text_column!r}; its features are {paths}")
@@ -55,7 +56,7 @@ def read_hugging_face(source: str, text_column: str) -> Iterator[tuple[int, str]
     while True:
         with _errors(source):
             number, row = next(rows, (None, None))
-        if number is None:
+        if number is None or row is None:
             return
         yield number, _text(source, number, row, text_column)
 

@@ -16,13 +16,10 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 from kerasbert import lazy
 from kerasbert.errors import InputError, about
-
-if TYPE_CHECKING:
-    import fsspec
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BUFFER = 1 << 20
@@ -40,12 +37,12 @@ _MAGIC = {
 }
 
 
-def _zstd(file: BinaryIO) -> BinaryIO:
+def _zstd(file: BinaryIO) -> Any:
     return lazy.extra("backports.zstd", "backports.zstd").ZstdFile(file)
 
 
 #: What decompresses a file, by the ending of its name.
-DECOMPRESS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+DECOMPRESS: dict[str, Callable[[BinaryIO], Any]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
@@ -115,8 +112,8 @@ def _is_pattern(url: str) -> bool:
     return "*" in url if url.lower().startswith("http") else glob.has_magic(url)
 
 
-def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Returns the file system of a URL, and the name of the file there.
+def filesystem(path: str) -> tuple[Any, str]:
+    """Returns the `fsspec.AbstractFileSystem` of a URL, and the name of the file there.
 
     Raises:
         InputError: there is none of this name, or its package is not installed.
@@ -171,7 +168,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
             yield unpacked
 
 
-def _refuse_other_contents(path: str, file: BinaryIO) -> None:
+def _refuse_other_contents(path: str, file: Any) -> None:
     """Raises `InputError` if a file is not text, but one that other names are for."""
     head = file.peek(10)[:10]
     for magic, ending in _MAGIC.items():
