@@ -41,7 +41,7 @@ def _settings(layout: Layout) -> list[str]:
 
 
 def _positions_of(layout: Layout) -> str:
-    return layout.constants.get("positions", "learned")
+    return str(layout.constants.get("positions", "learned"))
 
 
 def _adapt_segments(encoder_config: dict, weights: dict, layout: Layout) -> None:

@@ -161,7 +161,7 @@ def _heads(source: str, layout: Layout, naming, encoder_config: Mapping, tensors
 
 
 def _head(layout: Layout, task: str | None, weights: Mapping[str, np.ndarray]) -> dict:
-    head = dict(layout.head_constants.get(task, {}))
+    head = dict(layout.head_constants.get(task or "", {}))
     if task == "TextClassifier":
         head["classes"] = [str(i) for i in range(weights["classifier/bias"].size)]
     return head
@@ -244,7 +244,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     check_head(layout, backbone, task, config.get("head", {}))
     mappings = [
         *weight_map(layout.encoder, naming, config["backbone"], layout.prefix),
-        *weight_map(layout.heads.get(task, ()), naming, config["backbone"]),
+        *weight_map(layout.heads.get(task or "", ()), naming, config["backbone"]),
     ]
     if left := sorted(weights.keys() - {link.ours for link in mappings}):
         raise InputError(f"format 'google' does not support the weights {', '.join(left)}")
@@ -257,7 +257,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(tensors[name]) for name in names],
         )
-    files.write_json(directory / layout.config_file, theirs)
+    files.write_json(directory / str(layout.config_file), theirs)
     if tokenizer is not None:
         _save_tokenizer(directory, tokenizer, backbone.family)
     return {link.ours: link.theirs for link in reversed(mappings) if link.ours in weights}

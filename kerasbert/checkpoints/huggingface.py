@@ -93,6 +93,7 @@ class _Read(NamedTuple):
 def _read_config(directory: pathlib.Path) -> _Read:
     where = sentence_transformers.transformer(directory)
     path = _config_path(where)
+    assert path is not None  # as `detect` found
     source, theirs = str(path), files.read_json(path)
     family, layout = _family(theirs, source, where)
     check_only(layout, theirs, source)
@@ -100,10 +101,10 @@ def _read_config(directory: pathlib.Path) -> _Read:
     backbone = {"family": family, **encoder_config, **layout.constants}
     BackboneConfig.from_stored(backbone, source)  # checks the values used below
     task = _task(theirs, layout)
-    settings = layout.head_settings.get(task, ())
+    settings = layout.head_settings.get(task or "", ())
     head = {
         **read_settings(settings, theirs, layout.defaults, source),
-        **layout.head_constants.get(task, {}),
+        **layout.head_constants.get(task or "", {}),
     }
     config = {"task": task, "backbone": backbone, "head": head}
     if length := _length(where, backbone["max_sequence_length"]):
@@ -155,13 +156,14 @@ def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tu
 def _architecture(theirs: Mapping) -> str | None:
     """Returns the PyTorch class of transformers that wrote the model, or None."""
     architectures = theirs.get("architectures")
-    known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
-    return architectures[0].removeprefix("TF") if known else None
+    if isinstance(architectures, list) and architectures and isinstance(architectures[0], str):
+        return architectures[0].removeprefix("TF")
+    return None
 
 
 def _task(theirs: Mapping, layout: Layout) -> str | None:
     tasks = {name: task for task, name in layout.models.items()}
-    return tasks.get(_architecture(theirs))
+    return tasks.get(_architecture(theirs) or "")
 
 
 def load(directory: pathlib.Path) -> Preset:
@@ -175,7 +177,7 @@ def load(directory: pathlib.Path) -> Preset:
     where = sentence_transformers.transformer(directory)
     tensors, source = plain_tensors(where, layout.prefix)
     sizes.check_layers(encoder_config, len(tensors), source)
-    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    rows = (*layout.encoder, *layout.heads.get(task or "", ()))
     mappings = weight_map(rows, _NAMING, encoder_config)
     weights, names, used = read_weights(mappings, tensors, _NAMING)
     unused_weights = sorted(tensors.keys() - used)
@@ -281,7 +283,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     if task not in layout.models:
         raise InputError(f"format 'hf' does not support {task} for the family {backbone.family!r}")
     theirs = _written_config(layout, backbone, task, config.get("head", {}))
-    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    rows = (*layout.encoder, *layout.heads.get(task or "", ()))
     kept = {
         path: array
         for path, array in weights.items()
@@ -315,7 +317,7 @@ def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mappin
         "dtype": "float32",
     }
     check_expressible(layout, backbone, theirs, FORMAT)
-    settings = layout.head_settings.get(task, ())
+    settings = layout.head_settings.get(task or "", ())
     theirs |= write_settings(settings, _with_rates(head, settings, layout, backbone))
     if "id2label" in theirs:
         theirs["label2id"] = {name: int(i) for i, name in theirs["id2label"].items()}

@@ -10,7 +10,7 @@ config_sentence_transformers.json   the prompts that are prepended to texts
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -163,7 +163,7 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
         return [kind]
     modes = files.read_json(folder / "config.json", _Pooling)
     named = {theirs: ours for ours, theirs in _MODES.items()}
-    chosen = modes.get("pooling_mode")
+    chosen: Any = modes.get("pooling_mode")
     if chosen is None:
         on = [key for key, value in modes.items() if key.startswith("pooling_mode_") and value]
         chosen = [named.get(key, key) for key in on]

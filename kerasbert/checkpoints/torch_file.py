@@ -17,7 +17,7 @@ import pickletools
 import shlex
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -37,13 +37,13 @@ class _Storage(NamedTuple):
     dtype: str  # NumPy's name, or bfloat16
     key: str
     count: int
-    __hash__ = None  # see `_Tuple`
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - unhashable; see `_Tuple`
 
     @property
     def stored(self) -> np.dtype:
         return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
 
-    def array(self, data: bytes, order: str = "<") -> np.ndarray:
+    def array(self, data: bytes, order: Literal["<", ">"] = "<") -> np.ndarray:
         if len(data) != self.count * self.stored.itemsize:
             raise ValueError(
                 f"storage {self.key} has {len(data)} bytes, expected {self.count} elements"
@@ -61,7 +61,7 @@ class _Tensor(NamedTuple):
     offset: Any
     shape: Any
     strides: Any
-    __hash__ = None  # see `_Tuple`
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - unhashable; see `_Tuple`
 
 
 class _StateDict(dict):
@@ -77,7 +77,7 @@ class _Tuple(tuple):
     """An unhashable tuple: hashing a tuple nested 60 deep, each twice in the next, takes years."""
 
     __slots__ = ()
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - a method of other tuples
 
 
 class _Name:
@@ -127,7 +127,11 @@ class _Unpickler(pickle._Unpickler):
     It is based on the Python implementation, whose opcodes can be replaced and which Ctrl-C stops.
     """
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    # Of the base class, which has no types.
+    stack: list
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list]
 
     def __init__(self, file: BinaryIO):
         super().__init__(file, encoding="utf-8")  # including strings of Python 2
@@ -158,7 +162,7 @@ class _Unpickler(pickle._Unpickler):
             # find_class. A memo has the size of its largest index, but each entry needs an opcode.
             if opcode.name.startswith("EXT"):
                 raise _ForbiddenError(f"extension code {argument}")
-            if opcode.name in ("PUT", "LONG_BINPUT") and argument > position:
+            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > (position or 0):
                 raise ValueError(f"memo index {argument}")
             # Sets compare their members, which takes as long as hashing tuples; state dicts contain
             # none.
@@ -171,8 +175,12 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, identifier):
         kind, name, key, _, count, *view = identifier
-        known = isinstance(name, _Name) and name.dtype and isinstance(key, str)
-        if kind != "storage" or not known or not _are_counts(count) or any(view):
+        if (
+            kind != "storage"
+            or not (isinstance(name, _Name) and name.dtype and isinstance(key, str))
+            or not _are_counts(count)
+            or any(view)
+        ):
             raise ValueError("a reference to something other than a storage")
         storage = _Storage(name.dtype, key, count)
         if self.storages.setdefault(key, storage) != storage:

@@ -120,7 +120,9 @@ def check_heads(
     """Raises `InputError` for a tensor with another number of heads, before heads are merged."""
     for link in wanted:
         array = tensors.get(link.theirs)
-        axis = None if array is None else _heads_axis(array, link)
+        if array is None:
+            continue
+        axis = _heads_axis(array, link)
         if axis is not None and array.shape[axis] != num_heads:
             raise InputError(
                 f"{source}: {link.theirs} {array.shape} has {array.shape[axis]} heads, the config "

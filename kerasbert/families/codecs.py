@@ -28,7 +28,7 @@ class Codec(NamedTuple):
 
 def by_name(names: Mapping[str, str]) -> Codec:
     """Returns the codec of activations for a table of a format's names and ours."""
-    written = {ours: theirs for theirs, ours in reversed(names.items())}
+    written = {ours: theirs for theirs, ours in reversed([*names.items()])}
 
     def read(value, config):
         if value not in names:

@@ -10,6 +10,7 @@ and `{after_layers}` the number that follows the last of those. If several rows 
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert.families.codecs import Codec
 
@@ -54,9 +55,9 @@ class Layout:
 
     model_type: str
     settings: Settings
-    constants: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    only: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     config_file: str | None = None
     config_hint: str = ""
     ignored: str = ""
@@ -67,8 +68,8 @@ class Layout:
     encoder: WeightTable
     heads: Mapping[str, WeightTable] = dataclasses.field(default_factory=dict)
     head_settings: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
-    head_constants: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
-    without_pooler: tuple[str, ...] = ("MaskedLM", "TokenClassifier", "QuestionAnswerer")
+    head_constants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    without_pooler: tuple[str | None, ...] = ("MaskedLM", "TokenClassifier", "QuestionAnswerer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Checkpoint:
     languages: str
     licence: str = ""
     task: str | None = "MaskedLM"
-    changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pair: bool = False
 
 
@@ -106,7 +107,7 @@ class Family:
         checkpoints: tuple of the best-known `Checkpoint`s.
     """
 
-    presets: Mapping[str, Mapping[str, object]]
-    tokenizer: Mapping[str, object]
+    presets: Mapping[str, Mapping[str, Any]]
+    tokenizer: Mapping[str, Any]
     layouts: Mapping[str, Layout]
     checkpoints: tuple[Checkpoint, ...] = ()

@@ -37,7 +37,7 @@ _POSITIONS_AFTER_PADDING = Codec(
     lambda length, encoder_config: length + encoder_config["padding_id"] + 1,
 )
 HF_SETTINGS = tuple(
-    (*row, _POSITIONS_AFTER_PADDING) if row[0] == "max_sequence_length" else row
+    (row[0], row[1], _POSITIONS_AFTER_PADDING) if row[0] == "max_sequence_length" else row
     for row in bert.HF_SETTINGS
 )
 HF_CONSTANTS = {"positions": "learned_offset", "classifier_activation": "tanh"}

@@ -50,7 +50,7 @@ def measure(
     def ask(number: int) -> None:
         chooser = random.Random(f"{seed} {number}")
         while (begin := time.monotonic()) < end:
-            columns = {name: chooser.choices(texts, k=rows) for name in inputs}
+            columns: dict[str, list] = {name: chooser.choices(texts, k=rows) for name in inputs}
             longest = max(len(text.split()) for column in columns.values() for text in column)
             for name in set(inputs) & set(LIST_COLUMNS):
                 columns[name] = [[text, text] for text in columns[name]]

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import urllib3
 
@@ -89,7 +90,7 @@ class RestClient:
         self.close()
 
     def _rows(self, found: Mapping) -> list[dict]:
-        outputs = found.get("outputs")
+        outputs: Any = found.get("outputs")
         by_name = outputs if len(self.outputs) > 1 else {self.outputs[0]: outputs}
         try:
             return rows_of({name: _from_json(by_name[name]) for name in self.outputs})

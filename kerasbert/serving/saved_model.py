@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def write(
     """
     shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
     specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
-    module = tf.Module()
+    module: Any = tf.Module()
     module.resources = list(resources)
     module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
     concrete = {

@@ -32,7 +32,7 @@ def load(directory: pathlib.Path) -> Preset:
     check_nothing_left(path, len(shapes), model if config["task"] is None else model.backbone)
     source = str(path)
     tensors = {variable.path: variable.numpy() for variable in model.weights}
-    rows = (*layout.encoder, *layout.heads.get(config["task"], ()))
+    rows = (*layout.encoder, *layout.heads.get(config["task"] or "", ()))
     mappings = weight_map(rows, NAMING, config["backbone"])
     weights, names, used = read_weights(mappings, tensors, NAMING)
     if extra := sorted(tensors.keys() - used):

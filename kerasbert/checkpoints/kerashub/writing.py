@@ -34,7 +34,7 @@ def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> 
     _check_config(layout, encoder_config, task, config.get("head", {}))
     if task in layout.without_pooler:
         weights = {path: a for path, a in weights.items() if not path.startswith("pooler/")}
-    rows = (*layout.encoder, *layout.heads.get(task, ()))
+    rows = (*layout.encoder, *layout.heads.get(task or "", ()))
     mappings = weight_map(rows, NAMING, config["backbone"])
     _check_weights(layout.models[task], weights, {link.ours for link in mappings})
 

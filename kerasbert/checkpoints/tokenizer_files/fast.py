@@ -80,18 +80,19 @@ class FastTokenizerFile:
         content = files.read_json(path, _File)
         with well_formed(path):
             model, added = content["model"], content.get("added_tokens") or ()
+            kind = model.get("type") or _guess_kind(model)
+            if kind not in _FAST_CHECKS:
+                raise InputError(
+                    f"{path}: model.type={kind!r} is not one of {', '.join(_FAST_CHECKS)}"
+                )
             fast = cls(
                 path,
                 model,
-                model.get("type") or _guess_kind(model),
+                kind,
                 [(token["id"], added_token(token)) for token in added],
                 _steps(content.get("normalizer"), "normalizers"),
                 _steps(content.get("pre_tokenizer"), "pretokenizers"),
             )
-            if fast.kind not in _FAST_CHECKS:
-                raise InputError(
-                    f"{path}: model.type={fast.kind!r} is not one of {', '.join(_FAST_CHECKS)}"
-                )
             schema.check(model, _MODELS[fast.kind], path, "model")
             _FAST_CHECKS[fast.kind](fast)
         return fast

@@ -110,8 +110,10 @@ def _wordpiece(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -
     return _wordpiece_of({piece: id for id, piece in enumerate(pieces)}, path, config)
 
 
-def _fast_wordpiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    return _wordpiece_of(config.fast.ids(), config.fast.path, config)
+def _fast_wordpiece(
+    fast: FastTokenizerFile, config: TokenizerConfig, defaults: Mapping
+) -> Tokenizer:
+    return _wordpiece_of(fast.ids(), fast.path, config)
 
 
 def _wordpiece_of(ids: Mapping[str, int], source, config: TokenizerConfig) -> Tokenizer:
@@ -136,9 +138,11 @@ def _bytepair(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) ->
     return _bytepair_of(files.read_json(path, dict[str, int]), merges, path, config)
 
 
-def _fast_bytepair(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
+def _fast_bytepair(
+    fast: FastTokenizerFile, config: TokenizerConfig, defaults: Mapping
+) -> Tokenizer:
     # A merge is a string with a space or a pair, depending on the file's version.
-    return _bytepair_of(config.fast.ids(), config.fast.model["merges"], config.fast.path, config)
+    return _bytepair_of(fast.ids(), fast.model["merges"], fast.path, config)
 
 
 def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig) -> Tokenizer:
@@ -182,8 +186,10 @@ def _number_commas(parts: Mapping, fast: FastTokenizerFile) -> dict:
     return {"avoid_number_commas": file_scores.get(piece, stored[piece]) < middle}
 
 
-def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
-    path, model = config.fast.path, config.fast.model
+def _fast_sentencepiece(
+    fast: FastTokenizerFile, config: TokenizerConfig, defaults: Mapping
+) -> Tokenizer:
+    path, model = fast.path, fast.model
     settings = {**_sentencepiece_settings(config, defaults, path), "avoid_number_commas": False}
     pieces, scores = ([pair[position] for pair in model["vocab"]] for position in (0, 1))
     unknown_id, count = model["unk_id"], len(FAIRSEQ_TOKENS)
@@ -194,9 +200,9 @@ def _fast_sentencepiece(config: TokenizerConfig, defaults: Mapping) -> Tokenizer
         settings["layout"] = "fairseq"
     else:
         settings["layout"] = "model"
-    special = {token.content for _, token in config.fast.added if token.special}
+    special = {token.content for _, token in fast.added if token.special}
     special |= {token for token, _ in config.special.values()}
-    step = config.fast.step("Precompiled")
+    step = fast.step("Precompiled")
     data = sentencepiece_model(
         pieces,
         scores,
@@ -239,7 +245,7 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
     with_added = config.pieces({piece: id for id, piece in enumerate(pieces)}, source)
     tokens = config.tokens(usual, with_added, source)
     added = config.added_tokens(tokens)
-    if added and config.generic:
+    if added and config.fast and config.generic:
         # Otherwise, transformers makes the steps itself, and splits at white space first.
         types = [step["type"] for step in config.fast.pre_tokenizer]
         if types != ["WhitespaceSplit", "Metaspace"]:
@@ -257,5 +263,7 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
 
 def _fast(path: pathlib.Path, config: TokenizerConfig, defaults: Mapping) -> Tokenizer:
     read = {"WordPiece": _fast_wordpiece, "BPE": _fast_bytepair, "Unigram": _fast_sentencepiece}
+    fast = config.fast
+    assert fast is not None  # `path` is its file
     with well_formed(path):
-        return read[config.fast.kind](config, defaults)
+        return read[fast.kind](fast, config, defaults)

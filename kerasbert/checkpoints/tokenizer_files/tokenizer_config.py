@@ -166,13 +166,13 @@ class TokenizerConfig:
 
     def tokens(self, usual: SpecialTokens, pieces: Sequence[str], source) -> SpecialTokens:
         """Returns the special tokens, as spelled in the files or else as usual in the family."""
-        pieces = frozenset(pieces)
+        known = frozenset(pieces)
         for ours, (token, path) in self.special.items():
-            if token not in pieces:
+            if token not in known:
                 raise InputError(f"{path}: {ROLES[ours]}={token!r} is not in {source}")
         tokens = dataclasses.replace(usual, **{role: at[0] for role, at in self.special.items()})
         for role, token in dataclasses.asdict(tokens).items():
-            if token not in pieces:
+            if token not in known:
                 raise InputError(
                     f"{source}: lacks the special token {token}, and no other file defines "
                     f"another {ROLES[role]}"
@@ -216,7 +216,9 @@ class TokenizerConfig:
 
     def check_same_pieces(self, vocabulary: Sequence[str]) -> None:
         """Raises `InputError` if the directory contains two different vocabularies."""
-        for piece, id in self.fast.ids().items() if self.fast else ():
+        if self.fast is None:
+            return
+        for piece, id in self.fast.ids().items():
             if piece == TRIMMED and id == len(vocabulary):
                 continue  # an empty line at the end of a vocabulary
             if id >= len(vocabulary) or vocabulary[id] != piece:

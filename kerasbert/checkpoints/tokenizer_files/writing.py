@@ -49,7 +49,7 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     name, assets = _WRITTEN[tokenizer.kind, tokenizer.packing]
     for theirs, data in zip(assets, tokenizer.assets().values(), strict=True):
         (directory / theirs).write_bytes(data)
-    if tokenizer.kind == SentencePieceTokenizer.kind:
+    if isinstance(tokenizer, SentencePieceTokenizer):
         # With the model's file alone, transformers 5 would match pieces such as "(" before
         # tokenizing and insert a space after them, and would not avoid ALBERT's number commas.
         content = json.dumps(_sentencepiece_json(tokenizer), ensure_ascii=False)

@@ -16,7 +16,7 @@ _MASKED = ("A fine {mask}.", "The {mask} was cold.")
 
 def columns(metadata: Mapping) -> dict[str, Sequence]:
     """Returns two rows for the inputs of an export, by its metadata."""
-    inputs = {name: list(_COLUMNS[name]) for name in metadata["inputs"]}
+    inputs: dict[str, Sequence] = {name: list(_COLUMNS[name]) for name in metadata["inputs"]}
     if metadata["task"] in ("MaskedLM", "Pretrainer"):
         mask = metadata["tokenizer"]["special_tokens"]["mask"]
         inputs[TEXT] = [text.format(mask=mask) for text in _MASKED]

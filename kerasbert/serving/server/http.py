@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+from typing import Any
 from urllib.parse import unquote
 
 from google.protobuf import json_format
@@ -115,7 +116,7 @@ async def _call(here: bool, function, *arguments):
     return function(*arguments) if here else await asyncio.to_thread(function, *arguments)
 
 
-_PRINT = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
+_PRINT: Any = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
 
 
 def _metadata(service: Service, name: str, version: int | None) -> bytes:

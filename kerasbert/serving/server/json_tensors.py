@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -189,7 +189,7 @@ def _values(name: str, values: np.ndarray) -> list:
     return values.tolist()
 
 
-def _texts(value, is_binary: bool):
+def _texts(value, is_binary: bool) -> Any:
     if isinstance(value, list):
         return [_texts(one, is_binary) for one in value]
     if is_binary:

@@ -15,7 +15,8 @@ class Counter:
 
     def __init__(self, name: str, help: str, labels: Sequence[str] = ()):
         self.name, self.help, self._labels = name, help, tuple(labels)
-        self._values, self._lock = {} if labels else {(): 0}, threading.Lock()
+        self._values: dict[tuple[str, ...], int] = {} if labels else {(): 0}
+        self._lock = threading.Lock()
 
     def add(self, *labels: str, amount: int = 1) -> None:
         """Adds to the number of these values of the labels."""
