@@ -12,7 +12,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags, logging
 
@@ -21,6 +21,7 @@ from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
 
 HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
+_Options = typing.TypeVar("_Options", bound=declared.Options)
 _FLAG = re.compile(r"(--?)(no)?(\w+)(?![\w-])")
 _NAMES_WIDTH = 30  # width of the column of flags in `--help`
 _WIDEST = 100
@@ -93,7 +94,7 @@ def _one_line_warning(message, *location) -> str:
 # === Flags -> options ===
 
 
-def parse(argv: list[str], options_class: type[declared.Options]) -> declared.Options:
+def parse(argv: list[str], options_class: type[_Options]) -> _Options:
     """Parses a command line.
 
     Raises:
@@ -110,7 +111,7 @@ def parse(argv: list[str], options_class: type[declared.Options]) -> declared.Op
     except flags.Error as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message}; --help lists the flags") from None
-    given = {field.name: values[field.name].value for field in fields}
+    given: dict[str, Any] = {field.name: values[field.name].value for field in fields}
     if options_class.passes_on:
         given[options_class.passes_on] += rest[1:]
     elif len(rest) > 1:
@@ -142,7 +143,9 @@ def _with_new_names(argv: list[str], names: Mapping[str, str]) -> list[str]:
 
 def _with_new_name(word: str, names: Mapping[str, str]) -> str:
     match = _FLAG.match(word)
-    dashes, no, name = match.groups("") if match else ("", "", "")
+    if match is None:
+        return word
+    dashes, no, name = match.groups("")
     if f"{no}{name}" in names:  # such as no_answer, where "no" is part of the name
         no, name = "", f"{no}{name}"
     if name not in names:

@@ -16,6 +16,9 @@ def processor() -> str:
     """Returns the name of the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)[1].strip()
-    except (OSError, TypeError):  # not Linux, or not an x86 processor
+            found = re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    if found is None:  # or not an x86 processor
         return platform.processor() or platform.machine()
+    return found[1].strip()

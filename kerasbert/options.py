@@ -123,8 +123,8 @@ def default(field: dataclasses.Field):
 
 def choices(field: dataclasses.Field) -> tuple[str, ...]:
     """Returns all allowed values of an option; empty if it is not restricted to choices."""
-    known = field.metadata["choices"]
-    return tuple(known() if callable(known) else known)
+    known: Any = field.metadata["choices"]
+    return tuple(known if isinstance(known, Iterable) else known())
 
 
 def renamed(options_class: type[Options]) -> dict[str, str]:
@@ -156,9 +156,9 @@ def _wanted(field: dataclasses.Field, value) -> str | None:
     if minimum is not None and maximum is not None:
         return f"between {minimum} and {maximum}"
     limits = [
-        minimum is not None and f"{minimum} or more",
-        maximum is not None and f"{maximum} or less",
-        exclusive_minimum is not None and f"more than {exclusive_minimum}",
-        exclusive_maximum is not None and f"less than {exclusive_maximum}",
+        f"{minimum} or more" if minimum is not None else "",
+        f"{maximum} or less" if maximum is not None else "",
+        f"more than {exclusive_minimum}" if exclusive_minimum is not None else "",
+        f"less than {exclusive_maximum}" if exclusive_maximum is not None else "",
     ]
     return " and ".join(limit for limit in limits if limit)

@@ -77,13 +77,15 @@ class _Watch(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        run = spec.loader.exec_module
+        loader = spec and spec.loader
+        assert loader is not None  # Keras has this module
+        run = loader.exec_module
 
         def run_and_register(module):
             run(module)
             _register_in(module, self.tasks)
 
-        spec.loader.exec_module = run_and_register
+        loader.exec_module = run_and_register
         return spec
 
 

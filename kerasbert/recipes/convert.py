@@ -22,6 +22,7 @@ def convert(options: ConvertOptions) -> dict:
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
     model = loading.load(preset, **_changes(preset, options))
+    encoder = model if isinstance(model, Backbone) else model.backbone
     if isinstance(model, Backbone):
         tokenizer = None
         if checkpoints.has_tokenizer(preset):
@@ -36,7 +37,7 @@ def _convert(options: ConvertOptions) -> dict:
         written = checkpoints.load(options.output)
         not_stored = task_loading.not_stored(model, written)
     not_stored += [
-        *_not_stored_settings(getattr(model, "backbone", model).config, written),
+        *_not_stored_settings(encoder.config, written),
         *preset.unsupported_settings,
     ]
     for path, array in preset.weights.items():

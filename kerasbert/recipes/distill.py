@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -36,7 +37,7 @@ def distill(options: DistillOptions) -> dict:
 def _distill(options: DistillOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
-        teacher = loading.load_task(options.teacher, Task)
+        teacher: Any = loading.load_task(options.teacher, Task)
         spec = spec_of(teacher)
         student = _student(teacher, spec, options)
         model = Distiller(
@@ -57,6 +58,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         if options.alpha == 1
         else _labelled(teacher, spec, options)
     )
+    assert student.preprocessor is not None  # the teacher's
     rows = student.preprocessor.rows(texts, labels)
     names = [pathlib.Path(path).name for path in options.train]
     result = train_epochs(
@@ -90,7 +92,7 @@ def _student(teacher: Task, spec: TaskSpec, options: DistillOptions) -> Task:
     if options.dropout is not None:
         rates = {"dropout": options.dropout, "attention_dropout": options.dropout}
         dropout = {"dropout": options.dropout} if spec.accepts("dropout") else {}
-    head = {
+    head: dict[str, Any] = {
         k: v for k, v in teacher.head_config().items() if k not in spec.student_settings
     } | dropout
     length = options.sequence_length or teacher.sequence_length

@@ -63,7 +63,7 @@ def _missing_extras() -> dict[str, list[str]]:
     missing = {}
     for requirement in required:
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-        name = re.match(r"[\w.-]+", requirement)[0]
+        name = re.split(r"[^\w.-]", requirement)[0]
         if extra and extra[1] not in _FOR_DEVELOPERS and _version(name) is None:
             missing.setdefault(extra[1], []).append(name)
     return missing

@@ -81,7 +81,7 @@ def train_epochs(
 
     run = None if options.dry_run else Run(options, strategy)
     log_start(options, strategy, verb, _described(answers, rows, examples), steps)
-    if options.dry_run:
+    if run is None:
         return dry_run(model, batches, steps)
     run.train(
         model,
@@ -97,7 +97,8 @@ def train_epochs(
     )
     report = run.report()
     tuned = f"val_{spec.tuned_setting}"
-    if tuned in report:  # a run resumed after its last evaluation has it only in metrics.jsonl
+    if spec.tuned_setting and tuned in report:
+        # A run resumed after its last evaluation has it only in metrics.jsonl.
         setattr(answers, spec.tuned_setting, report[tuned])
     result = run.finish(model)
     if validation:
@@ -116,7 +117,8 @@ def _described(task: Task, rows: Rows, examples: int) -> str:
     count = f"{examples:,} example{'s' * (examples != 1)}"
     if len(rows) != examples:
         count += f" in {len(rows):,} windows"
-    if TEXT not in rows.x:
+    text = task.preprocessor
+    if text is None or TEXT not in rows.x:
         return count
-    truncated = task.preprocessor.count_truncated(rows)
+    truncated = text.count_truncated(rows)
     return f"{count}, {truncated:,} of them cut (sequence_length is {task.sequence_length})"

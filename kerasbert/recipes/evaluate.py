@@ -1,5 +1,7 @@
 """Evaluating a model, or predictions from elsewhere."""
 
+from typing import Any
+
 from kerasbert import loading
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.tasks import registry
@@ -9,10 +11,10 @@ from kerasbert.tasks.task import Task
 def evaluate(options: EvaluateOptions) -> dict:
     """Scores a model or predictions on labelled examples, or a model on a corpus."""
     if options.predictions:
-        metric = registry.get_metric(options.metric)
+        metric = registry.get_metric(str(options.metric))
         scores = metric(options.data, options.predictions, options, options.no_answer_probabilities)
         return {"data": options.data, **scores}
-    model = loading.load_task(options.model, Task, **options.overrides)
+    model: Any = loading.load_task(str(options.model), Task, **options.overrides)
     model.compile()
     scores = registry.spec_of(model).evaluate(
         model,

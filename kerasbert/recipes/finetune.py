@@ -42,9 +42,10 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(spec, train, options)
-    rows = model.preprocessor.rows(
-        train.texts, train.labels or None, _weights(model, train, options)
-    )
+    text = model.preprocessor
+    if text is None:
+        raise InputError(f"--init={options.init}: has no tokenizer")
+    rows = text.rows(train.texts, train.labels or None, _weights(model, train, options))
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
     baseline = spec.baseline(train, validation) if validation else None
     result = train_epochs(
@@ -76,7 +77,7 @@ def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
         return None
     if not spec.has_classes:
         raise InputError(f"--classes is not supported by the task {options.task}")
-    classes = split_names(options.classes)
+    classes = split_names(options.classes) or []
     if len(set(classes)) < len(classes) or not all(classes):
         raise InputError(f"--classes must be different names, found {options.classes!r}")
     return classes

@@ -10,7 +10,7 @@ import os
 import pathlib
 import signal
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO, TypedDict
 
 import numpy as np
@@ -160,15 +160,17 @@ def _made_of(model: Task, options: PredictOptions) -> _MadeOf:
 
 def _sha256_of(model: Task) -> str:
     """Returns the SHA-256 of everything that a model's predictions depend on."""
+    tokenizer = model.tokenizer
+    assert tokenizer is not None  # it has read the input
     identity = {
         "task": type(model).__name__,
         "head": model.head_config(),
         "sequence_length": model.sequence_length,
         "backbone": dataclasses.asdict(model.backbone.config),
-        "tokenizer": model.tokenizer.get_config(),
+        "tokenizer": tokenizer.get_config(),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode())
-    for name, content in sorted(model.tokenizer.assets().items()):
+    for name, content in sorted(tokenizer.assets().items()):
         digest.update(f"{name} {len(content)} ".encode() + content)
     for variable in model.weights:
         array = np.asarray(variable)
@@ -210,7 +212,7 @@ def _begun(part: pathlib.Path, made_of: _MadeOf, total: int, batch_size: int) ->
     return done
 
 
-def _differences(stored: dict, made_of: dict) -> Iterator[str]:
+def _differences(stored: Mapping[str, Any], made_of: Mapping[str, Any]) -> Iterator[str]:
     for name in ("input", "model"):
         if stored[f"{name}_sha256"] != made_of[f"{name}_sha256"]:
             same = stored[name] == made_of[name]

@@ -25,7 +25,7 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
 
 
 def without_bar(
-    options: PrepareCorpusOptions, progress: Callable[[int], None] = lambda sentences: None
+    options: PrepareCorpusOptions, progress: Callable[[int], object] = lambda sentences: None
 ) -> dict:
     """Does what `prepare_corpus` does, without a progress bar."""
     with remote.written(options.output) as directory:
@@ -33,7 +33,7 @@ def without_bar(
 
 
 def _prepare(
-    options: PrepareCorpusOptions, directory: str | os.PathLike, progress: Callable[[int], None]
+    options: PrepareCorpusOptions, directory: str | os.PathLike, progress: Callable[[int], object]
 ) -> dict:
     files.refuse_existing(directory)  # before duplicates are looked for
     tokenizer = load_tokenizer(options)
@@ -60,7 +60,7 @@ def load_tokenizer(options: PrepareCorpusOptions) -> Tokenizer:
     """Returns the tokenizer that the options name."""
     if options.vocab:
         return WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
-    return loading.tokenizer_from_preset(options.tokenizer)
+    return loading.tokenizer_from_preset(str(options.tokenizer))
 
 
 def word_finder(options: PrepareCorpusOptions, tokenizer: Tokenizer) -> WordFinder | None:

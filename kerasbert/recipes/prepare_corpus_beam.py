@@ -34,7 +34,7 @@ def prepare_corpus_beam(options: PrepareCorpusBeamOptions) -> dict:
     directory = parts_directory(options)
     try:
         with beam.Pipeline(options=flags) as pipeline:
-            (
+            _ = (
                 pipeline
                 | "numbers" >> beam.Create(range(1, options.parts + 1))
                 | "to all workers" >> beam.Reshuffle()

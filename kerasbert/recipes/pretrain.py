@@ -59,14 +59,14 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     for phase in others:
         shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
         data += f"; from step {phase.first_step:,} on {shape}"
-    if len(corpora) > 1:
+    if isinstance(corpus, Mixture):
         data += f"; shares of the corpora: {corpus.described()}"
     if options.recipe:
         values = {name: getattr(options, name) for name in RECIPES[options.recipe]}
         data += f"; recipe {options.recipe}: "
         data += " ".join(f"--{name}={value}" for name, value in values.items())
     log_start(options, strategy, "pretrain", data, options.steps)
-    if options.dry_run:
+    if run is None:
         return dry_run(model, batches.dataset, options.steps, batches.boundaries)
     validation = held_out and make_batches(
         held_out, options, options.phases[-1], seed=options.seed + 1

@@ -9,6 +9,7 @@ import pathlib
 import re
 import sysconfig
 from collections.abc import Iterator
+from typing import Any
 
 #: Package name of documents that belong to Python itself.
 PYTHON = "python"
@@ -107,7 +108,7 @@ def _docstrings(path: pathlib.Path) -> Iterator[str]:
         return
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     # Docstrings of modules, classes and their members, but not of functions inside functions.
-    waiting: list[ast.AST] = [tree]
+    waiting: list[Any] = [tree]
     while waiting:
         node = waiting.pop(0)
         if text := ast.get_docstring(node):

@@ -29,7 +29,7 @@ def _client(options: QueryOptions) -> tuple:
     if options.saved_model:
         client = SavedModelClient(options.saved_model)
         return client, client.metadata["inputs"]
-    client = connect(options.url)
+    client = connect(str(options.url))
     # Servers do not know the order, but question comes before context, and text before text_pair.
     return client, [name for name in TEXT_COLUMNS if name in client.inputs]
 

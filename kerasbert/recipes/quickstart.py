@@ -167,7 +167,7 @@ class _Quickstart:
         with self.stage("pretrain"):
             result = pretrain(
                 PretrainOptions(
-                    corpus=str(self.root / "corpus/train"),
+                    corpus=[str(self.root / "corpus/train")],
                     validation_corpus=str(self.root / "corpus/held_out"),
                     preset=options.preset,
                     steps=options.steps,
@@ -233,7 +233,7 @@ class _Quickstart:
         sizes = {
             package: len(texts) for (package, held_out), texts in paragraphs.items() if held_out
         }
-        classes = sorted(sorted(sizes, key=sizes.get)[-_CLASSES:])
+        classes = sorted(sorted(sizes, key=lambda package: sizes[package])[-_CLASSES:])
         (self.root / "task").mkdir()
         for part, held_out, most in (
             ("train", False, _TEXTS_PER_CLASS),

@@ -4,7 +4,7 @@ import math
 import os
 import pathlib
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kerasbert import files
 from kerasbert.data import glue
@@ -90,7 +90,7 @@ def _from_table(
         yield {**({ID: _name(row[ID])} if ID in row else {}), **example}
 
 
-def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, list[str] | None]:
+def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, Sequence[str] | None]:
     """Returns the names of text columns by key (None if not given), and all columns' names.
 
     A GLUE task defines both. Only its labelled files may lack a header.
@@ -100,7 +100,7 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, li
     if options.glue:
         task = glue.task(options.glue)
         of_task = dict(zip(named, task.columns, strict=False))
-        if column_names is None and not _names_column(path, of_task[TEXT]):
+        if column_names is None and not _names_column(path, str(of_task[TEXT])):
             column_names = task.column_names
         named = {key: named[key] or of_task[key] for key in named}
     return named, column_names
@@ -121,8 +121,9 @@ def _value(location: str, key: str, value) -> str | list[str]:
         if (text := _text(value)) is None:
             raise InputError(f"{location}: {key} must be a text, found {reprlib.repr(value)}")
         return text
-    texts = [_text(one) for one in value] if isinstance(value, list) else [None]
-    if None in texts:
+    found = [_text(one) for one in value] if isinstance(value, list) else [None]
+    texts = [one for one in found if one is not None]
+    if len(texts) < len(found):
         raise InputError(f"{location}: {key} must be a list of texts, found {reprlib.repr(value)}")
     return texts
 

@@ -147,10 +147,9 @@ class Run:
             stored=self.stored and self.stored.path,
             write=self.is_chief,
         )
-        monitors = self.is_chief and options.monitor
         self.best = (
             SaveBestModel(self.directory, options.monitor, options.patience, options.first_step)
-            if monitors
+            if self.is_chief and options.monitor
             else None
         )
         self.monitor = options.monitor

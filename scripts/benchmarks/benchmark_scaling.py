@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -93,16 +94,16 @@ def _run(cores: list[int], options: BenchmarkScalingOptions) -> list[dict[str, f
     return json.loads(outputs[0][0].splitlines()[-1])
 
 
-def work(options: str) -> None:
+def work(given: str) -> None:
     """Runs one worker, and prints the rates of each round.
 
     Args:
-        options: `BenchmarkScalingOptions` as JSON.
+        given: `BenchmarkScalingOptions` as JSON.
     """
     import tensorflow as tf
 
-    options = BenchmarkScalingOptions(**json.loads(options))
-    strategy = make_strategy("multiworker")
+    options = BenchmarkScalingOptions(**json.loads(given))
+    strategy: Any = make_strategy("multiworker")
     one, all_workers = _trainer(options, tf.distribute.get_strategy()), _trainer(options, strategy)
     idle = not is_chief(strategy)
 
@@ -138,11 +139,12 @@ def _trainer(options: BenchmarkScalingOptions, strategy) -> Callable[[], float]:
     data = strategy.experimental_distribute_dataset(sharded(_batches(options, batch_size)))
     batches = iter(data)
     model.make_train_function()
+    run: Any = model.train_function
 
     def train(steps: int) -> float:
         start = time.monotonic()
         for _ in range(steps):
-            logs = model.train_function(batches)
+            logs = run(batches)
         float(logs["loss"])  # the last step has ended
         return options.batch_size * steps / (time.monotonic() - start)
 

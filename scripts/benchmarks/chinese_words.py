@@ -83,7 +83,7 @@ def _train(options: ChineseWordsOptions, output: pathlib.Path, unit: str, seed: 
     if not (pretrained / "model").exists():
         pretrain(
             PretrainOptions(
-                corpus=str(output / _CORPUS),
+                corpus=[str(output / _CORPUS)],
                 preset=options.preset,
                 objective="mlm",
                 mask_unit=unit,

@@ -1,6 +1,7 @@
 """Fine-tuning steps of a text classifier, from strings to updated weights."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
     if len(options.input) != 1:
         raise InputError("--suite=finetune needs one --input, a file of labelled texts")
     examples = read_examples(options.input[0])
-    model = store_classifier(options, examples.classes, directory)
+    model: Any = store_classifier(options, examples.classes, directory)
     texts, labels = list(examples.texts["text"]), list(map(examples.classes.index, examples.labels))
     data = (str(directory), texts, labels, options.batch_size)
     precisions = options.precisions
@@ -55,7 +56,7 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
 
 def kerasbert(directory: str, texts, labels, batch_size: int, precision: str):
     """Trains `TextClassifier` on its own batches."""
-    model = TextClassifier.from_preset(
+    model: Any = TextClassifier.from_preset(
         pathlib.Path(directory) / "kerasbert", dtype=POLICIES[precision]
     )
     model.compile()
@@ -68,7 +69,7 @@ def kerashub(directory: str, texts, labels, batch_size: int, length: int, precis
     import keras
     import tensorflow as tf
 
-    model = their.classifier(directory, dtype=POLICIES[precision])
+    model: Any = their.classifier(directory, dtype=POLICIES[precision])
     model.preprocessor.sequence_length = length
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(their.adamw(_RATE), loss, weighted_metrics=["accuracy"], jit_compile=False)

@@ -1,6 +1,8 @@
 """A training step of MLM + NSP on the same weights and the same batch."""
 
+import functools
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,9 +48,8 @@ def suite(options, directory: pathlib.Path) -> list[Workload]:
         heads = {v.path: v.numpy() for v in model.weights if v.path.split("/")[0] in _HEAD_LAYERS}
         np.savez(directory / _HEADS, **heads)
     masked = round(0.15 * options.length)
-    np.savez(
-        directory / torch_candidates.BATCH, **_batch(options.batch_size, options.length, masked)
-    )
+    arrays: dict[str, Any] = _batch(options.batch_size, options.length, masked)
+    np.savez(directory / torch_candidates.BATCH, **arrays)
 
     precisions, on_gpu = options.precisions, gpu_name() is not None
     # A GPU still computes while the host prepares the next step, so several are timed.
@@ -132,9 +133,10 @@ def kerashub(directory: str, dropout: float, steps: int, precision: str, xla: bo
     backbone = keras_hub.models.BertBackbone.from_preset(
         str(pathlib.Path(directory) / "kerashub"), dtype=policy
     )
+    gelu: Any = functools.partial(keras.activations.gelu, approximate=True)
     mlm_head = keras_hub.layers.MaskedLMHead(
         token_embedding=backbone.token_embedding,
-        intermediate_activation=lambda x: keras.activations.gelu(x, approximate=True),
+        intermediate_activation=gelu,
         layer_norm_epsilon=1e-12,
         dtype=policy,
         name="mlm_head",

@@ -2,6 +2,7 @@
 
 import pathlib
 import time
+from typing import Any
 
 from kerasbert.config import BackboneConfig
 from kerasbert.data.corpus.documents.lines import Report
@@ -49,7 +50,7 @@ def pretrained(flags: list[str], options, directory: pathlib.Path, clock) -> dic
         dropout=config.dropout,
         max_sequence_length=config.max_sequence_length,
     )
-    task = keras_hub.models.BertMaskedLM(backbone, preprocessor=None)
+    task: Any = keras_hub.models.BertMaskedLM(backbone, preprocessor=None)
     data = tf.data.Dataset.from_tensor_slices(texts).shuffle(len(texts), seed=options.seed)
     data = data.repeat().batch(_BATCH, drop_remainder=True)
     data = data.map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

@@ -53,7 +53,7 @@ def results(work: Workload, times: dict[str, Timings]) -> dict[str, Result]:
         flops = one.answer if name.startswith(CEILING) else work.flops
         ceiling = next((rate for kind, rate in ceilings.items() if kind in name.split()), None)
         done = None if name.startswith(CEILING) else tokens(one)
-        per_token = tokens(ours) / done if done else 1
+        per_token = (tokens(ours) or 0) / done if done else 1
         says = None
         if work.compare and not name.startswith(CEILING):
             says = work.compare(ours.answer, one.answer)

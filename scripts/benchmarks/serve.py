@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _CALLS = 15  # per round of a single text; their median counts
 
 def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Returns workloads of one text of 20 or 100 words, and of 32 texts of 5 to 100 words."""
-    model = store_classifier(options, ["no", "yes"], directory)
+    model: Any = store_classifier(options, ["no", "yes"], directory)
     for precision in options.precisions:
         exported = TextClassifier.from_preset(directory / "kerasbert", dtype=precision)
         exported.export(directory / f"export_{precision}", check=False)
@@ -104,7 +105,7 @@ def kerashub(directory: str, texts: list[str], length: int):
     """Runs `BertTextClassifier.predict_on_batch`, padded to the longest text."""
     import keras
 
-    model = their.classifier(directory)
+    model: Any = their.classifier(directory)
     longest = max(len(ids) for ids in model.preprocessor.tokenizer(texts)) + 2
     model.preprocessor.sequence_length = min(longest, length)
 

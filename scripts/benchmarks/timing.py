@@ -129,7 +129,7 @@ def compare(
                 print(error, file=sys.stderr)
             else:
                 runners[candidate.name] = runner
-        if not runners:
+        if stopped and not runners:
             raise stopped
         for _ in range(rounds):
             for name, runner in runners.items():

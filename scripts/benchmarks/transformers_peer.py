@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 from benchmarks import environment, transformers_trainer
 from kerasbert import files
@@ -50,7 +51,7 @@ def train(
     examples, validation = (
         spec.examples(path, options) for path in (options.train, options.validation)
     )
-    ours = build(spec, examples, options)
+    ours: Any = build(spec, examples, options)
     output.mkdir(parents=True, exist_ok=True)
     start = output / "start"
     if not start.exists():

@@ -9,6 +9,7 @@ import pickle
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _stored(path: str) -> Iterator[tuple]:
             yield pickle.load(file)
 
 
-def _loss(torch, model, features, labels, weights=None):
+def _loss(torch, model, features, labels, weights=None) -> Any:
     """Computes the loss of kerasbert's task from transformers' logits."""
 
     def tensor(array):

@@ -1,6 +1,7 @@
 """Options of the programs that train."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, default, option, renamed
@@ -36,6 +37,11 @@ _KEEPING = "checkpoints and model selection"
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions(BackendOptions):
     """Options of every program that trains."""
+
+    if TYPE_CHECKING:  # every program has these, with its own defaults and help
+        output: str
+        batch_size: int
+        learning_rate: float
 
     optimizer: str = option("adamw", help="optimizer", choices=OPTIMIZERS, group=_LEARNING)
     warmup_ratio: float = option(

@@ -209,7 +209,8 @@ class BenchmarkGpuOptions(Options):
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Layers and hidden size of each model."""
-        return [tuple(map(int, model.split("x"))) for model in self.models]
+        sizes = (model.split("x") for model in self.models)
+        return [(int(layers), int(hidden)) for layers, hidden in sizes]
 
     def rehearsed(self) -> "BenchmarkGpuOptions":
         """Returns the options with tiny sizes if `rehearse` is set."""
