@@ -21,6 +21,31 @@ _SQUAD = """{"data": [{"title": "Pets", "paragraphs": [{"context": "%s", "qas": 
 ]}]}]}"""
 _TAGGED = "He\tO\nlikes\tO\nGreen\tB-location\nRiver\tI-location\n\n" * 8
 
+_ARTICLE = """<doc id="1" url="" title="Town">
+Town
+
+The town is on a river, and it has been the largest of the county for long.
+History.
+%s
+</doc>
+""" % ("The town has a long river, and many people live near the old bridge. " * 20)
+_CHINESE = """<doc id="1" url="" title="北京">
+北京
+
+北京大学在北京。他在大学学习。这里有很多学生和老师！
+</doc>
+"""
+_RELATION = "0\tthe [E11] engine [E12] of the [E21] car [E22]\t12\twhole\tcomponent\t2\n"
+_OTHER = "1\ta [E11] dog [E12] and a [E21] cat [E22]\t0\tother\tother\t0\n"
+_ROLES = """# text = He said that she left
+1\tHe\the\tPRON\tPRP\t_\t2\tnsubj\t_\t_\t_\tARG0\t_
+2\tsaid\tsay\tVERB\tVBD\t_\t0\troot\t_\t_\tsay.01\tV\t_
+3\tthat\tthat\tSCONJ\tIN\t_\t5\tmark\t_\t_\t_\t_\t_
+4\tshe\tshe\tPRON\tPRP\t_\t5\tnsubj\t_\t_\t_\t_\tARG0
+5\tleft\tleave\tVERB\tVBD\t_\t2\tccomp\t_\t_\tleave.01\tARG1\tV
+
+"""
+
 #: What the guides download with `keras.utils.get_file`, by name.
 FILES = {
     "wnut17train.conll": _TAGGED,
@@ -30,6 +55,12 @@ FILES = {
     "xquad.en.json": _SQUAD % ("The dog runs. The bird sees it.", "2"),
     "sst2-train.tsv": "sentence\tlabel\n" + "a good film \t1\na dull story \t0\n" * 40,
     "sst2-dev.tsv": "sentence\tlabel\n" + "a great book \t1\na bad film \t0\n" * 8,
+    **dict.fromkeys(("enwiki_00", "enwiki_01", "enwiki_20"), _ARTICLE * 6),
+    "zhwiki_00": _CHINESE * 20,
+    **dict.fromkeys(("semeval10-train.tsv", "semeval10-test.tsv"), (_RELATION + _OTHER) * 20),
+    **dict.fromkeys(("ewt-propbank-dev.conllu", "ewt-propbank-test.conllu"), _ROLES * 20),
+    "chnsenticorp-train.tsv": "label\ttext_a\n" + "1\t房间很好\n0\t服务太差\n" * 20,
+    "chnsenticorp-dev.tsv": "label\ttext_a\n" + "1\t早餐很好\n0\t房间太差\n" * 8,
 }
 
 guides = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -103,6 +134,7 @@ def downloads(tokenizer, tiny_backbone, tmp_path_factory):
 def test_scripts_run_in_their_short_form(script, downloads, tmp_path):
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # there is none
     own = {"KERASBERT_GUIDE": "short", "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    own["no_proxy"] = "127.0.0.1"  # of a server that a guide starts
     environment = {**os.environ, **downloads, **proxy, **own}
     done = programs.run([script], cwd=tmp_path, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
