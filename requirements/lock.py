@@ -23,10 +23,11 @@ _PYTHONS = ("3.11", "3.12", "3.13")
 _LINUX = "manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014 manylinux_2_12 manylinux2010 "
 _LINUX += "manylinux_2_5 manylinux1 linux"
 _MAC = "macosx_14_0 macosx_13_0 macosx_12_0 macosx_11_0"
-#: By platform: its name in markers, and the tags of compatible wheels, best first.
+#: By platform: its name in markers, and the tags of compatible wheels, best first. OpenVINO's
+#: wheels for aarch64 need the C library of Ubuntu 22.04.
 _PLATFORMS = {
     "Linux x86_64": ("linux", "x86_64", _LINUX),
-    "Linux aarch64": ("linux", "aarch64", _LINUX),
+    "Linux aarch64": ("linux", "aarch64", f"manylinux_2_35 {_LINUX}"),
     "macOS arm64": ("darwin", "arm64", _MAC),
 }
 _HEAD = "# Written by lock.py; see CONTRIBUTING.md.\n"

@@ -1,4 +1,4 @@
-"""Exports a model as a SavedModel that takes raw strings."""
+"""Exports a model as a SavedModel that takes raw strings, or for another runtime."""
 
 from kerasbert import program
 

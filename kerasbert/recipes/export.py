@@ -1,16 +1,17 @@
-"""Exporting a model as a SavedModel."""
+"""Exporting a model as a SavedModel, or for another runtime."""
 
 import pathlib
 
 from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
 from kerasbert.recipes.training import log
+from kerasbert.serving.formats import SAVED_MODEL
 from kerasbert.tasks import Task
 
 
 def export(options: ExportOptions) -> dict:
-    """Exports a model that takes raw strings; returns its path and inputs."""
-    if not pathlib.Path(options.output).name.isdigit():
+    """Exports a model; returns its path and inputs."""
+    if options.format == SAVED_MODEL and not pathlib.Path(options.output).name.isdigit():
         log(
             f"{options.output}: TensorFlow Serving expects numbered version directories, such as "
             f"--output {options.output.rstrip('/')}/1"
@@ -20,9 +21,12 @@ def export(options: ExportOptions) -> dict:
         model = loading.load_task(options.model, Task, dtype=options.precision, **options.overrides)
         model.export(
             options.output,
+            format=options.format,
+            batch_size=options.batch_size,
+            length=options.length,
             attention=options.attention,
             check=options.check,
             overwrite=options.overwrite,
         )
     inputs, _ = model.serving_signature()
-    return {"saved_model": options.output, "inputs": list(inputs), "checked": options.check}
+    return {options.format: options.output, "inputs": list(inputs), "checked": options.check}

@@ -1,9 +1,14 @@
-"""SavedModels that take raw strings: writing, checking, querying and serving them."""
+"""Exports: SavedModels that take raw strings, queried and served, and other formats."""
 
 from kerasbert import lazy
 
 __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
-    {"GrpcClient": "grpc_client", "RestClient": "rest_client", "SavedModelClient": "client"},
+    {
+        "Encoder": "encode",
+        "GrpcClient": "grpc_client",
+        "RestClient": "rest_client",
+        "SavedModelClient": "client",
+    },
     ("kit",),
 )

@@ -1,4 +1,4 @@
-"""Exports a task as a SavedModel that takes raw strings."""
+"""Exports a task: here, as a SavedModel that takes raw strings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,44 @@ from collections.abc import Callable
 import numpy as np
 
 from kerasbert import _compat
+from kerasbert.errors import InputError
 from kerasbert.features import LENGTHS, MASK_POSITIONS, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.layers.inference import PrecomputedWeights, inference_mode
 from kerasbert.layers.state import is_quantized
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import saved_model
-from kerasbert.tasks import inspection
+from kerasbert.serving.formats import FORMATS, LITERT, SAVED_MODEL
+from kerasbert.tasks import inspection, runtime_export
 
 
-def write(task, path: str | os.PathLike, *, attention: bool, check: bool, overwrite: bool) -> None:
+def write(
+    task,
+    path: str | os.PathLike,
+    *,
+    format: str,
+    batch_size: int | None,
+    length: int | None,
+    attention: bool,
+    check: bool,
+    overwrite: bool,
+) -> None:
     """Implements `Task.export`."""
+    if format not in FORMATS:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
+    if format != LITERT and (batch_size, length) != (None, None):
+        raise InputError(f"batch_size and length are for LiteRT; {format} takes any number of rows")
+    if format == SAVED_MODEL:
+        _write_saved_model(task, path, attention=attention, check=check, overwrite=overwrite)
+        return
+    if attention:
+        raise InputError(f"attention is for a SavedModel; {format} has one signature")
+    shape = runtime_export.fixed_shape(task, batch_size, length) if format == LITERT else None
+    runtime_export.write(task, path, format=format, shape=shape, check=check, overwrite=overwrite)
+
+
+def _write_saved_model(
+    task, path: str | os.PathLike, *, attention: bool, check: bool, overwrite: bool
+) -> None:
     inputs, function = task.serving_signature()
     for_inference = inference_mode(PrecomputedWeights())
     of_tokens, tokens = tokens_signature(task)

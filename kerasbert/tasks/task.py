@@ -284,22 +284,29 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         self,
         path: str | os.PathLike,
         *,
+        format: str = "saved_model",
+        batch_size: int | None = None,
+        length: int | None = None,
         attention: bool = False,
         check: bool = True,
         overwrite: bool = False,
     ):
-        """Writes a SavedModel that takes raw strings, for TensorFlow Serving.
+        """Writes a SavedModel that takes raw strings, or the model for another runtime.
 
-        Its second signature, `tokens`, takes ready features, with `lengths`, int32 (batch,), the
-        number of unpadded tokens per row, instead of the mask. It returns the model's outputs. The
-        signature `tokenize` takes raw strings, and returns the tokens that the model reads.
+        A SavedModel's second signature, `tokens`, takes ready features, with `lengths`, int32
+        (batch,), the number of unpadded tokens per row, instead of the mask. It returns the model's
+        outputs. The signature `tokenize` takes raw strings, and returns the tokens that the model
+        reads. Other formats take ready features; `encode.py` and the tokenizer's files, which
+        compute them, lie beside the model (see docs/runtimes.md).
 
-        The directory appears when it is complete. Unless `check` is off, the graph, in which
-        weights are merged and padding is skipped, must first give the outputs of the model run
-        layer by layer, and a fresh process must give the answers of this one.
+        The directory appears when it is complete. Unless `check` is off, the graph must first give
+        the outputs of the model run layer by layer, and a fresh process must give the same.
 
         Args:
-            path: version directory to write, such as `saved_models/NAME/1`.
+            path: directory to write; for TensorFlow Serving, such as `saved_models/NAME/1`.
+            format: "saved_model", "onnx", "openvino" or "litert".
+            batch_size: rows of a LiteRT model, whose shapes are fixed; None: 1.
+            length: tokens per row of a LiteRT model; None: `sequence_length`.
             attention: whether to add the signature `attention`, which takes raw strings, `layer`
                 and `sequence`, and returns the attention weights of each head. A backbone with
                 `return_hidden_states` always has it.
@@ -307,12 +314,21 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             overwrite: whether to replace an existing `path`.
 
         Raises:
-            InputError: `path` exists, or can't be written.
+            InputError: `path` exists or can't be written, or the format can't hold the model.
             RuntimeError: a check failed; nothing is written.
         """
         from kerasbert.tasks import export  # imports TensorFlow
 
-        export.write(self, path, attention=attention, check=check, overwrite=overwrite)
+        shape = {"batch_size": batch_size, "length": length}
+        export.write(
+            self,
+            path,
+            format=format,
+            **shape,
+            attention=attention,
+            check=check,
+            overwrite=overwrite,
+        )
 
 
 class _Made(NamedTuple):

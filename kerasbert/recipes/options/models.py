@@ -7,6 +7,8 @@ from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import MAX_EXAMPLES, USE
 from kerasbert.serving import urls
+from kerasbert.serving.formats import FORMATS as EXPORT_FORMATS
+from kerasbert.serving.formats import LITERT, SAVED_MODEL
 from kerasbert.tasks import registry
 
 EXPORT_PRECISIONS = ("float32", "bfloat16")
@@ -138,16 +140,43 @@ class ExportOptions(_ExportedOptions):
 
     program = Program(
         USE,
-        "Exports a model as a SavedModel that takes raw strings.",
-        ("--model runs/mine/finetune/model --output saved_models/mine/1",),
+        "Exports a model as a SavedModel that takes raw strings, or for another runtime.",
+        (
+            "--model runs/mine/finetune/model --output saved_models/mine/1",
+            "--model runs/mine/finetune/model --output exports/mine --format onnx",
+        ),
     )
 
-    output: str = option(help="version directory to write, such as saved_models/NAME/1")
+    output: str = option(help="directory to write; of a SavedModel, such as saved_models/NAME/1")
+    format: str = option(
+        SAVED_MODEL,
+        help="a SavedModel takes strings; the others take tokens, which encode.py computes, and "
+        "need an extra, such as pip install 'kerasbert[onnx]'",
+        choices=EXPORT_FORMATS,
+    )
+    batch_size: int | None = option(
+        None,
+        help="litert: rows of the model, whose shapes are fixed; default: 1",
+        minimum=1,
+        maximum=MAX_EXAMPLES,
+    )
+    length: int | None = option(
+        None, help="litert: tokens per row; default: the model's sequence length", minimum=4
+    )
     attention: bool = option(
         False, help="add the signature `attention`, which the page of kerasbert serve draws"
     )
     overwrite: bool = option(False, help="replace an existing export")
     check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.format != LITERT and (self.batch_size, self.length) != (None, None):
+            raise InputError("--batch_size and --length are for --format litert")
+        if self.format != SAVED_MODEL and self.attention:
+            raise InputError(f"--attention is for --format {SAVED_MODEL}")
+        if self.format != SAVED_MODEL and self.precision != "float32":
+            raise InputError(f"--precision {self.precision} is for --format {SAVED_MODEL}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
