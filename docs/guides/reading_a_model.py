@@ -67,7 +67,7 @@ def without_each(sentence):
     return words, whole - np.array(rest)
 
 
-# %% picture="Bars for the words of two sentences: in one, 'not' decides; in the other, no word alone"
+# %% picture="Bars for the words of two sentences: in one, 'not' decides, in the other none"
 sentences = ["the plot is not bad at all", "the plot is not good at all"]
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True)
 for axis, sentence in zip(axes, sentences, strict=True):
@@ -158,7 +158,7 @@ for token, share in zip(tokens, rollout[0], strict=True):
 # the middle, where one has read *bad* and the other *good*, and are alike again at the end: this
 # model takes both for blame. A model that understands *not bad* would keep them apart.
 
-# %% picture="Similarity of the word not in two sentences: 1 at first, lowest in layer 3, high at the end"
+# %% picture="Similarity of the word not in two sentences, lowest in layer 3"
 states = []
 for sentence in sentences:
     features = reader.preprocessor([sentence])
