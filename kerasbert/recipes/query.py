@@ -1,6 +1,7 @@
 """Querying an exported model."""
 
 import os
+from collections.abc import Sequence
 
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT_COLUMNS
@@ -14,7 +15,17 @@ def query(options: QueryOptions) -> dict:
     for name in ("text", "text_pair"):
         for text in getattr(options, name):
             _check_utf8(name, text)
-    client, names = _client(options)
+    if options.saved_model:
+        client = SavedModelClient(options.saved_model)
+        return _answers(options, client, client.metadata["inputs"])
+    with connect(options.url) as client:
+        # Servers don't know the order, but question comes before context, and text before
+        # text_pair.
+        return _answers(options, client, [name for name in TEXT_COLUMNS if name in client.inputs])
+
+
+def _answers(options: QueryOptions, client, names: Sequence[str]) -> dict:
+    """Asks a client whose inputs have these names, in the order of the options."""
     given = [options.text, *([options.text_pair] if options.text_pair else [])]
     if len(given) != len(names):
         raise InputError(
@@ -22,16 +33,6 @@ def query(options: QueryOptions) -> dict:
             f"{'--text and --text_pair' if len(names) == 2 else '--text alone'}"
         )
     return {"answers": client(**dict(zip(names, given, strict=True)))}
-
-
-def _client(options: QueryOptions) -> tuple:
-    """Returns the client, and the names of the inputs in the order of the options."""
-    if options.saved_model:
-        client = SavedModelClient(options.saved_model)
-        return client, client.metadata["inputs"]
-    client = connect(str(options.url))
-    # Servers do not know the order, but question comes before context, and text before text_pair.
-    return client, [name for name in TEXT_COLUMNS if name in client.inputs]
 
 
 def _check_utf8(name: str, text: str) -> None:

@@ -23,17 +23,20 @@ def measure(
     *,
     num_clients: int = 16,
     seconds: float = 10.0,
+    warm_up_seconds: float = 0.0,
     rows: int = 1,
     seed: int = 0,
 ) -> dict:
     """Asks with texts at random, each client one request after the other.
 
     Args:
-        client: a `RestClient` or `GrpcClient`, without retries, so that refusals are counted.
+        client: a `RestClient` or `GrpcClient`, without retries, so that refusals are counted; or a
+            `SavedModelClient`, to compare with.
         inputs: the names of the model's inputs.
         texts: texts of the lengths that users send.
         num_clients: requests at the same time.
         seconds: duration.
+        warm_up_seconds: time before that, whose answers are not counted; errors are.
         rows: rows of a request.
         seed: seed for the choice of texts.
 
@@ -44,7 +47,8 @@ def measure(
     """
     if not texts:
         raise InputError("a load test needs at least one text")
-    end = time.monotonic() + seconds
+    counted_from = time.monotonic() + warm_up_seconds
+    end = counted_from + seconds
     times, errors = [], collections.Counter()
 
     def ask(number: int) -> None:
@@ -59,13 +63,13 @@ def measure(
             except (InputError, OSError) as error:
                 errors[str(error)] += 1
             else:
-                times.append((longest, time.monotonic() - begin))
+                if begin >= counted_from:
+                    times.append((longest, time.monotonic() - begin))
 
-    begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
         for done in [pool.submit(ask, number) for number in range(num_clients)]:
             done.result()
-    elapsed = time.monotonic() - begin
+    elapsed = time.monotonic() - counted_from
     return {
         "requests": len(times) + errors.total(),
         "rows_per_second": round(len(times) * rows / elapsed, 1),

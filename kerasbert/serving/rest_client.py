@@ -1,9 +1,12 @@
 """Asks a server with the REST API of TensorFlow Serving; needs no TensorFlow."""
 
+from __future__ import annotations
+
 import base64
 import json
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 
@@ -15,6 +18,8 @@ from kerasbert.serving.columns import checked_columns, rows_of
 #: The queue of the server is full, or no version is loaded: it may answer later.
 _LATER = (429, 503)
 _LONGEST_WAIT = 10  # seconds between two attempts
+_SHORTEST = 1e-3  # of a time-out, which must not be 0
+_CHUNK = 2**16
 
 
 class RestClient:
@@ -28,7 +33,7 @@ class RestClient:
     Args:
         url: the model's URL, `http://HOST:PORT/v1/models/NAME`, or one of its versions,
             `.../versions/N`.
-        timeout: seconds that an attempt may take.
+        timeout: seconds that an answer may take, with all attempts.
         retries: further attempts if the server can't be reached, or answers 429 or 503: the first
             at once, then after 0.2 seconds, doubling, or after the time that the server asks for;
             at most 10 seconds.
@@ -41,16 +46,8 @@ class RestClient:
 
     def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 5):
         self.url = urls.rest(url)
-        again = _Retry(
-            retries,
-            status_forcelist=_LATER,
-            allowed_methods=None,  # answers have no side effects
-            backoff_factor=0.1,
-            backoff_max=_LONGEST_WAIT,
-            redirect=False,
-            raise_on_status=False,
-        )
-        self._http = urllib3.PoolManager(timeout=timeout, retries=again, maxsize=32)
+        self._timeout, self._retries = timeout, retries
+        self._http = urllib3.PoolManager(maxsize=32)
         found = self._ask("GET", "/metadata")
         try:
             signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
@@ -101,36 +98,81 @@ class RestClient:
 
     def _ask(self, method: str, resource: str, body: Mapping | None = None) -> dict:
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        end = time.monotonic() + self._timeout
+        for attempt in range(self._retries + 1):
+            wait = min(0.1 * 2**attempt, _LONGEST_WAIT) if attempt else 0.0
+            try:
+                answer = self._attempt(method, self.url + resource, content, end)
+            except urllib3.exceptions.HTTPError as error:
+                kind = TimeoutError if _is_late(error) else ConnectionError
+                problem = kind(f"{self.url}: can't be asked ({error})")
+            else:
+                if answer.status == 200 and isinstance(answer.found, dict):
+                    return answer.found
+                problem = self._refusal(answer)
+                if answer.status not in _LATER:
+                    raise problem
+                if answer.wait is not None:
+                    wait = min(answer.wait, _LONGEST_WAIT)
+            if attempt == self._retries or time.monotonic() + wait >= end:
+                raise problem from None
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(self, method: str, url: str, content: bytes | None, end: float) -> _Answer:
+        """Sends a request once.
+
+        Raises:
+            urllib3.exceptions.HTTPError: the server can't be reached, or not in time.
+        """
+        response = self._http.request(
+            method,
+            url,
+            body=content,
+            headers={"Content-Type": "application/json"},
+            timeout=max(end - time.monotonic(), _SHORTEST),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
         try:
-            response = self._http.request(
-                method, self.url + resource, body=content, headers=headers
-            )
-        except urllib3.exceptions.HTTPError as error:
-            reason = getattr(error, "reason", None) or error
-            kind = ConnectionError
-            if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-                kind = TimeoutError
-            raise kind(f"{self.url}: can't be asked ({reason})") from None
+            parts = []
+            while part := response.read1(_CHUNK):
+                parts.append(part)
+                # The socket's own limit begins again with every part.
+                if time.monotonic() > end:
+                    raise urllib3.exceptions.TimeoutError("the answer timed out")
+            wait = urllib3.Retry().get_retry_after(response)
+        except BaseException:
+            response.close()  # what is left of the answer must not begin the next one
+            raise
+        finally:
+            response.release_conn()
         try:
-            found = json.loads(response.data)
+            found = json.loads(b"".join(parts))
         except ValueError:
-            found = None
-        if response.status == 200 and isinstance(found, dict):
-            return found
-        message = found.get("error") if isinstance(found, dict) else None
-        message = f"{self.url}: answers {response.status}: {message or shown(response.data)}"
-        if 400 <= response.status < 500 and response.status not in _LATER:
-            raise InputError(message)
-        raise ConnectionError(message)
+            found = b"".join(parts)
+        return _Answer(response.status, found, wait)
+
+    def _refusal(self, answer: _Answer) -> Exception:
+        """Returns the exception for an answer that is none."""
+        message = answer.found.get("error") if isinstance(answer.found, dict) else None
+        text = f"{self.url}: answers {answer.status}: {message or shown(answer.found)}"
+        is_mistake = 400 <= answer.status < 500 and answer.status not in _LATER
+        return InputError(text) if is_mistake else ConnectionError(text)
 
 
-class _Retry(urllib3.Retry):
-    """Obeys servers that ask for more time, but not for any time."""
+def _is_late(error: urllib3.exceptions.HTTPError) -> bool:
+    """Whether time is up; urllib3 also counts servers that are not there as time-outs."""
+    return isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    )
 
-    def get_retry_after(self, response) -> float | None:
-        asked = super().get_retry_after(response)
-        return asked and min(asked, _LONGEST_WAIT)
+
+class _Answer(NamedTuple):
+    status: int
+    found: object  # decoded JSON, or the bytes if they are none
+    wait: float | None  # seconds that the server asks to wait
 
 
 def _json_column(name: str, column: Sequence) -> list:

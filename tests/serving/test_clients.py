@@ -25,6 +25,10 @@ METADATA = {"metadata": {"signature_def": {"signature_def": {"serving_default": 
 OUTPUTS = {"outputs": [[0.5, 1.0]]}
 
 
+class Slow(list):
+    """The parts of a body that is sent slowly."""
+
+
 class Fake(http.server.BaseHTTPRequestHandler):
     """Answers with the next of `answers`: a status, a body and headers; the last one repeats."""
 
@@ -42,13 +46,17 @@ class Fake(http.server.BaseHTTPRequestHandler):
     def _send(self, status, body, headers=()):
         if callable(body):
             body = body()
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        parts = body
+        if not isinstance(body, Slow):
+            parts = [body if isinstance(body, bytes) else json.dumps(body).encode()]
         self.send_response(status)
-        for header in [("Content-Length", str(len(content))), *headers]:
+        for header in [("Content-Length", str(sum(map(len, parts)))), *headers]:
             self.send_header(*header)
         self.end_headers()
         with contextlib.suppress(OSError):  # the client may have gone
-            self.wfile.write(content)
+            for part in parts:
+                time.sleep(0.05 if isinstance(body, Slow) else 0)
+                self.wfile.write(part)
 
     def log_message(self, *_):
         pass
@@ -97,6 +105,25 @@ def test_slow_server(fake):
     fake.answers = [(200, lambda: time.sleep(1) or OUTPUTS)]
     with pytest.raises(TimeoutError, match=r"mine: can't be asked .*timed out"):
         client(text=["a"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((503, {"error": "loading"}), ConnectionError),
+        ((200, Slow([b" "] * 400 + [b"{}"])), TimeoutError),
+    ],
+    ids=["busy", "a byte at a time"],
+)
+def test_time_is_limited_with_all_attempts(fake, answer, error):
+    client = RestClient(fake.url, timeout=0.8, retries=1000)
+    fake.answers = [answer]
+    begin = time.monotonic()
+    with pytest.raises(error, match=r"answers 503: loading|timed out"):
+        client(text=["a"])
+    assert time.monotonic() - begin < 4  # of 20
+    fake.answers = [(200, OUTPUTS)]
+    assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]  # on a new connection
 
 
 @pytest.mark.parametrize("metadata", [(200, {}), (200, {"metadata": []})])
@@ -211,6 +238,19 @@ def test_load_test(server, tmp_path):
         assert list(found["by_words"]) == ["up to 16", "up to 64", "more"]
         for times in (found["milliseconds"], *found["by_words"].values()):
             assert 0 < times["p50"] <= times["p95"] <= times["p99"]
+
+
+def test_programs_close_their_clients(server, tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text("a dog\n")
+    closed = []
+    for kind in (RestClient, GrpcClient):
+        monkeypatch.setattr(kind, "close", lambda self: closed.append(self.url))
+    for url in (server.rest, server.grpc):
+        query(QueryOptions(url=url, text=["a"]))
+        load_test(LoadTestOptions(url=url, texts=str(tmp_path / "texts.txt"), seconds=0.1))
+        with pytest.raises(InputError, match="--text alone"):
+            query(QueryOptions(url=url, text=["a"], text_pair=["b"]))
+    assert closed == [server.rest] * 3 + [server.grpc] * 3
 
 
 def test_load_test_counts_errors(fake, tmp_path):

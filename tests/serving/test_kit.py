@@ -6,33 +6,17 @@ import server_protos
 import tensorflow as tf
 import yaml
 from google.protobuf import text_format
+from served_tasks import TASKS
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from kerasbert import (
-    InputError,
-    MaskedLM,
-    MultipleChoice,
-    QuestionAnswerer,
-    TextClassifier,
-    TextEmbedder,
-    TokenClassifier,
-)
+from kerasbert import InputError
 from kerasbert.recipes.options import ServeOptions, ServingKitOptions
 from kerasbert.recipes.serving_kit import serving_kit
 from kerasbert.serving import kit
 from kerasbert.serving.client import METADATA, SavedModelClient
 from kerasbert.serving.kit import configs, warm_up
 
-TASKS = {
-    "classifier": lambda backbone, **text: TextClassifier(backbone, ["bad", "good"], **text),
-    "pair": lambda backbone, **text: TextClassifier(backbone, ["bad", "good"], pair=True, **text),
-    "tags": lambda backbone, **text: TokenClassifier(backbone, ["O", "B-X"], **text),
-    "answers": QuestionAnswerer,
-    "choices": MultipleChoice,
-    "embedder": TextEmbedder,
-    "masks": MaskedLM,
-}
 QUICK = ("classifier", "choices")
 
 

@@ -25,6 +25,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from benchmarks.options import ServeStressOptions
+from benchmarks.serve_stress import serve_stress
 from kerasbert import InputError, MultipleChoice, TokenClassifier
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
 
@@ -566,6 +568,43 @@ def test_program_answers_what_it_accepted(exported_classifier):
     assert "stopping: answering the requests that were accepted" in ended.stderr
 
 
+def test_name_and_version_of_the_program(exported_classifier):
+    """A version is served by naming its directory, and keeps its number."""
+    child, match = start_program(exported_classifier, name="other.name")
+    try:
+        assert match[1].endswith("/v1/models/other.name")
+        assert match[2].endswith("/other.name")
+        (found,) = ask(match[1])[1]["model_version_status"]
+        assert (found["version"], found["state"]) == ("7", "AVAILABLE")
+        assert ask(match[1].replace("other.name", "mine"))[0] == 404
+    finally:
+        child.kill()
+        programs.end(child)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--name=a/b", "the name of a served model is up to 61 letters, digits, dashes, dots and"),
+        ("--name=", "the name of a served model is up to 61 letters"),
+        ("--nmae=mine", "Unknown command line flag 'nmae'. Did you mean: name ?; --help lists"),
+        ("--version=7", "Unknown command line flag 'version'"),
+        ("--port=eighty", "flag --port=eighty: invalid literal for int"),
+        ("--port=65536", "port must be"),
+        ("--num_threads=0", "num_threads must be"),
+        ("--max_batch_tokens=1.5", "flag --max_batch_tokens=1.5: invalid literal for int"),
+        ("--saved_model=mine/9", "mine/9: holds no numbered version of an export"),
+        ("mine", "unexpected argument 'mine'; every option is a --flag"),
+    ],
+)
+def test_options_typed_wrong(exported_classifier, flag, message):
+    ended = programs.run([SCRIPTS / "serve.py", f"--saved_model={exported_classifier}", flag])
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
 def test_port_in_use(server, exported_classifier):
     port = server.rest.split(":")[2].split("/")[0]
     words = [SCRIPTS / "serve.py", f"--saved_model={exported_classifier}", f"--port={port}"]
@@ -574,27 +613,24 @@ def test_port_in_use(server, exported_classifier):
     assert ended.stderr.startswith(f"error: 127.0.0.1:{port}: can't listen there (Address already")
 
 
-def resident(child):
-    status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+@pytest.mark.full
+def test_ten_thousand_requests(exported_classifier):
+    """No error but those that were meant, a new version meanwhile, constant memory, a SIGKILL."""
+    options = ServeStressOptions(saved_model=str(exported_classifier), turns=0)
+    found = serve_stress(options)["soak"]
+    assert (found["lost"], found["wrong"]) == (0, 0)
+    assert found["refused"] > 300
+    assert found["answered"] + found["refused"] > 14_000
+    assert found["memory_growth"] <= 0.05
 
 
 @pytest.mark.full
-def test_ten_thousand_requests(exported_classifier, client):
-    """No error, constant memory; after SIGKILL it starts again on the same ports."""
-    child, match = start_program(exported_classifier.parent)
-    try:
-        url = collections.namedtuple("Urls", "rest grpc")(match[1], match[2])
-        soak(url, client, 4_000, 16)  # shapes that TensorFlow keeps memory for
-        before = resident(child)
-        assert soak(url, client, 10_000, 16) == 10_000
-        assert resident(child) == pytest.approx(before, rel=0.05)
-        child.kill()
-        programs.end(child)
-        ports = [one.split(":")[2].split("/")[0] for one in url]
-        flags = {"port": ports[0], "grpc_port": ports[1]}
-        child, match = start_program(exported_classifier.parent, **flags)
-        assert soak(url, client, 160, 16) == 160
-    finally:
-        child.kill()
-        programs.end(child)
+def test_speed_is_compared(exported_classifier):
+    options = ServeStressOptions(
+        saved_model=str(exported_classifier), requests=0, turns=1, seconds=1.0
+    )
+    found = serve_stress(options)["speed"]
+    assert found["errors"] == 0
+    for kind in ("rest", "grpc"):
+        assert found["of_the_model_alone"][kind] > 0
+        assert len(found["p99_by_p50"][kind]) == 1

@@ -55,8 +55,8 @@ class ServeOptions(Options):
     )
     max_batch_tokens: int = option(
         4096,
-        help="tokens of a batch, where each byte of a text counts as one, up to the model's "
-        "maximum; a longer row is a batch of its own",
+        help="tokens of a batch; a longer row is a batch of its own. Of exports that can't count "
+        "tokens, each byte of a text counts as one",
         group=_LIMITS,
         minimum=1,
         maximum=_MOST,
@@ -102,21 +102,31 @@ class LoadTestOptions(Options):
         ("--url http://localhost:8501/v1/models/mine --texts texts.txt",),
     )
 
-    url: str = option(
+    url: str | None = option(
+        None,
         help="a model behind TensorFlow Serving or kerasbert serve, "
-        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
+        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME",
+    )
+    saved_model: str | None = option(
+        None, help="instead of --url: an export that threads of this process ask, to compare with"
     )
     texts: str = option(help="texts of the lengths that users send, one per line")
     num_clients: int = option(16, help="requests at the same time", minimum=1, maximum=1024)
     seconds: float = option(10.0, help="duration", exclusive_minimum=0, maximum=86_400)
+    warm_up_seconds: float = option(
+        0.0, help="time before that, whose requests are not counted", minimum=0, maximum=3600
+    )
     rows: int = option(1, help="rows of a request", minimum=1, maximum=1_000_000)
     seed: int = option(0, help="seed for the choice of texts", minimum=0, maximum=LARGEST_SEED)
 
     def __post_init__(self):
         super().__post_init__()
-        urls.check(self.url)
+        if (self.url is None) == (self.saved_model is None):
+            raise InputError("give --url, or --saved_model to compare with")
+        if self.url is not None:
+            urls.check(self.url)
 
     @property
     def needs_tensorflow(self) -> bool:
-        """Whether the model is asked over gRPC, whose values are tensors."""
-        return urls.is_grpc(self.url)
+        """Whether the model is asked here, or over gRPC, whose values are tensors."""
+        return self.url is None or urls.is_grpc(self.url)

@@ -15,6 +15,7 @@ from benchmarks.options.programs import (
     ChineseWordsOptions,
     KillHarnessOptions,
     QualityForTimeOptions,
+    ServeStressOptions,
     TaskResultsOptions,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "ChineseWordsOptions",
     "KillHarnessOptions",
     "QualityForTimeOptions",
+    "ServeStressOptions",
     "TaskResultsOptions",
     "missing_packages",
 ]
