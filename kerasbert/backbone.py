@@ -9,7 +9,9 @@ import keras
 from keras import ops
 
 from kerasbert import checkpoints, renamed
+from kerasbert.checkpoints import cards
 from kerasbert.config import BackboneConfig
+from kerasbert.errors import shown
 from kerasbert.features import (
     PADDING_MASK,
     SEGMENT_IDS,
@@ -145,6 +147,20 @@ class Backbone(TrainableStateMixin):
         return specs
 
     @property
+    def described(self) -> str:
+        """Family and size, for messages."""
+        layers = self.config.num_layers
+        return (
+            f"{self.config.family}, {layers} layer{'s' * (layers > 1)} of {self.config.hidden_dim}"
+        )
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "config"):  # Keras may show a model while it is created
+            return super().__repr__()
+        size = shown_count(self.count_params())
+        return f"<Backbone {shown(self.name)}: {self.described}, {size} parameters>"
+
+    @property
     def token_embedding(self) -> keras.layers.Embedding:
         """The layer that embeds tokens."""
         return self.embeddings.token_embedding
@@ -205,7 +221,12 @@ class Backbone(TrainableStateMixin):
     @classmethod
     @renamed.argument("directory", "preset")
     def from_preset(
-        cls, preset: str | os.PathLike | checkpoints.Preset, *, dtype=None, **overrides: Any
+        cls,
+        preset: str | os.PathLike | checkpoints.Preset,
+        *,
+        dtype=None,
+        load_weights: bool = True,
+        **overrides: Any,
     ) -> Self:
         """Loads an encoder from a model of kerasbert or another library.
 
@@ -215,6 +236,7 @@ class Backbone(TrainableStateMixin):
                 preset.
             dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16 with float32 weights,
                 "bfloat16" has bfloat16 weights too.
+            load_weights: whether to load the weights; otherwise all are initialized at random.
             **overrides: fields of `BackboneConfig` to change, such as `dropout=0.0`. Another
                 `vocabulary_size` or `max_sequence_length` resizes the tables: old rows are kept,
                 new tokens are initialized at random, and new positions repeat the old ones.
@@ -228,7 +250,8 @@ class Backbone(TrainableStateMixin):
         stored = checkpoints.load(preset)
         config = stored.backbone_config(**overrides)
         backbone = cls(config, dtype=dtype)
-        stored.assign(backbone.weights, resize=overrides)
+        if load_weights:
+            stored.assign(backbone.weights, resize=overrides)
         return backbone
 
     def save_to_preset(
@@ -238,6 +261,7 @@ class Backbone(TrainableStateMixin):
         format: str = "kerasbert",
         tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
+        card: checkpoints.ModelCard | str | None = None,
     ) -> dict[str, str]:
         """Writes config, weights and, if given, the tokenizer to a new directory, atomically.
 
@@ -248,6 +272,8 @@ class Backbone(TrainableStateMixin):
             tokenizer: tokenizer to write next to the weights.
             sequence_length: default `sequence_length` of tasks that are loaded from the directory;
                 None: the encoder's maximum.
+            card: what the model card, README.md, says besides what the model says itself; or its
+                whole text.
 
         Returns:
             A dict from the path of each weight to its name in the file.
@@ -258,7 +284,38 @@ class Backbone(TrainableStateMixin):
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
-        return checkpoints.save(directory, config, self.plain_weights(), tokenizer, format=format)
+        text = card if isinstance(card, str) else self._card(card, tokenizer, format)
+        return checkpoints.save(
+            directory, config, self.plain_weights(), tokenizer, format=format, card=text
+        )
+
+    def _card(self, card: checkpoints.ModelCard | None, tokenizer, format: str) -> str:
+        model = cards.Described(
+            kind=type(self).__name__,
+            name=self.name,
+            family=self.config.family,
+            facts=self.facts(tokenizer),
+            pipeline_tag="feature-extraction",
+            call='outputs = model({"token_ids": [[1, 2, 3]]})',
+        )
+        return cards.text(model, card or cards.ModelCard(), format)
+
+    def facts(self, tokenizer=None) -> dict[str, str]:
+        """Returns what a model card lists, by name."""
+        facts = {
+            "layers": f"{self.config.num_layers} of {self.config.hidden_dim}",
+            "maximum length": f"{self.config.max_sequence_length:,} tokens",
+            "parameters": shown_count(self.count_params()),
+        }
+        if tokenizer is not None:
+            size = f"{tokenizer.vocabulary_size:,} tokens"
+            facts["tokenizer"] = f"{type(tokenizer).__name__}, {size}"
+        return facts
+
+
+def shown_count(count: int) -> str:
+    """Returns a number of parameters, in millions if it is large."""
+    return f"{count:,}" if count < 1e6 else f"{count / 1e6:,.1f} M"
 
 
 def cls_position(features: dict):

@@ -101,6 +101,8 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
         InputError: a flag is unknown, has an invalid value, or is required and missing.
     """
     values = flags.FlagValues()
+    if options_class.positional:
+        values.set_gnu_getopt()  # flags may follow other arguments
     fields = dataclasses.fields(options_class)
     kinds = typing.get_type_hints(options_class)
     for field in fields:
@@ -114,8 +116,10 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
     given: dict[str, Any] = {field.name: values[field.name].value for field in fields}
     if options_class.passes_on:
         given[options_class.passes_on] += rest[1:]
+    elif len(rest) == 2 and (name := options_class.positional) and given[name] is None:
+        given[name] = rest[1]
     elif len(rest) > 1:
-        raise InputError(f"unexpected argument {rest[1]!r}; every option is a --flag")
+        raise InputError(f"unexpected argument {rest[-1]!r}; every option is a --flag")
     missing = [f.name for f in fields if declared.is_required(f) and given[f.name] is None]
     if missing:
         named = " and ".join(f"--{name}" for name in missing)

@@ -18,8 +18,8 @@ def list_presets() -> list[str]:
 def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task | Backbone:
     """Loads a model as what it was saved as, a task or a `Backbone`.
 
-    No weight is initialized at random: an incomplete head, or one that `overrides` would replace,
-    is refused.
+    No weight is initialized at random, unless `load_weights` is False: an incomplete head, or one
+    that `overrides` would replace, is refused.
 
         model = kerasbert.load("runs/opinions")
         model.classify(["a fine day"])
@@ -47,7 +47,8 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
         )
     kind = registry.task_class(name) if name else Backbone
     model = kind.from_preset(preset, **overrides)
-    if new := getattr(model, "uninitialized_weights", ()):
+    new = getattr(model, "uninitialized_weights", ()) if overrides.get("load_weights", True) else ()
+    if new:
         raise InputError(
             f"{preset.source}: has no weights {', '.join(new)} for a {name}; {name}.from_preset "
             "initializes them at random, Backbone.from_preset loads the encoder alone"

@@ -84,6 +84,8 @@ class Options:
     program: ClassVar[Program]
     #: Whether TensorFlow is imported before the recipe is called.
     needs_tensorflow: ClassVar[bool] = True
+    #: The required field that an argument without a flag sets, too; "": there is none.
+    positional: ClassVar[str] = ""
     #: The field, a list, that takes the flags that the class does not have; "": there are none.
     passes_on: ClassVar[str] = ""
 

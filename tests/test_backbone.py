@@ -293,7 +293,8 @@ def test_preset_overrides():
 
 
 def test_save_and_load(backbone, saved):
-    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+    names = sorted(path.name for path in saved.iterdir())
+    assert names == ["README.md", "config.json", "model.safetensors"]
     loaded = Backbone.from_preset(saved)
     assert loaded.config == backbone.config
     assert_same(loaded(IDS), backbone(IDS))

@@ -14,7 +14,8 @@ from types import ModuleType
 import numpy as np
 
 from kerasbert import files
-from kerasbert.checkpoints import hub
+from kerasbert.checkpoints import cards, hub
+from kerasbert.checkpoints.cards import ModelCard
 from kerasbert.checkpoints.preset import Preset, check_finite
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
@@ -120,6 +121,7 @@ def save(
     tokenizer=None,
     *,
     format: str = "kerasbert",
+    card: str | None = None,
 ) -> dict[str, str]:
     """Writes a model directory, atomically.
 
@@ -129,6 +131,7 @@ def save(
         weights: dict of arrays by the paths of Keras variables.
         tokenizer: `Tokenizer` to save with the model, or None.
         format: a key of `FORMATS`.
+        card: the text of the model card; None: there is none.
 
     Returns:
         Dict from variable paths to the names of the weights in the file.
@@ -150,11 +153,15 @@ def save(
         files.new_directory(directory) as temporary,
         files.writing(directory, safetensors.SafetensorError),
     ):
-        return module.save(temporary, config, weights, tokenizer)
+        names = module.save(temporary, config, weights, tokenizer)
+        if card is not None:
+            cards.write(temporary, card)
+        return names
 
 
 __all__ = [
     "FORMATS",
+    "ModelCard",
     "Preset",
     "has_tokenizer",
     "load",

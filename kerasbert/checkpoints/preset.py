@@ -54,6 +54,14 @@ class Preset:
     unused_weights: tuple[str, ...] = ()
     unsupported_settings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        kind = self.config.get("task") or "Backbone"
+        family = self.encoder_config.get("family")
+        return (
+            f"<Preset of {kind}: {family}, {len(self.weights)} weights, from {self.source} "
+            f"({self.format})>"
+        )
+
     @property
     def encoder_config(self) -> dict:
         """The arguments of `BackboneConfig`."""

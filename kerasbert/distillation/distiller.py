@@ -150,6 +150,10 @@ class Distiller(ExactModel):
         """Writes the student, as `Task.save_to_preset` does."""
         return self.student.save_to_preset(*args, **kwargs)
 
+    def card_text(self, *args, **kwargs) -> str:
+        """Returns the model card of the student, as `Task.card_text` does."""
+        return self.student.card_text(*args, **kwargs)
+
     # === Compile ===
 
     def compile(self, optimizer=None, **kwargs):

@@ -4,6 +4,7 @@ import dataclasses
 
 from kerasbert import checkpoints, files, loading
 from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.checkpoints import cards
 from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
 from kerasbert.tasks import loading as task_loading
@@ -21,6 +22,7 @@ def convert(options: ConvertOptions) -> dict:
 
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
+    card = _card(preset, options.format)
     model = loading.load(preset, **_changes(preset, options))
     encoder = model if isinstance(model, Backbone) else model.backbone
     if isinstance(model, Backbone):
@@ -28,12 +30,12 @@ def _convert(options: ConvertOptions) -> dict:
         if checkpoints.has_tokenizer(preset):
             tokenizer = checkpoints.load_tokenizer(preset)
         extras = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
-        names = model.save_to_preset(options.output, format=options.format, **extras)
+        names = model.save_to_preset(options.output, format=options.format, card=card, **extras)
         written = checkpoints.load(options.output)
         not_stored = [name for name, value in extras.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
-        names = model.save_to_preset(options.output, format=options.format)
+        names = model.save_to_preset(options.output, format=options.format, card=card)
         written = checkpoints.load(options.output)
         not_stored = task_loading.not_stored(model, written)
     not_stored += [
@@ -57,6 +59,14 @@ def _convert(options: ConvertOptions) -> dict:
         "left_over": list(preset.unused_weights),
         "tokenizer": tokenizer and tokenizer.kind,
     }
+
+
+def _card(preset: checkpoints.Preset, format: str) -> str | None:
+    """Returns the model's card, as a person may have edited it, for the other format."""
+    path = preset.directory / cards.NAME
+    if not files.exists(path):
+        return None
+    return cards.for_format(files.read_bytes(path).decode("utf-8", "replace"), format)
 
 
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:

@@ -72,6 +72,8 @@ def _distill(options: DistillOptions, strategy) -> dict:
         validation=validation,
         title=f"{options.teacher} taught on {', '.join(names)}",
         verb="distill",
+        initial=options.student or options.teacher,
+        source=", ".join(names),
     )
     result |= {
         "train_examples": len(next(iter(texts.values()))),

@@ -8,6 +8,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import TEXT
 from kerasbert.recipes.compiling import compile_for
 from kerasbert.recipes.dry_run import dry_run
+from kerasbert.recipes.model_cards import model_card
 from kerasbert.recipes.options import EpochOptions
 from kerasbert.recipes.options.shared import MAX_STEPS
 from kerasbert.recipes.training import Run, log_start
@@ -31,6 +32,8 @@ def train_epochs(
     validation: Examples | None,
     title: str,
     verb: str,
+    initial: str,
+    source: str,
     baseline: dict | None = None,
     **compile_arguments,
 ) -> dict:
@@ -47,6 +50,8 @@ def train_epochs(
         validation: examples to score, or None.
         title: title of the plot.
         verb: label of the progress bar.
+        initial: model that training begins with, for the model card.
+        source: names of the training files, for the model card.
         baseline: scores of a constant answer on `validation`.
         **compile_arguments: as in `compile_for`.
 
@@ -100,7 +105,14 @@ def train_epochs(
     if spec.tuned_setting and tuned in report:
         # A run resumed after its last evaluation has it only in metrics.jsonl.
         setattr(answers, spec.tuned_setting, report[tuned])
-    result = run.finish(model)
+    card = model_card(
+        options,
+        report,
+        initial=initial,
+        train={source: examples},
+        validation={str(options.validation): len(validation)} if validation else {},
+    )
+    result = run.finish(model, card)
     if validation:
         scores = {k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")}
         result["validation_examples"] = len(validation)

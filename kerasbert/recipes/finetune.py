@@ -59,6 +59,8 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
         validation=validation,
         title=f"{options.task} on {pathlib.Path(options.train).name}",
         verb="finetune",
+        initial=options.init,
+        source=options.train,
         baseline=baseline,
         **smoothing,
     )

@@ -16,6 +16,7 @@ from kerasbert.features import NSP_LOGITS
 from kerasbert.recipes.compiling import compile_for
 from kerasbert.recipes.continuing import checkpoint_to_continue, step_before_decay
 from kerasbert.recipes.dry_run import dry_run
+from kerasbert.recipes.model_cards import model_card
 from kerasbert.recipes.options import PretrainOptions
 from kerasbert.recipes.options.pretraining import RECIPES, Phase
 from kerasbert.recipes.training import Run, begin, log_start
@@ -84,8 +85,21 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         scores=_scores(options),
     )
     report = run.report()
+    trained_on = {
+        path: one.num_documents
+        for path, one in zip(options.input_paths("corpus"), corpora, strict=True)
+    }
+    held = {str(options.validation_corpus): held_out.num_documents} if held_out else {}
+    card = model_card(
+        options,
+        report,
+        initial=options.init,
+        train=trained_on,
+        validation=held,
+        unit="documents",
+    )
     result = {
-        **run.finish(model),
+        **run.finish(model, card),
         "train": {k: v for k, v in report.items() if not k.startswith("val_")},
     }
     if validation and report:

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 from kerasbert import files
+from kerasbert.checkpoints import ModelCard, cards
 from kerasbert.data.corpus import remote
 from kerasbert.data.corpus.manifest import MANIFEST
 from kerasbert.errors import InputError
@@ -222,8 +223,12 @@ class Run:
             return self.best.report
         return self.directory.reports()[-1] if self.is_chief else {}
 
-    def finish(self, model) -> dict:
+    def finish(self, model, card: ModelCard) -> dict:
         """Writes the trained model and removes the checkpoints.
+
+        Args:
+            model: the model.
+            card: what its model card says.
 
         Returns:
             The results that all training programs print: paths of model and plot, and in the chief
@@ -231,10 +236,11 @@ class Run:
         """
         report = self.report()
         if self.best:
+            cards.write(self.best.path, model.card_text(card))
             self.best.move_to(self.directory.model)
         elif self.is_chief:
             with averaged_weights(model):
-                model.save_to_preset(self.directory.model)
+                model.save_to_preset(self.directory.model, card=card)
         if self.is_chief:
             self.checkpoints.remove()
         result = {"model": str(self.directory.model), "curves": str(self.directory.curves)}

@@ -7,8 +7,10 @@ __getattr__, __dir__, __all__ = lazy.attributes(
     __name__,
     {
         "Answer": "question_answerer",
+        "Choice": "multiple_choice",
         "Entity": "token_classifier.entities",
         "Guess": "masked_lm",
+        "Results": "results",
         "TaggedWord": "token_classifier.entities",
         "Task": "task",
         "register": "registry",

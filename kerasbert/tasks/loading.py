@@ -20,6 +20,7 @@ def task(
     sequence_length: int | None,
     dtype,
     backbone: dict | None,
+    load_weights: bool,
     head: dict,
 ):
     """Creates a task of class `kind` from a stored model; arguments as in `Task.from_preset`."""
@@ -48,7 +49,10 @@ def task(
         )
     except InputError as error:
         raise InputError(f"{preset.directory}: {error}") from None
-    _load_weights(task, preset, stored, resize)
+    if load_weights:
+        _load_weights(task, preset, stored, resize)
+    else:
+        task.uninitialized_weights = [variable.path for variable in task.weights]
     return task
 
 

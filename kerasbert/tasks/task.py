@@ -5,6 +5,7 @@ backends.
 """
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -14,7 +15,7 @@ import keras
 from kerasbert import _compat, checkpoints, renamed
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.tasks import loading
+from kerasbert.tasks import loading, summaries
 from kerasbert.tasks.checks import check_arguments, check_tokenizer
 from kerasbert.tasks.compiling import CompiledOnLogits
 from kerasbert.tasks.cross_entropy import accuracy
@@ -130,10 +131,35 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             )
         return super()._text
 
+    def __repr__(self) -> str:
+        if not hasattr(self, "_made_preprocessor"):  # Keras may show a model while it is created
+            return super().__repr__()
+        return summaries.described(self)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+        """Prints Keras's summary, after the tokenizer and the length of the preprocessor.
+
+        Args:
+            line_length: as in Keras.
+            positions: as in Keras.
+            print_fn: as in Keras; called once more, for the preprocessor.
+            **kwargs: as in Keras.
+        """
+        interactive = keras.utils.is_interactive_logging_enabled()
+        show = print_fn or (print if interactive else logging.getLogger("absl").info)
+        show("\n".join(summaries.preprocessor_lines(self)))
+        super().summary(line_length, positions, print_fn, **kwargs)
+
     # === What subclasses define ===
 
     #: Name of a single output in an export's signature `tokens`.
     output_name = "logits"
+
+    #: The hub's name of the task, for model cards; None: it has none.
+    pipeline_tag: str | None = None
+
+    #: A line of Python that uses `model`, for model cards.
+    example_call = 'model.predict(["A text."])'
 
     #: Entries of `head_config` that define the meaning of the head's weights.
     head_arguments: tuple[str, ...] = ()
@@ -191,13 +217,19 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     # === Save and load ===
 
     def save_to_preset(
-        self, directory: str | os.PathLike, *, format: str = "kerasbert"
+        self,
+        directory: str | os.PathLike,
+        *,
+        format: str = "kerasbert",
+        card: checkpoints.ModelCard | str | None = None,
     ) -> dict[str, str]:
-        """Writes config, weights and tokenizer to a new directory, atomically.
+        """Writes config, weights, tokenizer and a model card to a new directory, atomically.
 
         Args:
             directory: directory to write; must not exist.
             format: as in `Backbone.save_to_preset`.
+            card: as in `Backbone.save_to_preset`; None: the card has the scores of the last `fit`,
+                if there were `validation_data`.
 
         Returns:
             A dict from the path of each weight to its name in the file.
@@ -211,9 +243,16 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             "sequence_length": self.sequence_length,
             "head": self.head_config(),
         }
+        text = card if isinstance(card, str) else self.card_text(card, format=format)
         return checkpoints.save(
-            directory, config, self.plain_weights(), self.tokenizer, format=format
+            directory, config, self.plain_weights(), self.tokenizer, format=format, card=text
         )
+
+    def card_text(
+        self, card: checkpoints.ModelCard | None = None, *, format: str = "kerasbert"
+    ) -> str:
+        """Returns the model card that `save_to_preset` writes; arguments as there."""
+        return summaries.card_text(self, card, format)
 
     @classmethod
     @renamed.argument("directory", "preset")
@@ -225,6 +264,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         sequence_length: int | None = None,
         dtype=None,
         backbone: dict | None = None,
+        load_weights: bool = True,
         **head: Any,
     ) -> Self:
         """Loads the task from a model of kerasbert or another library.
@@ -242,6 +282,8 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
                 "bfloat16" has bfloat16 weights too.
             backbone: fields of `BackboneConfig` to change, such as `{"dropout": 0.0}`; see
                 `Backbone.from_preset` for those that resize tables.
+            load_weights: whether to load the weights; otherwise all are initialized at random, with
+                the settings and the tokenizer of the model.
             **head: other arguments of the constructor, such as `classes`; by default as stored.
 
         Returns:
@@ -251,8 +293,16 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             InputError: there is no such model, or it lacks what the head needs.
         """
         stored = checkpoints.load(preset)
-        settings = {"tokenizer": tokenizer, "sequence_length": sequence_length, "dtype": dtype}
-        return loading.task(cls, stored, backbone=backbone, head=head, **settings)
+        return loading.task(
+            cls,
+            stored,
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            dtype=dtype,
+            backbone=backbone,
+            load_weights=load_weights,
+            head=head,
+        )
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:

@@ -15,6 +15,7 @@ import numpy as np
 from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
 from kerasbert.features import is_text, validation_parts, with_defaults
+from kerasbert.tasks.outputs import dense, joined, with_bar
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance
 from kerasbert.training.steps import ON_TENSORFLOW
@@ -57,6 +58,9 @@ class TextModel(ExactModel):
     def preprocessor(self) -> "Preprocessor | None":
         """The `Preprocessor` from raw text to features; None: the model only takes features."""
         return None
+
+    #: Value in the arrays of `predict` where an example has fewer outputs than the longest.
+    output_padding = 0.0
 
     @property
     def _text(self) -> Any:  # each task has its own class of preprocessors
@@ -168,7 +172,11 @@ class TextModel(ExactModel):
         steps: int | None = None,
         callbacks=None,
     ) -> Any:
-        """Predicts as in Keras, on features or text; returns the model's outputs (logits)."""
+        """Predicts as in Keras, on features or text; returns the model's outputs (logits).
+
+        Outputs are float32 arrays, one row per example. Texts that are split into windows take no
+        `steps` and no `callbacks`.
+        """
         if is_stream(x):
             x = self._features_of_stream(x)
         if x is not None and not is_text(x):
@@ -181,6 +189,15 @@ class TextModel(ExactModel):
 
         columns, size = text.columns(x), checked_size(batch_size)
         rows = text_batches.Rows(columns)
+        if text.reads_windows:
+            if steps is not None or callbacks:
+                raise InputError(
+                    f"{self.name} splits texts into windows: predict takes no steps or callbacks "
+                    "then"
+                )
+            batches = self._outputs_of_windows(columns, size)
+            count = max(1, -(-len(rows) // size))
+            return joined(with_bar(batches, count, verbose), self.output_padding)
         if not len(rows) or (
             len(rows) <= _FEW_BATCHES * size and steps is None and self._predicts_plainly(callbacks)
         ):
@@ -188,7 +205,7 @@ class TextModel(ExactModel):
         rows, positions = text_batches.longest_first(rows)
         batches = text.prediction_batches(text_batches.batches(rows, batch_size=size))
         outputs = super().predict(batches, None, verbose, steps, callbacks)
-        return keras.tree.map_structure(lambda output: output[positions], outputs)
+        return keras.tree.map_structure(lambda output: dense(output)[positions], outputs)
 
     def make_predict_function(self, force=False):
         """Creates the function as Keras does, and again if LoRA adapters were added."""
@@ -265,14 +282,17 @@ class TextModel(ExactModel):
             text = self._text
             answer = self._graph(type(text).traced_outputs, text, tuple(columns))
             answers = (keras.tree.map_structure(lambda out: out.numpy(), answer(p)) for p in parts)
-        if verbose:
-            answers = _with_bar(answers, steps, verbose if isinstance(verbose, int) else 1)
-        return keras.tree.map_structure(
-            lambda *outputs: (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[
-                positions
-            ],
-            *answers,
-        )
+        outputs = joined(with_bar(answers, steps, verbose), self.output_padding)
+        return keras.tree.map_structure(lambda output: output[positions], outputs)
+
+    def _outputs_of_windows(self, columns: dict, batch_size: int) -> Iterator:
+        """Yields the outputs of examples that are split into windows, batch by batch.
+
+        Args:
+            columns: raw columns.
+            batch_size: examples per batch; without any, there is one empty batch.
+        """
+        raise NotImplementedError
 
     def forward(self, batches) -> Iterator:
         """Yields the outputs of batches of features as NumPy arrays.
@@ -364,14 +384,6 @@ def _beginning_with(first, rest: Iterator):
     """Yields `first`, then `rest`; Keras takes generators but no other iterators."""
     yield first
     yield from rest
-
-
-def _with_bar(batches: Iterator, steps: int, verbose: int) -> Iterator:
-    """Yields batches with the progress bar of Keras's `predict`."""
-    bar = keras.utils.Progbar(steps, verbose=verbose, unit_name="step")
-    for step, batch in enumerate(batches, start=1):
-        bar.update(step, finalize=step == steps)
-        yield batch
 
 
 @contextlib.contextmanager

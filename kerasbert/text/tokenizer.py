@@ -79,6 +79,15 @@ class Tokenizer(TokenVocabulary):
         super()._add(tokens)
         self._finders: dict[bool, AddedTokenMatcher | None] = {}
 
+    def __repr__(self) -> str:
+        facts = [f"{self.vocabulary_size:,} tokens"]
+        if self.added_tokens:
+            facts.append(f"{len(self.added_tokens):,} added tokens")
+        for name, value in self.settings().items():
+            if value:
+                facts.append(name if value is True else f"{name}={value}")
+        return f"<{type(self).__name__}: {', '.join(facts)}>"
+
     @property
     def resources(self) -> list:
         """The objects that an exported module must reference for the ops to work."""

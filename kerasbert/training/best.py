@@ -2,6 +2,7 @@
 
 import math
 import os
+import pathlib
 import shutil
 from typing import Any
 
@@ -80,7 +81,12 @@ class SaveBestModel(keras.callbacks.Callback):
             if other != path:
                 files.remove(other)
 
+    @property
+    def path(self) -> pathlib.Path:
+        """Path of the best model so far."""
+        return self.run.best / f"step-{self.report['step']:010d}"
+
     def move_to(self, path: str | os.PathLike) -> None:
         """Moves the best model to `path`."""
-        files.move(self.run.best / f"step-{self.report['step']:010d}", path)
+        files.move(self.path, path)
         shutil.rmtree(self.run.best)

@@ -1,6 +1,6 @@
 """Progress bars, and Keras's callbacks without waiting for the device after every step.
 
-On a terminal a bar is redrawn; in a log file it is a new line every few seconds.
+On a terminal and in a notebook a bar is redrawn; in a log file it is a new line every few seconds.
 """
 
 import contextlib
@@ -25,6 +25,11 @@ _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a term
 _bars: list["ProgressBar"] = []
 
 
+def redraws(file) -> bool:
+    """Whether what is printed to a file can be overwritten: on a terminal, and in a notebook."""
+    return file.isatty() or "ipykernel" in sys.modules
+
+
 def log(line: str) -> None:
     """Prints a line to standard error, as the progress bars do."""
     print(one_line(line), file=sys.stderr, flush=True)
@@ -41,7 +46,7 @@ class ProgressBar(tqdm):
     """
 
     def __init__(self, description: str, total: int | None, unit: str, *, passing: bool = False):
-        terminal = sys.stderr.isatty()
+        terminal = redraws(sys.stderr)
         super().__init__(
             desc=description,
             total=total,
@@ -51,7 +56,7 @@ class ProgressBar(tqdm):
             mininterval=0.2 if terminal else _SECONDS_BETWEEN_LOG_LINES,
             maxinterval=1 if terminal else _SECONDS_BETWEEN_LOG_LINES,
             ascii=not terminal,
-            dynamic_ncols=terminal,
+            dynamic_ncols=sys.stderr.isatty(),
             miniters=None if terminal else 1,
             delay=_SECONDS_UNTIL_SHOWN[terminal] if passing else 0,
             leave=not passing,
@@ -60,7 +65,7 @@ class ProgressBar(tqdm):
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
         """Returns a function that overwrites the line on a terminal, or prints a new one."""
-        if file.isatty():
+        if redraws(file):
             return tqdm.status_printer(file)
         return lambda line: print(line, file=file, flush=True) if line else None
 

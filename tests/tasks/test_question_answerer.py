@@ -270,7 +270,7 @@ def test_export_matches_the_model(which, request):
     client = request.getfixturevalue("client" if which == "task" else "careful_client")
     contexts = [*examples(6, seed=5)[0]["context"], *HARD]
     questions = [QUESTION] * len(contexts)
-    answers = task.predict((questions, contexts), n_best=5)
+    answers = task.answer(questions, contexts, n_best=5)
     for found, row in zip(answers, client(question=questions, context=contexts), strict=True):
         columns = ("answers", "scores", "starts", "ends")
         served = list(zip(*(row[f"n_best_{name}"] for name in columns), strict=True))
@@ -319,7 +319,7 @@ def test_best_spans_do_not_depend_on_the_threshold(task, careful):
     assert all(spans)
     np.testing.assert_allclose(no_answer, as_likely, atol=1e-5)
     threshold = careful.no_answer_threshold
-    said = [bool(best.text) for (best, *_) in careful.predict(x)]
+    said = [bool(best.text) for (best, *_) in careful.answer(x["question"], x["context"])]
     assert said == [p <= threshold for p in as_likely]
 
 
@@ -415,13 +415,35 @@ def test_shapes(task):
     assert shapes == {"start_logits": (1, 8), "end_logits": (1, 8)}
 
 
+def test_predict_returns_the_logits_of_windows(task):
+    contexts = [*HARD, *examples(4, seed=9)[0]["context"]]
+    questions = [QUESTION, "", "why " * 200] * 4
+    contexts = contexts[: len(questions)]
+    found = task.predict({"question": questions, "context": contexts}, batch_size=3, verbose=0)
+    windows = [list(windows_of(task, *pair)) for pair in zip(questions, contexts, strict=True)]
+    shape = (len(contexts), max(map(len, windows)), task.sequence_length)
+    assert shape[1] > 1
+    for name in ("start_logits", "end_logits"):
+        assert (found[name].shape, found[name].dtype) == (shape, "float32")
+        expected = np.full(shape, -1e9, "float32")
+        for i, own in enumerate(windows):
+            for j, (features, *_) in enumerate(own):
+                length = features["token_ids"].shape[1]
+                expected[i, j, :length] = task(features)[name][0]
+        np.testing.assert_allclose(found[name], expected, atol=1e-5)
+        again = task.predict_on_batch((questions, contexts))[name]
+        np.testing.assert_allclose(again, found[name], atol=1e-5)
+        assert task.predict(([], []), verbose=0)[name].shape == (0, 1, task.sequence_length)
+    with pytest.raises(InputError, match="predict takes no steps or callbacks"):
+        task.predict((questions, contexts), steps=1)
+
+
 def test_round_trip(careful, tmp_path):
     careful.save_to_preset(tmp_path / "model")
     loaded = load(tmp_path / "model")
     assert loaded.head_config() == careful.head_config()
     assert loaded.no_answer_threshold is not None
     x, _ = examples(4, seed=8)
-    for ours, expected in zip(
-        loaded.predict(x, n_best=3), careful.predict(x, n_best=3), strict=True
-    ):
+    answers = [one.answer(x["question"], x["context"], n_best=3) for one in (loaded, careful)]
+    for ours, expected in zip(*answers, strict=True):
         assert_same(ours, expected)

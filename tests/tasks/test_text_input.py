@@ -164,8 +164,10 @@ def test_predict_on_batch_and_call(classifier, make):
     np.testing.assert_allclose(traced(tf.constant(TEXTS)), expected, rtol=1e-4)
     embedder = make(TextEmbedder)
     np.testing.assert_allclose(embedder(TEXTS), embedder.embed(TEXTS), rtol=1e-4, atol=1e-6)
-    for task, x in ((make(TokenClassifier, 2), WORDS), (make(QuestionAnswerer), ("a", "b"))):
-        assert len(task.predict_on_batch(x)) == (3 if x is WORDS else 1)
+    assert make(TokenClassifier, 2).predict_on_batch(WORDS).shape == (3, 3, 2)
+    answerer = make(QuestionAnswerer)
+    assert answerer.predict_on_batch(("a", "b"))["start_logits"].shape == (1, 1, 24)
+    for task, x in ((make(TokenClassifier, 2), WORDS), (answerer, ("a", "b"))):
         with pytest.raises(
             InputError, match="pass text to predict; a direct call takes features only"
         ):

@@ -113,26 +113,31 @@ def test_every_form_of_words_and_labels(task):
 def test_shapes_and_probabilities(task):
     words = [["a", "cat"], [], ["New York"] * 50]
     logits = task.predict(words, batch_size=2, verbose=0)
-    assert [(one.shape, one.dtype) for one in logits] == [
-        ((2, 3), "float32"),
-        ((0, 3), "float32"),
-        ((50, 3), "float32"),
-    ]
-    for one, tags in zip(logits, task.tag(words), strict=True):
+    assert (logits.shape, logits.dtype) == ((3, 50, 3), "float32")
+    np.testing.assert_array_equal(task.predict_on_batch(words), logits)
+    for one, own, tags in zip(logits, words, task.tag(words), strict=True):
+        assert not one[len(own) :].any()
+        one = one[: len(own)]
         assert [word.label for word in tags] == [CLASSES[i] for i in one.argmax(-1)]
         assert [word.score for word in tags] == pytest.approx(list(softmax(one).max(-1)), abs=1e-5)
+    texts = task.predict(["a cat", "a"], verbose=0)
+    np.testing.assert_allclose(texts[0], logits[0, :2], atol=1e-5)
+    assert not texts[1, 1].any()
 
 
 @pytest.mark.parametrize("x", [[[]], {"words": [[]]}, {"words": []}, [], [""]], ids=str)
 def test_nothing(task, x):
-    assert [len(one) for one in task.tag(x)] == [0] * (len(x["words"]) if "words" in x else len(x))
+    count = len(x["words"]) if "words" in x else len(x)
+    assert [len(one) for one in task.tag(x)] == [0] * count
+    assert task.predict(x, verbose=0).shape == (count, 0, 3)
 
 
 def test_sentences_do_not_see_each_other(task):
     words, _ = sentences(40, longest=30, seed=2)
     together = task.predict(words, verbose=0)
     for one, logits in zip(words, together, strict=True):
-        np.testing.assert_allclose(task.predict([one], verbose=0)[0], logits, atol=1e-5)
+        alone = task.predict([one], verbose=0)[0]
+        np.testing.assert_allclose(alone, logits[: len(one)], atol=1e-5)
 
 
 def test_the_first_subword_decides(task, tokenizer):
@@ -265,10 +270,15 @@ def test_bad_stride(tokenizer, tiny_backbone, stride):
         new_task(tokenizer, tiny_backbone, stride=stride)
 
 
+def logits_of_all_words(task, sentences):
+    padded = task.predict(sentences, verbose=0)
+    return np.concatenate([row[: len(own)] for row, own in zip(padded, sentences, strict=True)])
+
+
 def test_a_word_counts_once_in_the_loss(task):
     words, tags = sentences(5, longest=90, seed=3)
     weights = [[1.0 + (i % 3) for i in range(len(one))] for one in words]
-    logits = np.concatenate(task.predict(words, verbose=0)).astype("float64")
+    logits = logits_of_all_words(task, words).astype("float64")
     positions = [CLASSES.index(tag) for tag in itertools.chain(*tags)]
     losses = -np.log(softmax(logits)[np.arange(len(positions)), positions])
     right = logits.argmax(-1) == positions
@@ -343,8 +353,8 @@ def test_bad_examples(task, method, x, y, weight, message):
 
 
 def test_bad_predict_inputs(task):
-    with pytest.raises(InputError, match="takes no callbacks"):
-        task.predict(["a"], callbacks=[])
+    with pytest.raises(InputError, match="predict takes no steps or callbacks"):
+        task.predict(["a"], callbacks=[keras.callbacks.Callback()])
     with pytest.raises(InputError, match="must hold features"):
         task.predict(tf.data.Dataset.from_tensor_slices(["a"]).batch(1))
     with pytest.raises(InputError, match=r"takes words or text; found text and text_pair"):
@@ -517,8 +527,12 @@ def test_any_text(task, client, texts):
 def test_any_words(task, sentences):
     words = {"words": sentences}
     logits = task.predict(words, verbose=0)
-    assert [len(one) for one in logits] == [len(one) for one in sentences]
-    assert all(np.isfinite(one).all() for one in logits)
+    assert logits.shape == (len(sentences), max(map(len, sentences)), 3)
+    assert np.isfinite(logits).all()
+    assert all(
+        row[: len(own)].any(axis=-1).all() and not row[len(own) :].any()
+        for row, own in zip(logits, sentences, strict=True)
+    )
     labels = [["O"] * len(one) for one in sentences]
     rows = task.preprocessor.rows(words, labels)
     assert float(tf.reduce_sum(rows.sample_weight)) == sum(map(len, sentences))

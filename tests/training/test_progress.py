@@ -1,6 +1,8 @@
 """Bars over what tasks answer."""
 
 import re
+import sys
+import types
 
 import pytest
 
@@ -65,3 +67,19 @@ def test_a_bar_of_what_lasts(tokenizer, tiny_backbone, monkeypatch, capsys):
     with progress.progress_bar("answer"):
         task.score(TEXTS * 8, list("ababa") * 8, batch_size=2)
     assert re.search(r"answer: \d+\.?\d* example", capsys.readouterr().err)
+
+
+def test_in_a_notebook_a_bar_stays_in_one_place(monkeypatch, capsys):
+    """Its output is no terminal, but understands a carriage return."""
+    for in_notebook, count in ((False, 0), (True, 3)):
+        if in_notebook:
+            monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+        bar = progress.ProgressBar("train", 3, "step")
+        bar.mininterval = 0
+        for _ in range(3):
+            bar.update(1)
+        bar.close()
+        shown = capsys.readouterr().err
+        assert shown.count("\r") >= count
+        assert (shown.count("\n") == 1) == in_notebook
+        assert "3/3" in shown

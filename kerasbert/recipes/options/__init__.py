@@ -26,6 +26,7 @@ from kerasbert.recipes.options.models import (
     PredictOptions,
     QueryOptions,
     ServingKitOptions,
+    UploadOptions,
 )
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
@@ -71,6 +72,7 @@ __all__ = [
     "ServeOptions",
     "ServingKitOptions",
     "TrainingOptions",
+    "UploadOptions",
     "check_preset",
     "programs",
 ]

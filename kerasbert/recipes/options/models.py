@@ -1,6 +1,7 @@
 """Options of the programs that use a trained model."""
 
 import dataclasses
+import re
 
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
@@ -11,6 +12,7 @@ from kerasbert.serving.formats import FORMATS as EXPORT_FORMATS
 from kerasbert.serving.formats import LITERT, SAVED_MODEL
 from kerasbert.tasks import registry
 
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 EXPORT_PRECISIONS = ("float32", "bfloat16")
 FORMATS = ("kerasbert", "hf", "kerashub", "google")
 
@@ -197,6 +199,30 @@ class ServingKitOptions(_ExportedOptions):
     def __post_init__(self):
         super().__post_init__()
         urls.check_name(self.name)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UploadOptions(Options):
+    """Options of `upload`."""
+
+    program = Program(
+        USE,
+        "Uploads a model directory to Hugging Face's hub, with its model card.",
+        ("runs/mine/finetune/model --to user/name --dry_run",),
+    )
+    positional = "model"
+
+    model: str = option(help="model directory, such as RUN/model; also without --model")
+    to: str = option(help="repository, user/name or organization/name; created if there is none")
+    private: bool = option(False, help="if the repository is created, make it private")
+    dry_run: bool = option(
+        False, help="check the model and list what would be uploaded, without the network"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not _REPOSITORY.fullmatch(self.to):
+            raise InputError(f"--to must be user/name or organization/name, found {self.to!r}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

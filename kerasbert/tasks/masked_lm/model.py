@@ -15,6 +15,7 @@ from kerasbert.layers import MLMHead
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.masked_lm.guesses import Guess, best_tokens
 from kerasbert.tasks.masked_lm.steps import StepsWithoutLogits, mlm_logits
+from kerasbert.tasks.results import Results
 from kerasbert.tasks.z_loss import masked_token_loss
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
@@ -53,6 +54,7 @@ class MaskedLM(StepsWithoutLogits):
     head_arguments = ("tied", "activation", "layer_norm_epsilon")
     heads_from = ("Pretrainer",)
     outputs_for = MASK_POSITIONS
+    pipeline_tag = "fill-mask"
 
     def __init__(
         self,
@@ -152,6 +154,12 @@ class MaskedLM(StepsWithoutLogits):
 
     # === Text ===
 
+    @property
+    def example_call(self) -> str:
+        """See `Task.example_call`."""
+        mask = self.tokenizer.special_tokens.mask if self.tokenizer else "[MASK]"
+        return f'model.fill_mask(["A {mask}."])'
+
     def make_preprocessor(self):
         """Creates the preprocessor with this model's masking."""
         from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
@@ -200,7 +208,7 @@ class MaskedLM(StepsWithoutLogits):
         targets: str | Sequence[str] | None = None,
         batch_size: int = 32,
         strict: bool = True,
-    ) -> list[list[list[Guess]]]:
+    ) -> Results[list[list[Guess]]]:
         """Predicts the tokens behind the mask tokens of texts.
 
         Args:
@@ -226,7 +234,7 @@ class MaskedLM(StepsWithoutLogits):
         size, filled = checked_size(batch_size), []
         for start in range(0, len(texts), size):
             filled += self._filled(texts[start : start + size], start, top_k, chosen, strict)
-        return filled
+        return Results(filled, ("example", "mask", "rank"))
 
     def _filled(self, texts: list, start: int, top_k: int, chosen, strict: bool) -> list:
         """Implements `fill_mask` for one batch; `start` is the number of its first text."""

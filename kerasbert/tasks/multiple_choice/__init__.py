@@ -1,5 +1,5 @@
 """Multiple choice: which of several choices goes with a text."""
 
-from kerasbert.tasks.multiple_choice.model import MultipleChoice
+from kerasbert.tasks.multiple_choice.model import Choice, MultipleChoice
 
-__all__ = ["MultipleChoice"]
+__all__ = ["Choice", "MultipleChoice"]

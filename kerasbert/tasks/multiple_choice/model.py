@@ -1,6 +1,7 @@
 """Multiple choice: which of several choices goes with a text."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,9 +13,22 @@ from kerasbert.features import CHOICES, PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OU
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
+from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
+
+
+class Choice(NamedTuple):
+    """A chosen text.
+
+    Attributes:
+        text: the choice.
+        score: its probability among the choices of its example.
+    """
+
+    text: str
+    score: float
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -34,7 +48,7 @@ class MultipleChoice(Task):
         model.compile()
         x = {"text": ["It rains."], "choices": [["Take an umbrella.", "Wear sunglasses."]]}
         model.fit(x, [0])
-        model.choose(x["text"], x["choices"])  # [("Take an umbrella.", 0.9)]
+        model.choose(x["text"], x["choices"])  # [Choice("Take an umbrella.", 0.9)]
 
     Args:
         backbone: the encoder.
@@ -46,6 +60,9 @@ class MultipleChoice(Task):
     Raises:
         InputError: the head needs a pooler, which the backbone does not have.
     """
+
+    pipeline_tag = "multiple-choice"
+    example_call = 'model.choose(["A text."], [["a choice", "another"]])'
 
     def __init__(
         self,
@@ -133,7 +150,7 @@ class MultipleChoice(Task):
 
     def choose(
         self, texts: Sequence[str], choices: Sequence[Sequence[str]], *, batch_size: int = 32
-    ) -> list[tuple[str, float]]:
+    ) -> Results[Choice]:
         """Chooses for each text.
 
         Args:
@@ -142,20 +159,20 @@ class MultipleChoice(Task):
             batch_size: texts per batch.
 
         Returns:
-            For each text, the best choice and its probability among the text's choices; ("", 0.0)
-            if there are none.
+            For each text a `Choice`, the best one and its probability among the text's choices;
+            ("", 0.0) if there are none.
         """
         columns = _filled(self._text.columns((texts, choices)))
         if not len(columns[CHOICES]):
-            return []
+            return Results()
         logits = self._outputs_of(columns, batch_size)
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores /= scores.sum(axis=1, keepdims=True)
         chosen = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
-        return [
-            (own[best], float(score)) if any(own) else ("", 0.0)
+        return Results(
+            Choice(own[best], float(score)) if any(own) else Choice("", 0.0)
             for own, (best, score) in zip(columns[CHOICES], chosen, strict=True)
-        ]
+        )
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
         """Returns `accuracy`, the share of correct choices, as for SWAG, HellaSwag and RACE.

@@ -9,14 +9,18 @@ import numpy as np
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.data.inputs import checked_size
 from kerasbert.errors import InputError
-from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS, is_text
+from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS
 from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.metrics import squad
+from kerasbert.tasks.outputs import NEVER, concatenated
+from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.progress import advance
+
+_OUTPUTS = (START_LOGITS, END_LOGITS)
 
 
 class Answer(NamedTuple):
@@ -51,6 +55,10 @@ class QuestionAnswerer(Task):
     answers; the first must then occur exactly once in the context. With ready features, labels are
     positions (batch,) under the keys `start_logits` and `end_logits`.
 
+    `predict` on text returns the logits of the windows that each context is cut into, float32
+    (questions, windows, sequence_length): row `[i, j]` is `[CLS] question [SEP]` and the j-th
+    window of question i. Padding, and windows that a context does not have, are -1e9.
+
     An answer consists of whole words, from a start token to an end token in the same window. Its
     logit is the sum of the two tokens' logits, the highest if several tokens or windows give the
     same span. Its score is the product of the two probabilities, from softmaxes over the context
@@ -80,6 +88,9 @@ class QuestionAnswerer(Task):
     """
 
     outputs_are = "tokens"
+    output_padding = NEVER
+    pipeline_tag = "question-answering"
+    example_call = 'model.answer(["A question?"], ["A text with the answer."])'
 
     def __init__(
         self,
@@ -144,10 +155,9 @@ class QuestionAnswerer(Task):
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies."""
-        outputs = (START_LOGITS, END_LOGITS)
 
         def each(make, **arguments):
-            return {name: make(**arguments) for name in outputs}
+            return {name: make(**arguments) for name in _OUTPUTS}
 
         super().compile(
             optimizer=optimizer or adamw(5e-5),
@@ -175,7 +185,7 @@ class QuestionAnswerer(Task):
         *,
         n_best: int = 1,
         batch_size: int | None = 32,
-    ) -> list[list[Answer]]:
+    ) -> Results[list[Answer]]:
         """Answers questions.
 
         Args:
@@ -189,24 +199,26 @@ class QuestionAnswerer(Task):
             empty answer if the context contains no words.
         """
         answers, _ = self._ask(questions, contexts, n_best, batch_size)
-        return answers
+        return Results(answers, ("example", "rank"))
 
-    def predict(self, x, batch_size=None, verbose="auto", *, n_best: int = 1, **kwargs):
-        """Predicts features as Keras does (returns logits), or text as `answer` does.
-
-        Args:
-            x: features, or text in any form but a dataset.
-            batch_size: rows or windows per batch; None: 32.
-            verbose: as in Keras; text has no progress bar.
-            n_best: as in `answer`.
-            **kwargs: as in Keras.
-        """
-        if x is not None and not is_text(x):
-            return super().predict(x, batch_size, verbose, **kwargs)
-        if hasattr(x, "element_spec"):
-            self._text.rows_of_dataset(x)  # raises InputError
-        questions, contexts = self._text.question_and_context(x)
-        return self.answer(questions, contexts, n_best=n_best, batch_size=batch_size)
+    def _outputs_of_windows(self, columns: dict, batch_size: int):
+        """Yields the logits of windows, float32 (questions, windows, sequence_length) by name."""
+        text = self._text
+        questions, contexts = text.question_and_context(columns)
+        if not questions:
+            shape = (0, 1, self.sequence_length)
+            yield {name: np.zeros(shape, "float32") for name in _OUTPUTS}
+        find = self._graph(type(text).traced_window_logits, text)
+        for begin in range(0, len(questions), batch_size):
+            part = slice(begin, begin + batch_size)
+            questions_of, *logits = find(questions[part], contexts[part], batch_size)
+            counts = np.bincount(questions_of)  # a context has at least one window
+            cuts = np.cumsum(counts)[:-1]
+            yield {
+                name: concatenated([own[np.newaxis] for own in np.split(one, cuts)], NEVER)
+                for name, one in zip(_OUTPUTS, logits, strict=True)
+            }
+            advance(len(counts))
 
     def best_spans(
         self, questions: Sequence[str], contexts: Sequence[str], *, batch_size: int = 32

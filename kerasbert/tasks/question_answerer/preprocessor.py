@@ -11,7 +11,14 @@ from kerasbert.data.inputs import numbers, plain
 from kerasbert.data.text_batches import Rows
 from kerasbert.data.windows import by_row, cut, overlapping_windows
 from kerasbert.errors import InputError
-from kerasbert.features import CONTEXT, END_LOGITS, QUESTION, START_LOGITS, TOKEN_IDS
+from kerasbert.features import (
+    CONTEXT,
+    END_LOGITS,
+    PADDING_MASK,
+    QUESTION,
+    START_LOGITS,
+    TOKEN_IDS,
+)
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.graphs import outputs_of
 from kerasbert.tasks.preprocessor import Preprocessor
@@ -182,9 +189,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
             The `n` best `Spans` of each context; the logit of "no answer", (batch,); and the log
             of the softmax denominator over spans, (batch,).
         """
-        asked = self.question_ids(question)
-        ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
-        windows = self.windows(asked, ids.row_lengths())
+        asked, ids, offsets, windows = self._read(question, context)
 
         def score_windows(first):
             window = windows.batch(first, at_once)
@@ -219,6 +224,59 @@ class QuestionAnswererPreprocessor(Preprocessor):
         totals = (tf.reduce_logsumexp(side_by_side(x, spans.NEVER), axis=1) for x in (starts, ends))
         null = tf.reduce_min(side_by_side(null, -spans.NEVER), axis=1)
         return spans.distinct(spans.Spans(*candidates), n), null, sum(totals)
+
+    def _read(self, question, context) -> tuple:
+        """Returns ids of questions; ids and offsets of contexts; and the contexts' windows."""
+        asked = self.question_ids(question)
+        ids, *offsets = self.tokenizer.tokenize_with_offsets(context)
+        return asked, ids, offsets, self.windows(asked, ids.row_lengths())
+
+    # === Logits of windows, in the graph ===
+
+    def window_logits(self, task, question, context, at_once: int) -> tuple:
+        """Returns the logits of all windows of a batch of questions.
+
+        Args:
+            task: the model.
+            question: strings, (batch,).
+            context: strings, (batch,).
+            at_once: windows per batch.
+
+        Returns:
+            The index of each window's question, int64 (windows,); start and end logits, float32
+            (windows, sequence_length), `spans.NEVER` at padding.
+        """
+        asked, ids, _, windows = self._read(question, context)
+
+        def of_windows(first):
+            window = windows.batch(first, at_once)
+            of_window = tf.gather(asked, window.row)
+            features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
+            outputs = outputs_of(task, features)
+            there = tf.cast(features[PADDING_MASK], tf.bool)
+            missing = [[0, 0], [0, self.sequence_length - tf.shape(there)[1]]]
+            logits = (
+                tf.where(there, outputs[name], spans.NEVER) for name in (START_LOGITS, END_LOGITS)
+            )
+            return [tf.pad(one, missing, constant_values=spans.NEVER) for one in logits]
+
+        specs = [tf.TensorSpec([None, self.sequence_length])] * 2
+        start, end = spans.in_steps(of_windows, tf.size(windows.row), at_once, specs)
+        return windows.row, start, end
+
+    def traced_window_logits(self, task) -> Callable:
+        """Returns `window_logits` as a traced function of lists of strings; it returns arrays."""
+        traced = tf.function(
+            lambda question, context, at_once: self.window_logits(task, question, context, at_once),
+            reduce_retracing=True,
+            autograph=False,
+        )
+
+        def find(questions: list[str], contexts: list[str], at_once: int) -> list:
+            outputs = traced(tf.constant(questions), tf.constant(contexts), at_once)
+            return [output.numpy() for output in outputs]
+
+        return find
 
     def serving_signature(self, task):
         """Maps `question` and `context` to the best answer and the five best.

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kerasbert.lazy import tensorflow as tf
-
-#: Logit of impossible spans.
-NEVER = -1e9
+from kerasbert.tasks.outputs import NEVER
 
 
 class Spans(NamedTuple):

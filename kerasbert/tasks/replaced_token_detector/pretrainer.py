@@ -137,21 +137,26 @@ class ReplacedTokenPretrainer(Task):
             **kwargs,
         )
 
+    def card_text(self, card=None, *, format: str = "kerasbert") -> str:
+        """Returns the model card of the detector, as `Task.card_text` does."""
+        return self.detector.card_text(card, format=format)
+
     def save_to_preset(
-        self, directory: str | os.PathLike, *, format: str = "kerasbert"
+        self, directory: str | os.PathLike, *, format: str = "kerasbert", card=None
     ) -> dict[str, str]:
         """Writes the detector, and the generator to the directory `generator` in it, atomically.
 
         Args:
             directory: as in `Task.save_to_preset`.
             format: as in `Task.save_to_preset`.
+            card: as in `Task.save_to_preset`, of the detector.
 
         Returns:
             The weights' names of the detector; as in `Task.save_to_preset`.
         """
         with files.new_directory(pathlib.Path(directory)) as temporary:
             inside = temporary / "detector"
-            names = self.detector.save_to_preset(inside, format=format)
+            names = self.detector.save_to_preset(inside, format=format, card=card)
             for path in inside.iterdir():
                 path.rename(temporary / path.name)
             inside.rmdir()

@@ -14,6 +14,7 @@ from kerasbert.layers import Dropout, PoolChunks
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.labels import class_names
+from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_classifier.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
 from kerasbert.text.tokenizer import Tokenizer
@@ -73,6 +74,7 @@ class TextClassifier(Task):
     """
 
     head_arguments = ("classes", "problem_type")
+    pipeline_tag = "text-classification"
 
     def __init__(
         self,
@@ -210,6 +212,12 @@ class TextClassifier(Task):
             "chunk_overlap": self.chunk_overlap,
         }
 
+    @property
+    def example_call(self) -> str:
+        """See `Task.example_call`."""
+        text = '("A text.", "Another one.")' if self.pair else '"A text."'
+        return f"model.classify([{text}])"
+
     # === Training ===
 
     def compile(
@@ -307,7 +315,7 @@ class TextClassifier(Task):
             chunk_overlap=self.chunk_overlap,
         )
 
-    def classify(self, x, *, batch_size: int = 32) -> list[dict[str, Any]]:
+    def classify(self, x, *, batch_size: int = 32) -> Results[dict[str, Any]]:
         """Classifies texts, and returns class names and scores.
 
         Args:
@@ -321,7 +329,7 @@ class TextClassifier(Task):
         """
         logits = self._outputs_of(self._text.columns(x), batch_size)
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
-        return [self.problem.answer(row) for row in scores]
+        return Results(self.problem.answer(row) for row in scores)
 
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
         """Returns the task's official metrics over all examples.

@@ -86,6 +86,8 @@ class TextEmbedder(Task):
     """
 
     outputs_are = "vector"
+    pipeline_tag = "sentence-similarity"
+    example_call = 'model.embed(["A text.", "Another one."])'
 
     def __init__(
         self,

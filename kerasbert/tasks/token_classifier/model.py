@@ -14,6 +14,8 @@ from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
+from kerasbert.tasks.outputs import concatenated
+from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.token_classifier.entities import (
     AGGREGATIONS,
@@ -25,7 +27,7 @@ from kerasbert.tasks.token_classifier.entities import (
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
-_WINDOWS_AT_ONCE = 32  # bounds the memory: a text of a megabyte has thousands of windows
+_LEVELS = ("example", "")  # of `tag`: the position of a word is in its offsets
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -39,7 +41,9 @@ class TokenClassifier(Task):
     weight for each sentence or each word. `predict` and `tag` also take strings, which are split at
     white space, punctuation, CJK characters and added tokens, as in `split` and in an export. Every
     word is tokenized separately, as after a space; a word without tokens, such as a control
-    character, becomes an unknown token. So each word has exactly one label.
+    character, becomes an unknown token. So each word has exactly one label. `predict` returns the
+    logits of words, float32 (sentences, words, classes), with zeros where a sentence has fewer
+    words than the longest.
 
     A sentence that exceeds the sequence length continues in overlapping windows. The class of a
     word comes from the window where its first token has the most context on its shorter side (the
@@ -63,6 +67,8 @@ class TokenClassifier(Task):
     """
 
     head_arguments = ("classes",)
+    pipeline_tag = "token-classification"
+    example_call = 'model.tag(["A text."])'
     outputs_for = PADDING_MASK
     text_columns = ((WORDS,), (TEXT,))
     reads_windows = True
@@ -199,29 +205,16 @@ class TokenClassifier(Task):
 
     # === Prediction ===
 
-    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
-        """Predicts features as Keras does, or the logits of every word of sentences.
-
-        Args:
-            x: features, lists of words, or strings.
-            batch_size: rows or sentences per batch; None: 32.
-            verbose: as in Keras, for features; sentences have no progress bar.
-            **kwargs: as in Keras, for features.
-
-        Returns:
-            For sentences, a list with one array per sentence, float32 (words, classes).
-        """
-        if x is not None and not is_text(x):
-            return super().predict(x, batch_size, verbose, **kwargs)
-        if hasattr(x, "element_spec"):
-            self._text.rows_of_dataset(x)  # raises InputError
-        if kwargs:
-            raise InputError(f"predict on words or text takes no {', '.join(kwargs)}")
-        return _prediction().logits_of_words(self, self._text.columns(x), batch_size)
+    def _outputs_of_windows(self, columns: dict, batch_size: int):
+        """Yields the logits of words, float32 (sentences, words, classes)."""
+        if not length(next(iter(columns.values()))):
+            yield np.zeros((0, 0, len(self.classes)), "float32")
+        for logits in _prediction().batches_of_words(self, columns, batch_size):
+            yield concatenated([one[np.newaxis] for one in logits], self.output_padding)
 
     def tag(
         self, x, *, aggregation: str | None = None, batch_size: int = 32
-    ) -> list[list[TaggedWord]] | list[list[Entity]]:
+    ) -> Results[list[TaggedWord]] | Results[list[Entity]]:
         """Predicts the class of every word, or the entities that the words form.
 
         Entities are aggregated as in transformers' pipeline with its `aggregation_strategy`:
@@ -251,15 +244,17 @@ class TokenClassifier(Task):
         texts, words, positions = prediction.sentences(self._text, columns)
         if aggregation is None:
             predicted = prediction.logits_of_words(self, columns, batch_size)
-            return [
+            tagged = (
                 self._tagged(text, own, _probabilities(logits))
                 for text, own, logits in zip(texts, positions, predicted, strict=True)
-            ]
+            )
+            return Results(tagged, _LEVELS)
         predicted = prediction.logits_of_tokens(self, words, batch_size)
-        return [
+        entities = (
             join(text, self._parts(text, own, tokens, aggregation))
             for text, own, tokens in zip(texts, positions, predicted, strict=True)
-        ]
+        )
+        return Results(entities, _LEVELS)
 
     def _tagged(self, text: str, positions, scores: np.ndarray) -> list[TaggedWord]:
         """Tags segments of a text with their best class; `scores` is (segments, classes)."""

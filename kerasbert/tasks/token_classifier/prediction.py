@@ -16,9 +16,14 @@ from kerasbert.training.progress import advance
 
 def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
     """Returns the logits of the words of raw columns, (words, classes) for each sentence."""
+    return list(itertools.chain.from_iterable(batches_of_words(task, columns, batch_size)))
+
+
+def batches_of_words(task, columns: dict, batch_size: int | None) -> Iterator[list[np.ndarray]]:
+    """Yields what `logits_of_words` returns, batch by batch."""
     ((name, column),) = columns.items()
     values: Any = plain(column)
-    outputs, batch_size = [], checked_size(batch_size)
+    batch_size = checked_size(batch_size)
     for begin in range(0, len(values), batch_size):
         rows = values[begin : begin + batch_size]
         if name == TEXT:
@@ -26,9 +31,8 @@ def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndar
         else:
             words, lengths = _flat(rows)
             logits = task._graph(_of_words, task.preprocessor)(words, lengths)
-        outputs.extend(np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1]))
         advance(len(rows))
-    return outputs
+        yield np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1])
 
 
 def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[tuple]]:

@@ -120,7 +120,7 @@ class TokenClassification(TaskSpec):
         else:
             sentences = texts = columns[TEXT]
         joins = entities.are_entity_tags(model.classes)
-        tagged: list[Any] = model.tag(sentences)
+        tagged: Any = model.tag(sentences)
         return [
             {
                 "words": [word.word for word in scores],

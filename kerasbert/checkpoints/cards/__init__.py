@@ -1,0 +1,70 @@
+"""Model cards: the README.md of a model directory, whose header Hugging Face's hub reads.
+
+The same model and facts give the same bytes. A card ends with its own SHA-256, so that one that a
+person has edited is known, and kept.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+
+from kerasbert import files
+from kerasbert.checkpoints.cards.body import body
+from kerasbert.checkpoints.cards.facts import Described, ModelCard
+from kerasbert.checkpoints.cards.header import header, with_library
+
+NAME = "README.md"
+
+_MARK = "<!-- Written by kerasbert, which replaces this card unless it was edited. SHA-256: "
+_MARKED = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}) -->\n\Z")
+
+
+def text(model: Described, card: ModelCard, format: str) -> str:
+    """Returns the text of a card.
+
+    Args:
+        model: the model.
+        card: what else is known.
+        format: the directory's format, a key of `kerasbert.checkpoints.FORMATS`.
+    """
+    lines = ["---", *header(model, card, format), "---", "", *body(model, card, format), "", ""]
+    return _marked("\n".join(lines))
+
+
+def for_format(content: str, format: str) -> str:
+    """Returns a card for a model that is converted to a format; it stays edited if it was."""
+    mark = None if is_edited(content) else _MARKED.search(content)
+    if mark is None:
+        return with_library(content, format)
+    return _marked(with_library(content[: mark.start()], format))
+
+
+def _marked(content: str) -> str:
+    return f"{content}{_MARK}{_sha256(content)} -->\n"
+
+
+def _sha256(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def is_edited(content: str) -> bool:
+    """Whether a person has written or changed a card."""
+    mark = _MARKED.search(content)
+    return mark is None or _sha256(content[: mark.start()]) != mark[1]
+
+
+def write(directory: str | os.PathLike, content: str) -> bool:
+    """Writes a card to a model directory, unless there is one that was edited.
+
+    Returns:
+        Whether it was written.
+    """
+    path = pathlib.Path(directory) / NAME
+    if files.exists(path) and is_edited(path.read_text("utf-8", errors="replace")):
+        return False
+    files.write_text(path, content)
+    return True
+
+
+__all__ = ["NAME", "Described", "ModelCard", "for_format", "is_edited", "text", "write"]

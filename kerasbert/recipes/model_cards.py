@@ -1,0 +1,69 @@
+"""What training programs write in the model card."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+from kerasbert.checkpoints import ModelCard
+from kerasbert.options import default
+from kerasbert.recipes.options import TrainingOptions
+
+_ALWAYS = ("task", "epochs", "steps", "batch_size", "learning_rate", "sequence_length", "seed")
+_PUBLIC = ("hf://", "hf:", "kaggle://", "tfds:")
+# Options that name files, which the card lists by their names alone.
+_PATHS = (
+    "continue_from",
+    "corpus",
+    "init",
+    "output",
+    "student",
+    "teacher",
+    "train",
+    "validation",
+    "validation_corpus",
+)
+
+
+def model_card(
+    options: TrainingOptions,
+    report: Mapping,
+    *,
+    initial: str | None = None,
+    train: Mapping[str, int] | None = None,
+    validation: Mapping[str, int] | None = None,
+    unit: str = "examples",
+) -> ModelCard:
+    """Returns the card of a run.
+
+    Args:
+        options: options of the run.
+        report: metrics of the last or best evaluation, or none.
+        initial: model that training began with.
+        train: number of training examples by path.
+        validation: number of validation examples by path.
+        unit: what the numbers count.
+    """
+    kept = options.settings.keys() - set(_PATHS)
+    settings = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if field.name in kept
+        and (field.name in _ALWAYS or getattr(options, field.name) != default(field))
+    }
+    return ModelCard(
+        initial=initial and _shown(initial),
+        datasets=["nyu-mll/glue"] if getattr(options, "glue", None) else [],
+        train={_shown(path): count for path, count in (train or {}).items()},
+        validation={_shown(path): count for path, count in (validation or {}).items()},
+        metrics={k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")},
+        settings={name: value for name, value in settings.items() if value is not None},
+        unit=unit,
+    )
+
+
+def _shown(path: str) -> str:
+    """Returns the name of a public data set or model as it is, and the last part of a path."""
+    if path.startswith(_PUBLIC):
+        return path
+    parts = pathlib.Path(path)
+    return parts.parent.name if parts.name == "model" and parts.parent.name else parts.name

@@ -1,0 +1,87 @@
+"""Uploading a model directory to Hugging Face's hub."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+from kerasbert import checkpoints, files, lazy
+from kerasbert.checkpoints import cards
+from kerasbert.errors import InputError
+from kerasbert.recipes.options import UploadOptions
+from kerasbert.training.progress import log
+
+
+def upload(options: UploadOptions) -> dict:
+    """Uploads a model, or says what would be uploaded; the model is checked first.
+
+    A card that was edited on the hub is kept.
+    """
+    directory = pathlib.Path(options.model)
+    if not files.is_directory(directory):
+        raise InputError(f"{options.model}: no such model directory")
+    preset = checkpoints.load(directory)
+    preset.backbone_config()  # its weights are complete
+    if checkpoints.has_tokenizer(preset):
+        checkpoints.load_tokenizer(preset)
+    sizes = {path.relative_to(directory).as_posix(): size for path, size in _files(directory)}
+    for name, size in sizes.items():
+        log(f"{size:>15,} bytes  {name}")
+    if cards.NAME not in sizes:
+        log(f"{directory}: has no model card ({cards.NAME}); kerasbert convert writes one")
+    result = {
+        "to": options.to,
+        "files": len(sizes),
+        "bytes": sum(sizes.values()),
+        "card": cards.NAME if cards.NAME in sizes else None,
+    }
+    if options.dry_run:
+        return {"dry_run": True, **result, "private": options.private}
+    return {**result, **_send(directory, list(sizes), options)}
+
+
+def _files(directory: pathlib.Path) -> Iterator[tuple[pathlib.Path, int]]:
+    """Yields the files of a model with their sizes; hidden ones are left out."""
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = pathlib.Path(folder, name)
+            if not name.startswith("."):
+                files.check_file(path)
+                yield path, path.stat().st_size
+
+
+def _send(directory: pathlib.Path, names: list[str], options: UploadOptions) -> dict:
+    """Creates the repository, unless it exists, and uploads the files in one commit."""
+    hub = lazy.extra("huggingface_hub", "'kerasbert[hub]'")
+    if hub.get_token() is None:
+        raise InputError(
+            "there is no token of Hugging Face: run hf auth login, or set HF_TOKEN to one that may "
+            "write (https://huggingface.co/settings/tokens)"
+        )
+    api = hub.HfApi(library_name="kerasbert")
+    try:
+        api.create_repo(options.to, private=options.private or None, exist_ok=True)
+        if cards.NAME in names and _is_edited_there(hub, api, options.to):
+            names.remove(cards.NAME)
+            log(f"{options.to}: its {cards.NAME} was edited on the hub, and is kept")
+        files_to_add = [
+            hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=directory / name)
+            for name in names
+        ]
+        done = api.create_commit(options.to, files_to_add, commit_message="Upload with kerasbert")
+    except Exception as error:  # the client also raises exceptions of its transport
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(
+            f"{options.to}: can't be uploaded ({type(error).__name__}: {reason})"
+        ) from error
+    return {"url": str(done.repo_url), "commit": done.oid, "card_kept": cards.NAME not in names}
+
+
+def _is_edited_there(hub, api, repository: str) -> bool:
+    """Whether the repository has a card that a person has written or changed."""
+    if not api.file_exists(repository, cards.NAME):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = hub.hf_hub_download(repository, cards.NAME, local_dir=folder)
+        return cards.is_edited(pathlib.Path(path).read_text("utf-8", errors="replace"))

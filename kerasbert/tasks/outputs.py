@@ -1,0 +1,52 @@
+"""Outputs of several batches as one array."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+#: Logit of what is not there, such as padding: its probability is 0.
+NEVER = -1e9
+
+
+def concatenated(arrays: Sequence[np.ndarray], padding: float = 0.0) -> np.ndarray:
+    """Concatenates arrays along the first axis; their other axes are padded to the longest.
+
+    Args:
+        arrays: arrays of the same rank and dtype, at least one.
+        padding: value of elements that an array does not have.
+    """
+    longest = np.max([array.shape for array in arrays], axis=0)[1:]
+    if all(array.shape[1:] == tuple(longest) for array in arrays):
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    joined = np.full((sum(map(len, arrays)), *longest), padding, arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        joined[(slice(start, start + len(array)), *map(slice, array.shape[1:]))] = array
+        start += len(array)
+    return joined
+
+
+def joined(batches: Iterator, padding: float = 0.0):
+    """Concatenates the outputs of batches, at least one; each is an array or a dict of arrays."""
+    return keras.tree.map_structure(lambda *arrays: concatenated(arrays, padding), *batches)
+
+
+def dense(output) -> np.ndarray:
+    """Returns an output of Keras's `predict` as an array.
+
+    If batches differ in length, Keras concatenates them to a ragged tensor; it is padded with 0.
+    """
+    return output.to_tensor().numpy() if hasattr(output, "to_tensor") else output
+
+
+def with_bar(batches: Iterator, steps: int, verbose: int | str) -> Iterator:
+    """Yields batches; unless `verbose` is 0, with the progress bar of Keras's `predict`."""
+    if not verbose:
+        yield from batches
+        return
+    mode = verbose if isinstance(verbose, int) else 1
+    bar = keras.utils.Progbar(steps, verbose=mode, unit_name="step")
+    for step, batch in enumerate(batches, start=1):
+        bar.update(step, finalize=step == steps)
+        yield batch
