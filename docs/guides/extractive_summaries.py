@@ -151,11 +151,9 @@ history = model.fit(x_train, y_train, sample_weight=weights, batch_size=8, epoch
 
 # %%
 x_test = [marked(sentences) for _, sentences in test]
-logits = model.predict(x_test, batch_size=8)
-scores = [
-    own[np.array(w) == "[S]", 1] - own[np.array(w) == "[S]", 0]
-    for own, w in zip(logits, x_test, strict=True)
-]
+logits = model.predict(x_test, batch_size=8, verbose=0)
+at = [np.flatnonzero(np.array(words) == "[S]") for words in x_test]
+scores = [own[i, 1] - own[i, 0] for own, i in zip(logits, at, strict=True)]
 report("the model", lambda n, r, s: np.argsort(-scores[n])[:3])
 
 # %% [markdown]
