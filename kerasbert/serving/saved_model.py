@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +73,7 @@ def write(
     # Weights that no graph uses are not stored.
     module.weights = [variable for one in concrete.values() for variable in _variables(one)]
     with files.new_directory(path, overwrite=overwrite) as directory:
-        with files.writing(directory, tf.errors.OpError):
+        with files.writing(directory, tf.errors.OpError), _quiet():
             tf.saved_model.save(module, str(directory), signatures=concrete)
         fingerprint = directory / "fingerprint.pb"
         if fingerprint.exists():  # TensorFlow only warns if it cannot compute one
@@ -91,6 +92,18 @@ def write(
                 if plain:
                     _check_outputs("serving_default", outputs, plain(*_tensors(samples)), tolerance)
             _check(directory, answer_rows(outputs), samples)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps TensorFlow from reporting the hidden directory that it writes to, in notebooks."""
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _variables(function) -> list:

@@ -189,6 +189,12 @@ def test_existing_path(exported, tokenizer, single, tmp_path):
     assert [child.name for child in tmp_path.iterdir()] == ["1"]
 
 
+def test_the_hidden_directory_is_not_reported(single, tmp_path, caplog):
+    caplog.set_level("INFO", "tensorflow")
+    single.export(tmp_path / "1", check=False)
+    assert "Assets written" not in caplog.text
+
+
 def test_failing_check_leaves_nothing(single, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("answers differ")
