@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kerasbert import InputError, Pretrainer, TextClassifier, files
 from kerasbert.layers.tokens import UnpaddedTokens
+from kerasbert.recipes.options import ExportOptions, ServingKitOptions
 from kerasbert.serving import saved_model
 from kerasbert.serving.client import METADATA, SavedModelClient
 
@@ -406,3 +407,10 @@ def test_full_disk(single, tmp_path, full_disk, size):
         single.export(tmp_path / "1", check=False, overwrite=True)
     assert str(error.value) == f"{tmp_path / '1'} can't be written: File too large"
     assert list(tmp_path.rglob("*")) == [tmp_path / "1", tmp_path / "1" / "old"]
+
+
+def test_int8_is_refused():
+    message = r"a SavedModel can't be int8, .*; use --precision bfloat16, or .*--format onnx"
+    for make in (ExportOptions, lambda **given: ServingKitOptions(name="mine", **given)):
+        with pytest.raises(InputError, match=message):
+            make(model="m", output="o", precision="int8")

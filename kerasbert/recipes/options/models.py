@@ -135,6 +135,15 @@ class _ExportedOptions(ModelOptions):
         choices=EXPORT_PRECISIONS,
     )
 
+    def __post_init__(self):
+        if self.precision == "int8" and getattr(self, "format", SAVED_MODEL) == SAVED_MODEL:
+            raise InputError(
+                "a SavedModel can't be int8, as TensorFlow has no fast int8 products that all "
+                "servers have; use --precision bfloat16, or kerasbert export --format onnx or "
+                "openvino, whose runtimes have them"
+            )
+        super().__post_init__()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions(_ExportedOptions):
