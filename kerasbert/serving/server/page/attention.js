@@ -72,16 +72,19 @@ export function attention(model, inputs, found, report) {
     from.select.replaceChildren(
       ...tokens.map((one, index) => element("option", null, `${index + 1}: ${spelled(one, kind)}`)),
     );
-    from.select.selectedIndex = before >= 0 && before < tokens.length ? before : 0;
+    from.select.selectedIndex = before >= 0 && before < tokens.length ? before : 1;
     drawHead();
   }
 
   function drawHead() {
     const { tokens } = current();
+    const isShort = (one) => Array.from(spelled(one, kind)).length === 1;
     const labels = (name) =>
-      element("ol", { class: name, "aria-hidden": "true" }, tokens.map((one) =>
-        element("li", null, token(one, kind)),
-      ));
+      element(
+        "ol",
+        { class: name, "aria-hidden": "true" },
+        tokens.map((one) => element("li", { class: isShort(one) ? "short" : null }, token(one, kind))),
+      );
     const canvas = image(state.weights[state.head], tokens.length);
     canvas.removeAttribute("aria-hidden");
     canvas.setAttribute("role", "img");
@@ -125,7 +128,7 @@ export function attention(model, inputs, found, report) {
     element("p", { class: "choices" }, layer.parts, found.length > 1 ? sequence.parts : null),
     heads,
     picture,
-    element("p", { class: "hint" }, "Each row is a token; the darker a column, the more it attends to that one."),
+    element("p", { class: "hint" }, "Each row is a token; the stronger a column's color, the more it attends to it."),
     element("h3", null, "What one token attends to"),
     element("p", { class: "choices" }, from.parts),
     list,

@@ -41,10 +41,11 @@ function choose(one) {
   model = one;
   $("model").value = key(model);
   const view = viewOf(model);
+  const title = view.title(model);
   document.title = `${model.name} · kerasbert`;
   $("title").textContent = model.name;
   $("task").textContent = `${model.metadata.task}, version ${model.version}. ${
-    view.title && `It ${view.title}.`
+    title && `It ${title}.`
   }`;
   $("tab-attention").hidden = !("attention" in model.signatures);
   $("tab-tokens").hidden = !("tokenize" in model.signatures);
@@ -127,7 +128,7 @@ async function ask(again = true) {
     asked = request;
     $("panel-answer").replaceChildren(...content.filter((node) => node));
     const time = `${Math.round(performance.now() - begin)} ms`;
-    $("status").replaceChildren(element("strong", { dir: "auto" }, summary), ` in ${time}`);
+    $("status").replaceChildren(element("strong", null, [summary].flat()), ` in ${time}`);
     $("answered").hidden = false;
     for (const name of TABS.slice(1)) $(`panel-${name}`).replaceChildren();
     open(selected());

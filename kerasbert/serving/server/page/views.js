@@ -1,8 +1,8 @@
 // One view for each task: what a user fills in, what the model gets, and how its answer looks.
 //
-// A view has `title`; `fields(model)`, objects with `name`, `label`, `kind` ("line", "text" or
-// "list", one item a line) and `hint`; `inputs(values)`, columns for the model; and `answer(outputs,
-// values, model)`, an object with `summary`, a string that is also read aloud, and `content`, nodes.
+// A view has `title(model)`; `fields(model)`, objects with `name`, `label`, `kind` ("line", "text" or
+// "list", one item per line) and `hint`; `inputs(values)`, columns for the model; and `answer(outputs,
+// values, model)`, an object with `summary`, strings and nodes that are also read aloud, and `content`, nodes.
 
 import { bars, element, percent, table, text } from "./dom.js";
 import { cut, entities, marked, token, types } from "./spans.js";
@@ -26,7 +26,10 @@ const firstRow = (values) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, [value]]));
 
 const CLASSIFIER = {
-  title: "classifies texts",
+  title({ metadata: { inputs, problem_type: problem } }) {
+    const texts = inputs.includes("text_pair") ? "pairs of texts" : "texts";
+    return problem === "regression" ? `scores ${texts}` : `classifies ${texts}`;
+  },
   fields(model) {
     const pair = model.metadata.inputs.includes("text_pair");
     return pair
@@ -46,8 +49,8 @@ const CLASSIFIER = {
       chosen: chosen.includes(name),
     }));
     const best = predicted
-      ? chosen.join(", ") || "none of the labels"
-      : `${label[0]}, ${percent(Math.max(...scores[0]))}`;
+      ? text(chosen.join(", ") || "none of the labels")
+      : [text(label[0]), `, ${percent(Math.max(...scores[0]))}`];
     return { summary: best, content: [bars(rows)] };
   },
 };
@@ -67,7 +70,7 @@ function numbers(names, values) {
 const round = (value) => String(Number(value.toPrecision(4)));
 
 const TAGGER = {
-  title: "finds entities in texts",
+  title: () => "finds entities in texts",
   fields: inputsOf,
   inputs: firstRow,
   answer(outputs, values, model) {
@@ -100,7 +103,7 @@ const TAGGER = {
 };
 
 const ANSWERER = {
-  title: "answers questions on documents",
+  title: () => "answers questions on documents",
   fields: () => [
     field("question", "line"),
     field("context", "text", { rows: 10, hint: "Any length; the answer is a part of it." }),
@@ -141,7 +144,7 @@ const ANSWERER = {
     const rows = found.map((one, index) => ({ name: buttons[index], share: one.score }));
     return {
       summary: outputs.answer[0]
-        ? `${outputs.answer[0]} (${percent(outputs.score[0])})`
+        ? [text(outputs.answer[0]), ` (${percent(outputs.score[0])})`]
         : `no answer in the document (${percent(outputs.no_answer_score[0])})`,
       content: [
         shown,
@@ -157,10 +160,10 @@ const ANSWERER = {
 const lines = (value) => value.split("\n").map((line) => line.trim()).filter((line) => line);
 
 const EMBEDDER = {
-  title: "finds similar texts",
+  title: () => "finds similar texts",
   fields: () => [
     { name: "query", label: "Query", kind: "line" },
-    { name: "sentences", label: "Sentences", kind: "list", hint: "One a line." },
+    { name: "sentences", label: "Sentences", kind: "list", hint: "One per line." },
   ],
   example: (example) => ({ query: example.text, sentences: SENTENCES.join("\n") }),
   inputs: ({ query, sentences }) => ({ text: [query, ...lines(sentences)] }),
@@ -174,7 +177,7 @@ const EMBEDDER = {
     });
     return rows.length
       ? {
-          summary: `nearest: ${nearest.name} (${nearest.number})`,
+          summary: ["nearest: ", text(nearest.name), ` (${nearest.number})`],
           content: [bars(rows), element("p", { class: "hint" }, "Cosine similarity to the query.")],
         }
       : {
@@ -192,7 +195,7 @@ function cosine(a, b) {
 }
 
 const MASKS = {
-  title: "fills in missing words",
+  title: () => "fills in missing words",
   fields(model) {
     const mask = model.metadata.tokenizer.special_tokens.mask;
     return [field("text", "text", { insert: mask, hint: `${mask} stands for what is missing.` })];
@@ -208,17 +211,17 @@ const MASKS = {
       ),
     ]);
     return {
-      summary: sequence[0],
+      summary: text(sequence[0]),
       content: [element("p", { class: "document", dir: "auto" }, sequence[0]), ...lists],
     };
   },
 };
 
 const CHOOSER = {
-  title: "chooses among answers",
+  title: () => "chooses among answers",
   fields: () => [
     field("text", "text"),
-    field("choices", "list", { hint: "One a line." }),
+    field("choices", "list", { hint: "One per line." }),
   ],
   inputs: (values) => ({ text: [values.text], choices: [lines(values.choices)] }),
   rows: (values) => lines(values.choices),
@@ -228,12 +231,12 @@ const CHOOSER = {
       share: scores[0][index],
       chosen: index === choice[0],
     }));
-    return { summary: answer[0] || "there are no choices", content: [bars(rows)] };
+    return { summary: text(answer[0] || "there are no choices"), content: [bars(rows)] };
   },
 };
 
 const DETECTOR = {
-  title: "finds replaced tokens",
+  title: () => "finds replaced tokens",
   fields: inputsOf,
   inputs: firstRow,
   answer({ tokens, scores, lengths }, values, model) {
@@ -250,7 +253,7 @@ const DETECTOR = {
 
 /** For tasks of other packages. */
 const GENERIC = {
-  title: "",
+  title: () => "",
   fields: (model) => inputsOf(model, { choices: "list", words: "list" }),
   inputs: (values) =>
     Object.fromEntries(
