@@ -14,6 +14,8 @@ from kerasbert import (
     TextEmbedder,
     TokenClassifier,
 )
+from kerasbert.layers.attention import SelfAttention
+from kerasbert.layers.inference import is_inference_mode
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks import inspection
 
@@ -118,12 +120,29 @@ def test_windows_are_those_of_the_model(read):
 
 @pytest.fixture(scope="module")
 def exported(tokenizer, tiny_backbone, tmp_path_factory):
-    """A classifier, exported with attention after its check."""
+    """A classifier, exported with attention."""
     backbone = tiny_backbone(tokenizer, initializer_range=0.5, num_layers=3)
     task = TextClassifier(backbone, ["a", "b"], tokenizer=tokenizer)
     directory = tmp_path_factory.mktemp("attention") / "1"
-    task.export(directory, attention=True)
+    task.export(directory, attention=True, check=False)
     return task, directory
+
+
+@pytest.mark.full
+def test_check_compares_attention(exported, tmp_path, monkeypatch):
+    task, _ = exported
+    task.export(tmp_path / "1", attention=True)
+    right = SelfAttention.call
+
+    def call(self, *arguments, **options):
+        found = right(self, *arguments, **options)
+        if options.get("return_weights") and is_inference_mode():
+            return found[0], found[1] * 0.9
+        return found
+
+    monkeypatch.setattr(SelfAttention, "call", call)
+    with pytest.raises(RuntimeError, match=r"attention gives attention_weights that differ"):
+        task.export(tmp_path / "2", attention=True)
 
 
 def test_attention_is_that_of_the_model(exported, tokenizer, tiny_backbone):

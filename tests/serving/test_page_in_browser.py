@@ -188,6 +188,7 @@ def test_answer_in_a_document(serve, open_page):
     ask(page, Question="good dog?", Document=document)
     (answer,) = client(question=["good dog?"], context=[document])
     assert answer["answer"]
+    assert page.locator("#status bdi").inner_text() == answer["answer"]  # apart from its score
     assert page.locator("mark").inner_text() == answer["answer"]
     assert text_of(page.locator(".document")) == document
     before = page.locator(".document").evaluate("node => node.firstChild.textContent.length")
@@ -287,6 +288,47 @@ def test_tabs(serve, open_page):
     command = page.locator("#panel-request pre").first.inner_text()
     assert command.startswith('curl -d \'{"inputs":{"text":["A good')
     assert command.endswith("/v1/models/classes/versions/1:predict")
+
+
+def test_tokens_and_tags_of_all_kinds(serve, open_page):
+    """Byte-level tokens, directions, and tags that the tiny models do not have."""
+    page = open_page(serve("classes")[0])
+
+    def call(name, *arguments):
+        code = "async ([name, values]) => (await import('/page/spans.js'))[name](...values)"
+        return page.evaluate(code, [name, arguments])
+
+    # 0xA0 is spelled as U+0142, the space as U+0120.
+    spellings = {
+        "\u0120dog": "␣dog",
+        "ä½\u0142": "你",
+        "ä½": "e4 bd",
+        "<mask>": "<mask>",
+        "中": "中",
+    }
+    for token, expected in spellings.items():
+        assert call("spelled", token, "bytepair") == expected
+        assert call("spelled", token, "wordpiece") == token
+    special = {"cls": "[CLS]", "unknown": "[UNK]"}
+    for token, expected in {"##ق": "rtl", "ש": "rtl", "a": "ltr", "中": "ltr", "1": "ltr"}.items():
+        tokenizer = {"kind": "wordpiece", "special_tokens": special}
+        model = {"metadata": {"tokenizer": tokenizer}}
+        assert call("direction", ["[CLS]", "!", token, "a"], model) == expected
+
+    def entities(*labels):
+        words = [
+            {"label": label, "score": 1, "start": 2 * n, "end": 2 * n + 1}
+            for n, label in enumerate(labels)
+        ]
+        classes = sorted({*labels, "O"})
+        return [(one["type"], one["start"], one["end"]) for one in call("entities", words, classes)]
+
+    assert entities("B-x", "I-x", "B-x", "O", "I-x") == [("x", 0, 3), ("x", 4, 5), ("x", 8, 9)]
+    assert entities("B-x", "E-x", "S-x", "S-y") == [("x", 0, 3), ("x", 4, 5), ("y", 6, 7)]
+    assert entities("B-x", "I-y") == [("x", 0, 1), ("y", 2, 3)]
+    assert entities("NOUN", "NOUN", "O") == [("NOUN", 0, 1), ("NOUN", 2, 3)]
+    assert call("types", ["B-y", "I-x", "O"]) == ["x", "y"]
+    assert call("types", ["NOUN", "B-x"]) == ["B-x", "NOUN"]
 
 
 # === With the keyboard only; for everybody ===
@@ -395,6 +437,7 @@ def test_errors_are_the_servers(serve, open_page, start_server):
     page.complaints.clear()
 
 
+@pytest.mark.full
 def test_another_model_is_chosen(serve, open_page, start_server):
     clients = {name: serve(name)[1] for name in ("classes", "answers")}
     server = start_server({name: client.directory for name, client in clients.items()})
