@@ -47,10 +47,32 @@ class Backbone(TrainableStateMixin):
     to tokens of the same document only, and their positions begin anew with each. `document_ids` is
     int32 (batch, sequence), ascending in each row.
 
-        config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=30522)
-        backbone = kerasbert.Backbone(config)
-        outputs = backbone({"token_ids": [[2, 7, 9, 3]]})
-        outputs["sequence_output"].shape  # (1, 4, 128)
+    Examples:
+        An encoder with random weights; `Backbone.from_preset("hf://google-bert/bert-base-uncased")`
+        loads trained ones.
+
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=1000)
+        >>> backbone = kerasbert.Backbone(config)
+        >>> outputs = backbone({"token_ids": [[2, 7, 9, 3], [2, 5, 3, 0]]})
+        >>> outputs["sequence_output"].shape, outputs["pooled_output"].shape
+        (TensorShape([2, 4, 128]), TensorShape([2, 128]))
+
+        Only the first token of each row, in the last layer:
+
+        >>> outputs = backbone({"token_ids": [[2, 7, 9, 3]]}, output_positions=np.array([[0]]))
+        >>> outputs["sequence_output"].shape
+        TensorShape([1, 1, 128])
+
+        Every layer's output, and its attention:
+
+        >>> config = kerasbert.BackboneConfig.from_preset(
+        ...     "bert_tiny", vocabulary_size=1000, return_hidden_states=True
+        ... )
+        >>> outputs = kerasbert.Backbone(config)({"token_ids": [[2, 7, 9, 3]]})
+        >>> len(outputs["hidden_states"]), outputs["attention_weights"][0].shape
+        (3, TensorShape([1, 2, 4, 4]))
 
     Args:
         config: the architecture.
@@ -119,11 +141,28 @@ class Backbone(TrainableStateMixin):
 
     @renamed.argument("places", "output_positions")
     def __call__(self, inputs, *args, **kwargs):
-        """Runs the encoder; missing features get their defaults."""
+        """Runs the encoder; missing features get their defaults.
+
+        Args:
+            inputs: dict of features; see the class.
+            *args: as in Keras.
+            **kwargs: `training`, `output_positions` or `document_ids`; see the class.
+
+        Returns:
+            A dict of outputs; see the class.
+        """
         return super().__call__(with_defaults(inputs), *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, output_positions=None, document_ids=None):
-        """Runs the encoder; arguments and outputs as in the class."""
+        """Runs the encoder; arguments and outputs as in the class, whose calls use it.
+
+        Args:
+            inputs: dict of features.
+            training: as in Keras.
+            mask: as in Keras.
+            output_positions: see the class.
+            document_ids: see the class.
+        """
         if document_ids is not None:
             return self._encode(
                 inputs, output_positions, document_ids=document_ids, training=training
@@ -138,7 +177,15 @@ class Backbone(TrainableStateMixin):
     def compute_output_spec(
         self, inputs, training=None, mask=None, output_positions=None, document_ids=None
     ):
-        """Returns shapes and dtypes of the outputs of `call`."""
+        """Returns shapes and dtypes of the outputs of `call`.
+
+        Args:
+            inputs: symbolic features.
+            training: as in Keras.
+            mask: as in Keras.
+            output_positions: see the class.
+            document_ids: see the class.
+        """
         specs = super().compute_output_spec(inputs, training=training, mask=mask)
         if output_positions is not None:
             shape = (*output_positions.shape, self.config.hidden_dim)
@@ -162,7 +209,12 @@ class Backbone(TrainableStateMixin):
 
     @property
     def token_embedding(self) -> keras.layers.Embedding:
-        """The layer that embeds tokens."""
+        """The layer that embeds tokens.
+
+        Examples:
+            >>> backbone.token_embedding.input_dim, backbone.token_embedding.output_dim
+            (1000, 128)
+        """
         return self.embeddings.token_embedding
 
     @property
@@ -171,6 +223,9 @@ class Backbone(TrainableStateMixin):
 
         Set it before `compile`. It takes about a third more time, and saves most of the memory that
         grows with the batch.
+
+        Examples:
+            >>> backbone.gradient_checkpointing = True
         """
         return self.blocks[0].gradient_checkpointing
 
@@ -193,8 +248,18 @@ class Backbone(TrainableStateMixin):
             device_mesh: a `keras.distribution.DeviceMesh`, whose first axis shards batches.
             model_parallel_dim_name: name of the axis that shards weights.
 
+        Returns:
+            A `keras.distribution.LayoutMap`.
+
         Raises:
             InputError: the mesh has no such axis.
+
+        Examples:
+            >>> import keras
+            >>> mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
+            >>> layouts = kerasbert.Backbone.get_layout_map(mesh)
+            >>> isinstance(layouts, keras.distribution.LayoutMap)
+            True
         """
         return layout_map(device_mesh, model_parallel_dim_name)
 
@@ -209,7 +274,17 @@ class Backbone(TrainableStateMixin):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> Self:
-        """Creates the backbone from the result of `get_config`."""
+        """Creates the backbone from the result of `get_config`.
+
+        Args:
+            config: dict, the result of `get_config`.
+            custom_objects: as in Keras.
+
+        Examples:
+            >>> same = kerasbert.Backbone.from_config(backbone.get_config())
+            >>> same.config == backbone.config
+            True
+        """
         backbone = cls(
             BackboneConfig(**config["config"]),
             dtype=keras.saving.deserialize_keras_object(config["dtype"]),
@@ -246,6 +321,13 @@ class Backbone(TrainableStateMixin):
 
         Raises:
             InputError: there is no such model, or it cannot be read; the message says why.
+
+        Examples:
+            >>> names = backbone.save_to_preset("encoder")
+            >>> same = kerasbert.Backbone.from_preset("encoder")
+            >>> larger = kerasbert.Backbone.from_preset("encoder", vocabulary_size=1024)
+            >>> larger.config.vocabulary_size
+            1024
         """
         stored = checkpoints.load(preset)
         config = stored.backbone_config(**overrides)
@@ -280,6 +362,11 @@ class Backbone(TrainableStateMixin):
 
         Raises:
             InputError: `directory` exists already, or the format cannot store this model.
+
+        Examples:
+            >>> names = backbone.save_to_preset("for_transformers", format="hf")
+            >>> names["embeddings/token_embedding/embeddings"]
+            'embeddings.word_embeddings.weight'
         """
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
@@ -301,7 +388,15 @@ class Backbone(TrainableStateMixin):
         return cards.text(model, card or cards.ModelCard(), format)
 
     def facts(self, tokenizer=None) -> dict[str, str]:
-        """Returns what a model card lists, by name."""
+        """Returns what a model card lists, by name.
+
+        Args:
+            tokenizer: the model's tokenizer, or None.
+
+        Examples:
+            >>> backbone.facts()["layers"]
+            '2 of 128'
+        """
         facts = {
             "layers": f"{self.config.num_layers} of {self.config.hidden_dim}",
             "maximum length": f"{self.config.max_sequence_length:,} tokens",

@@ -15,9 +15,19 @@ from kerasbert.layers.initializers import ACTIVATIONS
 class BackboneConfig:
     """The config of a `Backbone`: all arguments that define an encoder.
 
-    Example:
-        config = BackboneConfig.from_preset("bert_base", vocabulary_size=32_000)
-        backbone = Backbone(config)
+    Examples:
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig(
+        ...     vocabulary_size=32_000,
+        ...     num_layers=4,
+        ...     hidden_dim=256,
+        ...     num_heads=4,
+        ...     intermediate_dim=1024,
+        ... )
+        >>> config.max_sequence_length, config.activation
+        (512, 'gelu_tanh')
+        >>> kerasbert.BackboneConfig.from_preset("bert_base", vocabulary_size=32_000).num_layers
+        12
 
     Args:
         family: string, a name in `kerasbert.families.FAMILIES`, which determines the names in
@@ -127,6 +137,12 @@ class BackboneConfig:
         """The indices of the layers whose weights are used, in order.
 
         Groups change at the same passes as in ALBERT (google-research/albert, `transformer_model`).
+
+        Examples:
+            >>> config.layer_order
+            [0, 1, 2, 3]
+            >>> kerasbert.BackboneConfig.from_preset("albert_base").layer_order
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         """
         passes, groups, size = (
             self.num_layers,
@@ -149,6 +165,11 @@ class BackboneConfig:
 
         Raises:
             InputError: there is no such architecture; the message lists all of them.
+
+        Examples:
+            >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=8000)
+            >>> config.num_layers, config.hidden_dim, config.vocabulary_size
+            (2, 128, 8000)
         """
         if name not in families.PRESETS:
             raise InputError(
@@ -168,6 +189,15 @@ class BackboneConfig:
 
         Raises:
             InputError: an argument is missing, unknown or invalid; the message names file and key.
+
+        Examples:
+            >>> import dataclasses
+            >>> stored = dataclasses.asdict(config)
+            >>> kerasbert.BackboneConfig.from_stored(stored, "config.json") == config
+            True
+            >>> kerasbert.BackboneConfig.from_stored({"num_layers": 2}, "config.json")
+            Traceback (most recent call last):
+            kerasbert.errors.InputError: config.json: the backbone lacks hidden_dim, ...
         """
         encoder_config = {**encoder_config, **overrides}
         known = {field.name: field.default for field in dataclasses.fields(cls)}

@@ -41,11 +41,13 @@ class InputError(ValueError):
     Unprintable characters are escaped, and long messages are shortened. Programs print
     it and exit with status 1; any other exception is a bug and keeps its traceback.
 
-    Example:
-        try:
-            model = kerasbert.load("no/such/directory")
-        except kerasbert.InputError as error:
-            print(error)  # no/such/directory: no such model directory ...
+    Examples:
+        >>> import kerasbert
+        >>> try:
+        ...     model = kerasbert.load("no/such/directory")
+        ... except kerasbert.InputError as error:
+        ...     print(error)
+        no/such/directory: no such model directory, and not ...
 
     Args:
         message: string.

@@ -11,7 +11,15 @@ from kerasbert.text.tokenizer import Tokenizer
 
 
 def list_presets() -> list[str]:
-    """Returns the names of the built-in architectures."""
+    """Returns the names of the built-in architectures, sorted.
+
+    `kerasbert presets` prints them with their sizes, and checkpoints that are known to load.
+
+    Examples:
+        >>> import kerasbert
+        >>> "bert_base" in kerasbert.list_presets()
+        True
+    """
     return sorted(families.PRESETS)
 
 
@@ -21,8 +29,14 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
     No weight is initialized at random, unless `load_weights` is False: an incomplete head, or one
     that `overrides` would replace, is refused.
 
-        model = kerasbert.load("runs/opinions")
-        model.classify(["a fine day"])
+    Examples:
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> classifier = kerasbert.TextClassifier(kerasbert.Backbone(config), ["bad", "good"])
+        >>> names = classifier.save_to_preset("opinions")
+        >>> model = kerasbert.load("opinions")
+        >>> type(model).__name__, model.classes
+        ('TextClassifier', ['bad', 'good'])
 
     Args:
         directory: as in `Backbone.from_preset`.
@@ -73,9 +87,24 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> 
 def tokenizer_from_preset(preset: str | os.PathLike) -> Tokenizer:
     """Loads the tokenizer of a model in any format that `Backbone.from_preset` reads.
 
-        tokenizer = kerasbert.tokenizer_from_preset("hf://google-bert/bert-base-uncased")
+    Args:
+        preset: as in `Backbone.from_preset`.
+
+    Returns:
+        A `kerasbert.text.Tokenizer`.
 
     Raises:
         InputError: there is no such model, or its kind of tokenizer is not supported.
+
+    Examples:
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder", tokenizer=tokenizer)
+        >>> same = kerasbert.tokenizer_from_preset("encoder")
+        >>> same(["A fine day"]).to_list()
+        [[5, 6, 7]]
     """
     return checkpoints.load_tokenizer(preset)

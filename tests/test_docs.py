@@ -1,14 +1,13 @@
 """Code for kerasbert on the site's pages runs, and the commands of all pages exist."""
 
 import ast
-import importlib.util
+import importlib
 import pathlib
 import re
 import shlex
-import sys
-import types
 
 import pytest
+import site_hooks
 from model_tables import PAGE, filled_in
 
 import kerasbert
@@ -98,14 +97,9 @@ def test_the_tables_of_models_are_current():
     assert filled_in(text) == text
 
 
-def test_the_reference_has_every_public_name(monkeypatch):
+def test_the_reference_has_every_public_name():
     """The site's pages are made without importing kerasbert; here they are compared with it."""
-    for name in ("mkdocs", "mkdocs.structure", "mkdocs.structure.files"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    sys.modules["mkdocs.structure.files"].File = None  # the site's packages are not installed
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs/_site/hooks.py")
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    hooks = site_hooks.load()
     documented = set()
     pages = [hooks._reference(*entry, documented) for entry in hooks.REFERENCE.items()]
     for package in ("", ".tasks", ".text", ".layers", ".data", ".training", ".distillation"):

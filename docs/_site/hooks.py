@@ -35,15 +35,13 @@ REFERENCE = {
     ],
     "checkpoints": ["kerasbert.checkpoints"],
     "families": ["kerasbert.families"],
-    "serving": [
-        "kerasbert.serving.client",
-        "kerasbert.serving.rest_client",
-        "kerasbert.serving.grpc_client",
-        "kerasbert.serving.kit",
-        "kerasbert.serving.saved_model",
-    ],
+    "serving": ["kerasbert.serving", "kerasbert.serving.kit"],
     "kerasbert": ["kerasbert"],
 }
+
+
+#: Classes that show the methods of base classes without a page.
+WITH_INHERITED = {"kerasbert.tasks.Task", "kerasbert.text.Tokenizer"}
 
 
 def on_config(config):
@@ -125,6 +123,8 @@ def _reference(page: str, packages: list[str], documented: set[str]) -> str:
             if _is_object(package, name) and _home(package, name) not in documented:
                 documented.add(_home(package, name))
                 lines.append(f"\n::: {package}.{name}")
+                if f"{package}.{name}" in WITH_INHERITED:
+                    lines.append("    options:\n      inherited_members: true")
     return "\n".join(lines) + "\n"
 
 

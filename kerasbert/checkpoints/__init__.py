@@ -75,6 +75,17 @@ def load(name: str | os.PathLike | Preset) -> Preset:
 
     Raises:
         InputError: there is no such model, or a part of it is missing, damaged or not supported.
+
+    Examples:
+        `kerasbert.load` returns a model; this returns its config and its arrays.
+
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder")
+        >>> preset = kerasbert.checkpoints.load("encoder")
+        >>> preset.format, preset.weights["pooler/dense/kernel"].shape
+        ('kerasbert', (128, 128))
     """
     if isinstance(name, Preset):
         return name
@@ -90,6 +101,16 @@ def load_tokenizer(name: str | os.PathLike | Preset) -> Tokenizer:
 
     Raises:
         InputError: there is no such model, or it has no tokenizer that is supported.
+
+    Examples:
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder", tokenizer=tokenizer)
+        >>> kerasbert.checkpoints.load_tokenizer("encoder")(["A fine day"]).to_list()
+        [[5, 7, 8]]
     """
     module, directory, config = _without_weights(name)
     return module.load_tokenizer(directory, config)
@@ -100,6 +121,17 @@ def has_tokenizer(name: str | os.PathLike | Preset) -> bool:
 
     Args:
         name: see `load`.
+
+    Raises:
+        InputError: there is no such model.
+
+    Examples:
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder")
+        >>> kerasbert.checkpoints.has_tokenizer("encoder")
+        False
     """
     module, directory, config = _without_weights(name)
     return module.has_tokenizer(directory, config)
@@ -139,6 +171,21 @@ def save(
     Raises:
         InputError: the directory exists or can't be written, a weight is not finite, or the format
             does not support a part of the model.
+
+    Examples:
+        `Backbone.save_to_preset` and `Task.save_to_preset` use it. Here it converts a model without
+        building it:
+
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder")
+        >>> preset = kerasbert.checkpoints.load("encoder")
+        >>> names = kerasbert.checkpoints.save(
+        ...     "for_transformers", preset.config, preset.weights, format="hf"
+        ... )
+        >>> kerasbert.checkpoints.load("for_transformers").format
+        'hf'
     """
     import safetensors
 

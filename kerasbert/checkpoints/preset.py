@@ -43,6 +43,15 @@ class Preset:
         names: dict from variable paths to names in the file.
         unused_weights: names in the file that were not used, such as an optimizer's variables.
         unsupported_settings: names of settings that kerasbert does not support.
+
+    Examples:
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> backbone = kerasbert.Backbone(config)
+        >>> names = backbone.save_to_preset("encoder")
+        >>> preset = kerasbert.checkpoints.load("encoder")
+        >>> preset.config["task"], preset.config["backbone"]["hidden_dim"], len(preset.weights)
+        (None, 128, 39)
     """
 
     directory: pathlib.Path
@@ -64,11 +73,24 @@ class Preset:
 
     @property
     def encoder_config(self) -> dict:
-        """The arguments of `BackboneConfig`."""
+        """The arguments of `BackboneConfig`.
+
+        Examples:
+            >>> preset.encoder_config["num_layers"]
+            2
+        """
         return self.config.get("backbone", {})
 
     def has(self, layer: str) -> bool:
-        """Returns whether there are weights of a layer, by the first part of their paths."""
+        """Returns whether there are weights of a layer.
+
+        Args:
+            layer: string, the first part of their paths.
+
+        Examples:
+            >>> preset.has("pooler"), preset.has("classifier")
+            (True, False)
+        """
         return any(path.split("/")[0] == layer for path in self.weights)
 
     def backbone_config(self, **overrides) -> BackboneConfig:
@@ -82,6 +104,10 @@ class Preset:
         Raises:
             InputError: an argument is missing, unknown or invalid, or the encoder's weights do not
                 fit; the message lists them.
+
+        Examples:
+            >>> preset.backbone_config(dropout=0.0).dropout
+            0.0
         """
         config = BackboneConfig.from_stored(self.encoder_config, self.source, **overrides)
         sizes.check_layers(vars(config), len(self.weights), self.source)
@@ -127,6 +153,10 @@ class Preset:
         Raises:
             InputError: a variable is missing or has another shape, the file has an encoder weight
                 without a variable, or a weight is not finite; the message lists them.
+
+        Examples:
+            >>> preset.assign(kerasbert.Backbone(preset.backbone_config()).weights)
+            []
         """
         variables, optional = list(variables), list(optional)
         new = [v for v in optional if not self.has(v.path.split("/")[0])]

@@ -38,6 +38,16 @@ def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
 
     Raises:
         InputError: the file can't be read or has other columns, or no example is left.
+
+    Examples:
+        >>> import json
+        >>> import pathlib
+        >>> import kerasbert
+        >>> row = {"text": "It rains.", "choices": ["Take a hat.", "Swim."], "label": 0}
+        >>> size = pathlib.Path("train.jsonl").write_text(json.dumps(row))
+        >>> examples = kerasbert.data.read_choices("train.jsonl")
+        >>> examples.texts["choices"], examples.labels
+        ([['Take a hat.', 'Swim.']], [0])
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, problems=problems)

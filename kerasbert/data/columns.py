@@ -77,6 +77,17 @@ def read_columns(
     Raises:
         InputError: the file can't be read or contains texts instead of words, or no sentence is
             left.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> lines = ["Ada B-PER", "lives O", "", "Oslo B-LOC", "rests O"]
+        >>> size = pathlib.Path("train.conll").write_text("\\n".join(lines))
+        >>> sentences = kerasbert.data.read_columns("train.conll")
+        >>> sentences.texts
+        {'words': [['Ada', 'lives'], ['Oslo', 'rests']]}
+        >>> sentences.labels, sentences.scheme
+        ([['B-PER', 'O'], ['B-LOC', 'O']], 'IOB2')
     """
     path = pathlib.Path(path)
     if scheme not in (None, *SCHEMES):

@@ -42,6 +42,18 @@ class Examples:
         lines: list of the line number of each example, from 1, or its number in a dataset.
         problems: `SkippedExamples`, the examples that were skipped.
         known_classes: tuple of the class names in order, if the source defines them, else None.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> size = pathlib.Path("train.csv").write_text(
+        ...     "text,label\\na fine day,good\\na dull day,bad\\n,bad\\n"
+        ... )
+        >>> examples = kerasbert.data.read_examples("train.csv")
+        >>> len(examples), examples.texts, examples.labels
+        (2, {'text': ['a fine day', 'a dull day']}, ['good', 'bad'])
+        >>> examples.lines, examples.problems.lines
+        ([2, 3], {'empty text': [4]})
     """
 
     texts: dict[str, list]
@@ -59,6 +71,10 @@ class Examples:
         """The known classes, or else the names that occur, sorted numerically or alphabetically.
 
         It is empty if the labels are floats.
+
+        Examples:
+            >>> examples.classes
+            ['bad', 'good']
         """
         if self.known_classes is not None:
             return list(self.known_classes)
@@ -68,7 +84,12 @@ class Examples:
 
     @property
     def num_skipped(self) -> int:
-        """The number of skipped examples."""
+        """The number of skipped examples.
+
+        Examples:
+            >>> examples.num_skipped
+            1
+        """
         return self.problems.num_skipped
 
     def of_classes(self, classes: Sequence[str]) -> Self:
@@ -82,6 +103,10 @@ class Examples:
         Raises:
             InputError: no example is left; or, if `problems` are strict, a label is not among
                 `classes`.
+
+        Examples:
+            >>> examples.of_classes(["good"]).texts
+            {'text': ['a fine day']}
         """
         kept, known, problems = [], set(classes), copy.deepcopy(self.problems)
         for location, (line, label) in enumerate(zip(self.lines, self.labels, strict=True)):
@@ -160,6 +185,19 @@ def read_examples(
     Raises:
         InputError: the file can't be read (see `read_table`), a column does not exist, no example
             is left, or the class labels are evidently decimal numbers.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> lines = ["review\\tstars", "a fine day\\tgood", "a dull day\\tbad"]
+        >>> size = pathlib.Path("train.tsv").write_text("\\n".join(lines))
+        >>> examples = kerasbert.data.read_examples(
+        ...     "train.tsv", text_column="review", label_column="stars"
+        ... )
+        >>> examples.texts, examples.labels, examples.classes
+        ({'text': ['a fine day', 'a dull day']}, ['good', 'bad'], ['bad', 'good'])
+
+        They are arguments of `fit`: `model.fit(examples.texts, examples.labels)`.
     """
     name, _, split = str(source).removeprefix(TFDS).partition(":")
     is_tfds = str(source).startswith(TFDS)
@@ -224,6 +262,13 @@ def read_texts(
     Raises:
         InputError: the file can't be read (see `read_table`), the column does not exist, or no text
             is left.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> size = pathlib.Path("texts.txt").write_text("a fine day\\na dull day\\n")
+        >>> kerasbert.data.read_texts("texts.txt").texts
+        {'text': ['a fine day', 'a dull day']}
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)

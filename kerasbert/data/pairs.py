@@ -51,6 +51,15 @@ def read_pairs(
     Raises:
         InputError: the file can't be read, does not have two columns of texts, or has no usable
             pair; or a score is above 1 without `highest_score`.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> lines = ["sentence1\\tsentence2\\tscore", "a fine day\\tsunshine\\t4.5"]
+        >>> size = pathlib.Path("sts.tsv").write_text("\\n".join(lines))
+        >>> pairs = kerasbert.data.read_pairs("sts.tsv", highest_score=5)
+        >>> pairs.texts, pairs.labels
+        ({'text': ['a fine day'], 'text_pair': ['sunshine']}, [0.9])
     """
     problems = SkippedExamples(path, strict=strict)
     rows = read_table(path, column_names=column_names, problems=problems)

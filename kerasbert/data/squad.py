@@ -58,6 +58,23 @@ def read_squad(
     Raises:
         InputError: the file is missing, is not JSON or not in this format (the message names the
             location), or no question is left.
+
+    Examples:
+        One question a line, as in Hugging Face's `datasets`; files of SQuAD are read the same way.
+
+        >>> import json
+        >>> import pathlib
+        >>> import kerasbert
+        >>> question = {
+        ...     "id": "1",
+        ...     "question": "Who lives in Oslo?",
+        ...     "context": "Ada lives in Oslo.",
+        ...     "answers": {"text": ["Ada"], "answer_start": [0]},
+        ... }
+        >>> size = pathlib.Path("train.jsonl").write_text(json.dumps(question))
+        >>> examples = kerasbert.data.read_squad("train.jsonl")
+        >>> examples.texts["question"], examples.labels
+        (['Who lives in Oslo?'], [{'text': ['Ada'], 'answer_start': [0]}])
     """
     problems = SkippedExamples(path, strict=strict, unit="question")
     rows, seen = [], set()

@@ -34,8 +34,22 @@ def distill(
 
     The teacher does not change. Afterwards the student is compiled with its defaults.
 
-        student = kerasbert.distillation.student_from(teacher, num_layers=4)
-        kerasbert.distillation.distill(teacher, student, texts, labels, epochs=3)
+    Examples:
+        The weights of this teacher are random; take a trained task.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> teacher = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> student = kerasbert.distillation.student_from(teacher, num_layers=1)
+        >>> history = kerasbert.distillation.distill(
+        ...     teacher, student, ["a fine day", "a dull day"], epochs=2, verbose=0
+        ... )
+        >>> sorted(history.history)  # of the teacher's and the student's answers
+        ['agreement', 'loss']
 
     Args:
         teacher: a trained task.

@@ -50,6 +50,24 @@ class Distiller(ExactModel):
 
     Under `tf.distribute`, create it in the strategy's scope, like both models.
 
+    Examples:
+        The weights of this teacher are random; take a trained task. `distill` does the same in one
+        call.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> teacher = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> student = kerasbert.distillation.student_from(teacher, num_layers=1)
+        >>> distiller = kerasbert.distillation.Distiller(teacher, student, hidden="mse")
+        >>> distiller.compile(kerasbert.training.adamw(1e-4))
+        >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
+        >>> history = distiller.fit(texts, labels, epochs=2, verbose=0)
+        >>> names = distiller.save_to_preset("student")
+
     Args:
         teacher: a trained task.
         student: a task of the same class with equivalent outputs.
@@ -143,15 +161,36 @@ class Distiller(ExactModel):
         return self.projection.trainable_variables if self.projection else []
 
     def freeze(self, layers: int = 0, names: Sequence[str] = ()) -> list[str]:
-        """Freezes weights of the student, as `Task.freeze` does."""
+        """Freezes weights of the student, as `Task.freeze` does.
+
+        Args:
+            layers: as in `Task.freeze`.
+            names: as in `Task.freeze`.
+
+        Returns:
+            The paths of all frozen weights.
+        """
         return self.student.freeze(layers, names)
 
     def save_to_preset(self, *args, **kwargs) -> dict[str, str]:
-        """Writes the student, as `Task.save_to_preset` does."""
+        """Writes the student, as `Task.save_to_preset` does.
+
+        Args:
+            *args: as in `Task.save_to_preset`.
+            **kwargs: as in `Task.save_to_preset`.
+
+        Returns:
+            A dict from the path of each weight to its name in the file.
+        """
         return self.student.save_to_preset(*args, **kwargs)
 
     def card_text(self, *args, **kwargs) -> str:
-        """Returns the model card of the student, as `Task.card_text` does."""
+        """Returns the model card of the student, as `Task.card_text` does.
+
+        Args:
+            *args: as in `Task.card_text`.
+            **kwargs: as in `Task.card_text`.
+        """
         return self.student.card_text(*args, **kwargs)
 
     # === Compile ===
@@ -206,7 +245,12 @@ class Distiller(ExactModel):
     input_spec = None
 
     def call(self, features, training=None):
-        """Returns the student's outputs and states, by the names of the losses."""
+        """Returns the student's outputs and states, by the names of the losses.
+
+        Args:
+            features: dict of features.
+            training: as in Keras.
+        """
         own = {k: v for k, v in features.items() if not k.startswith(_TEACHERS)}
         outputs, hidden, attention = self._watch_student(own, training)
         if self.projection:
@@ -229,7 +273,14 @@ class Distiller(ExactModel):
         }
 
     def step_data(self, data) -> tuple:
-        """Adds the teacher's targets: `(features, targets, weights)`, by the names of losses."""
+        """Adds the teacher's targets: `(features, targets, weights)`, by the names of losses.
+
+        Args:
+            data: a batch, as `fit` takes it.
+
+        Raises:
+            InputError: labels or texts are missing.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = with_defaults(x)
         if self.alpha < 1 and y is None:

@@ -64,6 +64,22 @@ def with_states(task) -> keras.Model:
     Returns:
         A functional model from the task's features to `outputs`, the task's outputs, and its
         encoder's `hidden_states` and `attention_weights` (see `Backbone`).
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> task = kerasbert.TextClassifier(kerasbert.Backbone(config), 2)
+        >>> model = kerasbert.distillation.with_states(task)
+        >>> token_ids = np.array([[2, 7, 9, 3]])
+        >>> features = {
+        ...     "token_ids": token_ids,
+        ...     "padding_mask": np.ones_like(token_ids),
+        ...     "segment_ids": np.zeros_like(token_ids),
+        ... }
+        >>> outputs = model(features)
+        >>> len(outputs["hidden_states"]), outputs["attention_weights"][0].shape
+        (3, TensorShape([1, 2, 4, 4]))
     """
     backbone = task.backbone
     encoder = backbone if backbone.config.return_hidden_states else _encoder_with_states(backbone)

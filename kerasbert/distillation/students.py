@@ -24,7 +24,13 @@ def student_from(
     its authors' `extract_distilbert.py`. Embeddings, pooler and head are copied. If layers share
     weights, all weights are kept, and fewer passes are made.
 
-        student = kerasbert.distillation.student_from(teacher, num_layers=4)
+    Examples:
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_mini", vocabulary_size=100)
+        >>> teacher = kerasbert.TextClassifier(kerasbert.Backbone(config), ["bad", "good"])
+        >>> student = kerasbert.distillation.student_from(teacher, num_layers=2)
+        >>> student.backbone.config.num_layers, student.classes
+        (2, ['bad', 'good'])
 
     Args:
         teacher: a `Backbone` or a task.

@@ -32,6 +32,22 @@ def register(name: str, family: Family) -> None:
 
     Raises:
         InputError: a family or an architecture with the same name exists.
+
+    Examples:
+        A family that is BERT with other sizes:
+
+        >>> import kerasbert
+        >>> from kerasbert import families
+        >>> bert = families.FAMILIES["bert"]
+        >>> sizes = {**families.PRESETS["bert_tiny"], "family": "ours", "vocabulary_size": 100}
+        >>> families.register(
+        ...     "ours",
+        ...     families.Family(
+        ...         presets={"ours_tiny": sizes}, tokenizer=bert.tokenizer, layouts=bert.layouts
+        ...     ),
+        ... )
+        >>> kerasbert.BackboneConfig.from_preset("ours_tiny").family
+        'ours'
     """
     for known, new in ((FAMILIES, {name: family}), (PRESETS, family.presets)):
         if taken := sorted(known.keys() & new.keys()):
@@ -41,7 +57,16 @@ def register(name: str, family: Family) -> None:
 
 
 def layouts_of(format: str) -> dict[str, Layout]:
-    """Returns the layouts of a format, by family."""
+    """Returns the layouts of a format, by family.
+
+    Args:
+        format: string, such as "hf"; see `kerasbert.checkpoints`.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> families.layouts_of("hf")["bert"].model_type
+        'bert'
+    """
     return {
         name: family.layouts[format]
         for name, family in FAMILIES.items()
@@ -50,7 +75,20 @@ def layouts_of(format: str) -> dict[str, Layout]:
 
 
 def layout_of(family: str, format: str) -> Layout:
-    """Returns the layout of a family in a format; raises `InputError` if there is none."""
+    """Returns the layout of a family in a format.
+
+    Args:
+        family: string, a key of `FAMILIES`.
+        format: string, such as "hf"; see `kerasbert.checkpoints`.
+
+    Raises:
+        InputError: the family has no such format.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> families.layout_of("roberta", "hf").prefix
+        'roberta.'
+    """
     layouts = FAMILIES[family].layouts
     if format not in layouts:
         known = ", ".join(name for name in layouts if name != "tf2")

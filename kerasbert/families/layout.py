@@ -51,6 +51,14 @@ class Layout:
         head_settings: dict of the settings of each task's head.
         head_constants: dict of the task arguments that no config of this layout contains.
         without_pooler: tasks whose class in this format has no pooler; its weights are not written.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> layout = families.layout_of("bert", "hf")
+        >>> layout.models["TextClassifier"]
+        'BertForSequenceClassification'
+        >>> dict((ours, theirs) for ours, theirs, *_ in layout.settings)["hidden_dim"]
+        'hidden_size'
     """
 
     model_type: str
@@ -85,6 +93,12 @@ class Checkpoint:
         task: string, the class of its head; None for an encoder alone.
         changes: dict of arguments of `BackboneConfig` that differ from the preset's.
         pair: whether it classifies pairs of texts.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> checkpoint = families.FAMILIES["bert"].checkpoints[0]
+        >>> checkpoint.preset in families.PRESETS
+        True
     """
 
     name: str
@@ -105,6 +119,12 @@ class Family:
         tokenizer: dict of the tokenizer settings that checkpoints do not store.
         layouts: dict of `Layout`s by format.
         checkpoints: tuple of the best-known `Checkpoint`s.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> family = families.FAMILIES["albert"]
+        >>> family.tokenizer["kind"], "albert_base" in family.presets
+        ('sentencepiece', True)
     """
 
     presets: Mapping[str, Mapping[str, Any]]

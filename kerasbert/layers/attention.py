@@ -29,11 +29,27 @@ class SelfAttention(keras.layers.Layer):
       without `queries`.
     - `return_weights=True`: also returns the attention probabilities, (batch, heads, sequence or
       positions, sequence).
+    - `training`, whether probabilities are dropped.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> layer = kerasbert.layers.SelfAttention(num_heads=4)
+        >>> x, padding_mask = np.ones((2, 6, 32), "float32"), np.ones((2, 6), "int32")
+        >>> layer(x, padding_mask).shape
+        TensorShape([2, 6, 32])
+        >>> output, probabilities = layer(x, padding_mask, return_weights=True)
+        >>> probabilities.shape
+        TensorShape([2, 4, 6, 6])
 
     Args:
         num_heads: number of attention heads; must divide the width of `x`.
         dropout: dropout rate of the attention probabilities.
         initializer_range: standard deviation of the initial kernels.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Raises:
+        ValueError: `num_heads` does not divide the width of `x`.
     """
 
     def __init__(
@@ -45,6 +61,7 @@ class SelfAttention(keras.layers.Layer):
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
+        """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         if hidden % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads} does not divide the width {hidden}")
@@ -68,6 +85,7 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
     ):
+        """Computes the layer; see the class for arguments and outputs."""
         if self._fuses(x, queries, unpadded, training, return_weights):
             return self._fused(x, padding_mask)
         if queries is None:
@@ -159,9 +177,11 @@ class SelfAttention(keras.layers.Layer):
     def compute_output_spec(
         self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
     ):
+        """Returns shape and dtype of the output, as Keras asks for."""
         return output_spec(self, x, x if queries is None else queries, return_weights)
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -13,12 +13,26 @@ POOLINGS = ("mean", "max", "attention")
 
 @keras.saving.register_keras_serializable("kerasbert")
 class FoldChunks(keras.layers.Layer):
-    """Makes chunks rows: int32 (batch, chunks, sequence) -> (batch * chunks, sequence)."""
+    """Makes rows of the chunks of texts, so that an encoder can read them.
+
+    Call: `x`, int32 (batch, chunks, sequence) -> (batch * chunks, sequence).
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> kerasbert.layers.FoldChunks()(np.zeros((2, 3, 16), "int32")).shape
+        TensorShape([6, 16])
+
+    Args:
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
+    """
 
     def call(self, x):
+        """Computes the layer; see the class for arguments and outputs."""
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
     def compute_output_shape(self, shape):
+        """Returns the shape of the output, as Keras asks for."""
         return (None, shape[2])
 
 
@@ -31,11 +45,20 @@ class PoolChunks(keras.layers.Layer):
     Call: vectors (batch * chunks, hidden), `padding_mask` (batch, chunks, sequence) -> (batch,
     hidden). A chunk that is all padding is ignored.
 
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> layer = kerasbert.layers.PoolChunks("mean")
+        >>> vectors = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")  # of one text, of two chunks
+        >>> layer(vectors, np.ones((1, 2, 8), "int32")).numpy().tolist()
+        [[2.0, 3.0]]
+
     Args:
         how: "mean"; "max" of each dimension; or "attention", a mean weighted by the softmax of the
             chunks' products with a learned vector (Yang et al. 2016, Hierarchical Attention
             Networks, §2.2; BERT's pooler replaces their tanh projection).
         initializer_range: standard deviation of the initial vector.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
     Raises:
         InputError: the pooling is unknown.
@@ -49,6 +72,7 @@ class PoolChunks(keras.layers.Layer):
         self.initializer_range = initializer_range
 
     def build(self, vectors_shape, padding_mask_shape):
+        """Creates the weights, as Keras asks for."""
         if self.how == "attention":
             self.query = self.add_weight(
                 name="query",
@@ -58,6 +82,7 @@ class PoolChunks(keras.layers.Layer):
         self.built = True
 
     def call(self, vectors, padding_mask):
+        """Computes the layer; see the class for arguments and outputs."""
         batch, chunks, _ = ops.shape(padding_mask)
         vectors = ops.reshape(vectors, (batch, chunks, vectors.shape[-1]))
         is_chunk = ops.cast(padding_mask[:, :, :1], vectors.dtype)
@@ -72,9 +97,11 @@ class PoolChunks(keras.layers.Layer):
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
 
     def compute_output_shape(self, vectors_shape, padding_mask_shape):
+        """Returns the shape of the output, as Keras asks for."""
         return (padding_mask_shape[0], vectors_shape[-1])
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
             "how": self.how,

@@ -24,6 +24,19 @@ class Dropout(keras.layers.Dropout):
     A mask takes one random byte per element instead of four: the rate is rounded to a multiple of
     1/256, and kept elements are scaled by the rounded rate.
 
+    Call: `inputs` of any shape, and whether it is `training` -> the same shape.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> layer = kerasbert.layers.Dropout(0.5)
+        >>> x = np.ones((100, 100), "float32")
+        >>> dropped = layer(x, training=True).numpy()
+        >>> sorted(set(dropped.flatten().tolist()))
+        [0.0, 2.0]
+        >>> (layer(x).numpy() == x).all()
+        np.True_
+
     Args:
         rate: share of the elements to drop, in [0, 1).
         *args: as in `keras.layers.Dropout`.
@@ -58,7 +71,11 @@ class Dropout(keras.layers.Dropout):
         return 0 < self.threshold < 256 and self.noise_shape is None
 
     def random_bytes(self, inputs):
-        """Draws the next uint8 tensor of the shape of `inputs`."""
+        """Draws the next uint8 tensor of the shape of `inputs`.
+
+        Args:
+            inputs: tensor.
+        """
         seed = _ReplicaSeeds(self.seed_generator).next()
         if backends.draws_by_xla_alone():
             return _random_bytes_on_jax(seed, inputs.shape)

@@ -25,7 +25,15 @@ class Embeddings(keras.layers.Layer):
     Call: `(token_ids, segment_ids, padding_mask)`, int32 (batch, sequence) each -> float (batch,
     sequence, hidden). Segment ids are 0 if absent, or if the table has one row. The padding mask
     only matters for "learned_offset" positions, and is 1 if absent. `position_ids`, int32 (batch,
-    sequence), are the positions in tables of learned positions, by default 0, 1, 2, ...
+    sequence), are the positions in tables of learned positions, by default 0, 1, 2, ... In
+    `training`, vectors are dropped.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> layer = kerasbert.layers.Embeddings(vocabulary_size=100, hidden_dim=32)
+        >>> layer(np.array([[2, 7, 9, 3]])).shape
+        TensorShape([1, 4, 32])
 
     Args:
         vocabulary_size: rows of the token table.
@@ -43,6 +51,7 @@ class Embeddings(keras.layers.Layer):
         dropout: dropout rate after LayerNorm.
         layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial tables.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
     Raises:
         ValueError: `positions` is unknown, or a sequence is too long.
@@ -116,12 +125,17 @@ class Embeddings(keras.layers.Layer):
         return self.padding_id + 1 if self.positions == "learned_offset" else 0
 
     def share(self, other: "Embeddings") -> None:
-        """Replaces tables and LayerNorm by those of built embeddings of the same width."""
+        """Replaces tables and LayerNorm by those of built embeddings of the same width.
+
+        Args:
+            other: the built `Embeddings`.
+        """
         for name in _SHARED:
             delattr(self, name)
             setattr(self, name, getattr(other, name))
 
     def build(self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None):
+        """Creates the weights, as Keras asks for."""
         for table in (self.token_embedding, self.segment_embedding, self.task_type_embedding):
             if table and not table.built:  # it may be shared
                 table.build(token_ids_shape)
@@ -136,6 +150,7 @@ class Embeddings(keras.layers.Layer):
     def call(
         self, token_ids, segment_ids=None, padding_mask=None, training=None, position_ids=None
     ):
+        """Computes the layer; see the class for arguments and outputs."""
         length = ops.shape(token_ids)[1]
         if isinstance(length, int) and length > self.max_sequence_length:
             raise ValueError(
@@ -181,9 +196,11 @@ class Embeddings(keras.layers.Layer):
     def compute_output_shape(
         self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None
     ):
+        """Returns the shape of the output, as Keras asks for."""
         return (*token_ids_shape, self.hidden_dim)
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

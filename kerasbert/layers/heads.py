@@ -13,10 +13,17 @@ from kerasbert.layers.state import table_of
 class Pooler(keras.layers.Layer):
     """A tanh layer on the first token, `[CLS]` (google-research/bert, `modeling.BertModel`).
 
-    Call: float (batch, sequence, hidden) -> (batch, hidden).
+    Call: `x`, float (batch, sequence, hidden) -> (batch, hidden).
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> kerasbert.layers.Pooler()(np.ones((2, 6, 32), "float32")).shape
+        TensorShape([2, 32])
 
     Args:
         initializer_range: standard deviation of the initial kernel.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
     def __init__(self, initializer_range: float = 0.02, **kwargs):
@@ -24,6 +31,7 @@ class Pooler(keras.layers.Layer):
         self.initializer_range = initializer_range
 
     def build(self, x_shape):
+        """Creates the weights, as Keras asks for."""
         self.dense = keras.layers.Dense(
             x_shape[-1],
             activation="tanh",
@@ -35,12 +43,15 @@ class Pooler(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
+        """Computes the layer; see the class for arguments and outputs."""
         return self.dense(x[:, 0])
 
     def compute_output_shape(self, x_shape):
+        """Returns the shape of the output, as Keras asks for."""
         return (x_shape[0], x_shape[-1])
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {**super().get_config(), "initializer_range": self.initializer_range}
 
 
@@ -51,8 +62,17 @@ class MLMHead(keras.layers.Layer):
     Dense, activation, LayerNorm, then a product with the table and a bias (google-research/bert,
     `run_pretraining.get_masked_lm_output`).
 
-    Call: float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary); or, where
-    labels are given (`vocabulary_loss.labels_given`), their outcomes (batch, masked, 1, 2).
+    Call: `x`, float (batch, masked, hidden) -> float32 logits (batch, masked, vocabulary); or,
+    where labels are given (`vocabulary_loss.labels_given`), their outcomes (batch, masked, 1, 2).
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> embeddings = kerasbert.layers.Embeddings(vocabulary_size=100, hidden_dim=32)
+        >>> vectors = embeddings(np.array([[2, 7, 9, 3]]))
+        >>> head = kerasbert.layers.MLMHead(embeddings.token_embedding)
+        >>> head(vectors).shape
+        TensorShape([1, 4, 100])
 
     Args:
         token_embedding: a built `keras.layers.Embedding`, whose table is shared.
@@ -60,6 +80,7 @@ class MLMHead(keras.layers.Layer):
         activation: a key of `kerasbert.layers.initializers.ACTIVATIONS`.
         layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial kernel.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
     def __init__(
@@ -79,6 +100,7 @@ class MLMHead(keras.layers.Layer):
         self.initializer_range = initializer_range
 
     def build(self, x_shape):
+        """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         self.dense = keras.layers.Dense(
             self.token_embedding.output_dim,
@@ -107,6 +129,7 @@ class MLMHead(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
+        """Computes the layer; see the class for arguments and outputs."""
         batch, masked, hidden = ops.shape(x)
         tokens = self.layer_norm(self.dense(ops.reshape(x, (-1, hidden))))
         if self.tied:
@@ -124,12 +147,15 @@ class MLMHead(keras.layers.Layer):
         return ops.reshape(logits, (batch, masked, self.token_embedding.input_dim))
 
     def compute_output_shape(self, x_shape):
+        """Returns the shape of the output, as Keras asks for."""
         return (*x_shape[:-1], self.token_embedding.input_dim)
 
     def compute_output_spec(self, x):
+        """Returns shape and dtype of the output, as Keras asks for."""
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype="float32")
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
             "token_embedding": keras.saving.serialize_keras_object(self.token_embedding),
@@ -141,6 +167,11 @@ class MLMHead(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """Creates the layer from the result of `get_config`.
+
+        Args:
+            config: dict, the result of `get_config`.
+        """
         embedding = keras.saving.deserialize_keras_object(config["token_embedding"])
         return cls(**{**config, "token_embedding": embedding})
 

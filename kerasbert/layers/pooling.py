@@ -18,10 +18,21 @@ class PoolTokens(keras.layers.Layer):
     Equivalent to sentence-transformers' `models.Pooling` (Reimers and Gurevych 2019, §3). "cls" is
     the first token's vector from the encoder, without the pooler.
 
-    Call: vectors (batch, sequence, hidden), `padding_mask` (batch, sequence) -> (batch, hidden).
+    Call: `vectors` (batch, sequence, hidden), `padding_mask` (batch, sequence) -> (batch, hidden).
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> vectors = np.array([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]], "float32")
+        >>> padding_mask = np.array([[1, 1, 0]])
+        >>> kerasbert.layers.PoolTokens("mean")(vectors, padding_mask).numpy().tolist()
+        [[2.0, 3.0]]
+        >>> kerasbert.layers.PoolTokens("cls")(vectors, padding_mask).numpy().tolist()
+        [[1.0, 2.0]]
 
     Args:
         how: "mean", "cls", or "max" of each dimension.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
     Raises:
         InputError: the pooling is unknown.
@@ -34,6 +45,7 @@ class PoolTokens(keras.layers.Layer):
         self.how = how
 
     def call(self, vectors, padding_mask):
+        """Computes the layer; see the class for arguments and outputs."""
         if self.how == "cls":
             return vectors[:, 0]
         is_token = ops.cast(padding_mask, vectors.dtype)[:, :, None]
@@ -42,7 +54,9 @@ class PoolTokens(keras.layers.Layer):
         return ops.sum(vectors * is_token, axis=1) / ops.maximum(ops.sum(is_token, axis=1), 1)
 
     def compute_output_shape(self, vectors_shape, padding_mask_shape):
+        """Returns the shape of the output, as Keras asks for."""
         return (vectors_shape[0], vectors_shape[-1])
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {**super().get_config(), "how": self.how}

@@ -16,6 +16,7 @@ class ReplaceMasked(keras.layers.Layer):
     """
 
     def call(self, logits, token_ids, positions, original_ids, draws):
+        """Computes the layer; see the class for arguments and outputs."""
         sampled = sample_tokens(ops.stop_gradient(logits), draws)
         used = ops.cast(positions > 0, "float32")[..., None]
         here = used * ops.one_hot(positions, ops.shape(token_ids)[1], dtype="float32")
@@ -29,6 +30,7 @@ class ReplaceMasked(keras.layers.Layer):
         return ids, ops.cast(replaced, "int32")
 
     def compute_output_spec(self, logits, token_ids, positions, original_ids, draws):
+        """Returns shapes and dtypes of the outputs, as Keras asks for."""
         spec = keras.KerasTensor(token_ids.shape, "int32")
         return spec, keras.KerasTensor(token_ids.shape, "int32")
 

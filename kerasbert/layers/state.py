@@ -32,6 +32,11 @@ class TrainableStateMixin(keras.Model):
 
         A quantized model can predict, be exported, and be saved as `.keras`; presets store floats.
 
+        Args:
+            mode: "int8" or "int4".
+            config: Keras's config of such a quantization, instead of `mode`.
+            **kwargs: as in Keras.
+
         Raises:
             InputError: the mode is not supported.
         """

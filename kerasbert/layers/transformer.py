@@ -43,6 +43,17 @@ class TransformerBlock(keras.layers.Layer):
       without `output_positions`.
     - `return_weights=True`: also returns the attention probabilities, (batch, heads, sequence or
       positions, sequence).
+    - `training`, whether vectors and probabilities are dropped.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> layer = kerasbert.layers.TransformerBlock(num_heads=4, intermediate_dim=64)
+        >>> x, padding_mask = np.ones((2, 6, 32), "float32"), np.ones((2, 6), "int32")
+        >>> layer(x, padding_mask).shape
+        TensorShape([2, 6, 32])
+        >>> layer(x, padding_mask, output_positions=np.array([[0], [0]])).shape
+        TensorShape([2, 1, 32])
 
     Args:
         num_heads: number of attention heads.
@@ -52,6 +63,7 @@ class TransformerBlock(keras.layers.Layer):
         attention_dropout: dropout rate of the attention probabilities.
         layer_norm_epsilon: epsilon of LayerNorm.
         initializer_range: standard deviation of the initial kernels.
+        **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
     def __init__(
@@ -96,6 +108,7 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
+        """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         self.output_dense = keras.layers.Dense(
             hidden,
@@ -119,6 +132,7 @@ class TransformerBlock(keras.layers.Layer):
         training=None,
         return_weights=False,
     ):
+        """Computes the layer; see the class for arguments and outputs."""
         given = {"padding_mask": padding_mask, "output_positions": output_positions}
         given = {name: value for name, value in given.items() if value is not None}
 
@@ -185,12 +199,14 @@ class TransformerBlock(keras.layers.Layer):
         training=None,
         return_weights=False,
     ):
+        """Returns shape and dtype of the output, as Keras asks for."""
         queries = x
         if output_positions is not None:
             queries = keras.KerasTensor((*output_positions.shape, x.shape[-1]))
         return output_spec(self, x, queries, return_weights)
 
     def get_config(self):
+        """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

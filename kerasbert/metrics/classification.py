@@ -17,6 +17,12 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         Dict of floats: `accuracy`, `macro_f1` (over the classes that occur in either), `matthews`
         (the correlation coefficient, which is GLUE's metric of CoLA) and, for two classes, `f1` of
         the second.
+
+    Examples:
+        >>> from kerasbert.metrics import classification
+        >>> scores = classification.single_label([0, 1, 1, 0], [0, 1, 0, 0], num_classes=2)
+        >>> scores["accuracy"], round(scores["f1"], 3)
+        (0.75, 0.667)
     """
     targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
     positions, size = targets * num_classes + predicted, num_classes**2
@@ -47,6 +53,12 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
     Returns:
         Dict of floats: `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all
         classes right. The F1 of a class that is neither right nor predicted in any example is 0.
+
+    Examples:
+        >>> from kerasbert.metrics import classification
+        >>> scores = classification.multi_label([[1, 1], [0, 1]], [[1, 0], [0, 1]])
+        >>> scores["micro_f1"], scores["exact_match"]
+        (0.8, 0.5)
     """
     targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
     right = (targets * predicted).sum(0)
@@ -70,6 +82,12 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict:
     Returns:
         Dict of floats: `pearson` and `spearman`, which are NaN if targets or predictions are
         constant, and `mse`.
+
+    Examples:
+        >>> from kerasbert.metrics import classification
+        >>> scores = classification.regression([[1.0], [2.0], [3.0]], [[1.0], [2.0], [9.0]])
+        >>> round(scores["spearman"], 3), scores["mse"]
+        (1.0, 12.0)
     """
     targets, values = np.asarray(targets, float), np.asarray(values, float)
     columns = list(zip(targets.T, values.T, strict=True))

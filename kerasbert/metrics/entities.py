@@ -17,6 +17,16 @@ def are_entity_tags(classes: Sequence[str]) -> bool:
     """Returns whether class names are tags of entities: `O`, and a letter with a type (`B-person`).
 
     The letters are those of IOB, IOBES and BILOU.
+
+    Args:
+        classes: class names.
+
+    Examples:
+        >>> from kerasbert.metrics import entities
+        >>> entities.are_entity_tags(["O", "B-PER", "I-PER"])
+        True
+        >>> entities.are_entity_tags(["NOUN", "VERB"])
+        False
     """
     tags = [name for name in classes if name != "O"]
     return bool(tags) and all(re.fullmatch("[BIESLU](-.+)?", name) for name in tags)
@@ -31,6 +41,11 @@ def accuracy(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
 
     Raises:
         InputError: there are no words.
+
+    Examples:
+        >>> from kerasbert.metrics import entities
+        >>> entities.accuracy([["B-PER", "O"], ["O", "O"]], [["B-PER", "O"], ["O", "B-PER"]])
+        0.75
     """
     words = [
         (one, other)
@@ -59,6 +74,16 @@ def entity_scores(
 
     Raises:
         InputError: there are no words, or seqeval is not installed.
+
+    Examples:
+        Needs `pip install 'kerasbert[metrics]'`.
+
+        >>> from kerasbert.metrics import entities
+        >>> true = [["B-PER", "I-PER", "O", "B-LOC"]]
+        >>> predicted = [["B-PER", "O", "O", "B-LOC"]]
+        >>> scores = entities.entity_scores(true, predicted)
+        >>> scores["f1"], scores["f1/LOC"], scores["accuracy"]
+        (0.5, 1.0, 0.75)
     """
     seqeval, scheme = (lazy.extra(f"seqeval.{name}", _EXTRA) for name in ("metrics", "scheme"))
     right = accuracy(true, predicted)

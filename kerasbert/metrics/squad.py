@@ -20,13 +20,32 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize(text: str) -> str:
-    """Lower-cases and removes ASCII punctuation, English articles and extra spaces."""
+    """Lower-cases and removes ASCII punctuation, English articles and extra spaces.
+
+    Args:
+        text: string.
+
+    Examples:
+        >>> from kerasbert.metrics import squad
+        >>> squad.normalize("The  Eiffel Tower!")
+        'eiffel tower'
+    """
     words = _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION))
     return " ".join(words.split())
 
 
 def exact_match(answer: str, prediction: str) -> float:
-    """Returns 1 if both texts are equal after `normalize`, otherwise 0."""
+    """Returns 1 if both texts are equal after `normalize`, otherwise 0.
+
+    Args:
+        answer: string, the right answer.
+        prediction: string, the predicted answer.
+
+    Examples:
+        >>> from kerasbert.metrics import squad
+        >>> squad.exact_match("the Eiffel Tower", "Eiffel Tower.")
+        1.0
+    """
     return float(normalize(answer) == normalize(prediction))
 
 
@@ -38,6 +57,11 @@ def f1(answer: str, prediction: str, *, of_nothing: float = 1.0) -> float:
         prediction: string, the predicted answer.
         of_nothing: float, the result if neither has a word after `normalize`: 1 in SQuAD 2.0, 0 in
             1.1.
+
+    Examples:
+        >>> from kerasbert.metrics import squad
+        >>> round(squad.f1("Eiffel Tower", "the tower"), 3)
+        0.667
     """
     right, predicted = (collections.Counter(normalize(x).split()) for x in (answer, prediction))
     if not right and not predicted:
@@ -64,6 +88,11 @@ def evaluate_v1(
 
     Raises:
         InputError: there are no questions, or one has no answer.
+
+    Examples:
+        >>> from kerasbert.metrics import squad
+        >>> squad.evaluate_v1([["Oslo", "in Oslo"], ["1905"]], ["in Oslo", "June 1905"])
+        {'exact_match': 50.0, 'f1': 83.3...}
     """
     _check(answers, predictions)
     if not all(answers):
@@ -98,6 +127,17 @@ def evaluate_v2(
 
     Raises:
         InputError: there are no questions.
+
+    Examples:
+        The second question has no answer:
+
+        >>> from kerasbert.metrics import squad
+        >>> scores = squad.evaluate_v2([["Oslo"], []], ["Oslo", "Bergen"])
+        >>> scores["exact_match"], scores["HasAns_f1"], scores["NoAns_f1"]
+        (50.0, 100.0, 0.0)
+        >>> scores = squad.evaluate_v2([["Oslo"], []], ["Oslo", "Bergen"], [0.1, 0.9])
+        >>> scores["best_f1"], scores["best_f1_thresh"]
+        (100.0, 0.1)
     """
     _check(answers, predictions)
     answerable = np.array([bool(each) for each in answers])
@@ -144,6 +184,11 @@ def best_threshold(
     Returns:
         The mean score in percent with the best threshold, and the threshold: one of `no_answer`, or
         0 if it is best to answer no question.
+
+    Examples:
+        >>> from kerasbert.metrics import squad
+        >>> squad.best_threshold([1.0, 0.0], ["Oslo", "Bergen"], [0.1, 0.9], [True, False])
+        (100.0, 0.1)
     """
     answered = np.array([bool(prediction) for prediction in predictions])
     # Answering one more question adds its score if it is answerable, and subtracts a point

@@ -30,8 +30,21 @@ class _Metadata(TypedDict):
 class SavedModelClient:
     """Loads an exported model and predicts texts.
 
-        client = SavedModelClient("saved_models/opinions")
-        client(text=["a fine day"])  # [{"label": "good", ...}]
+    Examples:
+        The first lines export a model with random weights; a client needs none of them.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> model.export("saved_models/opinions/1", check=False)
+        >>> client = kerasbert.serving.SavedModelClient("saved_models/opinions")
+        >>> answer = client(text=["a fine day"])[0]
+        >>> answer["label"] in ("bad", "good"), len(answer["scores"])
+        (True, 2)
 
     Args:
         directory: a version directory, or its parent, whose highest version is loaded.
@@ -58,6 +71,10 @@ class SavedModelClient:
 
         Raises:
             InputError: an input is missing or unknown, lengths differ, or a value is no string.
+
+        Examples:
+            >>> len(client(text=["a fine day", "a dull day"]))
+            2
         """
         columns = checked_columns(self.directory, self.metadata["inputs"], columns)
         return answer_rows(self._serve(**{name: tensor(name, columns[name]) for name in columns}))

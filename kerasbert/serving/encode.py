@@ -28,6 +28,25 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Encoder:
     """Turns texts into the features of an exported model.
 
+    Examples:
+        The first lines export a model with random weights for LiteRT; ONNX and OpenVINO are the
+        same.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> model.export("exports/opinions", format="litert", length=8, check=False)
+        >>> encoder = kerasbert.serving.Encoder("exports/opinions")
+        >>> features = encoder(text=["a fine day"])
+        >>> features["token_ids"].tolist()
+        [[2, 5, 7, 8, 3, 0, 0, 0]]
+        >>> encoder.export["inputs"], encoder.export["sequence_length"]
+        (['text'], 8)
+
     Args:
         directory: the export's directory.
     """
@@ -66,7 +85,11 @@ class Encoder:
         return self._features(rows)
 
     def first_tokens(self, words) -> list:
-        """Returns the position of each word's first token, a list for each sentence."""
+        """Returns the position of each word's first token, a list for each sentence.
+
+        Args:
+            words: lists of words.
+        """
         return [
             [1 + sum(map(len, ids[:number])) for number in range(len(ids))]
             for ids in map(self._ids_of_words, words)

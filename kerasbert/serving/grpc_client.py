@@ -18,11 +18,17 @@ _MOST_ATTEMPTS = 5  # gRPC makes no more
 class GrpcClient:
     """Predicts texts with a model behind TensorFlow Serving or `kerasbert serve`.
 
-        client = GrpcClient("grpc://localhost:8500/opinions")
-        client(text=["a fine day"])  # [{"label": "good", ...}]
-
     Needs `pip install 'kerasbert[serving]'`. Several threads may use one client. `close`, or a
     `with` statement, closes its connection.
+
+    Examples:
+        While `kerasbert serve --saved_model saved_models/opinions` runs, or TensorFlow Serving:
+
+        >>> from kerasbert.serving import GrpcClient
+        >>> with GrpcClient("grpc://localhost:8500/opinions", timeout=10) as client:
+        ...     answers = client(text=["a fine day", "a dull day"])
+        >>> len(answers), sorted(answers[0])
+        (2, ['label', 'labels', 'scores'])
 
     Args:
         url: `grpc://HOST:PORT/NAME`, or one of the model's versions, `grpc://HOST:PORT/NAME/N`. The
@@ -56,7 +62,20 @@ class GrpcClient:
         self.inputs, self.outputs = sorted(signature.inputs), sorted(signature.outputs)
 
     def __call__(self, **columns: Sequence) -> list[dict]:
-        """Predicts texts; see `RestClient`."""
+        """Predicts texts.
+
+        Args:
+            **columns: a list for each input of the model, as in `SavedModelClient`.
+
+        Returns:
+            A dict for each row, with the model's outputs as plain Python values.
+
+        Raises:
+            InputError: an input is missing or unknown, lengths differ, a value is no string, or the
+                server refuses it.
+            ConnectionError: there is no server, or it can't answer.
+            TimeoutError: it takes too long.
+        """
         import tensorflow as tf
 
         columns = checked_columns(self.url, self.inputs, columns)

@@ -25,8 +25,14 @@ _CHUNK = 2**16
 class RestClient:
     """Predicts texts with a model behind TensorFlow Serving or `kerasbert serve`.
 
-        client = RestClient("http://localhost:8501/v1/models/opinions")
-        client(text=["a fine day"])  # [{"label": "good", ...}]
+    Examples:
+        While `kerasbert serve --saved_model saved_models/opinions` runs, or TensorFlow Serving:
+
+        >>> from kerasbert.serving import RestClient
+        >>> with RestClient("http://localhost:8501/v1/models/opinions", timeout=10) as client:
+        ...     answers = client(text=["a fine day", "a dull day"])
+        >>> len(answers), sorted(answers[0])
+        (2, ['label', 'labels', 'scores'])
 
     Several threads may use one client. `close`, or a `with` statement, closes its connections.
 

@@ -39,6 +39,12 @@ class CompiledOnLogits(TextModel):
 
         Raises:
             InputError: a Keras loss or metric cannot be computed on these outputs.
+
+        Examples:
+            Every task has defaults, and takes Keras's losses and metrics by name:
+
+            >>> task.compile()
+            >>> task.compile("adam", metrics=["accuracy", "AUC"], layer_decay=0.9)
         """
         if self.outputs_for and metrics:
             if weighted_metrics:

@@ -58,6 +58,18 @@ def register(
 
     Raises:
         InputError: a task, spec or metric of that name exists already.
+
+    Examples:
+        Afterwards `kerasbert.load` and `--task` know the task of another package, here one with the
+        modules that CONTRIBUTING.md describes in the package `their_package.duplicates`:
+
+        >>> import kerasbert
+        >>> kerasbert.tasks.register(
+        ...     "DuplicateDetector", "their_package.duplicates", specs=("duplicates",)
+        ... )
+        >>> kerasbert.tasks.register("DuplicateDetector", "their_package.duplicates")
+        Traceback (most recent call last):
+        kerasbert.errors.InputError: there is a 'DuplicateDetector' already
     """
     for known, new in ((TASKS, (name,)), (spec_names(), specs), (metric_names(), metrics)):
         if taken := sorted(set(known) & set(new)):

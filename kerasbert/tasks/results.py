@@ -13,9 +13,15 @@ T = TypeVar("T")
 class Results(list[T]):
     """A list of answers, one for each example, which notebooks show as a table.
 
-        results = tagger.tag(["Ada lives in Oslo."], aggregation="first")
-        results[0][0].text  # "Ada"
-        pandas.DataFrame(results.records())  # example, text, label, score, start, end
+    Examples:
+        `answer`, `classify`, `tag` and the others return it; here it is made by hand.
+
+        >>> import kerasbert
+        >>> from kerasbert.tasks import Entity, Results
+        >>> entities = [[Entity("Ada", "PER", 0.9, 0, 3), Entity("Oslo", "LOC", 0.8, 13, 17)]]
+        >>> results = Results(entities, levels=("example", ""))
+        >>> results[0][1].text
+        'Oslo'
 
     Args:
         answers: the answers; where an example has several, nested lists of them.
@@ -32,6 +38,12 @@ class Results(list[T]):
         `example` is the index of the example; with several answers per example, further columns
         count them from 0: `rank`, the best first, and `mask`, the mask token of a text. The columns
         of nested dicts are joined by a dot, such as `scores.good`.
+
+        Examples:
+            >>> import pandas
+            >>> table = pandas.DataFrame(results.records())
+            >>> list(table.columns)
+            ['example', 'text', 'label', 'score', 'start', 'end']
         """
         return list(_records(self, self._levels, {}))
 

@@ -45,7 +45,12 @@ class SerializableMixin(_Model):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> Self:
-        """Creates the task from the result of `get_config`."""
+        """Creates the task from the result of `get_config`.
+
+        Args:
+            config: dict, the result of `get_config`.
+            custom_objects: as in Keras.
+        """
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
         state, tokenizer = config.pop("state"), config.pop("tokenizer")
@@ -56,14 +61,22 @@ class SerializableMixin(_Model):
         return task
 
     def save_assets(self, dir_path: str) -> None:
-        """Writes the tokenizer's files to the assets of a `.keras` file."""
+        """Writes the tokenizer's files to the assets of a `.keras` file.
+
+        Args:
+            dir_path: string, an existing directory.
+        """
         if self.tokenizer is not None:
             from kerasbert import text
 
             text.save_assets(self.tokenizer, pathlib.Path(dir_path))
 
     def load_assets(self, dir_path: str) -> None:
-        """Loads the tokenizer from the files that `save_assets` wrote."""
+        """Loads the tokenizer from the files that `save_assets` wrote.
+
+        Args:
+            dir_path: string, the directory.
+        """
         if self._tokenizer_config:
             from kerasbert import text
 

@@ -30,7 +30,32 @@ if TYPE_CHECKING:
 class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     """A functional Keras model with a backbone and a head that also takes raw strings.
 
-    `TextModel` describes the inputs of its methods.
+    `fit`, `evaluate`, `predict`, their `..._on_batch` variants and calls are Keras's. In addition
+    to ready features (a dict of `token_ids`, `padding_mask` and `segment_ids`, int32 (batch,
+    sequence)), `x` can be text:
+
+    - a string (a batch of one), or a list, array, tensor or series of strings;
+    - for several columns, such as `text` and `text_pair`, a dict, a table, a tuple of columns, or a
+      list of dicts or of tuples;
+    - batches of these, alone or as `(x, y)` or `(x, y, sample_weight)`: a `tf.data.Dataset`, a
+      generator, or a Keras `PyDataset`.
+
+    Other methods that take text accept the same forms, except batches.
+
+    Examples:
+        What all tasks have, shown with a `TextClassifier`:
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> task = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer, sequence_length=64
+        ... )
+        >>> isinstance(task, kerasbert.tasks.Task), task.backbone.config.num_layers
+        (True, 2)
+        >>> task.predict(["a fine day", "a dull day"], verbose=0).shape
+        (2, 2)
 
     Args:
         backbone: the encoder.
@@ -74,10 +99,14 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """The tokenizer, or None; can be set.
+        """The tokenizer, a `kerasbert.text.Tokenizer`, or None; can be set.
 
         Raises:
             InputError: the tokenizer does not match the backbone.
+
+        Examples:
+            >>> task.tokenizer(["a fine day"]).to_list()
+            [[5, 7, 8]]
         """
         return self._tokenizer
 
@@ -99,6 +128,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """The `Preprocessor` from raw text to this task's features; None without a tokenizer.
 
         It is created from the task's current settings.
+
+        Examples:
+            >>> features = task.preprocessor(["a fine day"])
+            >>> features["token_ids"].numpy().tolist()
+            [[2, 5, 7, 8, 3]]
         """
         if self.tokenizer is None:
             return None
@@ -181,18 +215,31 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return by_kind.get(self.outputs_are or "")
 
     def accuracy_metric(self, name: str) -> keras.metrics.Metric | str | None:
-        """Returns the metric that Keras's "accuracy" means, with this name; None: there is none."""
+        """Returns the metric that Keras's "accuracy" means, with this name; None: there is none.
+
+        Args:
+            name: name of the metric.
+        """
         if self.outputs_activation != "softmax":
             return None
         return accuracy(name) if self.outputs_for else name
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Whether the head uses the pooled output of such a backbone."""
+        """Whether the head uses the pooled output of such a backbone.
+
+        Args:
+            config: the encoder's.
+        """
         return False
 
     def head_config(self) -> dict:
-        """Returns the constructor's arguments besides backbone and text, in JSON types."""
+        """Returns the constructor's arguments besides backbone and text, in JSON types.
+
+        Examples:
+            >>> task.head_config()["classes"]
+            ['bad', 'good']
+        """
         return {}
 
     # === Scores and exports ===
@@ -200,10 +247,21 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
         """Returns the task's official metrics over all examples.
 
+        Unlike `evaluate`, it computes no loss, and its metrics are those of papers and
+        leaderboards; each task's `score` names them.
+
         Args:
             x: text in any form but a dataset.
             y: labels.
             batch_size: rows per batch.
+
+        Returns:
+            A dict of floats by name.
+
+        Examples:
+            >>> scores = task.score(["a fine day", "a dull day"], ["good", "bad"])
+            >>> list(scores)
+            ['accuracy', 'macro_f1', 'matthews', 'f1']
         """
         raise NotImplementedError
 
@@ -211,6 +269,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """Returns the names of an export's string inputs, and the function from them to outputs.
 
         See `serving_signature` of the task's preprocessor.
+
+        Examples:
+            >>> names, function = task.serving_signature()
+            >>> names
+            ('text',)
         """
         return self._text.serving_signature(self)
 
@@ -236,6 +299,12 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
         Raises:
             InputError: `directory` exists already, or the format cannot store this model.
+
+        Examples:
+            >>> names = task.save_to_preset("opinions")
+            >>> names = task.save_to_preset("for_transformers", format="hf")
+            >>> names["classifier/kernel"]
+            'classifier.weight'
         """
         config = {
             "task": type(self).__name__,
@@ -251,7 +320,20 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def card_text(
         self, card: checkpoints.ModelCard | None = None, *, format: str = "kerasbert"
     ) -> str:
-        """Returns the model card that `save_to_preset` writes; arguments as there."""
+        """Returns the model card that `save_to_preset` writes.
+
+        Args:
+            card: what is known besides what the model says itself; as in `save_to_preset`.
+            format: as in `save_to_preset`.
+
+        Returns:
+            The text of the card, Markdown with a header that Hugging Face's hub reads.
+
+        Examples:
+            >>> card = kerasbert.checkpoints.ModelCard(license="mit", language=["en"])
+            >>> "license: mit" in task.card_text(card)
+            True
+        """
         return summaries.card_text(self, card, format)
 
     @classmethod
@@ -291,6 +373,23 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
         Raises:
             InputError: there is no such model, or it lacks what the head needs.
+
+        Examples:
+            >>> names = task.save_to_preset("classifier")
+            >>> same = kerasbert.TextClassifier.from_preset("classifier")
+            >>> same.classes == task.classes, same.sequence_length
+            (True, 64)
+
+            Any task starts from the encoder of another one. Its own head is new:
+
+            >>> tagger = kerasbert.TokenClassifier.from_preset(
+            ...     "classifier", classes=["O", "B-PER"], backbone={"dropout": 0.0}
+            ... )
+            >>> tagger.uninitialized_weights
+            ['token_classifier/kernel', 'token_classifier/bias']
+
+            `hf://` names a model on Hugging Face, which is downloaded once:
+            `TextClassifier.from_preset("hf://google-bert/bert-base-uncased", classes=2)`.
         """
         stored = checkpoints.load(preset)
         return loading.task(
@@ -307,6 +406,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
         """Returns the stored arguments of this task's head.
+
+        Args:
+            preset: the stored model.
 
         Raises:
             InputError: a value has the wrong type, or the task has no such argument.
@@ -325,6 +427,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
         Returns:
             The copy; this task does not change.
+
+        Examples:
+            >>> marked = task.add_tokens(["[E1]", "[/E1]"], special=True)
+            >>> marked.tokenizer.vocabulary_size - task.tokenizer.vocabulary_size
+            2
         """
         return loading.with_tokens(self, tokens, special=special)
 
@@ -366,6 +473,14 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         Raises:
             InputError: `path` exists or can't be written, or the format can't hold the model.
             RuntimeError: a check failed; nothing is written.
+
+        Examples:
+            `check=False` saves some seconds here; leave it out for a model that others will use.
+
+            >>> task.export("saved_models/opinions/1", check=False)
+            >>> client = kerasbert.serving.SavedModelClient("saved_models/opinions")
+            >>> sorted(client(text=["a fine day"])[0])
+            ['label', 'labels', 'scores']
         """
         from kerasbert.tasks import export  # imports TensorFlow
 

@@ -51,7 +51,20 @@ class TextModel(ExactModel):
         self._weight_counts = {}
 
     def __call__(self, inputs, *args, **kwargs):
-        """Runs the model on features or text; missing features get their defaults."""
+        """Runs the model on features or text; missing features get their defaults.
+
+        Args:
+            inputs: features or text.
+            *args: as in Keras.
+            **kwargs: as in Keras, such as `training`.
+
+        Returns:
+            The model's outputs, such as logits, as tensors.
+
+        Examples:
+            >>> task({"token_ids": [[2, 5, 7, 8, 3]]}).shape
+            TensorShape([1, 2])
+        """
         return super().__call__(self._features_of(inputs), *args, **kwargs)
 
     @property
@@ -103,7 +116,18 @@ class TextModel(ExactModel):
         validation_batch_size: int | None = None,
         **kwargs,
     ) -> keras.callbacks.History:
-        """Trains as in Keras, on features or text."""
+        """Trains as in Keras, on features or text.
+
+        Returns:
+            Keras's `History`: losses and metrics of every epoch.
+
+        Examples:
+            >>> task.compile()
+            >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
+            >>> history = task.fit(texts, labels, batch_size=2, epochs=2, verbose=0)
+            >>> len(history.history["loss"])
+            2
+        """
         if validation_data is not None:
             validation_split = 0.0
         size = validation_batch_size or batch_size
@@ -155,7 +179,17 @@ class TextModel(ExactModel):
         sample_weight=None,
         **kwargs,
     ) -> Any:
-        """Evaluates as in Keras, on features or text."""
+        """Evaluates as in Keras, on features or text.
+
+        Returns:
+            As in Keras: the loss and the metrics, as a list; by name with `return_dict=True`.
+
+        Examples:
+            >>> task.compile()
+            >>> scores = task.evaluate(["a fine day"], ["good"], verbose=0, return_dict=True)
+            >>> sorted(scores)
+            ['accuracy', 'loss']
+        """
         if is_stream(x):
             x, _ = self._stream(x)
         elif x is None or is_text(x):
@@ -176,6 +210,10 @@ class TextModel(ExactModel):
 
         Outputs are float32 arrays, one row per example. Texts that are split into windows take no
         `steps` and no `callbacks`.
+
+        Examples:
+            >>> task.predict(["a fine day", "a dull day"], verbose=0).shape
+            (2, 2)
         """
         if is_stream(x):
             x = self._features_of_stream(x)

@@ -39,6 +39,13 @@ class TrainableWeightsMixin(TrainableStateMixin):
 
         Raises:
             InputError: there are fewer layers, or no weight with such a prefix.
+
+        Examples:
+            >>> before = len(task.trainable_weights)
+            >>> frozen = task.freeze(layers=1)
+            >>> len(task.trainable_weights) == before - len(frozen)
+            True
+            >>> task.trainable = True  # trains all of them again
         """
         blocks = self.backbone.blocks
         if not 0 <= layers <= len(blocks):
@@ -57,7 +64,18 @@ class TrainableWeightsMixin(TrainableStateMixin):
         return [v.path for v in self.weights if not v.trainable]
 
     def quantize(self, mode=None, config=None, **kwargs):
-        """Quantizes the model as `TrainableStateMixin.quantize` does."""
+        """Quantizes the weights to integers as in Keras, for predictions in less memory.
+
+        A quantized model can predict, be exported, and be saved as `.keras`; presets store floats.
+
+        Args:
+            mode: "int8" or "int4".
+            config: Keras's config of such a quantization, instead of `mode`.
+            **kwargs: as in Keras.
+
+        Raises:
+            InputError: the mode is not supported.
+        """
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()
 

@@ -47,6 +47,16 @@ class AddedToken:
 
     Raises:
         InputError: `content` is empty, not a string or not valid Unicode, or a flag is not a bool.
+
+    Examples:
+        >>> import kerasbert
+        >>> from kerasbert.text import AddedToken
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(
+        ...     words, added_tokens=[AddedToken("[E1]", special=True), AddedToken("hot dog")]
+        ... )
+        >>> tokenizer(["[E1] Hot dog dog"]).to_list()
+        [[6, 7, 5]]
     """
 
     content: str
@@ -73,7 +83,16 @@ class AddedToken:
 
     @classmethod
     def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> AddedToken:
-        """Returns an `AddedToken` for a string, an `AddedToken`, or the dict of one."""
+        """Returns an `AddedToken` for a string, an `AddedToken`, or the dict of one.
+
+        Args:
+            token: the string, `AddedToken` or dict.
+            special: whether a token that is given as a string is special.
+
+        Examples:
+            >>> AddedToken.of("[E1]", special=True).special
+            True
+        """
         if isinstance(token, AddedToken):
             return token
         if isinstance(token, Mapping):

@@ -96,10 +96,20 @@ class BytePairTokenizer(Tokenizer):
     Bytes that are not valid UTF-8 are dropped. A byte that is not in the vocabulary becomes the
     unknown token.
 
-    Example:
-        tokenizer = BytePairTokenizer("vocab.json", "merges.txt")
-        ids = tokenizer(["Hello world!"])
-        texts = tokenizer.detokenize(ids)
+    Examples:
+        With tokens and merges; usually these are the paths of a `vocab.json` and a `merges.txt`.
+        `Ġ` is how the files spell a space.
+
+        >>> import kerasbert
+        >>> tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "h", "i", "Ġ", "hi", "Ġhi"]
+        >>> tokenizer = kerasbert.text.BytePairTokenizer(
+        ...     {token: id for id, token in enumerate(tokens)}, ["h i", "Ġ hi"]
+        ... )
+        >>> ids = tokenizer(["hi hi", "hh"])
+        >>> ids.to_list()
+        [[8, 9], [5, 5]]
+        >>> tokenizer.detokenize(ids).numpy()[0].decode()
+        'hi hi'
 
     Args:
         vocabulary: path of a `vocab.json`, or a dict of tokens and their ids.
@@ -165,6 +175,17 @@ class BytePairTokenizer(Tokenizer):
 
         A word does not include the space before it; a run of white space is a word. A space that
         `add_prefix_space` inserts before other white space is an empty word.
+
+        Args:
+            text: string tensor, or a list of strings, (batch,).
+
+        Returns:
+            Ids, starts and ends; see `Tokenizer.tokenize_with_offsets`.
+
+        Examples:
+            >>> ids, starts, ends = tokenizer.tokenize_with_offsets(["hi hi"])
+            >>> starts.to_list(), ends.to_list()
+            ([[0, 3]], [[2, 5]])
         """
         return super().tokenize_with_offsets(text)
 
@@ -218,7 +239,16 @@ class BytePairTokenizer(Tokenizer):
 
     @classmethod
     def from_assets(cls, assets, special_tokens=ROBERTA_TOKENS, **settings) -> Self:
-        """Returns the tokenizer for the contents of the two files."""
+        """Returns the tokenizer for the contents of the two files.
+
+        Args:
+            assets: dict of the files' names and contents.
+            special_tokens: `SpecialTokens`.
+            **settings: arguments of the constructor, including `added_tokens`.
+
+        Raises:
+            InputError: the files cannot be used.
+        """
         contents: Any = (File(name, assets[name]) for name in cls.asset_names)
         vocabulary, merges = contents  # the constructor takes what `load_tokens` takes
         return cls(vocabulary, merges, special_tokens=special_tokens, **settings)

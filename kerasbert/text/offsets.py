@@ -19,6 +19,13 @@ def bytes_to_characters(text: tf.Tensor, offsets: tf.RaggedTensor) -> tf.RaggedT
     Returns:
         int64, ragged like `offsets`: the number of characters before each offset. In Python,
         `text[i].decode()[start:end]` is the text between two of them.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> import kerasbert
+        >>> offsets = tf.ragged.constant([[0, 7, 9]])
+        >>> kerasbert.text.bytes_to_characters(tf.constant(["Größe 5"]), offsets).to_list()
+        [[0, 5, 7]]
     """
     _, starts = tf.strings.unicode_decode_with_offsets(text, "UTF-8")
     lengths = tf.cast(tf.strings.length(text), tf.int64)

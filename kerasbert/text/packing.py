@@ -44,6 +44,14 @@ def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int):
 
     Returns:
         The number of tokens to keep of each text, int64, (batch,) and (batch,).
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> import kerasbert
+        >>> lengths = tf.constant([10, 2], tf.int64), tf.constant([4, 2], tf.int64)
+        >>> keep_a, keep_b = kerasbert.text.truncate_pair(*lengths, budget=8)
+        >>> keep_a.numpy().tolist(), keep_b.numpy().tolist()
+        ([4, 2], [4, 2])
     """
     keep_a = tf.minimum(length_a, tf.maximum(budget - length_b, (budget + 1) // 2))
     keep_b = tf.minimum(length_b, tf.maximum(budget - length_a, budget // 2))
@@ -81,6 +89,18 @@ def pack(
 
     Raises:
         ValueError: `sequence_length` has no room for a token of a text.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> import kerasbert
+        >>> a, b = tf.ragged.constant([[5, 6], [7]]), tf.ragged.constant([[8], [9]])
+        >>> features = kerasbert.text.pack(
+        ...     a, b, cls_id=2, sep_id=3, pad_id=0, sequence_length=16, pad_to_longest=True
+        ... )
+        >>> features["token_ids"].numpy().tolist()
+        [[2, 5, 6, 3, 8, 3], [2, 7, 3, 9, 3, 0]]
+        >>> features["segment_ids"].numpy().tolist()
+        [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 0]]
     """
     separators, has_segments = PACKINGS[packing]
     special = 2 if b is None else 2 + separators
@@ -163,6 +183,17 @@ class TextPacker:
         tokenizer: `Tokenizer`.
         sequence_length: integer, the maximum number of tokens per row, special tokens included.
         row_lengths: as in `pack`.
+
+    Examples:
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> packer = kerasbert.text.TextPacker(tokenizer, sequence_length=16)
+        >>> features = packer(["The dog", "Dog"])
+        >>> features["token_ids"].numpy().tolist()
+        [[2, 5, 6, 3], [2, 6, 3, 0]]
+        >>> features["padding_mask"].numpy().tolist()
+        [[1, 1, 1, 1], [1, 1, 1, 0]]
     """
 
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, row_lengths: Sequence[int] = ()):
@@ -172,12 +203,22 @@ class TextPacker:
 
     @property
     def text_room(self) -> int:
-        """The maximum number of tokens of a single text, without special tokens."""
+        """The maximum number of tokens of a single text, without special tokens.
+
+        Examples:
+            >>> packer.text_room
+            14
+        """
         return self.sequence_length - 2
 
     @property
     def pair_room(self) -> int:
-        """The maximum number of tokens of both texts of a pair, without special tokens."""
+        """The maximum number of tokens of both texts of a pair, without special tokens.
+
+        Examples:
+            >>> packer.pair_room
+            13
+        """
         separators, _ = PACKINGS[self.tokenizer.packing]
         return self.sequence_length - 2 - separators
 
@@ -198,13 +239,30 @@ class TextPacker:
 
         Returns:
             Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+
+        Examples:
+            >>> packer(["The"], ["dog"])["segment_ids"].numpy().tolist()
+            [[0, 0, 0, 1, 1]]
         """
         tokenize = tokenize or self.tokenizer.tokenize
         ids_pair = None if text_pair is None else tokenize(text_pair)
         return self.pack(tokenize(text), ids_pair, pad_to_longest=pad_to_longest)
 
     def pack(self, a, b=None, *, pad_to_longest: bool = False) -> dict[str, tf.Tensor]:
-        """Packs ragged ids with the special tokens of the tokenizer; see the function `pack`."""
+        """Packs ragged ids with the special tokens of the tokenizer; see the function `pack`.
+
+        Args:
+            a: ragged ids of the first texts, (batch, tokens).
+            b: ragged ids of the second texts, (batch, tokens), or None.
+            pad_to_longest: bool, pad to the longest row instead of `sequence_length`.
+
+        Returns:
+            Dict of `token_ids`, `padding_mask` and `segment_ids`, int32, (batch, sequence).
+
+        Examples:
+            >>> packer.pack(tokenizer(["the dog"]))["token_ids"].shape
+            TensorShape([1, 16])
+        """
         return pack(
             a,
             b,

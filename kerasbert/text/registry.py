@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 import typing
 from collections.abc import Mapping
@@ -33,6 +34,15 @@ def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Token
     Raises:
         InputError: the kind is unknown, a setting is invalid, or the files belong to another
             tokenizer.
+
+    Examples:
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config, assets = tokenizer.get_config(), tokenizer.assets()
+        >>> same = kerasbert.text.tokenizer_from_config(config, assets)
+        >>> same.vocabulary == tokenizer.vocabulary
+        True
     """
     check_config(config, "the tokenizer's config")
     config = dict(config)
@@ -80,13 +90,28 @@ def _stored_kind(tokenizer: type[Tokenizer]) -> type:
     )
 
 
-def save_assets(tokenizer: Tokenizer, directory: pathlib.Path) -> None:
-    """Writes the tokenizer's files to a directory."""
+def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike) -> None:
+    """Writes the tokenizer's files to a directory.
+
+    Args:
+        tokenizer: `Tokenizer`.
+        directory: path of an existing directory.
+
+    Examples:
+        >>> import os
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> os.mkdir("files")
+        >>> kerasbert.text.save_assets(tokenizer, "files")
+        >>> os.listdir("files")
+        ['vocab.txt']
+    """
     for name, data in tokenizer.assets().items():
-        (directory / name).write_bytes(data)
+        pathlib.Path(directory, name).write_bytes(data)
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping) -> Tokenizer:
+def load_tokenizer(directory: str | os.PathLike, config: Mapping) -> Tokenizer:
     """Loads a tokenizer from its config and the directory that `save_assets` wrote to.
 
     Args:
@@ -95,7 +120,19 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping) -> Tokenizer:
 
     Raises:
         InputError: a file is missing or has other contents; the message names it.
+
+    Examples:
+        >>> import os
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> os.mkdir("files")
+        >>> kerasbert.text.save_assets(tokenizer, "files")
+        >>> same = kerasbert.text.load_tokenizer("files", tokenizer.get_config())
+        >>> same(["the dog"]).to_list()
+        [[5, 6]]
     """
+    directory = pathlib.Path(directory)
     check_config(config, directory, "tokenizer")
     names = TOKENIZERS[config["kind"]].asset_names
     assets = {name: files.read_bytes(directory / name) for name in names}

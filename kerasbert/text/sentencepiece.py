@@ -62,10 +62,29 @@ class SentencePieceTokenizer(Tokenizer):
     module that is exported needs `resources` as an attribute, because the op stores the model
     outside the graph.
 
-    Example:
-        tokenizer = SentencePieceTokenizer("spiece.model", lowercase=True)
-        ids = tokenizer(["Hello world!"])
-        texts = tokenizer.detokenize(ids)
+    Examples:
+        A model is trained with the `sentencepiece` library here; usually it is a file, such as
+        ALBERT's `spiece.model`.
+
+        >>> import io
+        >>> import sentencepiece
+        >>> import kerasbert
+        >>> content = io.BytesIO()
+        >>> sentencepiece.SentencePieceTrainer.train(
+        ...     sentence_iterator=iter(["hello world", "hello you"]),
+        ...     model_writer=content,
+        ...     vocab_size=15,
+        ...     pad_id=0,
+        ...     unk_id=1,
+        ...     bos_id=-1,
+        ...     eos_id=-1,
+        ...     control_symbols=["[CLS]", "[SEP]", "[MASK]"],
+        ...     minloglevel=2,
+        ... )
+        >>> tokenizer = kerasbert.text.SentencePieceTokenizer(content.getvalue(), lowercase=True)
+        >>> ids = tokenizer(["Hello world"])
+        >>> tokenizer.detokenize(ids).numpy()[0].decode()
+        'hello world'
 
     Args:
         model: path of a SentencePiece model, or its content as bytes.
@@ -278,7 +297,16 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def from_assets(cls, assets, special_tokens=ALBERT_TOKENS, **settings) -> Self:
-        """Returns the tokenizer for the content of a model file."""
+        """Returns the tokenizer for the content of a model file.
+
+        Args:
+            assets: dict of the files' names and contents.
+            special_tokens: `SpecialTokens`.
+            **settings: arguments of the constructor, including `added_tokens`.
+
+        Raises:
+            InputError: the files cannot be used.
+        """
         ((name, data),) = assets.items()
         try:
             return cls(data, special_tokens=special_tokens, **settings)

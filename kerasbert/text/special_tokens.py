@@ -13,6 +13,14 @@ class SpecialTokens:
         cls: string, the token at the start of a row.
         sep: string, the token at the end of a text.
         mask: string, the token that replaces tokens to predict.
+
+    Examples:
+        >>> import kerasbert
+        >>> kerasbert.text.SpecialTokens().mask
+        '[MASK]'
+        >>> tokens = kerasbert.text.SpecialTokens(pad="<pad>", unknown="<unk>")
+        >>> tokens.pad, tokens.cls
+        ('<pad>', '[CLS]')
     """
 
     pad: str = "[PAD]"

@@ -64,6 +64,13 @@ class TokenVocabulary(abc.ABC):
         Raises:
             InputError: the tokenizer belongs to a task, or a token was added before with other
                 flags.
+
+        Examples:
+            >>> marking = kerasbert.text.WordPieceTokenizer(words)
+            >>> marking.add_tokens(["[E1]", "[/E1]"], special=True)
+            2
+            >>> marking(["[E1]dog[/E1]"]).to_list()
+            [[8, 6, 9]]
         """
         if self._used_by:
             raise InputError(
@@ -89,7 +96,11 @@ class TokenVocabulary(abc.ABC):
         vars(self).pop("continues_word", None)
 
     def belongs_to(self, owner: str) -> None:
-        """Makes the vocabulary immutable; `owner` is its owner in error messages."""
+        """Makes the vocabulary immutable; tasks call it with their name.
+
+        Args:
+            owner: string, the owner's name in error messages.
+        """
         self._used_by = owner
 
     @property
@@ -99,7 +110,12 @@ class TokenVocabulary(abc.ABC):
 
     @property
     def vocabulary_size(self) -> int:
-        """The number of tokens, including added tokens."""
+        """The number of tokens, including added tokens.
+
+        Examples:
+            >>> tokenizer.vocabulary_size
+            8
+        """
         return len(self.vocabulary)
 
     @property
@@ -129,14 +145,24 @@ class TokenVocabulary(abc.ABC):
 
     @property
     def special_token_ids(self) -> list[int]:
-        """The ids that are never masked and never drawn as random replacements."""
+        """The ids that are never masked and never drawn as random replacements.
+
+        Examples:
+            >>> tokenizer.special_token_ids
+            [0, 1, 2, 3, 4]
+        """
         tokens = [*dataclasses.astuple(self.special_tokens)]
         tokens += [token.content for token in self.added_tokens if token.special]
         return [self._ids[token] for token in dict.fromkeys(tokens)]
 
     @functools.cached_property
     def continues_word(self) -> np.ndarray:
-        """bool, (vocabulary_size,): whether a token continues the word of the token before it."""
+        """Whether each token continues the word of the token before it: bool, (vocabulary_size,).
+
+        Examples:
+            >>> tokenizer.continues_word.tolist()
+            [False, False, False, False, False, False, False, True]
+        """
         added = {token.content for token in self.added_tokens}
         return np.array([p not in added and self._continues_word(p) for p in self.vocabulary])
 
@@ -145,11 +171,33 @@ class TokenVocabulary(abc.ABC):
         """Returns whether a token of the model never starts a word."""
 
     def token_to_id(self, token: str) -> int:
-        """Returns the id of a token; raises `InputError` if it is not in the vocabulary."""
+        """Returns the id of a token.
+
+        Args:
+            token: string.
+
+        Raises:
+            InputError: the token is not in the vocabulary.
+
+        Examples:
+            >>> tokenizer.token_to_id("dog")
+            6
+        """
         if token not in self._ids:
             raise InputError(f"the token {token!r} is not in the vocabulary")
         return self._ids[token]
 
     def id_to_token(self, id: int) -> str:
-        """Returns the token with this id."""
+        """Returns the token with this id.
+
+        Args:
+            id: integer, from 0 to `vocabulary_size - 1`.
+
+        Raises:
+            IndexError: there is no such id.
+
+        Examples:
+            >>> tokenizer.id_to_token(6)
+            'dog'
+        """
         return self.vocabulary[id]

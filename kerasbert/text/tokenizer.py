@@ -42,6 +42,17 @@ class Tokenizer(TokenVocabulary):
     tokens in a text are ordinary text, as in google-research/bert, unless they are added tokens
     too; only `tokenize_with_mask` matches the mask token.
 
+    Examples:
+        What all tokenizers have, shown with a `WordPieceTokenizer`:
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "##s"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> isinstance(tokenizer, kerasbert.text.Tokenizer)
+        True
+        >>> tokenizer(["The dogs", "The cat"]).to_list()
+        [[5, 6, 7], [5, 1]]
+
     Args:
         vocabulary: list of strings, the model's tokens in the order of their ids.
         special_tokens: `SpecialTokens`. Each must be one of the model's or of the added tokens.
@@ -96,7 +107,14 @@ class Tokenizer(TokenVocabulary):
     # === Text ===
 
     def __call__(self, text) -> tf.RaggedTensor:
-        """Same as `tokenize`."""
+        """Tokenizes strings as `tokenize` does.
+
+        Args:
+            text: string tensor, or a list of strings, (batch,).
+
+        Returns:
+            int32, ragged, (batch, tokens).
+        """
         return self.tokenize(text)
 
     def tokenize(self, text) -> tf.RaggedTensor:
@@ -110,6 +128,10 @@ class Tokenizer(TokenVocabulary):
 
         Raises:
             ValueError: `text` does not have rank 1.
+
+        Examples:
+            >>> tokenizer.tokenize(["the dogs"])
+            <tf.RaggedTensor [[5, 6, 7]]>
         """
         return self._tokenize(strings(text), self._finder())
 
@@ -207,6 +229,10 @@ class Tokenizer(TokenVocabulary):
         Returns:
             int32, ragged, (words, tokens). A word without any token, such as a control character,
             becomes the unknown token.
+
+        Examples:
+            >>> tokenizer.tokenize_words(["the", "dogs"]).to_list()
+            [[5], [6, 7]]
         """
         subwords = self._tokenize(strings(words), self._finder(), behind_space=True)
         lacking = tf.cast(tf.equal(subwords.row_lengths(), 0), tf.int64)
@@ -228,6 +254,11 @@ class Tokenizer(TokenVocabulary):
             Three ragged tensors, (batch, tokens): the ids, int32, equal to those of `tokenize`; the
             start and the end (exclusive) of the token's word, int64, in bytes of the original
             string.
+
+        Examples:
+            >>> ids, starts, ends = tokenizer.tokenize_with_offsets(["the dogs"])
+            >>> ids.to_list(), starts.to_list(), ends.to_list()
+            ([[5, 6, 7]], [[0, 4, 4]], [[3, 8, 8]])
         """
         text, finder = strings(text), self._finder()
         if finder is None:
@@ -254,6 +285,11 @@ class Tokenizer(TokenVocabulary):
         Returns:
             Three ragged tensors, (batch, words): the words, string, and the start and the end
             (exclusive) of each, int64, in bytes. An added token is one word.
+
+        Examples:
+            >>> words, starts, ends = tokenizer.split_words(["The dogs!"])
+            >>> words.to_list()
+            [[b'The', b'dogs', b'!']]
         """
         text, finder = strings(text), self._finder()
         if finder is None:
@@ -283,17 +319,37 @@ class Tokenizer(TokenVocabulary):
 
         Returns:
             String tensor, (batch,).
+
+        Examples:
+            >>> tokenizer.detokenize([[5, 6, 7]]).numpy()[0].decode()
+            'the dogs'
         """
 
     def tokenize_with_mask(self, text) -> tf.RaggedTensor:
-        """Does what `tokenize` does, and also matches the mask token in texts."""
+        """Does what `tokenize` does, and also matches the mask token in texts.
+
+        Args:
+            text: string tensor, or a list of strings, (batch,).
+
+        Returns:
+            int32, ragged, (batch, tokens).
+
+        Examples:
+            >>> tokenizer.tokenize_with_mask(["the [MASK]"]).to_list()
+            [[5, 4]]
+        """
         return self._tokenize(strings(text), self._finder(with_mask=True))
 
     # === Files ===
 
     @abc.abstractmethod
     def assets(self) -> dict[str, bytes]:
-        """Returns the contents of the files in `asset_names`."""
+        """Returns the contents of the files in `asset_names`.
+
+        Examples:
+            >>> tokenizer.assets()["vocab.txt"].decode().split()[-3:]
+            ['the', 'dog', '##s']
+        """
 
     @functools.cached_property
     def vocabulary_sha256(self) -> str:
@@ -305,7 +361,12 @@ class Tokenizer(TokenVocabulary):
         """Returns the constructor arguments that are neither files nor tokens, as JSON types."""
 
     def get_config(self) -> dict:
-        """Returns the config as JSON types; with the assets, it defines the tokenizer."""
+        """Returns the config as JSON types; with the assets, it defines the tokenizer.
+
+        Examples:
+            >>> tokenizer.get_config()["kind"]
+            'wordpiece'
+        """
         return {
             "kind": self.kind,
             **self.settings(),
@@ -329,10 +390,15 @@ class Tokenizer(TokenVocabulary):
         Args:
             assets: dict of the files' names and contents.
             special_tokens: `SpecialTokens`.
-            settings: arguments of the constructor, including `added_tokens`.
+            **settings: arguments of the constructor, including `added_tokens`.
 
         Raises:
             InputError: the files cannot be used.
+
+        Examples:
+            >>> same = type(tokenizer).from_assets(tokenizer.assets(), lowercase=True)
+            >>> same.vocabulary == tokenizer.vocabulary
+            True
         """
 
 

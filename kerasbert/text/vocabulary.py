@@ -50,6 +50,14 @@ def load_vocabulary(
     Raises:
         InputError: the file is missing, is not UTF-8, or lacks a special token; the message names
             the file and the line.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog"]
+        >>> size = pathlib.Path("vocab.txt").write_text("\\n".join(words))
+        >>> kerasbert.text.load_vocabulary("vocab.txt")[-2:]
+        ['the', 'dog']
     """
     return parse_vocabulary(files.read_bytes(path), str(path), special_tokens)
 
@@ -203,6 +211,16 @@ def train_vocabulary(
     Raises:
         InputError: there is no text, the size is out of range, or, without `alphabet_size`, the
             vocabulary is too small for the characters that make up 90 % of the text.
+
+    Examples:
+        >>> import kerasbert
+        >>> texts = ["the dog barks", "the dogs bark"]
+        >>> vocabulary = kerasbert.text.train_vocabulary(texts, vocabulary_size=50)
+        >>> vocabulary[:5]
+        ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(vocabulary)
+        >>> tokenizer.detokenize(tokenizer(["The dog barks"])).numpy()[0].decode()
+        'the dog barks'
     """
     from tokenizers import BertWordPieceTokenizer
 

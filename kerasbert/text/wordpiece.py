@@ -34,10 +34,17 @@ class WordPieceTokenizer(Tokenizer):
     The ids are those of BERT's reference implementation. Calling the tokenizer on a string tensor
     of shape (batch,) returns an int32 `tf.RaggedTensor` of shape (batch, tokens); see `Tokenizer`.
 
-    Example:
-        tokenizer = WordPieceTokenizer("vocab.txt", lowercase=True)
-        ids = tokenizer(["Hello world!"])
-        texts = tokenizer.detokenize(ids)
+    Examples:
+        With a list of tokens; usually it is the path of a `vocab.txt`.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world", "##s", "!"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words, lowercase=True)
+        >>> ids = tokenizer(["Hello worlds!", "Hello moon"])
+        >>> ids.to_list()
+        [[5, 6, 7, 8], [5, 1]]
+        >>> tokenizer.detokenize(ids).numpy()[0].decode()
+        'hello worlds !'
 
     Args:
         vocabulary: path of a vocabulary file, or a list of its tokens in the order of their ids.
@@ -180,7 +187,16 @@ class WordPieceTokenizer(Tokenizer):
 
     @classmethod
     def from_assets(cls, assets, special_tokens=BERT_TOKENS, **settings) -> Self:
-        """Returns the tokenizer for the content of a vocabulary file."""
+        """Returns the tokenizer for the content of a vocabulary file.
+
+        Args:
+            assets: dict of the files' names and contents.
+            special_tokens: `SpecialTokens`.
+            **settings: arguments of the constructor, including `added_tokens`.
+
+        Raises:
+            InputError: the files cannot be used.
+        """
         ((name, data),) = assets.items()
         vocabulary = vocabularies.parse_vocabulary(data, name, special_tokens)
         with about(name):

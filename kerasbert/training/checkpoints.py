@@ -51,6 +51,27 @@ class Checkpoints:
 
     Raises:
         InputError: an interval is negative, or `keep` is less than 1.
+
+    Examples:
+        `train` writes them. Here one is written and restored by hand:
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> model.compile()
+        >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
+        >>> history = model.fit(texts, labels, verbose=0)
+        >>> from kerasbert.training import Checkpoints
+        >>> checkpoints = Checkpoints("checkpoints", every_steps=100, keep=2)
+        >>> path = checkpoints.save(model, step=100)
+        >>> stored = checkpoints.newest()
+        >>> stored.step
+        100
+        >>> checkpoints.restore(model, stored)
     """
 
     def __init__(
@@ -84,13 +105,25 @@ class Checkpoints:
         self._rows = None
 
     def is_due(self, step: int) -> bool:
-        """Returns whether a checkpoint should be written after this step."""
+        """Returns whether a checkpoint should be written after a step.
+
+        Args:
+            step: number of training steps so far.
+
+        Examples:
+            >>> checkpoints.is_due(99), checkpoints.is_due(100)
+            (False, True)
+        """
         minutes = (time.monotonic() - self._last_time) / 60
         by_minutes = self.every_minutes > 0 and minutes >= self.every_minutes
         return by_minutes or self.is_due_by_steps(step)
 
     def is_due_by_steps(self, step: int) -> bool:
-        """Returns whether one is due by `every_steps`, which is the same on every worker."""
+        """Returns whether one is due by `every_steps`, which is the same on every worker.
+
+        Args:
+            step: number of training steps so far.
+        """
         is_regular = self.every_steps > 0 and step % self.every_steps == 0
         return is_regular or step == self.permanent > 0
 
@@ -104,6 +137,9 @@ class Checkpoints:
             step: number of training steps so far.
             write: whether this process writes. Every worker must call this, because metrics are
                 read from all replicas.
+
+        Returns:
+            The directory of the checkpoint.
 
         Raises:
             InputError: writing failed (the disk is full, say); earlier checkpoints are unchanged.
@@ -164,7 +200,11 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def lacks_permanent(self, step: int) -> bool:
-        """Returns whether the permanent checkpoint is of this step, and not written yet."""
+        """Returns whether the permanent checkpoint is of this step, and not written yet.
+
+        Args:
+            step: number of training steps so far.
+        """
         path = self.permanent_path
         return path is not None and step == self.permanent and not path.is_dir()
 

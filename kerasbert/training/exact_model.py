@@ -21,7 +21,25 @@ from kerasbert.training.strategies import is_tpu
 
 
 class ExactModel(backend.GlobalBatchSteps):
-    """A Keras model whose `compile` and `fit` are exact under every strategy and distribution."""
+    """A functional Keras model that trains exactly under every strategy and distribution.
+
+    A step computes the same on one device, on several, or in microbatches: the loss is the mean
+    over the global batch, gradients are summed over replicas before they are clipped, and a step
+    whose gradient is not finite changes no weight. Tasks are `ExactModel`s.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> x = keras.Input((4,))
+        >>> model = kerasbert.training.ExactModel(x, keras.layers.Dense(1)(x))
+        >>> model.compile("adam", "mse", accumulation_steps=4)  # the memory of 8 rows at a time
+        >>> history = model.fit(np.ones((32, 4)), np.ones((32, 1)), batch_size=32, verbose=0)
+
+    Args:
+        *args: as in `keras.Model`: symbolic inputs and outputs.
+        **kwargs: as in `keras.Model`.
+    """
 
     #: Names of the counts that are logged if `counts_examples` is set.
     counts = SEEN
@@ -76,6 +94,9 @@ class ExactModel(backend.GlobalBatchSteps):
     ) -> keras.callbacks.History:
         """Trains the model as Keras's `fit` does.
 
+        Returns:
+            Keras's `History`: losses and metrics of every epoch.
+
         Raises:
             InputError: a callback needs a package that is not installed.
         """
@@ -108,13 +129,22 @@ class ExactModel(backend.GlobalBatchSteps):
         ]
 
     def set_global_batch(self, divisors: list | None, num_microbatches: float) -> None:
-        """Sets the divisors of the next microbatches' losses; see `GlobalBatchLoss`."""
+        """Sets the divisors of the next microbatches' losses; see `GlobalBatchLoss`.
+
+        Args:
+            divisors: list of the divisors of all losses, or None.
+            num_microbatches: number of microbatches.
+        """
         for index, (_, loss) in enumerate(_compat.flat_losses(self)):
             loss.set_global_batch(divisors and divisors[index], num_microbatches)
 
     @staticmethod
     def check_layer_losses(losses: list) -> None:
-        """Raises `InputError` if layers add losses, which can't be divided by the global batch."""
+        """Raises `InputError` if layers add losses, which can't be divided by the global batch.
+
+        Args:
+            losses: list of the losses that layers added.
+        """
         if losses:
             raise InputError("accumulation_steps: layers with losses of their own are not exact")
 
@@ -129,7 +159,11 @@ class ExactModel(backend.GlobalBatchSteps):
         return config
 
     def compile_from_config(self, config: dict) -> None:
-        """Compiles a model that Keras loads, as it was compiled when it was saved."""
+        """Compiles a model that Keras loads, as it was compiled when it was saved.
+
+        Args:
+            config: dict, the result of `get_compile_config`.
+        """
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

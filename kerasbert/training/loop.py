@@ -65,6 +65,35 @@ def train(
         InputError: no evaluation has the metric to monitor, the checkpoint is of another model,
             gradients were not finite in 10 consecutive steps, or the loss is not finite after
             skipped steps.
+
+    Examples:
+        Six steps, with an evaluation after every third. Run again after an interruption, this
+        continues with the newest checkpoint; batches are the same as without one.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> model.compile()
+        >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
+        >>> checkpoints = kerasbert.training.Checkpoints("checkpoints", every_steps=3)
+        >>> kerasbert.training.train(
+        ...     model,
+        ...     lambda step: model.preprocessor.training_batches(
+        ...         texts, labels, batch_size=2, seed=1, start=step
+        ...     ),
+        ...     6,
+        ...     checkpoints,
+        ...     checkpoints.newest(),
+        ...     report_every=3,
+        ...     validate=lambda: model.score(texts, labels),
+        ...     callbacks=[],
+        ... )
+        >>> checkpoints.newest().step
+        6
     """
     step = stored.step if stored else 0
     if stored:

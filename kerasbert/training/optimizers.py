@@ -34,6 +34,19 @@ def adamw(
         beta_1: decay rate of the mean of the gradients.
         beta_2: decay rate of the mean of their squares.
         epsilon: number added to the root of that mean.
+
+    Returns:
+        `AdamW`.
+
+    Examples:
+        >>> import kerasbert
+        >>> optimizer = kerasbert.training.adamw(5e-5)
+        >>> optimizer.weight_decay, optimizer.global_clipnorm
+        (0.01, 1.0)
+        >>> schedule = kerasbert.training.Warmup(5e-5, steps=1000, warmup_steps=100)
+        >>> optimizer = kerasbert.training.adamw(schedule, ema=0.999)
+
+        It is the first argument of `compile`: `model.compile(optimizer)`.
     """
     return AdamW(
         learning_rate,
@@ -57,7 +70,26 @@ def lamb(
     beta_2: float = 0.999,
     epsilon: float = 1e-6,
 ) -> "LAMB":
-    """Returns LAMB, an optimizer for large batches; arguments as in `adamw`."""
+    """Returns LAMB, an optimizer for large batches, as BERT uses it.
+
+    Args:
+        learning_rate: number or schedule.
+        weight_decay: weight decay, a part of the update.
+        clip_norm: maximal global norm of the gradients; None: no clipping.
+        ema: momentum of the exponential moving average of the weights; None: no average.
+        beta_1: decay rate of the mean of the gradients.
+        beta_2: decay rate of the mean of their squares.
+        epsilon: number added to the root of that mean.
+
+    Returns:
+        `LAMB`.
+
+    Examples:
+        >>> import kerasbert
+        >>> optimizer = kerasbert.training.lamb(1e-3)
+        >>> optimizer.lamb_decay, optimizer.global_clipnorm
+        (0.01, 1.0)
+    """
     return LAMB(
         learning_rate,
         lamb_decay=weight_decay,
@@ -94,7 +126,27 @@ def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) 
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Replaces a model's weights by their moving averages in a context, if there are averages."""
+    """Replaces a model's weights by their moving averages in a context, if there are averages.
+
+    `fit` of a task leaves a model with its averages at the end; this is for evaluations in between.
+
+    Args:
+        model: compiled model.
+
+    Yields:
+        None.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> model = kerasbert.TextClassifier(kerasbert.Backbone(config), 2)
+        >>> model.compile(kerasbert.training.adamw(5e-5, ema=0.99))
+        >>> with kerasbert.training.averaged_weights(model):
+        ...     logits = model.predict({"token_ids": np.array([[2, 7, 3]])}, verbose=0)
+        >>> logits.shape
+        (1, 2)
+    """
     weights = model.trainable_variables
     before = [variable.numpy() for variable in weights]
     assign_averages(model.optimizer, weights)
@@ -142,7 +194,14 @@ class _NotDecayed(_Optimizer):
 class AdamW(_NotDecayed, keras.optimizers.AdamW):
     """Keras's AdamW, whose bias correction does not count skipped steps.
 
-    On TensorFlow the update makes one pass over a variable, where Keras's makes ten.
+    On TensorFlow the update makes one pass over a variable, where Keras's makes ten. `adamw` makes
+    one with BERT's settings.
+
+    Examples:
+        >>> import kerasbert
+        >>> optimizer = kerasbert.training.AdamW(5e-5, weight_decay=0.01, not_decayed=["bias"])
+        >>> optimizer.not_decayed
+        ['bias']
 
     Args:
         *args: as in Keras.
@@ -152,7 +211,13 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates one variable."""
+        """Updates one variable, as Keras asks for.
+
+        Args:
+            gradient: gradient of the variable.
+            variable: the variable.
+            learning_rate: learning rate of this step.
+        """
         if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -194,6 +259,13 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
 
     Unlike in Keras's Lamb, weight decay is part of the update whose norm is in the trust ratio, and
     variables that are not decayed (biases, LayerNorm) have no trust ratio, as in the authors' code.
+    `lamb` makes one with BERT's settings.
+
+    Examples:
+        >>> import kerasbert
+        >>> optimizer = kerasbert.training.LAMB(1e-3, not_decayed=["bias", "gamma", "beta"])
+        >>> optimizer.get_config()["lamb_decay"]
+        0.01
 
     Args:
         learning_rate: number or schedule.
@@ -222,7 +294,11 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables):
-        """Creates both moments of every variable."""
+        """Creates both moments of every variable.
+
+        Args:
+            variables: list of the variables.
+        """
         if self.built:
             return
         super().build(variables)
@@ -230,7 +306,13 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self._second = [self.add_variable_from_reference(v, name="velocity") for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates one variable."""
+        """Updates one variable, as Keras asks for.
+
+        Args:
+            gradient: gradient of the variable.
+            variable: the variable.
+            learning_rate: learning rate of this step.
+        """
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         step = ops.cast(updates(self) + 1, variable.dtype)

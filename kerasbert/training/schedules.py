@@ -22,6 +22,14 @@ DECAYS = tuple(_DECAYS)
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     """Learning-rate schedule with linear warm-up to `peak`, then decay (BERT, appendix A.2).
 
+    Examples:
+        >>> import kerasbert
+        >>> schedule = kerasbert.training.Warmup(1e-3, steps=100, warmup_steps=10)
+        >>> [round(float(schedule(step)), 6) for step in (0, 9, 55, 100)]
+        [0.0001, 0.001, 0.0005, 0.0]
+
+        It is the learning rate of any Keras optimizer: `kerasbert.training.adamw(schedule)`.
+
     Args:
         peak: highest learning rate.
         steps: total number of training steps.
@@ -54,6 +62,11 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         self.power = power
 
     def __call__(self, step):
+        """Returns the learning rate.
+
+        Args:
+            step: number of earlier steps, an integer or a scalar tensor.
+        """
         step = ops.cast(step, "float32")
         rising = ops.minimum((step + 1) / max(1, self.warmup_steps), 1.0)
         past = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
@@ -62,6 +75,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * ops.where(step < self.warmup_steps, rising, falling)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         names = ("peak", "steps", "warmup_steps", "decay", "floor", "power")
         return {name: getattr(self, name) for name in names}
 
@@ -72,6 +86,14 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Until the decay begins, the rate does not depend on the number of steps, so a run can be
     continued with more of them (MiniCPM, 2404.06395, §4).
+
+    Examples:
+        >>> import kerasbert
+        >>> schedule = kerasbert.training.WarmupStableDecay(
+        ...     1e-3, steps=100, warmup_steps=10, decay_steps=20
+        ... )
+        >>> [round(float(schedule(step)), 6) for step in (0, 9, 80, 90, 100)]
+        [0.0001, 0.001, 0.001, 0.0005, 0.0]
 
     Args:
         peak: highest learning rate.
@@ -103,6 +125,11 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.decay = decay
 
     def __call__(self, step):
+        """Returns the learning rate.
+
+        Args:
+            step: number of earlier steps, an integer or a scalar tensor.
+        """
         step = ops.cast(step, "float32")
         rising = ops.minimum((step + 1) / max(1, self.warmup_steps), 1.0)
         past = (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps)
@@ -111,6 +138,7 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * ops.minimum(rising, falling)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         names = ("peak", "steps", "warmup_steps", "decay_steps", "decay")
         return {name: getattr(self, name) for name in names}
 

@@ -191,6 +191,9 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         """Returns a step function for several workers; None: use Keras's.
 
         It takes the first local replica's logs instead of reducing them over workers.
+
+        Args:
+            step: function of one batch.
         """
         strategy = self.distribute_strategy
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):

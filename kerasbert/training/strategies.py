@@ -48,8 +48,21 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
         num_virtual_devices: number of virtual devices to split this machine's CPU into, for tests;
             0: none.
 
+    Returns:
+        A `tf.distribute.Strategy`; on JAX, an object with the same `scope`.
+
     Raises:
         InputError: the name is not a strategy, or the devices that it requires are not available.
+
+    Examples:
+        >>> import kerasbert
+        >>> strategy = kerasbert.training.make_strategy("none")  # "mirrored" for several GPUs
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> with strategy.scope():
+        ...     model = kerasbert.TextClassifier(kerasbert.Backbone(config), 2)
+        ...     model.compile()
+        >>> strategy.num_replicas_in_sync
+        1
     """
     if name in ("parameterserver", "parameter_server"):
         raise InputError("ParameterServerStrategy: Keras 3 can't train under it; use multiworker")

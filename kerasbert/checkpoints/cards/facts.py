@@ -9,10 +9,17 @@ from typing import Any
 class ModelCard:
     """What a model card says besides what the model says itself; all of it is optional.
 
-        card = kerasbert.checkpoints.ModelCard(
-            license="apache-2.0", language=["en"], train={"train.csv": 1000}, metrics={"f1": 0.9}
-        )
-        model.save_to_preset("runs/opinions", card=card)
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=100)
+        >>> model = kerasbert.TextClassifier(kerasbert.Backbone(config), ["bad", "good"])
+        >>> card = kerasbert.checkpoints.ModelCard(
+        ...     license="mit", language=["en"], train={"train.csv": 1000}, metrics={"f1": 0.9}
+        ... )
+        >>> names = model.save_to_preset("opinions", card=card)
+        >>> "license: mit" in pathlib.Path("opinions/README.md").read_text()
+        True
 
     Args:
         license: an identifier of the hub's list of licenses; None: a placeholder.

@@ -79,6 +79,22 @@ def join_corpora(
     Raises:
         InputError: a part is missing, given twice or damaged, or parts do not belong together;
             `output` exists.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> for number in (1, 2):
+        ...     part = kerasbert.data.corpus.Part(number, of=2)
+        ...     manifest = kerasbert.data.prepare_corpus(
+        ...         ["text.txt"], tokenizer, f"part{number}", part=part, bytes_per_unit=24
+        ...     )
+        >>> manifest = kerasbert.data.corpus.join_corpora(["part1", "part2"], "corpus")
+        >>> manifest["documents"], manifest["tokens"]
+        (2, 14)
     """
     joined = _in_order([_Part(directory) for directory in parts])
     tokenizer_config = joined[0].manifest["tokenizer"]

@@ -16,7 +16,18 @@ _PART = re.compile(r"([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of a corpus: number 1 to `of`."""
+    """A part of a corpus that is prepared in several, on one machine or on many.
+
+    Args:
+        number: integer, from 1 to `of`.
+        of: integer, the number of parts.
+
+    Examples:
+        >>> import kerasbert
+        >>> part = kerasbert.data.corpus.Part(2, of=3)
+        >>> str(part)
+        'part 2 of 3'
+    """
 
     number: int
     of: int
@@ -25,8 +36,15 @@ class Part:
     def parse(cls, text: str) -> Part:
         """Parses "3/7".
 
+        Args:
+            text: string.
+
         Raises:
             InputError: it is not the number of a part and the number of parts.
+
+        Examples:
+            >>> kerasbert.data.corpus.Part.parse("3/7")
+            Part(number=3, of=7)
         """
         match = _PART.fullmatch(text)
         part = cls(*map(int, match.groups())) if match else cls(1, 0)

@@ -68,6 +68,20 @@ def prepare_corpus(
     Raises:
         InputError: an input is invalid (see `read_documents`) or contains no text, `output`
             exists, or the words of a segmenter are not those of the text.
+
+    Examples:
+        A file of two documents, with an empty line between them; here with a vocabulary of a few
+        words, usually with one of `kerasbert.text.train_vocabulary` or of a model.
+
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> manifest = kerasbert.data.prepare_corpus(["text.txt"], tokenizer, "corpus")
+        >>> manifest["documents"], manifest["sentences"], manifest["tokens"]
+        (2, 4, 14)
     """
     if bytes_per_unit < 1:
         raise InputError(f"bytes_per_unit must be 1 or more, found {bytes_per_unit}")

@@ -48,6 +48,20 @@ class Corpus:
         tokenizer: `Tokenizer` that produced the ids.
         sentences: int64, (sentences + 1,), the start of each sentence, in tokens.
         documents: int64, (documents + 1,), the first sentence of each document.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> manifest = kerasbert.data.prepare_corpus(["text.txt"], tokenizer, "corpus")
+        >>> corpus = kerasbert.data.Corpus("corpus")
+        >>> list(corpus)[0]  # the sentences of the first document
+        [[5, 6, 7, 8], [5, 6, 8]]
+        >>> corpus.sentences.tolist(), corpus.documents.tolist()
+        ([0, 4, 7, 11, 14], [0, 2, 4])
     """
 
     def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
@@ -85,27 +99,65 @@ class Corpus:
 
     @property
     def num_tokens(self) -> int:
-        """The number of tokens in the corpus."""
+        """The number of tokens in the corpus.
+
+        Examples:
+            >>> corpus.num_tokens
+            14
+        """
         return self.manifest["tokens"]
 
     @property
     def num_documents(self) -> int:
-        """The number of documents in the corpus."""
+        """The number of documents in the corpus.
+
+        Examples:
+            >>> corpus.num_documents
+            2
+        """
         return self.manifest["documents"]
 
     @property
     def has_words(self) -> bool:
-        """Whether the corpus says which tokens continue a word."""
+        """Whether the corpus says which tokens continue a word; see `WordFinder`.
+
+        Examples:
+            >>> corpus.has_words
+            False
+        """
         return "words" in self.manifest
 
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
-        """Returns the ids at positions, counted from the beginning of the corpus: int32."""
+        """Returns the ids at positions, counted from the beginning of the corpus.
+
+        Args:
+            positions: integers, of any shape.
+
+        Returns:
+            int32, of the same shape.
+
+        Examples:
+            >>> import numpy as np
+            >>> corpus.tokens_at(np.array([0, 1, 13])).tolist()
+            [5, 6, 8]
+        """
         return self._tokens[self._stored_at(positions, self._gaps)].astype(np.int32)
 
     def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
         """Returns `CONTINUES` or `BEGINS` for the tokens at positions: int32.
 
         In a corpus without words, these are the marks of the tokenizer.
+
+        Args:
+            positions: integers, of any shape.
+
+        Returns:
+            int32, of the same shape: -2 for `CONTINUES`, -1 for `BEGINS`.
+
+        Examples:
+            >>> import numpy as np
+            >>> corpus.word_marks_at(np.array([0, 1])).tolist()
+            [-1, -1]
         """
         if self.has_words:
             stored = self._stored_at(positions, self._word_gaps)
@@ -148,13 +200,27 @@ class Corpus:
 
         Returns:
             int32, ragged, (rows, tokens).
+
+        Examples:
+            >>> import tensorflow as tf
+            >>> starts, ends = tf.constant([0, 4], tf.int64), tf.constant([4, 7], tf.int64)
+            >>> corpus.read(starts, ends).to_list()
+            [[5, 6, 7, 8], [5, 6, 8]]
         """
         stored = self._ranges(starts, ends, self._gaps)
         ids = tf.gather(self._token_tensor, stored.flat_values)
         return stored.with_flat_values(tf.cast(ids, tf.int32))
 
     def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
-        """Reads the marks of `word_marks_at`, as `read` does."""
+        """Reads the marks of `word_marks_at`, as `read` does.
+
+        Args:
+            starts: int64, (rows,), the first token of each range.
+            ends: int64, (rows,), the end of each range, exclusive.
+
+        Returns:
+            int32, ragged, (rows, tokens).
+        """
         if not self.has_words:
             ids = self.read(starts, ends)
             continues = tf.gather(self.tokenizer.continues_word, ids.flat_values)
@@ -173,7 +239,15 @@ class Corpus:
         return wanted.with_flat_values(positions + tf.gather(gaps, shard))
 
     def token_counts(self) -> np.ndarray:
-        """Counts the occurrences of each id: (vocabulary_size,); reads the whole corpus once."""
+        """Counts the occurrences of each id; reads the whole corpus once.
+
+        Returns:
+            int64, (vocabulary_size,).
+
+        Examples:
+            >>> dict(zip(words, corpus.token_counts().tolist()))["dog"]
+            3
+        """
         return self._token_counts.copy()
 
     @functools.cached_property
@@ -233,7 +307,25 @@ class Corpus:
 
 
 def same_vocabulary(corpora: Iterable[Corpus]) -> None:
-    """Raises `InputError` unless all corpora were prepared with the same tokenizer."""
+    """Raises `InputError` unless all corpora were prepared with the same tokenizer.
+
+    Args:
+        corpora: `Corpus`es, at least one.
+
+    Raises:
+        InputError: a tokenizer differs from the first one.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> manifest = kerasbert.data.prepare_corpus(["text.txt"], tokenizer, "corpus")
+        >>> corpus = kerasbert.data.Corpus("corpus")
+        >>> kerasbert.data.corpus.same_vocabulary([corpus, corpus])
+    """
     first, *others = corpora
     for other in others:
         if other.manifest["tokenizer"] != first.manifest["tokenizer"]:

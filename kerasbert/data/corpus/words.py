@@ -29,6 +29,22 @@ class WordFinder:
 
     Raises:
         InputError: the segmenter or the phrases can't be used, or the tokenizer has no words.
+
+    Examples:
+        Two characters are one word because a list of phrases says so:
+
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "我", "爱", "北", "京"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> size = pathlib.Path("phrases.txt").write_text("北京\\n", encoding="utf-8")
+        >>> finder = kerasbert.data.corpus.WordFinder(tokenizer, phrases="phrases.txt")
+        >>> ids, starts, ends = tokenizer.tokenize_with_offsets(["我爱北京"])
+        >>> finder([4], ["我爱北京".encode()], starts.values.numpy(), ends.values.numpy()).tolist()
+        [False, False, False, True]
+
+        It is an argument of `prepare_corpus`: `prepare_corpus(inputs, tokenizer, output,
+        words=finder)`.
     """
 
     def __init__(
@@ -50,7 +66,12 @@ class WordFinder:
 
     @property
     def settings(self) -> dict:
-        """What determines the words, for the manifest of a corpus."""
+        """What determines the words, for the manifest of a corpus.
+
+        Examples:
+            >>> sorted(finder.settings)
+            ['phrases_sha256', 'segmenter']
+        """
         phrases = {"phrases_sha256": self._phrases.sha256} if self._phrases else {}
         return {"segmenter": self._name, **phrases}
 

@@ -38,6 +38,23 @@ class CorpusWriter:
 
     Raises:
         InputError: `tokens_per_shard` is less than 1, or so small that there are too many shards.
+
+    Examples:
+        `prepare_corpus` uses it. Here two documents are given as ids:
+
+        >>> import pathlib
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> directory = pathlib.Path("corpus")
+        >>> directory.mkdir()
+        >>> with kerasbert.data.corpus.CorpusWriter(directory, tokenizer, 1000) as writer:
+        ...     ids, lengths = np.array([5, 6, 7, 5, 6]), np.array([3, 2])
+        ...     writer.add(ids, lengths, documents=np.array([0, 1]))
+        ...     manifest = writer.finish()
+        >>> list(kerasbert.data.Corpus("corpus"))
+        [[[5, 6, 7]], [[5, 6]]]
     """
 
     def __init__(
@@ -129,7 +146,14 @@ class CorpusWriter:
             self._words.append(GrowingBits(self._directory / words_name(number)))
 
     def finish(self, **metadata) -> dict:
-        """Completes the corpus; returns the manifest, which includes `metadata`."""
+        """Completes the corpus.
+
+        Args:
+            **metadata: further entries of the manifest, of JSON types.
+
+        Returns:
+            Dict, the manifest.
+        """
         documents, sentences = self._documents.count, self._sentences.count
         self._sentences.append(np.array([self._tokens]))
         self._documents.append(np.array([sentences]))

@@ -66,6 +66,26 @@ class PretrainingBatches:
 
     Raises:
         InputError: an argument is out of range, or the corpus has too few documents for "nsp".
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> manifest = kerasbert.data.prepare_corpus(["text.txt"], tokenizer, "corpus")
+        >>> corpus = kerasbert.data.Corpus("corpus")
+        >>> batches = kerasbert.data.PretrainingBatches(
+        ...     corpus, batch_size=2, sequence_length=16, objective="nsp"
+        ... )
+        >>> features, labels, weights = batches.batch(0)
+        >>> features["token_ids"].shape, features["mask_positions"].shape
+        (TensorShape([2, 16]), TensorShape([2, 3]))
+        >>> sorted(labels)
+        ['mlm_logits', 'nsp_logits']
+
+        `Pretrainer.fit` takes them as `fit(batches.dataset(), steps_per_epoch=...)`.
     """
 
     def __init__(
@@ -136,18 +156,38 @@ class PretrainingBatches:
 
     @property
     def windows(self) -> int:
-        """The number of windows of the corpus."""
+        """The number of windows of the corpus.
+
+        Examples:
+            >>> batches.windows
+            1
+        """
         return self._windows.count
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of batches that contain every window once."""
+        """The number of batches that contain every window once.
+
+        Examples:
+            >>> batches.steps_per_epoch
+            1
+        """
         return math.ceil(self.windows / self.batch_size)
 
     def batch(self, step: int) -> tuple:
-        """Returns batch number `step`, from 0: features, labels and sample weights.
+        """Returns a batch: features, labels and sample weights.
 
-        Features are a dict. So are labels and weights, by output, unless the objective is "mlm".
+        Args:
+            step: integer, the number of the batch, from 0.
+
+        Returns:
+            Features, a dict; labels and weights, also dicts, by output, unless the objective is
+            "mlm".
+
+        Examples:
+            >>> once, again = batches.batch(5), batches.batch(5)
+            >>> bool((once[0]["token_ids"] == again[0]["token_ids"]).numpy().all())
+            True
         """
         return self._draw_and_mask(np.int64(step))
 
@@ -160,6 +200,10 @@ class PretrainingBatches:
 
         Returns:
             A `tf.data.Dataset`; with NumPy, a `DrawnBatches`.
+
+        Examples:
+            >>> len(list(batches.dataset(steps=3)))
+            3
         """
         if self._ops is array_ops:
             return DrawnBatches(self.batch, start, steps)

@@ -101,6 +101,19 @@ class Masking:
         continues_word: bool, (vocabulary_size,), the subwords that continue a word.
         rate: float, the share of a row's ordinary tokens to predict; at least one is predicted.
         unit: one of `MASK_UNITS`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "##s", "bark"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> masking = kerasbert.data.pretraining.Masking.of(tokenizer, rate=0.5)
+        >>> ids = np.array([[2, 5, 6, 7, 8, 3]])
+        >>> features, originals, weights = masking({"token_ids": ids}, seed=np.array([0, 1]))
+        >>> features["mask_positions"].shape, originals.shape
+        ((1, 3), (1, 3))
+        >>> float(weights.sum())  # half of the four ordinary tokens
+        2.0
     """
 
     mask_id: int
@@ -133,8 +146,16 @@ class Masking:
                 warns if much of the text is Chinese, Japanese or Thai, where spaces do not separate
                 words.
 
+        Returns:
+            `Masking`.
+
         Raises:
             InputError: `rate` is not between 0 and 1, or the unit is unknown.
+
+        Examples:
+            >>> whole = kerasbert.data.pretraining.Masking.of(tokenizer, mask_unit="whole_word")
+            >>> whole.unit, whole.mask_id
+            ('whole_word', 4)
         """
         unit = mask_unit_of(whole_word, mask_unit)
         check_rate(rate)

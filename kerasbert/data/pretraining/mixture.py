@@ -38,6 +38,24 @@ class Mixture:
         has_words: bool, whether a corpus says which tokens continue a word; the tokenizer says it
             of the others.
         token_starts: int64, (corpora + 1,), the position of the first token of each corpus.
+
+    Examples:
+        Three quarters of the examples are drawn from one corpus:
+
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> corpora = []
+        >>> for name in ("encyclopedia", "news"):
+        ...     manifest = kerasbert.data.prepare_corpus(["text.txt"], tokenizer, name)
+        ...     corpora.append(kerasbert.data.Corpus(name))
+        >>> mixture = kerasbert.data.pretraining.Mixture(corpora, weights=[3, 1])
+        >>> mixture.described()
+        'encyclopedia 0.75, news 0.25'
+        >>> batches = kerasbert.data.PretrainingBatches(mixture, 4, 16, objective="mlm")
     """
 
     def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | int]):
@@ -52,25 +70,43 @@ class Mixture:
         self.token_starts = np.cumsum([0, *(corpus.num_tokens for corpus in corpora)])
 
     def described(self) -> str:
-        """Returns the name and the share of each corpus."""
+        """Returns the name and the share of each corpus, as a string."""
         total = sum(self.shares)
         named = zip(self.corpora, self.shares, strict=True)
         return ", ".join(f"{corpus.directory.name} {share / total:.3g}" for corpus, share in named)
 
     def tokens_at(self, positions: np.ndarray) -> np.ndarray:
-        """Returns the ids at positions; see `Corpus.tokens_at`."""
+        """Returns the ids at positions; see `Corpus.tokens_at`.
+
+        Args:
+            positions: integers, of any shape.
+        """
         return self._values_at(positions, lambda corpus: corpus.tokens_at)
 
     def read(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
-        """Reads ranges of tokens, each of one corpus; see `Corpus.read`."""
+        """Reads ranges of tokens, each of one corpus; see `Corpus.read`.
+
+        Args:
+            starts: int64, (rows,), the first token of each range.
+            ends: int64, (rows,), the end of each range, exclusive.
+        """
         return self._ranges(starts, ends, lambda corpus: corpus.read)
 
     def word_marks_at(self, positions: np.ndarray) -> np.ndarray:
-        """Returns the marks of words; see `Corpus.word_marks_at`."""
+        """Returns the marks of words; see `Corpus.word_marks_at`.
+
+        Args:
+            positions: integers, of any shape.
+        """
         return self._values_at(positions, lambda corpus: corpus.word_marks_at)
 
     def read_word_marks(self, starts: tf.Tensor, ends: tf.Tensor) -> tf.RaggedTensor:
-        """Reads the marks of words; see `Corpus.read_word_marks`."""
+        """Reads the marks of words; see `Corpus.read_word_marks`.
+
+        Args:
+            starts: int64, (rows,), the first token of each range.
+            ends: int64, (rows,), the end of each range, exclusive.
+        """
         return self._ranges(starts, ends, lambda corpus: corpus.read_word_marks)
 
     def token_counts(self) -> np.ndarray:

@@ -23,7 +23,21 @@ def write(
 ) -> dict:
     """Writes a kit for TensorFlow Serving; the folder appears when it is complete.
 
-        kit.write("kits/opinions", classifier.export, name="opinions")
+    Examples:
+        Needs `pip install 'kerasbert[serving]'`. `model.export` alone also checks the export.
+
+        >>> import functools
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> export = functools.partial(model.export, check=False)
+        >>> facts = kerasbert.serving.kit.write("kits/opinions", export, name="opinions")
+        >>> facts["saved_model"]
+        'kits/opinions/models/opinions/1'
 
     Args:
         path: folder to write.

@@ -12,6 +12,12 @@ class Guess(NamedTuple):
         token: the predicted token, as the vocabulary spells it.
         score: its probability.
         sequence: the text with the mask replaced by the token; other masks stay.
+
+    Examples:
+        >>> import kerasbert
+        >>> guess = kerasbert.tasks.Guess(token="dog", score=0.7, sequence="the dog barks")
+        >>> guess.token, guess.score
+        ('dog', 0.7)
     """
 
     token: str

@@ -29,8 +29,22 @@ class MaskedLM(StepsWithoutLogits):
     vocabulary). `fit` on text masks each batch anew. `predict` on text returns logits for every
     mask token (such as `[MASK]`) of the text.
 
-        model = kerasbert.MaskedLM.from_preset("hf://google-bert/bert-base-uncased")
-        model.fill_mask(["the [MASK] barks"], top_k=1)  # [[[Guess(token="dog", ...)]]]
+    Examples:
+        A model with random weights learns a text.
+        `MaskedLM.from_preset("hf://google-bert/bert-base-uncased")` loads a pretrained one.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.MaskedLM(
+        ...     kerasbert.Backbone(config), tokenizer=tokenizer, sequence_length=16
+        ... )
+        >>> model.compile(kerasbert.training.adamw(1e-3))
+        >>> history = model.fit(["the dog barks"] * 500, batch_size=8, verbose=0)
+        >>> guesses = model.fill_mask(["The [MASK] barks"], top_k=2)
+        >>> guesses[0][0][0].token
+        'dog'
 
     Args:
         backbone: the encoder.
@@ -141,8 +155,19 @@ class MaskedLM(StepsWithoutLogits):
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the predicted positions. Unused entries of
-        `mask_positions` must have weight 0. The default loss may have a `z_loss`, see
-        `CrossEntropyWithZLoss`.
+        `mask_positions` must have weight 0.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(1e-4)`.
+            loss: as in Keras; None: cross-entropy on logits.
+            metrics: as in Keras; None: accuracy. They are weighted, too.
+            weighted_metrics: as in Keras.
+            z_loss: weight of the squared logarithm of the softmax's denominator in the default
+                loss, which keeps logits small (PaLM, 2204.02311, §5); 0: none.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> model.compile(kerasbert.training.adamw(5e-5), z_loss=1e-4)
         """
         super().compile(
             optimizer=optimizer or adamw(1e-4),
@@ -183,6 +208,11 @@ class MaskedLM(StepsWithoutLogits):
         Returns:
             `loss`, the mean cross-entropy of the masked tokens in nats, `perplexity`, its
             exponential, and `accuracy`, the share predicted correctly; NaN if no token was masked.
+
+        Examples:
+            >>> scores = model.score(["the dog barks"] * 8)
+            >>> list(scores), scores["perplexity"] < len(words)
+            (['loss', 'perplexity', 'accuracy'], True)
         """
         losses, right = [], []
         for features, labels, weights in self._text.batches(x, y, batch_size=batch_size):
@@ -226,6 +256,14 @@ class MaskedLM(StepsWithoutLogits):
 
         Raises:
             InputError: a text is refused, or a target is not a single token.
+
+        Examples:
+            >>> best, second = model.fill_mask(["The [MASK] barks"], top_k=2)[0][0]
+            >>> best.token, best.sequence, best.score > second.score
+            ('dog', 'The dog barks', True)
+            >>> guesses = model.fill_mask(["The dog [MASK]"], targets=["barks", "the"])
+            >>> [guess.token for guess in guesses[0][0]]
+            ['barks', 'the']
         """
         if top_k < 1:
             raise InputError(f"top_k must be 1 or more, found {top_k}")

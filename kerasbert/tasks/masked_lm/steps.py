@@ -14,13 +14,23 @@ class StepsWithoutLogits(Task):
     """A task whose compiled steps get losses instead of logits from its `MLMHead`."""
 
     def call(self, inputs, training=None, mask=None):
-        """Returns logits; for features with `mlm_labels`, outcomes (see `MLMHead`)."""
+        """Returns logits; for features with `mlm_labels`, outcomes (see `MLMHead`).
+
+        Args:
+            inputs: dict of features.
+            training: as in Keras.
+            mask: as in Keras.
+        """
         inputs = dict(inputs)
         with labels_given(inputs.pop(MLM_LABELS, None)):
             return super().call(inputs, training=training, mask=mask)
 
     def step_data(self, data):
-        """Adds labels to the features, if losses are computed without keeping all logits."""
+        """Adds labels to the features, if losses are computed without keeping all logits.
+
+        Args:
+            data: a batch, as `fit` takes it.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if y is None or not self._needs_no_logits:
             return data

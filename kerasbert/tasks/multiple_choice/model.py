@@ -25,6 +25,12 @@ class Choice(NamedTuple):
     Attributes:
         text: the choice.
         score: its probability among the choices of its example.
+
+    Examples:
+        >>> import kerasbert
+        >>> choice = kerasbert.tasks.Choice("Umbrella", 0.9)
+        >>> choice.text, choice.score
+        ('Umbrella', 0.9)
     """
 
     text: str
@@ -44,11 +50,21 @@ class MultipleChoice(Task):
     in which empty strings do not count. Labels of `fit` and `evaluate` are indices of choices or,
     with text, the correct choices themselves.
 
-        model = kerasbert.MultipleChoice.from_preset("hf://google-bert/bert-base-uncased")
-        model.compile()
-        x = {"text": ["It rains."], "choices": [["Take an umbrella.", "Wear sunglasses."]]}
-        model.fit(x, [0])
-        model.choose(x["text"], x["choices"])  # [Choice("Take an umbrella.", 0.9)]
+    Examples:
+        A model with random weights learns a choice. `from_preset` starts from a pretrained
+        encoder: `MultipleChoice.from_preset("hf://google-bert/bert-base-uncased")`.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "rain", "sun", "hat", "umbrella"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.MultipleChoice(kerasbert.Backbone(config), tokenizer=tokenizer)
+        >>> model.compile(kerasbert.training.adamw(1e-3))
+        >>> x = {"text": ["Rain"] * 200, "choices": [["Hat", "Umbrella"]] * 200}
+        >>> history = model.fit(x, ["Umbrella"] * 200, batch_size=8, verbose=0)
+        >>> chosen = model.choose(["Rain"], [["Hat", "Umbrella"]])[0]
+        >>> chosen.text, chosen.score > 0.5
+        ('Umbrella', True)
 
     Args:
         backbone: the encoder.
@@ -126,7 +142,17 @@ class MultipleChoice(Task):
         return {"dropout": self.dropout_rate}
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
-        """Compiles the model; by default with AdamW, cross-entropy over choices and accuracy."""
+        """Compiles the model; by default with AdamW, cross-entropy over choices and accuracy.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(2e-5)`.
+            loss: as in Keras; None: cross-entropy on logits.
+            metrics: as in Keras; None: accuracy.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> model.compile(kerasbert.training.adamw(5e-5))
+        """
         super().compile(
             optimizer=optimizer or adamw(2e-5),  # BERT, §4.4
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -161,6 +187,11 @@ class MultipleChoice(Task):
         Returns:
             For each text a `Choice`, the best one and its probability among the text's choices;
             ("", 0.0) if there are none.
+
+        Examples:
+            >>> chosen = model.choose(["Rain"], [["Hat", "Umbrella", "Sun"]])[0]
+            >>> chosen.text, chosen.score > 1 / 3
+            ('Umbrella', True)
         """
         columns = _filled(self._text.columns((texts, choices)))
         if not len(columns[CHOICES]):
@@ -181,6 +212,13 @@ class MultipleChoice(Task):
             x: a dict of `text` and `choices`.
             y: indices of the correct choices, or the choices themselves.
             batch_size: texts per batch.
+
+        Raises:
+            InputError: there are no examples, or a label is no choice.
+
+        Examples:
+            >>> model.score({"text": ["Rain"], "choices": [["Umbrella", "Hat"]]}, [0])
+            {'accuracy': 1.0}
         """
         rows = self._text.rows(x, y)
         if not len(rows):

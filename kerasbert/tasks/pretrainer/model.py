@@ -21,10 +21,24 @@ class Pretrainer(MaskedLM):
     `nsp_logits`, float32 (batch, 2). `fit` on text masks and pairs each batch anew: a single text
     is split in two, and half of the second parts are exchanged within the batch.
 
-        config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=30522)
-        model = kerasbert.Pretrainer(kerasbert.Backbone(config), tokenizer=tokenizer)
-        model.compile()
-        model.fit(["First sentence. Second sentence."] * 32)
+    Examples:
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.Pretrainer(
+        ...     kerasbert.Backbone(config), tokenizer=tokenizer, sequence_length=16
+        ... )
+        >>> model.compile()
+        >>> history = model.fit(["The dog barks. The dog."] * 8, verbose=0)
+        >>> sorted(history.history)
+        ['loss', 'mlm_logits_accuracy', 'mlm_logits_loss', 'nsp_logits_accuracy', 'nsp_logits_loss']
+
+        Other tasks continue from its encoder, and `MaskedLM` from its head, too:
+
+        >>> paths = model.save_to_preset("pretrained")
+        >>> kerasbert.MaskedLM.from_preset("pretrained").uninitialized_weights
+        []
 
     Args:
         backbone: the encoder, with a pooler.
@@ -51,7 +65,11 @@ class Pretrainer(MaskedLM):
 
     @classmethod
     def needs_pooler(cls, config: BackboneConfig) -> bool:
-        """Returns True: the head always uses the pooler."""
+        """Returns True: the head always uses the pooler.
+
+        Args:
+            config: the encoder's.
+        """
         return True
 
     @staticmethod
@@ -81,8 +99,18 @@ class Pretrainer(MaskedLM):
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
 
         Each loss is the weighted mean over the predicted positions (unused entries of
-        `mask_positions` must have weight 0); the total loss is their sum. The default loss of
-        masked tokens may have a `z_loss`, see `CrossEntropyWithZLoss`.
+        `mask_positions` must have weight 0); the total loss is their sum.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(1e-4)`.
+            loss: as in Keras; None: cross-entropy on the logits of both outputs.
+            metrics: as in Keras; None: accuracy of both outputs. They are weighted, too.
+            weighted_metrics: as in Keras.
+            z_loss: as in `MaskedLM.compile`.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> model.compile(kerasbert.training.lamb(1e-3), accumulation_steps=2)
         """
         outputs = (MLM_LOGITS, NSP_LOGITS)
         Task.compile(

@@ -31,6 +31,12 @@ class Answer(NamedTuple):
         score: its probability; see `QuestionAnswerer`.
         start: index of its first character in the context.
         end: index after its last character.
+
+    Examples:
+        >>> import kerasbert
+        >>> answer = kerasbert.tasks.Answer("Oslo", 0.9, start=14, end=18)
+        >>> answer.text, answer.score
+        ('Oslo', 0.9)
     """
 
     text: str
@@ -66,8 +72,22 @@ class QuestionAnswerer(Task):
     lowest sum at `[CLS]` over the windows, the softmax includes it, and it is returned if its
     probability against the best span alone exceeds the threshold.
 
-        model = kerasbert.QuestionAnswerer.from_preset("runs/squad/model")
-        (best,), = model.answer(["Where is Oslo?"], ["Oslo is the capital of Norway."])
+    Examples:
+        A model with random weights learns an answer. `QuestionAnswerer.from_preset` loads a trained
+        model, such as one of `kerasbert finetune --task question_answering`.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "lives", "in", "oslo"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer([*words, "ada", "?"])
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=11)
+        >>> model = kerasbert.QuestionAnswerer(kerasbert.Backbone(config), tokenizer=tokenizer)
+        >>> model.compile(kerasbert.training.adamw(1e-3))
+        >>> questions, contexts = ["Who lives in Oslo?"], ["Ada lives in Oslo"]
+        >>> x = {"question": questions * 200, "context": contexts * 200}
+        >>> history = model.fit(x, ["Ada"] * 200, batch_size=8, verbose=0)
+        >>> answers = model.answer(questions, contexts)
+        >>> answers[0][0].text
+        'Ada'
 
     Args:
         backbone: the encoder.
@@ -154,7 +174,17 @@ class QuestionAnswerer(Task):
         }
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
-        """Compiles the model; by default with AdamW, two cross-entropies and two accuracies."""
+        """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(5e-5)`.
+            loss: as in Keras; None: cross-entropy on the logits of starts, and of ends.
+            metrics: as in Keras; None: the accuracy of starts, and of ends.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> model.compile(kerasbert.training.adamw(3e-5))
+        """
 
         def each(make, **arguments):
             return {name: make(**arguments) for name in _OUTPUTS}
@@ -197,6 +227,16 @@ class QuestionAnswerer(Task):
         Returns:
             For each question a list of `Answer`s, the best first: up to `n_best`, or the single
             empty answer if the context contains no words.
+
+        Raises:
+            InputError: there are not as many contexts as questions, or `n_best` is less than 1.
+
+        Examples:
+            >>> best, second = model.answer(questions, contexts, n_best=2)[0]
+            >>> best.text, best.start, best.end
+            ('Ada', 0, 3)
+            >>> best.score > second.score
+            True
         """
         answers, _ = self._ask(questions, contexts, n_best, batch_size)
         return Results(answers, ("example", "rank"))
@@ -233,6 +273,11 @@ class QuestionAnswerer(Task):
         Returns:
             The best span of each context ("" if it has no words), and the probability of "no
             answer" against that span alone.
+
+        Examples:
+            >>> spans, no_answer = model.best_spans(questions, contexts)
+            >>> spans, no_answer[0] < 0.5
+            (['Ada'], True)
         """
         answers, no_answer = self._ask(questions, contexts, 2, batch_size)
         spans = [next((a.text for a in best if a.text), "") for best in answers]
@@ -249,6 +294,13 @@ class QuestionAnswerer(Task):
         Returns:
             `exact_match` and `f1` in percent, and more for SQuAD 2.0; see `kerasbert.metrics.squad`
             (also for how Chinese is scored).
+
+        Raises:
+            InputError: there are no examples, or questions and labels differ in number.
+
+        Examples:
+            >>> model.score((questions, contexts), ["Ada"])
+            {'exact_match': 100.0, 'f1': 100.0}
         """
         right, spans, no_answer = self._right_and_found(x, y, batch_size)
         threshold = 1.0 if self.no_answer_threshold is None else self.no_answer_threshold
@@ -268,6 +320,17 @@ class QuestionAnswerer(Task):
 
         Returns:
             The result of `score` with the new threshold.
+
+        Raises:
+            InputError: the metric is unknown, or there are no examples.
+
+        Examples:
+            The second question has no answer:
+
+            >>> x = {"question": questions * 2, "context": [*contexts, "in Oslo"]}
+            >>> scores = model.tune_threshold(x, [["Ada"], []])
+            >>> 0 <= model.no_answer_threshold <= 1
+            True
         """
         if metric not in ("f1", "exact"):
             raise InputError(f"metric must be f1 or exact, found {metric!r}")

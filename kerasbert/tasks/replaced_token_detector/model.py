@@ -20,10 +20,20 @@ class ReplacedTokenDetector(Task):
     features and labels (batch, sequence), 1 for replaced tokens, with sample weights that are 0 at
     padding.
 
-        model = kerasbert.ReplacedTokenDetector.from_preset(
-            "hf://google/electra-small-discriminator"
-        )
-        logits = model.predict(["the dog barks in the sky"])
+    Examples:
+        The weights are random here; `ReplacedTokenDetector.from_preset(
+        "hf://google/electra-small-discriminator")` loads trained ones.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "sky"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset(
+        ...     "electra_small", vocabulary_size=len(words), num_layers=2
+        ... )
+        >>> model = kerasbert.ReplacedTokenDetector(kerasbert.Backbone(config), tokenizer=tokenizer)
+        >>> logits = model.predict(["the sky barks"], verbose=0)
+        >>> logits.shape  # with [CLS] and [SEP]
+        (1, 5)
 
     Args:
         backbone: the encoder.
@@ -80,7 +90,22 @@ class ReplacedTokenDetector(Task):
     def compile(
         self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
     ) -> None:
-        """Compiles the model; by default with AdamW, binary cross-entropy and accuracy."""
+        """Compiles the model; by default with AdamW, binary cross-entropy and accuracy.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(1e-4)`.
+            loss: as in Keras; None: binary cross-entropy on logits, weighted by token.
+            metrics: as in Keras; None: accuracy. They are weighted, too.
+            weighted_metrics: as in Keras.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> import numpy as np
+            >>> model.compile()
+            >>> features = model.preprocessor(["the sky barks"])
+            >>> labels = np.array([[0, 0, 1, 0, 0]])
+            >>> history = model.fit(features, labels, verbose=0)
+        """
         if loss in (None, "binary_crossentropy", "bce"):
             loss = TokenCrossentropy()
         super().compile(
@@ -92,7 +117,11 @@ class ReplacedTokenDetector(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """Returns the share of correctly classified tokens, weighted."""
+        """Returns the metric for the share of correctly classified tokens, weighted.
+
+        Args:
+            name: name of the metric.
+        """
         return PositionMean(is_replaced_as_said, name=name)
 
     def make_preprocessor(self):

@@ -45,12 +45,25 @@ class TextClassifier(Task):
     chunks, sequence). Texts of one chunk give the same logits as without `long_text`. `max_chunks`
     bounds time and memory; the rest of the text is ignored.
 
-        model = kerasbert.TextClassifier.from_preset(
-            "hf://google-bert/bert-base-uncased", classes=["bad", "good"]
-        )
-        model.compile()
-        model.fit(["a fine day", "a bad day"], ["good", "bad"], epochs=3)
-        model.classify(["a fine idea"])  # [{"label": "good", "scores": {"bad": 0.1, "good": 0.9}}]
+    Examples:
+        A model with random weights learns two texts. `from_preset` starts from a pretrained encoder
+        instead: `TextClassifier.from_preset("hf://google-bert/bert-base-uncased",
+        classes=["bad", "good"])`.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextClassifier(
+        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
+        ... )
+        >>> model.compile(kerasbert.training.adamw(1e-3))
+        >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
+        >>> history = model.fit(texts * 100, labels * 100, batch_size=8, verbose=0)
+        >>> model.classify(["a fine day"])[0]["label"]
+        'good'
+        >>> model.predict(texts, verbose=0).shape
+        (2, 2)
 
     Args:
         backbone: the encoder.
@@ -162,7 +175,7 @@ class TextClassifier(Task):
 
     @property
     def threshold(self) -> float:
-        """Lowest score at which a multi-label class is predicted; can be set."""
+        """Lowest score at which a multi-label class is predicted, in (0, 1); can be set."""
         return self.problem.threshold
 
     @threshold.setter
@@ -183,7 +196,30 @@ class TextClassifier(Task):
     @classmethod
     @renamed.argument("directory", "preset")
     def from_preset(cls, preset, *, problem_type: str | None = None, **rest) -> Self:
-        """Loads as `Task` does; with another `problem_type` than stored, the head is new."""
+        """Loads as `Task.from_preset` does; with another `problem_type`, the head is new.
+
+        Args:
+            preset: as in `Task.from_preset`.
+            problem_type: as in the constructor; None: as stored.
+            **rest: other arguments of `Task.from_preset`, such as `classes`.
+
+        Returns:
+            The classifier with its weights.
+
+        Raises:
+            InputError: there is no such model, or it lacks what the head needs.
+
+        Examples:
+            A classifier is loaded with its head. With other classes, only the encoder's weights
+            are loaded, and the head's are random.
+
+            >>> names = model.save_to_preset("opinions")
+            >>> kerasbert.TextClassifier.from_preset("opinions").classes
+            ['bad', 'good']
+            >>> grades = kerasbert.TextClassifier.from_preset("opinions", classes=["C", "B", "A"])
+            >>> grades.uninitialized_weights
+            ['classifier/kernel', 'classifier/bias']
+        """
         preset = checkpoints.load(preset)
         stored = cls.stored_head(preset).get("problem_type", problem_type)
         if problem_type is not None:
@@ -194,7 +230,11 @@ class TextClassifier(Task):
 
     @classmethod
     def stored_head(cls, preset: checkpoints.Preset) -> dict:
-        """Returns what `Task.stored_head` does, always with the problem type."""
+        """Returns what `Task.stored_head` does, always with the problem type.
+
+        Args:
+            preset: the stored model.
+        """
         stored = super().stored_head(preset)
         # Other formats do not store it, and only have this one.
         return stored and {"problem_type": "single_label_classification", **stored}
@@ -232,9 +272,9 @@ class TextClassifier(Task):
         XLA is off by default, because every new batch length would be compiled.
 
         Args:
-            optimizer: as in Keras.
-            loss: as in Keras.
-            metrics: as in Keras.
+            optimizer: as in Keras; None: `kerasbert.training.adamw(5e-5)`.
+            loss: as in Keras; None: as above.
+            metrics: as in Keras; None: as above.
             label_smoothing: share of each label that is spread over all classes (with several
                 labels, over yes and no). Cannot be combined with `loss`.
             **kwargs: as in `Task.compile`.
@@ -242,6 +282,11 @@ class TextClassifier(Task):
         Raises:
             InputError: `label_smoothing` is not in [0, 1), is given with a loss, or is given for a
                 regression.
+
+        Examples:
+            >>> model.compile()
+            >>> model.compile(kerasbert.training.adamw(2e-5), label_smoothing=0.1)
+            >>> model.compile("adam", metrics=["accuracy", "AUC"], layer_decay=0.9)
         """
         if not 0 <= label_smoothing < 1:
             raise InputError(
@@ -257,7 +302,11 @@ class TextClassifier(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """Returns the metric that "accuracy" means for the `problem_type`."""
+        """Returns the metric that "accuracy" means for the `problem_type`.
+
+        Args:
+            name: name of the metric.
+        """
         return self.problem.accuracy(name)
 
     def fit(self, *args, class_weight=None, **kwargs) -> keras.callbacks.History:
@@ -268,6 +317,25 @@ class TextClassifier(Task):
             class_weight: dict from class name or index to weight, with 1 for the other classes; or
                 a list with one weight per class.
             **kwargs: as in Keras.
+
+        Returns:
+            Keras's `History`: losses and metrics of every epoch.
+
+        Raises:
+            InputError: texts and labels differ in length, a label is no class, or a class of
+                `class_weight` is unknown.
+
+        Examples:
+            >>> history = model.fit(
+            ...     texts,
+            ...     labels,
+            ...     validation_data=(["day"], ["good"]),
+            ...     class_weight={"bad": 2.0},
+            ...     epochs=2,
+            ...     verbose=0,
+            ... )
+            >>> len(history.history["val_loss"])
+            2
         """
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
@@ -293,6 +361,10 @@ class TextClassifier(Task):
 
         Raises:
             InputError: a class is unknown, or the examples do not have one class each.
+
+        Examples:
+            >>> model.class_weights(["good", "bad", "good"], {"bad": 3.0}).tolist()
+            [1.0, 3.0, 1.0]
         """
         weights = self.problem.class_weights(class_weight)
         labels = self.problem.labels(y)
@@ -326,6 +398,27 @@ class TextClassifier(Task):
             A dict for each text. One class: `label`, and `scores` by class name. Several:
             `predicted`, the names with a score of at least `threshold`, and `scores`. Numbers:
             `value`, or `values` by name if there are several.
+
+        Examples:
+            >>> answer = model.classify(["a fine day"])[0]
+            >>> answer["label"], answer["scores"]["good"] > 0.5
+            ('good', True)
+
+            Several labels for a text, and a number:
+
+            >>> topics = kerasbert.TextClassifier(
+            ...     kerasbert.Backbone(config),
+            ...     ["sports", "weather"],
+            ...     problem_type="multi_label_classification",
+            ...     tokenizer=tokenizer,
+            ... )
+            >>> list(topics.classify(["a fine day"])[0])
+            ['predicted', 'scores']
+            >>> rating = kerasbert.TextClassifier(
+            ...     kerasbert.Backbone(config), problem_type="regression", tokenizer=tokenizer
+            ... )
+            >>> list(rating.classify(["a fine day"])[0])
+            ['value']
         """
         logits = self._outputs_of(self._text.columns(x), batch_size)
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
@@ -341,6 +434,13 @@ class TextClassifier(Task):
 
         Returns:
             The metrics of `kerasbert.metrics.classification` for the `problem_type`.
+
+        Raises:
+            InputError: there are no examples, or a label is no class.
+
+        Examples:
+            >>> model.score(texts, labels)
+            {'accuracy': 1.0, 'macro_f1': 1.0, 'matthews': 1.0, 'f1': 1.0}
         """
         rows = self._text.rows(x, y)
         if not len(rows):

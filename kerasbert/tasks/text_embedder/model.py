@@ -53,11 +53,27 @@ class TextEmbedder(Task):
       unsupervised SimCSE (Gao et al. 2021, §3), where only dropout makes the two differ.
     - "similarity": pairs with gold scores in [-1, 1], the targets of their cosine similarity.
 
-        model = kerasbert.TextEmbedder.from_preset(
-            "hf://sentence-transformers/all-MiniLM-L6-v2"
-        )
-        vectors = model.embed(["a fine day", "sunshine"])  # (2, 384)
-        scores, rows = model.search(["good weather"], vectors, top_k=1)
+    Examples:
+        The weights are random here; `TextEmbedder.from_preset(
+        "hf://sentence-transformers/all-MiniLM-L6-v2")` loads trained ones.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TextEmbedder(kerasbert.Backbone(config), tokenizer=tokenizer)
+        >>> texts = ["a fine day", "a dull day"]
+        >>> vectors = model.embed(texts)
+        >>> vectors.shape
+        (2, 128)
+        >>> scores, rows = model.search(["a fine day"], vectors, top_k=1)
+        >>> texts[rows[0, 0]]
+        'a fine day'
+
+        Pairs of related texts train it:
+
+        >>> model.compile()
+        >>> history = model.fit({"text": ["day"], "text_pair": ["a day"]}, verbose=0)
 
     Args:
         backbone: the encoder.
@@ -164,6 +180,24 @@ class TextEmbedder(Task):
 
         A sentence-transformers directory also determines pooling, normalization, sequence length
         and the default prompt.
+
+        Args:
+            preset: as in `Task.from_preset`.
+            layers: as in the constructor; None: as stored.
+            backbone: as in `Task.from_preset`.
+            **rest: other arguments of `Task.from_preset`, such as `prompt`.
+
+        Returns:
+            The embedder with its weights.
+
+        Raises:
+            InputError: there is no such model, or it pools in a way that is not supported.
+
+        Examples:
+            >>> paths = model.save_to_preset("embedder")
+            >>> queries = kerasbert.TextEmbedder.from_preset("embedder", prompt="query: ")
+            >>> queries.prompt, queries.embedding_dim
+            ('query: ', 128)
         """
         preset = checkpoints.load(preset)
         stored = cls.stored_head(preset)
@@ -222,9 +256,18 @@ class TextEmbedder(Task):
         The contrastive objective also has accuracy, the share of texts whose partner is the nearest
         in the batch.
 
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(2e-5)`.
+            loss: as in Keras; None: `InBatchNegatives`, or the squared error of cosines.
+            metrics: as in Keras; None: as above.
+            **kwargs: as in `Task.compile`.
+
         Raises:
             InputError: `accumulation_steps` with the contrastive objective, whose negatives come
                 from the whole batch.
+
+        Examples:
+            >>> model.compile(kerasbert.training.adamw(5e-5))
         """
         contrastive = self.objective == "contrastive"
         if contrastive and kwargs.get("accumulation_steps", 1) > 1:
@@ -239,7 +282,11 @@ class TextEmbedder(Task):
         )
 
     def accuracy_metric(self, name: str):
-        """Returns the metric for the share of nearest partners, if contrastive, else None."""
+        """Returns the metric for the share of nearest partners, if contrastive, else None.
+
+        Args:
+            name: name of the metric.
+        """
         if self.objective != "contrastive":
             return None
         return keras.metrics.MeanMetricWrapper(found_partner, name=name)
@@ -256,6 +303,16 @@ class TextEmbedder(Task):
             With gold scores, `pearson` and `spearman`, the correlations of cosine similarities and
             scores, as for STS. Without, `accuracy`, the share of texts whose partner is the
             nearest of all second texts.
+
+        Raises:
+            InputError: there are no pairs, or not as many scores.
+
+        Examples:
+            >>> model.score({"text": texts, "text_pair": texts})
+            {'accuracy': 1.0}
+            >>> pairs = {"text": ["a", "a", "day"], "text_pair": ["a", "a day", "fine"]}
+            >>> sorted(model.score(pairs, [5, 3, 0]))
+            ['pearson', 'spearman']
         """
         columns = self._text.columns(x)
         if TEXT_PAIR not in columns or not length(columns[TEXT]):
@@ -296,6 +353,12 @@ class TextEmbedder(Task):
 
         Returns:
             float32, (texts, dim); for pairs (pairs, 2, dim).
+
+        Examples:
+            >>> model.embed(["a fine day"]).shape
+            (1, 128)
+            >>> model.embed({"text": ["a fine day"], "text_pair": ["a dull day"]}).shape
+            (1, 2, 128)
         """
         columns = list(self._text.columns(x).values())
         if len(columns) == 1:
@@ -318,6 +381,14 @@ class TextEmbedder(Task):
 
         Returns:
             For each text, its words as spelled there, and their vectors, float32 (words, dim).
+
+        Raises:
+            InputError: `subwords` is unknown.
+
+        Examples:
+            >>> words, vectors = model.word_vectors(["A fine day"])[0]
+            >>> words, vectors.shape
+            (['A', 'fine', 'day'], (3, 128))
         """
         if subwords not in ("mean", "first"):
             raise InputError(f"subwords must be mean or first, found {subwords!r}")
@@ -343,6 +414,13 @@ class TextEmbedder(Task):
         Returns:
             Cosine similarities, float32, and row numbers of `corpus`, int, both (queries, top_k),
             the nearest first.
+
+        Examples:
+            >>> scores, rows = model.search(["a dull day"], model.embed(texts), top_k=2)
+            >>> rows.tolist()
+            [[1, 0]]
+            >>> f"{scores[0, 0]:.3f}"
+            '1.000'
         """
         return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
 

@@ -15,6 +15,12 @@ class TaggedWord(NamedTuple):
         score: the probability of that class.
         start: index of the first character in the text.
         end: index after the last character.
+
+    Examples:
+        >>> import kerasbert
+        >>> word = kerasbert.tasks.TaggedWord("Oslo", "B-LOC", 0.9, start=13, end=17)
+        >>> word.label, word.score
+        ('B-LOC', 0.9)
     """
 
     word: str
@@ -33,6 +39,12 @@ class Entity(NamedTuple):
         score: mean of the words' probabilities.
         start: index of the first character in the text.
         end: index after the last character.
+
+    Examples:
+        >>> import kerasbert
+        >>> entity = kerasbert.tasks.Entity("Ada Lovelace", "PER", 0.9, start=0, end=12)
+        >>> entity.text, entity.label
+        ('Ada Lovelace', 'PER')
     """
 
     text: str

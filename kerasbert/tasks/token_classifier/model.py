@@ -50,8 +50,22 @@ class TokenClassifier(Task):
     maximal context of BERT's `run_squad.py`; the first of two equal windows). In training, a word
     counts once, in that window.
 
-        model = kerasbert.TokenClassifier.from_preset("hf://dslim/bert-base-NER")
-        model.tag(["Ada lives in Oslo."], aggregation="first")  # [[Entity("Ada", "PER", ...), ...]]
+    Examples:
+        A model with random weights learns a sentence. A published model is loaded with its classes:
+        `TokenClassifier.from_preset("hf://dslim/bert-base-NER")`.
+
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ada", "lives", "in", "oslo"]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
+        >>> model = kerasbert.TokenClassifier(
+        ...     kerasbert.Backbone(config), ["O", "B-PER", "B-LOC"], tokenizer=tokenizer
+        ... )
+        >>> model.compile(kerasbert.training.adamw(1e-3))
+        >>> sentences, tags = [["Ada", "lives", "in", "Oslo"]], [["B-PER", "O", "O", "B-LOC"]]
+        >>> history = model.fit(sentences * 400, tags * 400, batch_size=8, verbose=0)
+        >>> [(word, label) for word, label, *_ in model.tag(["Ada lives in Oslo"])[0]]
+        [('Ada', 'B-PER'), ('lives', 'O'), ('in', 'O'), ('Oslo', 'B-LOC')]
 
     Args:
         backbone: the encoder.
@@ -129,6 +143,16 @@ class TokenClassifier(Task):
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
         The loss is the weighted mean over the words.
+
+        Args:
+            optimizer: as in Keras; None: `kerasbert.training.adamw(5e-5)`.
+            loss: as in Keras; None: cross-entropy on logits.
+            metrics: as in Keras; None: accuracy over the words. They are weighted, too.
+            weighted_metrics: as in Keras.
+            **kwargs: as in `Task.compile`.
+
+        Examples:
+            >>> model.compile(kerasbert.training.adamw(2e-5))
         """
         super().compile(
             optimizer=optimizer or adamw(5e-5),
@@ -153,6 +177,12 @@ class TokenClassifier(Task):
                 a list with one weight per class.
             sample_weight: weights of sentences or of words; with features, of tokens.
             **kwargs: as in Keras.
+
+        Returns:
+            Keras's `History`: losses and metrics of every epoch.
+
+        Raises:
+            InputError: words and labels do not match, or a label is no class.
         """
         if class_weight is not None and not is_stream(x) and not is_text(x):
             if hasattr(x, "element_spec") or y is None:
@@ -199,6 +229,10 @@ class TokenClassifier(Task):
 
         Raises:
             InputError: a class is unknown.
+
+        Examples:
+            >>> model.class_weights([["B-PER", "O"]], {"O": 0.5})
+            [[1.0, 0.5]]
         """
         table = class_weight_table(class_weight, self.classes)
         return [table[class_indices("y", own, self.classes)].tolist() for own in plain(y)]
@@ -234,6 +268,14 @@ class TokenClassifier(Task):
 
         Raises:
             InputError: the aggregation is unknown.
+
+        Examples:
+            >>> entities = model.tag(["Ada lives in Oslo"], aggregation="first")
+            >>> [(entity.text, entity.label) for entity in entities[0]]
+            [('Ada', 'PER'), ('Oslo', 'LOC')]
+            >>> word = model.tag([["Ada"]])[0][0]
+            >>> word.word, word.start, word.end, word.score <= 1
+            ('Ada', 0, 3, True)
         """
         if aggregation not in (None, *AGGREGATIONS):
             raise InputError(
@@ -296,7 +338,18 @@ class TokenClassifier(Task):
         return [(start + int(a), start + int(b)) for a, b in itertools.pairwise(limits)]
 
     def split(self, texts) -> list[list[str]]:
-        """Splits strings into words, as `predict`, `tag` and an export do."""
+        """Splits strings into words, as `predict`, `tag` and an export do.
+
+        Args:
+            texts: strings.
+
+        Returns:
+            For each text, a list of its words as spelled there.
+
+        Examples:
+            >>> model.split(["Ada lives in Oslo."])
+            [['Ada', 'lives', 'in', 'Oslo', '.']]
+        """
         words, _, _ = self._text.words_of_text(raw_columns(texts, ((TEXT,),), "split")[TEXT])
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
 
@@ -315,6 +368,11 @@ class TokenClassifier(Task):
 
         Raises:
             InputError: words and labels do not match.
+
+        Examples:
+            >>> scores = model.score(sentences, tags)
+            >>> scores["accuracy"], scores["f1"]
+            (1.0, 1.0)
         """
         from kerasbert.metrics import entities
 

@@ -84,7 +84,19 @@ class Duplicates:
 
     Attributes:
         settings: dict, what they were found in, and how.
-        arrays: dict of arrays, see `_DTYPES`.
+        arrays: dict of arrays of integers: the positions of these documents and paragraphs, and
+            hashes of their texts.
+
+    Examples:
+        `find_duplicates` finds them, and a `Selection` leaves them out of a corpus.
+
+        >>> import pathlib
+        >>> import kerasbert
+        >>> size = pathlib.Path("text.txt").write_text("A text.\\n\\nAnother.\\n\\nA text.\\n")
+        >>> duplicates = kerasbert.data.corpus.find_duplicates(["text.txt"], ["document"])
+        >>> for kind, source, position, kept_source, kept_position in duplicates.examples():
+        ...     print(f"{source}: the {kind} at byte {position} repeats that at {kept_position}")
+        text.txt: the document at byte 19 repeats that at 0
     """
 
     settings: dict
@@ -125,16 +137,39 @@ class Duplicates:
 
     @classmethod
     def signed(cls, settings: dict, arrays: dict[str, np.ndarray]) -> Duplicates:
-        """Returns duplicates with their SHA-256 in the settings."""
+        """Returns duplicates with their SHA-256 in the settings.
+
+        Args:
+            settings: dict, see the class.
+            arrays: dict, see the class.
+        """
         return cls({**settings, "sha256": _sha256(settings, arrays)}, arrays)
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of everything."""
+        """The SHA-256 of everything.
+
+        Examples:
+            >>> len(duplicates.sha256)
+            64
+        """
         return self.settings["sha256"]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the file; raises `InputError` if it can't be written."""
+        """Writes a file.
+
+        Args:
+            path: path of the file.
+
+        Raises:
+            InputError: it can't be written.
+
+        Examples:
+            >>> duplicates.save("duplicates.safetensors")
+            >>> same = kerasbert.data.corpus.Duplicates.load("duplicates.safetensors")
+            >>> same.sha256 == duplicates.sha256
+            True
+        """
         settings = np.frombuffer(json.dumps(self.settings).encode(), np.uint8)
         with files.new_file(path) as temporary:
             safetensors.numpy.save_file({**self.arrays, _SETTINGS: settings}, temporary)
@@ -142,6 +177,9 @@ class Duplicates:
     @classmethod
     def load(cls, path: str) -> Duplicates:
         """Reads a file, or a URL.
+
+        Args:
+            path: the path or URL.
 
         Raises:
             InputError: it can't be read, is not a file of duplicates, or is damaged.
@@ -162,7 +200,12 @@ class Duplicates:
         return cls(settings, arrays)
 
     def check(self, inputs: list[str], reading: dict) -> None:
-        """Raises `InputError` unless these are the inputs and settings it was made with."""
+        """Raises `InputError` unless these are the inputs and settings it was made with.
+
+        Args:
+            inputs: list of the files and data sets.
+            reading: dict, the result of `Selection.settings`.
+        """
         for name, value in reading.items():
             if self.settings[name] != value:
                 raise InputError(
@@ -181,7 +224,12 @@ class Duplicates:
             raise InputError(f"the duplicates were found without {source}")
 
     def counts(self) -> dict[str, int]:
-        """Returns the number of documents and paragraphs of each kind."""
+        """Returns the number of documents and paragraphs of each kind.
+
+        Examples:
+            >>> duplicates.counts()
+            {'document': 1}
+        """
         is_near = self.arrays["document_is_near"]
         counts = {
             "document": int(np.sum(is_near == 0)),
@@ -191,7 +239,11 @@ class Duplicates:
         return {kind: counts[kind] for kind in self.settings["kinds"]}
 
     def in_input(self, number: int) -> OfInput:
-        """Returns the duplicates in an input, by its number."""
+        """Returns the duplicates in an input.
+
+        Args:
+            number: integer, the number of the input, from 0.
+        """
         return OfInput(self, number)
 
     def examples(self) -> Iterator[tuple[str, str, int, str, int]]:

@@ -25,6 +25,18 @@ class Filters:
         max_non_letters: float, the largest share of digits, punctuation, symbols and control
             characters among the characters that are not white space.
         language: tuple of ISO 639-1 codes. py3langid decides by the first 2,000 characters.
+
+    Raises:
+        InputError: a language is unknown, or py3langid is not installed.
+
+    Examples:
+        >>> import kerasbert
+        >>> filters = kerasbert.data.corpus.Filters(min_characters=10, max_non_letters=0.5)
+        >>> filters.reason(["too short"])
+        'min_characters'
+        >>> filters.reason(["1 + 2 + 3 + 4 + 5 + 6"])
+        'max_non_letters'
+        >>> filters.reason(["A sentence, and another one."])
     """
 
     min_characters: int | None = None
@@ -36,8 +48,15 @@ class Filters:
     def parse(cls, texts: Iterable[str]) -> Filters:
         """Parses texts such as "min_characters=200".
 
+        Args:
+            texts: strings, NAME=VALUE.
+
         Raises:
             InputError: one is not of this form, or a value is impossible.
+
+        Examples:
+            >>> kerasbert.data.corpus.Filters.parse(["min_characters=200"]).min_characters
+            200
         """
         values = {}
         for text in texts:
@@ -63,12 +82,22 @@ class Filters:
                     )
 
     def names(self) -> list[str]:
-        """Returns the names of the limits that there are."""
+        """Returns the names of the limits that there are.
+
+        Examples:
+            >>> filters.names()
+            ['min_characters', 'max_non_letters']
+        """
         fields = (field.name for field in dataclasses.fields(self))
         return [name for name in fields if getattr(self, name) is not None]
 
     def settings(self) -> list[str]:
-        """Returns the limits as `parse` reads them, in a fixed order."""
+        """Returns the limits as `parse` reads them, in a fixed order.
+
+        Examples:
+            >>> filters.settings()
+            ['min_characters=10', 'max_non_letters=0.5']
+        """
         values = {name: getattr(self, name) for name in self.names()}
         return [
             f"{name}={','.join(value) if isinstance(value, tuple) else value}"
@@ -76,7 +105,11 @@ class Filters:
         ]
 
     def reason(self, lines: list[str]) -> str | None:
-        """Returns the name of the first filter that leaves out a document, or None."""
+        """Returns the name of the first filter that leaves out a document, or None.
+
+        Args:
+            lines: list of strings, the lines of the document.
+        """
         characters = sum(map(len, lines))
         if self.min_characters is not None and characters < self.min_characters:
             return "min_characters"

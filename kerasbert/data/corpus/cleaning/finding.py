@@ -50,8 +50,19 @@ def find_duplicates(
         report: `Report` to update.
         progress: function that is called with the number of documents, now and then.
 
+    Returns:
+        `Duplicates`, for `Selection`.
+
     Raises:
         InputError: a kind is unknown, a package is missing, or an input can't be read.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> size = pathlib.Path("text.txt").write_text("A text.\\n\\nAnother.\\n\\nA text.\\n")
+        >>> duplicates = kerasbert.data.corpus.find_duplicates(["text.txt"], ["document"])
+        >>> duplicates.counts()
+        {'document': 1}
     """
     wanted = set(kinds)
     kinds = tuple(kind for kind in KINDS if kind in wanted)

@@ -21,6 +21,21 @@ class Selection:
         text_column: string, see `kerasbert.data.corpus.documents.reading.read_documents`.
         filters: `Filters` that documents must pass.
         duplicates: `Duplicates` that are left out, or None.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "barks", "."]
+        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
+        >>> text = "The dog barks. The dog.\\n\\nThe dog barks. It barks.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> filters = kerasbert.data.corpus.Filters(min_characters=24)
+        >>> selection = kerasbert.data.corpus.Selection(filters=filters)
+        >>> manifest = kerasbert.data.prepare_corpus(
+        ...     ["text.txt"], tokenizer, "corpus", selection=selection
+        ... )
+        >>> manifest["documents"], manifest["left_out"]
+        (1, {'min_characters': 1})
     """
 
     text_column: str = TEXT_COLUMN
@@ -28,7 +43,12 @@ class Selection:
     duplicates: Duplicates | None = None
 
     def settings(self) -> dict:
-        """Returns how documents are read, as JSON."""
+        """Returns how documents are read, as JSON.
+
+        Examples:
+            >>> selection.settings()
+            {'text_column': 'text', 'filters': ['min_characters=24']}
+        """
         return {"text_column": self.text_column, "filters": self.filters.settings()}
 
     def metadata(self) -> dict:
@@ -44,7 +64,11 @@ class Selection:
         return found
 
     def counts(self, report: Report) -> dict[str, dict[str, int]]:
-        """Returns what a manifest says about what was left out; nothing if nothing can be."""
+        """Returns what a manifest says about what was left out; nothing if nothing can be.
+
+        Args:
+            report: `Report` of `read`.
+        """
         reasons = self.filters.names()
         if self.duplicates:
             kinds = self.duplicates.settings["kinds"]
@@ -53,7 +77,11 @@ class Selection:
         return {"left_out": left_out} if left_out else {}
 
     def check(self, inputs: list[str]) -> None:
-        """Raises `InputError` if the duplicates are those of other inputs or settings."""
+        """Raises `InputError` if the duplicates are those of other inputs or settings.
+
+        Args:
+            inputs: list of the files and data sets.
+        """
         if self.duplicates:
             self.duplicates.check(inputs, self.settings())
 

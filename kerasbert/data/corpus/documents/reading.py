@@ -53,6 +53,16 @@ def read_documents(
     Raises:
         InputError: a file is missing or can't be read, or a line is malformed; the message names
             the file and the line.
+
+    Examples:
+        >>> import pathlib
+        >>> import kerasbert
+        >>> text = "The first document.\\nIt has two lines.\\n\\nThe second.\\n"
+        >>> size = pathlib.Path("text.txt").write_text(text)
+        >>> for document in kerasbert.data.corpus.read_documents(["text.txt"]):
+        ...     print(document)
+        ['The first document.', 'It has two lines.']
+        ['The second.']
     """
     for source in find_files(inputs):
         for _, document in read_range(source, report=report, text_column=text_column):
