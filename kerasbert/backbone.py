@@ -398,7 +398,7 @@ class Backbone(TrainableStateMixin):
             '2 of 128'
         """
         facts = {
-            "layers": f"{self.config.num_layers} of {self.config.hidden_dim}",
+            "layers": f"{self.config.num_layers}, {self.config.hidden_dim} wide",
             "maximum length": f"{self.config.max_sequence_length:,} tokens",
             "parameters": shown_count(self.count_params()),
         }
