@@ -167,7 +167,7 @@ plt.show()
 #   (`hidden="mse"`, `attention="mse"`).
 # - **Labels and teacher.** Give `distill` labels as well; `alpha=0.5` weighs both alike.
 # - **Pretrain the student first**, on any text of the language
-#   ([training](../training.md#pretraining-options)): what it lacks most is knowledge of words.
+#   ([pretraining](pretraining.md)): what it lacks most is knowledge of words.
 # - **Smaller numbers.** `quantize("int8")` before `export`, or `export --precision bfloat16`,
 #   halves or quarters the bytes of either model; see [tasks](../tasks.md#distillation).
 #
