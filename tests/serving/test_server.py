@@ -25,8 +25,6 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from benchmarks.options import ServeStressOptions
-from benchmarks.serve_stress import serve_stress
 from kerasbert import InputError, MultipleChoice, TokenClassifier
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
 from kerasbert.serving.server import run
@@ -636,24 +634,27 @@ def test_port_in_use(server, exported_classifier):
     assert ended.stderr.startswith(f"error: 127.0.0.1:{port}: can't listen there (Address already")
 
 
-@pytest.mark.full
-def test_ten_thousand_requests(exported_classifier):
-    """No error but those that were meant, a new version meanwhile, constant memory, a SIGKILL."""
-    options = ServeStressOptions(saved_model=str(exported_classifier), turns=0)
-    found = serve_stress(options)["soak"]
-    assert (found["lost"], found["wrong"]) == (0, 0)
-    assert found["refused"] > 300
-    assert found["answered"] + found["refused"] > 14_000
-    assert found["memory_growth"] <= 0.05
+def resident(child):
+    status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
 
 @pytest.mark.full
-def test_speed_is_compared(exported_classifier):
-    options = ServeStressOptions(
-        saved_model=str(exported_classifier), requests=0, turns=1, seconds=1.0
-    )
-    found = serve_stress(options)["speed"]
-    assert found["errors"] == 0
-    for kind in ("rest", "grpc"):
-        assert found["of_the_model_alone"][kind] > 0
-        assert len(found["p99_by_p50"][kind]) == 1
+def test_ten_thousand_requests(exported_classifier, client):
+    """No error, constant memory; after SIGKILL it starts again on the same ports."""
+    child, match = start_program(exported_classifier.parent)
+    try:
+        url = collections.namedtuple("Urls", "rest grpc")(match[1], match[2])
+        soak(url, client, 4_000, 16)  # shapes that TensorFlow keeps memory for
+        before = resident(child)
+        assert soak(url, client, 10_000, 16) == 10_000
+        assert resident(child) == pytest.approx(before, rel=0.05)
+        child.kill()
+        programs.end(child)
+        ports = [one.split(":")[2].split("/")[0] for one in url]
+        flags = {"port": ports[0], "grpc_port": ports[1]}
+        child, match = start_program(exported_classifier.parent, **flags)
+        assert soak(url, client, 160, 16) == 160
+    finally:
+        child.kill()
+        programs.end(child)

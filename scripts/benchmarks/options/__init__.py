@@ -15,7 +15,6 @@ from benchmarks.options.programs import (
     ChineseWordsOptions,
     KillHarnessOptions,
     QualityForTimeOptions,
-    ServeStressOptions,
     TaskResultsOptions,
 )
 
@@ -28,7 +27,6 @@ __all__ = [
     "ChineseWordsOptions",
     "KillHarnessOptions",
     "QualityForTimeOptions",
-    "ServeStressOptions",
     "TaskResultsOptions",
     "missing_packages",
 ]

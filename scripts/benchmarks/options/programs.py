@@ -149,31 +149,3 @@ class KillHarnessOptions(Options):
     )
     kills: int = option(20, help="number of times that the program is killed", minimum=1)
     seed: int = option(0, help="seed for the times of the kills", minimum=0, maximum=LARGEST_SEED)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ServeStressOptions(Options):
-    """Options of `serve_stress`."""
-
-    program = Program(
-        STAGE,
-        "Tests kerasbert serve under load: errors, memory, a SIGKILL, a new version, and its "
-        "speed.",
-        ("--saved_model saved_models/mine",),
-    )
-
-    saved_model: str = option(help="export: its version directory, or the one above")
-    num_clients: int = option(16, help="requests at the same time", minimum=1, maximum=256)
-    requests: int = option(
-        10_000,
-        help="requests with random strings during which memory is compared, after 0.4 times as "
-        "many; 0: none",
-        minimum=0,
-    )
-    turns: int = option(
-        3,
-        help="turns of the model alone, REST and gRPC, whose speed is measured; 0: none",
-        minimum=0,
-    )
-    seconds: float = option(8.0, help="duration of a measurement", minimum=0.1)
-    seed: int = option(0, help="seed for the texts", minimum=0, maximum=LARGEST_SEED)
