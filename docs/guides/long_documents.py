@@ -161,8 +161,8 @@ plt.show()
 #   documents.
 # - Vectors of long texts for [search](semantic_search.md): `TextEmbedder(..., long_text="mean")`,
 #   or a vector for each paragraph.
-# - [Names](named_entities.md) and answers in long texts: nothing to do, `TokenClassifier` and
-#   `QuestionAnswerer` read any text in windows.
+# - [Names](named_entities.md) and [answers](questions.md) in long texts: nothing to do,
+#   `TokenClassifier` and `QuestionAnswerer` read any text in windows.
 #
 # Longer chunks keep more context together, and cost more. `max_chunks` bounds time and memory;
 # what lies beyond is ignored.
