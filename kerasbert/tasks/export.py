@@ -60,7 +60,9 @@ def _write_saved_model(
     signatures = {"tokens": (tokens, of_tokens), "tokenize": inspection.tokenize(task)}
     # The model layer by layer, as in `predict` on features: no merged or precomputed weights, and
     # no skipped padding.
-    examples = {"tokens": (_example(task), functools.partial(_plain, task))}
+    examples: dict[str, tuple[dict, Callable[..., dict]]] = {
+        "tokens": (_example(task), functools.partial(_plain, task))
+    }
     if attention or task.backbone.config.return_hidden_states:
         signatures["attention"] = inspection.attention(task)
         texts = inspection.example(task, saved_model.SAMPLES)

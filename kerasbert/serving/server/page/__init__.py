@@ -47,8 +47,10 @@ def answer(path: str, service: Service) -> Response | None:
     if path == _DESCRIPTION:
         content = json.dumps(_description(service), ensure_ascii=False).encode()
         return Response(content, headers=_HEADERS, media_type="application/json")
-    content, kind = _files().get(path, (None, None))
-    return content and Response(content, headers=_HEADERS, media_type=kind)
+    if path not in _files():
+        return None
+    content, kind = _files()[path]
+    return Response(content, headers=_HEADERS, media_type=kind)
 
 
 @functools.cache
