@@ -16,12 +16,14 @@ def export(options: ExportOptions) -> dict:
             f"{options.output}: TensorFlow Serving expects numbered version directories, such as "
             f"--output {options.output.rstrip('/')}/1"
         )
+    dtype = "float32" if options.precision == "int8" else options.precision
     with files.locked(options.output):
         files.refuse_existing(options.output, overwrite=options.overwrite)
-        model = loading.load_task(options.model, Task, dtype=options.precision, **options.overrides)
+        model = loading.load_task(options.model, Task, dtype=dtype, **options.overrides)
         model.export(
             options.output,
             format=options.format,
+            precision="int8" if options.precision == "int8" else None,
             batch_size=options.batch_size,
             length=options.length,
             attention=options.attention,

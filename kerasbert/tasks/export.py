@@ -24,6 +24,7 @@ def write(
     path: str | os.PathLike,
     *,
     format: str,
+    precision: str | None,
     batch_size: int | None,
     length: int | None,
     attention: bool,
@@ -33,6 +34,8 @@ def write(
     """Implements `Task.export`."""
     if format not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
+    if precision not in (None, "int8") or (precision and format == SAVED_MODEL):
+        raise InputError(f"precision must be 'int8' or None, found {precision!r} for {format}")
     if format != LITERT and (batch_size, length) != (None, None):
         raise InputError(f"batch_size and length are for LiteRT; {format} takes any number of rows")
     if format == SAVED_MODEL:
@@ -41,7 +44,15 @@ def write(
     if attention:
         raise InputError(f"attention is for a SavedModel; {format} has one signature")
     shape = runtime_export.fixed_shape(task, batch_size, length) if format == LITERT else None
-    runtime_export.write(task, path, format=format, shape=shape, check=check, overwrite=overwrite)
+    runtime_export.write(
+        task,
+        path,
+        format=format,
+        precision=precision,
+        shape=shape,
+        check=check,
+        overwrite=overwrite,
+    )
 
 
 def _write_saved_model(

@@ -25,7 +25,7 @@ from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import runtimes
 from kerasbert.serving.saved_model import SAMPLES
 
-_TOLERANCE = 1e-4  # of float32, relative to the largest output
+_TOLERANCE = {"float32": 1e-4, "int8": 0.1}  # relative to the largest output
 _SHOWN = 2_000
 
 
@@ -56,7 +56,11 @@ def check(task, directory: pathlib.Path, settings: Mapping) -> None:
         features = _part(arrays, f"{number}/features/")
         if texts:
             _check_features(features, _expected_features(preprocessor, texts), texts)
-        _check_outputs(_part(arrays, f"{number}/outputs/"), _expected_outputs(task, features))
+        _check_outputs(
+            _part(arrays, f"{number}/outputs/"),
+            _expected_outputs(task, features),
+            _TOLERANCE[settings["precision"]],
+        )
 
 
 def _part(arrays: Mapping, prefix: str) -> dict:
@@ -166,7 +170,7 @@ def _expected_outputs(task, features: Mapping) -> dict:
     return {"embedding" if task.outputs_are == "vector" else task.output_name: logits}
 
 
-def _check_outputs(found: Mapping, expected: Mapping) -> None:
+def _check_outputs(found: Mapping, expected: Mapping, tolerance: float) -> None:
     if found.keys() != expected.keys():
         raise RuntimeError(f"the export has the outputs {[*found]}, the model {[*expected]}")
     for name, wanted in expected.items():
@@ -178,7 +182,7 @@ def _check_outputs(found: Mapping, expected: Mapping) -> None:
             )
         difference = np.abs(given - wanted).max(initial=0.0)
         largest = np.abs(wanted).max(initial=0.0)
-        if difference > _TOLERANCE * max(1e-6, largest):
+        if difference > tolerance * max(1e-6, largest):
             raise RuntimeError(
                 f"the export gives {name} that differ by up to {difference:.2g} from the model's, "
                 f"which reach {largest:.2g}"

@@ -27,7 +27,7 @@ from kerasbert.features import (
 from kerasbert.layers.state import is_quantized
 from kerasbert.serving import encode, runtimes
 from kerasbert.serving.formats import LITERT, ONNX, OPENVINO
-from kerasbert.tasks import runtime_check
+from kerasbert.tasks import runtime_check, runtime_int8
 from kerasbert.text import encoder_files
 
 _FEATURES = {TOKEN_IDS, PADDING_MASK, SEGMENT_IDS, MASK_POSITIONS}
@@ -39,6 +39,7 @@ def write(
     path: str | os.PathLike,
     *,
     format: str,
+    precision: str | None,
     shape: tuple[int, int] | None,
     check: bool,
     overwrite: bool,
@@ -49,6 +50,7 @@ def write(
         task: the model.
         path: directory to write.
         format: one of `kerasbert.serving.formats.FORMATS`, but no SavedModel.
+        precision: "int8", or None for float32.
         shape: the fixed batch size and length; None: any.
         check: whether to compare ids and outputs of a fresh process with the model's.
         overwrite: whether to replace an existing `path`.
@@ -58,11 +60,14 @@ def write(
         RuntimeError: a check failed; nothing is written.
     """
     _refuse(task, format)
+    quantize = runtime_int8.quantizer(format) if precision else None
     inputs, _ = task.serving_signature()
     model = keras.Model(_inputs(task), _outputs(task))
     sizes = {name: _sizes(name, shape) for name in sorted(task.input)}
     with files.new_directory(path, overwrite=overwrite) as directory:
         _WRITERS[format](model, directory / runtimes.FILES[format], sizes)
+        if quantize:
+            quantize(directory / runtimes.FILES[format])
         shutil.copyfile(encode.__file__, directory / "encode.py")
         encoder = encoder_files.write(
             directory,
@@ -73,6 +78,7 @@ def write(
         files.write_json(directory / "encoder.json", encoder)
         settings = {
             "format": format,
+            "precision": precision or "float32",
             "task": type(task).__name__,
             "inputs": [WORDS] if WORDS in task.preprocessor.text_columns[0] else list(inputs),
             "features": {name: list(size) for name, size in sizes.items()},

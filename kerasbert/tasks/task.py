@@ -442,6 +442,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         path: str | os.PathLike,
         *,
         format: str = "saved_model",
+        precision: str | None = None,
         batch_size: int | None = None,
         length: int | None = None,
         attention: bool = False,
@@ -462,6 +463,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         Args:
             path: directory to write; for TensorFlow Serving, such as `saved_models/NAME/1`.
             format: "saved_model", "onnx", "openvino" or "litert".
+            precision: "int8" for int8 weights in ONNX and OpenVINO; None: the model's.
             batch_size: rows of a LiteRT model, whose shapes are fixed; None: 1.
             length: tokens per row of a LiteRT model; None: `sequence_length`.
             attention: whether to add the signature `attention`, which takes raw strings, `layer`
@@ -489,6 +491,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             self,
             path,
             format=format,
+            precision=precision,
             **shape,
             attention=attention,
             check=check,

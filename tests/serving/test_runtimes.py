@@ -131,7 +131,51 @@ def test_any_batch_and_length(make, tmp_path, format):
     assert run(encoder(text=["word " * 50] * 7))["scores"].shape == (7, 3)
 
 
+INT8 = {
+    "onnx": needs("onnx"),
+    "openvino": pytest.mark.skipif(
+        any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")),
+        reason="pip install 'kerasbert[openvino,nncf]'",
+    ),
+}
+
+
+@pytest.mark.parametrize("format", [pytest.param(f, marks=mark) for f, mark in INT8.items()])
+def test_int8(make, tmp_path, format):
+    task = make("embedding", vocabulary_size=2000, hidden_dim=64, initializer_range=0.05)
+    sizes = {}
+    for precision in (None, "int8"):
+        path = tmp_path / str(precision)
+        task.export(path, format=format, precision=precision)
+        sizes[precision] = sum(file.stat().st_size for file in path.glob("model.*"))
+    assert sizes["int8"] < 0.5 * sizes[None]
+    assert not [*path.glob("float32*")]
+    assert json.loads((path / "export.json").read_text())["precision"] == "int8"
+    (found,) = runtimes.load(path, format)(Encoder(path)(text=TEXTS)).values()
+    cosines = (found * task.predict(TEXTS, verbose=0)).sum(-1)
+    assert (cosines > 0.99).all()
+    assert (cosines < 1 - 1e-7).any()  # else nothing is quantized
+
+
+@of_onnx
+def test_a_fault_of_int8_is_noticed(make, tmp_path, monkeypatch):
+    def scales_lost(path):
+        import onnx
+
+        model = onnx.load(path)
+        for one in model.graph.initializer:
+            if one.data_type == onnx.TensorProto.FLOAT and len(one.dims) == 2:
+                one.raw_data = (100 * onnx.numpy_helper.to_array(one)).tobytes()
+        onnx.save(model, path)
+
+    monkeypatch.setattr(runtime_export.runtime_int8, "quantizer", lambda format: scales_lost)
+    with pytest.raises(RuntimeError, match=r"gives embedding that differ by up to"):
+        make("embedding").export(tmp_path / "export", format="onnx", precision="int8")
+    assert list(tmp_path.iterdir()) == []
+
+
 ARCHITECTURES = {
+    "positions of RoBERTa": {"positions": "learned_offset"},
     "exact gelu": {"activation": "gelu"},
     "relu": {"activation": "relu"},
     "sinusoids": {"positions": "sinusoidal"},
@@ -190,6 +234,9 @@ def test_refusals(make, tmp_path, tokenizer, tiny_backbone, monkeypatch):
         task.export(path, format="tflite")
     with pytest.raises(InputError, match="batch_size and length are for LiteRT; onnx takes any"):
         task.export(path, format="onnx", batch_size=2)
+    for precision, format in (("int8", "saved_model"), ("bfloat16", "onnx")):
+        with pytest.raises(InputError, match=r"precision must be 'int8' or None, found '"):
+            task.export(path, format=format, precision=precision)
     with pytest.raises(InputError, match=r"length in \[4, 24\], found 1 and 25"):
         task.export(path, format="litert", length=25)
     for module in ("onnxruntime", "openvino", "ai_edge_litert.interpreter"):
@@ -212,6 +259,8 @@ def test_refusals(make, tmp_path, tokenizer, tiny_backbone, monkeypatch):
     half = TextClassifier(Backbone(task.backbone.config, dtype="mixed_bfloat16"), CLASSES, **given)
     with pytest.raises(InputError, match="computes in float32: load the model with dtype="):
         half.export(path, format="openvino")
+    with pytest.raises(InputError, match="precision='int8' is for onnx and openvino, found litert"):
+        task.export(path, format="litert", precision="int8")
     task.quantize("int8")
     with pytest.raises(InputError, match="quantized by Keras: export as litert before quantize"):
         task.export(path, format="litert")

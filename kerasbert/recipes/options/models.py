@@ -9,7 +9,7 @@ from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import MAX_EXAMPLES, USE
 from kerasbert.serving import urls
 from kerasbert.serving.formats import FORMATS as EXPORT_FORMATS
-from kerasbert.serving.formats import LITERT, SAVED_MODEL
+from kerasbert.serving.formats import LITERT, ONNX, OPENVINO, SAVED_MODEL
 from kerasbert.tasks import registry
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -159,6 +159,12 @@ class ExportOptions(_ExportedOptions):
     )
 
     output: str = option(help="directory to write; of a SavedModel, such as saved_models/NAME/1")
+    precision: str = option(
+        "float32",
+        help="float32; for a SavedModel also bfloat16, as in kerasbert serving_kit; for onnx and "
+        "openvino also int8 weights: a quarter of the size, and faster",
+        choices=(*EXPORT_PRECISIONS, "int8"),
+    )
     format: str = option(
         SAVED_MODEL,
         help="a SavedModel takes strings; the others take tokens, which encode.py computes, and "
@@ -186,8 +192,10 @@ class ExportOptions(_ExportedOptions):
             raise InputError("--batch_size and --length are for --format litert")
         if self.format != SAVED_MODEL and self.attention:
             raise InputError(f"--attention is for --format {SAVED_MODEL}")
-        if self.format != SAVED_MODEL and self.precision != "float32":
-            raise InputError(f"--precision {self.precision} is for --format {SAVED_MODEL}")
+        fitting = ("int8",) if self.format in (ONNX, OPENVINO) else ()
+        fitting = ("bfloat16",) if self.format == SAVED_MODEL else fitting
+        if self.precision not in ("float32", *fitting):
+            raise InputError(f"--precision {self.precision} does not go with {self.format}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
