@@ -96,7 +96,6 @@ model = kerasbert.Pretrainer(kerasbert.Backbone(config), tokenizer=tokenizer)
 rate = kerasbert.training.Warmup(2e-3, STEPS, warmup_steps=STEPS // 10)
 model.compile(kerasbert.training.adamw(rate))
 history = model.fit(batches.dataset(), steps_per_epoch=STEPS // 5, epochs=5, verbose=2)
-model.save_to_preset("runs/zh")
 
 # %% [markdown]
 # ## 微调：ChnSentiCorp
@@ -121,6 +120,7 @@ print(f"{len(texts):,} 条训练，{len(dev):,} 条测试；例如：{texts[1]}"
 # %%
 most = max(map(dev.labels.count, dev.classes)) / len(dev)
 print(f"总是回答同一类：准确率 {most:.3f}")
+model.save_to_preset("runs/zh")
 pretrained = kerasbert.TextClassifier.from_preset("runs/zh", classes=train.classes)
 random = kerasbert.TextClassifier(
     kerasbert.Backbone(config), classes=train.classes, tokenizer=tokenizer
