@@ -89,8 +89,8 @@ class Backbone(TrainableStateMixin):
         self,
         config: BackboneConfig,
         *,
-        dtype=None,
-        name="backbone",
+        dtype: Any = None,
+        name: Any = "backbone",
         embeddings_of: "Backbone | None" = None,
     ):
         # === Layers ===
@@ -140,7 +140,7 @@ class Backbone(TrainableStateMixin):
         self._encode = run
 
     @renamed.argument("places", "output_positions")
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the encoder; missing features get their defaults.
 
         Args:
@@ -153,7 +153,14 @@ class Backbone(TrainableStateMixin):
         """
         return super().__call__(with_defaults(inputs), *args, **kwargs)
 
-    def call(self, inputs, training=None, mask=None, output_positions=None, document_ids=None):
+    def call(
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        mask: Any = None,
+        output_positions: Any = None,
+        document_ids: Any = None,
+    ) -> Any:
         """Runs the encoder; arguments and outputs as in the class, whose calls use it.
 
         Args:
@@ -175,8 +182,13 @@ class Backbone(TrainableStateMixin):
         return self._encode(inputs, output_positions, training=training)
 
     def compute_output_spec(
-        self, inputs, training=None, mask=None, output_positions=None, document_ids=None
-    ):
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        mask: Any = None,
+        output_positions: Any = None,
+        document_ids: Any = None,
+    ) -> Any:
         """Returns shapes and dtypes of the outputs of `call`.
 
         Args:
@@ -230,13 +242,13 @@ class Backbone(TrainableStateMixin):
         return self.blocks[0].gradient_checkpointing
 
     @gradient_checkpointing.setter
-    def gradient_checkpointing(self, on: bool):
+    def gradient_checkpointing(self, on: bool) -> None:
         for block in self.blocks:
             block.gradient_checkpointing = on
 
     @staticmethod
     def get_layout_map(
-        device_mesh, model_parallel_dim_name: str = "model"
+        device_mesh: Any, model_parallel_dim_name: str = "model"
     ) -> keras.distribution.LayoutMap:
         """Returns a layout map for `keras.distribution.ModelParallel` on JAX, as in KerasHub.
 
@@ -263,7 +275,7 @@ class Backbone(TrainableStateMixin):
         """
         return layout_map(device_mesh, model_parallel_dim_name)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns config, dtype policy, and which layers are frozen or quantized, in JSON types."""
         return {
             "config": dataclasses.asdict(self.config),
@@ -273,7 +285,7 @@ class Backbone(TrainableStateMixin):
         }
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Creates the backbone from the result of `get_config`.
 
         Args:
@@ -297,9 +309,9 @@ class Backbone(TrainableStateMixin):
     @renamed.argument("directory", "preset")
     def from_preset(
         cls,
-        preset: str | os.PathLike | checkpoints.Preset,
+        preset: str | os.PathLike[str] | checkpoints.Preset,
         *,
-        dtype=None,
+        dtype: Any = None,
         load_weights: bool = True,
         **overrides: Any,
     ) -> Self:
@@ -338,7 +350,7 @@ class Backbone(TrainableStateMixin):
 
     def save_to_preset(
         self,
-        directory: str | os.PathLike,
+        directory: str | os.PathLike[str],
         *,
         format: str = "kerasbert",
         tokenizer: Tokenizer | None = None,
@@ -387,7 +399,7 @@ class Backbone(TrainableStateMixin):
         )
         return cards.text(model, card or cards.ModelCard(), format)
 
-    def facts(self, tokenizer=None) -> dict[str, str]:
+    def facts(self, tokenizer: Any = None) -> dict[str, str]:
         """Returns what a model card lists, by name.
 
         Args:
@@ -413,7 +425,7 @@ def shown_count(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:,.1f} M"
 
 
-def cls_position(features: dict):
+def cls_position(features: dict[str, Any]) -> Any:
     """Returns the position of the first token of each row, int32 (batch, 1)."""
     return ops.zeros_like(features[TOKEN_IDS][:, :1])
 

@@ -91,7 +91,7 @@ class BackboneConfig:
     classifier_activation: str | None = None
     return_hidden_states: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_numbers()
         self._check_names()
 
@@ -156,7 +156,7 @@ class BackboneConfig:
         ]
 
     @classmethod
-    def from_preset(cls, name: str, **overrides) -> Self:
+    def from_preset(cls, name: str, **overrides: Any) -> Self:
         """Returns a named architecture, such as "bert_tiny", with the given arguments changed.
 
         Args:
@@ -179,7 +179,7 @@ class BackboneConfig:
         return cls(**{**families.PRESETS[name], **overrides})
 
     @classmethod
-    def from_stored(cls, encoder_config: Mapping[str, Any], source: str, **overrides) -> Self:
+    def from_stored(cls, encoder_config: Mapping[str, Any], source: str, **overrides: Any) -> Self:
         """Returns the config of a stored model, with the given arguments changed.
 
         Args:

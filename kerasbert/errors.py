@@ -4,6 +4,7 @@ import contextlib
 import re
 import reprlib
 from collections.abc import Iterator
+from typing import Any
 
 #: Terminal control characters, line ends, bidirectional controls, and unpaired surrogates, which
 #: UTF-8 can't encode.
@@ -29,7 +30,7 @@ def one_line(text: str) -> str:
     return escaped(text)
 
 
-def shown(value) -> str:
+def shown(value: Any) -> str:
     """Returns the representation of a value for a message, shortened if it is long or nested."""
     return _SHORT.repr(value)
 
@@ -58,7 +59,7 @@ class InputError(ValueError):
 
 
 @contextlib.contextmanager
-def about(location) -> Iterator[None]:
+def about(location: Any) -> Iterator[None]:
     """Prepends `location`, such as a file, to an `InputError` that does not contain it."""
     try:
         yield

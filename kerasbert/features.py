@@ -86,7 +86,7 @@ START_LOGITS = "start_logits"
 END_LOGITS = "end_logits"
 
 
-def with_defaults(features: Any) -> dict:
+def with_defaults(features: Any) -> dict[str, Any]:
     """Adds the features that are optional.
 
     Args:
@@ -141,7 +141,7 @@ def is_text(x: Any) -> bool:
     return hasattr(x, "to_pylist")  # PyArrow's arrays
 
 
-def validation_parts(data: Any) -> tuple:
+def validation_parts(data: Any) -> tuple[Any, ...]:
     """Returns the existing parts of Keras's `validation_data`: inputs, labels and weights."""
     is_several = isinstance(data, tuple | list) and data and not isinstance(data[0], str | bytes)
     return tuple(data) if is_several else (data,)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerasbert import renamed
 from kerasbert.errors import InputError
@@ -22,7 +22,7 @@ def attributes(
     names: Mapping[str, str],
     modules: Iterable[str] = (),
     formerly: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Callable, Callable, list[str]]:
+) -> tuple[Callable[..., Any], Callable[..., Any], list[str]]:
     """Returns the functions that give a package lazy attributes.
 
     Args:
@@ -73,7 +73,7 @@ def _imported(name: str):
         ) from None
 
 
-def extra(module: str, package: str):
+def extra(module: str, package: str) -> Any:
     """Imports a module of a package that is not installed with kerasbert.
 
     Raises:

@@ -1,6 +1,7 @@
 """Loads models of any kind by directory or name."""
 
 import os
+from typing import Any
 
 from kerasbert import checkpoints, families, renamed
 from kerasbert.backbone import Backbone
@@ -23,7 +24,9 @@ def list_presets() -> list[str]:
     return sorted(families.PRESETS)
 
 
-def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task | Backbone:
+def load(
+    directory: str | os.PathLike[str] | checkpoints.Preset, **overrides: Any
+) -> Task | Backbone:
     """Loads a model as what it was saved as, a task or a `Backbone`.
 
     No weight is initialized at random, unless `load_weights` is False: an incomplete head, or one
@@ -70,7 +73,7 @@ def load(directory: str | os.PathLike | checkpoints.Preset, **overrides) -> Task
     return model
 
 
-def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> Task:
+def load_task(directory: str | os.PathLike[str], *tasks: type[Task], **overrides: Any) -> Task:
     """Loads a model as `load` does; it must be one of `tasks`.
 
     Raises:
@@ -84,7 +87,7 @@ def load_task(directory: str | os.PathLike, *tasks: type[Task], **overrides) -> 
 
 
 @renamed.argument("directory", "preset")
-def tokenizer_from_preset(preset: str | os.PathLike) -> Tokenizer:
+def tokenizer_from_preset(preset: str | os.PathLike[str]) -> Tokenizer:
     """Loads the tokenizer of a model in any format that `Backbone.from_preset` reads.
 
     Args:

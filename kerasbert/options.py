@@ -14,7 +14,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 def option(
-    default=dataclasses.MISSING,
+    default: Any = dataclasses.MISSING,
     *,
     help: str,
     group: str = "",
@@ -97,7 +97,7 @@ class Options:
         """
         return self
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and (wanted := _wanted(field, value)):
@@ -111,19 +111,19 @@ def is_finite(value: float) -> bool:
     return abs(value) <= LARGEST_FLOAT
 
 
-def is_required(field: dataclasses.Field) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
     """Returns whether an option has no default."""
     return field.default is field.default_factory is dataclasses.MISSING
 
 
-def default(field: dataclasses.Field):
+def default(field: dataclasses.Field[Any]) -> Any:
     """Returns the default of an option; None if it is required."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
 
 
-def choices(field: dataclasses.Field) -> tuple[str, ...]:
+def choices(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     """Returns all allowed values of an option; empty if it is not restricted to choices."""
     known: Any = field.metadata["choices"]
     return tuple(known if isinstance(known, Iterable) else known())

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 _KINDS = (signal.SIGINT, signal.SIGTERM)
 #: The environment variable with the process that started a worker.
@@ -62,13 +63,13 @@ def run(
     handle_signals(signal.SIG_IGN)  # the program is complete
 
 
-def options_class(recipe: str, package: str = "kerasbert.recipes") -> type:
+def options_class(recipe: str, package: str = "kerasbert.recipes") -> type[Any]:
     """Returns the dataclass of a recipe's options."""
     name = "".join(part.capitalize() for part in recipe.split("_"))
     return getattr(importlib.import_module(f"{package}.options"), f"{name}Options")
 
 
-def handle_signals(handler: Callable | signal.Handlers) -> None:
+def handle_signals(handler: Callable[..., Any] | signal.Handlers) -> None:
     """Sets the handlers of SIGINT and SIGTERM; ignored ones, as in the background, stay ignored."""
     for kind in _KINDS:
         if signal.getsignal(kind) != signal.SIG_IGN:

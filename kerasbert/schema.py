@@ -36,7 +36,7 @@ Rate = typing.Annotated[float, "in [0, 1)", lambda rate: 0 <= rate < 1]
 _MOST = 2**63  # the exclusive limit of integers, as in TensorFlow and NumPy
 
 
-def parse(text: str | bytes, source, kind: Any = Any) -> Any:
+def parse(text: str | bytes, source: Any, kind: Any = Any) -> Any:
     """Parses JSON and checks the value.
 
     Args:
@@ -82,7 +82,7 @@ def _is_deeper(value, levels: int) -> bool:
     return bool(inside)
 
 
-def check(value, kind, source, name: str = ""):
+def check(value: Any, kind: Any, source: Any, name: str = "") -> Any:
     """Returns a value of JSON after checking its type.
 
     Args:

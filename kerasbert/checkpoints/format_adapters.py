@@ -1,6 +1,7 @@
 """Adapters that rewrite weights for a format without changing the model's function."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,9 @@ _POSITIONS = "embeddings/position_embedding/embeddings"
 _SEGMENTS = "embeddings/segment_embedding/embeddings"
 
 
-def adapt(config: dict, weights: Mapping[str, np.ndarray], layout: Layout) -> tuple[dict, dict]:
+def adapt(
+    config: dict[str, Any], weights: Mapping[str, np.ndarray], layout: Layout
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Rewrites position embeddings, segment embeddings and layer groups for a layout.
 
     RoBERTa has one segment, and rows before the first position; KerasHub has neither. A single

@@ -66,7 +66,7 @@ def _configs() -> dict[str, str]:
     }
 
 
-def load_config(directory: pathlib.Path) -> dict:
+def load_config(directory: pathlib.Path) -> dict[str, Any]:
     """Returns the part of the config that does not depend on the weights: the tokenizer."""
     _, family = _family(directory)
     return {"tokenizer": FAMILIES[family].tokenizer}
@@ -205,14 +205,14 @@ def _check_tensors(source: str, tensors: Mapping[str, tuple[list[int], Any]]) ->
     sizes.check_total(total, sum(path.stat().st_size for path in data), source)
 
 
-def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """Returns whether the directory has tokenizer files."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(directory)
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping):
+def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer."""
     from kerasbert.checkpoints import tokenizer_files
 
@@ -222,7 +222,9 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping):
 # === Writing ===
 
 
-def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+def save(
+    directory: pathlib.Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Any
+) -> dict[str, str]:
     """Writes a checkpoint for google-research/bert's programs (`--init_checkpoint`).
 
     Returns:

@@ -10,7 +10,7 @@ from kerasbert.checkpoints import sizes
 from kerasbert.errors import InputError
 
 
-def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
+def h5_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of all datasets of a file by name, without reading the data.
 
     Raises:
@@ -46,7 +46,7 @@ def h5_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 
 @contextlib.contextmanager
-def reading(path: str | os.PathLike) -> Iterator[None]:
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Converts exceptions of the HDF5 library to `InputError`s that name the file."""
     try:
         yield

@@ -13,7 +13,7 @@ _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "ass
 _PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
 
 
-def fetch(name: str | os.PathLike) -> pathlib.Path:
+def fetch(name: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the directory of a model, which is downloaded if necessary.
 
     Args:

@@ -10,7 +10,7 @@ import pathlib
 import re
 import warnings
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
@@ -69,7 +69,7 @@ def _config_path(directory: pathlib.Path) -> pathlib.Path | None:
 _WIDTHS = {"hidden_size", "dim"}
 
 
-def load_config(directory: pathlib.Path) -> dict:
+def load_config(directory: pathlib.Path) -> dict[str, Any]:
     """Reads the config, without the weights."""
     return _read_config(directory).config
 
@@ -228,14 +228,14 @@ def _tie(source: str, weights: dict, head: Mapping, names: Mapping) -> None:
     del weights["mlm_head/table"]
 
 
-def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """Returns whether the directory has tokenizer files."""
     from kerasbert.checkpoints import tokenizer_files
 
     return tokenizer_files.exist(sentence_transformers.transformer(directory))
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping):
+def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer."""
     from kerasbert.checkpoints import tokenizer_files
 
@@ -266,7 +266,9 @@ def _lower_casing(tokenizer):
 # === Writing ===
 
 
-def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+def save(
+    directory: pathlib.Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Any
+) -> dict[str, str]:
     """Writes a directory for transformers' `from_pretrained`.
 
     Returns:

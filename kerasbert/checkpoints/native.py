@@ -8,6 +8,7 @@ vocab.txt, ...      the tokenizer's files, if the model has one
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -43,7 +44,7 @@ def detect(directory: pathlib.Path) -> bool:
     return path.exists() and files.read_json(path).get("format") == FORMAT
 
 
-def load_config(directory: pathlib.Path) -> dict:
+def load_config(directory: pathlib.Path) -> dict[str, Any]:
     """Reads the config, without the weights.
 
     Raises:
@@ -83,12 +84,12 @@ def _read_weights(path: pathlib.Path, config: Mapping) -> dict:
     return read_safetensors(path)
 
 
-def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """Returns whether the model has a tokenizer."""
     return config.get("tokenizer") is not None
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping):
+def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer."""
     from kerasbert import text
 
@@ -97,7 +98,9 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping):
     return text.load_tokenizer(directory, config["tokenizer"])
 
 
-def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+def save(
+    directory: pathlib.Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Any
+) -> dict[str, str]:
     """Writes the files; returns the names of all variables."""
     # safetensors writes the memory of an array, which has another order in a transposed view.
     arrays = {path: np.ascontiguousarray(array) for path, array in weights.items()}

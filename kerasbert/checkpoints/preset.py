@@ -72,7 +72,7 @@ class Preset:
         )
 
     @property
-    def encoder_config(self) -> dict:
+    def encoder_config(self) -> dict[str, Any]:
         """The arguments of `BackboneConfig`.
 
         Examples:
@@ -93,7 +93,7 @@ class Preset:
         """
         return any(path.split("/")[0] == layer for path in self.weights)
 
-    def backbone_config(self, **overrides) -> BackboneConfig:
+    def backbone_config(self, **overrides: Any) -> BackboneConfig:
         """Returns the config of the backbone, checked against the shapes of the weights.
 
         The check prevents a small file from causing a large model to be built.
@@ -137,7 +137,11 @@ class Preset:
             )
 
     def assign(
-        self, variables: Iterable, *, optional: Iterable = (), resize: Mapping[str, Any] = {}
+        self,
+        variables: Iterable[Any],
+        *,
+        optional: Iterable[Any] = (),
+        resize: Mapping[str, Any] = {},
     ) -> list[str]:
         """Assigns the stored arrays to the Keras variables with the same paths: all or none.
 
@@ -210,7 +214,7 @@ class Preset:
         return f" as {self.names[path]}" if path in self.names else ""
 
 
-def check_finite(source: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> None:
+def check_finite(source: str | os.PathLike[str], weights: Mapping[str, np.ndarray]) -> None:
     """Raises `InputError` if a weight is NaN or infinite, which makes all outputs wrong.
 
     Args:

@@ -12,7 +12,7 @@ from kerasbert.errors import InputError
 _KNOWN = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 
 
-def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads all tensors of a file by name; floats of any type become float32.
 
     Raises:

@@ -112,7 +112,7 @@ def lower_cases(directory: pathlib.Path) -> bool:
     return bool(detect(directory) and _read_config(directory).get("do_lower_case"))
 
 
-def read(directory: pathlib.Path) -> dict:
+def read(directory: pathlib.Path) -> dict[str, Any]:
     """Returns the config of a `TextEmbedder`: `head`, and `sequence_length` if it is set.
 
     Unsupported modules and settings become part of the pooling's name, which `TextEmbedder`
@@ -172,7 +172,7 @@ def _pooling(folder: pathlib.Path, kind: str, prompted: bool) -> list[str]:
     return [*chosen, "include_prompt=false"] if without else chosen
 
 
-def write(directory: pathlib.Path, config: Mapping) -> None:
+def write(directory: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Writes the files of sentence-transformers to the directory of a transformers model.
 
     Args:

@@ -13,7 +13,9 @@ from kerasbert.families.codecs import AS_IS, LABELS
 from kerasbert.families.layout import Settings
 
 
-def read_settings(settings: Settings, config: Mapping, defaults: Mapping, source: str) -> dict:
+def read_settings(
+    settings: Settings, config: Mapping[str, Any], defaults: Mapping[str, Any], source: str
+) -> dict[str, Any]:
     """Converts settings of a format to ours.
 
     Args:
@@ -50,7 +52,7 @@ _KINDS = {"dropout": schema.Rate | None, "attention_dropout": schema.Rate, "tied
 _REQUIRED = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
 
 
-def write_settings(settings: Settings, encoder_config: Mapping) -> dict:
+def write_settings(settings: Settings, encoder_config: Mapping[str, Any]) -> dict[str, Any]:
     """Converts our settings to those of a format; the inverse of `read_settings`."""
     config = {}
     for ours, theirs, *codec in settings:
@@ -60,14 +62,16 @@ def write_settings(settings: Settings, encoder_config: Mapping) -> dict:
     return config
 
 
-def check_only(layout: Layout, config: Mapping, source: str) -> None:
+def check_only(layout: Layout, config: Mapping[str, Any], source: str) -> None:
     """Raises `InputError` for a setting with a value that kerasbert does not support."""
     for key, value in layout.only.items():
         if config.get(key, value) != value:
             raise InputError(f"{source}: {key}={config[key]!r}; only {value!r} is supported")
 
 
-def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, format: str):
+def check_expressible(
+    layout: Layout, config: BackboneConfig, written: Mapping[str, Any], format: str
+) -> None:
     """Raises `InputError` if reading `written` would give another config than `config`."""
     read = read_settings(layout.settings, written, layout.defaults, format)
     back = BackboneConfig(**{"family": config.family, **read, **layout.constants})
@@ -86,7 +90,9 @@ def check_expressible(layout: Layout, config: BackboneConfig, written: Mapping, 
 _NOT_COMPARED = ("pooler", "return_hidden_states", "task_type", "initializer_range")
 
 
-def check_head(layout: Layout, backbone: BackboneConfig, task, head: Mapping) -> None:
+def check_head(
+    layout: Layout, backbone: BackboneConfig, task: Any, head: Mapping[str, Any]
+) -> None:
     """Raises `InputError` for a setting of the head that the format can't store.
 
     Warns if the names of classes are lost.

@@ -1,6 +1,7 @@
 """Checks of a config against the sizes of files, before anything of that size is allocated."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -12,7 +13,7 @@ _MOST_PASSES = 256
 _TIMES, _SPARE = 3, 100 * 2**20
 
 
-def check_layers(encoder_config: Mapping, tensors: int, source: str) -> None:
+def check_layers(encoder_config: Mapping[str, Any], tensors: int, source: str) -> None:
     """Raises `InputError` for more layers than tensors, or too many passes through the layers.
 
     Args:

@@ -18,7 +18,7 @@ from kerasbert.errors import InputError
 _ENDINGS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
 
 
-def read_tf_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_tf_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a weight file that `save_pretrained` of a TensorFlow model wrote.
 
     Args:

@@ -188,7 +188,7 @@ class _Unpickler(pickle._Unpickler):
         return storage
 
 
-def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a state dict that `torch.save` wrote, in both of its formats.
 
     Args:

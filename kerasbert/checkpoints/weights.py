@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class WeightNaming:
     split_heads: bool = False
 
 
-def parts(separator: str, kernel: str, gamma: str, beta: str, table: str) -> dict:
+def parts(separator: str, kernel: str, gamma: str, beta: str, table: str) -> dict[str, Any]:
     """Returns the endings of a format's tensor names for the variables of each kind of layer."""
     dense = {"kernel": separator + kernel, "bias": separator + "bias"}
     return {
@@ -65,7 +66,7 @@ class WeightMapping:
 
 
 def weight_map(
-    rows: WeightTable, naming: WeightNaming, encoder_config: Mapping, prefix: str = ""
+    rows: WeightTable, naming: WeightNaming, encoder_config: Mapping[str, Any], prefix: str = ""
 ) -> list[WeightMapping]:
     """Expands a table for a model's number of layers, in the table's order."""
     size = encoder_config.get("layers_per_group", 1)

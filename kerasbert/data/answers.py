@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 
 
-def answer_labels(y, count: int) -> list[dict]:
+def answer_labels(y: Any, count: int) -> list[dict[str, Any]]:
     """Converts the labels of questions to a common form.
 
     Args:
@@ -64,7 +65,7 @@ def _is_place(start) -> bool:
     return isinstance(start, numbers.Integral) and not isinstance(start, bool)
 
 
-def first_answers(contexts: Sequence[str], labels: Sequence[dict]) -> np.ndarray:
+def first_answers(contexts: Sequence[str], labels: Sequence[dict[str, Any]]) -> np.ndarray:
     """Returns the span of the first answer of each label, in bytes of its context.
 
     Args:
@@ -103,7 +104,9 @@ def _only_place(number: int, context: str, text: str) -> int:
     return start
 
 
-def tokens_of(answers: np.ndarray, document, documents, starts, ends) -> tuple:
+def tokens_of(
+    answers: np.ndarray, document: Any, documents: Any, starts: Any, ends: Any
+) -> tuple[Any, ...]:
     """Returns the range of tokens whose words overlap each answer.
 
     Args:

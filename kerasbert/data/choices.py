@@ -12,7 +12,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, TEXT
 
 
-def read_choices(path: str | os.PathLike, *, strict: bool = False) -> Examples:
+def read_choices(path: str | os.PathLike[str], *, strict: bool = False) -> Examples:
     """Reads examples for `MultipleChoice`.
 
     The format is determined by the columns or keys:

@@ -34,7 +34,7 @@ class TaggedSentences(Examples):
 
 
 def read_columns(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     word_column: int | None = None,
     label_column: int | Literal["auto"] | None = "auto",
@@ -124,7 +124,7 @@ def read_columns(
 
 
 def write_columns(
-    path: str | os.PathLike, words: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    path: str | os.PathLike[str], words: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
 ) -> None:
     """Writes a word and its label per line, tab-separated, and a blank line after a sentence.
 

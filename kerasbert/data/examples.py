@@ -141,7 +141,7 @@ def _names(label: str | list[str] | float) -> list[str]:
 
 
 def read_examples(
-    source: str | os.PathLike,
+    source: str | os.PathLike[str],
     *,
     text_column: str | None = None,
     text_pair_column: str | None = None,
@@ -242,7 +242,7 @@ def read_examples(
 
 
 def read_texts(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     text_column: str | None = None,
     column_names: Sequence[str] | None = None,

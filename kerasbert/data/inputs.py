@@ -30,7 +30,7 @@ Accepted = tuple[tuple[str, ...], ...]
 _SHOWN = 60  # maximum length of a value in a message
 
 
-def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
+def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict[str, Any]:
     """Converts text in any form except a `tf.data.Dataset` to columns of the same length.
 
     Texts are a string (a batch of one), or a list, tuple, array, tensor or series of strings.
@@ -72,7 +72,7 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict:
     return columns
 
 
-def length(column) -> int | None:
+def length(column: Any) -> int | None:
     """Returns the number of rows of a column; None if unknown, as inside a graph."""
     return column.shape[0] if hasattr(column, "shape") else len(column)
 
@@ -261,7 +261,7 @@ def _strings(key: str, values: list) -> list:
 # === Labels and weights ===
 
 
-def plain(values: Any):
+def plain(values: Any) -> Any:
     """Converts labels or weights in any supported form to a list or a NumPy array."""
     if isinstance(values, np.ndarray):
         return values.tolist() if values.dtype.kind in "OSUT" else values

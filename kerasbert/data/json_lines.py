@@ -2,13 +2,14 @@
 
 import os
 import re
+from typing import Any
 
 from kerasbert import schema
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def parse(path: str | os.PathLike, number: int, line: str) -> dict:
+def parse(path: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
     """Parses a line; raises `InputError`, which names file and line, if it is not an object."""
     return schema.parse(line, f"{path}:{number}", dict)
 

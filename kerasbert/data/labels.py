@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kerasbert import schema
 from kerasbert.data import json_lines
@@ -13,7 +14,7 @@ class LeftOut(Exception):  # noqa: N818 - not an error
     """The reason why an example is skipped."""
 
 
-def text_of(value, name: str) -> str:
+def text_of(value: Any, name: str) -> str:
     """Returns a text, or a number as text; raises `LeftOut` for other or empty values."""
     no_number = isinstance(value, float) and not math.isfinite(value)  # JSON's NaN
     if value is None or isinstance(value, list | dict) or no_number:
@@ -32,7 +33,7 @@ def _label(value, name: str) -> str:
 
 def label_reader(
     problem_type: str, separator: str | None, names: Mapping[str, str] | None
-) -> Callable:
+) -> Callable[..., Any]:
     """Returns the function that converts a row's value to a label.
 
     Args:
@@ -86,7 +87,7 @@ def _flag(value) -> bool | None:
     return _FLAGS.get(str(value).strip().lower())
 
 
-def flagged(row: dict, columns: Sequence[str]) -> list[str]:
+def flagged(row: dict[str, Any], columns: Sequence[str]) -> list[str]:
     """Returns the names of the columns that contain 1."""
     for column in columns:
         if _flag(row.get(column)) is None:
@@ -94,7 +95,9 @@ def flagged(row: dict, columns: Sequence[str]) -> list[str]:
     return [column for column in columns if _flag(row[column])]
 
 
-def suggest_flags(rows: Sequence[tuple[int, dict]], there: Sequence[str], source) -> None:
+def suggest_flags(
+    rows: Sequence[tuple[int, dict[str, Any]]], there: Sequence[str], source: Any
+) -> None:
     """Raises `InputError` if there seems to be one label column per class."""
     flags = [c for c in there if all(_flag(row.get(c)) is not None for _, row in rows)]
     if len(flags) > 1:
@@ -107,7 +110,7 @@ def suggest_flags(rows: Sequence[tuple[int, dict]], there: Sequence[str], source
 _MOST_NUMBERS = 20  # as classes
 
 
-def check_names(labels: Sequence[str], source) -> None:
+def check_names(labels: Sequence[str], source: Any) -> None:
     """Raises `InputError` for labels that are measured values and not class names."""
     names = set(labels)
     are_numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names)

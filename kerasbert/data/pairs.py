@@ -24,7 +24,7 @@ _KNOWN = {
 
 
 def read_pairs(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     columns: dict[str, str] | None = None,
     column_names: Sequence[str] | None = None,

@@ -19,7 +19,7 @@ class SkippedExamples:
             lines.
     """
 
-    def __init__(self, source: str | os.PathLike, *, strict: bool = False, unit: str = "line"):
+    def __init__(self, source: str | os.PathLike[str], *, strict: bool = False, unit: str = "line"):
         self.source = str(source)
         self.strict = strict
         self.unit = unit

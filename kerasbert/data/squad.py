@@ -35,7 +35,7 @@ class QuestionExamples(Examples):
 
 
 def read_squad(
-    path: str | os.PathLike, *, strict: bool = False, with_answers: bool = True
+    path: str | os.PathLike[str], *, strict: bool = False, with_answers: bool = True
 ) -> QuestionExamples:
     """Reads a file in the format of SQuAD.
 
@@ -206,7 +206,9 @@ def _placed(
     return {"text": list(texts), "answer_start": list(starts)}, None, corrected
 
 
-def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Sequence) -> None:
+def write_predictions(
+    path: str | os.PathLike[str], ids: Sequence[str], values: Sequence[Any]
+) -> None:
     """Writes predictions for the official scripts: answers or no-answer probabilities by id.
 
     Args:
@@ -217,7 +219,7 @@ def write_predictions(path: str | os.PathLike, ids: Sequence[str], values: Seque
     files.write_json(path, dict(zip(ids, values, strict=True)))
 
 
-def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[str]]]:
+def read_right_answers(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
     """Reads the right answers to which the official scripts compare predictions.
 
     No question is skipped: contexts and the positions of answers are ignored.
@@ -242,7 +244,9 @@ def read_right_answers(path: str | os.PathLike) -> tuple[list[str], list[list[st
     return ids, right
 
 
-def read_predictions(path: str | os.PathLike, ids: Sequence[str], kind: type = str) -> list:
+def read_predictions(
+    path: str | os.PathLike[str], ids: Sequence[str], kind: type[Any] = str
+) -> list[Any]:
     """Reads a file of predictions, as written by `write_predictions`.
 
     Args:

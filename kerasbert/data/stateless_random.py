@@ -9,6 +9,7 @@ needed.
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _SIMON_CONSTANTS = 0x7369F885192C0EF5
 _FEWEST_BITS = 16  # of a permutation
 
 
-def seed_of(*parts) -> np.ndarray:
+def seed_of(*parts: Any) -> np.ndarray:
     """Makes a seed of integers: int64."""
     return np.array(parts, np.int64)
 
@@ -32,7 +33,7 @@ def split(seed: np.ndarray, count: int) -> np.ndarray:
     return _words64(seed, 2 * count).view(np.int64).reshape(count, 2)
 
 
-def uniform(shape, seed: np.ndarray, dtype=np.float32) -> np.ndarray:
+def uniform(shape: Any, seed: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
     """Does what `tf.random.stateless_uniform` does for floats in [0, 1)."""
     size = math.prod(shape)
     if dtype == np.float32:
@@ -44,7 +45,7 @@ def uniform(shape, seed: np.ndarray, dtype=np.float32) -> np.ndarray:
     return bits.view(dtype).reshape(shape) - dtype(1)
 
 
-def integers(shape, seed: np.ndarray, limit: int) -> np.ndarray:
+def integers(shape: Any, seed: np.ndarray, limit: int) -> np.ndarray:
     """Does what `tf.random.stateless_uniform` does for int32 from 0 to below `limit`."""
     return (_words(seed, math.prod(shape)) % np.uint32(limit)).astype(np.int32).reshape(shape)
 

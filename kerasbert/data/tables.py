@@ -27,12 +27,12 @@ TFDS = "tfds:"
 
 
 def read_table(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     column_names: Sequence[str] | None = None,
     problems: SkippedExamples | None = None,
     has_columns: bool = False,
-) -> list[tuple[int, dict]]:
+) -> list[tuple[int, dict[str, Any]]]:
     """Reads TSV or CSV with a header line, JSON lines, or lines of text.
 
     TSV is split at tabs, without quoting, as in GLUE; CSV can have quotes. The rows of a text file
@@ -63,12 +63,12 @@ def read_table(
 
 
 def iterate_table(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     column_names: Sequence[str] | None = None,
     problems: SkippedExamples,
     has_columns: bool = False,
-) -> Iterator[tuple[int, dict]]:
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Does what `read_table` does as an iterator, which may be empty."""
     path = pathlib.Path(path)
     ending = files.ending(path)
@@ -83,12 +83,12 @@ def iterate_table(
 # === Columns ===
 
 
-def columns_of(rows: Sequence[tuple[int, dict]]) -> list[str]:
+def columns_of(rows: Sequence[tuple[int, dict[str, Any]]]) -> list[str]:
     """Returns the columns, or keys, of all rows."""
     return list(dict.fromkeys(column for _, row in rows for column in row))
 
 
-def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> str:
+def find_column(key: str, there: Sequence[str], wanted: str | None, source: Any) -> str:
     """Returns the column with the values of a key.
 
     Args:
@@ -106,7 +106,7 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source) -> s
     return chosen
 
 
-def no_column(column: str | None, name: str, there: Sequence[str], source) -> InputError:
+def no_column(column: str | None, name: str, there: Sequence[str], source: Any) -> InputError:
     """Returns the error for a missing column, given by name or unknown."""
     asked = f"column {column!r}" if column else f"{name} column with a usual name"
     hints = [f"set --{name}_column"] if name in (*KNOWN_COLUMNS, "label") else []
@@ -125,7 +125,7 @@ def first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
 # === TensorFlow Datasets ===
 
 
-def read_tfds(name: str, split: str) -> list[tuple[int, dict]]:
+def read_tfds(name: str, split: str) -> list[tuple[int, dict[str, Any]]]:
     """Returns the rows of a split, numbered from 1; classes are names, and -1 is None."""
     import tensorflow_datasets as tfds
 

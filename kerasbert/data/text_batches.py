@@ -37,7 +37,7 @@ class Rows:
     y: Any = None
     sample_weight: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         named = {**self.x, **(self.y if isinstance(self.y, dict) else {"y": self.y})}
         named["sample_weight"] = self.sample_weight
         for name, column in named.items():
@@ -48,14 +48,14 @@ class Rows:
         return _length(next(iter(self.x.values())))
 
     @property
-    def columns(self) -> dict:
+    def columns(self) -> dict[str, Any]:
         """The existing columns as tensors."""
         x = {name: text_tensor(name, column) for name, column in self.x.items()}
         rest = {"y": self.y, "sample_weight": self.sample_weight}
         return {"x": x, **{k: _tensors(part) for k, part in rest.items() if part is not None}}
 
 
-def batches(rows: Rows, *, batch_size: int, shuffle: bool = False):
+def batches(rows: Rows, *, batch_size: int, shuffle: bool = False) -> Any:
     """Returns a dataset of `(x, y, sample_weight)`.
 
     Args:
@@ -81,7 +81,7 @@ def batches(rows: Rows, *, batch_size: int, shuffle: bool = False):
     return steps.map(lambda seed, step: order.batch(seed, tf.constant(0, tf.int64), step))
 
 
-def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0):
+def shuffled(rows: Rows, *, batch_size: int, seed: int, start: int = 0) -> Any:
     """Returns an infinite dataset of `(step, (x, y, sample_weight))`.
 
     Every epoch has its own order, and a batch depends only on (seed, step). Rows of similar length
@@ -177,7 +177,7 @@ def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset
     return tf.data.Dataset.zip(numbers, batches)
 
 
-def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
+def convert(batches: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
     """Maps batches in parallel and prefetches; exceptions of `function` are not wrapped."""
     function = tf.autograph.experimental.do_not_convert(function)
     batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
@@ -188,7 +188,9 @@ def convert(batches: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
     return batches.with_options(options)
 
 
-def split(columns: dict, y, sample_weight, fraction: float) -> tuple[tuple, tuple]:
+def split(
+    columns: dict[str, Any], y: Any, sample_weight: Any, fraction: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Splits off the last `fraction` of the examples.
 
     Returns:
@@ -203,7 +205,7 @@ def split(columns: dict, y, sample_weight, fraction: float) -> tuple[tuple, tupl
     return cut(slice(at)), cut(slice(at, None))
 
 
-def of_dataset(dataset: tf.data.Dataset, columns: Callable) -> tf.data.Dataset:
+def of_dataset(dataset: tf.data.Dataset, columns: Callable[..., Any]) -> tf.data.Dataset:
     """Converts a batched dataset of text to the form of `batches`.
 
     Args:
@@ -223,12 +225,14 @@ def of_dataset(dataset: tf.data.Dataset, columns: Callable) -> tf.data.Dataset:
     return mapped(dataset, lambda x, y=None, sample_weight=None: (columns(x), y, sample_weight))
 
 
-def mapped(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
+def mapped(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
     """Maps a dataset; exceptions of `function` are not wrapped."""
     return dataset.map(tf.autograph.experimental.do_not_convert(function))
 
 
-def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Dataset:
+def of_stream(
+    stream: Any, example: Callable[..., Any], *, shuffle: bool = False
+) -> tf.data.Dataset:
     """Converts a generator or a Keras `PyDataset` to a dataset of its batches.
 
     Args:
@@ -266,7 +270,7 @@ def of_stream(stream, example: Callable, *, shuffle: bool = False) -> tf.data.Da
     return dataset.with_options(options)
 
 
-def text_tensor(name: str, column):
+def text_tensor(name: str, column: Any) -> Any:
     """Converts a column to a tensor, (rows,), or, for lists, a ragged tensor, (rows, strings)."""
     if not isinstance(column, list):
         if isinstance(column, tf.RaggedTensor) or name not in LIST_COLUMNS:
@@ -278,7 +282,7 @@ def text_tensor(name: str, column):
     return tf.RaggedTensor.from_row_lengths(flat, tf.constant([*map(len, column)], tf.int64), False)
 
 
-def few(columns: dict, batch_size: int) -> tuple[list[dict], Any]:
+def few(columns: dict[str, Any], batch_size: int) -> tuple[list[dict[str, Any]], Any]:
     """Returns batches of dense tensors without a pipeline, the longest rows first.
 
     Lists of strings must all have the same length.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kerasbert.lazy import tensorflow as tf
 
@@ -20,12 +20,12 @@ class Windows(NamedTuple):
     start: tf.Tensor
     length: tf.Tensor
 
-    def batch(self, first, size: int) -> Windows:
+    def batch(self, first: Any, size: int) -> Windows:
         """Returns at most `size` windows, from number `first` on."""
         return Windows(*(part[first : first + size] for part in self))
 
 
-def overlapping_windows(lengths, size, stride) -> Windows:
+def overlapping_windows(lengths: Any, size: Any, stride: Any) -> Windows:
     """Computes the windows of `run_squad.py` in google-research/bert.
 
     A row without tokens has one window, too.
@@ -49,7 +49,7 @@ def overlapping_windows(lengths, size, stride) -> Windows:
     return Windows(row, start, tf.minimum(tf.gather(size, row), rest))
 
 
-def by_row(features: dict, row, count, fill: dict) -> dict:
+def by_row(features: dict[str, Any], row: Any, count: Any, fill: dict[str, Any]) -> dict[str, Any]:
     """Puts the features of windows side by side: (windows, tokens) -> (rows, windows, tokens).
 
     Args:

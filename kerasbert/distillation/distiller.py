@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -88,8 +89,8 @@ class Distiller(ExactModel):
 
     def __init__(
         self,
-        teacher,
-        student,
+        teacher: Any,
+        student: Any,
         *,
         temperature: float = 2.0,
         alpha: float = 0.5,
@@ -137,22 +138,22 @@ class Distiller(ExactModel):
     # === The interface of a task, for recipes ===
 
     @property
-    def backbone(self):
+    def backbone(self) -> Any:
         """The student's backbone."""
         return self.student.backbone
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> Any:
         """The variables of the student and the projection."""
         return self.student.trainable_variables + self._projections()
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> Any:
         """The weights of the student and the projection."""
         return self.student.trainable_weights + self._projections()
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> Any:
         """The student's other variables; on JAX, where they are a step's inputs, the teacher's."""
         variables = super().non_trainable_variables
         return variables if ON_TENSORFLOW else variables + self.teacher.variables
@@ -172,7 +173,7 @@ class Distiller(ExactModel):
         """
         return self.student.freeze(layers, names)
 
-    def save_to_preset(self, *args, **kwargs) -> dict[str, str]:
+    def save_to_preset(self, *args: Any, **kwargs: Any) -> dict[str, str]:
         """Writes the student, as `Task.save_to_preset` does.
 
         Args:
@@ -184,7 +185,7 @@ class Distiller(ExactModel):
         """
         return self.student.save_to_preset(*args, **kwargs)
 
-    def card_text(self, *args, **kwargs) -> str:
+    def card_text(self, *args: Any, **kwargs: Any) -> str:
         """Returns the model card of the student, as `Task.card_text` does.
 
         Args:
@@ -195,7 +196,7 @@ class Distiller(ExactModel):
 
     # === Compile ===
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Compiles the student, and adds the teacher's losses.
 
         Args:
@@ -244,7 +245,7 @@ class Distiller(ExactModel):
     #: None, because features may be of several texts per example, and include the teacher's.
     input_spec = None
 
-    def call(self, features, training=None):
+    def call(self, features: Any, training: bool | None = None) -> Any:
         """Returns the student's outputs and states, by the names of the losses.
 
         Args:
@@ -272,7 +273,7 @@ class Distiller(ExactModel):
             **{f"attention_{i}": x for i, x in zip(layers, attention, strict=bool(attention))},
         }
 
-    def step_data(self, data) -> tuple:
+    def step_data(self, data: Any) -> tuple[Any, ...]:
         """Adds the teacher's targets: `(features, targets, weights)`, by the names of losses.
 
         Args:
@@ -324,14 +325,23 @@ class Distiller(ExactModel):
     # === Text ===
 
     @property
-    def preprocessor(self):
+    def preprocessor(self) -> Any:
         """The student's preprocessor, or both models' combined if they preprocess differently."""
         text = self.student.preprocessor
         if self.own_text:
             text = TwoPreprocessors(text, self.teacher.preprocessor, _TEACHERS)
         return text.with_few_lengths() if text and self.needs_few_shapes else text
 
-    def fit(self, x=None, y=None, batch_size=None, *, sample_weight=None, shuffle=True, **kwargs):
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *,
+        sample_weight: Any = None,
+        shuffle: bool = True,
+        **kwargs: Any,
+    ) -> Any:
         """Trains as in Keras, on anything that the student's `fit` takes.
 
         Args:
@@ -361,7 +371,15 @@ class Distiller(ExactModel):
         shuffle = shuffle and not hasattr(x, "element_spec")
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """Evaluates as in Keras: losses and metrics, including the teacher's."""
         if is_text(x):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)

@@ -1,12 +1,13 @@
 """Checks which teacher and student match, and how they are compared."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.errors import InputError
 
 
-def check(teacher, student, hidden: str | None, attention: str | None) -> None:
+def check(teacher: Any, student: Any, hidden: str | None, attention: str | None) -> None:
     """Raises `InputError` if the two tasks cannot be compared in this way."""
     _check_kinds(hidden, attention)
     _check_pair(teacher, student)
@@ -17,7 +18,7 @@ def check(teacher, student, hidden: str | None, attention: str | None) -> None:
         )
 
 
-def check_numbers(temperature, alpha, hidden_weight, attention_weight) -> None:
+def check_numbers(temperature: Any, alpha: Any, hidden_weight: Any, attention_weight: Any) -> None:
     """Raises `InputError` for arguments of `Distiller` that are out of range."""
     if not temperature > 0:
         raise InputError(f"temperature must be over 0, found {temperature}")
@@ -65,7 +66,7 @@ def _short(value) -> str:
     return f"{', '.join(value[:5])}{', ...' if len(value) > 5 else ''} ({len(value)})"
 
 
-def reads_own_text(teacher, student, states: bool) -> bool:
+def reads_own_text(teacher: Any, student: Any, states: bool) -> bool:
     """Whether the teacher preprocesses text itself; otherwise it gets the student's features."""
     same = same_tokens(teacher, student)
     if same and _reading(teacher) == _reading(student):
@@ -97,7 +98,7 @@ def _reading(task) -> tuple:
     return task.sequence_length, *(head.get(setting) for setting in settings)
 
 
-def same_tokens(teacher, student) -> bool:
+def same_tokens(teacher: Any, student: Any) -> bool:
     """Whether ids mean the same tokens; without tokenizers, whether the vocabulary sizes match."""
     sizes = {task.backbone.config.vocabulary_size for task in (teacher, student)}
     tokenizers = [task.tokenizer for task in (teacher, student)]
@@ -109,7 +110,7 @@ def same_tokens(teacher, student) -> bool:
     )
 
 
-def layer_map(teacher, student, given: Mapping[int, int] | None) -> dict[int, int]:
+def layer_map(teacher: Any, student: Any, given: Mapping[int, int] | None) -> dict[int, int]:
     """Returns the teacher's layer for each of the student's layers."""
     theirs, own = (len(task.backbone.config.layer_order) for task in (teacher, student))
     if given is None:

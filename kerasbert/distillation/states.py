@@ -9,12 +9,14 @@ from keras import ops
 from kerasbert.features import ATTENTION_WEIGHTS, HIDDEN_STATES, PADDING_MASK, SEQUENCE_OUTPUT
 
 
-def named(outputs) -> dict:
+def named(outputs: Any) -> dict[str, Any]:
     """Returns a task's outputs, losses or labels as a dict by name."""
     return dict(outputs) if isinstance(outputs, dict) else {"logits": outputs}
 
 
-def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable:
+def watcher(
+    task: Any, layers: Any, hidden: str | None, attention: str | None
+) -> Callable[..., Any]:
     """Returns a function from features and `training` to what a student learns from.
 
     It returns the task's outputs by name, hidden states `(*mask, width)` and attention
@@ -55,7 +57,7 @@ def watcher(task, layers, hidden: str | None, attention: str | None) -> Callable
     return watch
 
 
-def with_states(task) -> keras.Model:
+def with_states(task: Any) -> keras.Model:
     """Returns a model of the same layers and weights with hidden states and attention as outputs.
 
     Args:

@@ -10,14 +10,14 @@ from kerasbert.errors import InputError
 
 
 def student_from(
-    teacher,
+    teacher: Any,
     num_layers: int,
     *,
-    dtype=None,
+    dtype: Any = None,
     sequence_length: int | None = None,
     head: Mapping[str, Any] | None = None,
     **overrides: Any,
-):
+) -> Any:
     """Copies an encoder or a task with fewer layers, evenly spaced.
 
     As in DistilBERT, §3 ("Student initialization"): 6 of 12 layers are 0, 2, 4, 7, 9 and 11, as in

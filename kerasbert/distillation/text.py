@@ -32,7 +32,9 @@ class TwoPreprocessors:
             teacher=self.teacher.with_few_lengths(),
         )
 
-    def batches(self, x, y=None, sample_weight=None, batch_size=None) -> tf.data.Dataset:
+    def batches(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None
+    ) -> tf.data.Dataset:
         """Batches as `Preprocessor` does; text must not be a dataset."""
         if hasattr(x, "element_spec"):
             raise InputError(
@@ -42,7 +44,9 @@ class TwoPreprocessors:
         examples = x, y, sample_weight, batch_size
         return self._joined(self.student.batches(*examples), self.teacher.batches(*examples))
 
-    def training_batches(self, x, y=None, sample_weight=None, **kwargs) -> tf.data.Dataset:
+    def training_batches(
+        self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
+    ) -> tf.data.Dataset:
         """Batches as `Preprocessor` does."""
         examples = x, y, sample_weight
         return self._joined(

@@ -1,15 +1,17 @@
 """Weights of examples and positions in the losses of distillation."""
 
+from typing import Any
+
 from keras import ops
 
 
-def of_examples(sample_weight):
+def of_examples(sample_weight: Any) -> Any:
     """Returns weights (batch,) of examples, or None: weights of tokens don't apply to layers."""
     whole = not isinstance(sample_weight, dict | None) and len(sample_weight.shape) == 1
     return sample_weight if whole else None
 
 
-def weights_of(given, shape: tuple, mask):
+def weights_of(given: Any, shape: tuple[Any, ...], mask: Any) -> Any:
     """Broadcasts weights to the shape of a loss, with 0 at padding.
 
     Args:

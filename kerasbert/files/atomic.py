@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 from kerasbert.errors import UNPRINTABLE, InputError
 from kerasbert.files.disk import flush, flush_all, hidden_sibling, remove, writing
@@ -16,7 +17,7 @@ from kerasbert.files.reading import exists
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and RENAME_EXCHANGE of <linux/fs.h>
 
 
-def to_json(value) -> str:
+def to_json(value: Any) -> str:
     """Returns JSON on one line; NaN and infinities, which JSON lacks, become null."""
     return _json(value)
 
@@ -35,19 +36,19 @@ def _without_nan(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: str | os.PathLike, value: dict | list) -> None:
+def write_json(path: str | os.PathLike[str], value: dict[str, Any] | list[Any]) -> None:
     """Writes `value` as indented JSON, atomically; NaN and infinities become null."""
     write_text(path, _json(value, indent=2) + "\n")
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` as UTF-8, atomically."""
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def new_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def new_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Context manager for a file that appears, or replaces an existing one, if the block succeeds.
 
     It yields a temporary hidden path. The content is flushed to disk before the file is renamed.
@@ -72,7 +73,9 @@ def new_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[pathlib.Path]:
+def new_directory(
+    path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Iterator[pathlib.Path]:
     """Context manager for a directory that appears if the block succeeds.
 
     It yields a hidden sibling, whose name starts with a dot and is not an integer, so that neither
@@ -106,7 +109,7 @@ def new_directory(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
                 remove(temporary)
 
 
-def refuse_existing(path: str | os.PathLike, *, overwrite: bool = False) -> None:
+def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Raises `InputError` if an output exists and must not be replaced, or is a URL."""
     if "://" in os.fspath(path):
         raise InputError(f"{path}: is a URL; this is written to a path of this machine only")

@@ -13,7 +13,7 @@ _MAX_REASON = 200  # maximum length in characters
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike, *kinds: type[Exception]) -> Iterator[None]:
+def writing(path: str | os.PathLike[str], *kinds: type[Exception]) -> Iterator[None]:
     """Converts exceptions while writing, such as a full disk, to `InputError`s.
 
     Args:
@@ -66,7 +66,7 @@ def reserve(directory: pathlib.Path, size: int) -> None:
             room.unlink()
 
 
-def move(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Renames a file or directory, and flushes the new name to disk."""
     with writing(target):
         os.rename(source, target)

@@ -4,15 +4,16 @@ import hashlib
 import json
 import os
 import pathlib
+from typing import Any
 
 
-def sha256(path: str | os.PathLike) -> str:
+def sha256(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_all(path: str | os.PathLike) -> str:
+def sha256_of_all(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file, or of the names and contents of all files in a directory."""
     path = pathlib.Path(path)
     if not path.is_dir():
@@ -22,7 +23,7 @@ def sha256_of_all(path: str | os.PathLike) -> str:
     return hashlib.sha256(os.fsencode(listed)).hexdigest()
 
 
-def own_sha256(value: dict) -> str:
+def own_sha256(value: dict[str, Any]) -> str:
     """Returns the SHA-256 of a JSON object without its own "sha256"."""
     rest = json.loads(json.dumps({key: value[key] for key in value if key != "sha256"}))
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

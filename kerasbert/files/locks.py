@@ -26,7 +26,9 @@ _HELD = contextvars.ContextVar("held", default=frozenset())  # the locks of this
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike, *, inside: bool = False, wait: bool = False) -> Iterator[None]:
+def locked(
+    path: str | os.PathLike[str], *, inside: bool = False, wait: bool = False
+) -> Iterator[None]:
     """Context manager that prevents other threads and processes from writing an output.
 
     It locks a hidden file with the system's lock, so a terminated process holds no lock. Incomplete

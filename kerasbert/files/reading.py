@@ -17,14 +17,14 @@ _PATTERN_CHARACTERS = "[\\*?"
 _MAX_BYTES = 1 << 30  # of a file that is read whole
 
 
-def ending(path: str | os.PathLike) -> str:
+def ending(path: str | os.PathLike[str]) -> str:
     """Returns the extension of a file, such as ".tsv", without a final ".gz"."""
     path = pathlib.PurePath(path)
     return pathlib.PurePath(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
 @contextlib.contextmanager
-def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[TextIO]:
+def open_text(path: str | os.PathLike[str], newline: str | None = None) -> Iterator[TextIO]:
     """Context manager that opens a UTF-8 text file, decompresses `.gz` and drops a byte order mark.
 
     Args:
@@ -46,7 +46,7 @@ def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[T
 
 
 @contextlib.contextmanager
-def without_patterns(path: str | os.PathLike) -> Iterator[str]:
+def without_patterns(path: str | os.PathLike[str]) -> Iterator[str]:
     r"""Context manager for a path that TensorFlow does not interpret as a glob pattern.
 
     It yields the path itself if it contains no `[`, `\`, `*` or `?`, and otherwise a link.
@@ -68,7 +68,7 @@ def without_patterns(path: str | os.PathLike) -> Iterator[str]:
         yield str(plain)
 
 
-def exists(path: str | os.PathLike) -> bool:
+def exists(path: str | os.PathLike[str]) -> bool:
     """Returns whether a path exists.
 
     Raises:
@@ -77,7 +77,7 @@ def exists(path: str | os.PathLike) -> bool:
     return _mode(path) is not None
 
 
-def is_directory(path: str | os.PathLike) -> bool:
+def is_directory(path: str | os.PathLike[str]) -> bool:
     """Returns whether a path is a directory; raises as `exists` does."""
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
@@ -93,14 +93,14 @@ def _mode(path: str | os.PathLike) -> int | None:
         raise InputError(f"{path}: can't be used: {reason}") from None
 
 
-def check_file(path: str | os.PathLike) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
     """Raises `InputError` for directories, and for pipes and devices, which may never end."""
     if os.path.exists(path) and not os.path.isfile(path):
         kind = "directory" if os.path.isdir(path) else "pipe or a device"
         raise InputError(f"{path}: is a {kind}, not a file")
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Reads a whole file.
 
     Raises:
@@ -118,7 +118,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
-def read_json(path: str | os.PathLike, kind: Any = dict) -> Any:
+def read_json(path: str | os.PathLike[str], kind: Any = dict) -> Any:
     """Reads a JSON file and checks its content.
 
     Args:

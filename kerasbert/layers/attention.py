@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -53,14 +54,16 @@ class SelfAttention(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs
+        self, num_heads: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs: Any
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.initializer_range = initializer_range
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
-    def build(self, x_shape, padding_mask_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None = None
+    ) -> None:
         """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         if hidden % self.num_heads:
@@ -83,8 +86,14 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
-    ):
+        self,
+        x: Any,
+        padding_mask: Any = None,
+        queries: Any = None,
+        unpadded: Any = None,
+        training: bool | None = None,
+        return_weights: bool = False,
+    ) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         if self._fuses(x, queries, unpadded, training, return_weights):
             return self._fused(x, padding_mask)
@@ -175,12 +184,18 @@ class SelfAttention(keras.layers.Layer):
         ]
 
     def compute_output_spec(
-        self, x, padding_mask=None, queries=None, unpadded=None, training=None, return_weights=False
-    ):
+        self,
+        x: Any,
+        padding_mask: Any = None,
+        queries: Any = None,
+        unpadded: Any = None,
+        training: bool | None = None,
+        return_weights: bool = False,
+    ) -> Any:
         """Returns shape and dtype of the output, as Keras asks for."""
         return output_spec(self, x, x if queries is None else queries, return_weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
@@ -210,7 +225,7 @@ def _tokens(x):
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def output_spec(layer, x, queries, return_weights: bool):
+def output_spec(layer: Any, x: Any, queries: Any, return_weights: bool) -> Any:
     """Returns the output spec of a layer with `num_heads` in which `queries` attend to `x`.
 
     Both are (batch, any, hidden).

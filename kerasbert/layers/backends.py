@@ -24,6 +24,7 @@ implementations (`tests/layers/`), and docs/performance.md has their gains.
 """
 
 import math
+from typing import Any
 
 import keras
 
@@ -38,7 +39,7 @@ _STEPS_AT_ONCE = 10  # on a GPU or TPU
 _TOKENS_AT_ONCE = 8_192  # of a vocabulary
 
 
-def compiles(*inputs) -> bool:
+def compiles(*inputs: Any) -> bool:
     """Whether XLA can compile operations on such tensors, and whether that is faster."""
     if keras.backend.backend() != "tensorflow":
         return False
@@ -99,7 +100,7 @@ def draws_by_xla_alone() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def projects_at_once(frozen, *layers) -> bool:
+def projects_at_once(frozen: Any, *layers: Any) -> bool:
     """Whether dense layers of the same input are computed as one product.
 
     That is faster if their kernels are concatenated once, but not if at every call.
@@ -116,7 +117,7 @@ def fuses_attention() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def flash_attention(query) -> bool | None:
+def flash_attention(query: Any) -> bool | None:
     """Whether attention may use cuDNN's flash attention: False, or None to let Keras decide.
 
     Args:

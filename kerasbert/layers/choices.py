@@ -1,5 +1,7 @@
 """Scores of choices."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -25,11 +27,13 @@ class ChoiceScores(keras.layers.Layer):
         **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
-    def call(self, scores, padding_mask):
+    def call(self, scores: Any, padding_mask: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         is_choice = padding_mask[:, :, 0] > 0
         return ops.where(is_choice, ops.reshape(scores, ops.shape(is_choice)), _NO_CHOICE)
 
-    def compute_output_shape(self, scores_shape, padding_mask_shape):
+    def compute_output_shape(
+        self, scores_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+    ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return padding_mask_shape[:2]

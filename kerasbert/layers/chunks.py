@@ -1,5 +1,7 @@
 """Layers for long texts, which the encoder reads in chunks."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -27,11 +29,11 @@ class FoldChunks(keras.layers.Layer):
         **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Any) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (None, shape[2])
 
@@ -64,14 +66,16 @@ class PoolChunks(keras.layers.Layer):
         InputError: the pooling is unknown.
     """
 
-    def __init__(self, how: str, initializer_range: float = 0.02, **kwargs):
+    def __init__(self, how: str, initializer_range: float = 0.02, **kwargs: Any):
         super().__init__(**kwargs)
         if how not in POOLINGS:
             raise InputError(f"chunks are pooled by {', '.join(POOLINGS)}, found {how!r}")
         self.how = how
         self.initializer_range = initializer_range
 
-    def build(self, vectors_shape, padding_mask_shape):
+    def build(
+        self, vectors_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+    ) -> None:
         """Creates the weights, as Keras asks for."""
         if self.how == "attention":
             self.query = self.add_weight(
@@ -81,7 +85,7 @@ class PoolChunks(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, vectors, padding_mask):
+    def call(self, vectors: Any, padding_mask: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         batch, chunks, _ = ops.shape(padding_mask)
         vectors = ops.reshape(vectors, (batch, chunks, vectors.shape[-1]))
@@ -96,11 +100,13 @@ class PoolChunks(keras.layers.Layer):
         shares = ops.exp(scores - _max(scores))
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
 
-    def compute_output_shape(self, vectors_shape, padding_mask_shape):
+    def compute_output_shape(
+        self, vectors_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+    ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (padding_mask_shape[0], vectors_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),

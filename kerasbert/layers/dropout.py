@@ -4,6 +4,7 @@ import contextvars
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -46,12 +47,12 @@ class Dropout(keras.layers.Dropout):
         InputError: the rate is out of range.
     """
 
-    def __init__(self, rate: float, *args, **kwargs):
+    def __init__(self, rate: float, *args: Any, **kwargs: Any):
         if not 0 <= rate < 1:
             raise InputError(f"dropout must be in [0, 1), found {rate!r}")
         super().__init__(rate, *args, **kwargs)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Drops elements in training only."""
         if not training or self.rate == 0:
             return inputs
@@ -70,7 +71,7 @@ class Dropout(keras.layers.Dropout):
         """Whether masks are made from `random_bytes`."""
         return 0 < self.threshold < 256 and self.noise_shape is None
 
-    def random_bytes(self, inputs):
+    def random_bytes(self, inputs: Any) -> Any:
         """Draws the next uint8 tensor of the shape of `inputs`.
 
         Args:
@@ -121,7 +122,7 @@ def _random_words_function(count: int) -> Callable:
     return tf.function(functools.partial(_random_words, count), jit_compile=True, autograph=False)
 
 
-def dropped(x, threshold: int, random_bytes):
+def dropped(x: Any, threshold: int, random_bytes: Any) -> Any:
     """Drops the elements of `x` whose byte is below the threshold, and scales the others up."""
     scale = ops.cast(256 / (256 - threshold), x.dtype)
     return x * (ops.cast(random_bytes >= threshold, x.dtype) * scale)
@@ -156,7 +157,7 @@ class _ReplicaSeeds(keras.random.SeedGenerator):
         return seed + tf.stack([replica * 7_919, tf.zeros_like(replica)])
 
 
-def same_masks(function: Callable) -> Callable:
+def same_masks(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns the function with dropout masks that are drawn in its first call, then repeated."""
     seeds = []
 

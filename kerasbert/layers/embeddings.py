@@ -1,5 +1,7 @@
 """Token + position + segment embeddings."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -71,7 +73,7 @@ class Embeddings(keras.layers.Layer):
         dropout: float = 0.1,
         layer_norm_epsilon: float = 1e-12,
         initializer_range: float = 0.02,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if positions not in POSITIONS:
@@ -134,7 +136,12 @@ class Embeddings(keras.layers.Layer):
             delattr(self, name)
             setattr(self, name, getattr(other, name))
 
-    def build(self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None):
+    def build(
+        self,
+        token_ids_shape: tuple[Any, ...],
+        segment_ids_shape: tuple[Any, ...] | None = None,
+        padding_mask_shape: tuple[Any, ...] | None = None,
+    ) -> None:
         """Creates the weights, as Keras asks for."""
         for table in (self.token_embedding, self.segment_embedding, self.task_type_embedding):
             if table and not table.built:  # it may be shared
@@ -148,8 +155,13 @@ class Embeddings(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, token_ids, segment_ids=None, padding_mask=None, training=None, position_ids=None
-    ):
+        self,
+        token_ids: Any,
+        segment_ids: Any = None,
+        padding_mask: Any = None,
+        training: bool | None = None,
+        position_ids: Any = None,
+    ) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         length = ops.shape(token_ids)[1]
         if isinstance(length, int) and length > self.max_sequence_length:
@@ -194,12 +206,15 @@ class Embeddings(keras.layers.Layer):
         return ops.matmul(one_hot, table)
 
     def compute_output_shape(
-        self, token_ids_shape, segment_ids_shape=None, padding_mask_shape=None
-    ):
+        self,
+        token_ids_shape: tuple[Any, ...],
+        segment_ids_shape: tuple[Any, ...] | None = None,
+        padding_mask_shape: tuple[Any, ...] | None = None,
+    ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (*token_ids_shape, self.hidden_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),

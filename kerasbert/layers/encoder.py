@@ -1,5 +1,7 @@
 """The computation of an encoder, from features to outputs."""
 
+from typing import Any
+
 from keras import ops
 
 from kerasbert.errors import InputError
@@ -16,16 +18,16 @@ from kerasbert.layers.tokens import gather_positions, positions_in_documents, wi
 
 
 def encode(
-    config,
-    embeddings,
-    blocks,
-    pooler,
-    features,
-    output_positions=None,
-    unpadded=None,
-    document_ids=None,
-    training=None,
-) -> dict:
+    config: Any,
+    embeddings: Any,
+    blocks: Any,
+    pooler: Any,
+    features: Any,
+    output_positions: Any = None,
+    unpadded: Any = None,
+    document_ids: Any = None,
+    training: bool | None = None,
+) -> dict[str, Any]:
     """Computes the outputs of a `Backbone`; with `unpadded`, its blocks skip padding.
 
     Args:

@@ -7,6 +7,7 @@ products are slower than oneDNN's, so these stay outside, and only what is betwe
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert.layers import backends
 
@@ -27,22 +28,22 @@ class FusedOp:
 
     def __init__(
         self,
-        function: Callable,
-        gradient: Callable | None = None,
+        function: Callable[..., Any],
+        gradient: Callable[..., Any] | None = None,
         *,
-        plain: Callable | None = None,
+        plain: Callable[..., Any] | None = None,
     ):
         self.function = function
         self.plain = plain or function
         self.gradient = gradient
         self._compiled = None
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: Any) -> Any:
         """Computes the function, compiled if that is faster."""
         return self.compiled(*inputs) if backends.compiles(*inputs) else self.plain(*inputs)
 
     @property
-    def compiled(self) -> Callable:
+    def compiled(self) -> Callable[..., Any]:
         """The compiled function, for any inputs."""
         if self._compiled is None:
             self._compiled = _compiled(self.function, self.gradient)

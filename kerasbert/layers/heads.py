@@ -1,5 +1,7 @@
 """Layers on top of the encoder: the pooler and the masked-language-model head."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
@@ -26,11 +28,11 @@ class Pooler(keras.layers.Layer):
         **kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
     """
 
-    def __init__(self, initializer_range: float = 0.02, **kwargs):
+    def __init__(self, initializer_range: float = 0.02, **kwargs: Any):
         super().__init__(**kwargs)
         self.initializer_range = initializer_range
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple[Any, ...]) -> None:
         """Creates the weights, as Keras asks for."""
         self.dense = keras.layers.Dense(
             x_shape[-1],
@@ -42,15 +44,15 @@ class Pooler(keras.layers.Layer):
         self.dense.build((None, x_shape[-1]))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         return self.dense(x[:, 0])
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (x_shape[0], x_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {**super().get_config(), "initializer_range": self.initializer_range}
 
@@ -90,7 +92,7 @@ class MLMHead(keras.layers.Layer):
         activation: str = "gelu_tanh",
         layer_norm_epsilon: float = 1e-12,
         initializer_range: float = 0.02,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
@@ -99,7 +101,7 @@ class MLMHead(keras.layers.Layer):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple[Any, ...]) -> None:
         """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         self.dense = keras.layers.Dense(
@@ -128,7 +130,7 @@ class MLMHead(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         batch, masked, hidden = ops.shape(x)
         tokens = self.layer_norm(self.dense(ops.reshape(x, (-1, hidden))))
@@ -146,15 +148,15 @@ class MLMHead(keras.layers.Layer):
         logits = ops.cast(_times_transposed(tokens, table), "float32") + bias
         return ops.reshape(logits, (batch, masked, self.token_embedding.input_dim))
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (*x_shape[:-1], self.token_embedding.input_dim)
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: Any) -> Any:
         """Returns shape and dtype of the output, as Keras asks for."""
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),
@@ -166,7 +168,7 @@ class MLMHead(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Self:
         """Creates the layer from the result of `get_config`.
 
         Args:

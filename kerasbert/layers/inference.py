@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 from collections.abc import Callable, Hashable, Iterator
+from typing import Any
 
 import keras
 
@@ -14,7 +15,7 @@ class PrecomputedWeights:
         #: `tf.Variable`s; they must live as long as the graphs.
         self.variables = {}
 
-    def once(self, key: Hashable, function: Callable):
+    def once(self, key: Hashable, function: Callable[..., Any]) -> Any:
         """Returns the variable of a key; on first use it is created from the function's result."""
         import tensorflow as tf
 

@@ -19,7 +19,7 @@ ACTIVATIONS = {
 }
 
 
-def activation_function(name: str | None) -> Callable:
+def activation_function(name: str | None) -> Callable[..., Any]:
     """Returns the activation called `name`; raises `InputError` listing the known names."""
     if name is None or name not in ACTIVATIONS:
         raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}, found {name!r}")

@@ -1,10 +1,12 @@
 """LayerNorm."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
-def layer_norm(x, gamma, beta, epsilon: float):
+def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """Normalizes each vector to mean 0 and variance 1, then scales and shifts (Ba et al. 2016, §3).
 
     Computes in float32, or in float64 if `x` is float64.
@@ -31,7 +33,7 @@ def layer_norm(x, gamma, beta, epsilon: float):
 class LayerNorm(keras.layers.LayerNormalization):
     """Keras's LayerNormalization over the last axis, computed by `layer_norm`."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Normalizes each vector."""
         x = ops.cast(inputs, self.compute_dtype)
         return layer_norm(x, self.gamma, self.beta, self.epsilon)

@@ -1,5 +1,7 @@
 """Pooling of token vectors."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,13 +40,13 @@ class PoolTokens(keras.layers.Layer):
         InputError: the pooling is unknown.
     """
 
-    def __init__(self, how: str = "mean", **kwargs):
+    def __init__(self, how: str = "mean", **kwargs: Any):
         super().__init__(**kwargs)
         if how not in TOKEN_POOLINGS:
             raise InputError(f"pooling must be one of {', '.join(TOKEN_POOLINGS)}, found {how!r}")
         self.how = how
 
-    def call(self, vectors, padding_mask):
+    def call(self, vectors: Any, padding_mask: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         if self.how == "cls":
             return vectors[:, 0]
@@ -53,10 +55,12 @@ class PoolTokens(keras.layers.Layer):
             return ops.max(ops.where(is_token > 0, vectors, LOWEST), axis=1)
         return ops.sum(vectors * is_token, axis=1) / ops.maximum(ops.sum(is_token, axis=1), 1)
 
-    def compute_output_shape(self, vectors_shape, padding_mask_shape):
+    def compute_output_shape(
+        self, vectors_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+    ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (vectors_shape[0], vectors_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {**super().get_config(), "how": self.how}

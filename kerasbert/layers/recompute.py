@@ -1,6 +1,7 @@
 """Gradient checkpointing: recomputing activations in the backward pass."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -8,7 +9,7 @@ from kerasbert import _compat
 from kerasbert.layers.dropout import same_masks
 
 
-def recomputed(function: Callable, layer: keras.layers.Layer) -> Callable:
+def recomputed(function: Callable[..., Any], layer: keras.layers.Layer) -> Callable[..., Any]:
     """Returns the function with gradient checkpointing (Chen et al. 2016).
 
     Dropout masks are the same when it is recomputed.

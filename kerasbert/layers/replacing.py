@@ -1,5 +1,7 @@
 """Replacing masked tokens by samples of a generator."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,7 +17,9 @@ class ReplaceMasked(keras.layers.Layer):
     int (batch, sequence) token ids, and 1 where a token differs from the original.
     """
 
-    def call(self, logits, token_ids, positions, original_ids, draws):
+    def call(
+        self, logits: Any, token_ids: Any, positions: Any, original_ids: Any, draws: Any
+    ) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         sampled = sample_tokens(ops.stop_gradient(logits), draws)
         used = ops.cast(positions > 0, "float32")[..., None]
@@ -29,13 +33,15 @@ class ReplaceMasked(keras.layers.Layer):
         ids = ops.where(is_masked, ops.cast(at_positions(sampled), "int32"), token_ids)
         return ids, ops.cast(replaced, "int32")
 
-    def compute_output_spec(self, logits, token_ids, positions, original_ids, draws):
+    def compute_output_spec(
+        self, logits: Any, token_ids: Any, positions: Any, original_ids: Any, draws: Any
+    ) -> Any:
         """Returns shapes and dtypes of the outputs, as Keras asks for."""
         spec = keras.KerasTensor(token_ids.shape, "int32")
         return spec, keras.KerasTensor(token_ids.shape, "int32")
 
 
-def sample_tokens(logits, draws):
+def sample_tokens(logits: Any, draws: Any) -> Any:
     """Samples one of the last axis's classes: the inverse of their cumulative probabilities.
 
     Args:

@@ -1,5 +1,7 @@
 """How the variables of an encoder are sharded over devices (tensor parallelism)."""
 
+from typing import Any
+
 import keras
 
 from kerasbert.errors import InputError
@@ -17,7 +19,7 @@ _CUTS = {
 }
 
 
-def layout_map(device_mesh, axis: str) -> keras.distribution.LayoutMap:
+def layout_map(device_mesh: Any, axis: str) -> keras.distribution.LayoutMap:
     """Returns the layouts of an encoder's sharded variables; the others are replicated.
 
     Args:

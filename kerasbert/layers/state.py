@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,14 +21,14 @@ class TrainableStateMixin(keras.Model):
     `model.trainable = True` would not reach frozen layers of a trainable model.
     """
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: Any, value: Any) -> None:
         if name != "trainable":
             super().__setattr__(name, value)
             return
         for layer in _compat.layers_of(self):
             _compat.set_trainable(layer, bool(value))
 
-    def quantize(self, mode=None, config=None, **kwargs):
+    def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """Quantizes the model as in Keras, with mode "int8" or "int4" or such a config.
 
         A quantized model can predict, be exported, and be saved as `.keras`; presets store floats.
@@ -69,7 +70,7 @@ class TrainableStateMixin(keras.Model):
         return weights
 
 
-def freeze(model: keras.Model, variables: Iterable) -> None:
+def freeze(model: keras.Model, variables: Iterable[Any]) -> None:
     """Freezes variables; a layer without other variables becomes not trainable."""
     for variable in variables:
         variable.trainable = False
@@ -78,7 +79,7 @@ def freeze(model: keras.Model, variables: Iterable) -> None:
             layer.trainable = False
 
 
-def state_of(model: keras.Model) -> dict:
+def state_of(model: keras.Model) -> dict[str, Any]:
     """Returns the state of layers in JSON types, for `restore_state`."""
     layers = [layer for layer in _compat.layers_of(model) if layer.weights]
     serialize = keras.saving.serialize_keras_object
@@ -88,7 +89,7 @@ def state_of(model: keras.Model) -> dict:
     return {"frozen": frozen, "quantized": quantized}
 
 
-def restore_state(model: keras.Model, state: Mapping) -> None:
+def restore_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     """Restores the state of a model's layers; its weights must be loaded afterwards."""
     quantized, frozen = state["quantized"], set(state["frozen"])
     for layer in list(_compat.layers_of(model)):
@@ -102,7 +103,7 @@ def is_quantized(*layers: keras.layers.Layer) -> bool:
     return any(_mode(layer) for layer in layers)
 
 
-def table_of(embedding: keras.layers.Embedding, dtype):
+def table_of(embedding: keras.layers.Embedding, dtype: Any) -> Any:
     """Returns an embedding's table, (rows, width), dequantized if necessary."""
     if is_quantized(embedding):
         rows = keras.ops.arange(embedding.input_dim, dtype="int32")

@@ -1,10 +1,12 @@
 """Selecting tokens of a batch: those at some positions, or those that are not padding."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 
-def gather_positions(x, output_positions):
+def gather_positions(x: Any, output_positions: Any) -> Any:
     """Gathers the vectors of `x`, (batch, sequence, hidden), at int positions (batch, positions).
 
     Returns:
@@ -18,12 +20,12 @@ def gather_positions(x, output_positions):
     )
 
 
-def within_documents(document_ids):
+def within_documents(document_ids: Any) -> Any:
     """Returns 1 where two tokens of a row are of the same document: int (batch, length, length)."""
     return ops.cast(ops.equal(document_ids[:, :, None], document_ids[:, None]), "int32")
 
 
-def positions_in_documents(document_ids):
+def positions_in_documents(document_ids: Any) -> Any:
     """Returns the position of each token in its document, int (batch, sequence).
 
     Args:
@@ -46,7 +48,7 @@ class UnpaddedTokens:
         padding_mask: int (batch, sequence), 0 for padding.
     """
 
-    def __init__(self, padding_mask):
+    def __init__(self, padding_mask: Any):
         import tensorflow as tf
 
         self._length = tf.shape(padding_mask)[1]
@@ -62,7 +64,7 @@ class UnpaddedTokens:
         #: Index into (tokens, hidden) of each position, (batch, rounded sequence).
         self._rows = tf.where(is_token, count, count[:, :1])
 
-    def unpad(self, x):
+    def unpad(self, x: Any) -> Any:
         """(batch, sequence, hidden) -> (tokens, hidden)."""
         import tensorflow as tf
 
@@ -71,13 +73,13 @@ class UnpaddedTokens:
         length = tf.cast(self._length, row.dtype)
         return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), row * length + position)
 
-    def pad(self, x):
+    def pad(self, x: Any) -> Any:
         """(tokens, hidden) -> (batch, sequence, hidden); padding gets the row's first token."""
         import tensorflow as tf
 
         return tf.gather(x, self._rows[:, : self._length])
 
-    def gather(self, x, output_positions):
+    def gather(self, x: Any, output_positions: Any) -> Any:
         """(tokens, hidden), and int (batch, positions) -> (batch, positions, hidden)."""
         import tensorflow as tf
 
@@ -85,7 +87,7 @@ class UnpaddedTokens:
 
     # Each of these is one gather; a transposition would be a second pass.
 
-    def split_heads(self, x, num_heads: int, size: int, first: int = 0):
+    def split_heads(self, x: Any, num_heads: int, size: int, first: int = 0) -> Any:
         """(tokens, any heads * size) -> (batch, heads, sequence, size), padded.
 
         Args:
@@ -100,7 +102,7 @@ class UnpaddedTokens:
         rows = self._rows[:, tf.newaxis, :] * (x.shape[-1] // size) + head
         return tf.gather(tf.reshape(x, [-1, size]), rows)
 
-    def merge_heads(self, x):
+    def merge_heads(self, x: Any) -> Any:
         """(batch, heads, sequence, size) -> (tokens, heads * size)."""
         import tensorflow as tf
 

@@ -1,6 +1,7 @@
 """A layer of the encoder."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -75,7 +76,7 @@ class TransformerBlock(keras.layers.Layer):
         attention_dropout: float = 0.1,
         layer_norm_epsilon: float = 1e-12,
         initializer_range: float = 0.02,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -107,7 +108,9 @@ class TransformerBlock(keras.layers.Layer):
         )
         self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
-    def build(self, x_shape, padding_mask_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None = None
+    ) -> None:
         """Creates the weights, as Keras asks for."""
         hidden = x_shape[-1]
         self.output_dense = keras.layers.Dense(
@@ -125,13 +128,13 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(
         self,
-        x,
-        padding_mask=None,
-        output_positions=None,
-        unpadded=None,
-        training=None,
-        return_weights=False,
-    ):
+        x: Any,
+        padding_mask: Any = None,
+        output_positions: Any = None,
+        unpadded: Any = None,
+        training: bool | None = None,
+        return_weights: bool = False,
+    ) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         given = {"padding_mask": padding_mask, "output_positions": output_positions}
         given = {name: value for name, value in given.items() if value is not None}
@@ -192,20 +195,20 @@ class TransformerBlock(keras.layers.Layer):
 
     def compute_output_spec(
         self,
-        x,
-        padding_mask=None,
-        output_positions=None,
-        unpadded=None,
-        training=None,
-        return_weights=False,
-    ):
+        x: Any,
+        padding_mask: Any = None,
+        output_positions: Any = None,
+        unpadded: Any = None,
+        training: bool | None = None,
+        return_weights: bool = False,
+    ) -> Any:
         """Returns shape and dtype of the output, as Keras asks for."""
         queries = x
         if output_positions is not None:
             queries = keras.KerasTensor((*output_positions.shape, x.shape[-1]))
         return output_spec(self, x, queries, return_weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, in JSON types."""
         return {
             **super().get_config(),

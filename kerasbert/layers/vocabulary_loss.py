@@ -9,6 +9,7 @@ for one more product with the table.
 import contextlib
 import contextvars
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -20,7 +21,7 @@ _labels = contextvars.ContextVar("labels", default=None)
 
 
 @contextlib.contextmanager
-def labels_given(labels) -> Iterator[None]:
+def labels_given(labels: Any) -> Iterator[None]:
     """Context in which `MLMHead` returns `outcomes` for these labels instead of logits.
 
     Args:
@@ -33,12 +34,12 @@ def labels_given(labels) -> Iterator[None]:
         _labels.reset(token)
 
 
-def given_labels():
+def given_labels() -> Any:
     """Returns the labels of the `labels_given` context, or None."""
     return _labels.get()
 
 
-def outcomes(vectors, table, bias, labels, parts: int):
+def outcomes(vectors: Any, table: Any, bias: Any, labels: Any, parts: int) -> Any:
     """Returns loss and correctness of predicted tokens.
 
     The results and gradients are those of the logits `vectors @ table.T + bias` in float32.

@@ -1,11 +1,12 @@
 """Metrics of classification and regression, with the values of scikit-learn and SciPy."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 
-def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict:
+def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, Any]:
     """Computes the metrics of examples with one class each.
 
     Args:
@@ -43,7 +44,7 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
     return _floats(scores)
 
 
-def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
+def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """Computes the metrics of examples with any number of classes each.
 
     Args:
@@ -72,7 +73,7 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict:
     )
 
 
-def regression(targets: np.ndarray, values: np.ndarray) -> dict:
+def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     """Computes the metrics of numbers; correlations are averaged over several numbers per example.
 
     Args:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from kerasbert.text import WordPieceTokenizer
 from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabulary_sha256
 
 
-def build_vocab(options: BuildVocabOptions) -> dict:
+def build_vocab(options: BuildVocabOptions) -> dict[str, Any]:
     """Trains and writes a WordPiece vocabulary; returns its size, hash and share of [UNK]."""
     with files.locked(options.output):
         files.refuse_existing(options.output)

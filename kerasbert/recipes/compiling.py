@@ -1,6 +1,7 @@
 """Compiling a task for a run: its optimizer, its learning-rate schedule, and XLA."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.errors import InputError
 from kerasbert.layers import backends
@@ -12,13 +13,13 @@ from kerasbert.training.steps import ON_TENSORFLOW
 
 def compile_for(
     options: TrainingOptions,
-    model,
+    model: Any,
     steps: int,
     *,
     report_every: int,
     shapes: int = 1,
     ends: Sequence[int] = (),
-    **kwargs,
+    **kwargs: Any,
 ) -> None:
     """Compiles a task for a run; to be called in the scope of the strategy.
 
@@ -53,7 +54,7 @@ def compile_for(
     )
 
 
-def schedule_of(options: TrainingOptions, steps: int):
+def schedule_of(options: TrainingOptions, steps: int) -> Any:
     """Returns the learning-rate schedule of a run of so many steps."""
     warmup = options.warmup_steps
     if warmup is None:

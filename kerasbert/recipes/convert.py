@@ -1,6 +1,7 @@
 """Converting a model to another format."""
 
 import dataclasses
+from typing import Any
 
 from kerasbert import checkpoints, files, loading
 from kerasbert.backbone import Backbone, BackboneConfig
@@ -10,7 +11,7 @@ from kerasbert.recipes.options import ConvertOptions
 from kerasbert.tasks import loading as task_loading
 
 
-def convert(options: ConvertOptions) -> dict:
+def convert(options: ConvertOptions) -> dict[str, Any]:
     """Converts a model with head and tokenizer; prints the old and new name of each weight.
 
     The output is read again, and every setting that it does not contain is reported as `left_out`.
@@ -103,6 +104,6 @@ def _changes(preset: checkpoints.Preset, options: ConvertOptions) -> dict:
     return overrides if preset.config["task"] is None else {"backbone": overrides}
 
 
-def model_family(model) -> str:
+def model_family(model: Any) -> str:
     """Returns the family of a backbone or a task."""
     return getattr(model, "backbone", model).config.family

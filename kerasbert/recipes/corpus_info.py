@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert import files, lazy
 from kerasbert.data.corpus import statistics
@@ -12,7 +13,7 @@ from kerasbert.training.progress import log
 _LONGEST = 512  # tokens; the longest rows of most models
 
 
-def corpus_info(options: CorpusInfoOptions) -> dict:
+def corpus_info(options: CorpusInfoOptions) -> dict[str, Any]:
     """Returns counts, lengths and samples of a corpus; shows histograms."""
     corpus = Corpus(options.corpus, verify=options.verify)
     measured = {

@@ -23,7 +23,7 @@ from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
 
 
-def distill(options: DistillOptions) -> dict:
+def distill(options: DistillOptions) -> dict[str, Any]:
     """Trains a student; returns its scores and its teacher's.
 
     `output/model` is written atomically when training has ended.

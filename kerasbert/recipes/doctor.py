@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from typing import Any
 
 import kerasbert
 from kerasbert import lazy, registration
@@ -25,7 +26,7 @@ _ROUNDS, _SECONDS = 3, 0.3
 _PAYS = 1.2
 
 
-def doctor(options: DoctorOptions) -> dict | str:
+def doctor(options: DoctorOptions) -> dict[str, Any] | str:
     """Returns what was found, as text or as JSON."""
     found = {
         "python": platform.python_version(),

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.training.progress import log
 from kerasbert.training.strategies import prefetched, sharded
@@ -11,7 +12,7 @@ from kerasbert.training.strategies import prefetched, sharded
 _DRY_STEPS = 5
 
 
-def dry_run(model, batches, steps: int, boundaries: Sequence[int] = ()) -> dict:
+def dry_run(model: Any, batches: Any, steps: int, boundaries: Sequence[int] = ()) -> dict[str, Any]:
     """Trains a compiled model for a few steps, to estimate the duration of the run.
 
     Args:

@@ -1,6 +1,7 @@
 """Training for a number of epochs on the examples of files, for `finetune` and `distill`."""
 
 import math
+from typing import Any
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.text_batches import Rows
@@ -22,8 +23,8 @@ _ALSO_DRAWN = ("accuracy", "exact_match")
 
 def train_epochs(
     options: EpochOptions,
-    strategy,
-    model,
+    strategy: Any,
+    model: Any,
     rows: Rows,
     *,
     examples: int,
@@ -34,9 +35,9 @@ def train_epochs(
     verb: str,
     initial: str,
     source: str,
-    baseline: dict | None = None,
-    **compile_arguments,
-) -> dict:
+    baseline: dict[str, Any] | None = None,
+    **compile_arguments: Any,
+) -> dict[str, Any]:
     """Trains a model on rows as configured.
 
     Args:

@@ -8,7 +8,7 @@ from kerasbert.tasks import registry
 from kerasbert.tasks.task import Task
 
 
-def evaluate(options: EvaluateOptions) -> dict:
+def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Scores a model or predictions on labelled examples, or a model on a corpus."""
     if options.predictions:
         metric = registry.get_metric(str(options.metric))

@@ -1,6 +1,7 @@
 """Exporting a model as a SavedModel, or for another runtime."""
 
 import pathlib
+from typing import Any
 
 from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
@@ -9,7 +10,7 @@ from kerasbert.serving.formats import SAVED_MODEL
 from kerasbert.tasks import Task
 
 
-def export(options: ExportOptions) -> dict:
+def export(options: ExportOptions) -> dict[str, Any]:
     """Exports a model; returns its path and inputs."""
     if options.format == SAVED_MODEL and not pathlib.Path(options.output).name.isdigit():
         log(

@@ -1,5 +1,7 @@
 """Finding the duplicates in text."""
 
+from typing import Any
+
 from kerasbert import files
 from kerasbert.data.corpus.cleaning import finding
 from kerasbert.data.corpus.cleaning.duplicates import Duplicates
@@ -11,7 +13,7 @@ from kerasbert.training.progress import ProgressBar
 _EXAMPLES = 3  # of each kind
 
 
-def find_duplicates(options: FindDuplicatesOptions) -> dict:
+def find_duplicates(options: FindDuplicatesOptions) -> dict[str, Any]:
     """Writes a file of duplicates; returns their counts and the positions of a few."""
     with files.locked(options.output):
         files.refuse_existing(options.output)

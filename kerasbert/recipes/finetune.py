@@ -1,6 +1,7 @@
 """Fine-tuning a pretrained model on examples of a task."""
 
 import pathlib
+from typing import Any
 
 import keras
 
@@ -17,7 +18,7 @@ from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
 
 
-def finetune(options: FinetuneOptions) -> dict:
+def finetune(options: FinetuneOptions) -> dict[str, Any]:
     """Trains a task; returns its scores and those of a constant baseline.
 
     `output/model` is written atomically when training has ended.

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from kerasbert.data.corpus import joining, remote
 from kerasbert.errors import InputError
@@ -11,7 +12,7 @@ from kerasbert.recipes.prepare_corpus import summary
 from kerasbert.training.progress import ProgressBar
 
 
-def join_corpus(options: JoinCorpusOptions) -> dict:
+def join_corpus(options: JoinCorpusOptions) -> dict[str, Any]:
     """Joins parts; returns counts of parts, documents, sentences and tokens."""
     parts = _directories(options.parts)
     with (

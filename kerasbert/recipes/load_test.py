@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.recipes.options import LoadTestOptions
@@ -10,7 +11,7 @@ from kerasbert.serving.client import SavedModelClient
 from kerasbert.serving.connect import connect
 
 
-def load_test(options: LoadTestOptions) -> dict:
+def load_test(options: LoadTestOptions) -> dict[str, Any]:
     """Asks a server or an export from many clients; returns latencies, rows per second, errors."""
     with files.open_text(options.texts) as file:
         texts = [line.strip() for line in file if line.strip()]

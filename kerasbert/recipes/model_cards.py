@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert.checkpoints import ModelCard
 from kerasbert.options import default
@@ -26,7 +27,7 @@ _PATHS = (
 
 def model_card(
     options: TrainingOptions,
-    report: Mapping,
+    report: Mapping[str, Any],
     *,
     initial: str | None = None,
     train: Mapping[str, int] | None = None,

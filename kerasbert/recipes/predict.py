@@ -28,7 +28,7 @@ from kerasbert.training.progress import ProgressBar
 _CSV, _JSON_LINES = ".csv", ".jsonl"
 
 
-def predict(options: PredictOptions) -> dict:
+def predict(options: PredictOptions) -> dict[str, Any]:
     """Predicts all examples of a file in order; resumes an interrupted run.
 
     Predictions are collected in a file next to the output, whose name ends in `.part`. Its first

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert import files, loading
 from kerasbert.data.corpus import prepare, remote
@@ -18,7 +19,7 @@ from kerasbert.text import Tokenizer, WordPieceTokenizer
 from kerasbert.training.progress import ProgressBar
 
 
-def prepare_corpus(options: PrepareCorpusOptions) -> dict:
+def prepare_corpus(options: PrepareCorpusOptions) -> dict[str, Any]:
     """Tokenizes text into shards; returns counts of documents, sentences and tokens."""
     with ProgressBar("tokenize", None, "sentences") as bar:
         return without_bar(options, bar.update)
@@ -26,7 +27,7 @@ def prepare_corpus(options: PrepareCorpusOptions) -> dict:
 
 def without_bar(
     options: PrepareCorpusOptions, progress: Callable[[int], object] = lambda sentences: None
-) -> dict:
+) -> dict[str, Any]:
     """Does what `prepare_corpus` does, without a progress bar."""
     with remote.written(options.output) as directory:
         return _prepare(options, directory, progress)
@@ -70,7 +71,7 @@ def word_finder(options: PrepareCorpusOptions, tokenizer: Tokenizer) -> WordFind
     return WordFinder(tokenizer, options.word_segmenter, options.phrases)
 
 
-def summary(corpus: str, manifest: dict) -> dict:
+def summary(corpus: str, manifest: dict[str, Any]) -> dict[str, Any]:
     """Returns the counts of a corpus."""
     shown = ("tokens", "sentences", "documents", "empty_documents", "invalid_utf8_lines")
     return {

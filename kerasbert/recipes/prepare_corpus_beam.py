@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 import shutil
+from typing import Any
 
 from kerasbert import files, lazy
 from kerasbert.data.corpus.documents.reading import find_files
@@ -25,7 +26,7 @@ _NO_SETTINGS = {"beam", "threads", "output", "phrases", "duplicates"}
 _INPUT_ERROR = re.compile(r"\bInputError: (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 
-def prepare_corpus_beam(options: PrepareCorpusBeamOptions) -> dict:
+def prepare_corpus_beam(options: PrepareCorpusBeamOptions) -> dict[str, Any]:
     """Runs the pipeline; returns counts of documents, sentences and tokens."""
     with lazy.quiet_imports():
         beam = lazy.extra("apache_beam", "'kerasbert[beam]'")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert import families
 from kerasbert.checkpoints.sizes import encoder_shapes
@@ -20,7 +21,7 @@ gives it a new head. The licence is the publisher's, left out where it is not kn
 """
 
 
-def presets(options: PresetsOptions) -> dict | str:
+def presets(options: PresetsOptions) -> dict[str, Any] | str:
     """Returns tables of architectures and checkpoints, as text or as JSON."""
     architectures = [
         {"name": name, "family": preset.get("family", "bert"), "parameters": _parameters(preset)}

@@ -1,6 +1,7 @@
 """Pretraining a model on a corpus."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ from kerasbert.training.launch import spread
 from kerasbert.training.strategies import sharded
 
 
-def pretrain(options: PretrainOptions) -> dict:
+def pretrain(options: PretrainOptions) -> dict[str, Any]:
     """Trains with MLM, alone or with NSP or SOP; returns the last metrics.
 
     `output/model` is written atomically when training has ended. The same command resumes an
@@ -119,7 +120,7 @@ def all_phases(corpus: Corpus | Mixture, options: PretrainOptions) -> PhasedBatc
 
 
 def make_batches(
-    corpus: Corpus | Mixture, options: PretrainOptions, phase: Phase, **arguments
+    corpus: Corpus | Mixture, options: PretrainOptions, phase: Phase, **arguments: Any
 ) -> PretrainingBatches:
     """Returns the batches of a phase from corpora; other arguments as in the class."""
     return PretrainingBatches(

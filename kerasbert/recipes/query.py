@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT_COLUMNS
@@ -10,7 +11,7 @@ from kerasbert.serving.client import SavedModelClient
 from kerasbert.serving.connect import connect
 
 
-def query(options: QueryOptions) -> dict:
+def query(options: QueryOptions) -> dict[str, Any]:
     """Predicts strings with an export, or asks a server; needs no model code."""
     for name in ("text", "text_pair"):
         for text in getattr(options, name):

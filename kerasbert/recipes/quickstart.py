@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -48,7 +49,7 @@ _QUESTIONS = (
 _MARKER = "quickstart.json"
 
 
-def quickstart(options: QuickstartOptions) -> dict:
+def quickstart(options: QuickstartOptions) -> dict[str, Any]:
     """Runs all stages, printing a line after each, and a summary at the end."""
     with files.locked(options.output):
         result = _Quickstart(options).run()

@@ -5,6 +5,7 @@ import os
 import pathlib
 import reprlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.data import glue
@@ -20,8 +21,8 @@ from kerasbert.tasks.task import Task
 
 
 def raw_examples(
-    path: str | os.PathLike, model: Task, spec: TaskSpec, options: ColumnOptions
-) -> Iterator[dict]:
+    path: str | os.PathLike[str], model: Task, spec: TaskSpec, options: ColumnOptions
+) -> Iterator[dict[str, Any]]:
     """Yields the raw columns of each example of a file by key, with `row` and, if present, `id`.
 
     No example is skipped, not even an empty one: `row` counts from 1.
@@ -53,7 +54,7 @@ def raw_examples(
     return ({ROW: row, **example} for row, example in enumerate(examples, start=1))
 
 
-def options_read(path: str | os.PathLike) -> tuple[str, ...]:
+def options_read(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Returns the fields of `ColumnOptions` that apply to a file, by its name."""
     if readers := _specs_that_read(path):
         return readers[0].input_formats[files.ending(path)].options

@@ -3,6 +3,7 @@
 import asyncio
 import pathlib
 import signal
+from typing import Any
 
 from kerasbert import lazy
 from kerasbert.errors import InputError
@@ -10,7 +11,7 @@ from kerasbert.recipes.options import ServeOptions
 from kerasbert.training.progress import log
 
 
-def serve(options: ServeOptions) -> dict:
+def serve(options: ServeOptions) -> dict[str, Any]:
     """Serves exports until SIGTERM or SIGINT; returns the numbers of requests."""
     for module in ("starlette", "uvicorn", "grpc", "tensorflow_serving.apis.predict_pb2"):
         lazy.extra(module, "'kerasbert[serve]'")

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.checkpoints import ModelCard, cards
@@ -33,7 +34,7 @@ _MOST_LOSSES = 200  # lines of losses.jsonl, approximately; evaluations may add 
 
 
 @contextlib.contextmanager
-def begin(options: TrainingOptions) -> Iterator:
+def begin(options: TrainingOptions) -> Iterator[Any]:
     """Yields the distribution strategy, with the output locked.
 
     Args:
@@ -59,7 +60,7 @@ def begin(options: TrainingOptions) -> Iterator:
         yield strategy
 
 
-def log_start(options: TrainingOptions, strategy, verb: str, data: str, steps: int) -> None:
+def log_start(options: TrainingOptions, strategy: Any, verb: str, data: str, steps: int) -> None:
     """Logs the devices, the precision, the data and the number of steps at the start of a run.
 
     Args:
@@ -123,7 +124,7 @@ class Run:
     def __init__(
         self,
         options: TrainingOptions,
-        strategy,
+        strategy: Any,
         start: Callable[[], StoredCheckpoint | None] = lambda: None,
         permanent: int = 0,
     ):
@@ -157,16 +158,16 @@ class Run:
 
     def train(
         self,
-        model,
-        batches,
+        model: Any,
+        batches: Any,
         steps: int,
         *,
         report_every: int,
         boundaries: Sequence[int] = (),
-        validate,
+        validate: Any,
         title: str,
         verb: str,
-        **drawn,
+        **drawn: Any,
     ) -> None:
         """Trains a compiled model; see `kerasbert.training.loop.train`.
 
@@ -214,7 +215,7 @@ class Run:
             if bar:
                 bar.close()
 
-    def report(self) -> dict:
+    def report(self) -> dict[str, Any]:
         """Returns the metrics of the last evaluation, or of the best if a metric is monitored.
 
         Only the chief has them; other workers return an empty dict.
@@ -223,7 +224,7 @@ class Run:
             return self.best.report
         return self.directory.reports()[-1] if self.is_chief else {}
 
-    def finish(self, model, card: ModelCard) -> dict:
+    def finish(self, model: Any, card: ModelCard) -> dict[str, Any]:
         """Writes the trained model and removes the checkpoints.
 
         Args:

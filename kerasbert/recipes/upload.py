@@ -4,6 +4,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from kerasbert import checkpoints, files, lazy
 from kerasbert.checkpoints import cards
@@ -12,7 +13,7 @@ from kerasbert.recipes.options import UploadOptions
 from kerasbert.training.progress import log
 
 
-def upload(options: UploadOptions) -> dict:
+def upload(options: UploadOptions) -> dict[str, Any]:
     """Uploads a model, or says what would be uploaded; the model is checked first.
 
     A card that was edited on the hub is kept.

@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -53,13 +53,13 @@ class SavedModelClient:
         InputError: the directory contains no export of kerasbert, or it is damaged.
     """
 
-    def __init__(self, directory: str | os.PathLike):
+    def __init__(self, directory: str | os.PathLike[str]):
         self.directory = find_version(directory)
         model, self.metadata = load(self.directory)
         self._serve = model.signatures["serving_default"]
         self._model = model  # owns the variables
 
-    def __call__(self, **columns: Sequence[str]) -> list[dict]:
+    def __call__(self, **columns: Sequence[str]) -> list[dict[str, Any]]:
         """Predicts texts.
 
         Args:
@@ -80,7 +80,7 @@ class SavedModelClient:
         return answer_rows(self._serve(**{name: tensor(name, columns[name]) for name in columns}))
 
 
-def load(directory: pathlib.Path) -> tuple:
+def load(directory: pathlib.Path) -> tuple[Any, ...]:
     """Loads a version directory; returns TensorFlow's object and the metadata.
 
     Raises:
@@ -109,7 +109,7 @@ def load(directory: pathlib.Path) -> tuple:
     return model, metadata
 
 
-def tensor(name: str, column: Sequence):
+def tensor(name: str, column: Sequence[Any]) -> Any:
     """Converts strings to a tensor; lists of strings are padded with empty ones."""
     import tensorflow as tf
 
@@ -149,8 +149,8 @@ def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
 
 
 def ask_fresh_process(
-    directory: str | os.PathLike, columns: dict[str, Sequence[str]]
-) -> list[dict]:
+    directory: str | os.PathLike[str], columns: dict[str, Sequence[str]]
+) -> list[dict[str, Any]]:
     """Queries an export in a fresh process, with full float32 precision on GPUs (no TF32).
 
     Args:
@@ -179,12 +179,12 @@ def ask_fresh_process(
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def answer_rows(outputs: dict) -> list[dict]:
+def answer_rows(outputs: dict[str, Any]) -> list[dict[str, Any]]:
     """Converts a dict of tensors with a common first dimension to a list of dicts."""
     return rows_of({name: tensor.numpy().tolist() for name, tensor in sorted(outputs.items())})
 
 
-def find_version(directory: str | os.PathLike) -> pathlib.Path:
+def find_version(directory: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the version directory: `directory` itself, or its child with the highest number.
 
     Raises:

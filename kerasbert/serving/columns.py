@@ -1,11 +1,14 @@
 """What all clients of exports have in common: columns of strings in, a dict for each row out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasbert.errors import InputError
 
 
-def checked_columns(where, wanted: Sequence[str], columns: Mapping) -> dict[str, Sequence]:
+def checked_columns(
+    where: Any, wanted: Sequence[str], columns: Mapping[str, Any]
+) -> dict[str, Sequence[Any]]:
     """Returns columns that have the names and lengths that a model takes.
 
     Args:
@@ -27,7 +30,7 @@ def checked_columns(where, wanted: Sequence[str], columns: Mapping) -> dict[str,
     return dict(columns)
 
 
-def rows_of(columns: Mapping[str, list]) -> list[dict]:
+def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """Converts lists of the same length, by name, to a dict for each row; bytes become strings."""
     texts = {name: _plain(column) for name, column in columns.items()}
     return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]

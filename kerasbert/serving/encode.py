@@ -16,6 +16,7 @@ import array
 import json
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Encoder:
         directory: the export's directory.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory: Any):
         directory = pathlib.Path(directory)
         #: What `export.json` says of the model: its inputs and outputs, class names, lengths.
         self.export = json.loads((directory / "export.json").read_text(encoding="utf-8"))
@@ -59,7 +60,7 @@ class Encoder:
         libraries = {"tokenizers": _Tokenizers, "sentencepiece": _SentencePiece}
         self._ids_of = libraries[self._settings["library"]](directory, self._settings)
 
-    def __call__(self, **columns) -> dict:
+    def __call__(self, **columns: Any) -> dict[str, Any]:
         """Encodes texts.
 
         Args:
@@ -84,7 +85,7 @@ class Encoder:
                 )
         return self._features(rows)
 
-    def first_tokens(self, words) -> list:
+    def first_tokens(self, words: Any) -> list[Any]:
         """Returns the position of each word's first token, a list for each sentence.
 
         Args:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class GrpcClient:
             raise
         self.inputs, self.outputs = sorted(signature.inputs), sorted(signature.outputs)
 
-    def __call__(self, **columns: Sequence) -> list[dict]:
+    def __call__(self, **columns: Sequence[Any]) -> list[dict[str, Any]]:
         """Predicts texts.
 
         Args:
@@ -94,10 +95,10 @@ class GrpcClient:
         """Closes the connection."""
         self._channel.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     def _signatures(self) -> dict:

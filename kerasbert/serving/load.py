@@ -5,6 +5,7 @@ import concurrent.futures
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _GROUPS = (16, 64)
 
 
 def measure(
-    client: Callable[..., list[dict]],
+    client: Callable[..., list[dict[str, Any]]],
     inputs: Sequence[str],
     texts: Sequence[str],
     *,
@@ -26,7 +27,7 @@ def measure(
     warm_up_seconds: float = 0.0,
     rows: int = 1,
     seed: int = 0,
-) -> dict:
+) -> dict[str, Any]:
     """Asks with texts at random, each client one request after the other.
 
     Args:

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import urllib3
 
@@ -61,7 +61,7 @@ class RestClient:
         except (KeyError, TypeError):
             raise InputError(f"{self.url}: is no model of TensorFlow Serving") from None
 
-    def __call__(self, **columns: Sequence) -> list[dict]:
+    def __call__(self, **columns: Sequence[Any]) -> list[dict[str, Any]]:
         """Predicts texts.
 
         Args:
@@ -86,10 +86,10 @@ class RestClient:
         """Closes the connections."""
         self._http.clear()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     def _rows(self, found: Mapping) -> list[dict]:

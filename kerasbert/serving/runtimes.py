@@ -8,6 +8,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ MODULES = {
 }
 
 
-def load(directory: pathlib.Path, format: str) -> Callable[[dict], dict]:
+def load(directory: pathlib.Path, format: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Returns the function from features to outputs, both arrays by name.
 
     Args:

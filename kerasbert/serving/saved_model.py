@@ -23,15 +23,15 @@ _TOLERANCE = 1e-4
 
 
 def write(
-    path: str | os.PathLike,
-    function: Callable[..., dict],
+    path: str | os.PathLike[str],
+    function: Callable[..., dict[str, Any]],
     inputs: Sequence[str],
-    metadata: dict,
+    metadata: dict[str, Any],
     *,
-    resources: Sequence = (),
-    signatures: Mapping[str, tuple[dict, Callable[..., dict]]],
-    examples: Mapping[str, tuple[dict, Callable[..., dict]]] = {},
-    plain: Callable[..., dict] | None = None,
+    resources: Sequence[Any] = (),
+    signatures: Mapping[str, tuple[dict[str, Any], Callable[..., dict[str, Any]]]],
+    examples: Mapping[str, tuple[dict[str, Any], Callable[..., dict[str, Any]]]] = {},
+    plain: Callable[..., dict[str, Any]] | None = None,
     tolerance: float = 1e-3,
     check: bool = True,
     overwrite: bool = False,

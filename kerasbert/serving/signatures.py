@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 from kerasbert import files
 from kerasbert.features import LIST_COLUMNS
@@ -9,7 +10,7 @@ from kerasbert.features import LIST_COLUMNS
 DEFAULT = "serving_default"
 
 
-def read(directory: str | os.PathLike) -> dict:
+def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the `SignatureDef`s of a SavedModel that take inputs, by name."""
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -18,23 +19,23 @@ def read(directory: str | os.PathLike) -> dict:
     return {name: one for name, one in model.meta_graphs[0].signature_def.items() if one.inputs}
 
 
-def shape(info) -> tuple[int | None, ...]:
+def shape(info: Any) -> tuple[int | None, ...]:
     """Returns the shape of a `TensorInfo`; None stands for any size."""
     return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
 
 
-def is_string(info) -> bool:
+def is_string(info: Any) -> bool:
     """Whether a `TensorInfo` is of strings."""
     from tensorflow.core.framework import types_pb2
 
     return info.dtype == types_pb2.DT_STRING
 
 
-def takes_strings(signature) -> bool:
+def takes_strings(signature: Any) -> bool:
     """Whether some input of a signature is of strings."""
     return any(map(is_string, signature.inputs.values()))
 
 
-def takes_lists(signature) -> bool:
+def takes_lists(signature: Any) -> bool:
     """Whether a row has a list of strings, which a server must not pad with other strings."""
     return bool(set(signature.inputs) & set(LIST_COLUMNS))

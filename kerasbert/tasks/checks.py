@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from typing import Any
 
 from kerasbert.backbone import BackboneConfig
 from kerasbert.errors import InputError
@@ -9,7 +10,7 @@ from kerasbert.tasks import loading
 from kerasbert.tasks.labels import OTHER_NAMES
 
 
-def check_arguments(task: type, arguments: dict) -> None:
+def check_arguments(task: type[Any], arguments: dict[str, Any]) -> None:
     """Raises `InputError` for an unknown argument, and suggests the most similar one."""
     signatures = map(inspect.signature, loading.constructors(task))
     parameters = [p for signature in signatures for p in signature.parameters.values()]
@@ -24,7 +25,7 @@ def check_arguments(task: type, arguments: dict) -> None:
         raise InputError(f"{task.__name__} has no argument {name}{advice}")
 
 
-def check_tokenizer(tokenizer, config: BackboneConfig) -> None:
+def check_tokenizer(tokenizer: Any, config: BackboneConfig) -> None:
     """Raises `InputError` for a tokenizer that does not match a backbone."""
     size = tokenizer.vocabulary_size
     # Smaller is fine: some tables are padded to a round number of rows.

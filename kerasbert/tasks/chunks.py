@@ -28,7 +28,7 @@ def chunk_inputs() -> dict[str, keras.KerasTensor]:
     return inputs
 
 
-def fold_chunks(inputs: dict) -> dict:
+def fold_chunks(inputs: dict[str, Any]) -> dict[str, Any]:
     """Flattens features (batch, chunks, sequence) to encoder rows (batch * chunks, sequence)."""
     return {name: FoldChunks(name=f"fold_{name}")(inputs[name]) for name in _FEATURES}
 

@@ -1,6 +1,7 @@
 """`compile` for tasks: Keras losses and metrics on logits, and layer-wise learning rates."""
 
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert.errors import InputError
 from kerasbert.tasks.from_logits import loss_of, metric_of
@@ -12,13 +13,13 @@ class CompiledOnLogits(TextModel):
 
     def compile(
         self,
-        optimizer,
-        loss,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         layer_decay: float | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Compiles the model as in Keras; see also `ExactModel.compile`.
 
@@ -97,7 +98,7 @@ class CompiledOnLogits(TextModel):
                 "labels of tokens; give weights of tokens as sample_weight"
             )
 
-    def get_compile_config(self) -> dict:
+    def get_compile_config(self) -> dict[str, Any]:
         """Returns the config of `ExactModel` and `layer_decay`."""
         config = super().get_compile_config()
         if config and self.layer_decay is not None:

@@ -5,6 +5,7 @@ half of a small model's training step.
 """
 
 from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -46,7 +47,7 @@ def _are_outcomes(y_true, y_pred) -> bool:
     return ops.ndim(y_pred) == ops.ndim(y_true) + 2
 
 
-def are_cross_entropy(losses, metrics) -> bool:
+def are_cross_entropy(losses: Any, metrics: Any) -> bool:
     """Whether losses and metrics of a compiled model can be computed from `outcomes`."""
     losses, metrics = (keras.tree.flatten(each) for each in (losses, metrics))
     return all(isinstance(loss.loss, CrossEntropy) for loss in losses) and all(
@@ -67,7 +68,7 @@ class CrossEntropy(keras.losses.Loss):
     logits, outputs may be `outcomes` (..., 1, 2) for labels (...).
     """
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each position."""
         if _are_outcomes(y_true, y_pred):
             return y_pred[..., 0, 0]
@@ -75,7 +76,7 @@ class CrossEntropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-def is_right(y_true, y_pred):
+def is_right(y_true: Any, y_pred: Any) -> Any:
     """Returns 1.0 where the label has the highest logit, else 0.0; the first of equal logits wins.
 
     Outputs are logits or `outcomes`, as in `CrossEntropy`. Keras's `argmax` first replaces negative
@@ -111,29 +112,29 @@ class PositionMean(keras.metrics.Mean):
         name: metric name.
     """
 
-    def __init__(self, function: Callable, name: str | None = None):
+    def __init__(self, function: Callable[..., Any], name: str | None = None):
         super().__init__(name=name or function.__name__)
         self.function = function
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch; `sample_weight` is (batch, positions), (batch,) or None."""
         values = self.function(y_true, y_pred)
         weights = flat_weights(sample_weight, ops.shape(values))
         super().update_state(ops.reshape(values, (-1,)), weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the function and the name."""
         function = keras.saving.serialize_keras_object(self.function)
         return {"function": function, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Self:
         """Creates the metric from the result of `get_config`."""
         function = keras.saving.deserialize_keras_object(config["function"])
         return cls(function, config["name"])
 
 
-def flat_weights(sample_weight, shape):
+def flat_weights(sample_weight: Any, shape: Any) -> Any:
     """Returns one weight per value, (values,), or None.
 
     Args:

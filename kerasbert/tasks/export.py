@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from kerasbert.tasks import inspection, runtime_export
 
 
 def write(
-    task,
-    path: str | os.PathLike,
+    task: Any,
+    path: str | os.PathLike[str],
     *,
     format: str,
     precision: str | None,
@@ -94,7 +95,7 @@ def _write_saved_model(
     )
 
 
-def tokens_signature(task) -> tuple[Callable[..., dict], dict[str, tf.TensorSpec]]:
+def tokens_signature(task: Any) -> tuple[Callable[..., dict[str, Any]], dict[str, tf.TensorSpec]]:
     """The function of ready features, and their specs by name."""
     shapes = _token_inputs(task).items()
     specs = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}

@@ -6,7 +6,7 @@ as if they were probabilities.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -62,7 +62,9 @@ _OF_LABELS = {
 # === Losses ===
 
 
-def loss_of(loss, outputs: str | None, owner: str, reduction: str = "sum_over_batch_size"):
+def loss_of(
+    loss: Any, outputs: str | None, owner: str, reduction: str = "sum_over_batch_size"
+) -> Any:
     """Resolves a loss of Keras's `compile` for a task's outputs.
 
     Args:
@@ -115,7 +117,7 @@ def _loss_class(loss) -> type | None:
 # === Metrics ===
 
 
-def metric_of(metric, outputs: str | None, owner: str, accuracy: Callable):
+def metric_of(metric: Any, outputs: str | None, owner: str, accuracy: Callable[..., Any]) -> Any:
     """Resolves a metric of Keras's `compile` for a task's outputs.
 
     Args:
@@ -179,30 +181,30 @@ class FromLogits(keras.metrics.Metric):
         self.outputs = outputs
 
     @property
-    def variables(self):
+    def variables(self) -> Any:
         """Returns the variables of the wrapped metric."""
         return self.metric.variables
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch of labels and logits."""
         convert = _of_softmax if self.outputs == "softmax" else _of_sigmoid
         self.metric.update_state(*convert(self.metric, y_true, y_pred, sample_weight))
 
-    def result(self):
+    def result(self) -> Any:
         """Returns the result of the wrapped metric."""
         return self.metric.result()
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Resets the wrapped metric."""
         self.metric.reset_state()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the wrapped metric and the activation."""
         metric = keras.saving.serialize_keras_object(self.metric)
         return {"name": self.name, "metric": metric, "outputs": self.outputs}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Self:
         """Creates the metric from the result of `get_config`."""
         return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})
 

@@ -1,6 +1,7 @@
 """Traced functions of a model."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from kerasbert.text.packing import few_lengths
 from kerasbert.training.steps import ON_TENSORFLOW
 
 
-def forward(model) -> Callable:
+def forward(model: Any) -> Callable[..., Any]:
     """Returns the traced function from features to a model's outputs."""
     return tf.function(
         inference_mode()(lambda features: model(features, training=False)),
@@ -20,7 +21,7 @@ def forward(model) -> Callable:
     )
 
 
-def outputs_of(task, features: dict):
+def outputs_of(task: Any, features: dict[str, Any]) -> Any:
     """Returns a task's outputs for features, in a graph of TensorFlow; on JAX, JAX computes them.
 
     Args:

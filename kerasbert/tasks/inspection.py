@@ -26,7 +26,7 @@ class Signature(NamedTuple):
     function: Callable[..., dict]
 
 
-def tokenize(task) -> Signature:
+def tokenize(task: Any) -> Signature:
     """Maps the inputs of a task to the tokens that the model reads.
 
     `tokens`, string, `token_ids` and `segment_ids` are (batch, sequences, tokens), and `lengths`
@@ -48,7 +48,7 @@ def tokenize(task) -> Signature:
     return Signature(_strings(task), tokens)
 
 
-def attention(task) -> Signature:
+def attention(task: Any) -> Signature:
     """Maps the inputs of a task to the attention of one layer.
 
     Further inputs are `layer` and `sequence`, int32 (batch,): which layer, and which of the
@@ -80,13 +80,13 @@ def attention(task) -> Signature:
     return Signature({**_strings(task), **numbers}, weights)
 
 
-def described(task) -> dict[str, int]:
+def described(task: Any) -> dict[str, int]:
     """Returns the numbers of layers and heads, for an export's metadata."""
     config = task.backbone.config
     return {"layers": len(config.layer_order), "heads": config.num_heads}
 
 
-def example(task, texts) -> dict:
+def example(task: Any, texts: Any) -> dict[str, Any]:
     """Returns inputs for `attention`, to check it with: the last layer of each text."""
     columns, rows = {}, len(texts)
     for name, spec in _strings(task).items():

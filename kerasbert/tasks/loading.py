@@ -6,6 +6,7 @@ import inspect
 import pathlib
 import typing
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert import checkpoints, schema
 from kerasbert.backbone import Backbone, BackboneConfig
@@ -13,16 +14,16 @@ from kerasbert.errors import InputError
 
 
 def task(
-    kind: type,
+    kind: type[Any],
     preset: checkpoints.Preset,
     *,
-    tokenizer,
+    tokenizer: Any,
     sequence_length: int | None,
-    dtype,
-    backbone: dict | None,
+    dtype: Any,
+    backbone: dict[str, Any] | None,
     load_weights: bool,
-    head: dict,
-):
+    head: dict[str, Any],
+) -> Any:
     """Creates a task of class `kind` from a stored model; arguments as in `Task.from_preset`."""
     resize = dict(backbone or {})
     stored_tokenizer = None
@@ -56,7 +57,7 @@ def task(
     return task
 
 
-def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
+def stored_head(kind: type[Any], preset: checkpoints.Preset) -> dict[str, Any]:
     """Implements `Task.stored_head`."""
     task, stored = preset.config.get("task"), preset.config.get("head", {})
     if task not in (kind.__name__, *kind.heads_from):
@@ -68,7 +69,7 @@ def stored_head(kind: type, preset: checkpoints.Preset) -> dict:
     return dict(schema.check(stored, fields, preset.directory, "head"))
 
 
-def not_stored(task, preset: checkpoints.Preset) -> list[str]:
+def not_stored(task: Any, preset: checkpoints.Preset) -> list[str]:
     """Returns the names of the arguments that were lost when a task was written to a directory.
 
     Args:
@@ -90,7 +91,7 @@ def not_stored(task, preset: checkpoints.Preset) -> list[str]:
     ]
 
 
-def with_tokens(task, tokens, *, special: bool):
+def with_tokens(task: Any, tokens: Any, *, special: bool) -> Any:
     """Implements `Task.add_tokens`."""
     from kerasbert.text import tokenizer_from_config  # imports TensorFlow
 
@@ -114,7 +115,7 @@ def with_tokens(task, tokens, *, special: bool):
     return copy
 
 
-def constructors(kind: type) -> list[Callable]:
+def constructors(kind: type[Any]) -> list[Callable[..., Any]]:
     """Returns the constructors of `Task` and its subclasses down to `kind`, `Task`'s first."""
     above = [each for each in reversed(kind.__mro__) if hasattr(each, "stored_head")]
     return [each.__init__ for each in above]

@@ -1,6 +1,7 @@
 """Outputs of several batches as one array."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,12 +28,12 @@ def concatenated(arrays: Sequence[np.ndarray], padding: float = 0.0) -> np.ndarr
     return joined
 
 
-def joined(batches: Iterator, padding: float = 0.0):
+def joined(batches: Iterator[Any], padding: float = 0.0) -> Any:
     """Concatenates the outputs of batches, at least one; each is an array or a dict of arrays."""
     return keras.tree.map_structure(lambda *arrays: concatenated(arrays, padding), *batches)
 
 
-def dense(output) -> np.ndarray:
+def dense(output: Any) -> np.ndarray:
     """Returns an output of Keras's `predict` as an array.
 
     If batches differ in length, Keras concatenates them to a ragged tensor; it is padded with 0.
@@ -40,7 +41,7 @@ def dense(output) -> np.ndarray:
     return output.to_tensor().numpy() if hasattr(output, "to_tensor") else output
 
 
-def with_bar(batches: Iterator, steps: int, verbose: int | str) -> Iterator:
+def with_bar(batches: Iterator[Any], steps: int, verbose: int | str) -> Iterator[Any]:
     """Yields batches; unless `verbose` is 0, with the progress bar of Keras's `predict`."""
     if not verbose:
         yield from batches

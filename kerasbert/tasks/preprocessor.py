@@ -54,7 +54,7 @@ class Preprocessor:
     #: Whether an example can be several rows; calls and `tf.data.Dataset`s then need features.
     reads_windows: ClassVar[bool] = False
 
-    def __call__(self, x) -> dict:
+    def __call__(self, x: Any) -> dict[str, Any]:
         """Returns features of text, for prediction.
 
         Raises:
@@ -75,11 +75,11 @@ class Preprocessor:
 
     # === Rows ===
 
-    def columns(self, x) -> dict:
+    def columns(self, x: Any) -> dict[str, Any]:
         """Returns text in any form but batches as columns by key; see `kerasbert.data.inputs`."""
         return raw_columns(x, self.text_columns, self.name, self.columns_hint)
 
-    def labels(self, y, columns: dict):
+    def labels(self, y: Any, columns: dict[str, Any]) -> Any:
         """Converts labels to targets of the loss, or to what `rows` needs.
 
         Args:
@@ -91,11 +91,11 @@ class Preprocessor:
         """
         return plain(y)
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Like `labels`, for a batch of a `tf.data.Dataset`, in the graph."""
         return y
 
-    def rows(self, x, y=None, sample_weight=None) -> Rows:
+    def rows(self, x: Any, y: Any = None, sample_weight: Any = None) -> Rows:
         """Converts raw examples to the rows that are batched; by default one row per example.
 
         Tasks that read long examples cut them into several rows.
@@ -119,7 +119,7 @@ class Preprocessor:
             sample_weight = numbers("sample_weight", sample_weight)
         return Rows(columns, y, sample_weight)
 
-    def weighted(self, rows: Rows, class_weight) -> tuple[Rows, Any]:
+    def weighted(self, rows: Rows, class_weight: Any) -> tuple[Rows, Any]:
         """Multiplies the rows' weights by class weights, or leaves these to Keras.
 
         Args:
@@ -131,7 +131,7 @@ class Preprocessor:
         """
         return rows, class_weight
 
-    def split(self, x, y, sample_weight, fraction: float) -> tuple:
+    def split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, ...]:
         """Splits off the last `fraction` of the examples as Keras does; None if it is 0."""
         if not fraction:
             return x, y, sample_weight, None
@@ -143,11 +143,11 @@ class Preprocessor:
 
     # === From rows to features, in the graph ===
 
-    def features(self, text, text_pair=None) -> dict:
+    def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of a batch of strings, (batch,), for prediction."""
         return self.packer(text, text_pair)
 
-    def sequences(self, **columns) -> dict:
+    def sequences(self, **columns: Any) -> dict[str, Any]:
         """Returns the tokens that the model reads of rows of strings, (batch, sequences, tokens).
 
         A row has one sequence, or one for each chunk, window or choice.
@@ -158,7 +158,9 @@ class Preprocessor:
             return found
         return {name: value[:, tf.newaxis] for name, value in found.items()}
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Converts a batch of rows to `(features, y, sample_weight)`.
 
         Args:
@@ -169,7 +171,7 @@ class Preprocessor:
         """
         return self.features(**row), y, sample_weight
 
-    def serving_signature(self, task) -> tuple[tuple[str, ...], Callable]:
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Returns the names of an export's string inputs, and the function from them to outputs.
 
         Args:
@@ -195,7 +197,7 @@ class Preprocessor:
         """Maximum tokens of a single text, without special tokens."""
         return self.packer.text_room
 
-    def truncated(self, row: dict):
+    def truncated(self, row: dict[str, Any]) -> Any:
         """Whether the texts of each row are truncated, bool (batch,)."""
         texts = [row[key] for key in (TEXT, TEXT_PAIR) if key in row]
         room = self.text_room if len(texts) == 1 else self.packer.pair_room
@@ -211,7 +213,7 @@ class Preprocessor:
         )
         return sum(int(count) for count in batches.as_numpy_iterator())
 
-    def traced_outputs(self, columns: tuple[str, ...], task) -> Callable:
+    def traced_outputs(self, columns: tuple[str, ...], task: Any) -> Callable[..., Any]:
         """Returns the traced function from a batch of text columns to a task's outputs."""
         return tf.function(
             inference_mode()(lambda row: task(self.features(**row), training=False)),
@@ -222,7 +224,14 @@ class Preprocessor:
     # === From rows to batches ===
 
     def batches(
-        self, x, y=None, sample_weight=None, batch_size=None, *, shuffle=False, anew=False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        *,
+        shuffle: bool = False,
+        anew: bool = False,
     ) -> tf.data.Dataset:
         """Returns one pass over examples, as Keras's `fit` and `evaluate` read them.
 
@@ -249,7 +258,14 @@ class Preprocessor:
         return sharded(text_batches.convert(numbered, self._traced_examples))
 
     def training_batches(
-        self, x, y=None, sample_weight=None, *, batch_size: int, seed: int = 0, start: int = 0
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        start: int = 0,
     ) -> tf.data.Dataset:
         """Returns an endless dataset of examples for `fit`, a pure function of (seed, step).
 
@@ -272,7 +288,9 @@ class Preprocessor:
         """Converts batches of rows to batches of features."""
         return text_batches.convert(batches, lambda row, *_: self.features(**row))
 
-    def example_batch(self, number: int, batch: tuple, class_weight=None) -> tuple:
+    def example_batch(
+        self, number: int, batch: tuple[Any, ...], class_weight: Any = None
+    ) -> tuple[Any, ...]:
         """Converts a batch of text, labels and weights; returns it with Keras's class weights."""
         rows, class_weight = self.weighted(self.rows(*batch), class_weight)
         columns = rows.columns
@@ -280,7 +298,7 @@ class Preprocessor:
         return self._traced_examples(number, tuple(parts)), class_weight
 
     def batches_of_stream(
-        self, stream, first, class_weight=None, *, shuffle: bool = False
+        self, stream: Any, first: Any, class_weight: Any = None, *, shuffle: bool = False
     ) -> tuple[tf.data.Dataset, Any]:
         """Converts a generator or `PyDataset` of text; returns it with Keras's class weights.
 
@@ -300,7 +318,7 @@ class Preprocessor:
 
         return sharded(text_batches.of_stream(stream, example, shuffle=shuffle)), of_keras
 
-    def features_of_stream(self, stream) -> tf.data.Dataset:
+    def features_of_stream(self, stream: Any) -> tf.data.Dataset:
         """Like `batches_of_stream`, for prediction."""
         if self.reads_windows:
             raise InputError(

@@ -87,7 +87,7 @@ def metric_names() -> list[str]:
     return [name for entry in TASKS.values() for name in entry.metrics]
 
 
-def task_class(name: str) -> type:
+def task_class(name: str) -> type[Any]:
     """Returns the class of a task."""
     return getattr(importlib.import_module(TASKS[name].folder), name)
 
@@ -108,13 +108,13 @@ def get_spec(name: str) -> Any:
     return next(spec for spec in _spec_module(entry).SPECS if spec.name == name)
 
 
-def get_metric(name: str) -> Callable:
+def get_metric(name: str) -> Callable[..., Any]:
     """Returns the function for a value of `--metric`; see `kerasbert.tasks.spec.Metric`."""
     entry = next(entry for entry in TASKS.values() if name in entry.metrics)
     return _spec_module(entry).METRICS[name]
 
 
-def spec_of(model) -> Any:
+def spec_of(model: Any) -> Any:
     """Returns the `TaskSpec` of a model.
 
     Raises:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ _TOLERANCE = {"float32": 1e-4, "int8": 0.1}  # relative to the largest output
 _SHOWN = 2_000
 
 
-def check(task, directory: pathlib.Path, settings: Mapping) -> None:
+def check(task: Any, directory: pathlib.Path, settings: Mapping[str, Any]) -> None:
     """Compares ids and outputs of a fresh process with those of the model, layer by layer.
 
     Args:

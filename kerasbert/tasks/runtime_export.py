@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,8 +36,8 @@ _FIXED_MASKS = 8  # of a LiteRT model, whose shapes are fixed
 
 
 def write(
-    task,
-    path: str | os.PathLike,
+    task: Any,
+    path: str | os.PathLike[str],
     *,
     format: str,
     precision: str | None,
@@ -119,7 +120,7 @@ def _refuse(task, format: str) -> None:
         )
 
 
-def fixed_shape(task, batch_size: int | None, length: int | None) -> tuple[int, int]:
+def fixed_shape(task: Any, batch_size: int | None, length: int | None) -> tuple[int, int]:
     """Returns batch size and length of a model with fixed shapes; see `Task.export`."""
     batch_size = 1 if batch_size is None else batch_size
     length = task.sequence_length if length is None else length

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
@@ -28,7 +28,7 @@ class SerializableMixin(_Model):
     # The tokenizer's stored config, from `from_config` until `load_assets` has loaded its files.
     _tokenizer_config: dict | None = None
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of `from_config`.
 
         A `.keras` file stores the tokenizer's files separately: in the config, the whole vocabulary
@@ -44,7 +44,7 @@ class SerializableMixin(_Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Creates the task from the result of `get_config`.
 
         Args:

@@ -50,7 +50,7 @@ class Metric(Protocol):
 
     def __call__(
         self, data: str, predictions: str, options: DataOptions, no_answer: str | None
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Reads both files and compares them.
 
         Args:
@@ -141,11 +141,11 @@ class TaskSpec:
         if validation and train.labels and not validation.labels:
             raise InputError(f"{validation.source}: has no scores, but {train.source} has")
 
-    def model_kwargs(self, train: Examples) -> dict:
+    def model_kwargs(self, train: Examples) -> dict[str, Any]:
         """Returns the constructor arguments that the training data determine."""
         return {"classes": train.classes} if self.has_classes else {}
 
-    def results(self, model: Task) -> dict:
+    def results(self, model: Task) -> dict[str, Any]:
         """Returns what `finetune` reports about a trained model, besides its scores."""
         return {"classes": list(model.classes)} if self.has_classes else {}
 
@@ -155,11 +155,11 @@ class TaskSpec:
         """Whether the model's loss can be computed on these examples."""
         return True
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the scores of a constant prediction, with the keys of `Task.score`."""
         return {}
 
-    def scores(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict:
+    def scores(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict[str, Any]:
         """Returns the compiled Keras metrics and the task's official metrics.
 
         The stored `tuned_setting` is used as it is, and is part of the results.
@@ -182,7 +182,7 @@ class TaskSpec:
         """Whether `validate` can tune the `tuned_setting` on these examples."""
         return False
 
-    def validate(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict:
+    def validate(self, model: Task, examples: Examples, *, batch_size: int = 32) -> dict[str, Any]:
         """Tunes the `tuned_setting` on validation data and returns the scores.
 
         These scores are therefore the best over all settings; use `scores` for a test set.
@@ -200,7 +200,7 @@ class TaskSpec:
         batches: int = 32,
         seed: int = 1,
         source: str = "the model",
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Scores a model on a file, and the baseline next to it.
 
         Args:
@@ -237,7 +237,7 @@ class TaskSpec:
     def find_columns(
         self,
         model: Task,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         there: list[str],
         named: Mapping[str, str | None],
     ) -> dict[str, str]:
@@ -261,10 +261,10 @@ class TaskSpec:
             )
         return chosen
 
-    def unlabelled(self, model: Task, columns: dict[str, list]) -> dict[str, list]:
+    def unlabelled(self, model: Task, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Converts raw columns that were read for prediction to inputs of `Preprocessor.rows`."""
         return columns
 
-    def answers(self, model: Task, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(self, model: Task, columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """Predicts raw columns, and returns one JSON object per example."""
         raise NotImplementedError

@@ -1,5 +1,7 @@
 """Descriptions of tasks, for people: the lines before Keras's summary, `repr`, and model cards."""
 
+from typing import Any
+
 from kerasbert.backbone import shown_count
 from kerasbert.checkpoints import cards
 from kerasbert.errors import shown
@@ -7,7 +9,7 @@ from kerasbert.errors import shown
 _SHOWN_CLASSES = 4
 
 
-def preprocessor_lines(task) -> list[str]:
+def preprocessor_lines(task: Any) -> list[str]:
     """Returns the lines of `Task.summary` about a task's tokenizer and length."""
     if task.tokenizer is None:
         return [f'Preprocessor: none, "{task.name}" takes ready features']
@@ -21,7 +23,7 @@ def preprocessor_lines(task) -> list[str]:
     return [f'Preprocessor: "{task.name}"', *lines]
 
 
-def described(task) -> str:
+def described(task: Any) -> str:
     """Returns a task's `repr`, one line."""
     facts = [
         task.backbone.described,
@@ -35,7 +37,7 @@ def described(task) -> str:
     return f"<{type(task).__name__} {shown(task.name)}: {', '.join(facts)}>"
 
 
-def card_text(task, card: cards.ModelCard | None, format: str) -> str:
+def card_text(task: Any, card: cards.ModelCard | None, format: str) -> str:
     """Implements `Task.card_text`."""
     facts = task.backbone.facts(task.tokenizer)
     facts |= {

@@ -92,7 +92,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         self.sequence_length = sequence_length or limit
         self._made_preprocessor = _Made((), None)
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any):
         """Raises `InputError` for arguments of other libraries, and names ours."""
         check_arguments(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
@@ -111,13 +111,13 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         return self._tokenizer
 
     @tokenizer.setter
-    def tokenizer(self, tokenizer: Tokenizer | None):
+    def tokenizer(self, tokenizer: Tokenizer | None) -> None:
         if tokenizer is not None:
             check_tokenizer(tokenizer, self.backbone.config)
             tokenizer.belongs_to(self.name)
         self._tokenizer = tokenizer
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name != "new_weights":
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         renamed.warn("new_weights", "uninitialized_weights")
@@ -170,7 +170,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             return super().__repr__()
         return summaries.described(self)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+    def summary(
+        self, line_length: Any = None, positions: Any = None, print_fn: Any = None, **kwargs: Any
+    ) -> None:
         """Prints Keras's summary, after the tokenizer and the length of the preprocessor.
 
         Args:
@@ -233,7 +235,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """
         return False
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments besides backbone and text, in JSON types.
 
         Examples:
@@ -244,7 +246,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     # === Scores and exports ===
 
-    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any, *, batch_size: int = 32) -> dict[str, float]:
         """Returns the task's official metrics over all examples.
 
         Unlike `evaluate`, it computes no loss, and its metrics are those of papers and
@@ -265,7 +267,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """
         raise NotImplementedError
 
-    def serving_signature(self) -> tuple[tuple[str, ...], Callable]:
+    def serving_signature(self) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Returns the names of an export's string inputs, and the function from them to outputs.
 
         See `serving_signature` of the task's preprocessor.
@@ -281,7 +283,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     def save_to_preset(
         self,
-        directory: str | os.PathLike,
+        directory: str | os.PathLike[str],
         *,
         format: str = "kerasbert",
         card: checkpoints.ModelCard | str | None = None,
@@ -340,12 +342,12 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     @renamed.argument("directory", "preset")
     def from_preset(
         cls,
-        preset: str | os.PathLike | checkpoints.Preset,
+        preset: str | os.PathLike[str] | checkpoints.Preset,
         *,
         tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
-        dtype=None,
-        backbone: dict | None = None,
+        dtype: Any = None,
+        backbone: dict[str, Any] | None = None,
         load_weights: bool = True,
         **head: Any,
     ) -> Self:
@@ -404,7 +406,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         )
 
     @classmethod
-    def stored_head(cls, preset: checkpoints.Preset) -> dict:
+    def stored_head(cls, preset: checkpoints.Preset) -> dict[str, Any]:
         """Returns the stored arguments of this task's head.
 
         Args:
@@ -415,7 +417,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """
         return loading.stored_head(cls, preset)
 
-    def add_tokens(self, tokens, *, special: bool = False) -> Self:
+    def add_tokens(self, tokens: Any, *, special: bool = False) -> Self:
         """Returns a copy with more tokens in its vocabulary, such as entity markers.
 
         The copy's tables have a new row for each token that the vocabulary lacks; all other weights
@@ -439,7 +441,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
     def export(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         format: str = "saved_model",
         precision: str | None = None,
@@ -448,7 +450,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         attention: bool = False,
         check: bool = True,
         overwrite: bool = False,
-    ):
+    ) -> None:
         """Writes a SavedModel that takes raw strings, or the model for another runtime.
 
         A SavedModel's second signature, `tokens`, takes ready features, with `lengths`, int32

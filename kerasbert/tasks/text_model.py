@@ -44,13 +44,13 @@ class TextModel(ExactModel):
     A subclass has a `preprocessor`, a `Preprocessor`; if it is None, the model only takes features.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._graphs = _Graphs()
         # The number of weights when Keras's functions were created, by name.
         self._weight_counts = {}
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the model on features or text; missing features get their defaults.
 
         Args:
@@ -102,19 +102,19 @@ class TextModel(ExactModel):
 
     def fit(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks=None,
+        callbacks: Any = None,
         validation_split: float = 0.0,
-        validation_data=None,
+        validation_data: Any = None,
         shuffle: bool = True,
-        class_weight=None,
-        sample_weight=None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         validation_batch_size: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains as in Keras, on features or text.
 
@@ -172,12 +172,12 @@ class TextModel(ExactModel):
 
     def evaluate(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-        sample_weight=None,
-        **kwargs,
+        sample_weight: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """Evaluates as in Keras, on features or text.
 
@@ -200,11 +200,11 @@ class TextModel(ExactModel):
 
     def predict(
         self,
-        x,
+        x: Any,
         batch_size: int | None = None,
         verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks=None,
+        callbacks: Any = None,
     ) -> Any:
         """Predicts as in Keras, on features or text; returns the model's outputs (logits).
 
@@ -245,11 +245,11 @@ class TextModel(ExactModel):
         outputs = super().predict(batches, None, verbose, steps, callbacks)
         return keras.tree.map_structure(lambda output: dense(output)[positions], outputs)
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> Any:
         """Creates the function as Keras does, and again if LoRA adapters were added."""
         return super().make_predict_function(self._has_other_weights("predict") or force)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> Any:
         """Like `make_predict_function`, for `evaluate`."""
         return super().make_test_function(self._has_other_weights("test") or force)
 
@@ -271,8 +271,13 @@ class TextModel(ExactModel):
         )
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Trains on one batch as in Keras, on features or text."""
         if is_text(x):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
@@ -284,7 +289,9 @@ class TextModel(ExactModel):
         with one_line_errors():
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False):
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Evaluates one batch as in Keras, on features or text."""
         if is_text(x):
             example, _ = self._examples.example_batch(0, (x, y, sample_weight))
@@ -292,7 +299,7 @@ class TextModel(ExactModel):
         with one_line_errors():
             return super().test_on_batch(x, y, sample_weight, return_dict)
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Any) -> Any:
         """Predicts one batch as in Keras on features; text as `predict` does, in one batch."""
         if not is_text(x):
             return super().predict_on_batch(x)
@@ -332,7 +339,7 @@ class TextModel(ExactModel):
         """
         raise NotImplementedError
 
-    def forward(self, batches) -> Iterator:
+    def forward(self, batches: Any) -> Iterator[Any]:
         """Yields the outputs of batches of features as NumPy arrays.
 
         Computes in this process only, whatever the strategy, so that every worker gets all outputs.

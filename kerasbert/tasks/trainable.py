@@ -1,6 +1,7 @@
 """Freezing weights of a task, and quantization."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.errors import InputError
 from kerasbert.layers.state import TrainableStateMixin, freeze
@@ -10,12 +11,12 @@ class TrainableWeightsMixin(TrainableStateMixin):
     """Selects the trainable weights of a task, freezes weights, and quantizes."""
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> Any:
         """Keras's trainable weights, without a pooler that the head does not use."""
         return self._in_use(super().trainable_weights)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> Any:
         """Keras's trainable variables, without a pooler that the head does not use."""
         return self._in_use(super().trainable_variables)
 
@@ -63,7 +64,7 @@ class TrainableWeightsMixin(TrainableStateMixin):
         freeze(self, [variable for variables in variables_of.values() for variable in variables])
         return [v.path for v in self.weights if not v.trainable]
 
-    def quantize(self, mode=None, config=None, **kwargs):
+    def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """Quantizes the weights to integers as in Keras, for predictions in less memory.
 
         A quantized model can predict, be exported, and be saved as `.keras`; presets store floats.

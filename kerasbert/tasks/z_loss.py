@@ -1,5 +1,7 @@
 """Cross-entropy that also keeps the softmax's denominator near 1."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,12 +17,12 @@ class CrossEntropyWithZLoss(keras.losses.Loss):
         **kwargs: as in `keras.losses.Loss`.
     """
 
-    def __init__(self, z_loss: float, **kwargs):
+    def __init__(self, z_loss: float, **kwargs: Any):
         super().__init__(**kwargs)
         self.z_loss = z_loss
         self._cross_entropy = CrossEntropy()
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each position; shapes as in `CrossEntropy`."""
         loss = self._cross_entropy.call(y_true, y_pred)
         labels = ops.reshape(ops.cast(y_true, "int32"), ops.shape(loss))
@@ -28,7 +30,7 @@ class CrossEntropyWithZLoss(keras.losses.Loss):
         # Cross-entropy is the log of the denominator minus the label's logit.
         return loss + self.z_loss * ops.square(loss + right)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the config."""
         return {**super().get_config(), "z_loss": self.z_loss}
 

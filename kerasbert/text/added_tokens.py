@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class AddedToken:
     single_word: bool = False
     normalized: bool | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.content, str) or not self.content:
             raise InputError(f"an added token must be a non-empty string, found {self.content!r}")
         if _SURROGATES.search(self.content):
@@ -82,7 +83,9 @@ class AddedToken:
                 )
 
     @classmethod
-    def of(cls, token: str | Mapping | AddedToken, *, special: bool = False) -> AddedToken:
+    def of(
+        cls, token: str | Mapping[str, Any] | AddedToken, *, special: bool = False
+    ) -> AddedToken:
         """Returns an `AddedToken` for a string, an `AddedToken`, or the dict of one.
 
         Args:

@@ -170,7 +170,7 @@ class BytePairTokenizer(Tokenizer):
         words = _split_words(prepared)
         return words.with_values(self._engine.spell(words.values)).merge_dims(1, 2)
 
-    def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
+    def tokenize_with_offsets(self, text: Any) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, with the offsets of words (see `Tokenizer.tokenize_with_offsets`).
 
         A word does not include the space before it; a run of white space is a word. A space that
@@ -202,7 +202,7 @@ class BytePairTokenizer(Tokenizer):
         ends = ids.with_values(tf.repeat(ends - added, counts))
         return ids, *undo_drop(text, valid, starts, ends)
 
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Any) -> tf.Tensor:
         """Joins the bytes of tokens to texts; special tokens are included as spelled.
 
         Args:
@@ -229,7 +229,7 @@ class BytePairTokenizer(Tokenizer):
             for name, content in zip(self.asset_names, contents, strict=True)
         }
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Returns the constructor arguments that are neither files nor tokens."""
         return {
             "add_prefix_space": self.add_prefix_space,
@@ -238,7 +238,9 @@ class BytePairTokenizer(Tokenizer):
         }
 
     @classmethod
-    def from_assets(cls, assets, special_tokens=ROBERTA_TOKENS, **settings) -> Self:
+    def from_assets(
+        cls, assets: Any, special_tokens: Any = ROBERTA_TOKENS, **settings: Any
+    ) -> Self:
         """Returns the tokenizer for the contents of the two files.
 
         Args:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class File:
     data: bytes
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> Self:
+    def read(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a file; raises `InputError` if it cannot be read."""
         return cls(str(path), files.read_bytes(path))
 
@@ -66,7 +66,7 @@ class File:
 
 
 def load_tokens(
-    vocabulary: str | os.PathLike | File | Mapping[str, int],
+    vocabulary: str | os.PathLike[str] | File | Mapping[str, int],
 ) -> tuple[list[str], str]:
     """Returns the tokens in the order of their ids, and the vocabulary's name for messages."""
     if isinstance(vocabulary, (str, os.PathLike)):
@@ -96,7 +96,7 @@ def _order_pieces(subwords: Mapping[str, int], source: str) -> list[str]:
     return [by_id[id] for id in range(len(by_id))]
 
 
-def load_merges(merges, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], np.ndarray]:
+def load_merges(merges: Any, ids: Mapping[str, int]) -> tuple[list[tuple[str, str]], np.ndarray]:
     """Returns the pairs, and the ids of left part, right part and result: int64, (merges, 3)."""
     if isinstance(merges, (str, os.PathLike)):
         merges = File.read(merges)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasbert.features import TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker
@@ -12,7 +14,9 @@ def chunk_room(packer: TextPacker, *, max_chunks: int, overlap: int = 0) -> int:
     return packer.text_room + (max_chunks - 1) * (packer.text_room - overlap)
 
 
-def chunk_features(packer: TextPacker, text, *, max_chunks: int, overlap: int = 0) -> dict:
+def chunk_features(
+    packer: TextPacker, text: Any, *, max_chunks: int, overlap: int = 0
+) -> dict[str, Any]:
     """Computes the features of texts in chunks.
 
     A text that fits into `packer.sequence_length` is one chunk, identical to the row that `packer`
@@ -37,7 +41,7 @@ def chunk_features(packer: TextPacker, text, *, max_chunks: int, overlap: int = 
     }
 
 
-def cut(tokens, size: int, *, max_chunks: int, overlap: int = 0):
+def cut(tokens: Any, size: int, *, max_chunks: int, overlap: int = 0) -> Any:
     """Splits every row into chunks; an empty row gives one empty chunk.
 
     Args:

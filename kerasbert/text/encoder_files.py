@@ -9,6 +9,7 @@ SentencePiece is the model's own file, and a table of what each character become
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
@@ -24,7 +25,9 @@ from kerasbert.text.wordpiece import WordPieceTokenizer
 TOKENIZERS_FILE, MODEL_FILE = "tokenizer.json", "sentencepiece.model"
 
 
-def write(directory: pathlib.Path, tokenizer: Tokenizer, *, with_mask: bool, words: bool) -> dict:
+def write(
+    directory: pathlib.Path, tokenizer: Tokenizer, *, with_mask: bool, words: bool
+) -> dict[str, Any]:
     """Writes the files of a tokenizer; returns the settings of the encoder in JSON types.
 
     Args:

@@ -7,6 +7,7 @@ pack it as `<s> a </s></s> b </s>`, all in segment 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def few_lengths(longest: int) -> tuple[int, ...]:
     return (*(2**n for n in range(5, 32) if 2**n < longest), longest)
 
 
-def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int):
+def truncate_pair(length_a: tf.Tensor, length_b: tf.Tensor, budget: int) -> Any:
     """Computes how many tokens of two texts are kept for a common budget.
 
     The result is that of `_truncate_seq_pair` in google-research/bert (`run_classifier.py`), in
@@ -142,7 +143,10 @@ def pack(
 
 
 def pack_ranges(
-    tokens_at: Callable, ranges: Sequence[tuple], tokenizer: Tokenizer, sequence_length: int
+    tokens_at: Callable[..., Any],
+    ranges: Sequence[tuple[Any, ...]],
+    tokenizer: Tokenizer,
+    sequence_length: int,
 ) -> dict[str, np.ndarray]:
     """Packs token ranges, or pairs of them, that fit into a row, in NumPy; see `pack`.
 
@@ -227,7 +231,9 @@ class TextPacker:
         """The number of special tokens before the second text of a pair."""
         return 1 + PACKINGS[self.tokenizer.packing][0]
 
-    def __call__(self, text, text_pair=None, *, pad_to_longest: bool = True, tokenize=None):
+    def __call__(
+        self, text: Any, text_pair: Any = None, *, pad_to_longest: bool = True, tokenize: Any = None
+    ) -> Any:
         """Tokenizes and packs strings.
 
         Args:
@@ -248,7 +254,7 @@ class TextPacker:
         ids_pair = None if text_pair is None else tokenize(text_pair)
         return self.pack(tokenize(text), ids_pair, pad_to_longest=pad_to_longest)
 
-    def pack(self, a, b=None, *, pad_to_longest: bool = False) -> dict[str, tf.Tensor]:
+    def pack(self, a: Any, b: Any = None, *, pad_to_longest: bool = False) -> dict[str, tf.Tensor]:
         """Packs ragged ids with the special tokens of the tokenizer; see the function `pack`.
 
         Args:

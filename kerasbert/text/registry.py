@@ -6,6 +6,7 @@ import os
 import pathlib
 import typing
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
@@ -24,7 +25,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 }
 
 
-def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Tokenizer:
+def tokenizer_from_config(config: Mapping[str, Any], assets: Mapping[str, bytes]) -> Tokenizer:
     """Returns the tokenizer for a `get_config` and the contents of its files.
 
     Args:
@@ -54,7 +55,7 @@ def tokenizer_from_config(config: Mapping, assets: Mapping[str, bytes]) -> Token
     return tokenizer
 
 
-def check_config(config: Mapping, source, name: str = "") -> None:
+def check_config(config: Mapping[str, Any], source: Any, name: str = "") -> None:
     """Checks the stored config of a tokenizer.
 
     Args:
@@ -90,7 +91,7 @@ def _stored_kind(tokenizer: type[Tokenizer]) -> type:
     )
 
 
-def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike) -> None:
+def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike[str]) -> None:
     """Writes the tokenizer's files to a directory.
 
     Args:
@@ -111,7 +112,7 @@ def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike) -> None:
         pathlib.Path(directory, name).write_bytes(data)
 
 
-def load_tokenizer(directory: str | os.PathLike, config: Mapping) -> Tokenizer:
+def load_tokenizer(directory: str | os.PathLike[str], config: Mapping[str, Any]) -> Tokenizer:
     """Loads a tokenizer from its config and the directory that `save_assets` wrote to.
 
     Args:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -150,7 +150,7 @@ class SentencePieceTokenizer(Tokenizer):
         return load_op(used, source, self._num_pieces)
 
     @property
-    def resources(self) -> list:
+    def resources(self) -> list[Any]:
         """The models that the ops use; an exported module must reference them."""
         normalized = any(token.normalized for token in self.added_tokens)
         return [self._model, *([self._charsmap.model] if normalized else [])]
@@ -165,7 +165,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _pieces(self, prepared) -> tf.RaggedTensor:
         return self._rearrange(self._model.tokenize(prepared))
 
-    def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
+    def tokenize_with_offsets(self, text: Any) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, with the offsets of words (see `Tokenizer.tokenize_with_offsets`).
 
         Words are those of BERT (see `split_words`), independent of the model's pieces. A token that
@@ -265,7 +265,7 @@ class SentencePieceTokenizer(Tokenizer):
             return ids
         return ids.with_values(tf.gather(tf.constant(self._final_ids, tf.int32), ids.values))
 
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Any) -> tf.Tensor:
         """Joins pieces to texts; special tokens are included as spelled.
 
         Args:
@@ -283,7 +283,7 @@ class SentencePieceTokenizer(Tokenizer):
         """Returns the content of the model file."""
         return {self.asset_names[0]: self._bytes}
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Returns the constructor arguments other than the model and the tokens."""
         return {
             "lowercase": self.lowercase,
@@ -296,7 +296,7 @@ class SentencePieceTokenizer(Tokenizer):
         }
 
     @classmethod
-    def from_assets(cls, assets, special_tokens=ALBERT_TOKENS, **settings) -> Self:
+    def from_assets(cls, assets: Any, special_tokens: Any = ALBERT_TOKENS, **settings: Any) -> Self:
         """Returns the tokenizer for the content of a model file.
 
         Args:

@@ -4,6 +4,7 @@ The functions need the `sentencepiece` package for its message types, and import
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from kerasbert.errors import InputError, shown
 
@@ -25,7 +26,7 @@ def model_pieces(data: bytes, source: str) -> list[str]:
     return pieces_of(parse(data, source), source)
 
 
-def model_parts(data: bytes, source: str) -> dict:
+def model_parts(data: bytes, source: str) -> dict[str, Any]:
     """Returns the parts of a model, as a dict of arguments for `sentencepiece_model`.
 
     It needs the `sentencepiece` package.
@@ -184,7 +185,7 @@ def sentencepiece_model(
     return model.SerializeToString()
 
 
-def parse(data: bytes, source: str):
+def parse(data: bytes, source: str) -> Any:
     """Parses a model's bytes; raises `InputError` if they are not a SentencePiece model."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2 as protocol
@@ -195,7 +196,7 @@ def parse(data: bytes, source: str):
         raise no_model(source) from None
 
 
-def pieces_of(model, source: str) -> list[str]:
+def pieces_of(model: Any, source: str) -> list[str]:
     """Returns the pieces of a parsed model; raises `InputError` if they cannot be used."""
     pieces = [piece.piece for piece in model.pieces]
     for id, piece in enumerate(pieces):

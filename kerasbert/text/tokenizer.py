@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from kerasbert.errors import InputError, shown
 from kerasbert.lazy import tensorflow as tf
@@ -19,7 +19,7 @@ from kerasbert.text.special_tokens import SpecialTokens
 from kerasbert.text.token_vocabulary import TokenVocabulary
 
 
-def is_true(name: str, value) -> bool:
+def is_true(name: str, value: Any) -> bool:
     """Returns a bool setting.
 
     Args:
@@ -100,13 +100,13 @@ class Tokenizer(TokenVocabulary):
         return f"<{type(self).__name__}: {', '.join(facts)}>"
 
     @property
-    def resources(self) -> list:
+    def resources(self) -> list[Any]:
         """The objects that an exported module must reference for the ops to work."""
         return []
 
     # === Text ===
 
-    def __call__(self, text) -> tf.RaggedTensor:
+    def __call__(self, text: Any) -> tf.RaggedTensor:
         """Tokenizes strings as `tokenize` does.
 
         Args:
@@ -117,7 +117,7 @@ class Tokenizer(TokenVocabulary):
         """
         return self.tokenize(text)
 
-    def tokenize(self, text) -> tf.RaggedTensor:
+    def tokenize(self, text: Any) -> tf.RaggedTensor:
         """Tokenizes strings, without adding special tokens.
 
         Args:
@@ -220,7 +220,7 @@ class Tokenizer(TokenVocabulary):
             texts = normalizer(tf.constant(contents, tf.string)).texts.numpy()
         return [text.decode() for text in texts]
 
-    def tokenize_words(self, words) -> tf.RaggedTensor:
+    def tokenize_words(self, words: Any) -> tf.RaggedTensor:
         """Tokenizes words independently, each as after a space.
 
         Args:
@@ -239,7 +239,7 @@ class Tokenizer(TokenVocabulary):
         unknown = tf.fill([tf.reduce_sum(lacking)], tf.constant(self.unknown_id, subwords.dtype))
         return tf.concat([subwords, tf.RaggedTensor.from_row_lengths(unknown, lacking)], axis=1)
 
-    def tokenize_with_offsets(self, text) -> tuple[tf.RaggedTensor, ...]:
+    def tokenize_with_offsets(self, text: Any) -> tuple[tf.RaggedTensor, ...]:
         """Tokenizes strings, and returns the position of each token's word in the original string.
 
         Tokens with the same start are subwords of the same word. The end of a token that covers
@@ -276,7 +276,7 @@ class Tokenizer(TokenVocabulary):
         ends = join(ends.with_values(ends.values + begins), parts, parts.last)
         return join(ids, parts), *undo_drop(text, valid, starts, ends)
 
-    def split_words(self, text) -> tuple[tf.RaggedTensor, ...]:
+    def split_words(self, text: Any) -> tuple[tf.RaggedTensor, ...]:
         """Splits texts at white space, punctuation, CJK characters and added tokens.
 
         Args:
@@ -311,7 +311,7 @@ class Tokenizer(TokenVocabulary):
         """Does what `tokenize_with_offsets` does, for texts without added tokens, (batch,)."""
 
     @abc.abstractmethod
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Any) -> tf.Tensor:
         """Joins tokens to texts.
 
         Args:
@@ -325,7 +325,7 @@ class Tokenizer(TokenVocabulary):
             'the dogs'
         """
 
-    def tokenize_with_mask(self, text) -> tf.RaggedTensor:
+    def tokenize_with_mask(self, text: Any) -> tf.RaggedTensor:
         """Does what `tokenize` does, and also matches the mask token in texts.
 
         Args:
@@ -357,10 +357,10 @@ class Tokenizer(TokenVocabulary):
         return hashlib.sha256(b"".join(self.assets().values())).hexdigest()
 
     @abc.abstractmethod
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Returns the constructor arguments that are neither files nor tokens, as JSON types."""
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the config as JSON types; with the assets, it defines the tokenizer.
 
         Examples:
@@ -383,7 +383,7 @@ class Tokenizer(TokenVocabulary):
     @classmethod
     @abc.abstractmethod
     def from_assets(
-        cls, assets: Mapping[str, bytes], special_tokens: SpecialTokens, **settings
+        cls, assets: Mapping[str, bytes], special_tokens: SpecialTokens, **settings: Any
     ) -> Self:
         """Returns the tokenizer for the contents of its files.
 
@@ -402,7 +402,7 @@ class Tokenizer(TokenVocabulary):
         """
 
 
-def strings(text) -> tf.Tensor:
+def strings(text: Any) -> tf.Tensor:
     """Returns a string tensor of shape (batch,); raises `ValueError` for another rank."""
     text = tf.convert_to_tensor(text, tf.string)
     if text.shape.rank != 1:

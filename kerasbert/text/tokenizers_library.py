@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.normalization import CJK, PUNCTUATION, clean
@@ -57,7 +58,7 @@ def all_characters() -> Iterator[list[str]]:
             yield [chr(code) for code in block if not 0xD800 <= code < 0xE000]
 
 
-def normalizer(lowercase: bool, strip_accents: bool):
+def normalizer(lowercase: bool, strip_accents: bool) -> Any:
     """Returns BERT's normalizer of `tokenizers`."""
     from tokenizers import normalizers
 

@@ -36,7 +36,7 @@ def unused_token(id: int) -> str:
 
 
 def load_vocabulary(
-    path: str | os.PathLike, special_tokens: SpecialTokens = BERT_TOKENS
+    path: str | os.PathLike[str], special_tokens: SpecialTokens = BERT_TOKENS
 ) -> list[str]:
     """Reads and checks a vocabulary file.
 
@@ -150,7 +150,7 @@ def check_vocabulary(
         raise InputError(f"{source}: lacks the special token {token}{hint}")
 
 
-def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike) -> None:
+def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike[str]) -> None:
     """Checks a vocabulary and writes it to a file, atomically."""
     check_vocabulary(vocabulary)
     path = pathlib.Path(path)

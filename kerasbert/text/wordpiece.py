@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from kerasbert.errors import InputError, about
 from kerasbert.lazy import tensorflow as tf
@@ -164,7 +164,7 @@ class WordPieceTokenizer(Tokenizer):
         starts, ends = (ids.with_values(tf.repeat(x.values, counts)) for x in (starts, ends))
         return ids, starts, ends
 
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Any) -> tf.Tensor:
         """Joins subwords to words, and words with spaces.
 
         Args:
@@ -181,12 +181,12 @@ class WordPieceTokenizer(Tokenizer):
         """Returns the content of the vocabulary file."""
         return {self.asset_names[0]: vocabularies.vocabulary_bytes(self.model_tokens)}
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Returns the constructor arguments that are neither files nor tokens."""
         return {"lowercase": self.lowercase, "strip_accents": self.strip_accents}
 
     @classmethod
-    def from_assets(cls, assets, special_tokens=BERT_TOKENS, **settings) -> Self:
+    def from_assets(cls, assets: Any, special_tokens: Any = BERT_TOKENS, **settings: Any) -> Self:
         """Returns the tokenizer for the content of a vocabulary file.
 
         Args:

@@ -6,6 +6,7 @@ import functools
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.training.strategies import is_chief, is_multi_worker
@@ -36,7 +37,7 @@ class Agreement:
         """Returns whether `reach` must be called after this step; the same on all workers."""
         return not self.has_workers or step >= self._due
 
-    def reach(self, step: int, received_signal: int, *flags: bool) -> tuple:
+    def reach(self, step: int, received_signal: int, *flags: bool) -> tuple[Any, ...]:
         """Combines the signals and flags of all workers, which must call this after the same step.
 
         Args:

@@ -42,7 +42,7 @@ class SaveBestModel(keras.callbacks.Callback):
         return [report for report in self.run.reports() if report["step"] > self.after]
 
     @property
-    def report(self) -> dict:
+    def report(self) -> dict[str, Any]:
         """The metrics of the best evaluation so far."""
         reports = self._reports()
         return reports[self._place(reports)]
@@ -86,7 +86,7 @@ class SaveBestModel(keras.callbacks.Callback):
         """Path of the best model so far."""
         return self.run.best / f"step-{self.report['step']:010d}"
 
-    def move_to(self, path: str | os.PathLike) -> None:
+    def move_to(self, path: str | os.PathLike[str]) -> None:
         """Moves the best model to `path`."""
         files.move(self.path, path)
         shutil.rmtree(self.run.best)

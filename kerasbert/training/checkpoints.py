@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,16 +77,16 @@ class Checkpoints:
 
     def __init__(
         self,
-        directory: str | os.PathLike,
+        directory: str | os.PathLike[str],
         every_steps: int = 0,
         every_minutes: float = 0,
         keep: int = 3,
         *,
         permanent: int = 0,
-        settings: dict | None = None,
-        upgrade: Callable[[dict], dict] = dict,
+        settings: dict[str, Any] | None = None,
+        upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         copied: Sequence[pathlib.Path] = (),
-        log=print,
+        log: Any = print,
     ):
         if every_steps < 0 or every_minutes < 0 or keep < 1:
             raise InputError(

@@ -6,6 +6,7 @@ import math
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.training.progress import log
@@ -16,9 +17,9 @@ _WIDTH = 80  # characters in a line of the title
 
 
 def draw(
-    reports: Sequence[dict],
-    losses: Sequence[dict],
-    path: str | os.PathLike,
+    reports: Sequence[dict[str, Any]],
+    losses: Sequence[dict[str, Any]],
+    path: str | os.PathLike[str],
     title: str,
     *,
     scores: Iterable[str] = (),

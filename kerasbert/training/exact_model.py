@@ -46,7 +46,14 @@ class ExactModel(backend.GlobalBatchSteps):
     #: Whether training counts examples, tokens and positions, and logs the counts.
     counts_examples = False
 
-    def compile(self, optimizer="rmsprop", loss=None, *, accumulation_steps: int = 1, **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        accumulation_steps: int = 1,
+        **kwargs: Any,
+    ) -> None:
         """Configures the model for training, as Keras's `compile` does.
 
         Args:
@@ -83,14 +90,14 @@ class ExactModel(backend.GlobalBatchSteps):
 
     def fit(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks=None,
-        *args,
-        **kwargs,
+        callbacks: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the model as Keras's `fit` does.
 
@@ -112,7 +119,7 @@ class ExactModel(backend.GlobalBatchSteps):
 
     # === Used by the steps of every backend ===
 
-    def loss_divisors(self, y, outputs, sample_weight) -> list:
+    def loss_divisors(self, y: Any, outputs: Any, sample_weight: Any) -> list[Any]:
         """Returns each loss's divisor for the batch.
 
         Outputs are used for shape and dtype, and computed on only if the loss's shape is unknown.
@@ -128,7 +135,7 @@ class ExactModel(backend.GlobalBatchSteps):
             for path, loss in _compat.flat_losses(self)
         ]
 
-    def set_global_batch(self, divisors: list | None, num_microbatches: float) -> None:
+    def set_global_batch(self, divisors: list[Any] | None, num_microbatches: float) -> None:
         """Sets the divisors of the next microbatches' losses; see `GlobalBatchLoss`.
 
         Args:
@@ -139,7 +146,7 @@ class ExactModel(backend.GlobalBatchSteps):
             loss.set_global_batch(divisors and divisors[index], num_microbatches)
 
     @staticmethod
-    def check_layer_losses(losses: list) -> None:
+    def check_layer_losses(losses: list[Any]) -> None:
         """Raises `InputError` if layers add losses, which can't be divided by the global batch.
 
         Args:
@@ -150,7 +157,7 @@ class ExactModel(backend.GlobalBatchSteps):
 
     # === Files ===
 
-    def get_compile_config(self) -> dict:
+    def get_compile_config(self) -> dict[str, Any]:
         """Returns Keras's config with `accumulation_steps`."""
         config = super().get_compile_config()  # None if the model is not compiled
         # It is omitted when 1, because Keras may compile a plain clone from this config.
@@ -158,7 +165,7 @@ class ExactModel(backend.GlobalBatchSteps):
             config = {**config, "accumulation_steps": self.accumulation_steps}
         return config
 
-    def compile_from_config(self, config: dict) -> None:
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a model that Keras loads, as it was compiled when it was saved.
 
         Args:

@@ -5,6 +5,7 @@ weights or numbers of rows.
 """
 
 import re
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -23,12 +24,12 @@ class GlobalBatchLoss(keras.losses.Loss):
         loss: Keras loss to wrap.
     """
 
-    def __init__(self, loss: keras.losses.Loss, **kwargs):
+    def __init__(self, loss: keras.losses.Loss, **kwargs: Any):
         super().__init__(**{"name": loss.name, "reduction": loss.reduction, **kwargs})
         self.loss = loss
         self._whole = None
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Returns the loss of a batch or microbatch, a scalar; see the class."""
         replicas = backend.num_replicas()
         alone = replicas == 1 and self._whole is None
@@ -46,7 +47,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         # `value` with the gradient of `share`; Keras multiplies values by the number of replicas.
         return share + ops.stop_gradient(value - share)
 
-    def set_global_batch(self, by, microbatches: int) -> None:
+    def set_global_batch(self, by: Any, microbatches: int) -> None:
         """Sets the divisor for the next calls, each of which gets one microbatch of a batch.
 
         The gradients of the microbatches sum to the gradient of the global batch's loss; the mean
@@ -58,7 +59,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         """
         self._whole = None if by is None else (by, microbatches)
 
-    def sums(self, y_true, y_pred, sample_weight=None):
+    def sums(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Returns the weighted sum of the losses and the divisor that makes it a mean.
 
         Both can be summed over replicas.
@@ -67,7 +68,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         weights = _weights(ops.shape(losses), losses, sample_weight)
         return ops.sum(losses * weights), self._divisor(weights)
 
-    def divisor(self, y_true, y_pred, sample_weight=None):
+    def divisor(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Returns only the divisor, without computing losses if their shape is known."""
         y_true = ops.convert_to_tensor(y_true)
         losses = backend.result_spec(self.loss.call, y_true, y_pred)
@@ -85,12 +86,12 @@ class GlobalBatchLoss(keras.losses.Loss):
             return ops.sum(weights)
         return ops.cast(ops.size(weights), weights.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the config, with the wrapped loss."""
         return {"loss": keras.saving.serialize_keras_object(self.loss)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Self:
         """Creates a loss from the config of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
 
@@ -121,22 +122,22 @@ class FunctionLoss(keras.losses.Loss):
         **kwargs: as in `keras.losses.Loss`.
     """
 
-    def __init__(self, function, **kwargs):
+    def __init__(self, function: Any, **kwargs: Any):
         # TensorFlow does not accept a name such as "<lambda>".
         name = re.sub(r"\W", "", getattr(function, "__name__", "")) or "loss"
         super().__init__(**{"name": name, **kwargs})
         self.function = function
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Calls the function with labels and outputs of equal rank, as Keras does."""
         return self.function(*_with_equal_rank(y_true, y_pred))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the config, with the function serialized by its registered name."""
         return {"function": keras.saving.serialize_keras_object(self.function)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Self:
         """Creates a loss from the config of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["function"]))
 
@@ -151,7 +152,7 @@ def _with_equal_rank(y_true, y_pred) -> tuple:
     return y_true, y_pred
 
 
-def global_mean(loss):
+def global_mean(loss: Any) -> Any:
     """Wraps every loss of a structure that `compile` accepts in a `GlobalBatchLoss`; keeps None."""
     if isinstance(loss, dict):
         return {name: global_mean(one) for name, one in loss.items()}

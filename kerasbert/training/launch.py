@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.program import LAUNCHER
@@ -17,7 +18,7 @@ _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _SECONDS_TO_END = 3  # in which a launcher kills the other workers when one dies
 
 
-def spread(workers: int) -> dict | None:
+def spread(workers: int) -> dict[str, Any] | None:
     """Starts `workers` copies of this program if there is more than one.
 
     Returns:
@@ -66,7 +67,7 @@ def wait_for_launcher() -> None:
         time.sleep(_SECONDS_TO_END)
 
 
-def launch(workers: int) -> dict:
+def launch(workers: int) -> dict[str, Any]:
     """Starts this program as `workers` processes of one cluster and waits for them.
 
     Signals to this process are forwarded to the workers. When a worker dies the others are killed,
@@ -118,7 +119,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def clusters(workers: int) -> list[dict]:
+def clusters(workers: int) -> list[dict[str, Any]]:
     """Returns the `TF_CONFIG` of each of `workers` processes on this machine, as dicts."""
     addresses = [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]
     return [

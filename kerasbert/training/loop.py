@@ -270,7 +270,7 @@ class CheckpointCallback(keras.callbacks.Callback):
                 received_signal,
             )
 
-    def signals(self) -> contextlib.AbstractContextManager:
+    def signals(self) -> contextlib.AbstractContextManager[Any]:
         """Returns a context in which a first signal stops the run and a second one kills it."""
         return _Signals(self)
 

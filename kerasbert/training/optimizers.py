@@ -15,7 +15,7 @@ NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 def adamw(
-    learning_rate,
+    learning_rate: Any,
     *,
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
@@ -61,7 +61,7 @@ def adamw(
 
 
 def lamb(
-    learning_rate,
+    learning_rate: Any,
     *,
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
@@ -109,14 +109,14 @@ def _averaging(momentum: float | None) -> dict:
     return {} if momentum is None else {"use_ema": True, "ema_momentum": momentum}
 
 
-def updates(optimizer: keras.optimizers.Optimizer):
+def updates(optimizer: keras.optimizers.Optimizer) -> Any:
     """Returns the number of updates of the weights: steps without those that were skipped."""
     skipped = getattr(optimizer, "skipped_steps", 0)  # see `patch_optimizer`
     iterations: Any = optimizer.iterations
     return iterations - ops.cast(skipped, iterations.dtype)
 
 
-def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence) -> None:
+def assign_averages(optimizer: keras.optimizers.Optimizer, variables: Sequence[Any]) -> None:
     """Assigns variables their moving averages, if the optimizer has them."""
     if not optimizer.use_ema or int(updates(optimizer)) == 0:
         return  # averages are 0 before the first update
@@ -210,7 +210,7 @@ class AdamW(_NotDecayed, keras.optimizers.AdamW):
         **kwargs: as in Keras.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable, as Keras asks for.
 
         Args:
@@ -279,13 +279,13 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=1e-3,
+        learning_rate: Any = 1e-3,
         lamb_decay: float = 0.01,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
         name: str = "lamb",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.lamb_decay = lamb_decay
@@ -293,7 +293,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         """Creates both moments of every variable.
 
         Args:
@@ -305,7 +305,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
         self._first = [self.add_variable_from_reference(v, name="momentum") for v in variables]
         self._second = [self.add_variable_from_reference(v, name="velocity") for v in variables]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable, as Keras asks for.
 
         Args:
@@ -330,7 +330,7 @@ class LAMB(_NotDecayed, keras.optimizers.Optimizer):
             update = update * ops.where((weight_norm > 0) & (update_norm > 0), ratio, 1.0)
         self.assign_sub(variable, rate * update)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the config."""
         names = ("lamb_decay", "beta_1", "beta_2", "epsilon")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

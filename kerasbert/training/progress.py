@@ -25,7 +25,7 @@ _SECONDS_UNTIL_SHOWN = {True: 2, False: _SECONDS_BETWEEN_LOG_LINES}  # on a term
 _bars: list["ProgressBar"] = []
 
 
-def redraws(file) -> bool:
+def redraws(file: Any) -> bool:
     """Whether what is printed to a file can be overwritten: on a terminal, and in a notebook."""
     return file.isatty() or "ipykernel" in sys.modules
 

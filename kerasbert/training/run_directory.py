@@ -55,8 +55,8 @@ class RunDirectory:
 
     def __init__(
         self,
-        path: str | os.PathLike,
-        settings: dict,
+        path: str | os.PathLike[str],
+        settings: dict[str, Any],
         step: int = 0,
         *,
         stored: pathlib.Path | None = None,
@@ -91,19 +91,19 @@ class RunDirectory:
         """Directory of the best model so far."""
         return self.path / BEST
 
-    def report(self, **values) -> None:
+    def report(self, **values: Any) -> None:
         """Appends a line to `metrics.jsonl`."""
         self._append(METRICS, values)
 
-    def reports(self) -> list[dict]:
+    def reports(self) -> list[dict[str, Any]]:
         """Returns all lines of `metrics.jsonl`."""
         return self._lines(METRICS)
 
-    def record_loss(self, **values) -> None:
+    def record_loss(self, **values: Any) -> None:
         """Appends a line to `losses.jsonl`."""
         self._append(LOSSES, values)
 
-    def losses(self) -> list[dict]:
+    def losses(self) -> list[dict[str, Any]]:
         """Returns all lines of `losses.jsonl`."""
         return self._lines(LOSSES)
 

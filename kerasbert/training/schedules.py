@@ -1,6 +1,7 @@
 """Learning-rate schedules for BERT and its family."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -61,7 +62,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         self.floor = floor
         self.power = power
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Returns the learning rate.
 
         Args:
@@ -74,7 +75,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         falling = self.floor + (1 - self.floor) * left
         return self.peak * ops.where(step < self.warmup_steps, rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         names = ("peak", "steps", "warmup_steps", "decay", "floor", "power")
         return {name: getattr(self, name) for name in names}
@@ -124,7 +125,7 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.decay_steps = decay_steps
         self.decay = decay
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Returns the learning rate.
 
         Args:
@@ -137,7 +138,7 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
         falling = 1 - (ops.sqrt(past) if self.decay == "sqrt" else past)
         return self.peak * ops.minimum(rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         names = ("peak", "steps", "warmup_steps", "decay_steps", "decay")
         return {name: getattr(self, name) for name in names}

@@ -1,10 +1,12 @@
 """Losses and an accuracy function for training text embeddings."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
-def cosines(embeddings):
+def cosines(embeddings: Any) -> Any:
     """Returns the cosine similarity of each example's first two texts.
 
     Args:
@@ -17,7 +19,7 @@ def cosines(embeddings):
     return ops.sum(unit[:, 0] * unit[:, 1], axis=-1)
 
 
-def cosines_to_all(embeddings):
+def cosines_to_all(embeddings: Any) -> Any:
     """Returns the cosines of each example's first text to the other texts of the global batch.
 
     Under `tf.distribute` the other texts are gathered from all replicas, with gradients, so that a
@@ -67,16 +69,16 @@ class InBatchNegatives(keras.losses.Loss):
         temperature: number that cosines are divided by.
     """
 
-    def __init__(self, temperature: float = 0.05, name: str = "in_batch_negatives", **kwargs):
+    def __init__(self, temperature: float = 0.05, name: str = "in_batch_negatives", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.temperature = temperature
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each example, (batch,)."""
         scores, own = cosines_to_all(y_pred)
         return ops.sparse_categorical_crossentropy(own, scores / self.temperature, from_logits=True)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the config."""
         return {**super().get_config(), "temperature": self.temperature}
 
@@ -88,13 +90,13 @@ class CosineError(keras.losses.Loss):
     Call arguments: scores in [-1, 1], (batch,); embeddings, float (batch, 2, dim).
     """
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each example, (batch,)."""
         return ops.square(cosines(y_pred) - ops.cast(y_true, y_pred.dtype))
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-def found_partner(y_true, y_pred):
+def found_partner(y_true: Any, y_pred: Any) -> Any:
     """Returns 1.0 if a text's positive is the nearest of the global batch, else 0.0: (batch,)."""
     scores, own = cosines_to_all(y_pred)
     return ops.cast(ops.argmax(scores, axis=-1) == ops.cast(own, "int32"), "float32")

@@ -26,12 +26,12 @@ LONG_SHAPE = (2,)
 _LOW_BITS = 30
 
 
-def counter_scope(optimizer):
+def counter_scope(optimizer: Any) -> Any:
     """Returns the scope in which counters are created: none is needed."""
     return contextlib.nullcontext()
 
 
-def keep_with(optimizer, variables: list) -> None:
+def keep_with(optimizer: Any, variables: list[Any]) -> None:
     """Adds variables to the optimizer's, because they are part of a step's state."""
     for variable in variables:
         _compat.track(optimizer, variable)
@@ -42,28 +42,35 @@ def num_replicas() -> int:
     return 1
 
 
-def sum_over_replicas(tensors: list) -> list:
+def sum_over_replicas(tensors: list[Any]) -> list[Any]:
     """Returns the tensors unchanged: they are those of the global batch."""
     return tensors
 
 
-def result_spec(function: Callable, *tensors):
+def result_spec(function: Callable[..., Any], *tensors: Any) -> Any:
     """Returns the shape and dtype of a function's result, without computing it."""
     return jax.eval_shape(function, *tensors)
 
 
-def gradients_of_all(gradients: list) -> list:
+def gradients_of_all(gradients: list[Any]) -> list[Any]:
     """Returns the gradients unchanged: they are those of the global batch."""
     return gradients
 
 
-def global_norm(gradients: list):
+def global_norm(gradients: list[Any]) -> Any:
     """Returns the global norm of the gradients, a float32 scalar."""
     squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
     return ops.sqrt(sum(squares))
 
 
-def update_variables(optimizer, finite, once: list, step: Callable, variables, *columns) -> None:
+def update_variables(
+    optimizer: Any,
+    finite: Any,
+    once: list[Any],
+    step: Callable[..., Any],
+    variables: Any,
+    *columns: Any,
+) -> None:
     """Updates the variables; keeps their values if the gradients are not finite.
 
     Args:
@@ -95,7 +102,7 @@ class GlobalBatchSteps(_compat.StepHooks, keras.Model):
 
     # === One step ===
 
-    def train_step(self, state, data):
+    def train_step(self, state: Any, data: Any) -> Any:
         """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         accumulates = self.accumulation_steps > 1
         step = self._accumulated_step if accumulates else super().train_step
@@ -105,7 +112,7 @@ class GlobalBatchSteps(_compat.StepHooks, keras.Model):
             logs = {**logs, **counts}
         return logs, state
 
-    def test_step(self, state, data):
+    def test_step(self, state: Any, data: Any) -> Any:
         """Runs one evaluation step."""
         return super().test_step(state, self._step_data(state, data))
 
@@ -130,7 +137,7 @@ class GlobalBatchSteps(_compat.StepHooks, keras.Model):
             logs = dict(zip(self.counts, ops.unstack(seen.value, axis=0), strict=True))
         return logs, (trainable, other, _values(scope, variables), metrics)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         """Makes Keras's function, and wraps the counts in its logs so that they convert to int."""
         made = self.train_function
         super().make_train_function(force)

@@ -18,12 +18,12 @@ COUNTER_DTYPE = "int64"
 LONG_SHAPE = ()
 
 
-def counter_scope(optimizer):
+def counter_scope(optimizer: Any) -> Any:
     """Returns the scope in which counters are created: that of the optimizer's strategy."""
     return _compat.strategy_of(optimizer).scope()
 
 
-def keep_with(optimizer, variables: list) -> None:
+def keep_with(optimizer: Any, variables: list[Any]) -> None:
     """Does nothing: no step needs it, and it would renumber the optimizer's variables in files."""
 
 
@@ -34,31 +34,38 @@ def num_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def sum_over_replicas(tensors: list) -> list:
+def sum_over_replicas(tensors: list[Any]) -> list[Any]:
     """Returns each tensor summed over replicas."""
     return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
-def result_spec(function: Callable, *tensors):
+def result_spec(function: Callable[..., Any], *tensors: Any) -> Any:
     """Returns the shape and dtype of a function's result, without computing it."""
     specs = map(tf.TensorSpec.from_tensor, tensors)
     graph = tf.function(function, autograph=False).get_concrete_function(*specs)
     return graph.structured_outputs
 
 
-def gradients_of_all(gradients: list) -> list:
+def gradients_of_all(gradients: list[Any]) -> list[Any]:
     """Returns the gradients summed over replicas."""
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     return sum_over_replicas(gradients) if num_replicas() > 1 else gradients
 
 
-def global_norm(gradients: list):
+def global_norm(gradients: list[Any]) -> Any:
     """Returns the global norm of the gradients, a float32 scalar."""
     # Gradients may have different dtypes, and squares overflow in half precision.
     return tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
 
 
-def update_variables(optimizer, finite, once: list, step: Callable, variables, *columns) -> None:
+def update_variables(
+    optimizer: Any,
+    finite: Any,
+    once: list[Any],
+    step: Callable[..., Any],
+    variables: Any,
+    *columns: Any,
+) -> None:
     """Updates the variables if the gradients are finite; the same on all replicas.
 
     Args:
@@ -104,7 +111,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
 
     # === One step ===
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> Any:
         """Runs one training step, in microbatches if `accumulation_steps` is more than 1."""
         step = self._accumulated_step if self.accumulation_steps > 1 else super().train_step
         logs = step(self.step_data(data))
@@ -123,7 +130,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         (sums,) = sum_over_replicas([tf.stack(own)])
         return tf.math.divide_no_nan(sums[0], sums[1])
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> Any:
         """Runs one evaluation step."""
         return super().test_step(self.step_data(data))
 
@@ -176,7 +183,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         _compat.build_losses(self, batch.y, outputs)
         return sum_over_replicas(self.loss_divisors(batch.y, outputs, batch.sample_weight))
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         """Creates variables before Keras's function, so that its graph is not traced twice."""
         with self.distribute_strategy.scope():
             if self.optimizer is not None and not self.optimizer.built:
@@ -187,7 +194,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
 
     # === Corrections to Keras under a strategy ===
 
-    def step_function(self, step):
+    def step_function(self, step: Any) -> Any:
         """Returns a step function for several workers; None: use Keras's.
 
         It takes the first local replica's logs instead of reducing them over workers.

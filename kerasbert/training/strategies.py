@@ -7,6 +7,7 @@ attributes of a strategy that training uses.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import keras
 
@@ -28,12 +29,12 @@ class OnJax:
     num_replicas_in_sync = 1
     cluster_resolver = None
 
-    def scope(self):
+    def scope(self) -> Any:
         """Returns a context in which models are created; it has no effect."""
         return contextlib.nullcontext()
 
 
-def strategy_of(model: keras.Model):
+def strategy_of(model: keras.Model) -> Any:
     """Returns the strategy of a model."""
     return model.distribute_strategy if ON_TENSORFLOW else OnJax()
 
@@ -150,7 +151,7 @@ def _cpu() -> str:
     return f"CPU ({cores} core{'s' * (cores > 1)})"
 
 
-def is_multi_worker(strategy) -> bool:
+def is_multi_worker(strategy: Any) -> bool:
     """Returns whether a strategy has several processes."""
     return ON_TENSORFLOW and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
@@ -163,7 +164,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def sharded(dataset):
+def sharded(dataset: Any) -> Any:
     """Sets a dataset's auto-shard policy to DATA: each worker keeps its rows of a global batch.
 
     On JAX the dataset is returned unchanged.
@@ -177,7 +178,7 @@ def sharded(dataset):
     return dataset.with_options(options)
 
 
-def prefetched(dataset, model: keras.Model):
+def prefetched(dataset: Any, model: keras.Model) -> Any:
     """Returns a dataset of batches that are copied to the model's GPU ahead of their steps.
 
     Without that, a step begins with the copy. Strategies of several devices do so themselves, and

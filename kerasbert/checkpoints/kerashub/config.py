@@ -3,7 +3,7 @@
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kerasbert import files, schema
 from kerasbert.checkpoints import settings as tables
@@ -38,7 +38,7 @@ def detect(directory: pathlib.Path) -> bool:
     return path.exists() and {"class_name", "config"} <= files.read_json(path).keys()
 
 
-def load_config(directory: pathlib.Path) -> dict:
+def load_config(directory: pathlib.Path) -> dict[str, Any]:
     """Reads the config, without the weights.
 
     Raises:
@@ -47,7 +47,7 @@ def load_config(directory: pathlib.Path) -> dict:
     return read_config(directory)[0]
 
 
-def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
+def read_config(directory: pathlib.Path) -> tuple[dict[str, Any], Layout]:
     """Does what `load_config` does, and also returns the layout of the family."""
     path = directory / CONFIG
     name, stored = read_object(path)
@@ -76,7 +76,7 @@ def read_config(directory: pathlib.Path) -> tuple[dict, Layout]:
     return config, layout
 
 
-def read_object(path: pathlib.Path, kind: type = dict) -> tuple[str, dict]:
+def read_object(path: pathlib.Path, kind: type[Any] = dict) -> tuple[str, dict[str, Any]]:
     """Returns the class name and the config of a serialized Keras object."""
     stored = files.read_json(path, _Object)
     return stored["class_name"], schema.check(stored["config"], kind, path, "config")

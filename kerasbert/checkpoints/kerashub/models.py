@@ -1,6 +1,7 @@
 """KerasHub models, built from our configs."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert.checkpoints.kerashub.names import ERRORS, reason
 from kerasbert.checkpoints.settings import write_settings
@@ -8,7 +9,7 @@ from kerasbert.errors import InputError
 from kerasbert.families import Layout
 
 
-def build(layout: Layout, config: Mapping, source: str, preprocessor=None):
+def build(layout: Layout, config: Mapping[str, Any], source: str, preprocessor: Any = None) -> Any:
     """Builds the KerasHub model for our config, with uninitialized weights."""
     import keras_hub
 

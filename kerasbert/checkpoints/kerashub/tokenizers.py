@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kerasbert import text
 from kerasbert.checkpoints.kerashub.config import read_object
@@ -19,7 +19,7 @@ class _Tokenizer(TypedDict, total=False):
     add_prefix_space: bool
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping) -> text.Tokenizer:
+def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> text.Tokenizer:
     """Loads the tokenizer of a preset.
 
     It returns KerasHub's ids, except where KerasHub differs from the models' own tokenizers:
@@ -74,7 +74,7 @@ _READERS = {
 }
 
 
-def their_tokenizer(layout: Layout, kind: str, tokenizer: text.Tokenizer):
+def their_tokenizer(layout: Layout, kind: str, tokenizer: text.Tokenizer) -> Any:
     """Builds the KerasHub tokenizer equivalent to ours; `kind` is that of the family."""
     import keras_hub
 
@@ -129,7 +129,7 @@ def _effective_config(tokenizer) -> dict:
     return config
 
 
-def check_tokenizer(tokenizer, written) -> None:
+def check_tokenizer(tokenizer: Any, written: Any) -> None:
     """Raises `InputError` if the written tokenizer differs from the given one."""
     ours, theirs = _effective_config(tokenizer), _effective_config(written)
     for name, value in ours.items():

@@ -3,6 +3,7 @@
 import math
 import pathlib
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,9 @@ def weights_path(directory: pathlib.Path) -> pathlib.Path:
     return directory / (SHARDS if sharded else WEIGHTS)
 
 
-def check_sizes(directory: pathlib.Path, path: pathlib.Path, shapes: list, config) -> None:
+def check_sizes(
+    directory: pathlib.Path, path: pathlib.Path, shapes: list[Any], config: Any
+) -> None:
     """Raises `InputError` for files with fewer weights than the config has."""
     encoder_config = BackboneConfig(**{**config["backbone"], "pooler": False})  # optional
     sizes.check_layers(config["backbone"], len(shapes), str(path))
@@ -61,7 +64,7 @@ def _check_named(path: pathlib.Path, shards: set[str]) -> None:
                 raise InputError(f"{path}: lists {name!r}, which is not an existing shard")
 
 
-def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str | None) -> None:
+def load_weights(directory: pathlib.Path, path: pathlib.Path, model: Any, task: str | None) -> None:
     """Loads KerasHub's files into its model."""
     backbone = model if task is None else model.backbone
     _read_h5(path, backbone.weights, backbone.load_weights)
@@ -71,7 +74,7 @@ def load_weights(directory: pathlib.Path, path: pathlib.Path, model, task: str |
         _read_h5(directory / TASK_WEIGHTS, head, model.load_task_weights)
 
 
-def check_nothing_left(path: pathlib.Path, num_read: int, backbone) -> None:
+def check_nothing_left(path: pathlib.Path, num_read: int, backbone: Any) -> None:
     """Raises `InputError` for weights without a variable, which Keras would ignore."""
     if num_read != len(backbone.weights):
         raise InputError(

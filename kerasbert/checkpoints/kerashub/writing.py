@@ -4,6 +4,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert import files
 from kerasbert.checkpoints.kerashub.config import load_config
@@ -18,7 +19,9 @@ from kerasbert.families import FAMILIES, Layout, layout_of
 _MOST_AROUND_TENSOR = 16 << 10  # bytes of overhead per tensor in HDF5
 
 
-def save(directory: pathlib.Path, config: dict, weights: Mapping, tokenizer) -> dict[str, str]:
+def save(
+    directory: pathlib.Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Any
+) -> dict[str, str]:
     """Writes a preset for KerasHub's `from_preset`.
 
     KerasHub stores the number of a classifier's classes, not their names.

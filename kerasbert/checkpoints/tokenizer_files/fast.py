@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from kerasbert import files, schema
 from kerasbert.checkpoints.tokenizer_files.names import QUOTE_PATTERNS, TRIMMED
@@ -108,22 +108,22 @@ class FastTokenizerFile:
             ids |= {unused_token(id): id for id in sorted(holes)}
         return ids
 
-    def step(self, type: str) -> Mapping | None:
+    def step(self, type: str) -> Mapping[str, Any] | None:
         """Returns the first step of the normalizer with this type, or None."""
         return next((step for step in self.normalizer if step["type"] == type), None)
 
-    def only(self, section: str, content: Mapping, key: str, *values) -> None:
+    def only(self, section: str, content: Mapping[str, Any], key: str, *values: Any) -> None:
         """Raises `InputError` for a value not in `values`, whose first one is the default."""
         if content.get(key, values[0]) not in values:
             raise unsupported(self.path, f"{section}.{key}", content[key], values[0])
 
 
-def added_token(content: Mapping) -> AddedToken:
+def added_token(content: Mapping[str, Any]) -> AddedToken:
     """Returns the added token for its dict in Hugging Face's files."""
     return AddedToken(**{name: content[name] for name in _FLAGS if name in content})
 
 
-def unsupported(source, key: str, value, only) -> InputError:
+def unsupported(source: Any, key: str, value: Any, only: Any) -> InputError:
     """Returns the error for a value other than `only`."""
     return InputError(f"{source}: {key}={value!r} is not supported; only {only!r} is")
 

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.fast import FastTokenizerFile, well_formed
@@ -43,7 +44,7 @@ from kerasbert.text.special_tokens import BERT_TOKENS, ROBERTA_TOKENS, USUAL_TOK
 from kerasbert.text.vocabulary import vocabulary_pieces
 
 
-def load(directory: pathlib.Path, defaults: Mapping) -> Tokenizer:
+def load(directory: pathlib.Path, defaults: Mapping[str, Any]) -> Tokenizer:
     """Loads the tokenizer of a directory.
 
     Args:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kerasbert import files
 from kerasbert.checkpoints.tokenizer_files.fast import (
@@ -154,17 +154,23 @@ class TokenizerConfig:
         """Whether transformers uses tokenizer.json alone and ignores other settings."""
         return self.settings["tokenizer_class"] in GENERIC and self.fast is not None
 
-    def defaults(self, family: Mapping) -> Mapping:
+    def defaults(self, family: Mapping[str, Any]) -> Mapping[str, Any]:
         """Returns the settings of the tokenizer's class, if files name one, else the family's."""
         return tokenizers_by_class().get(_plain(self.settings["tokenizer_class"] or ""), family)
 
-    def setting(self, key: str, steps: Sequence[Mapping], otherwise, step_key: str | None = None):
+    def setting(
+        self,
+        key: str,
+        steps: Sequence[Mapping[str, Any]],
+        otherwise: Any,
+        step_key: str | None = None,
+    ) -> Any:
         """Returns a setting of tokenizer_config.json, or else of the first of `steps`."""
         if key in self.settings and not self.generic:
             return self.settings[key]
         return steps[0].get(step_key or key, otherwise) if steps else otherwise
 
-    def tokens(self, usual: SpecialTokens, pieces: Sequence[str], source) -> SpecialTokens:
+    def tokens(self, usual: SpecialTokens, pieces: Sequence[str], source: Any) -> SpecialTokens:
         """Returns the special tokens, as spelled in the files or else as usual in the family."""
         known = frozenset(pieces)
         for ours, (token, path) in self.special.items():
@@ -179,7 +185,7 @@ class TokenizerConfig:
                 )
         return tokens
 
-    def pieces(self, ids: Mapping[str, int], source) -> list[str]:
+    def pieces(self, ids: Mapping[str, int], source: Any) -> list[str]:
         """Returns the tokens of a vocabulary and the added tokens, in the order of their ids."""
         by_id = dict(zip(ids.values(), ids, strict=True))
         for id, token in ((id, token.content) for id, token in self.added):
@@ -229,7 +235,7 @@ class TokenizerConfig:
                 )
 
 
-def tokenizers_by_class() -> dict[str, Mapping]:
+def tokenizers_by_class() -> dict[str, Mapping[str, Any]]:
     """Returns the settings of tokenizers by their classes in transformers.
 
     Other classes, such as BertJapaneseTokenizer, are not supported. A model can have the tokenizer

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -56,12 +57,12 @@ class _Part:
 
 
 def join_corpora(
-    parts: Iterable[str | os.PathLike],
-    output: str | os.PathLike,
+    parts: Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
     *,
     verify: bool = True,
     progress: Callable[[int], object] = lambda parts: None,
-) -> dict:
+) -> dict[str, Any]:
     """Joins the parts of a corpus to the corpus that `prepare_corpus` would have made at once.
 
     The shards become hard links to those of the parts; they are copied only to another file system,

@@ -13,7 +13,7 @@ A part of a corpus has the same files, and what it is a part of in its manifest.
 """
 
 import pathlib
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def token_type(vocabulary_size: int) -> np.dtype:
     return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
 
 
-def metadata_of(manifest: dict) -> dict:
+def metadata_of(manifest: dict[str, Any]) -> dict[str, Any]:
     """Returns what a manifest says beside counts, files and itself; see `write_manifest`."""
     own = {"format", "version", *COUNTS, "tokenizer", "shards", "index", "words", "sha256"}
     return {name: value for name, value in manifest.items() if name not in own}
@@ -79,12 +79,12 @@ def metadata_of(manifest: dict) -> dict:
 def write_manifest(
     directory: pathlib.Path,
     counts: dict[str, int],
-    metadata: dict,
-    tokenizer: dict,
-    shards: list[dict],
-    index: list[dict],
-    words: list[dict] | None = None,
-) -> dict:
+    metadata: dict[str, Any],
+    tokenizer: dict[str, Any],
+    shards: list[dict[str, Any]],
+    index: list[dict[str, Any]],
+    words: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Writes and returns the manifest of a corpus.
 
     Args:
@@ -111,7 +111,7 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(directory: pathlib.Path) -> dict:
+def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
     """Reads and checks the manifest of a corpus.
 
     Raises:

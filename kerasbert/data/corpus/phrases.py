@@ -22,7 +22,7 @@ class Phrases:
         sha256: string, the hash of the file.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         with files.open_text(path) as file:
             lines = {"".join(line.split()) for line in file}
         self._sorted = sorted(lines - {""})

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ _SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）
 def prepare_corpus(
     inputs: Iterable[str],
     tokenizer: Tokenizer,
-    output: str | os.PathLike,
+    output: str | os.PathLike[str],
     *,
     tokens_per_shard: int = TOKENS_PER_SHARD,
     bytes_per_unit: int = BYTES_PER_UNIT,
@@ -40,7 +41,7 @@ def prepare_corpus(
     threads: int | None = None,
     words: WordFinder | None = None,
     progress: Callable[[int], object] = lambda sentences: None,
-) -> dict:
+) -> dict[str, Any]:
     """Tokenizes documents to a corpus directory, which appears when it is complete.
 
     Memory use is independent of the size of the input: only a few batches of lines are in memory.

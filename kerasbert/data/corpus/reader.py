@@ -64,7 +64,7 @@ class Corpus:
         ([0, 4, 7, 11, 14], [0, 2, 4])
     """
 
-    def __init__(self, directory: str | os.PathLike, *, verify: bool = True):
+    def __init__(self, directory: str | os.PathLike[str], *, verify: bool = True):
         self.directory = remote.local(directory)
         with remote.copy_named(directory, self.directory):
             self._open(verify)

@@ -28,7 +28,7 @@ _MOST_MANIFEST = 1 << 30  # bytes
 
 
 @contextlib.contextmanager
-def written(output: str | os.PathLike) -> Iterator[str | os.PathLike]:
+def written(output: str | os.PathLike[str]) -> Iterator[str | os.PathLike[str]]:
     """Context manager for writing a corpus: yields the path of the directory to write.
 
     For a URL it is a path in the directory of temporary files (`TMPDIR`), from which the corpus is
@@ -67,7 +67,7 @@ def _protocols(system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
 
 
-def local(directory: str | os.PathLike) -> pathlib.Path:
+def local(directory: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the path of a corpus; one on a remote store is downloaded first, once.
 
     Downloads are in `KERASBERT_CACHE`, by default `~/.cache/kerasbert`, named after the contents of
@@ -104,7 +104,7 @@ def _download(system, name: str, directory: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def copy_named(directory: str | os.PathLike, copy: pathlib.Path) -> Iterator[None]:
+def copy_named(directory: str | os.PathLike[str], copy: pathlib.Path) -> Iterator[None]:
     """Context manager that says in errors of a downloaded copy where it is."""
     try:
         yield

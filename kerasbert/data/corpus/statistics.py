@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Lengths:
     lengths: np.ndarray
     count: int
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """Returns mean, percentiles and maximum."""
         values = np.percentile(self.lengths, _PERCENTILES).round().astype(int).tolist()
         return {
@@ -90,7 +91,7 @@ def _spaced(count: int, most: int) -> np.ndarray:
     return (np.arange(most) * (count / most)).astype(np.int64)
 
 
-def token_shares(corpus: Corpus) -> dict:
+def token_shares(corpus: Corpus) -> dict[str, Any]:
     """Returns the share of unknown tokens, and of those that continue a word, if that is known."""
     starts = _spaced(-(-corpus.num_tokens // _BLOCK), _MOST_TOKENS // _BLOCK) * _BLOCK
     unknown = continuing = counted = 0
@@ -106,7 +107,7 @@ def token_shares(corpus: Corpus) -> dict:
     return {**found, "counted_tokens": counted}
 
 
-def samples(corpus: Corpus, count: int, tokens: int, seed: int) -> list[dict]:
+def samples(corpus: Corpus, count: int, tokens: int, seed: int) -> list[dict[str, Any]]:
     """Returns the beginnings of random documents, decoded, a string for each sentence.
 
     Args:

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class WordFinder:
         self,
         tokenizer: Tokenizer,
         segmenter: str = "none",
-        phrases: str | os.PathLike | None = None,
+        phrases: str | os.PathLike[str] | None = None,
     ):
         if isinstance(tokenizer, BytePairTokenizer):
             raise InputError(
@@ -65,7 +66,7 @@ class WordFinder:
         self._lock = threading.Lock()
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """What determines the words, for the manifest of a corpus.
 
         Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+from typing import Any, Self
 
 import numpy as np
 
@@ -80,10 +81,10 @@ class CorpusWriter:
         self._tokens = 0
         self._begins_shard = True
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         last_shard = (*self._shards[-1:], *self._words[-1:])
         for file in (*last_shard, self._sentences, self._documents):
             file.close()
@@ -145,7 +146,7 @@ class CorpusWriter:
         if self._with_words:
             self._words.append(GrowingBits(self._directory / words_name(number)))
 
-    def finish(self, **metadata) -> dict:
+    def finish(self, **metadata: Any) -> dict[str, Any]:
         """Completes the corpus.
 
         Args:
@@ -199,7 +200,7 @@ class GrowingFile:
         self._hash.update(data)
         self.count += len(values)
 
-    def close(self) -> dict:
+    def close(self) -> dict[str, Any]:
         """Closes the file; returns its entry in the manifest."""
         self._file.close()
         return {"file": self._name, "count": self.count, "sha256": self._hash.hexdigest()}
@@ -225,7 +226,7 @@ class GrowingBits:
         self._bytes.append(np.packbits(bits[:whole], bitorder="little"))
         self._rest = bits[whole:]
 
-    def close(self) -> dict:
+    def close(self) -> dict[str, Any]:
         """Closes the file; returns its entry in the manifest, which counts bits."""
         if len(self._rest):
             self._bytes.append(np.packbits(self._rest, bitorder="little"))

@@ -174,7 +174,7 @@ class PretrainingBatches:
         """
         return math.ceil(self.windows / self.batch_size)
 
-    def batch(self, step: int) -> tuple:
+    def batch(self, step: int) -> tuple[Any, ...]:
         """Returns a batch: features, labels and sample weights.
 
         Args:
@@ -191,7 +191,7 @@ class PretrainingBatches:
         """
         return self._draw_and_mask(np.int64(step))
 
-    def dataset(self, start: int = 0, steps: int | None = None):
+    def dataset(self, start: int = 0, steps: int | None = None) -> Any:
         """Returns the batches from number `start` on.
 
         Args:

@@ -24,7 +24,7 @@ class DrawnBatches(keras.utils.PyDataset):
         """The number of batches; None for infinitely many."""
         return self.steps
 
-    def __getitem__(self, index: int) -> tuple:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Returns batch number `index`, counted from `start`."""
         return self.batch(self.start + index)
 
@@ -36,6 +36,6 @@ class DrawnBatches(keras.utils.PyDataset):
         """Returns the same batches, each drawn only once."""
         return DrawnBatches(functools.cache(self.batch), self.start, self.steps)
 
-    def as_numpy_iterator(self):
+    def as_numpy_iterator(self) -> Any:
         """Iterates over the batches."""
         return iter(self)

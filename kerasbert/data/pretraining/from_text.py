@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasbert.data.pretraining.masking import Masking
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text.packing import TextPacker
 
 
-def masked_text(packer: TextPacker, masking: Masking, seed: tuple, text, text_pair=None):
+def masked_text(
+    packer: TextPacker, masking: Masking, seed: tuple[Any, ...], text: Any, text_pair: Any = None
+) -> Any:
     """Tokenizes and masks a batch of strings, as TensorFlow ops.
 
     Args:
@@ -28,12 +32,12 @@ def masked_text(packer: TextPacker, masking: Masking, seed: tuple, text, text_pa
 def examples_from_text(
     packer: TextPacker,
     masking: Masking,
-    seed: tuple,
-    text,
-    text_pair=None,
-    nsp_labels=None,
+    seed: tuple[Any, ...],
+    text: Any,
+    text_pair: Any = None,
+    nsp_labels: Any = None,
     objective: str = "nsp",
-) -> tuple[dict, dict, dict]:
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Makes pretraining examples of a batch of strings, as TensorFlow ops.
 
     A text without a pair is split in the middle. Unless labels are given, the second parts of about

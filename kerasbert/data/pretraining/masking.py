@@ -63,7 +63,7 @@ def mask_unit_of(whole_word: bool = False, mask_unit: str | None = None) -> str:
     return unit
 
 
-def config_of_unit(mask_unit: str) -> dict:
+def config_of_unit(mask_unit: str) -> dict[str, Any]:
     """Returns what a model's config has beside `whole_word`: nothing for what that can say.
 
     So earlier versions can read the model.
@@ -132,7 +132,7 @@ class Masking:
         *,
         mask_unit: str | None = None,
         knows_words: bool = False,
-    ):
+    ) -> Any:
         """Returns the masking for a tokenizer.
 
         Args:
@@ -165,7 +165,9 @@ class Masking:
         special[tokenizer.special_token_ids] = True
         return cls(tokenizer.mask_id, special, tokenizer.continues_word, rate, unit)
 
-    def __call__(self, features: dict, seed, continues=None) -> tuple:
+    def __call__(
+        self, features: dict[str, Any], seed: Any, continues: Any = None
+    ) -> tuple[Any, ...]:
         """Masks a batch, as a pure function of features and seed.
 
         Args:

@@ -164,11 +164,11 @@ class MixedWindows:
         self.of_corpora: list[Any] = [make(corpus) for corpus in mixture.corpora]
         self.count = sum(windows.count for windows in self.of_corpora)
 
-    def ranges(self, index) -> tuple:
+    def ranges(self, index: Any) -> tuple[Any, ...]:
         """Returns start and end of windows; see `Windows.ranges`."""
         return self._chosen(index, lambda windows, own: windows.ranges(own))
 
-    def pairs(self, index, seed, objective: str) -> tuple:
+    def pairs(self, index: Any, seed: Any, objective: str) -> tuple[Any, ...]:
         """Splits windows in two; negative examples are of the same corpus. See `Windows.pairs`."""
 
         def flat(windows, own):
@@ -178,7 +178,7 @@ class MixedWindows:
         *bounds, labels = self._chosen(index, flat, unshifted=1)
         return tuple(bounds[:2]), tuple(bounds[2:]), labels
 
-    def rows(self, index) -> tuple:
+    def rows(self, index: Any) -> tuple[Any, ...]:
         """Returns what is in packed rows; see `PackedRows.rows`."""
         return self._chosen(index, lambda packed, own: packed.rows(own), unshifted=2)
 
@@ -187,7 +187,7 @@ class MixedWindows:
         for windows in self.of_corpora:
             windows.check_negatives()
 
-    def corpus_of(self, index) -> tuple:
+    def corpus_of(self, index: Any) -> tuple[Any, ...]:
         """Returns the number of each example's corpus, and the number of the example in it.
 
         Args:

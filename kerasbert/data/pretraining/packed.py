@@ -1,6 +1,7 @@
 """Rows that are filled with documents, one after the other, without padding."""
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class PackedRows:
                 self._starts, self._begins = tf.constant(starts), tf.constant(begins)
         self.count = max(1, self._total // length)
 
-    def rows(self, index) -> tuple:
+    def rows(self, index: Any) -> tuple[Any, ...]:
         """Returns what is in rows: three of (rows, length).
 
         Args:

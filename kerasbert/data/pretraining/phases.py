@@ -2,6 +2,7 @@
 
 import bisect
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.data.pretraining.batches import PretrainingBatches
 
@@ -62,7 +63,7 @@ class PhasedBatches:
         spans = zip(self.phases, self._starts, ends, strict=True)
         return sum((end - start) / batches.steps_per_epoch for batches, start, end in spans)
 
-    def dataset(self, start: int = 0):
+    def dataset(self, start: int = 0) -> Any:
         """Returns the batches from a step to the end of its phase; the last phase has no end.
 
         Args:

@@ -34,7 +34,7 @@ class Windows:
         )
         self.count = max(1, corpus.num_tokens // room)
 
-    def ranges(self, index) -> tuple:
+    def ranges(self, index: Any) -> tuple[Any, ...]:
         """Returns start and end of windows, as tokens of the corpus: two int64 (rows,).
 
         Args:
@@ -43,7 +43,7 @@ class Windows:
         tokens = self._tokens(index)
         return self._window(tokens, self._document(tokens))
 
-    def pairs(self, index, seed, objective: str) -> tuple:
+    def pairs(self, index: Any, seed: Any, objective: str) -> tuple[Any, ...]:
         """Splits windows in two at the end of a sentence, and draws the negative examples.
 
         Args:
@@ -134,7 +134,7 @@ class Windows:
         return start, ops.minimum(start + length, end)
 
 
-def shuffled_starts(ops: ModuleType, index, count: int, size: int, seed: int):
+def shuffled_starts(ops: ModuleType, index: Any, count: int, size: int, seed: int) -> Any:
     """Returns where rows start in a sequence that is cut into `count` rows of `size` tokens.
 
     Each epoch takes them in another order, and shifts all by another distance, which changes their

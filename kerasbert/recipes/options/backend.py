@@ -47,7 +47,7 @@ class BackendOptions(Options):
             variables["XLA_FLAGS"] = with_xla_flags(_DETERMINISTIC)
         return variables
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.on_jax:
             self._check_jax()

@@ -102,7 +102,7 @@ class PrepareCorpusOptions(SelectionOptions):
         maximum=1024,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_kinds(self.dedup)
         if self.part is not None:
@@ -145,7 +145,7 @@ class PrepareCorpusBeamOptions(PrepareCorpusOptions):
         [], help="a flag of Beam; flags that are not in this list are passed on to it, too"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.part is not None:
             raise InputError("--part is set for each worker; --parts is the number of parts")

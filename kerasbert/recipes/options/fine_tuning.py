@@ -43,7 +43,7 @@ class EpochOptions(TrainingOptions, DataOptions):
     )
     output: str = option(help="run directory; the model is output/model")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self._monitors_what_is_there(self.validation, "--validation")
 
@@ -139,7 +139,7 @@ class DistillOptions(EpochOptions):
     )
     attention_weight: float = option(1.0, help="loss weight of the attention, per layer", minimum=0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.student) == bool(self.student_layers):
             raise InputError("give either --student or --student_layers")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
@@ -28,7 +29,7 @@ class ModelOptions(Options):
     )
 
     @property
-    def overrides(self) -> dict:
+    def overrides(self) -> dict[str, Any]:
         """Arguments that the options set in addition to the model directory."""
         return {"pair": True} if self.pair else {}
 
@@ -78,7 +79,7 @@ class EvaluateOptions(DataOptions, ModelOptions):
         maximum=LARGEST_SEED,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if (self.model is None) == (self.predictions is None):
             raise InputError("give --model, or --predictions with --metric")
@@ -186,7 +187,7 @@ class ExportOptions(_ExportedOptions):
     overwrite: bool = option(False, help="replace an existing export")
     check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.format != LITERT and (self.batch_size, self.length) != (None, None):
             raise InputError("--batch_size and --length are for --format litert")
@@ -213,7 +214,7 @@ class ServingKitOptions(_ExportedOptions):
     overwrite: bool = option(False, help="replace an existing folder")
     check: bool = option(True, help="check the export, in a fresh process")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         urls.check_name(self.name)
 
@@ -236,7 +237,7 @@ class UploadOptions(Options):
         False, help="check the model and list what would be uploaded, without the network"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not _REPOSITORY.fullmatch(self.to):
             raise InputError(f"--to must be user/name or organization/name, found {self.to!r}")
@@ -266,7 +267,7 @@ class QueryOptions(Options):
         [], help="second text, or the question's context; as often as --text"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if (self.saved_model is None) == (self.url is None):
             raise InputError("give --saved_model, or --url")

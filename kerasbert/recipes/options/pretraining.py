@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Set
 from fractions import Fraction
-from typing import Self
+from typing import Any, Self
 
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
@@ -188,7 +188,7 @@ class PretrainOptions(TrainingOptions):
         32, help="batches of the validation corpus per evaluation", minimum=1
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         # Runs and models store the short names.
         object.__setattr__(self, "objective", _SHORT.get(self.objective, self.objective))
         if isinstance(self.corpus, str):
@@ -233,7 +233,7 @@ class PretrainOptions(TrainingOptions):
         return dataclasses.replace(self, **{k: v for k, v in values.items() if k in unset})
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """As in `TrainingOptions`; a single corpus is stored as by earlier versions."""
         settings = super().settings
         return settings | ({"corpus": self.corpus[0]} if len(self.corpus) == 1 else {})

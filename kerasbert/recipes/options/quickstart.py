@@ -30,6 +30,6 @@ class QuickstartOptions(Options):
     epochs: int = option(2, help="epochs of fine-tuning", minimum=1, maximum=MAX_STEPS)
     seed: int = option(0, help="seed for all randomness", minimum=0, maximum=LARGEST_SEED)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_preset(self.preset)

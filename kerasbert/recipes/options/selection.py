@@ -26,7 +26,7 @@ class SelectionOptions(Options):
         """The filters."""
         return Filters.parse(self.filter)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.filters
 
@@ -44,7 +44,7 @@ class FindDuplicatesOptions(SelectionOptions):
     dedup: list[str] = option(help="what to find: document, near, paragraph; may be repeated")
     output: str = option(help="file to write; must not exist")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_kinds(self.dedup)
 

@@ -82,7 +82,7 @@ class ServeOptions(Options):
         maximum=1_000_000,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.name is not None:
             urls.check_name(self.name)
@@ -119,7 +119,7 @@ class LoadTestOptions(Options):
     rows: int = option(1, help="rows of a request", minimum=1, maximum=1_000_000)
     seed: int = option(0, help="seed for the choice of texts", minimum=0, maximum=LARGEST_SEED)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if (self.url is None) == (self.saved_model is None):
             raise InputError("give --url, or --saved_model to compare with")

@@ -1,7 +1,7 @@
 """Options of the programs that train."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, default, option, renamed
@@ -223,7 +223,7 @@ class TrainingOptions(BackendOptions):
     )
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Options that must not change when a run is resumed."""
         options = dataclasses.asdict(self)
         del options["backend"]  # may be None; checkpoints of TensorFlow, also old ones, have none
@@ -252,7 +252,7 @@ class TrainingOptions(BackendOptions):
             )
         return variables
 
-    def upgraded(self, stored: dict) -> dict:
+    def upgraded(self, stored: dict[str, Any]) -> dict[str, Any]:
         """Converts settings of an earlier version: renames options and adds new defaults."""
         names = renamed(type(self))
         added = {f.name: default(f) for f in dataclasses.fields(self) if f.name in self.settings}
@@ -268,7 +268,7 @@ class TrainingOptions(BackendOptions):
         """The Keras dtype policy of `precision`."""
         return POLICIES[self.precision]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.on_jax and self.data_parallel * self.model_parallel > 1:
             raise InputError(

@@ -1,6 +1,7 @@
 """A request with real values for each kind of model, for its README."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasbert.features import CHOICES, CONTEXT, QUESTION, TEXT, TEXT_PAIR
 
@@ -14,7 +15,7 @@ _COLUMNS = {
 _MASKED = ("A fine {mask}.", "The {mask} was cold.")
 
 
-def columns(metadata: Mapping) -> dict[str, Sequence]:
+def columns(metadata: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
     """Returns two rows for the inputs of an export, by its metadata."""
     inputs: dict[str, Sequence] = {name: list(_COLUMNS[name]) for name in metadata["inputs"]}
     if metadata["task"] in ("MaskedLM", "Pretrainer"):

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from kerasbert.serving import signatures
 from kerasbert.serving.kit import configs, warm_up
@@ -12,10 +13,10 @@ _LONGEST_LIST = 4  # numbers of an example; embeddings have hundreds
 
 def text(
     name: str,
-    metadata: Mapping,
-    found: Mapping,
-    columns: Mapping[str, Sequence],
-    answers: list[dict],
+    metadata: Mapping[str, Any],
+    found: Mapping[str, Any],
+    columns: Mapping[str, Sequence[Any]],
+    answers: list[dict[str, Any]],
     batched: bool,
 ) -> str:
     """Returns the README.

@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def write(directory: pathlib.Path, name: str, batch_size: int, sequence_length: 
 
 def requests(
     directory: pathlib.Path, batch_size: int, sequence_length: int
-) -> Iterator[tuple[str, dict]]:
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name of a signature and its inputs: one row and a full batch, short and long.
 
     TensorFlow compiles nothing, but at the first request of a shape oneDNN chooses its kernels and

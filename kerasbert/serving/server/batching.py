@@ -65,7 +65,7 @@ class Batcher:
 
     def submit(
         self,
-        compute: Callable[[Mapping], Mapping],
+        compute: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         inputs: Mapping[str, np.ndarray],
         tokens: Sequence[int],
     ) -> list[concurrent.futures.Future]:

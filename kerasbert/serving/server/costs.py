@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,12 @@ def sequences(inputs: Mapping[str, np.ndarray]) -> int:
     return max(numbers)
 
 
-def has_windows(metadata: Mapping) -> bool:
+def has_windows(metadata: Mapping[str, Any]) -> bool:
     """Returns whether rows may be longer than the model's sequences, and are cut into windows."""
     return metadata["task"] == "QuestionAnswerer" or bool(metadata.get("long_text"))
 
 
-def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping) -> list[int]:
+def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> list[int]:
     """Returns the tokens of each row of token features, and a bound of those of texts.
 
     A tokenizer makes at most one token of a byte, except of a few ligatures.

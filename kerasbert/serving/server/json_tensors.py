@@ -106,7 +106,7 @@ def _is_binary(value) -> bool:
 # === Values ===
 
 
-def array(name: str, value, dtype: np.dtype) -> np.ndarray:
+def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     """Converts a value, or nested lists of values of the same lengths, to an array.
 
     Raises:

@@ -3,6 +3,7 @@
 import bisect
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -98,7 +99,7 @@ class Metrics:
         self.batch_rows = Histogram("kerasbert_batch_rows", "Rows of a batch.", SIZES)
         self._all = [self.requests, self.rows, self.latency, self.batch_rows]
 
-    def add(self, metric) -> None:
+    def add(self, metric: Any) -> None:
         """Adds a metric."""
         self._all.append(metric)
 

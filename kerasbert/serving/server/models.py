@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 from kerasbert.serving.server.versions import Model, Versions
 
@@ -22,7 +23,7 @@ class Models:
         """Does what `Versions.use` does, for any model."""
         return self._named(name).use(name, version)
 
-    def status(self, name: str, version: int | None):
+    def status(self, name: str, version: int | None) -> Any:
         """Does what `Versions.status` does, for any model."""
         return self._named(name).status(name, version)
 

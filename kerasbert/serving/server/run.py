@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import uvicorn
 
@@ -46,7 +47,7 @@ async def serve(
     settings: Settings,
     stop: asyncio.Event,
     log: Callable[[str], None],
-) -> dict:
+) -> dict[str, Any]:
     """Serves models until `stop` is set, then answers what was accepted, and returns.
 
     Args:

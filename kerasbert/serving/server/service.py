@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,9 @@ class Service:
         self._batcher = batcher
         self._max_text_bytes, self._max_rows = max_text_bytes, max_rows
 
-    async def predict(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> dict:
+    async def predict(
+        self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
         """Returns the outputs by name.
 
         Raises:

@@ -6,6 +6,7 @@ import functools
 import gc
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +51,7 @@ class Model:
             for name, info in self.signature(signature).inputs.items()
         }
 
-    def signature(self, name: str):
+    def signature(self, name: str) -> Any:
         """Returns a `SignatureDef`; "" is the default.
 
         Raises:
@@ -62,7 +63,7 @@ class Model:
             raise invalid(f'Serving signature name: "{name}" not found; there are {known}')
         return self.signatures[name]
 
-    def computation(self, signature: str) -> Callable[[Mapping], dict]:
+    def computation(self, signature: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         """Returns the function from arrays to arrays of a signature; always the same object."""
         return self._computations[signature or signatures.DEFAULT]
 
@@ -177,7 +178,7 @@ class Versions:
         finally:
             model.users -= 1
 
-    def status(self, name: str, version: int | None):
+    def status(self, name: str, version: int | None) -> Any:
         """Returns a `GetModelStatusResponse`.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -138,19 +139,19 @@ class MaskedLM(StepsWithoutLogits):
         """Returns the model's outputs, given the encoder's outputs and the masked-token logits."""
         return logits
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the settings of the masks and of the head."""
         return {**self._masking(), **self._head}
 
     def compile(
         self,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         z_loss: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
@@ -195,7 +196,7 @@ class MaskedLM(StepsWithoutLogits):
         masking = {"mask_rate": self.mask_rate, "whole_word": self.whole_word, "seed": self.seed}
         return masking | config_of_unit(self.mask_unit)
 
-    def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> dict[str, float]:
         """Measures how well the model predicts randomly masked tokens.
 
         The same texts, seed and batch size always give the same masks.

@@ -7,7 +7,7 @@ import functools
 import math
 import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kerasbert.backbone import cls_position
 from kerasbert.data.pretraining import from_text
@@ -48,19 +48,21 @@ class MaskedLMPreprocessor(Preprocessor):
         """The masking for training."""
         return Masking.of(self.tokenizer, self.mask_rate, self.whole_word, mask_unit=self.mask_unit)
 
-    def labels(self, y, columns: dict):
+    def labels(self, y: Any, columns: dict[str, Any]) -> Any:
         """Raises `InputError`: the texts are their own labels."""
         raise InputError(f"{self.name} makes its labels from the text; leave y out")
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Raises `InputError`, as `labels` does."""
         return self.labels(y, row)
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Masks a batch of texts."""
         return from_text.masked_text(self.packer, self.masking, (self.seed, number), **row)
 
-    def features(self, text, text_pair=None) -> dict:
+    def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of texts that contain mask tokens, with `mask_positions`.
 
         `mask_positions` has as many columns as can be masked in training; unused entries are 0.
@@ -72,7 +74,7 @@ class MaskedLMPreprocessor(Preprocessor):
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
         return {**features, MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` to `tokens` and `scores` of the best predictions for each mask token.
 
         Other outputs are `masks`, the number of masks per text, and `sequence`, the text with each
@@ -100,7 +102,7 @@ class MaskedLMPreprocessor(Preprocessor):
 
         return (TEXT,), fill
 
-    def at_masks(self, task, text) -> tuple:
+    def at_masks(self, task: Any, text: Any) -> tuple[Any, ...]:
         """Encodes texts and selects the vectors at their mask tokens, in the graph.
 
         Returns:
@@ -115,7 +117,7 @@ class MaskedLMPreprocessor(Preprocessor):
         vectors = task.backbone(features, output_positions=dense)[SEQUENCE_OUTPUT][:, 1:]
         return tf.boolean_mask(vectors, tf.sequence_mask(counts, tf.shape(vectors)[1])), counts
 
-    def traced_at_masks(self, task) -> Callable:
+    def traced_at_masks(self, task: Any) -> Callable[..., Any]:
         """Returns `at_masks` as a traced function from strings; the counts are a list."""
         traced = tf.function(
             inference_mode()(lambda text: self.at_masks(task, text)),
@@ -129,7 +131,7 @@ class MaskedLMPreprocessor(Preprocessor):
 
         return vectors
 
-    def filled_in(self, text, ids):
+    def filled_in(self, text: Any, ids: Any) -> Any:
         """Replaces the first mask tokens of each text by tokens, ragged ids (batch, guesses).
 
         A token that continues a word is joined to the text before it.
@@ -161,7 +163,7 @@ class MaskedLMPreprocessor(Preprocessor):
         # No mask follows the last segment.
         return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
 
-    def with_guesses(self, texts, best) -> list[str]:
+    def with_guesses(self, texts: Any, best: Any) -> list[str]:
         """Returns one text per guess, with its mask replaced; other masks stay."""
         mask = self.tokenizer.mask_id
         rows = [

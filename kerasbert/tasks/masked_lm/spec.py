@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasbert import files
 from kerasbert.data.corpus.documents import stores
@@ -36,7 +37,9 @@ class MaskedTexts(TaskSpec):
             strict=options.strict,
         )
 
-    def answers(self, model: MaskedLM, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(
+        self, model: MaskedLM, columns: Mapping[str, Sequence[Any]]
+    ) -> list[dict[str, Any]]:
         """Returns the predictions for each mask token."""
         return [
             {
@@ -58,7 +61,7 @@ class MaskedTexts(TaskSpec):
         batches: int = 32,
         seed: int = 1,
         source: str = "the model",
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Scores the model on texts, or on batches drawn from a corpus."""
         is_corpus = stores.is_remote(path) or files.exists(pathlib.Path(path) / MANIFEST)
         if not self.reads_corpora_only and not is_corpus:

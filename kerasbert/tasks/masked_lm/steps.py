@@ -1,5 +1,7 @@
 """Training steps that keep no logits of the vocabulary."""
 
+from typing import Any
+
 import keras
 
 from kerasbert import _compat
@@ -13,7 +15,7 @@ from kerasbert.tasks.task import Task
 class StepsWithoutLogits(Task):
     """A task whose compiled steps get losses instead of logits from its `MLMHead`."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns logits; for features with `mlm_labels`, outcomes (see `MLMHead`).
 
         Args:
@@ -25,7 +27,7 @@ class StepsWithoutLogits(Task):
         with labels_given(inputs.pop(MLM_LABELS, None)):
             return super().call(inputs, training=training, mask=mask)
 
-    def step_data(self, data):
+    def step_data(self, data: Any) -> Any:
         """Adds labels to the features, if losses are computed without keeping all logits.
 
         Args:
@@ -48,6 +50,6 @@ class StepsWithoutLogits(Task):
         )
 
 
-def mlm_logits(outputs):
+def mlm_logits(outputs: Any) -> Any:
     """Selects the masked-token part of a model's outputs, labels or weights."""
     return outputs[MLM_LOGITS] if isinstance(outputs, dict) else outputs

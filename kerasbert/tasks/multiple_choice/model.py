@@ -1,7 +1,7 @@
 """Multiple choice: which of several choices goes with a text."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -137,11 +137,13 @@ class MultipleChoice(Task):
         """
         return config.classifier_activation in (None, "tanh")
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the dropout rate."""
         return {"dropout": self.dropout_rate}
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
+    def compile(
+        self, optimizer: Any = None, loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy over choices and accuracy.
 
         Args:
@@ -168,7 +170,7 @@ class MultipleChoice(Task):
 
         return MultipleChoicePreprocessor(**self._text_settings())
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Predicts as in `Task`; logits of texts are padded to the largest number of choices."""
         if is_text(x) and not hasattr(x, "element_spec"):
             x = _filled(self._text.columns(x))
@@ -205,7 +207,7 @@ class MultipleChoice(Task):
             for own, (best, score) in zip(columns[CHOICES], chosen, strict=True)
         )
 
-    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any, *, batch_size: int = 32) -> dict[str, float]:
         """Returns `accuracy`, the share of correct choices, as for SWAG, HellaSwag and RACE.
 
         Args:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ class MultipleChoicePreprocessor(Preprocessor):
 
     text_columns = ((TEXT, CHOICES),)
 
-    def features(self, text, choices) -> dict:
+    def features(self, text: Any, choices: Any) -> dict[str, Any]:
         """Returns features of texts with their choices, (batch, choices, sequence).
 
         Args:
@@ -36,14 +38,14 @@ class MultipleChoicePreprocessor(Preprocessor):
         features = {name: tf.reshape(row, rows) for name, row in pairs.items()}
         return {**features, PADDING_MASK: features[PADDING_MASK] * is_choice}
 
-    def truncated(self, row: dict):
+    def truncated(self, row: dict[str, Any]) -> Any:
         """Whether each row's text and longest choice exceed `sequence_length`, bool (batch,)."""
         text, choices = self.tokenizer.tokenize(row[TEXT]), _dense(row[CHOICES])
         of_choices = self.tokenizer.tokenize(tf.reshape(choices, [-1])).row_lengths()
         longest = tf.reduce_max(tf.reshape(of_choices, tf.shape(choices)), axis=1)
         return text.row_lengths() + longest > self.packer.pair_room
 
-    def labels(self, y, columns: dict) -> np.ndarray:
+    def labels(self, y: Any, columns: dict[str, Any]) -> np.ndarray:
         """Returns the indices of the correct choices."""
         y, choices = plain(y), plain(columns[CHOICES])
         if len(y) != len(choices):
@@ -66,7 +68,7 @@ class MultipleChoicePreprocessor(Preprocessor):
             indices[position] = index
         return indices
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
         choices = _dense(row[CHOICES])
         if y.dtype == tf.string:
@@ -79,7 +81,7 @@ class MultipleChoicePreprocessor(Preprocessor):
         with tf.control_dependencies([check]):
             return tf.argmax(right, axis=1, output_type=tf.int32)
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` and `choices` to `choice`, `answer` and `scores`.
 
         `choices` is padded with empty strings, which do not count. If a row has no choice,

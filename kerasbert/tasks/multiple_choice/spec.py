@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,14 @@ class Choices(TaskSpec):
         """Reads texts and choices with `read_choices`."""
         return read_choices(path, strict=options.strict)
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the accuracy of always choosing the most frequent index."""
         ((majority, _),) = collections.Counter(train.labels).most_common(1)
         return {"accuracy": float(np.mean(np.array(validation.labels) == majority))}
 
-    def answers(self, model: MultipleChoice, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(
+        self, model: MultipleChoice, columns: Mapping[str, Sequence[Any]]
+    ) -> list[dict[str, Any]]:
         """Returns the best choice of each text."""
         chosen = model.choose(columns[TEXT], columns[CHOICES])
         return [{"answer": choice, "score": round(score, 4)} for choice, score in chosen]

@@ -1,5 +1,7 @@
 """Pretraining as in BERT: masked language modeling and next sentence prediction."""
 
+from typing import Any
+
 import keras
 
 from kerasbert.backbone import Backbone, BackboneConfig
@@ -82,20 +84,20 @@ class Pretrainer(MaskedLM):
         )
         return {MLM_LOGITS: logits, NSP_LOGITS: nsp_head(encoded[POOLED_OUTPUT])}
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the settings of masks, pairs and head."""
         return {**super().head_config(), "objective": self.objective}
 
     def compile(
         self,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         z_loss: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
 
         Each loss is the weighted mean over the predicted positions (unused entries of

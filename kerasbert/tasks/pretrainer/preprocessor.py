@@ -1,6 +1,7 @@
 """Preprocessing for pretraining: masked pairs of texts."""
 
 import dataclasses
+from typing import Any
 
 from kerasbert.data.pretraining import from_text
 from kerasbert.tasks.labels import class_indices
@@ -17,15 +18,17 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
 
     objective: str = "nsp"
 
-    def labels(self, y, columns: dict):
+    def labels(self, y: Any, columns: dict[str, Any]) -> Any:
         """Returns 0 where the second text follows the first, else 1."""
         return class_indices("y", y, ("0", "1"))
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Returns `y` unchanged."""
         return y
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Masks and pairs a batch of texts; `y`, if given, labels the pairs (1: not next)."""
         return from_text.examples_from_text(
             packer=self.packer,

@@ -1,7 +1,7 @@
 """Question answering: the span of a context that answers a question."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -163,7 +163,7 @@ class QuestionAnswerer(Task):
         self.max_answer_length = max_answer_length
         self.no_answer_threshold = no_answer_threshold
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns dropout rate, lengths, stride and no-answer threshold."""
         return {
             "dropout": self.dropout_rate,
@@ -173,7 +173,9 @@ class QuestionAnswerer(Task):
             "no_answer_threshold": self.no_answer_threshold,
         }
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
+    def compile(
+        self, optimizer: Any = None, loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
         """Compiles the model; by default with AdamW, two cross-entropies and two accuracies.
 
         Args:
@@ -283,7 +285,7 @@ class QuestionAnswerer(Task):
         spans = [next((a.text for a in best if a.text), "") for best in answers]
         return spans, no_answer
 
-    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any, *, batch_size: int = 32) -> dict[str, float]:
         """Returns SQuAD 2.0's official metrics if some question has no answer, else SQuAD 1.1's.
 
         Args:
@@ -309,7 +311,9 @@ class QuestionAnswerer(Task):
         pairs = zip(spans, no_answer, strict=True)
         return squad.evaluate_v1(right, ["" if p > threshold else span for span, p in pairs])
 
-    def tune_threshold(self, x, y, *, metric: str = "f1", batch_size: int = 32) -> dict[str, float]:
+    def tune_threshold(
+        self, x: Any, y: Any, *, metric: str = "f1", batch_size: int = 32
+    ) -> dict[str, float]:
         """Sets `no_answer_threshold` to the best value on data with unanswerable questions.
 
         Args:

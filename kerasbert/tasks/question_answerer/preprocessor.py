@@ -41,7 +41,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
     text_columns = ((QUESTION, CONTEXT),)
     reads_windows = True
 
-    def rows(self, x, y=None, sample_weight=None):
+    def rows(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Returns one row per window: ragged ids of `question` and `context`, and positions.
 
         Raises:
@@ -83,17 +83,19 @@ class QuestionAnswererPreprocessor(Preprocessor):
         }
         return Rows(columns, positions, sample_weight)
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Returns features of windows, and the positions that `rows` computed."""
         features = self.packer.pack(row[QUESTION], row[CONTEXT], pad_to_longest=True)
         return features, y, sample_weight
 
-    def question_ids(self, questions):
+    def question_ids(self, questions: Any) -> Any:
         """Returns ragged ids of questions, truncated to `max_question_length`."""
         room = min(self.max_question_length, self.packer.pair_room // 2)
         return self.tokenizer.tokenize(questions)[:, :room]
 
-    def windows(self, asked, lengths):
+    def windows(self, asked: Any, lengths: Any) -> Any:
         """Returns windows of contexts of given lengths that fit next to their questions."""
         room = self.packer.pair_room
         if room < 1:
@@ -102,7 +104,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
             )
         return overlapping_windows(lengths, room - asked.row_lengths(), self.stride)
 
-    def sequences(self, question, context) -> dict:
+    def sequences(self, question: Any, context: Any) -> dict[str, Any]:
         """Returns the tokens of all windows of each row, (batch, windows, tokens)."""
         asked, ids = self.question_ids(question), self.tokenizer.tokenize(context)
         windows = self.windows(asked, ids.row_lengths())
@@ -110,7 +112,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         features = self.packer.pack(asked, cut(ids, windows), pad_to_longest=True)
         return by_row(features, windows.row, ids.nrows(), {TOKEN_IDS: self.tokenizer.pad_id})
 
-    def question_and_context(self, x) -> tuple[list[str], list[str]]:
+    def question_and_context(self, x: Any) -> tuple[list[str], list[str]]:
         """Returns the columns of questions and contexts as strings."""
         columns = self.columns(x)
         questions, contexts = (
@@ -119,15 +121,15 @@ class QuestionAnswererPreprocessor(Preprocessor):
         )
         return questions, contexts
 
-    def right_answers(self, y, count: int) -> list[list[str]]:
+    def right_answers(self, y: Any, count: int) -> list[list[str]]:
         """Returns the texts of all correct answers of each of `count` questions."""
         return [label["text"] for label in answer_labels(y, count)]
 
     # === Answers, in the graph ===
 
     def answers(
-        self, task, question, context, n: int, at_once: int, threshold: float | None
-    ) -> dict:
+        self, task: Any, question: Any, context: Any, n: int, at_once: int, threshold: float | None
+    ) -> dict[str, Any]:
         """Returns the `n` best answers of each row, the best first, in the graph.
 
         Args:
@@ -165,7 +167,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
             "no_answer": no_answer,
         }
 
-    def traced_answers(self, task) -> Callable:
+    def traced_answers(self, task: Any) -> Callable[..., Any]:
         """Returns `answers` as a traced function of questions, contexts, `n` and `at_once`.
 
         Questions and contexts are lists of strings; results are NumPy arrays.
@@ -233,7 +235,9 @@ class QuestionAnswererPreprocessor(Preprocessor):
 
     # === Logits of windows, in the graph ===
 
-    def window_logits(self, task, question, context, at_once: int) -> tuple:
+    def window_logits(
+        self, task: Any, question: Any, context: Any, at_once: int
+    ) -> tuple[Any, ...]:
         """Returns the logits of all windows of a batch of questions.
 
         Args:
@@ -264,7 +268,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         start, end = spans.in_steps(of_windows, tf.size(windows.row), at_once, specs)
         return windows.row, start, end
 
-    def traced_window_logits(self, task) -> Callable:
+    def traced_window_logits(self, task: Any) -> Callable[..., Any]:
         """Returns `window_logits` as a traced function of lists of strings; it returns arrays."""
         traced = tf.function(
             lambda question, context, at_once: self.window_logits(task, question, context, at_once),
@@ -278,7 +282,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
 
         return find
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `question` and `context` to the best answer and the five best.
 
         `answer`, `score`, `start` and `end` (in characters) are those of `QuestionAnswerer.answer`.

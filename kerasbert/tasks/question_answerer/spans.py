@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.outputs import NEVER
@@ -27,7 +27,7 @@ class Spans(NamedTuple):
 NO_SPAN = (NEVER, 0, 0)
 
 
-def of_second_text(logits, begin, length) -> tf.Tensor:
+def of_second_text(logits: Any, begin: Any, length: Any) -> tf.Tensor:
     """Selects the logits of the second text's tokens.
 
     Args:
@@ -45,18 +45,20 @@ def of_second_text(logits, begin, length) -> tf.Tensor:
     return tf.where(inside, tf.gather(logits, columns, batch_dims=1), NEVER)
 
 
-def like(dense, rows: tf.RaggedTensor) -> tf.Tensor:
+def like(dense: Any, rows: tf.RaggedTensor) -> tf.Tensor:
     """Returns ragged rows as a tensor of the shape of `dense`, padded with zeros."""
     return rows.to_tensor(shape=tf.shape(dense, tf.int64))
 
 
-def flat(values) -> tf.Tensor:
+def flat(values: Any) -> tf.Tensor:
     """Reshapes (rows, a, b) to (rows, a * b)."""
     rows, *others = tf.unstack(tf.shape(values))
     return tf.reshape(values, [rows, tf.reduce_prod(others)])
 
 
-def best_spans(start_logits, end_logits, starts, ends, n: int, longest: int) -> Spans:
+def best_spans(
+    start_logits: Any, end_logits: Any, starts: Any, ends: Any, n: int, longest: int
+) -> Spans:
     """Returns the spans with the highest sums of start and end logits.
 
     Args:
@@ -102,7 +104,7 @@ def distinct(spans: Spans, n: int) -> Spans:
     return Spans(best.logits, *(tf.where(there, x, 0) for x in best[1:]))
 
 
-def with_null(spans: Spans, null, wins) -> Spans:
+def with_null(spans: Spans, null: Any, wins: Any) -> Spans:
     """Inserts the empty span into the ranking; the number of spans stays the same.
 
     Args:
@@ -122,7 +124,9 @@ def with_null(spans: Spans, null, wins) -> Spans:
     return Spans(*(tf.gather(column, columns, batch_dims=1) for column in with_empty))
 
 
-def in_steps(function: Callable, count, size: int, specs: Sequence[tf.TensorSpec]) -> list:
+def in_steps(
+    function: Callable[..., Any], count: Any, size: int, specs: Sequence[tf.TensorSpec]
+) -> list[Any]:
     """Calls a function on slices of `size` items until `count` items are done.
 
     Args:

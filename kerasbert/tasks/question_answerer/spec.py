@@ -1,6 +1,7 @@
 """The task spec of question answering: files in SQuAD's format."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
@@ -61,7 +62,7 @@ class QuestionAnswering(TaskSpec):
     name = "question_answering"
     task = QuestionAnswerer
     primary_metric = "f1"
-    tuned_setting = "no_answer_threshold"
+    tuned_setting: str = "no_answer_threshold"
     input_formats: Mapping[str, InputFormat] = {_JSON: InputFormat(_read_questions)}
     output_formats: Mapping[str, OutputFormat] = {_JSON: OutputFormat(_id_checker, _write_answers)}
 
@@ -78,11 +79,11 @@ class QuestionAnswering(TaskSpec):
                 "no-answer threshold can be tuned, so the model will always answer"
             )
 
-    def model_kwargs(self, train: Examples) -> dict:
+    def model_kwargs(self, train: Examples) -> dict[str, Any]:
         """Resets the threshold, which belongs to the old weights; validation tunes a new one."""
         return {self.tuned_setting: None}
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the scores of always predicting "no answer"."""
         right = [label["text"] for label in validation.labels]
         nothing = [""] * len(validation)
@@ -95,7 +96,9 @@ class QuestionAnswering(TaskSpec):
         """Returns False: the loss is defined for windows, not for whole contexts."""
         return False
 
-    def scores(self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32) -> dict:
+    def scores(
+        self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32
+    ) -> dict[str, Any]:
         """Scores as `TaskSpec` does, with the threshold if some questions have no answer."""
         results = super().scores(model, examples, batch_size=batch_size)
         if self.can_tune(examples):
@@ -113,7 +116,7 @@ class QuestionAnswering(TaskSpec):
 
     def validate(
         self, model: QuestionAnswerer, examples: Examples, *, batch_size: int = 32
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Tunes the threshold, if some questions have no answer."""
         if not self.can_tune(examples):
             return self.scores(model, examples, batch_size=batch_size)
@@ -121,7 +124,9 @@ class QuestionAnswering(TaskSpec):
             results = model.tune_threshold(examples.texts, examples.labels, batch_size=batch_size)
         return {**results, self.tuned_setting: model.no_answer_threshold}
 
-    def answers(self, model: QuestionAnswerer, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(
+        self, model: QuestionAnswerer, columns: Mapping[str, Sequence[Any]]
+    ) -> list[dict[str, Any]]:
         """Returns the best answer of each question, and its position."""
         results = model.answer(columns[QUESTION], columns[CONTEXT])
         return [

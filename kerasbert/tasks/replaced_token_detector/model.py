@@ -1,5 +1,7 @@
 """Replaced token detection, the objective of ELECTRA's discriminator."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -88,7 +90,12 @@ class ReplacedTokenDetector(Task):
         )
 
     def compile(
-        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Compiles the model; by default with AdamW, binary cross-entropy and accuracy.
 
@@ -116,7 +123,7 @@ class ReplacedTokenDetector(Task):
             **kwargs,
         )
 
-    def accuracy_metric(self, name: str):
+    def accuracy_metric(self, name: str) -> Any:
         """Returns the metric for the share of correctly classified tokens, weighted.
 
         Args:
@@ -134,7 +141,7 @@ class ReplacedTokenDetector(Task):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-def is_replaced_as_said(y_true, y_pred):
+def is_replaced_as_said(y_true: Any, y_pred: Any) -> Any:
     """Returns 1.0 where the sign of the logit agrees with the label, else 0.0."""
     return ops.cast(ops.equal(ops.cast(y_true, "bool"), y_pred > 0), keras.config.floatx())
 
@@ -149,10 +156,10 @@ class TokenCrossentropy(keras.losses.Loss):
     def __init__(self, name: str = "replaced_token"):
         super().__init__(name=name, reduction="mean_with_sample_weight")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each token, (batch, sequence)."""
         return ops.binary_crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, from_logits=True)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the name."""
         return {"name": self.name}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from kerasbert.features import PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
@@ -13,7 +15,7 @@ from kerasbert.tasks.preprocessor import Preprocessor
 class ReplacedTokenDetectorPreprocessor(Preprocessor):
     """Turns texts into features; see `ReplacedTokenDetector`."""
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` to `tokens`, `scores` (probabilities of "replaced") and `lengths`."""
 
         def detect(text):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import keras
 from keras import ops
@@ -98,21 +99,21 @@ class ReplacedTokenPretrainer(Task):
         self.generator = generator
         self.detector = detector
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the size of the generator."""
         return {"generator_size": self.generator_size}
 
     def compile(
         self,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         detector_weight: float = 50.0,
         z_loss: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         """Compiles the model; the loss is MLM's, plus the detector's times a weight.
 
         Args:
@@ -137,12 +138,12 @@ class ReplacedTokenPretrainer(Task):
             **kwargs,
         )
 
-    def card_text(self, card=None, *, format: str = "kerasbert") -> str:
+    def card_text(self, card: Any = None, *, format: str = "kerasbert") -> str:
         """Returns the model card of the detector, as `Task.card_text` does."""
         return self.detector.card_text(card, format=format)
 
     def save_to_preset(
-        self, directory: str | os.PathLike, *, format: str = "kerasbert", card=None
+        self, directory: str | os.PathLike[str], *, format: str = "kerasbert", card: Any = None
     ) -> dict[str, str]:
         """Writes the detector, and the generator to the directory `generator` in it, atomically.
 
@@ -191,7 +192,7 @@ def generator_config(config: BackboneConfig, size: float) -> BackboneConfig:
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-def is_detected(y_true, y_pred):
+def is_detected(y_true: Any, y_pred: Any) -> Any:
     """Returns 1.0 where the detector is right, else 0.0; labels are in `y_pred`."""
     return is_replaced_as_said(y_pred[..., 1], y_pred[..., 0])
 
@@ -203,11 +204,11 @@ class DetectionLoss(keras.losses.Loss):
     def __init__(self, name: str = "detection"):
         super().__init__(name=name, reduction="mean_with_sample_weight")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each token, (batch, sequence)."""
         labels = ops.stop_gradient(y_pred[..., 1])
         return ops.binary_crossentropy(labels, y_pred[..., 0], from_logits=True)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the name."""
         return {"name": self.name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbert.data.inputs import shown_classes
 from kerasbert.errors import InputError
@@ -10,7 +11,7 @@ from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.labels import are_numbers
 
 
-def targets_of_classes(problem, y):
+def targets_of_classes(problem: Any, y: Any) -> Any:
     """Returns class indices, int32 (batch,); class probabilities (batch, classes) stay as is."""
     if y.shape.rank == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -39,7 +40,7 @@ def _indices(problem, y):
         return tf.argmax(matches, axis=-1, output_type=tf.int32)
 
 
-def answers_of_classes(problem, logits):
+def answers_of_classes(problem: Any, logits: Any) -> Any:
     """Returns `scores` of each class, the best `label`, and the class names as `labels`."""
     names = tf.constant(problem.classes)
     return {
@@ -49,7 +50,7 @@ def answers_of_classes(problem, logits):
     }
 
 
-def targets_of_labels(problem, y):
+def targets_of_labels(problem: Any, y: Any) -> Any:
     """Returns 0 and 1 for each class, float32 (batch, classes)."""
     if y.dtype != tf.string:
         return tf.cast(_dense(problem, y), tf.float32)
@@ -80,7 +81,7 @@ def _wanted(problem) -> str:
     return f"0 and 1 for each of the {len(problem.classes)} classes"
 
 
-def answers_of_labels(problem, logits):
+def answers_of_labels(problem: Any, logits: Any) -> Any:
     """Returns `scores` of each class, `predicted` as 0 and 1, and the names as `labels`."""
     scores = problem.scores(logits)
     return {
@@ -90,7 +91,7 @@ def answers_of_labels(problem, logits):
     }
 
 
-def targets_of_numbers(problem, y):
+def targets_of_numbers(problem: Any, y: Any) -> Any:
     """Returns float32 (batch, numbers)."""
     if y.dtype == tf.string:
         raise InputError("y must be numbers, found strings")
@@ -107,7 +108,7 @@ def targets_of_numbers(problem, y):
         return tf.reshape(y, [-1, count])
 
 
-def answers_of_numbers(problem, logits):
+def answers_of_numbers(problem: Any, logits: Any) -> Any:
     """Returns the `value`; for several numbers `values`, and their names as `labels`."""
     if len(problem.classes) == 1:
         return {"value": logits[:, 0]}

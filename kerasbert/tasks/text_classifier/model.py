@@ -179,7 +179,7 @@ class TextClassifier(Task):
         return self.problem.threshold
 
     @threshold.setter
-    def threshold(self, threshold: float):
+    def threshold(self, threshold: float) -> None:
         _check_threshold(threshold)
         self.problem.threshold = threshold
 
@@ -195,7 +195,7 @@ class TextClassifier(Task):
 
     @classmethod
     @renamed.argument("directory", "preset")
-    def from_preset(cls, preset, *, problem_type: str | None = None, **rest) -> Self:
+    def from_preset(cls, preset: Any, *, problem_type: str | None = None, **rest: Any) -> Self:
         """Loads as `Task.from_preset` does; with another `problem_type`, the head is new.
 
         Args:
@@ -229,7 +229,7 @@ class TextClassifier(Task):
         return super().from_preset(preset, **rest)
 
     @classmethod
-    def stored_head(cls, preset: checkpoints.Preset) -> dict:
+    def stored_head(cls, preset: checkpoints.Preset) -> dict[str, Any]:
         """Returns what `Task.stored_head` does, always with the problem type.
 
         Args:
@@ -239,7 +239,7 @@ class TextClassifier(Task):
         # Other formats do not store it, and only have this one.
         return stored and {"problem_type": "single_label_classification", **stored}
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns classes, problem type, pair, dropout rate and the settings of long texts."""
         return {
             "classes": list(self.classes),
@@ -261,7 +261,13 @@ class TextClassifier(Task):
     # === Training ===
 
     def compile(
-        self, optimizer=None, loss=None, metrics=None, *, label_smoothing: float = 0.0, **kwargs
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        *,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         """Compiles the model; by default with AdamW and what suits `problem_type`.
 
@@ -301,7 +307,7 @@ class TextClassifier(Task):
             **kwargs,
         )
 
-    def accuracy_metric(self, name: str):
+    def accuracy_metric(self, name: str) -> Any:
         """Returns the metric that "accuracy" means for the `problem_type`.
 
         Args:
@@ -309,7 +315,7 @@ class TextClassifier(Task):
         """
         return self.problem.accuracy(name)
 
-    def fit(self, *args, class_weight=None, **kwargs) -> keras.callbacks.History:
+    def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Trains the model as in Keras.
 
         Args:
@@ -342,14 +348,19 @@ class TextClassifier(Task):
         return super().fit(*args, class_weight=class_weight, **kwargs)
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Trains on one batch as in Keras; `class_weight` as in `fit`."""
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def class_weights(self, y, class_weight) -> np.ndarray:
+    def class_weights(self, y: Any, class_weight: Any) -> np.ndarray:
         """Returns the weight of each example's class, as `sample_weight` of `training_batches`.
 
         Args:
@@ -387,7 +398,7 @@ class TextClassifier(Task):
             chunk_overlap=self.chunk_overlap,
         )
 
-    def classify(self, x, *, batch_size: int = 32) -> Results[dict[str, Any]]:
+    def classify(self, x: Any, *, batch_size: int = 32) -> Results[dict[str, Any]]:
         """Classifies texts, and returns class names and scores.
 
         Args:
@@ -424,7 +435,7 @@ class TextClassifier(Task):
         scores = keras.ops.convert_to_numpy(self.problem.scores(logits))
         return Results(self.problem.answer(row) for row in scores)
 
-    def score(self, x, y, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any, *, batch_size: int = 32) -> dict[str, float]:
         """Returns the task's official metrics over all examples.
 
         Args:

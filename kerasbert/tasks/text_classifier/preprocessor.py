@@ -1,6 +1,7 @@
 """Preprocessing for text classification."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class TextClassifierPreprocessor(Preprocessor):
         """The part of an error message that says how to classify pairs."""
         return "" if self.pair else "; a classifier of pairs of texts is made with pair=True"
 
-    def labels(self, y, columns: dict):
+    def labels(self, y: Any, columns: dict[str, Any]) -> Any:
         """Returns class indices, 0 and 1 for each class, or floats."""
         labels = self.problem.labels(y)
         if not self._are_shares(labels) or self.takes_shares:
@@ -58,7 +59,7 @@ class TextClassifierPreprocessor(Preprocessor):
             raise InputError(_SHARES)
         return np.asarray(labels.argmax(-1), "int32")
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
         targets = TARGETS[self.problem.outputs_are](self.problem, y)
         if self._are_shares(targets) and not self.takes_shares:
@@ -68,7 +69,7 @@ class TextClassifierPreprocessor(Preprocessor):
     def _are_shares(self, labels) -> bool:
         return self.problem.outputs_are == "classes" and len(labels.shape) == 2
 
-    def features(self, text, text_pair=None) -> dict:
+    def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of a batch of strings."""
         if self.pair != (text_pair is not None):
             takes = "pairs of texts" if self.pair else "one text"
@@ -86,7 +87,7 @@ class TextClassifierPreprocessor(Preprocessor):
             return super().text_room
         return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` (and `text_pair`) to the outputs of the problem type.
 
         One class: `scores`, float32 (batch, classes), `label` (batch,), and the class names of the

@@ -5,6 +5,7 @@ Their names are the values of `problem_type` in transformers' configs.
 
 import abc
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ class ProblemType(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def labels(self, y) -> np.ndarray:
+    def labels(self, y: Any) -> np.ndarray:
         """Converts labels to the loss's targets.
 
         Args:
@@ -55,18 +56,18 @@ class ProblemType(abc.ABC):
         """
 
     @abc.abstractmethod
-    def scores(self, logits):
+    def scores(self, logits: Any) -> None:
         """Converts logits to probabilities, or to the numbers, float32 (batch, classes)."""
 
     @abc.abstractmethod
-    def answer(self, scores: np.ndarray) -> dict:
+    def answer(self, scores: np.ndarray) -> dict[str, Any]:
         """Converts one example's scores (classes,) to a readable answer."""
 
     @abc.abstractmethod
     def score(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """Returns the official metrics."""
 
-    def class_weights(self, class_weight) -> dict[int, float]:
+    def class_weights(self, class_weight: Any) -> dict[int, float]:
         """Returns the weights by class index; see `kerasbert.tasks.labels.class_weight_table`.
 
         Raises:
@@ -83,18 +84,18 @@ class SingleLabel(ProblemType):
 
     outputs_are = "classes"
 
-    def loss(self, label_smoothing):
+    def loss(self, label_smoothing: float) -> Any:
         if label_smoothing:
             return SmoothedCrossentropy(label_smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def metrics(self):
+    def metrics(self) -> Any:
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
-    def accuracy(self, name):
+    def accuracy(self, name: Any) -> Any:
         return name  # Keras chooses the metric by the form of the labels
 
-    def labels(self, y):
+    def labels(self, y: Any) -> Any:
         y = plain(y)
         if isinstance(y, list) and y and isinstance(y[0], list):
             y = [own[0] for own in y] if all(len(own) == 1 for own in y) else numbers("y", y)
@@ -107,17 +108,17 @@ class SingleLabel(ProblemType):
             )
         return numbers("y", y)
 
-    def scores(self, logits):
+    def scores(self, logits: Any) -> Any:
         return ops.softmax(logits)
 
-    def answer(self, scores):
+    def answer(self, scores: Any) -> Any:
         return {"label": self.classes[int(scores.argmax())], "scores": self._named(scores)}
 
-    def score(self, targets, logits):
+    def score(self, targets: Any, logits: Any) -> Any:
         targets = targets.argmax(-1) if targets.ndim == 2 else targets
         return classification.single_label(targets, logits.argmax(-1), len(self.classes))
 
-    def class_weights(self, class_weight):
+    def class_weights(self, class_weight: Any) -> Any:
         return dict(enumerate(map(float, class_weight_table(class_weight, self.classes))))
 
 
@@ -126,16 +127,16 @@ class MultiLabel(ProblemType):
 
     outputs_are = "labels"
 
-    def loss(self, label_smoothing):
+    def loss(self, label_smoothing: float) -> Any:
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
-    def metrics(self):
+    def metrics(self) -> Any:
         return [self.accuracy("accuracy")]
 
-    def accuracy(self, name):
+    def accuracy(self, name: Any) -> Any:
         return keras.metrics.MeanMetricWrapper(label_accuracy, name=name, threshold=self.threshold)
 
-    def labels(self, y):
+    def labels(self, y: Any) -> Any:
         y = plain(y)
         count = len(self.classes)
         if isinstance(y, np.ndarray) or not any(_names(own) for own in y):
@@ -172,15 +173,15 @@ class MultiLabel(ProblemType):
             )
         return converted
 
-    def scores(self, logits):
+    def scores(self, logits: Any) -> Any:
         return ops.sigmoid(logits)
 
-    def answer(self, scores):
+    def answer(self, scores: Any) -> Any:
         named = self._named(scores)
         predicted = [name for name, score in named.items() if score >= self.threshold]
         return {"predicted": predicted, "scores": named}
 
-    def score(self, targets, logits):
+    def score(self, targets: Any, logits: Any) -> Any:
         scores = ops.convert_to_numpy(self.scores(logits))
         return classification.multi_label(targets, scores >= self.threshold)
 
@@ -190,15 +191,15 @@ class Regression(ProblemType):
 
     outputs_are = "numbers"
 
-    def loss(self, label_smoothing):
+    def loss(self, label_smoothing: float) -> Any:
         if label_smoothing:
             raise InputError("label_smoothing is for classes; a regression has none")
         return keras.losses.MeanSquaredError()
 
-    def metrics(self):
+    def metrics(self) -> Any:
         return [keras.metrics.MeanAbsoluteError(name="mae")]
 
-    def labels(self, y):
+    def labels(self, y: Any) -> Any:
         converted = numbers("y", y)
         count = len(self.classes)
         if converted.size != len(converted) * count:
@@ -208,13 +209,13 @@ class Regression(ProblemType):
             )
         return converted.reshape(-1, count)
 
-    def scores(self, logits):
+    def scores(self, logits: Any) -> Any:
         return logits
 
-    def answer(self, scores):
+    def answer(self, scores: Any) -> Any:
         return {"value": float(scores[0])} if len(scores) == 1 else {"values": self._named(scores)}
 
-    def score(self, targets, logits):
+    def score(self, targets: Any, logits: Any) -> Any:
         return classification.regression(targets, logits)
 
 
@@ -238,11 +239,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         **kwargs: as in `keras.losses.Loss`.
     """
 
-    def __init__(self, label_smoothing: float, name="smoothed_crossentropy", **kwargs):
+    def __init__(self, label_smoothing: float, name: Any = "smoothed_crossentropy", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the losses, (batch,)."""
         classes = y_pred.shape[-1]
         one_hot = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), classes)
@@ -250,13 +251,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
             one_hot, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the share and Keras's own config."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-def label_accuracy(y_true, y_pred, threshold: float = 0.5):
+def label_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """Returns the share of each example's classes that are predicted correctly, (batch,)."""
     predicted = ops.sigmoid(y_pred) >= threshold
     right = ops.equal(ops.cast(y_true, "bool"), predicted)

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class TextClassification(_LabelledTexts):
     problem_type = "single_label_classification"
     primary_metric = "accuracy"
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the scores of the most frequent class."""
         classes = train.classes
         ((majority, _),) = collections.Counter(train.labels).most_common(1)
@@ -88,7 +89,7 @@ class MultiLabel(_LabelledTexts):
         """Returns one column for all labels, or a list with one column per class."""
         return split_names(given) if given and "," in given else given
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the scores of the most frequent set of classes."""
         ((majority, _),) = collections.Counter(map(tuple, train.labels)).most_common(1)
 
@@ -112,7 +113,7 @@ class Regression(_LabelledTexts):
         """Labels are numbers."""
         return False
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the mean squared error of the training examples' mean."""
         right = np.array(validation.labels, float).reshape(len(validation), -1)
         mean = np.array(train.labels, float).reshape(len(train), -1).mean(axis=0)

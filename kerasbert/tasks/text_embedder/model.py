@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -175,7 +175,9 @@ class TextEmbedder(Task):
 
     @classmethod
     @renamed.argument("directory", "preset")
-    def from_preset(cls, preset, *, layers=None, backbone=None, **rest) -> Self:
+    def from_preset(
+        cls, preset: Any, *, layers: Any = None, backbone: Any = None, **rest: Any
+    ) -> Self:
         """Loads as `Task` does, with a backbone that returns the layers in use.
 
         A sentence-transformers directory also determines pooling, normalization, sequence length
@@ -213,7 +215,7 @@ class TextEmbedder(Task):
             preset, layers=layers, backbone={**backbone_overrides, **(backbone or {})}, **rest
         )
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns the settings of pooling, objective and long texts."""
         return {
             "pooling": self.pooling,
@@ -235,7 +237,7 @@ class TextEmbedder(Task):
         used = super()._in_use(variables)
         return [variable for variable in used if not variable.path.startswith(unused)]
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls the model on features of one text per example, or of several."""
         features = self._features_of(inputs)
         if len(features[TOKEN_IDS].shape) == len(self.inputs[0].shape):
@@ -250,7 +252,9 @@ class TextEmbedder(Task):
 
     # === Training ===
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
+    def compile(
+        self, optimizer: Any = None, loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
         """Compiles the model; by default with AdamW and the objective's loss.
 
         The contrastive objective also has accuracy, the share of texts whose partner is the nearest
@@ -281,7 +285,7 @@ class TextEmbedder(Task):
             **kwargs,
         )
 
-    def accuracy_metric(self, name: str):
+    def accuracy_metric(self, name: str) -> Any:
         """Returns the metric for the share of nearest partners, if contrastive, else None.
 
         Args:
@@ -291,7 +295,7 @@ class TextEmbedder(Task):
             return None
         return keras.metrics.MeanMetricWrapper(found_partner, name=name)
 
-    def score(self, x, y=None, *, batch_size: int = 32) -> dict[str, float]:
+    def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> dict[str, float]:
         """Measures how well cosine similarities match pairs.
 
         Args:
@@ -344,7 +348,7 @@ class TextEmbedder(Task):
             chunk_overlap=self.chunk_overlap,
         )
 
-    def embed(self, x, *, batch_size: int = 32) -> np.ndarray:
+    def embed(self, x: Any, *, batch_size: int = 32) -> np.ndarray:
         """Returns embeddings of texts.
 
         Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class TextEmbedderPreprocessor(Preprocessor):
 
     text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
-    def labels(self, y, columns: dict) -> np.ndarray:
+    def labels(self, y: Any, columns: dict[str, Any]) -> np.ndarray:
         """Returns the gold scores of pairs, float32 (pairs,)."""
         self._check_objective()
         scores = numbers("y", y)
@@ -53,7 +54,7 @@ class TextEmbedderPreprocessor(Preprocessor):
             )
         return scores
 
-    def targets(self, y, row: dict):
+    def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
         self._check_objective()
         y = tf.cast(y, tf.float32)
@@ -69,7 +70,9 @@ class TextEmbedderPreprocessor(Preprocessor):
                 "or choose objective='similarity'"
             )
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Returns features (batch, texts, sequence), and scores, or 1 if there are none."""
         if TEXT_PAIR not in row:
             raise InputError(f"{self.name} learns from pairs of texts, found {', '.join(row)}")
@@ -95,7 +98,7 @@ class TextEmbedderPreprocessor(Preprocessor):
             return super().text_room
         return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
-    def truncated(self, row: dict):
+    def truncated(self, row: dict[str, Any]) -> Any:
         """Whether some text of each row exceeds `sequence_length`, bool (batch,)."""
         texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
         lengths = [self.tokenizer.tokenize(text).row_lengths() for text in texts]
@@ -104,7 +107,7 @@ class TextEmbedderPreprocessor(Preprocessor):
     def _prompted(self, text):
         return tf.strings.join([self.prompt, text]) if self.prompt else text
 
-    def features(self, text, text_pair=None) -> dict:
+    def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of single texts, (batch, sequence).
 
         With `long_text` they are (batch, chunks, sequence).
@@ -122,7 +125,7 @@ class TextEmbedderPreprocessor(Preprocessor):
         shape = [None] * (3 if self.long_text else 2)
         return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` to `embedding`."""
 
         def embed(text):
@@ -130,7 +133,7 @@ class TextEmbedderPreprocessor(Preprocessor):
 
         return (TEXT,), embed
 
-    def traced_token_vectors(self, task) -> Callable:
+    def traced_token_vectors(self, task: Any) -> Callable[..., Any]:
         """Returns a function from strings to texts, token vectors, and token offsets in bytes.
 
         Texts are bytes. Vectors are float32 (batch, tokens, dim); a row's lists of starts and ends

@@ -1,6 +1,7 @@
 """The task spec of text embeddings: pairs of texts, with or without similarity scores."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import DataOptions, split_names
@@ -41,7 +42,7 @@ class Embedding(TaskSpec):
             strict=options.strict,
         )
 
-    def model_kwargs(self, train: Examples) -> dict:
+    def model_kwargs(self, train: Examples) -> dict[str, Any]:
         """Returns the objective: similarity if the pairs have scores, else contrastive."""
         if train.labels:
             log(f"{train.source}: pairs with scores; training with objective similarity")
@@ -49,7 +50,7 @@ class Embedding(TaskSpec):
         log(f"{train.source}: pairs without scores; training with objective contrastive")
         return {"objective": "contrastive"}
 
-    def results(self, model: TextEmbedder) -> dict:
+    def results(self, model: TextEmbedder) -> dict[str, Any]:
         """Returns the objective."""
         return {"objective": model.objective}
 
@@ -57,7 +58,9 @@ class Embedding(TaskSpec):
         """Whether the objective suits the pairs: similarity needs scores, contrastive none."""
         return (model.objective == "similarity") == bool(examples.labels)
 
-    def answers(self, model: TextEmbedder, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(
+        self, model: TextEmbedder, columns: Mapping[str, Sequence[Any]]
+    ) -> list[dict[str, Any]]:
         """Returns the embeddings."""
         vectors = model.embed(columns[TEXT])
         return [{"embedding": [round(float(x), 6) for x in vector]} for vector in vectors]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -129,7 +130,7 @@ class TokenClassifier(Task):
         self.stride = stride
         self.dropout_rate = dropout
 
-    def head_config(self) -> dict:
+    def head_config(self) -> dict[str, Any]:
         """Returns class names, stride and dropout rate."""
         return {
             "classes": list(self.classes),
@@ -138,7 +139,12 @@ class TokenClassifier(Task):
         }
 
     def compile(
-        self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Compiles the model; by default with AdamW, cross-entropy and accuracy.
 
@@ -165,7 +171,13 @@ class TokenClassifier(Task):
     # === Training ===
 
     def fit(
-        self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the model as in Keras.
 
@@ -194,8 +206,13 @@ class TokenClassifier(Task):
         )
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight=None, return_dict: bool = False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Trains on one batch as in Keras; `class_weight` as in `fit`."""
         if class_weight is not None and not is_text(x):
             sample_weight = self._by_class(y, sample_weight, class_weight)
@@ -217,7 +234,7 @@ class TokenClassifier(Task):
             **self._text_settings(), classes=self.classes, stride=self.stride
         )
 
-    def class_weights(self, y, class_weight) -> list[list[float]]:
+    def class_weights(self, y: Any, class_weight: Any) -> list[list[float]]:
         """Returns the weight of each word's class, as `sample_weight` of `training_batches`.
 
         Args:
@@ -247,7 +264,7 @@ class TokenClassifier(Task):
             yield concatenated([one[np.newaxis] for one in logits], self.output_padding)
 
     def tag(
-        self, x, *, aggregation: str | None = None, batch_size: int = 32
+        self, x: Any, *, aggregation: str | None = None, batch_size: int = 32
     ) -> Results[list[TaggedWord]] | Results[list[Entity]]:
         """Predicts the class of every word, or the entities that the words form.
 
@@ -337,7 +354,7 @@ class TokenClassifier(Task):
             return [(start, end)] * len(ids)
         return [(start + int(a), start + int(b)) for a, b in itertools.pairwise(limits)]
 
-    def split(self, texts) -> list[list[str]]:
+    def split(self, texts: Any) -> list[list[str]]:
         """Splits strings into words, as `predict`, `tag` and an export do.
 
         Args:
@@ -353,7 +370,9 @@ class TokenClassifier(Task):
         words, _, _ = self._text.words_of_text(raw_columns(texts, ((TEXT,),), "split")[TEXT])
         return [[word.decode() for word in sentence] for sentence in words.to_list()]
 
-    def score(self, x, y, *, batch_size: int = 32, strict: bool = False) -> dict[str, float]:
+    def score(
+        self, x: Any, y: Any, *, batch_size: int = 32, strict: bool = False
+    ) -> dict[str, float]:
         """Returns accuracy over words and, for entity tags, precision, recall and F1.
 
         Args:

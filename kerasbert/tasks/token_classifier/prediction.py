@@ -14,12 +14,14 @@ from kerasbert.text import bytes_to_characters
 from kerasbert.training.progress import advance
 
 
-def logits_of_words(task, columns: dict, batch_size: int | None) -> list[np.ndarray]:
+def logits_of_words(task: Any, columns: dict[str, Any], batch_size: int | None) -> list[np.ndarray]:
     """Returns the logits of the words of raw columns, (words, classes) for each sentence."""
     return list(itertools.chain.from_iterable(batches_of_words(task, columns, batch_size)))
 
 
-def batches_of_words(task, columns: dict, batch_size: int | None) -> Iterator[list[np.ndarray]]:
+def batches_of_words(
+    task: Any, columns: dict[str, Any], batch_size: int | None
+) -> Iterator[list[np.ndarray]]:
     """Yields what `logits_of_words` returns, batch by batch."""
     ((name, column),) = columns.items()
     values: Any = plain(column)
@@ -35,7 +37,9 @@ def batches_of_words(task, columns: dict, batch_size: int | None) -> Iterator[li
         yield np.split(logits.numpy(), np.cumsum(lengths.numpy())[:-1])
 
 
-def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[tuple]]:
+def logits_of_tokens(
+    task: Any, words: list[list[Any]], batch_size: int
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yields, for each sentence, a list of the token ids and token logits of each word."""
     batch_size = checked_size(batch_size)
     for begin in range(0, len(words), batch_size):
@@ -47,7 +51,9 @@ def logits_of_tokens(task, words: list[list], batch_size: int) -> Iterator[list[
             yield list(itertools.islice(pairs, len(row)))
 
 
-def sentences(preprocessor, columns: dict) -> tuple[list[str], list[list], list[list[tuple]]]:
+def sentences(
+    preprocessor: Any, columns: dict[str, Any]
+) -> tuple[list[str], list[list[Any]], list[list[tuple[Any, ...]]]]:
     """Returns the texts, their words, and each word's start and end in characters."""
     if TEXT in columns:
         text = valid_text(tf.constant(plain(columns[TEXT]), tf.string))

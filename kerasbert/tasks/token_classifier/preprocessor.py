@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class TokenClassifierPreprocessor(Preprocessor):
     text_columns = ((WORDS,), (TEXT,))
     reads_windows = True
 
-    def rows(self, x, y=None, sample_weight=None):
+    def rows(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Returns windows, with a label and a weight per token; only deciding tokens have weight.
 
         Args:
@@ -73,23 +74,25 @@ class TokenClassifierPreprocessor(Preprocessor):
             ),
         )
 
-    def weighted(self, rows, class_weight):
+    def weighted(self, rows: Any, class_weight: Any) -> Any:
         """Multiplies the weight of every token by the weight of its class."""
         if class_weight is None:
             return rows, None
         weights = rows.y.with_values(self.weights_of_tokens(rows.y.values, class_weight))
         return dataclasses.replace(rows, sample_weight=rows.sample_weight * weights), None
 
-    def weights_of_tokens(self, labels, class_weight) -> np.ndarray:
+    def weights_of_tokens(self, labels: Any, class_weight: Any) -> np.ndarray:
         """Returns the weights of the tokens' classes, given class indices."""
         return class_weight_table(class_weight, self.classes)[np.asarray(labels)]
 
-    def training_examples(self, number, row: dict, y, sample_weight) -> tuple:
+    def training_examples(
+        self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
+    ) -> tuple[Any, ...]:
         """Returns features, and the labels and weights of their tokens."""
         features = self.packer.pack(row[TOKEN_IDS], pad_to_longest=True)
         return features, _beside(features, y), _beside(features, sample_weight)
 
-    def class_indices_of_words(self, y, lengths) -> np.ndarray:
+    def class_indices_of_words(self, y: Any, lengths: Any) -> np.ndarray:
         """Returns the class indices of all words, concatenated.
 
         Args:
@@ -105,7 +108,7 @@ class TokenClassifierPreprocessor(Preprocessor):
                 class_indices(f"y[{position}]", labels, self.classes)
             raise
 
-    def windows(self, words, *, every_token: bool = False):
+    def windows(self, words: Any, *, every_token: bool = False) -> Any:
         """Cuts sentences into windows, in the graph.
 
         Args:
@@ -132,7 +135,7 @@ class TokenClassifierPreprocessor(Preprocessor):
         size = self.packer.text_room
         return size, self.stride or (size + 1) // 2
 
-    def sequences(self, text) -> dict:
+    def sequences(self, text: Any) -> dict[str, Any]:
         """Returns the tokens of all windows of each text, (batch, windows, tokens)."""
         words, _, _ = self.words_of_text(text)
         subwords = words.with_values(self.tokenizer.tokenize_words(words.values))
@@ -145,7 +148,7 @@ class TokenClassifierPreprocessor(Preprocessor):
 
     # === Outputs of words, in the graph ===
 
-    def word_logits(self, task, words):
+    def word_logits(self, task: Any, words: Any) -> Any:
         """Returns the logits of every word, computed a few windows at a time, in the graph.
 
         Args:
@@ -158,7 +161,7 @@ class TokenClassifierPreprocessor(Preprocessor):
         ids, _, decides = self.windows(words)
         return self.logits(task, ids, decides)
 
-    def logits(self, task, ids, decides):
+    def logits(self, task: Any, ids: Any, decides: Any) -> Any:
         """Returns the logits of the tokens that decide, concatenated."""
         count = tf.cast(ids.nrows(), tf.int32)
         steps = tf.maximum(-(-count // _WINDOWS_AT_ONCE), 1)
@@ -179,14 +182,14 @@ class TokenClassifierPreprocessor(Preprocessor):
         )
         return outputs.concat()
 
-    def words_of_text(self, text) -> tuple:
+    def words_of_text(self, text: Any) -> tuple[Any, ...]:
         """Splits texts into words, with starts and ends, ragged; see `Tokenizer.split_words`.
 
         Offsets are in bytes of the UTF-8 texts, in which U+FFFD replaces invalid bytes.
         """
         return self.tokenizer.split_words(valid_text(text))
 
-    def serving_signature(self, task):
+    def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` to `words`, `labels`, `scores`, `starts` and `ends` of words, and `lengths`.
 
         `starts` and `ends` are in characters. Rows are padded to the longest; `lengths` is the
@@ -213,7 +216,7 @@ class TokenClassifierPreprocessor(Preprocessor):
 # === Sentences ===
 
 
-def valid_text(text):
+def valid_text(text: Any) -> Any:
     """Returns valid UTF-8, in which U+FFFD replaces invalid bytes."""
     text = tf.convert_to_tensor(text, tf.string)
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
@@ -237,7 +240,7 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
 # === Windows ===
 
 
-def deciding_windows(lengths, size: int, stride: int) -> tuple:
+def deciding_windows(lengths: Any, size: int, stride: int) -> tuple[Any, ...]:
     """Cuts rows of tokens into windows, and decides in which window each token counts.
 
     The last window of a row ends with the row, and is as long as the others.

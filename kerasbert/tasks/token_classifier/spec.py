@@ -88,7 +88,7 @@ class TokenClassification(TaskSpec):
             strict=options.strict,
         )
 
-    def baseline(self, train: Examples, validation: Examples) -> dict:
+    def baseline(self, train: Examples, validation: Examples) -> dict[str, Any]:
         """Returns the scores of the most frequent label."""
         tags = collections.Counter(itertools.chain.from_iterable(train.labels))
         ((majority, _),) = tags.most_common(1)
@@ -102,17 +102,21 @@ class TokenClassification(TaskSpec):
         """Returns the column of texts; `find_columns` prefers a column of words."""
         return (TEXT,)
 
-    def find_columns(self, model, path, there, named):
+    def find_columns(self, model: Any, path: Any, there: Any, named: Any) -> Any:
         """Finds the column of words or, if there is none, of texts."""
         if words := next((name for name in WORD_KEYS if name in there), None):
             return {WORDS: words}
         return super().find_columns(model, path, there, named)
 
-    def unlabelled(self, model: TokenClassifier, columns: dict[str, list]) -> dict[str, list]:
+    def unlabelled(
+        self, model: TokenClassifier, columns: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
         """Splits texts into words, which the labels belong to."""
         return {WORDS: model.split(columns[TEXT])} if TEXT in columns else columns
 
-    def answers(self, model: TokenClassifier, columns: Mapping[str, Sequence]) -> list[dict]:
+    def answers(
+        self, model: TokenClassifier, columns: Mapping[str, Sequence[Any]]
+    ) -> list[dict[str, Any]]:
         """Returns words and labels and, for entity tags, entities."""
         if WORDS in columns:
             sentences = [list(words) for words in columns[WORDS]]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import safetensors
@@ -104,7 +104,15 @@ class Duplicates:
 
     @classmethod
     def of(
-        cls, settings, ends, positions, hashes, documents, is_near, kept, paragraphs
+        cls,
+        settings: Any,
+        ends: Any,
+        positions: Any,
+        hashes: Any,
+        documents: Any,
+        is_near: Any,
+        kept: Any,
+        paragraphs: Any,
     ) -> Duplicates:
         """Returns duplicates from the numbers of documents over all inputs.
 
@@ -136,7 +144,7 @@ class Duplicates:
         return cls.signed({"format": _FORMAT, "version": _VERSION, **settings}, arrays)
 
     @classmethod
-    def signed(cls, settings: dict, arrays: dict[str, np.ndarray]) -> Duplicates:
+    def signed(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Duplicates:
         """Returns duplicates with their SHA-256 in the settings.
 
         Args:
@@ -155,7 +163,7 @@ class Duplicates:
         """
         return self.settings["sha256"]
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a file.
 
         Args:
@@ -199,7 +207,7 @@ class Duplicates:
             raise InputError(f"{path}: is damaged; find the duplicates again")
         return cls(settings, arrays)
 
-    def check(self, inputs: list[str], reading: dict) -> None:
+    def check(self, inputs: list[str], reading: dict[str, Any]) -> None:
         """Raises `InputError` unless these are the inputs and settings it was made with.
 
         Args:

@@ -71,7 +71,7 @@ class Filters:
                 raise InputError(f"--filter {text}: {_VALUES[name]}") from None
         return cls(**values)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.language:
             known = _identifier().labels
             for code in self.language:

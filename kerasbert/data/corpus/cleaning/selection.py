@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from kerasbert.data.corpus.cleaning.duplicates import Duplicates
 from kerasbert.data.corpus.cleaning.filters import NO_FILTERS, Filters
@@ -42,7 +43,7 @@ class Selection:
     filters: Filters = NO_FILTERS
     duplicates: Duplicates | None = None
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Returns how documents are read, as JSON.
 
         Examples:
@@ -51,7 +52,7 @@ class Selection:
         """
         return {"text_column": self.text_column, "filters": self.filters.settings()}
 
-    def metadata(self) -> dict:
+    def metadata(self) -> dict[str, Any]:
         """Returns what a manifest says about it: nothing of defaults."""
         found = {}
         if self.text_column != TEXT_COLUMN:

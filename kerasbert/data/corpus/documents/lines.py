@@ -57,7 +57,7 @@ class Where:
         """The number of the line in the file, from 1."""
         return self.lines.lines_before + self.number
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.lines}:{self.line}"
 
 
@@ -92,7 +92,7 @@ class Lines:
         """Returns file and line, for a message, of the line that was yielded with this number."""
         return Where(self, number)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self._path
 
     @functools.cached_property
