@@ -33,7 +33,7 @@ class ChoiceScores(keras.layers.Layer):
         return ops.where(is_choice, ops.reshape(scores, ops.shape(is_choice)), _NO_CHOICE)
 
     def compute_output_shape(
-        self, scores_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+        self, scores_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...]
     ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return padding_mask_shape[:2]

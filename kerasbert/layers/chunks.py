@@ -101,7 +101,7 @@ class PoolChunks(keras.layers.Layer):
         return ops.sum(vectors * shares, axis=1) / ops.sum(shares, axis=1)
 
     def compute_output_shape(
-        self, vectors_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...] | None
+        self, vectors_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...]
     ) -> tuple[Any, ...]:
         """Returns the shape of the output, as Keras asks for."""
         return (padding_mask_shape[0], vectors_shape[-1])

@@ -29,10 +29,10 @@ def load_test(options: LoadTestOptions) -> dict[str, Any]:
         )
 
 
-def _client(options: LoadTestOptions, closing: contextlib.ExitStack) -> tuple[object, Sequence]:
+def _client(options: LoadTestOptions, closing: contextlib.ExitStack) -> tuple[Any, Sequence]:
     """Returns the client, which `closing` closes, and the names of the model's inputs."""
     if options.saved_model:
         client = SavedModelClient(options.saved_model)
         return client, client.metadata["inputs"]
-    client = closing.enter_context(connect(options.url, retries=0))
+    client = closing.enter_context(connect(str(options.url), retries=0))
     return client, client.inputs

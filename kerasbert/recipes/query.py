@@ -19,7 +19,7 @@ def query(options: QueryOptions) -> dict[str, Any]:
     if options.saved_model:
         client = SavedModelClient(options.saved_model)
         return _answers(options, client, client.metadata["inputs"])
-    with connect(options.url) as client:
+    with connect(str(options.url)) as client:
         # Servers don't know the order, but question comes before context, and text before
         # text_pair.
         return _answers(options, client, [name for name in TEXT_COLUMNS if name in client.inputs])

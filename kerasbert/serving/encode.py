@@ -266,7 +266,7 @@ class _SentencePiece:
         ids, start = [], 0
         for match in self._matches.finditer(text):
             ids += self._segment(text[start : match.start()])
-            ids.append(self._added[match[match.lastindex]])
+            ids.append(self._added[match[match.lastindex or 0]])
             start = match.end()
         return ids + self._segment(text[start:])
 

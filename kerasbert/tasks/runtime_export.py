@@ -123,7 +123,7 @@ def _refuse(task, format: str) -> None:
 def fixed_shape(task: Any, batch_size: int | None, length: int | None) -> tuple[int, int]:
     """Returns batch size and length of a model with fixed shapes; see `Task.export`."""
     batch_size = 1 if batch_size is None else batch_size
-    length = task.sequence_length if length is None else length
+    length = int(task.sequence_length if length is None else length)
     if batch_size < 1 or not 4 <= length <= task.sequence_length:
         raise InputError(
             f"batch_size must be 1 or more and length in [4, {task.sequence_length}], found "
