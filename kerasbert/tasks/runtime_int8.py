@@ -43,7 +43,7 @@ def _onnx(path: pathlib.Path) -> None:
 
 
 def _openvino(path: pathlib.Path) -> None:
-    import nncf
+    import nncf  # pyright: ignore[reportMissingImports] - an extra
     import openvino
 
     whole = path.with_name("float32.xml")
