@@ -55,8 +55,8 @@ class ServeOptions(Options):
     )
     max_batch_tokens: int = option(
         4096,
-        help="tokens of a batch; a longer row is a batch of its own. Of exports that can't count "
-        "tokens, each byte of a text counts as one",
+        help="tokens of a batch, where each byte of a text counts as one, up to the model's "
+        "maximum; a longer row is a batch of its own",
         group=_LIMITS,
         minimum=1,
         maximum=_MOST,

@@ -1,4 +1,4 @@
-"""How many tokens a row has, or may have: what a batch is measured in."""
+"""How many tokens a row may have, without tokenizing it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.features import CHOICES, LENGTHS, TOKEN_IDS
+from kerasbert.features import CHOICES, TOKEN_IDS
 
 #: The most tokens of a row that is no long text: all of its choices are computed at once.
 MOST_TOKENS = 65_536
@@ -30,7 +30,7 @@ def has_windows(metadata: Mapping[str, Any]) -> bool:
 
 
 def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> list[int]:
-    """Returns the tokens of each row of token features, and a bound of those of texts.
+    """Returns an upper bound of the tokens of each row; token features count with their padding.
 
     A tokenizer makes at most one token of a byte, except of a few ligatures.
 
@@ -41,8 +41,8 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> li
     length = metadata["sequence_length"]
     columns = [value.tolist() for value in inputs.values() if value.dtype == object]
     if not columns:
-        lengths, width = inputs[LENGTHS], inputs[TOKEN_IDS].shape[-1]
-        return np.clip(lengths, 0, width).sum(axis=tuple(range(1, lengths.ndim))).tolist()
+        widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
+        return [widest] * len(next(iter(inputs.values())))
     if has_windows(metadata):
         return [_OVERLAP * (_bytes(row) + _SPECIAL) for row in zip(*columns, strict=True)]
     return [_of_row(row, length) for row in zip(*columns, strict=True)]

@@ -52,21 +52,14 @@ class Service:
                 full.
         """
         self._check(model, signature, inputs)
+        tokens = costs.of_rows(inputs, model.metadata)
+        _check_tokens(tokens, model.metadata)
+        futures = self._batcher.submit(model.computation(signature), inputs, tokens)
         try:
-            tokens = await self._tokens(model, signature, inputs)
-            _check_tokens(tokens, model.metadata)
-            compute = model.computation(signature)
-            futures = self._batcher.submit(compute, inputs, tokens)
             parts = await asyncio.gather(*map(asyncio.wrap_future, futures))
         except tf.errors.InvalidArgumentError as error:
             raise invalid(error.message) from None
         return joined(parts)
-
-    async def _tokens(self, model: Model, signature: str, inputs: Mapping) -> list[int]:
-        """Returns the tokens of each row, or an upper bound if the export can't count them."""
-        if signature in ("", signatures.DEFAULT) and model.counts_tokens:
-            return await asyncio.to_thread(model.token_counts, inputs)
-        return costs.of_rows(inputs, model.metadata)
 
     def _check(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         """Raises `RequestError` for other names, types, shapes and sizes than the model takes."""

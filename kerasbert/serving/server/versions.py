@@ -19,7 +19,6 @@ from kerasbert.serving.kit import warm_up
 from kerasbert.serving.server.errors import RequestError, invalid
 
 _ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
-_TOKENIZE = "tokenize"
 _WAIT = 0.05  # seconds between two looks at the requests of an old version
 
 
@@ -67,24 +66,11 @@ class Model:
         """Returns the function from arrays to arrays of a signature; always the same object."""
         return self._computations[signature or signatures.DEFAULT]
 
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether the export can count tokens; older ones can't."""
-        return _TOKENIZE in self.signatures
-
-    def token_counts(self, inputs: Mapping[str, np.ndarray]) -> list[int]:
-        """Returns how many tokens the model reads of each row of texts."""
-        lengths = self._model.signatures[_TOKENIZE](**_tensors(inputs))["lengths"].numpy()
-        return np.maximum(lengths.sum(axis=1), 1).tolist()  # a row may have no choices
-
     def warm_up(self) -> None:
         """Runs the requests that a kit stored for this purpose, or else one."""
         path = self.directory / warm_up.PATH
         if not files.exists(path):
-            row = _one_row(self.signature("").inputs)
-            self.computation("")(row)
-            if self.counts_tokens:
-                self.token_counts(row)
+            self.computation("")(_one_row(self.signature("").inputs))
             return
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
