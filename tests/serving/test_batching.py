@@ -1,10 +1,14 @@
+import asyncio
 import contextlib
 import itertools
 import threading
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from kerasbert.serving.server import batching, costs, service
 from kerasbert.serving.server.batching import Batcher
@@ -12,6 +16,8 @@ from kerasbert.serving.server.errors import RequestError
 from kerasbert.serving.server.metrics import Metrics
 
 BATCH = 160
+TEXT = meta_graph_pb2.TensorInfo(dtype=types_pb2.DT_STRING)
+TEXT.tensor_shape.dim.add(size=-1)
 
 
 @pytest.fixture
@@ -83,7 +89,7 @@ def test_no_batch_exceeds_the_tokens(make_batcher):
     for rows, parts in futures:
         assert list(itertools.chain(*results(parts))) == [2 * row for row in rows]
     for batch in compute.batches:
-        assert len(batch) == 1 or sum(lengths[row] for row in batch) <= BATCH
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= BATCH
 
 
 def test_short_rows_do_not_wait_for_long_ones(make_batcher):
@@ -176,9 +182,46 @@ def test_parts_are_joined():
     text = [np.array([[b"a", b"b"]], object), np.array([[b"c"], [b"d"]], object)]
     numbers = [np.array([1.0]), np.array([2.0, 3.0])]
     parts = [{"t": t, "n": n} for t, n in zip(text, numbers, strict=True)]
-    found = batching.joined(parts)
-    assert found["t"].tolist() == [[b"a", b"b"], [b"c", b""], [b"d", b""]]
-    assert found["n"].tolist() == [1.0, 2.0, 3.0]
+    found = batching.joined(parts, np.array([1, 2, 0]))
+    assert found["t"].tolist() == [[b"d", b""], [b"a", b"b"], [b"c", b""]]
+    assert found["n"].tolist() == [3.0, 1.0, 2.0]
+
+
+class Lengths:
+    """A model that returns the length of each text, and remembers the batches."""
+
+    metadata: ClassVar = {"task": "TextClassifier", "sequence_length": 100}
+
+    def __init__(self):
+        self.batches = []
+
+    def signature(self, name):
+        return meta_graph_pb2.SignatureDef(inputs={"text": TEXT})
+
+    def computation(self, name):
+        return self.compute
+
+    def compute(self, inputs):
+        self.batches.append([len(text) for text in inputs["text"]])
+        return {"n": np.array(self.batches[-1])}
+
+
+@pytest.mark.parametrize("where", [0, 500, 1023])
+def test_one_long_row_with_many_short_ones(make_batcher, where):
+    """Short ones are not computed as wide as the long one."""
+    lengths = [4 + row % 5 for row in range(1024)]
+    lengths[where] = 96
+    asked, model = np.array([b"x" * length for length in lengths], object), Lengths()
+    answers = service.Service(
+        None, make_batcher(10**6), Metrics(), max_text_bytes=1000, max_rows=1024
+    )
+    assert asyncio.run(answers.predict(model, "", {"text": asked}))["n"].tolist() == lengths
+    assert [96] in model.batches
+    special = 4
+    assert all(
+        len(batch) * (max(batch) + special) <= BATCH or len(batch) == 1 for batch in model.batches
+    )
+    assert len(model.batches) < 1024 / 12
 
 
 def texts(*values):

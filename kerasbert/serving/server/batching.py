@@ -21,10 +21,15 @@ class _Task:
     """Rows of one request that belong into one batch."""
 
     inputs: Mapping[str, np.ndarray]
-    tokens: int
     rows: int
+    longest: int
     result: concurrent.futures.Future = dataclasses.field(default_factory=concurrent.futures.Future)
     since: float = dataclasses.field(default_factory=time.monotonic)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens that are computed, with padding."""
+        return self.rows * self.longest
 
 
 class Batcher:
@@ -37,7 +42,8 @@ class Batcher:
 
     Args:
         metrics: where rows and sizes are counted.
-        batch_tokens: the most tokens of a batch; a longer row is a batch of its own.
+        batch_tokens: the most tokens of a batch: its rows times the longest one. A longer row is a
+            batch of its own.
         queue_tokens: the most tokens that may wait; further requests are refused.
         num_threads: batches that are computed at the same time.
     """
@@ -74,7 +80,8 @@ class Batcher:
         Args:
             compute: function from inputs to outputs, the same object for the same model and
                 signature.
-            inputs: arrays of the same number of rows.
+            inputs: arrays of the same number of rows, best in the order of their lengths: short
+                rows next to a long one count as long.
             tokens: upper bound of the tokens of each row.
 
         Returns:
@@ -88,10 +95,10 @@ class Batcher:
         for begin, end in _parts(tokens, self._batch_tokens):
             longest = max(tokens[begin:end], default=1)
             own = {name: value[begin:end] for name, value in inputs.items()}
-            task = _Task(own, sum(tokens[begin:end]), end - begin)
+            task = _Task(own, end - begin, longest)
             is_long = longest * _LONG > self._batch_tokens
             parts.append(((compute, shapes, is_long, longest.bit_length()), task))
-        total = sum(tokens)
+        total = sum(task.tokens for _, task in parts)
         with self._changed:
             if self._closed:
                 raise RequestError("UNAVAILABLE", "the server is stopping")
@@ -158,13 +165,15 @@ class Batcher:
         return min(free, key=lambda key: self._waiting[key][0].since, default=None)
 
     def _take(self, key: tuple) -> list[_Task]:
-        queue, batch, tokens = self._waiting[key], [], 0
-        while queue and (not batch or tokens + queue[0].tokens <= self._batch_tokens):
+        queue, batch, rows, longest = self._waiting[key], [], 0, 0
+        while queue:
+            rows, longest = rows + queue[0].rows, max(longest, queue[0].longest)
+            if batch and rows * longest > self._batch_tokens:
+                break
             batch.append(queue.popleft())
-            tokens += batch[-1].tokens
         if not queue:
             del self._waiting[key]
-        self._tokens -= tokens
+        self._tokens -= sum(task.tokens for task in batch)
         return batch
 
     def _compute(self, compute: Callable, batch: list[_Task]) -> None:
@@ -189,21 +198,29 @@ class Batcher:
 
 
 def _parts(tokens: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Cuts rows into parts of at most `most` tokens; returns their begins and ends."""
-    parts, begin, total = [], 0, 0
+    """Cuts rows into parts of at most `most` tokens, rows times the longest one.
+
+    Returns:
+        Their begins and ends.
+    """
+    parts, begin, longest = [], 0, 0
     for end, number in enumerate(tokens):
-        if end > begin and total + number > most:
+        longest = max(longest, number)
+        if end > begin and (end + 1 - begin) * longest > most:
             parts.append((begin, end))
-            begin, total = end, 0
-        total += number
+            begin, longest = end, number
     return [*parts, (begin, len(tokens))]
 
 
-def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
-    """Joins the outputs of a request's parts; narrower ones are padded, as in a batch."""
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {name: _stacked([part[name] for part in parts]) for name in parts[0]}
+def joined(parts: Sequence[Mapping[str, np.ndarray]], order: np.ndarray) -> dict[str, Any]:
+    """Joins the outputs of a request's parts; narrower ones are padded, as in a batch.
+
+    Args:
+        parts: the outputs of each part.
+        order: the number of each row in the request; rows are returned in the request's order.
+    """
+    rows = np.argsort(order)
+    return {name: _stacked([part[name] for part in parts])[rows] for name in parts[0]}
 
 
 def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -54,12 +54,14 @@ class Service:
         self._check(model, signature, inputs)
         tokens = costs.of_rows(inputs, model.metadata)
         _check_tokens(tokens, model.metadata)
-        futures = self._batcher.submit(model.computation(signature), inputs, tokens)
+        order = np.argsort(tokens, kind="stable")  # short rows must not be computed as wide as long
+        sorted_inputs = {name: value[order] for name, value in inputs.items()}
+        futures = self._batcher.submit(model.computation(signature), sorted_inputs, sorted(tokens))
         try:
             parts = await asyncio.gather(*map(asyncio.wrap_future, futures))
         except tf.errors.InvalidArgumentError as error:
             raise invalid(error.message) from None
-        return joined(parts)
+        return joined(parts, order)
 
     def _check(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         """Raises `RequestError` for other names, types, shapes and sizes than the model takes."""
