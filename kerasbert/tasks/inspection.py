@@ -60,15 +60,24 @@ def attention(task: Any) -> Signature:
     count = len(config.layer_order)
 
     def weights(layer, sequence, **columns):
-        features = {
-            name: tf.gather(value, sequence, batch_dims=1)
-            for name, value in task.preprocessor.sequences(**columns).items()
-        }
-        check = tf.debugging.Assert(
-            tf.reduce_all((layer >= 0) & (layer < count)), [f"layer must be in [0, {count - 1}]"]
-        )
-        with tf.control_dependencies([check]):
+        sequences = task.preprocessor.sequences(**columns)
+        checks = [
+            tf.debugging.Assert(
+                tf.reduce_all((layer >= 0) & (layer < count)),
+                [f"layer must be in [0, {count - 1}]"],
+            ),
+            # On a GPU, `tf.gather` returns zeros for what is out of range.
+            tf.debugging.Assert(
+                tf.reduce_all(_exists(sequences[PADDING_MASK], sequence)),
+                ["sequence must be one that tokenize returns with tokens, from 0"],
+            ),
+        ]
+        with tf.control_dependencies(checks):
             layer = tf.identity(layer)[:, tf.newaxis, tf.newaxis, tf.newaxis]
+            sequence = tf.identity(sequence)
+        features = {
+            name: tf.gather(value, sequence, batch_dims=1) for name, value in sequences.items()
+        }
         outputs = encode(config, backbone.embeddings, backbone.blocks, None, features)
         first, *others = outputs[ATTENTION_WEIGHTS]
         chosen = tf.where(layer == 0, first, 0)
@@ -78,6 +87,13 @@ def attention(task: Any) -> Signature:
 
     numbers = {name: tf.TensorSpec([None], tf.int32, name=name) for name in (_LAYER, _SEQUENCE)}
     return Signature({**_strings(task), **numbers}, weights)
+
+
+def _exists(mask: Any, sequence: Any) -> Any:
+    """Returns whether each row has the sequence of this number; others of the batch may."""
+    has_tokens = tf.reduce_any(mask > 0, axis=-1)
+    numbers = tf.range(tf.shape(mask)[1])
+    return tf.reduce_any(has_tokens & (numbers == sequence[:, tf.newaxis]), axis=1)
 
 
 def described(task: Any) -> dict[str, int]:
@@ -91,7 +107,7 @@ def example(task: Any, texts: Any) -> dict[str, Any]:
     columns, rows = {}, len(texts)
     for name, spec in _strings(task).items():
         lists = spec.shape.rank == 2
-        columns[name] = tf.constant([[text, texts[0]] for text in texts] if lists else texts)
+        columns[name] = tf.constant([[texts[0], text] for text in texts] if lists else texts)
     last = len(task.backbone.config.layer_order) - 1
     return {**columns, _LAYER: tf.fill([rows], last), _SEQUENCE: tf.zeros([rows], tf.int32)}
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import urllib3
+from served_tasks import TASKS
 
 from kerasbert import (
     InputError,
@@ -16,6 +17,7 @@ from kerasbert import (
 )
 from kerasbert.layers.attention import SelfAttention
 from kerasbert.layers.inference import is_inference_mode
+from kerasbert.serving import saved_model
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.tasks import inspection
 
@@ -189,13 +191,39 @@ def test_attention_is_served(exported, start_server):
     for numbers, message in (
         ({"layer": [9], "sequence": [0]}, "layer must be in [0, 2]"),
         ({"layer": [-1], "sequence": [0]}, "layer must be in [0, 2]"),
-        ({"layer": [0], "sequence": [1]}, "is not in [0, 1)"),
+        ({"layer": [0], "sequence": [1]}, "sequence must be one that tokenize returns"),
+        ({"layer": [0], "sequence": [-1]}, "sequence must be one that tokenize returns"),
+        (
+            {"text": ["a"] * 2, "layer": [0] * 2, "sequence": [0] * 2},
+            "attention takes one row per request, found 2",
+        ),
+        ({"text": [], "layer": [], "sequence": []}, "attention takes one row per request, found 0"),
         ({"layer": [0.5], "sequence": [0]}, "layer must be int32, found 0.5"),
         ({"layer": [0]}, "must have the keys"),
     ):
         status, found = ask(**numbers)
         assert status == 400
         assert message in found["error"]
+
+
+def test_attention_of_a_sequence_that_only_others_have(tokenizer, tiny_backbone):
+    task = TokenClassifier(
+        tiny_backbone(tokenizer), ["O", "X"], tokenizer=tokenizer, sequence_length=24
+    )
+    function = inspection.attention(task).function
+    columns = {"text": tf.constant([LONG, "a"]), "layer": tf.constant([0, 0])}
+    assert function(**columns, sequence=tf.constant([1, 0]))["attention_weights"].shape[0] == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="sequence must be one that tokenize"):
+        function(**columns, sequence=tf.constant([0, 1]))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_examples_of_attention_are_taken(tokenizer, tiny_backbone, name):
+    """Exports are checked with them."""
+    task = TASKS[name](tiny_backbone(tokenizer), tokenizer=tokenizer)
+    inputs = inspection.example(task, saved_model.SAMPLES)
+    found = inspection.attention(task).function(**inputs)["attention_weights"]
+    assert len(found) == len(saved_model.SAMPLES)
 
 
 def test_backbone_that_returns_attention_exports_it(tokenizer, tiny_backbone, tmp_path):

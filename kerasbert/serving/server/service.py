@@ -17,6 +17,8 @@ from kerasbert.serving.server.metrics import Metrics
 from kerasbert.serving.server.models import Models
 from kerasbert.serving.server.versions import Model
 
+_ATTENTION = "attention"
+
 
 class Service:
     """Answers requests.
@@ -83,6 +85,9 @@ class Service:
         rows = {len(value) for value in inputs.values()}
         if len(rows) != 1:
             raise invalid(f"all inputs must have the same number of rows, found {sorted(rows)}")
+        if signature == _ATTENTION and rows != {1}:
+            # An answer has the square of a sequence's tokens, for each head.
+            raise invalid(f"{_ATTENTION} takes one row per request, found {max(rows)}")
         self.check_rows(max(rows))
         self.check_rows(costs.sequences(inputs), "choices")
         for name, value in inputs.items():
