@@ -265,4 +265,7 @@ def test_costs_of_lists_and_tokens():
     tokens = {"token_ids": np.ones((2, 3, 5), np.int32), "lengths": np.ones((2, 3), np.int32)}
     assert costs.of_rows(tokens, metadata) == [15, 15]
     windows = {"question": texts(b"who?"), "context": texts(b"c" * 100)}
-    assert costs.of_rows(windows, {"task": "QuestionAnswerer", "sequence_length": 24}) == [216]
+    metadata = {"task": "QuestionAnswerer", "sequence_length": 24}
+    assert costs.of_rows(windows, metadata) == [(1 + 9) * 24]  # 84 bytes more, in steps of 10
+    assert costs.of_rows(windows, {**metadata, "stride": 4}) == [(1 + 21) * 24]
+    assert costs.of_rows({"text": texts(b"a")}, {**metadata, "task": "TokenClassifier"}) == [5]

@@ -11,7 +11,7 @@ from kerasbert.features import CHOICES, TOKEN_IDS
 #: The most tokens of a row that is no long text: all of its choices are computed at once.
 MOST_TOKENS = 65_536
 _SPECIAL = 4  # at most, of a pair
-_OVERLAP = 2  # windows repeat the question, and tokens of each other
+_WITH_WINDOWS = ("QuestionAnswerer", "TokenClassifier")
 
 
 def sequences(inputs: Mapping[str, np.ndarray]) -> int:
@@ -26,13 +26,15 @@ def sequences(inputs: Mapping[str, np.ndarray]) -> int:
 
 def has_windows(metadata: Mapping[str, Any]) -> bool:
     """Returns whether rows may be longer than the model's sequences, and are cut into windows."""
-    return metadata["task"] == "QuestionAnswerer" or bool(metadata.get("long_text"))
+    return metadata["task"] in _WITH_WINDOWS or bool(metadata.get("long_text"))
 
 
 def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> list[int]:
     """Returns an upper bound of the tokens of each row; token features count with their padding.
 
-    A tokenizer makes at most one token of a byte, except of a few ligatures.
+    A tokenizer makes at most one token of a byte, except of a few ligatures. Windows are as far
+    apart as the export's `stride` says, and at most half a window, as if a question filled the
+    other half; half a window if the metadata has no stride.
 
     Args:
         inputs: strings or token features, whose first dimension is the rows.
@@ -44,7 +46,8 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> li
         widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
         return [widest] * len(next(iter(inputs.values())))
     if has_windows(metadata):
-        return [_OVERLAP * (_bytes(row) + _SPECIAL) for row in zip(*columns, strict=True)]
+        stride = metadata.get("stride")
+        return [_of_windows(_bytes(row), length, stride) for row in zip(*columns, strict=True)]
     return [_of_row(row, length) for row in zip(*columns, strict=True)]
 
 
@@ -55,6 +58,14 @@ def _of_row(row: Sequence, length: int) -> int:
     others = _bytes([part for part in row if not isinstance(part, list)])
     # The model reads each choice with the text.
     return sum(min(length, others + len(one) + _SPECIAL) for part in lists for one in part) or 1
+
+
+def _of_windows(tokens: int, length: int, stride: int | None) -> int:
+    """Returns the tokens of all windows, where a question counts once, as a part of the row."""
+    room = max(1, length - _SPECIAL)
+    half = (room + 1) // 2
+    steps = math.ceil(max(0, tokens - room) / min(stride or half, half))
+    return (1 + steps) * min(length, tokens + _SPECIAL)
 
 
 def _bytes(row: Sequence) -> int:
