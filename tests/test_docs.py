@@ -55,7 +55,9 @@ def models(tokenizer, tiny_backbone, tmp_path_factory):
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_code_for_kerasbert_runs(page, models, monkeypatch, tmp_path):
     fetch = hub.fetch
-    monkeypatch.setattr(hub, "fetch", lambda name: models.get(str(name)) or fetch(name))
+    monkeypatch.setattr(
+        hub, "fetch", lambda name, weights=True: models.get(str(name)) or fetch(name)
+    )
     monkeypatch.chdir(tmp_path)
     code = blocks(page, 'python title="kerasbert"')
     assert code

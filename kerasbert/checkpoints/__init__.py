@@ -141,7 +141,9 @@ def _without_weights(name: str | os.PathLike | Preset) -> tuple[ModuleType, path
     """Returns the module of a model's format, the model's directory and its config."""
     if isinstance(name, Preset):
         return _module(name.format), name.directory, name.config
-    directory = hub.fetch(name)
+    directory = hub.fetch(name, weights=False)
+    if not any(_module(format).detect(directory) for format in FORMATS):
+        directory = hub.fetch(name)  # an old config alone doesn't say what it is of
     module = _format_of(directory)
     return module, directory, module.load_config(directory)
 

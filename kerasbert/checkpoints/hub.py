@@ -8,24 +8,26 @@ from kerasbert import families
 from kerasbert.errors import InputError
 
 _HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
+_CONFIG_AND_TOKENIZER = ["*.json", "*.txt", "*.model", "assets/tokenizer/*"]
 # The files that kerasbert reads, except pickles, which are downloaded only if there are no others.
-_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.weights.h5", "assets/tokenizer/*"]
+_PATTERNS = [*_CONFIG_AND_TOKENIZER, "*.safetensors", "*.weights.h5"]
 _PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
 
 
-def fetch(name: str | os.PathLike[str]) -> pathlib.Path:
+def fetch(name: str | os.PathLike[str], weights: bool = True) -> pathlib.Path:
     """Returns the directory of a model, which is downloaded if necessary.
 
     Args:
         name: path of a directory; "hf://organization/name", optionally with "@revision";
             "kaggle://handle"; or the name of a KerasHub preset.
+        weights: whether the weights are needed; without, a download from Hugging Face is small.
 
     Raises:
         InputError: there is no such model, or it can't be downloaded.
     """
     name = os.fspath(name)
     if name.startswith(_HUGGING_FACE):
-        return _from_hugging_face(name)
+        return _from_hugging_face(name, weights)
     if name.startswith(_KAGGLE):
         return _from_kaggle(name, name)
     directory = pathlib.Path(name)
@@ -93,7 +95,7 @@ def _kerashub_presets() -> dict[str, str]:
     }
 
 
-def _from_hugging_face(name: str) -> pathlib.Path:
+def _from_hugging_face(name: str, weights: bool) -> pathlib.Path:
     import huggingface_hub
 
     repository, _, revision = name.removeprefix(_HUGGING_FACE).partition("@")
@@ -106,6 +108,8 @@ def _from_hugging_face(name: str) -> pathlib.Path:
         )
 
     try:
+        if not weights:
+            return download(_CONFIG_AND_TOKENIZER)
         for more in ([], _PICKLES, _HDF5):
             directory = download([*_PATTERNS, *more])
             if any(any(directory.rglob(f"*.{end}")) for end in ("safetensors", "bin", "h5")):

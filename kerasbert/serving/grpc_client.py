@@ -147,4 +147,5 @@ def _options(retries: int) -> list[tuple]:
         *([("grpc.service_config", json.dumps(again))] if retries else []),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
+        ("grpc.enable_http_proxy", 0),  # as in `RestClient`: the address is that of the server
     ]

@@ -121,6 +121,20 @@ def test_hugging_face_revision(hugging_face):
         assert (args, kwargs["revision"]) == (("somebody/model",), "v2")
 
 
+def test_a_tokenizer_is_downloaded_without_weights(
+    hugging_face, tokenizer, tiny_backbone, tmp_path
+):
+    hugging_face.answer = tmp_path / "model"
+    backbone = tiny_backbone(tokenizer, pooler=True)
+    backbone.save_to_preset(hugging_face.answer, format="hf", tokenizer=tokenizer)
+    found = kerasbert.tokenizer_from_preset("hf://somebody/model")
+    assert found.vocabulary == tokenizer.vocabulary
+    ((_, kwargs),) = hugging_face.calls
+    ends = [pattern.rpartition(".")[2] for pattern in kwargs["allow_patterns"]]
+    assert not {"safetensors", "h5", "bin"} & {*ends}
+    assert "json" in ends
+
+
 def test_kerashub_preset_at_hugging_face(hugging_face, preset):
     hugging_face.answer = preset[1]
     assert Backbone.from_preset("hf://keras/mine").config.hidden_dim == 8
