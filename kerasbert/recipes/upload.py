@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from kerasbert import checkpoints, files, lazy
+from kerasbert import checkpoints, files
 from kerasbert.checkpoints import cards
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import UploadOptions
@@ -54,7 +54,8 @@ def _files(directory: pathlib.Path) -> Iterator[tuple[pathlib.Path, int]]:
 
 def _send(directory: pathlib.Path, names: list[str], options: UploadOptions) -> dict:
     """Creates the repository, unless it exists, and uploads the files in one commit."""
-    hub = lazy.extra("huggingface_hub", "'kerasbert[hub]'")
+    import huggingface_hub as hub  # slow to import
+
     if hub.get_token() is None:
         raise InputError(
             "there is no token of Hugging Face: run hf auth login, or set HF_TOKEN to one that may "
