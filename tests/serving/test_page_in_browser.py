@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import entity_cases
 import pytest
 
 from kerasbert import (
@@ -317,18 +318,14 @@ def test_tokens_and_tags_of_all_kinds(serve, open_page):
 
     def entities(*labels):
         words = [
-            {"label": label, "score": 1, "start": 2 * n, "end": 2 * n + 1}
-            for n, label in enumerate(labels)
+            {"label": label, "score": 1, "start": n, "end": n + 1} for n, label in enumerate(labels)
         ]
-        classes = sorted({*labels, "O"})
-        return [(one["type"], one["start"], one["end"]) for one in call("entities", words, classes)]
+        return [(one["type"], one["start"], one["end"]) for one in call("entities", words)]
 
-    assert entities("B-x", "I-x", "B-x", "O", "I-x") == [("x", 0, 3), ("x", 4, 5), ("x", 8, 9)]
-    assert entities("B-x", "E-x", "S-x", "S-y") == [("x", 0, 3), ("x", 4, 5), ("y", 6, 7)]
-    assert entities("B-x", "I-y") == [("x", 0, 1), ("y", 2, 3)]
-    assert entities("NOUN", "NOUN", "O") == [("NOUN", 0, 1), ("NOUN", 2, 3)]
+    for labels, expected in entity_cases.CASES:
+        assert entities(*labels) == expected, labels
     assert call("types", ["B-y", "I-x", "O"]) == ["x", "y"]
-    assert call("types", ["NOUN", "B-x"]) == ["B-x", "NOUN"]
+    assert call("types", ["NOUN", "B-x", "E-x"]) == ["E-x", "NOUN", "x"]
 
 
 # === With the keyboard only; for everybody ===

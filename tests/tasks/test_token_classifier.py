@@ -3,6 +3,7 @@ import json
 import pathlib
 import random
 
+import entity_cases
 import keras
 import numpy as np
 import pytest
@@ -408,6 +409,12 @@ def test_entities_are_joined():
         ("b", 5, 7, 0.55),
         ("c", 9, 11, 0.95),
     ]
+
+
+@pytest.mark.parametrize(("labels", "expected"), entity_cases.CASES)
+def test_entities_are_joined_as_on_the_page(labels, expected):
+    words = [TaggedWord("w", label, 1.0, n, n + 1) for n, label in enumerate(labels)]
+    assert [(e.label, e.start, e.end) for e in join("w" * len(words), words)] == expected
 
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens"

@@ -36,43 +36,30 @@ export function marked(value, spans) {
   return element("div", { class: "document", dir: "auto" }, nodes);
 }
 
-const TAG = /^([BIESLU])-(.+)$/su;
-
-/** Whether classes are tags of entities, such as "B-person" and "O", rather than parts of speech. */
-const areTags = (classes) => {
-  const tags = classes.filter((name) => name !== "O");
-  return tags.length > 0 && tags.every((name) => /^[BIESLU](-.+)?$/su.test(name));
-};
+const typeOf = (label) => (/^[BI]-/.test(label) ? label.slice(2) : label);
 
 /** The types of entities that a model knows, sorted. */
-export function types(classes) {
-  const type = (name) => (areTags(classes) && TAG.exec(name)?.[2]) || name;
-  return [...new Set(classes.filter((name) => name !== "O").map(type))].sort();
-}
+export const types = (classes) =>
+  [...new Set(classes.map(typeOf).filter((type) => type !== "O"))].sort();
 
 /**
- * Joins tagged words to entities, as TokenClassifier.tag does.
+ * Joins tagged words to entities, as `TokenClassifier.tag` does (tests/entity_cases.py has cases).
  *
  * @param words objects with `label`, `score`, `start` and `end`.
- * @param classes the model's classes. If they are no tags of entities, words are not joined.
  */
-export function entities(words, classes) {
-  const joins = areTags(classes);
-  const found = [];
-  let last = null; // the entity that a word may continue
+export function entities(words) {
+  const groups = [];
   for (const { label, score, start, end } of words) {
-    const [, tag, type] = (joins && TAG.exec(label)) || [label, "", label];
-    if (label === "O") {
-      last = null;
-    } else if (joins && last?.type === type && !["B", "S", "U"].includes(tag)) {
+    const type = typeOf(label);
+    const last = groups.at(-1);
+    if (last?.type === type && !label.startsWith("B-")) {
       last.end = end;
       last.scores.push(score);
     } else {
-      last = { type, start, end, scores: [score] };
-      found.push(last);
+      groups.push({ type, start, end, scores: [score] });
     }
   }
-  return found;
+  return groups.filter(({ type }) => type !== "O");
 }
 
 /** The spelling of a token for people: byte-level tokens are decoded. */

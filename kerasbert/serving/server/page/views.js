@@ -80,7 +80,7 @@ const TAGGER = {
       start: outputs.starts[0][index],
       end: outputs.ends[0][index],
     }));
-    const found = entities(words, model.metadata.classes);
+    const found = entities(words);
     const known = types(model.metadata.classes);
     const spans = found.map((one) => ({
       ...one,
