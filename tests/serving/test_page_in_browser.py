@@ -440,7 +440,16 @@ def test_another_model_is_chosen(serve, open_page, start_server):
     server = start_server({name: client.directory for name, client in clients.items()})
     page = open_page(server)
     ask(page, Text="a good dog")
+    held = []
+    page.route(re.compile(":predict$"), lambda route: held.append(route))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    while not held:
+        page.wait_for_timeout(20)
     page.get_by_label("Model", exact=True).select_option("answers 1")
+    held[0].fulfill(json={"outputs": {"label": ["bad"], "labels": [["bad"]], "scores": [[1.0]]}})
+    page.unroute(re.compile(":predict$"))
+    page.wait_for_timeout(100)
+    assert page.get_by_role("status").inner_text() == ""
     expect(page.get_by_role("tablist")).to_be_hidden()
     assert page.title() == "answers · kerasbert"
     ask(page, Question="good dog?", Document="a good dog and a cat")

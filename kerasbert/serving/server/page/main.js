@@ -37,6 +37,10 @@ async function load() {
 }
 
 function choose(one) {
+  if (running) {
+    running.abort(); // its answer would be shown under another model
+    $("status").textContent = "";
+  }
   const same = model && model.name === one.name && form(model) === form(one);
   model = one;
   $("model").value = key(model);
@@ -123,8 +127,8 @@ async function ask(again = true) {
   $("status").textContent = "Computing …";
   try {
     const begin = performance.now();
-    request.outputs = await predict(model, request.inputs, null, mine.signal);
-    const { summary, content } = view.answer(request.outputs, request.values, model);
+    request.outputs = await predict(request.model, request.inputs, null, mine.signal);
+    const { summary, content } = view.answer(request.outputs, request.values, request.model);
     asked = request;
     $("panel-answer").replaceChildren(...content.filter((node) => node));
     const time = `${Math.round(performance.now() - begin)} ms`;
@@ -142,13 +146,13 @@ async function ask(again = true) {
 
 /** Whether there is another version of the model now; it is chosen then. */
 async function replaced() {
-  const before = key(model);
+  const before = model;
   try {
     await load();
   } catch {
     return false; // the first error says more
   }
-  return key(model) !== before;
+  return model.name === before.name && key(model) !== key(before);
 }
 
 function fail(error) {
