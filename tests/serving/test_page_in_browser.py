@@ -291,6 +291,39 @@ def test_tabs(serve, open_page):
     assert command.endswith("/v1/models/classes/versions/1:predict")
 
 
+def test_attention_while_another_text_loads(serve, open_page):
+    """What is drawn belongs together, whatever is chosen meanwhile."""
+    page = open_page(serve("answers")[0])
+    ask(page, Question="dog?", Document="a good dog and one " * 7 + "river")
+    held, asked = [], []
+    page.route(re.compile(":predict$"), lambda route: held.append(route))
+    page.on("request", lambda request: asked.append(request.post_data_json))
+    page.get_by_role("tab", name="Attention").click()
+    release(page, held)  # the tokens
+    release(page, held)
+    first = page.get_by_label("Token", exact=True).locator("option").all_inner_texts()
+    parts = page.get_by_label("Text", exact=True)
+    assert parts.locator("option").count() > 1
+    parts.select_option(index=parts.locator("option").count() - 1)
+    page.get_by_label("Token", exact=True).select_option(index=2)
+    page.get_by_role("button", name="Head 2").click()
+    expect(page.locator(".rows li")).to_have_count(len(first))
+    assert "NaN" not in page.locator("#panel-attention").inner_text()
+    release(page, held)
+    expect(page.locator(".rows li")).not_to_have_count(len(first))
+    assert "NaN" not in page.locator("#panel-attention").inner_text()
+    attention = [one["inputs"] for one in asked if one.get("signature_name") == "attention"]
+    assert [{len(column) for column in one.values()} for one in attention] == [{1}, {1}]
+
+
+def release(page, held):
+    """Lets the next request that a page holds back go on."""
+    while not held:
+        page.wait_for_timeout(20)
+    with page.expect_response(re.compile(":predict$")):
+        held.pop(0).continue_()
+
+
 def test_tokens_and_tags_of_all_kinds(serve, open_page):
     """Byte-level tokens, directions, and tags that the tiny models do not have."""
     page = open_page(serve("classes")[0])

@@ -24,11 +24,16 @@ export function attention(model, inputs, found, report) {
   const heads = element("div", { class: "heads", role: "group", "aria-label": "Heads" });
   const picture = element("div", { class: "picture", tabindex: "0", role: "group" });
   const list = element("div");
-  const state = { weights: [], head: 0, abort: null };
-  const current = () => found[sequence.select.selectedIndex];
+  // What is drawn: the weights, and the layer and the sequence that they belong to. Until others are
+  // loaded, that is not what is chosen.
+  let shown = null;
+  const state = { head: 0, abort: null };
 
   async function load() {
-    const { row, sequence: part } = current();
+    // One row: the server answers for no more.
+    const chosen = found[sequence.select.selectedIndex];
+    const { row, sequence: part } = chosen;
+    const layerName = layer.select.value;
     const columns = Object.entries(inputs).map(([name, column]) => [name, [column[row]]]);
     const more = { layer: [layer.select.selectedIndex], sequence: [part] };
     state.abort?.abort();
@@ -36,7 +41,7 @@ export function attention(model, inputs, found, report) {
     try {
       const all = { ...Object.fromEntries(columns), ...more };
       const outputs = await predict(model, all, "attention", state.abort.signal);
-      [state.weights] = outputs.attention_weights;
+      shown = { weights: outputs.attention_weights[0], tokens: chosen.tokens, layer: layerName };
     } catch (error) {
       report(error);
       return;
@@ -45,8 +50,8 @@ export function attention(model, inputs, found, report) {
   }
 
   function draw() {
-    const { tokens } = current();
-    const images = state.weights.map((weights) => image(weights, tokens.length));
+    const { tokens } = shown;
+    const images = shown.weights.map((weights) => image(weights, tokens.length));
     heads.replaceChildren(
       ...images.map((one, head) =>
         element(
@@ -77,7 +82,7 @@ export function attention(model, inputs, found, report) {
   }
 
   function drawHead() {
-    const { tokens } = current();
+    const { tokens } = shown;
     const isShort = (one) => Array.from(spelled(one, kind)).length === 1;
     const labels = (name) =>
       element(
@@ -85,12 +90,12 @@ export function attention(model, inputs, found, report) {
         { class: name, "aria-hidden": "true" },
         tokens.map((one) => element("li", { class: isShort(one) ? "short" : null }, token(one, kind))),
       );
-    const canvas = image(state.weights[state.head], tokens.length);
+    const canvas = image(shown.weights[state.head], tokens.length);
     canvas.removeAttribute("aria-hidden");
     canvas.setAttribute("role", "img");
     canvas.setAttribute(
       "aria-label",
-      `Head ${state.head + 1} of layer ${layer.select.value}: how much each of ` +
+      `Head ${state.head + 1} of layer ${shown.layer}: how much each of ` +
         `${tokens.length} tokens attends to each other; the list below has the numbers of one token.`,
     );
     const rows = labels("rows");
@@ -107,9 +112,9 @@ export function attention(model, inputs, found, report) {
   }
 
   function drawToken() {
-    const { tokens } = current();
+    const { tokens } = shown;
     const index = from.select.selectedIndex;
-    const weights = state.weights[state.head][index];
+    const weights = shown.weights[state.head][index];
     for (const [row, label] of [...picture.querySelector(".rows").children].entries()) {
       label.classList.toggle("chosen", row === index);
     }
