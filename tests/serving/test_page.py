@@ -6,6 +6,8 @@ import re
 import urllib3
 from test_server import ask
 
+from kerasbert.features import LIST_COLUMNS, TEXT_COLUMNS
+from kerasbert.serving.kit import examples
 from kerasbert.serving.server import page
 
 FOLDER = pathlib.Path(page.__file__).parent
@@ -83,6 +85,16 @@ def test_description(server):
         "outputs": ["label", "labels", "scores"],
     }
     assert model["example"] == {"text": "A fine day."}
+
+
+def test_example_of_a_task_of_another_package():
+    inputs = sorted({*TEXT_COLUMNS, "anything"})
+    found = examples.columns({"task": "Other", "inputs": inputs})
+    assert sorted(found) == inputs
+    for name, rows in found.items():
+        kind = list if name in LIST_COLUMNS else str
+        assert [type(row) for row in rows] == [kind, kind], name
+    assert found["anything"][0] == "A fine day."
 
 
 def test_nothing_else_is_served(server):
