@@ -33,6 +33,8 @@ from kerasbert.text import encoder_files
 
 _FEATURES = {TOKEN_IDS, PADDING_MASK, SEGMENT_IDS, MASK_POSITIONS}
 _FIXED_MASKS = 8  # of a LiteRT model, whose shapes are fixed
+# Bytes of weights in one file of these formats: their messages end at 2 GiB, with the graph itself.
+_LARGEST = {ONNX: 2**31 - 2**24, LITERT: 2**31 - 2**24}
 
 
 def write(
@@ -117,6 +119,12 @@ def _refuse(task, format: str) -> None:
     if any("16" in (layer.compute_dtype or "") for layer in layers):
         raise InputError(
             f"export as {format} computes in float32: load the model with dtype='float32'"
+        )
+    size = 4 * task.count_params()
+    if size > _LARGEST.get(format, size):
+        raise InputError(
+            f"{task.name} has {size / 1e9:.2f} GB of weights in float32, and {format} holds 2.1 GB "
+            f"in a file; {OPENVINO} has a file of its own for weights"
         )
 
 

@@ -259,6 +259,11 @@ def test_refusals(make, tmp_path, tokenizer, tiny_backbone, monkeypatch):
     half = TextClassifier(Backbone(task.backbone.config, dtype="mixed_bfloat16"), CLASSES, **given)
     with pytest.raises(InputError, match="computes in float32: load the model with dtype="):
         half.export(path, format="openvino")
+    for format in ("onnx", "litert"):
+        with monkeypatch.context() as patch:
+            patch.setitem(runtime_export._LARGEST, format, 4 * task.count_params() - 1)
+            with pytest.raises(InputError, match=f"0.00 GB of weights in float32, and {format} h"):
+                task.export(path, format=format)
     with pytest.raises(InputError, match="precision='int8' is for onnx and openvino, found litert"):
         task.export(path, format="litert", precision="int8")
     task.quantize("int8")
