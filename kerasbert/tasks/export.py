@@ -35,8 +35,13 @@ def write(
     """Implements `Task.export`."""
     if format not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
-    if precision not in (None, "int8") or (precision and format == SAVED_MODEL):
-        raise InputError(f"precision must be 'int8' or None, found {precision!r} for {format}")
+    if precision not in (None, "int8"):
+        raise InputError(f"precision must be 'int8' or None, found {precision!r}")
+    if precision and format == SAVED_MODEL:
+        raise InputError(
+            "precision='int8' is not for a SavedModel: it would be no faster than bfloat16; use "
+            "format='onnx' or 'openvino'"
+        )
     if format != LITERT and (batch_size, length) != (None, None):
         raise InputError(f"batch_size and length are for LiteRT; {format} takes any number of rows")
     if format == SAVED_MODEL:

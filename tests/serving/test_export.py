@@ -410,7 +410,7 @@ def test_full_disk(single, tmp_path, full_disk, size):
 
 
 def test_int8_is_refused():
-    message = r"a SavedModel can't be int8, .*; use --precision bfloat16, or .*--format onnx"
+    message = "--precision int8 is not for a SavedModel: .*; use kerasbert export --format onnx or"
     for make in (ExportOptions, lambda **given: ServingKitOptions(name="mine", **given)):
         with pytest.raises(InputError, match=message):
             make(model="m", output="o", precision="int8")

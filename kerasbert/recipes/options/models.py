@@ -16,6 +16,10 @@ from kerasbert.tasks import registry
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 EXPORT_PRECISIONS = ("float32", "bfloat16")
 FORMATS = ("kerasbert", "hf", "kerashub", "google")
+_NO_INT8 = (
+    "--precision int8 is not for a SavedModel: it would be no faster than bfloat16; use kerasbert "
+    "export --format onnx or openvino"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,15 +140,6 @@ class _ExportedOptions(ModelOptions):
         choices=EXPORT_PRECISIONS,
     )
 
-    def __post_init__(self):
-        if self.precision == "int8" and getattr(self, "format", SAVED_MODEL) == SAVED_MODEL:
-            raise InputError(
-                "a SavedModel can't be int8, as TensorFlow has no fast int8 products that all "
-                "servers have; use --precision bfloat16, or kerasbert export --format onnx or "
-                "openvino, whose runtimes have them"
-            )
-        super().__post_init__()
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions(_ExportedOptions):
@@ -163,7 +158,7 @@ class ExportOptions(_ExportedOptions):
     precision: str = option(
         "float32",
         help="float32; for a SavedModel also bfloat16, as in kerasbert serving_kit; for onnx and "
-        "openvino also int8 weights: a quarter of the size, and faster",
+        "openvino also int8 weights: a quarter of the size",
         choices=(*EXPORT_PRECISIONS, "int8"),
     )
     format: str = option(
@@ -193,6 +188,8 @@ class ExportOptions(_ExportedOptions):
             raise InputError("--batch_size and --length are for --format litert")
         if self.format != SAVED_MODEL and self.attention:
             raise InputError(f"--attention is for --format {SAVED_MODEL}")
+        if self.format == SAVED_MODEL and self.precision == "int8":
+            raise InputError(_NO_INT8)
         fitting = ("int8",) if self.format in (ONNX, OPENVINO) else ()
         fitting = ("bfloat16",) if self.format == SAVED_MODEL else fitting
         if self.precision not in ("float32", *fitting):
@@ -215,6 +212,8 @@ class ServingKitOptions(_ExportedOptions):
     check: bool = option(True, help="check the export, in a fresh process")
 
     def __post_init__(self) -> None:
+        if self.precision == "int8":
+            raise InputError(_NO_INT8)
         super().__post_init__()
         urls.check_name(self.name)
 
