@@ -89,7 +89,7 @@ class Checkpoint:
             still known by it.
         preset: string, the name of its architecture.
         languages: string.
-        licence: string, its SPDX identifier; "" if it is not known here.
+        license: string, its SPDX identifier; "" if it is not known here.
         task: string, the class of its head; None for an encoder alone.
         changes: dict of arguments of `BackboneConfig` that differ from the preset's.
         pair: whether it classifies pairs of texts.
@@ -104,7 +104,7 @@ class Checkpoint:
     name: str
     preset: str
     languages: str
-    licence: str = ""
+    license: str = ""
     task: str | None = "MaskedLM"
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pair: bool = False

@@ -17,7 +17,7 @@ kerasbert.Backbone(kerasbert.BackboneConfig.from_preset("NAME")).
 _CHECKPOINTS = """
 Public checkpoints, and the line that loads each; any other one of these families is loaded in the
 same way. kerasbert.Backbone.from_preset loads an encoder alone, the from_preset of another task
-gives it a new head. The licence is the publisher's, left out where it is not known here.
+gives it a new head. The license is the publisher's, left out where it is not known here.
 """
 
 
@@ -35,7 +35,7 @@ def presets(options: PresetsOptions) -> dict[str, Any] | str:
                 {**families.PRESETS[checkpoint.preset], **checkpoint.changes}
             ),
             "languages": checkpoint.languages,
-            "licence": checkpoint.licence or None,
+            "license": checkpoint.license or None,
             "load": load_line(checkpoint),
         }
         for family, facts in families.FAMILIES.items()
@@ -46,10 +46,10 @@ def presets(options: PresetsOptions) -> dict[str, Any] | str:
     rows = [(_millions(one["parameters"]), one["family"], one["name"]) for one in architectures]
     text = _ARCHITECTURES + _table([("parameters", "family", "name"), *rows])
     rows = [
-        (_millions(one["parameters"]), one["languages"], one["licence"] or "", one["load"])
+        (_millions(one["parameters"]), one["languages"], one["license"] or "", one["load"])
         for one in checkpoints
     ]
-    header = ("parameters", "languages", "licence", "in Python")
+    header = ("parameters", "languages", "license", "in Python")
     return text + _CHECKPOINTS + _table([header, *rows]).rstrip("\n")
 
 

@@ -81,7 +81,7 @@ def _license(card: ModelCard) -> Iterator[str]:
         yield _cell(card.license)
     else:
         yield "To fill in, here and in the header: under which license others may use this model."
-    theirs = {c.name: c.licence for family in FAMILIES.values() for c in family.checkpoints}
+    theirs = {c.name: c.license for family in FAMILIES.values() for c in family.checkpoints}
     if base and theirs.get(base):
         yield f"Its weights began as those of {base}, which are published under {theirs[base]}."
 
