@@ -15,6 +15,7 @@ from kerasbert.distillation.text import TwoPreprocessors
 from kerasbert.distillation.weights import of_examples, weights_of
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, validation_parts, with_defaults
+from kerasbert.layers.choices import NEVER
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.steps import ON_TENSORFLOW
@@ -22,7 +23,6 @@ from kerasbert.training.strategies import sharded
 
 # Prefix of the names of features that only the teacher reads.
 _TEACHERS = "teacher_"
-_PADDING = -1e9
 
 
 class Distiller(ExactModel):
@@ -263,7 +263,7 @@ class Distiller(ExactModel):
         """Returns what is compared between teacher and student, by the names of the losses."""
         if self.student.outputs_are == "tokens":
             is_token = ops.cast(features[PADDING_MASK], "bool")
-            outputs = {name: ops.where(is_token, row, _PADDING) for name, row in outputs.items()}
+            outputs = {name: ops.where(is_token, row, NEVER) for name, row in outputs.items()}
         if self._mean_of_heads:
             attention = [ops.mean(each, axis=-3, keepdims=True) for each in attention]
         layers = [layer for layer in self.layer_map if layer > 0]

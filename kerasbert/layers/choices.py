@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-_NO_CHOICE = -1e9
+#: Logit of what is not there, such as padding: its probability is 0.
+NEVER = -1e9
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -30,7 +31,7 @@ class ChoiceScores(keras.layers.Layer):
     def call(self, scores: Any, padding_mask: Any) -> Any:
         """Computes the layer; see the class for arguments and outputs."""
         is_choice = padding_mask[:, :, 0] > 0
-        return ops.where(is_choice, ops.reshape(scores, ops.shape(is_choice)), _NO_CHOICE)
+        return ops.where(is_choice, ops.reshape(scores, ops.shape(is_choice)), NEVER)
 
     def compute_output_shape(
         self, scores_shape: tuple[Any, ...], padding_mask_shape: tuple[Any, ...]

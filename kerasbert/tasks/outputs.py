@@ -6,9 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 
-#: Logit of what is not there, such as padding: its probability is 0.
-NEVER = -1e9
-
 
 def concatenated(arrays: Sequence[np.ndarray], padding: float = 0.0) -> np.ndarray:
     """Concatenates arrays along the first axis; their other axes are padded to the longest.
@@ -39,15 +36,3 @@ def dense(output: Any) -> np.ndarray:
     If batches differ in length, Keras concatenates them to a ragged tensor; it is padded with 0.
     """
     return output.to_tensor().numpy() if hasattr(output, "to_tensor") else output
-
-
-def with_bar(batches: Iterator[Any], steps: int, verbose: int | str) -> Iterator[Any]:
-    """Yields batches; unless `verbose` is 0, with the progress bar of Keras's `predict`."""
-    if not verbose:
-        yield from batches
-        return
-    mode = verbose if isinstance(verbose, int) else 1
-    bar = keras.utils.Progbar(steps, verbose=mode, unit_name="step")
-    for step, batch in enumerate(batches, start=1):
-        bar.update(step, finalize=step == steps)
-        yield batch

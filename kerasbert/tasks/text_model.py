@@ -15,9 +15,9 @@ import numpy as np
 from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
 from kerasbert.features import is_text, validation_parts, with_defaults
-from kerasbert.tasks.outputs import dense, joined, with_bar
+from kerasbert.tasks.outputs import dense, joined
 from kerasbert.training.exact_model import ExactModel
-from kerasbert.training.progress import advance
+from kerasbert.training.progress import advance, with_bar
 from kerasbert.training.steps import ON_TENSORFLOW
 
 if TYPE_CHECKING:

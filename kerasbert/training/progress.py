@@ -115,6 +115,18 @@ def advance(count: int) -> None:
         _bars[-1].update(count)
 
 
+def with_bar(batches: Iterator[Any], steps: int, verbose: int | str) -> Iterator[Any]:
+    """Yields batches; unless `verbose` is 0, with the progress bar of Keras's `predict`."""
+    if not verbose:
+        yield from batches
+        return
+    mode = verbose if isinstance(verbose, int) else 1
+    bar = keras.utils.Progbar(steps, verbose=mode, unit_name="step")
+    for step, batch in enumerate(batches, start=1):
+        bar.update(step, finalize=step == steps)
+        yield batch
+
+
 class EvaluationProgress(keras.callbacks.Callback):
     """Advances the bar of `progress_bar` while Keras evaluates.
 

@@ -11,9 +11,10 @@ from kerasbert.data.inputs import checked_size
 from kerasbert.errors import InputError
 from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS
 from kerasbert.layers import Dropout
+from kerasbert.layers.choices import NEVER
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.metrics import squad
-from kerasbert.tasks.outputs import NEVER, concatenated
+from kerasbert.tasks.outputs import concatenated
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.text.tokenizer import Tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from kerasbert.layers.choices import NEVER
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.tasks.outputs import NEVER
 
 
 class Spans(NamedTuple):
