@@ -55,17 +55,4 @@ def card_text(task: Any, card: cards.ModelCard | None, format: str) -> str:
         pipeline_tag=task.pipeline_tag,
         call="model.predict(features)" if task.tokenizer is None else task.example_call,
     )
-    return cards.text(model, card or _of_last_fit(task), format)
-
-
-def _of_last_fit(task) -> cards.ModelCard:
-    """Returns a card with the scores of the last epoch of Keras's `fit` in this process, if any."""
-    history = getattr(task, "history", None)
-    if history is None:
-        return cards.ModelCard()
-    scores = {
-        name.removeprefix("val_"): values[-1]
-        for name, values in history.history.items()
-        if name.startswith("val_")
-    }
-    return cards.ModelCard(metrics=scores, settings={"epochs": len(history.epoch)})
+    return cards.text(model, card or cards.ModelCard(), format)

@@ -293,8 +293,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         Args:
             directory: directory to write; must not exist.
             format: as in `Backbone.save_to_preset`.
-            card: as in `Backbone.save_to_preset`; None: the card has the scores of the last `fit`,
-                if there were `validation_data`.
+            card: as in `Backbone.save_to_preset`.
 
         Returns:
             A dict from the path of each weight to its name in the file.

@@ -79,16 +79,14 @@ def test_the_same_model_has_the_same_card(make, tmp_path):
     assert first == second
 
 
-def test_scores_of_the_last_fit(make, tmp_path):
+def test_a_card_has_no_scores_of_fit(make, tmp_path):
+    """A callback may have restored other weights than those of the last epoch."""
     task = make()
     task.compile(keras.optimizers.SGD(0.1))
-    task.fit(TEXTS, LABELS, validation_data=(TEXTS, LABELS), epochs=2, verbose=0)
+    task.fit(TEXTS, LABELS, validation_data=(TEXTS, LABELS), verbose=0)
+    assert task.history.history["val_accuracy"]
     task.save_to_preset(tmp_path / "model")
-    accuracy = task.history.history["val_accuracy"][-1]
-    content = (tmp_path / "model/README.md").read_text()
-    assert f"| accuracy | {accuracy:.4g} |" in content
-    assert "| epochs | 2 |" in content
-    assert header(tmp_path / "model")["metrics"] == ["accuracy"]
+    assert "accuracy" not in (tmp_path / "model/README.md").read_text()
 
 
 def test_what_a_user_says(make, tmp_path):
