@@ -1,5 +1,6 @@
 """What training programs write in the model card."""
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -54,12 +55,25 @@ def model_card(
     return ModelCard(
         initial=initial and _shown(initial),
         datasets=["nyu-mll/glue"] if getattr(options, "glue", None) else [],
-        train={_shown(path): count for path, count in (train or {}).items()},
-        validation={_shown(path): count for path, count in (validation or {}).items()},
+        train=_by_name(train or {}),
+        validation=_by_name(validation or {}),
         metrics={k.removeprefix("val_"): v for k, v in report.items() if k.startswith("val_")},
         settings={name: value for name, value in settings.items() if value is not None},
         unit=unit,
     )
+
+
+def _by_name(counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns counts by the shown names of their paths, with folders where names are the same."""
+    names = {path: _shown(path) for path in counts}
+    for depth in range(2, 1 + max((len(pathlib.Path(path).parts) for path in counts), default=0)):
+        uses = collections.Counter(names.values())
+        for path in [path for path in counts if uses[names[path]] > 1]:
+            names[path] = pathlib.PurePath(*pathlib.Path(path).parts[-depth:]).as_posix()
+    named = collections.Counter()
+    for path, count in counts.items():
+        named[names[path]] += count
+    return dict(named)
 
 
 def _shown(path: str) -> str:

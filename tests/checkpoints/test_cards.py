@@ -13,6 +13,7 @@ from kerasbert import TextClassifier, load
 from kerasbert.checkpoints import ModelCard, cards
 from kerasbert.recipes.convert import ConvertOptions, convert
 from kerasbert.recipes.finetune import FinetuneOptions, finetune
+from kerasbert.recipes.model_cards import model_card
 
 TASKS = {
     "TextClassifier": {"classes": ["bad", "good"]},
@@ -198,3 +199,15 @@ def test_finetune_says_what_it_did(make, tmp_path, monitor):
     assert data_of(directory).pipeline_tag == "text-classification"
     assert isinstance(load(directory), TextClassifier)
     assert json.loads((directory / "config.json").read_text())["task"] == "TextClassifier"
+
+
+def test_data_of_the_same_name(tmp_path):
+    def shown(*paths):
+        options = FinetuneOptions(init="x", train="x", output="x")
+        counts = {path: count for count, path in enumerate(paths, 1)}
+        return model_card(options, {}, train=counts, validation=counts).train
+
+    assert shown("en/train", "zh/train", "dev") == {"en/train": 1, "zh/train": 2, "dev": 3}
+    assert shown(f"{tmp_path}/a/b/x", f"{tmp_path}/a/c/x") == {"b/x": 1, "c/x": 2}
+    assert shown("x", "a/x", "b/a/x") == {"x": 1, "a/x": 2, "b/a/x": 3}
+    assert shown("a/x", "./a/x", "hf:a/x") == {"a/x": 3, "hf:a/x": 3}
