@@ -30,9 +30,9 @@ def joined(batches: Iterator[Any], padding: float = 0.0) -> Any:
     return keras.tree.map_structure(lambda *arrays: concatenated(arrays, padding), *batches)
 
 
-def dense(output: Any) -> np.ndarray:
+def dense(output: Any, padding: float = 0.0) -> np.ndarray:
     """Returns an output of Keras's `predict` as an array.
 
-    If batches differ in length, Keras concatenates them to a ragged tensor; it is padded with 0.
+    If batches differ in length, Keras concatenates them to a ragged tensor, which is padded.
     """
-    return output.to_tensor().numpy() if hasattr(output, "to_tensor") else output
+    return output.to_tensor(padding).numpy() if hasattr(output, "to_tensor") else output

@@ -208,8 +208,9 @@ class TextModel(ExactModel):
     ) -> Any:
         """Predicts as in Keras, on features or text; returns the model's outputs (logits).
 
-        Outputs are float32 arrays, one row per example. Texts that are split into windows take no
-        `steps` and no `callbacks`.
+        Outputs are float32 arrays, one row per example, padded to the longest: they need memory for
+        rows times the longest. `answer`, `tag` and `score` have no such arrays.
+        Texts that are split into windows take no `steps` and no `callbacks`.
 
         Examples:
             >>> task.predict(["a fine day", "a dull day"], verbose=0).shape
@@ -218,11 +219,11 @@ class TextModel(ExactModel):
         if is_stream(x):
             x = self._features_of_stream(x)
         if x is not None and not is_text(x):
-            return super().predict(x, batch_size, verbose, steps, callbacks)
+            return self._predicted(x, batch_size, verbose, steps, callbacks)
         text = self._text
         if hasattr(x, "element_spec"):
             batches = text.prediction_batches(text.rows_of_dataset(x))
-            return super().predict(batches, None, verbose, steps, callbacks)
+            return self._predicted(batches, None, verbose, steps, callbacks)
         from kerasbert.data import text_batches  # imports TensorFlow
 
         columns, size = text.columns(x), checked_size(batch_size)
@@ -242,8 +243,13 @@ class TextModel(ExactModel):
             return self._outputs_of(columns, size, verbose=verbose)
         rows, positions = text_batches.longest_first(rows)
         batches = text.prediction_batches(text_batches.batches(rows, batch_size=size))
-        outputs = super().predict(batches, None, verbose, steps, callbacks)
-        return keras.tree.map_structure(lambda output: dense(output)[positions], outputs)
+        outputs = self._predicted(batches, None, verbose, steps, callbacks)
+        return keras.tree.map_structure(lambda output: output[positions], outputs)
+
+    def _predicted(self, *args) -> Any:
+        """Returns what Keras's `predict` does, as arrays."""
+        outputs = super().predict(*args)
+        return keras.tree.map_structure(lambda one: dense(one, self.output_padding), outputs)
 
     def make_predict_function(self, force: bool = False) -> Any:
         """Creates the function as Keras does, and again if LoRA adapters were added."""

@@ -38,12 +38,17 @@ FORMS = {
     "dataset": lambda: tf.data.Dataset.from_tensor_slices(
         {"text": TEXTS, "choices": FILLED_UP}
     ).batch(3),
+    "batches of other lengths": lambda: tf.data.Dataset.from_tensor_slices(
+        {"text": TEXTS, "choices": tf.ragged.constant(CHOICES)}
+    ).batch(2),
 }
 
 
+@pytest.mark.parametrize("batch_size", [2, 4])
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-def test_logits(task, make):
-    logits = task.predict(make(), batch_size=4, verbose=0)
+def test_logits(task, make, batch_size):
+    logits = task.predict(make(), batch_size=batch_size, verbose=0)
+    assert (type(logits), logits.dtype, logits.shape) == (np.ndarray, np.float32, (4, 4))
     for text, choices, found in zip(TEXTS, CHOICES, logits, strict=True):
         np.testing.assert_allclose(found[: len(choices)], alone(task, text, choices), atol=1e-5)
         assert (found[len(choices) :] < -1e8).all()

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasbert import InputError, ReplacedTokenDetector, load
 from kerasbert.serving.client import SavedModelClient
@@ -34,6 +35,18 @@ def client(task, tmp_path_factory):
 
 def test_shapes(task):
     assert task.predict(["a cat", "x"], verbose=0).shape == (2, 4)
+
+
+def test_batches_of_other_lengths(task):
+    """A dataset and a generator give the array that a list gives, where texts have tokens."""
+    listed = task.predict(TEXTS, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices(TEXTS).batch(1)
+    for batches in (dataset, ([text] for text in TEXTS)):
+        logits = task.predict(batches, steps=len(TEXTS), verbose=0)
+        assert (type(logits), logits.dtype) == (np.ndarray, np.float32)
+        assert logits.shape == listed.shape
+        real = examples(task, TEXTS)[0]["padding_mask"] > 0
+        np.testing.assert_allclose(logits[real], listed[real], atol=1e-5)
 
 
 def test_learns(client):

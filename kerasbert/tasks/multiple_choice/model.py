@@ -11,6 +11,7 @@ from kerasbert.data.inputs import plain
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT, is_text
 from kerasbert.layers import ChoiceScores, Dropout
+from kerasbert.layers.choices import NEVER
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
 from kerasbert.tasks.results import Results
@@ -78,6 +79,7 @@ class MultipleChoice(Task):
     """
 
     pipeline_tag = "multiple-choice"
+    output_padding = NEVER
     example_call = 'model.choose(["A text."], [["a choice", "another"]])'
 
     def __init__(
