@@ -65,6 +65,8 @@ class QuestionAnswerer(Task):
     `predict` on text returns the logits of the windows that each context is cut into, float32
     (questions, windows, sequence_length): row `[i, j]` is `[CLS] question [SEP]` and the j-th
     window of question i. Padding, and windows that a context does not have, are -1e9.
+    All questions have as many windows as the longest context; `answer` and `score` have no array of
+    that size.
 
     An answer consists of whole words, from a start token to an end token in the same window. Its
     logit is the sum of the two tokens' logits, the highest if several tokens or windows give the

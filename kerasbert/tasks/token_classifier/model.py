@@ -44,7 +44,7 @@ class TokenClassifier(Task):
     word is tokenized separately, as after a space; a word without tokens, such as a control
     character, becomes an unknown token. So each word has exactly one label. `predict` returns the
     logits of words, float32 (sentences, words, classes), with zeros where a sentence has fewer
-    words than the longest.
+    words than the longest; `tag` and `score` have no array of that size.
 
     A sentence that exceeds the sequence length continues in overlapping windows. The class of a
     word comes from the window where its first token has the most context on its shorter side (the
