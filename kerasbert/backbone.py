@@ -383,12 +383,35 @@ class Backbone(TrainableStateMixin):
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
-        text = card if isinstance(card, str) else self._card(card, tokenizer, format)
+        text = card
+        if not isinstance(card, str):
+            text = self.card_text(card, tokenizer=tokenizer, format=format)
         return checkpoints.save(
             directory, config, self.plain_weights(), tokenizer, format=format, card=text
         )
 
-    def _card(self, card: checkpoints.ModelCard | None, tokenizer, format: str) -> str:
+    def card_text(
+        self,
+        card: checkpoints.ModelCard | None = None,
+        *,
+        tokenizer: Any = None,
+        format: str = "kerasbert",
+    ) -> str:
+        """Returns the model card that `save_to_preset` writes.
+
+        Args:
+            card: what is known besides what the model says itself; as in `save_to_preset`.
+            tokenizer: as in `save_to_preset`.
+            format: as in `save_to_preset`.
+
+        Returns:
+            The text of the card, Markdown with a header that Hugging Face's hub reads.
+
+        Examples:
+            >>> card = kerasbert.checkpoints.ModelCard(license="mit", language=["en"])
+            >>> "license: mit" in backbone.card_text(card)
+            True
+        """
         model = cards.Described(
             kind=type(self).__name__,
             name=self.name,

@@ -23,7 +23,6 @@ def convert(options: ConvertOptions) -> dict[str, Any]:
 
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
-    card = _card(preset, options.format)
     model = loading.load(preset, **_changes(preset, options))
     encoder = model if isinstance(model, Backbone) else model.backbone
     if isinstance(model, Backbone):
@@ -31,11 +30,13 @@ def _convert(options: ConvertOptions) -> dict:
         if checkpoints.has_tokenizer(preset):
             tokenizer = checkpoints.load_tokenizer(preset)
         extras = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
+        card = _card(preset, model.card_text(tokenizer=tokenizer, format=options.format), options)
         names = model.save_to_preset(options.output, format=options.format, card=card, **extras)
         written = checkpoints.load(options.output)
         not_stored = [name for name, value in extras.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
+        card = _card(preset, model.card_text(format=options.format), options)
         names = model.save_to_preset(options.output, format=options.format, card=card)
         written = checkpoints.load(options.output)
         not_stored = task_loading.not_stored(model, written)
@@ -62,12 +63,13 @@ def _convert(options: ConvertOptions) -> dict:
     }
 
 
-def _card(preset: checkpoints.Preset, format: str) -> str | None:
-    """Returns the model's card, as a person may have edited it, for the other format."""
+def _card(preset: checkpoints.Preset, new: str, options: ConvertOptions) -> str:
+    """Returns the card of the converted model, with what the other model's card says."""
     path = preset.directory / cards.NAME
     if not files.exists(path):
-        return None
-    return cards.for_format(files.read_bytes(path).decode("utf-8", "replace"), format)
+        return new
+    old = files.read_bytes(path).decode("utf-8", "replace")
+    return cards.for_converted(old, new, options.format)
 
 
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:

@@ -145,25 +145,49 @@ def test_an_edited_card_is_kept(make, tmp_path):
 
 
 def test_convert_keeps_what_a_card_says(make, tmp_path):
-    make().save_to_preset(tmp_path / "model", card=ModelCard(train={"x.csv": 3}))
+    """What the model says itself is that of the converted model."""
+    card = ModelCard(
+        license="mit",
+        language=["en"],
+        initial="hf://google-bert/bert-base-uncased",
+        train={"x.csv": 3},
+        validation={"dev.csv": 2},
+        metrics={"f1": 0.9},
+        settings={"epochs": 2},
+    )
+    make().save_to_preset(tmp_path / "model", card=card)
     path = tmp_path / "model/README.md"
 
-    def converted(name):
-        convert(ConvertOptions(input=str(path.parent), output=str(tmp_path / name), format="hf"))
+    def converted(name, model="model", **changes):
+        changes = {"format": "hf", **changes}
+        convert(ConvertOptions(input=str(tmp_path / model), output=str(tmp_path / name), **changes))
         return (tmp_path / name / "README.md").read_text()
 
-    first = converted("one")
+    first = converted("one", vocabulary_size=1000, max_sequence_length=20)
     assert not cards.is_edited(first)
-    assert "| x.csv | training | 3 |" in first
+    assert first == load(tmp_path / "one").card_text(card, format="hf")
+    assert "| maximum length | 20 tokens |" in first
+    assert "transformers.pipeline" in first
     assert header(tmp_path / "one")["library_name"] == "transformers"
-    path.write_text(path.read_text().replace("license: unknown", "license: mit"))
-    second = converted("two")
-    assert cards.is_edited(second)
-    assert header(tmp_path / "two")["license"] == "mit"
-    assert header(tmp_path / "two")["library_name"] == "transformers"
+    back = converted("back", "one", format="kerasbert")
+    assert back == load(tmp_path / "back").card_text(card)
+    assert "transformers" not in back
+    path.write_text(path.read_text().replace("license: mit", "license: apache-2.0"))
+    second = converted("two", max_sequence_length=20)
+    assert second == path.read_text().replace("_name: kerasbert", "_name: transformers")
     path.unlink()  # as in models of earlier versions
     assert load(path.parent).classes == ["bad", "good"]
-    assert not cards.is_edited(converted("three"))
+    assert converted("three") == load(tmp_path / "three").card_text(format="hf")
+
+
+def test_convert_keeps_the_card_of_an_encoder(tiny_backbone, tokenizer, tmp_path):
+    card = ModelCard(license="mit", train={"wiki": 3}, unit="documents")
+    tiny_backbone(tokenizer).save_to_preset(tmp_path / "a", tokenizer=tokenizer, card=card)
+    paths = {"input": str(tmp_path / "a"), "output": str(tmp_path / "b")}
+    convert(ConvertOptions(**paths, format="hf", vocabulary_size=1000))
+    backbone = kerasbert.Backbone.from_preset(tmp_path / "b")
+    expected = backbone.card_text(card, tokenizer=tokenizer, format="hf")
+    assert (tmp_path / "b/README.md").read_text() == expected
 
 
 @pytest.mark.parametrize("monitor", [None, "val_accuracy"])

@@ -10,7 +10,7 @@ import pathlib
 import re
 
 from kerasbert import files
-from kerasbert.checkpoints.cards.body import body
+from kerasbert.checkpoints.cards.body import body, carried
 from kerasbert.checkpoints.cards.facts import Described, ModelCard
 from kerasbert.checkpoints.cards.header import header, with_library
 
@@ -32,12 +32,29 @@ def text(model: Described, card: ModelCard, format: str) -> str:
     return _marked("\n".join(lines))
 
 
-def for_format(content: str, format: str) -> str:
-    """Returns a card for a model that is converted to a format; it stays edited if it was."""
-    mark = None if is_edited(content) else _MARKED.search(content)
-    if mark is None:
-        return with_library(content, format)
-    return _marked(with_library(content[: mark.start()], format))
+def for_converted(old: str, new: str, format: str) -> str:
+    """Returns the card of a model that was converted.
+
+    Args:
+        old: card of the model that it was converted from.
+        new: card of the converted model, of which nothing else is known.
+        format: as in `text`.
+
+    Returns:
+        A card as a person wrote it, with the library of the format; or `new`, with what `old` says
+        of training, scores and license, and with its header.
+    """
+    if is_edited(old):
+        return with_library(old, format)
+    before, after = (_MARKED.sub("", content) for content in (old, new))
+    head, body_before = _parts(before)
+    return _marked(with_library(head, format) + carried(body_before, _parts(after)[1]))
+
+
+def _parts(content: str) -> tuple[str, str]:
+    """Splits a card into header and body."""
+    head, end, rest = content.partition("\n---\n")
+    return head + end, rest
 
 
 def _marked(content: str) -> str:
@@ -67,4 +84,4 @@ def write(directory: str | os.PathLike, content: str) -> bool:
     return True
 
 
-__all__ = ["NAME", "Described", "ModelCard", "for_format", "is_edited", "text", "write"]
+__all__ = ["NAME", "Described", "ModelCard", "for_converted", "is_edited", "text", "write"]

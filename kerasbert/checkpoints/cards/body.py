@@ -16,6 +16,7 @@ _PIPELINES = (
     "feature-extraction",
 )
 _MOST_LABELS = 50
+_INITIAL = "initialized from"
 
 
 def body(model: Described, card: ModelCard, format: str) -> Iterator[str]:
@@ -29,14 +30,29 @@ def body(model: Described, card: ModelCard, format: str) -> Iterator[str]:
     yield from _license(card)
 
 
+def carried(old: str, new: str) -> str:
+    """Returns the body of a card: of `new` what the model says itself, the rest of `old`."""
+    about, _ = _own_and_rest(new)
+    about_old, rest = _own_and_rest(old)
+    if initial := re.search(rf"^\| {_INITIAL} \|.*\n", about_old, re.MULTILINE):
+        about = about.replace("\n\n## Use\n", f"\n{initial[0]}\n## Use\n", 1)
+    return about + rest
+
+
+def _own_and_rest(content: str) -> tuple[str, str]:
+    """Splits a body after the section on the model's use, which is followed by another one."""
+    end = content.index("\n## ", content.index("\n## Use\n") + 1)
+    return content[:end], content[end:]
+
+
 def _about(model: Described, card: ModelCard) -> Iterator[str]:
     rows = {"family": model.family, **model.facts}
-    if card.initial:
-        rows["initialized from"] = card.initial
     if model.classes:
         more = len(model.classes) - _MOST_LABELS
         rows["labels"] = ", ".join(model.classes[:_MOST_LABELS])
         rows["labels"] += f", and {more:,} more" if more > 0 else ""
+    if card.initial:
+        rows[_INITIAL] = card.initial
     yield ""
     yield from _table(("model", model.kind), rows.items())
 
