@@ -16,7 +16,7 @@ from kerasbert.training.progress import log
 def upload(options: UploadOptions) -> dict[str, Any]:
     """Uploads a model, or says what would be uploaded; the model is checked first.
 
-    A card that was edited on the hub is kept.
+    A card that was edited on the hub is kept, unless the local one was edited, too.
     """
     directory = pathlib.Path(options.model)
     if not files.is_directory(directory):
@@ -64,9 +64,8 @@ def _send(directory: pathlib.Path, names: list[str], options: UploadOptions) -> 
     api = hub.HfApi(library_name="kerasbert")
     try:
         api.create_repo(options.to, private=options.private or None, exist_ok=True)
-        if cards.NAME in names and _is_edited_there(hub, api, options.to):
+        if cards.NAME in names and _keeps_card(hub, api, directory, options.to):
             names.remove(cards.NAME)
-            log(f"{options.to}: its {cards.NAME} was edited on the hub, and is kept")
         files_to_add = [
             hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=directory / name)
             for name in names
@@ -80,10 +79,18 @@ def _send(directory: pathlib.Path, names: list[str], options: UploadOptions) -> 
     return {"url": str(done.repo_url), "commit": done.oid, "card_kept": cards.NAME not in names}
 
 
-def _is_edited_there(hub, api, repository: str) -> bool:
-    """Whether the repository has a card that a person has written or changed."""
+def _keeps_card(hub, api, directory: pathlib.Path, repository: str) -> bool:
+    """Whether the repository keeps its card: a person's, where the local one is kerasbert's."""
     if not api.file_exists(repository, cards.NAME):
         return False
     with tempfile.TemporaryDirectory() as folder:
         path = hub.hf_hub_download(repository, cards.NAME, local_dir=folder)
-        return cards.is_edited(pathlib.Path(path).read_text("utf-8", errors="replace"))
+        theirs = files.read_bytes(path).decode("utf-8", "replace")
+    ours = files.read_bytes(directory / cards.NAME).decode("utf-8", "replace")
+    if theirs == ours or not cards.is_edited(theirs):
+        return False
+    if cards.is_edited(ours):
+        log(f"{repository}: its {cards.NAME} is replaced by the local one, which was edited")
+        return False
+    log(f"{repository}: its {cards.NAME} was edited on the hub, and is kept")
+    return True

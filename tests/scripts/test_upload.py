@@ -152,6 +152,19 @@ def test_a_card_that_was_edited_on_the_hub_is_kept(model, hub):
     assert hub.files["README.md"] == edited
 
 
+def test_a_card_that_was_edited_here_is_uploaded_again(model, hub, capsys):
+    card = model / "README.md"
+    written = card.read_text()
+    for license in ("mit", "apache-2.0"):
+        card.write_text(written.replace("license: unknown", f"license: {license}"))
+        for _ in range(2):
+            assert not upload(options(model))["card_kept"]
+        assert hub.files["README.md"] == card.read_bytes()
+    assert hub.commits == [NAMES] * 4
+    line = "ada/opinions: its README.md is replaced by the local one, which was edited"
+    assert capsys.readouterr().err.count(line) == 1
+
+
 def test_dry_run_needs_no_network(model, monkeypatch, capsys):
     monkeypatch.setattr("socket.socket.connect", None)
     monkeypatch.delenv("HF_TOKEN", raising=False)
