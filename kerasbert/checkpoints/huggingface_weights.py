@@ -23,6 +23,15 @@ def has_weights(directory: pathlib.Path) -> bool:
     return any((directory / name).exists() for name in _READERS)
 
 
+def weight_files(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files that `read_tensors` reads, none if there are no weights."""
+    path = next((directory / name for name in _READERS if (directory / name).exists()), None)
+    if path is None:
+        return []
+    shards = set(_shards(path).values()) if path.name in (INDEX, TORCH_INDEX) else ()
+    return [path, *(directory / shard for shard in sorted(shards))]
+
+
 def plain_tensors(directory: pathlib.Path, prefix: str) -> tuple[dict[str, np.ndarray], str]:
     """Reads all tensors, with today's names and without `prefix`."""
     tensors, source = read_tensors(directory)
@@ -43,17 +52,23 @@ def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
 
 
 def _read_shards(index: pathlib.Path, read: Callable) -> dict[str, np.ndarray]:
-    where = files.read_json(index).get("weight_map")
-    if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
-        raise InputError(f"{index}: has no weight_map from names to files")
-    tensors = {}
+    where, tensors = _shards(index), {}
     for shard in sorted(set(where.values())):
-        if pathlib.Path(shard).name != shard or not os.path.isfile(index.parent / shard):
-            raise InputError(f"{index}: lists {shard}, which does not exist")
         tensors |= read(index.parent / shard)
     if missing := sorted(where.keys() - tensors.keys()):
         raise InputError(f"{index}: {missing[0]} is not in {where[missing[0]]}")
     return tensors
+
+
+def _shards(index: pathlib.Path) -> dict[str, str]:
+    """Returns the file of each tensor."""
+    where = files.read_json(index).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(s, str) for s in where.values()):
+        raise InputError(f"{index}: has no weight_map from names to files")
+    for shard in sorted(set(where.values())):
+        if pathlib.Path(shard).name != shard or not os.path.isfile(index.parent / shard):
+            raise InputError(f"{index}: lists {shard}, which does not exist")
+    return where
 
 
 # The reader of each weight file, in order of preference.

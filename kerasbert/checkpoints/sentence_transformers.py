@@ -71,6 +71,13 @@ def transformer(directory: pathlib.Path) -> pathlib.Path:
     return folder if os.path.exists(folder / "config.json") else directory
 
 
+def folders(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders of all modules; none if there are no files of sentence-transformers."""
+    if not detect(directory):
+        return []
+    return [_folder(directory, module) for module in _modules(directory)]
+
+
 def _modules(directory: pathlib.Path) -> list[dict]:
     modules = files.read_json(directory / MODULES, list[_Module])
     if not modules:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kerasbert import checkpoints, files
 from kerasbert.checkpoints import cards
+from kerasbert.checkpoints.model_files import model_files
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import UploadOptions
 from kerasbert.training.progress import log
@@ -25,15 +26,22 @@ def upload(options: UploadOptions) -> dict[str, Any]:
     preset.backbone_config()  # its weights are complete
     if checkpoints.has_tokenizer(preset):
         checkpoints.load_tokenizer(preset)
-    sizes = {path.relative_to(directory).as_posix(): size for path, size in _files(directory)}
+    sizes = {}
+    for path in model_files(preset):
+        _check_is_inside(path, directory)
+        sizes[path.relative_to(directory).as_posix()] = path.stat().st_size
+    left_out = [name for name in _all_names(directory) if name not in sizes]
     for name, size in sizes.items():
         log(f"{size:>15,} bytes  {name}")
+    for name in left_out:
+        log(f"left out, no file of the format {preset.format}: {name}")
     if cards.NAME not in sizes:
         log(f"{directory}: has no model card ({cards.NAME}); kerasbert convert writes one")
     result = {
         "to": options.to,
         "files": len(sizes),
         "bytes": sum(sizes.values()),
+        "left_out": left_out,
         "card": cards.NAME if cards.NAME in sizes else None,
     }
     if options.dry_run:
@@ -41,15 +49,26 @@ def upload(options: UploadOptions) -> dict[str, Any]:
     return {**result, **_send(directory, list(sizes), options)}
 
 
-def _files(directory: pathlib.Path) -> Iterator[tuple[pathlib.Path, int]]:
-    """Yields the files of a model with their sizes; hidden ones are left out."""
+def _check_is_inside(path: pathlib.Path, directory: pathlib.Path) -> None:
+    """Raises `InputError` for a link to a file that is not a part of the model.
+
+    The files of a snapshot in Hugging Face's cache are links to the blobs of the same repository.
+    """
+    directory = directory.resolve()
+    inside = [directory]
+    if directory.parent.name == "snapshots":
+        inside.append(directory.parent.parent / "blobs")
+    if not any(path.resolve().is_relative_to(folder) for folder in inside):
+        raise InputError(f"{path}: links to a file outside the directory; copy it there")
+
+
+def _all_names(directory: pathlib.Path) -> Iterator[str]:
+    """Yields the names of all files below a directory, except hidden ones and linked folders."""
     for folder, folders, names in os.walk(directory):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            path = pathlib.Path(folder, name)
             if not name.startswith("."):
-                files.check_file(path)
-                yield path, path.stat().st_size
+                yield pathlib.Path(folder, name).relative_to(directory).as_posix()
 
 
 def _send(directory: pathlib.Path, names: list[str], options: UploadOptions) -> dict:

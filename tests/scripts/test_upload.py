@@ -175,6 +175,7 @@ def test_dry_run_needs_no_network(model, monkeypatch, capsys):
         "to": "ada/opinions",
         "files": 4,
         "bytes": sum(sizes.values()),
+        "left_out": [],
         "card": "README.md",
         "private": False,
     }
@@ -182,6 +183,40 @@ def test_dry_run_needs_no_network(model, monkeypatch, capsys):
     assert [line.split() for line in lines] == [
         [f"{size:,}", "bytes", name] for name, size in sizes.items()
     ]
+
+
+def test_other_files_are_left_out(model, tmp_path, capsys):
+    (tmp_path / "secret").write_text("x")
+    (model / "checkpoints").mkdir()
+    (model / "checkpoints/model.safetensors").write_text("x")
+    (model / "train.csv").write_text("x")
+    (model / "secret.txt").symlink_to(tmp_path / "secret")
+    (model / "folder").symlink_to(tmp_path)
+    result = upload(options(model, dry_run=True))
+    others = ["secret.txt", "train.csv", "checkpoints/model.safetensors"]
+    assert (result["files"], result["left_out"]) == (4, others)
+    assert "left out, no file of the format kerasbert: train.csv\n" in capsys.readouterr().err
+
+
+def test_links(model, tmp_path):
+    """Links of Hugging Face's cache are followed, others that leave the directory are refused."""
+    blobs, snapshot = tmp_path / "hub/blobs", tmp_path / "hub/snapshots/main"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for name in NAMES:
+        shutil.copy(model / name, blobs / name)
+        (snapshot / name).symlink_to(f"../../blobs/{name}")
+    (tmp_path / "linked").symlink_to(snapshot)
+    for directory in (snapshot, tmp_path / "linked"):
+        assert upload(options(directory, dry_run=True))["files"] == 4
+    (model / "vocab.txt").rename(model / "words")
+    (model / "vocab.txt").symlink_to("words")
+    assert upload(options(model, dry_run=True))["files"] == 4
+    (model / "words").rename(tmp_path / "words")
+    (model / "vocab.txt").unlink()
+    (model / "vocab.txt").symlink_to(tmp_path / "words")
+    with pytest.raises(InputError, match=r"vocab\.txt: links to a file outside the directory"):
+        upload(options(model, dry_run=True))
 
 
 def test_errors_are_one_line(model, hub, tmp_path, monkeypatch):

@@ -1,0 +1,79 @@
+"""The files of a model directory that belong to its format, for uploads."""
+
+import pathlib
+from collections.abc import Iterator
+
+from kerasbert.checkpoints import cards, sentence_transformers
+from kerasbert.checkpoints.huggingface_weights import weight_files
+from kerasbert.checkpoints.kerashub import names as kerashub
+from kerasbert.checkpoints.preset import Preset
+from kerasbert.checkpoints.tokenizer_files import names as tokenizers
+from kerasbert.families import layouts_of
+
+_TOKENIZER = (
+    tokenizers.VOCABULARY,
+    tokenizers.PIECES,
+    tokenizers.MERGES,
+    tokenizers.FAST,
+    tokenizers.SETTINGS,
+    tokenizers.SPECIAL,
+    tokenizers.ADDED,
+    "*.model",
+)
+_ALWAYS = (cards.NAME, "LICENSE*", "NOTICE*")
+_CONFIG = tokenizers.CONFIG
+
+
+def model_files(preset: Preset) -> list[pathlib.Path]:
+    """Returns the files of a model: weights, config, tokenizer, model card and license, sorted."""
+    directory = preset.directory
+    found = {path for pattern in _ALWAYS for path in directory.glob(pattern)}
+    found |= set(_FILES[preset.format](directory))
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def _native(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    for pattern in (_CONFIG, "model.safetensors", *_TOKENIZER):
+        yield from directory.glob(pattern)
+
+
+def _huggingface(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the files of a transformers model, and those that sentence-transformers adds."""
+    for name in (sentence_transformers.MODULES, sentence_transformers.PROMPTS):
+        yield directory / name
+    for folder in {directory, *sentence_transformers.folders(directory)}:
+        for pattern in (_CONFIG, "sentence_*_config.json", *_TOKENIZER):
+            yield from folder.glob(pattern)
+        yield from weight_files(folder)
+
+
+def _kerashub(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    patterns = (
+        kerashub.CONFIG,
+        kerashub.WEIGHTS,
+        kerashub.SHARDS,
+        "model_*.weights.h5",
+        kerashub.TASK,
+        kerashub.TASK_WEIGHTS,
+        kerashub.PREPROCESSOR,
+        kerashub.TOKENIZER,
+        "metadata.json",
+        f"{kerashub.ASSETS.as_posix()}/vocabulary.*",
+        f"{kerashub.ASSETS.as_posix()}/merges.txt",
+    )
+    for pattern in patterns:
+        yield from directory.glob(pattern)
+
+
+def _google(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    configs = (layout.config_file for layout in layouts_of("google").values())
+    for pattern in (*filter(None, configs), "*.index", "*.data-?????-of-?????", *_TOKENIZER):
+        yield from directory.glob(pattern)
+
+
+_FILES = {
+    "kerasbert": _native,
+    "hf": _huggingface,
+    "kerashub": _kerashub,
+    "google": _google,
+}
