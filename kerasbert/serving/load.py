@@ -30,6 +30,9 @@ def measure(
 ) -> dict[str, Any]:
     """Asks with texts at random, each client one request after the other.
 
+    The first request of each client is never counted: a model that was just loaded builds its
+    kernels then, which can take longer than the whole test, and connections are opened.
+
     Args:
         client: a `RestClient` or `GrpcClient`, without retries, so that refusals are counted; or a
             `SavedModelClient`, to compare with.
@@ -37,7 +40,8 @@ def measure(
         texts: texts of the lengths that users send.
         num_clients: requests at the same time.
         seconds: duration.
-        warm_up_seconds: time before that, whose answers are not counted; errors are.
+        warm_up_seconds: time before that, whose answers are not counted; errors are. Each client
+            asks at least once then.
         rows: rows of a request.
         seed: seed for the choice of texts.
 
@@ -48,29 +52,24 @@ def measure(
     """
     if not texts:
         raise InputError("a load test needs at least one text")
-    counted_from = time.monotonic() + warm_up_seconds
-    end = counted_from + seconds
-    times, errors = [], collections.Counter()
-
-    def ask(number: int) -> None:
-        chooser = random.Random(f"{seed} {number}")
-        while (begin := time.monotonic()) < end:
-            columns: dict[str, list] = {name: chooser.choices(texts, k=rows) for name in inputs}
-            longest = max(len(text.split()) for column in columns.values() for text in column)
-            for name in set(inputs) & set(LIST_COLUMNS):
-                columns[name] = [[text, text] for text in columns[name]]
-            try:
-                client(**columns)
-            except (InputError, OSError) as error:
-                errors[str(error)] += 1
-            else:
-                if begin >= counted_from:
-                    times.append((longest, time.monotonic() - begin))
-
+    choosers = [random.Random(f"{seed} {number}") for number in range(num_clients)]
     with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
-        for done in [pool.submit(ask, number) for number in range(num_clients)]:
-            done.result()
-    elapsed = time.monotonic() - counted_from
+
+        def ask(seconds: float) -> tuple[list[tuple[int, float]], collections.Counter]:
+            end = time.monotonic() + seconds
+            clients = [
+                pool.submit(_ask_until, end, client, inputs, texts, rows, chooser)
+                for chooser in choosers
+            ]
+            found = [one.result() for one in clients]
+            errors = sum((errors for _, errors in found), collections.Counter())
+            return [answer for times, _ in found for answer in times], errors
+
+        _, early_errors = ask(warm_up_seconds)
+        begin = time.monotonic()
+        times, errors = ask(seconds)
+        elapsed = time.monotonic() - begin
+    errors += early_errors
     return {
         "requests": len(times) + errors.total(),
         "rows_per_second": round(len(times) * rows / elapsed, 1),
@@ -78,6 +77,32 @@ def measure(
         "by_words": _by_words(times),
         "errors": dict(errors),
     }
+
+
+def _ask_until(
+    end: float,
+    client: Callable[..., list[dict]],
+    inputs: Sequence[str],
+    texts: Sequence[str],
+    rows: int,
+    chooser: random.Random,
+) -> tuple[list[tuple[int, float]], collections.Counter]:
+    """Asks at least once; returns words and seconds of each answer, and the errors."""
+    times, errors = [], collections.Counter()
+    while True:
+        columns: dict[str, list] = {name: chooser.choices(texts, k=rows) for name in inputs}
+        longest = max(len(text.split()) for column in columns.values() for text in column)
+        for name in set(inputs) & set(LIST_COLUMNS):
+            columns[name] = [[text, text] for text in columns[name]]
+        begin = time.monotonic()
+        try:
+            client(**columns)
+        except (InputError, OSError) as error:
+            errors[str(error)] += 1
+        else:
+            times.append((longest, time.monotonic() - begin))
+        if time.monotonic() >= end:
+            return times, errors
 
 
 def _by_words(times: Sequence[tuple[int, float]]) -> dict:

@@ -18,6 +18,7 @@ from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import query
 from kerasbert.serving import GrpcClient, RestClient
 from kerasbert.serving.connect import connect
+from kerasbert.serving.load import measure
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 SIGNATURE = {"inputs": {"text": {}}, "outputs": {"embedding": {}}}
@@ -228,16 +229,34 @@ def test_client_closes(server, kind):
             client(text=["a"])
 
 
-def test_load_test(server, tmp_path):
+def test_load_test(server, exported_classifier, tmp_path):
     (tmp_path / "texts.txt").write_text("a dog\n" + "word " * 30 + "\n\n" + "long " * 90 + "\n")
     settings = {"texts": str(tmp_path / "texts.txt"), "num_clients": 3, "seconds": 0.5}
-    for url in (server.rest, server.grpc):
-        found = load_test(LoadTestOptions(url=url, **settings))
+    export = {"saved_model": str(exported_classifier)}
+    for asked in ({"url": server.rest}, {"url": server.grpc}, export):
+        found = load_test(LoadTestOptions(**asked, **settings))
         assert found["errors"] == {}
         assert found["requests"] > 3
         assert list(found["by_words"]) == ["up to 16", "up to 64", "more"]
         for times in (found["milliseconds"], *found["by_words"].values()):
             assert 0 < times["p50"] <= times["p95"] <= times["p99"]
+
+
+@pytest.mark.parametrize("warm_up_seconds", [0.0, 0.1])
+def test_load_test_measures_no_first_call(warm_up_seconds):
+    asked = set()
+
+    def client(text):
+        if threading.get_ident() not in asked:
+            asked.add(threading.get_ident())
+            time.sleep(0.4)
+        time.sleep(0.01)
+
+    found = measure(
+        client, ["text"], ["a"], num_clients=3, seconds=0.2, warm_up_seconds=warm_up_seconds
+    )
+    assert found["requests"] > 3
+    assert found["milliseconds"]["p99"] < 400
 
 
 def test_programs_close_their_clients(server, tmp_path, monkeypatch):

@@ -114,7 +114,10 @@ class LoadTestOptions(Options):
     num_clients: int = option(16, help="requests at the same time", minimum=1, maximum=1024)
     seconds: float = option(10.0, help="duration", exclusive_minimum=0, maximum=86_400)
     warm_up_seconds: float = option(
-        0.0, help="time before that, whose requests are not counted", minimum=0, maximum=3600
+        0.0,
+        help="time before that, whose requests are not counted, nor ever the first of each client",
+        minimum=0,
+        maximum=3600,
     )
     rows: int = option(1, help="rows of a request", minimum=1, maximum=1_000_000)
     seed: int = option(0, help="seed for the choice of texts", minimum=0, maximum=LARGEST_SEED)
