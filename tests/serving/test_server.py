@@ -2,6 +2,7 @@ import asyncio
 import collections
 import concurrent.futures
 import json
+import logging
 import os
 import pathlib
 import random
@@ -25,7 +26,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from kerasbert import InputError, MultipleChoice, TokenClassifier
+from kerasbert import InputError, MultipleChoice, TextClassifier, TokenClassifier
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
 from kerasbert.serving.server import run
 
@@ -452,12 +453,25 @@ def test_nothing_to_serve(tmp_path, start_server):
         start_server(tmp_path)
 
 
+def test_server_leaves_the_logging_of_others(exported_classifier, start_server):
+    """uvicorn's own configuration closes all handlers, and absl's closes the stream it had."""
+    closed = []
+
+    class Handler(logging.NullHandler):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    handler = Handler()
+    start_server(exported_classifier).stop()
+    assert closed == []
+    handler.close()
+
+
 def test_kit_is_served_and_its_client_runs(
     tokenizer, tiny_backbone, start_server, tmp_path, capsys
 ):
     """The warm-up requests run, and the README's Python, curl and gRPC answer as it says."""
-    from kerasbert import TextClassifier
-
     task = TextClassifier(tiny_backbone(tokenizer), ["bad", "good"], tokenizer=tokenizer)
     kit.write(tmp_path / "kit", lambda path: task.export(path, check=False), name="mine")
     server = start_server(tmp_path / "kit/models/mine")

@@ -134,6 +134,7 @@ class _Rest(uvicorn.Server):
                 http="h11",
                 ws="none",
                 lifespan="off",
+                log_config=None,  # its own would close the handlers of others, with their files
                 log_level="error",
                 access_log=False,
                 server_header=False,
