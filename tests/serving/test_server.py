@@ -27,6 +27,7 @@ from tensorflow_serving.apis import (
 )
 
 from kerasbert import InputError, MultipleChoice, TextClassifier, TokenClassifier
+from kerasbert.recipes.options import LoadTestOptions, ServeOptions
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
 from kerasbert.serving.server import run
 
@@ -590,6 +591,46 @@ def test_name_and_version_of_the_program(exported_classifier):
         (found,) = ask(match[1])[1]["model_version_status"]
         assert (found["version"], found["state"]) == ("7", "AVAILABLE")
         assert ask(match[1].replace("other.name", "mine"))[0] == 404
+    finally:
+        child.kill()
+        programs.end(child)
+
+
+def test_frozen_weights_unless_the_user_decides(monkeypatch):
+    """The variable is read when the first kernel is built: it is set before TensorFlow is there."""
+    name = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
+    asks = {"texts": "texts.txt"}
+    for options in (
+        ServeOptions(saved_model=["mine"]),
+        LoadTestOptions(saved_model="mine", **asks),
+    ):
+        monkeypatch.delenv(name, raising=False)
+        assert options.environment == {name: "1"}
+        monkeypatch.setenv(name, "0")
+        assert options.environment == {name: "0"}
+    assert LoadTestOptions(url="grpc://localhost:8500/mine", **asks).environment == {}
+
+
+def test_program_answers_with_the_weights_of_each_version(tokenizer, tiny_backbone, tmp_path):
+    """oneDNN keeps weights in its own layout: those of the version, not of the one before."""
+    texts, right = ["a fine day", "the fox", "a dog " * 8], {}
+    for version, spread in (("1", 0.3), ("2", 0.5)):
+        backbone = tiny_backbone(tokenizer, initializer_range=spread)
+        task = TextClassifier(backbone, ["bad", "good"], tokenizer=tokenizer)
+        task.export(tmp_path / "new" / version, check=False)
+        right[version] = SavedModelClient(tmp_path / "new" / version)(text=texts)
+    assert right["1"] != close(right["2"])
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    os.rename(tmp_path / "new/1", folder / "1")
+    child, match = start_program(folder)
+    try:
+        with RestClient(match[1]) as client:
+            assert client(text=texts) == close(right["1"])
+            os.rename(tmp_path / "new/2", folder / "2")
+            wait_until(lambda: ask(f"{match[1]}/versions/2")[0] == 200)
+            wait_until(lambda: client(text=texts)[0] == close(right["2"])[0])
+            assert client(text=texts) == close(right["2"])
     finally:
         child.kill()
         programs.end(child)

@@ -1,6 +1,7 @@
 """Options of the programs that serve an export."""
 
 import dataclasses
+import os
 
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
@@ -10,6 +11,16 @@ from kerasbert.serving import urls
 _LIMITS = "limits"
 _PORTS = 65_535
 _MOST = 2**31 - 1
+_FROZEN_WEIGHTS = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
+
+
+def _frozen_weights() -> dict[str, str]:
+    """Lets oneDNN keep each weight in its kernels' layout, unless the user has decided.
+
+    A kernel keeps the weights of its own node of the graph, and a loaded version has its own graph,
+    whose weights never change.
+    """
+    return {_FROZEN_WEIGHTS: os.environ.get(_FROZEN_WEIGHTS, "1")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +102,11 @@ class ServeOptions(Options):
                     "--name is for a single --saved_model; several have their directories' names"
                 )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that have to be set before TensorFlow is imported."""
+        return _frozen_weights()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadTestOptions(Options):
@@ -128,6 +144,11 @@ class LoadTestOptions(Options):
             raise InputError("give --url, or --saved_model to compare with")
         if self.url is not None:
             urls.check(self.url)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that have to be set before TensorFlow is imported: those of `serve`."""
+        return {} if self.saved_model is None else _frozen_weights()
 
     @property
     def needs_tensorflow(self) -> bool:
