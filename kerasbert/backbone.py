@@ -430,7 +430,7 @@ class Backbone(TrainableStateMixin):
 
         Examples:
             >>> backbone.facts()["layers"]
-            '2 of 128'
+            '2, 128 wide'
         """
         facts = {
             "layers": f"{self.config.num_layers}, {self.config.hidden_dim} wide",

@@ -207,6 +207,8 @@ FAULTS = {
 }
 
 
+# Keras notices the swapped names, too, but only warns.
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict:UserWarning")
 @pytest.mark.parametrize("fault", FAULTS)
 @of_onnx
 def test_a_fault_of_the_model_is_noticed(make, tmp_path, monkeypatch, fault):
