@@ -85,7 +85,7 @@ def extra(module: str, package: str) -> Any:
         if not module.startswith(error.name or " "):
             raise
         raise InputError(
-            f"this needs a package that is not installed: pip install {package}"
+            f"this needs {module.partition('.')[0]}, which is not installed: pip install {package}"
         ) from None
 
 

@@ -590,3 +590,12 @@ def test_urls_are_no_paths(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=message), files.new_directory("s3://b/c"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    """safetensors writes files for the owner alone."""
+    with files.new_directory(tmp_path / "model") as directory:
+        (directory / "inner").mkdir()
+        (directory / "inner" / "weights").touch(0o600)
+    default = (tmp_path / "model").stat().st_mode & 0o666
+    assert (tmp_path / "model" / "inner" / "weights").stat().st_mode & 0o777 == default

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,6 +101,7 @@ def new_directory(
                 remove(temporary)  # exists only on file systems without locks
                 temporary.mkdir()
                 yield temporary
+                _grant_default_modes(temporary)
                 flush_all(temporary)
                 _replace(temporary, path, overwrite=overwrite)
         except InputError as error:  # contains the temporary name
@@ -107,6 +109,17 @@ def new_directory(
         finally:
             with contextlib.suppress(OSError):
                 remove(temporary)
+
+
+def _grant_default_modes(directory: pathlib.Path) -> None:
+    """Lets others read files as far as the umask does; safetensors writes them for the owner."""
+    default = stat.S_IMODE(directory.stat().st_mode) & 0o666
+    for root, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(root, name)
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            if mode | default != mode and not os.path.islink(path):
+                os.chmod(path, mode | default)
 
 
 def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -25,7 +25,7 @@ def dry_run(model: Any, batches: Any, steps: int, boundaries: Sequence[int] = ()
         Numbers of parameters and steps, shapes of a batch, measured and estimated times; with
         boundaries, the latter for each of the `phases`.
     """
-    model.summary(print_fn=log)
+    model.summary(print_fn=_log_lines)
     phases = [
         _measured(model, batches(first), end - first, whole=not boundaries)
         for first, end in itertools.pairwise((0, *boundaries, steps))
@@ -39,6 +39,12 @@ def dry_run(model: Any, batches: Any, steps: int, boundaries: Sequence[int] = ()
         "trained_parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
         **of_phases,
     }
+
+
+def _log_lines(text: str, line_break: bool = False) -> None:
+    """Prints a table; `log` takes one line. Keras passes `line_break`."""
+    for line in text.splitlines():
+        log(line)
 
 
 def _measured(model, batches, steps: int, *, whole: bool) -> dict:

@@ -91,7 +91,7 @@ class _Quickstart:
                 "corpus": str(self.root / "text"),
                 "vocabulary": str(self.root / "vocab.txt"),
                 "pretrained": pretrained["model"],
-                "curves": pretrained["curves"],
+                "curves": pretrained.get("curves"),
                 "classifier": classifier["model"],
                 "saved_model": self.options.saved_model,
             },

@@ -244,7 +244,9 @@ class Run:
                 model.save_to_preset(self.directory.model, card=card)
         if self.is_chief:
             self.checkpoints.remove()
-        result = {"model": str(self.directory.model), "curves": str(self.directory.curves)}
+        result = {"model": str(self.directory.model)}
+        if files.exists(self.directory.curves):  # not without matplotlib
+            result["curves"] = str(self.directory.curves)
         if self.checkpoints.permanent_path and files.exists(self.checkpoints.permanent_path):
             result["before_decay"] = str(self.checkpoints.permanent_path)
         if report:

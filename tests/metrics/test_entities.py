@@ -122,6 +122,6 @@ def test_are_entity_tags(classes, expected):
 def test_without_seqeval(monkeypatch):
     monkeypatch.setitem(sys.modules, "seqeval", None)
     monkeypatch.delitem(sys.modules, "seqeval.metrics", raising=False)
-    message = r"^this needs a package that is not installed: pip install 'kerasbert\[metrics\]'$"
+    message = r"^this needs seqeval, which is not installed: pip install 'kerasbert\[metrics\]'$"
     with pytest.raises(InputError, match=message):
         entity_scores([["B-pet"]], [["O"]])

@@ -389,8 +389,9 @@ def test_everything_at_once(init, tmp_path):
     assert list((tmp_path / "run/tensorboard").iterdir())
 
 
-def test_dry_run_writes_nothing(init, tmp_path):
+def test_dry_run_writes_nothing(init, tmp_path, capsys):
     result = finetune(labelled(init, tmp_path, dry_run=True))
+    assert "\n┃ Layer" in capsys.readouterr().err  # a table of lines
     assert result["steps"] == 2
     assert result["seconds_a_step"] > 0
     assert not (tmp_path / "run").exists()

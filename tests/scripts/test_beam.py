@@ -96,5 +96,5 @@ def test_flags_that_nobody_has(given, tmp_path):
 
 @pytest.mark.skipif(HAS_BEAM, reason="apache_beam is installed")
 def test_beam_is_an_extra(given, tmp_path):
-    message = "this needs a package that is not installed: pip install 'kerasbert[beam]'"
+    message = "this needs apache_beam, which is not installed: pip install 'kerasbert[beam]'"
     assert_refused(with_beam(given, tmp_path / "corpus"), message)
