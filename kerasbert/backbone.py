@@ -383,8 +383,9 @@ class Backbone(TrainableStateMixin):
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
         if sequence_length is not None:
             config["sequence_length"] = sequence_length
-        text = card
-        if not isinstance(card, str):
+        if isinstance(card, str):
+            text = card
+        else:
             text = self.card_text(card, tokenizer=tokenizer, format=format)
         return checkpoints.save(
             directory, config, self.plain_weights(), tokenizer, format=format, card=text

@@ -4,10 +4,11 @@ import dataclasses
 from typing import Any
 
 from kerasbert import checkpoints, files, loading
-from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.backbone import BackboneConfig
 from kerasbert.checkpoints import cards
 from kerasbert.errors import one_line
 from kerasbert.recipes.options import ConvertOptions
+from kerasbert.tasks import Task
 from kerasbert.tasks import loading as task_loading
 
 
@@ -24,8 +25,8 @@ def convert(options: ConvertOptions) -> dict[str, Any]:
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
     model = loading.load(preset, **_changes(preset, options))
-    encoder = model if isinstance(model, Backbone) else model.backbone
-    if isinstance(model, Backbone):
+    encoder = model.backbone if isinstance(model, Task) else model
+    if not isinstance(model, Task):
         tokenizer = None
         if checkpoints.has_tokenizer(preset):
             tokenizer = checkpoints.load_tokenizer(preset)
