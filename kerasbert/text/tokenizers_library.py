@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.lazy import tensorflow_text as tf_text
 from kerasbert.text.normalization import CJK, PUNCTUATION, clean
 
 # Between the characters of a text that is normalized at once; no character becomes a part of it.
@@ -74,8 +75,15 @@ def _ours(texts: Sequence[str], lowercase: bool, strip_accents: bool) -> list[st
     """Returns what texts become between two letters, with a space at each word boundary."""
     between = tf.constant([f"a{text}a" for text in texts])
     cleaned = clean(between, lowercase=lowercase, strip_accents=strip_accents)
-    words = tf.strings.regex_replace(cleaned, f"[{PUNCTUATION}{CJK}]", r" \0 ").numpy()
-    return [_inside(text.decode()) for text in words]
+    split = tf.strings.regex_replace(cleaned, f"[{PUNCTUATION}{CJK}]", r" \0 ")
+    words = [_inside(text.decode()) for text in split.numpy()]
+    # The WordPiece op, which splits, knows newer punctuation than the pattern.
+    op = tf_text.FastWordpieceTokenizer(["[UNK]", "a"], token_out_type=tf.int32)
+    counts = op.tokenize(cleaned).row_lengths().numpy()
+    return [
+        f" {word} " if count > 1 and " " not in word else word
+        for word, count in zip(words, counts, strict=True)
+    ]
 
 
 def _theirs(texts: Sequence[str], normalizer) -> list[str]:
