@@ -36,11 +36,15 @@ def _module(format: str) -> ModuleType:
     return importlib.import_module(f"kerasbert.checkpoints.{FORMATS[format]}")
 
 
-def _format_of(directory: pathlib.Path) -> ModuleType:
+def _detected(directory: pathlib.Path) -> ModuleType | None:
+    """Returns the module of a directory's format, or None."""
     _check_kinds(directory)
-    for format in FORMATS:
-        if _module(format).detect(directory):
-            return _module(format)
+    return next((module for module in map(_module, FORMATS) if module.detect(directory)), None)
+
+
+def _format_of(directory: pathlib.Path) -> ModuleType:
+    if module := _detected(directory):
+        return module
     if (directory / "model").is_dir():
         raise InputError(f"{directory}: is a run directory; its model is {directory / 'model'}")
     raise InputError(
@@ -142,9 +146,10 @@ def _without_weights(name: str | os.PathLike | Preset) -> tuple[ModuleType, path
     if isinstance(name, Preset):
         return _module(name.format), name.directory, name.config
     directory = hub.fetch(name, weights=False)
-    if not any(_module(format).detect(directory) for format in FORMATS):
-        directory = hub.fetch(name)  # an old config alone doesn't say what it is of
-    module = _format_of(directory)
+    module = _detected(directory)
+    if module is None:  # an old config alone doesn't say what it is of
+        directory = hub.fetch(name)
+        module = _format_of(directory)
     return module, directory, module.load_config(directory)
 
 
