@@ -98,6 +98,11 @@ def restore_state(model: keras.Model, state: Mapping[str, Any]) -> None:
     freeze(model, [variable for variable in model.weights if variable.path in frozen])
 
 
+def has_16_bits(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer computes in bfloat16 or float16."""
+    return "16" in (layer.compute_dtype or "")
+
+
 def is_quantized(*layers: keras.layers.Layer) -> bool:
     """Whether a layer's weights are quantized, so that their values cannot be used directly."""
     return any(_mode(layer) for layer in layers)

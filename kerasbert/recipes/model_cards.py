@@ -9,21 +9,12 @@ from typing import Any
 from kerasbert.checkpoints import ModelCard
 from kerasbert.options import default
 from kerasbert.recipes.options import TrainingOptions
+from kerasbert.recipes.training import INPUTS
 
 _ALWAYS = ("task", "epochs", "steps", "batch_size", "learning_rate", "sequence_length", "seed")
 _PUBLIC = ("hf://", "hf:", "kaggle://", "tfds:")
 # Options that name files, which the card lists by their names alone.
-_PATHS = (
-    "continue_from",
-    "corpus",
-    "init",
-    "output",
-    "student",
-    "teacher",
-    "train",
-    "validation",
-    "validation_corpus",
-)
+_PATHS = (*INPUTS, "continue_from", "output")
 
 
 def model_card(

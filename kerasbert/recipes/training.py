@@ -78,7 +78,7 @@ def log_start(options: TrainingOptions, strategy: Any, verb: str, data: str, ste
 
 
 #: Options that name the input files and directories of a run.
-_INPUTS = (
+INPUTS = (
     "train",
     "validation",
     "corpus",
@@ -95,7 +95,7 @@ def _contents(options: TrainingOptions) -> dict[str, str]:
     Inputs that are not local files (an architecture, a model fetched by name) have none.
     """
     digests = {}
-    for name in _INPUTS:
+    for name in INPUTS:
         for location, path in enumerate(options.input_paths(name)):
             path = remote.local(path) if "corpus" in name else pathlib.Path(path)
             if files.exists(path):

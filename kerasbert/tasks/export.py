@@ -13,7 +13,7 @@ from kerasbert import _compat
 from kerasbert.errors import InputError
 from kerasbert.features import LENGTHS, MASK_POSITIONS, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.layers.inference import PrecomputedWeights, inference_mode
-from kerasbert.layers.state import is_quantized
+from kerasbert.layers.state import has_16_bits, is_quantized
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import saved_model
 from kerasbert.serving.formats import FORMATS, LITERT, SAVED_MODEL
@@ -151,7 +151,7 @@ def _plain(task, lengths, **features) -> dict:
 def _tolerance(task) -> float:
     """Returns the relative difference that another order of computation may cause."""
     layers = _compat.layers_of(task)
-    rough = any(is_quantized(one) or "16" in (one.compute_dtype or "") for one in layers)
+    rough = any(is_quantized(one) or has_16_bits(one) for one in layers)
     return 0.03 if rough else 1e-3
 
 

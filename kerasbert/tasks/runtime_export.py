@@ -25,7 +25,7 @@ from kerasbert.features import (
     TOKEN_IDS,
     WORDS,
 )
-from kerasbert.layers.state import is_quantized
+from kerasbert.layers.state import has_16_bits, is_quantized
 from kerasbert.serving import encode, runtimes
 from kerasbert.serving.formats import LITERT, ONNX, OPENVINO
 from kerasbert.tasks import runtime_check, runtime_int8
@@ -116,7 +116,7 @@ def _refuse(task, format: str) -> None:
         raise InputError(
             f"the weights of {task.name} are quantized by Keras: export as {format} before quantize"
         )
-    if any("16" in (layer.compute_dtype or "") for layer in layers):
+    if any(map(has_16_bits, layers)):
         raise InputError(
             f"export as {format} computes in float32: load the model with dtype='float32'"
         )
