@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 from kerasbert import __version__, machine  # noqa: E402
 
-#: Colours of a picture, and its largest size in bytes: pages are read on phones, too.
-COLOURS, LARGEST = 128, 60_000
+#: Colors of a picture, and its largest size in bytes: pages are read on phones, too.
+COLORS, LARGEST = 128, 60_000
 
 
 def main(names: list[str]) -> None:
@@ -114,10 +114,10 @@ def _text(output: str) -> str:
 
 
 def _save(png: str, path: pathlib.Path) -> None:
-    """Writes a picture with few colours, which is a third of its size."""
+    """Writes a picture with few colors, which is a third of its size."""
     path.parent.mkdir(exist_ok=True)
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
     if (size := path.stat().st_size) > LARGEST:
         raise SystemExit(f"error: {path} has {size} bytes, more than {LARGEST}; make it smaller")
 

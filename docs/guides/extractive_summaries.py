@@ -176,6 +176,6 @@ for i in sorted(np.argsort(-scores[1])[:3]):
 #   the way to start, and good enough to choose sentences for a search result.
 # - Sentences that say the same score alike. Leave out one that is too similar to those already
 #   chosen (the cosine of its embedding), or shares three words in a row with them, as BertSum does.
-# - To rank sentences alone, without their neighbours, a `TextClassifier` with `pair=True` and
+# - To rank sentences alone, without their neighbors, a `TextClassifier` with `pair=True` and
 #   `problem_type="regression"` reads a sentence and its text, and learns ROUGE-1 itself; it reads
 #   every text as often as it has sentences.

@@ -120,7 +120,7 @@ test("mean of chunks", mean)
 
 # %% [markdown]
 # Most chunks are manual, of which the model of sentences has never seen any; a few hundred
-# labelled documents teach it to ignore them. With learned weights it can. (Two passes over 256
+# labeled documents teach it to ignore them. With learned weights it can. (Two passes over 256
 # documents are few; the model has not finished learning.)
 
 # %%
@@ -143,7 +143,7 @@ part_of = np.minimum((places * 5).astype(int), 4)
 plt.figure(figsize=(7, 3))
 for name, right in is_right.items():
     plt.plot([right[part_of == part].mean() for part in range(5)], marker="o", label=name)
-plt.axhline(0.5, color="grey", linewidth=0.8)
+plt.axhline(0.5, color="gray", linewidth=0.8)
 plt.xticks(range(5), ["start", "", "middle", "", "end"])
 plt.xlabel("place of the opinion in the document")
 plt.ylabel("accuracy")

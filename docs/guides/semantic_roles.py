@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Semantic roles
 #
-# Who did what to whom, when and where? Semantic role labelling answers for one verb at a time.
+# Who did what to whom, when and where? Semantic role labeling answers for one verb at a time.
 # In *Bush nominated two individuals on Tuesday*, the one who nominates is `ARG0`, the nominated
 # are `ARG1`, and Tuesday is `ARGM-TMP`, the time. It is a classification of words,
 # `TokenClassifier`, with one addition: the model must know which verb is meant. We put **markers**

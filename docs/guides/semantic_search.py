@@ -116,8 +116,8 @@ print(f"by chance: {1 / len(test):.1%}")
 # %% [markdown]
 # ## A map
 #
-# A vector has 384 numbers. t-SNE lays the vectors out in a plane and keeps neighbours together;
-# the colours are the packages, which the model does not know.
+# A vector has 384 numbers. t-SNE lays the vectors out in a plane and keeps neighbors together;
+# the colors are the packages, which the model does not know.
 
 # %% picture="Map of the functions of eight packages: those of one package lie together"
 vectors = embedder.embed(summaries)

@@ -1,4 +1,4 @@
-"""Labelled texts from TSV, CSV, JSON lines and TensorFlow Datasets."""
+"""Labeled texts from TSV, CSV, JSON lines and TensorFlow Datasets."""
 
 import copy
 import dataclasses

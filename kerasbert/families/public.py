@@ -1,6 +1,6 @@
 """Well-known public checkpoints on Hugging Face, by family.
 
-Licences are those that the publishers state; "" where that was not certain here.
+Licenses are those that the publishers state; "" where that was not certain here.
 """
 
 from kerasbert.families.layout import Checkpoint

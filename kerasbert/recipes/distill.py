@@ -56,7 +56,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
     texts, labels = (
         _without_labels(teacher, spec, options)
         if options.alpha == 1
-        else _labelled(teacher, spec, options)
+        else _labeled(teacher, spec, options)
     )
     assert student.preprocessor is not None  # the teacher's
     rows = student.preprocessor.rows(texts, labels)
@@ -123,7 +123,7 @@ def _classes(teacher: Task) -> list[str] | None:
     return getattr(teacher, "classes", None)
 
 
-def _labelled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, list | None]:
+def _labeled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, list | None]:
     """Reads texts and labels of the training files."""
     files_of_examples = [spec.examples(path, options, _classes(teacher)) for path in options.train]
     texts = _joined([examples.texts for examples in files_of_examples], options.train)

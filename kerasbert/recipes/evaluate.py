@@ -9,7 +9,7 @@ from kerasbert.tasks.task import Task
 
 
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Scores a model or predictions on labelled examples, or a model on a corpus."""
+    """Scores a model or predictions on labeled examples, or a model on a corpus."""
     if options.predictions:
         metric = registry.get_metric(str(options.metric))
         scores = metric(options.data, options.predictions, options, options.no_answer_probabilities)

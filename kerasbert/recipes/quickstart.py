@@ -225,7 +225,7 @@ class _Quickstart:
         return result
 
     def write_task(self, documents: list[python_docs.Document]) -> list[str]:
-        """Writes paragraphs of the packages with the most text, labelled with their package."""
+        """Writes paragraphs of the packages with the most text, labeled with their package."""
         paragraphs = collections.defaultdict(list)
         for document in documents:
             held_out = document.held_out(HELD_OUT_SHARE)

@@ -94,7 +94,7 @@ def _from_table(
 def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, Sequence[str] | None]:
     """Returns the names of text columns by key (None if not given), and all columns' names.
 
-    A GLUE task defines both. Only its labelled files may lack a header.
+    A GLUE task defines both. Only its labeled files may lack a header.
     """
     named = {TEXT: options.text_column, TEXT_PAIR: options.text_pair_column}
     column_names = split_names(options.column_names)

@@ -278,7 +278,7 @@ class _SentencePiece:
         return [first[id] if id < len(first) else id + shift for id in self._best(text)]
 
     def _best(self, text: str) -> list:
-        """Returns the ids of the best way to split a text; neighbouring unknowns are one."""
+        """Returns the ids of the best way to split a text; neighboring unknowns are one."""
         count = len(text)
         # Single precision, as in the library; a later way must be better to be taken.
         scores = array.array("f", bytes(4 * (count + 1)))

@@ -33,7 +33,7 @@ class CompiledOnLogits(TextModel):
             metrics: as in Keras. If only some positions of a row count, such as the used ones
                 of `mask_positions`, these metrics are weighted too.
             weighted_metrics: as in Keras.
-            layer_decay: factor between the learning rates of two neighbouring layers, from the
+            layer_decay: factor between the learning rates of two neighboring layers, from the
                 head down to the embeddings (ELECTRA's `layerwise_lr_decay`). None: all layers
                 have the same rate.
             **kwargs: as in `ExactModel.compile`.

@@ -54,7 +54,7 @@ class Metric(Protocol):
         """Reads both files and compares them.
 
         Args:
-            data: path of the labelled examples.
+            data: path of the labeled examples.
             predictions: path of the predictions.
             options: columns and format of the files.
             no_answer: path of the no-answer probabilities, or None.
@@ -109,7 +109,7 @@ class TaskSpec:
     # === Training data ===
 
     def read(self, path: str, options: DataOptions) -> Examples:
-        """Reads a file of labelled examples."""
+        """Reads a file of labeled examples."""
         raise NotImplementedError
 
     def examples(
@@ -205,7 +205,7 @@ class TaskSpec:
 
         Args:
             model: a compiled model.
-            path: file of labelled examples.
+            path: file of labeled examples.
             options: columns and format of the file.
             batch_size: examples per batch.
             tune: whether to tune the `tuned_setting` on this file.

@@ -178,7 +178,7 @@ class _Set:
         def touched(pattern, step):
             touching = tf.strings.regex_full_match(parts, pattern)
             beyond = tf.clip_by_value(tokens + 2 * step, 0, tf.size(parts, tf.int64) - 1)
-            # An empty segment between two tokens of a row makes the other token the neighbour.
+            # An empty segment between two tokens of a row makes the other token the neighbor.
             same_row = tf.equal(tf.gather(position, beyond), tf.gather(position, tokens) + 2 * step)
             other = same_row & tf.gather(touching, beyond)
             return tf.where(

@@ -120,7 +120,7 @@ class ByteMerges:
         first_blocks = tf.cumsum(block_counts, exclusive=True)
         within = tf.ragged.range(lengths).values // self._block
         blocks = tf.repeat(first_blocks, lengths) + within
-        # An additional symbol, a word by itself, gives every other symbol a right neighbour.
+        # An additional symbol, a word by itself, gives every other symbol a right neighbor.
         block_words = tf.repeat(tf.range(tf.size(words)), block_counts)
         block_words = tf.concat([block_words, [-1]], axis=0)
         blocks = tf.concat([blocks, [tf.size(block_words) - 1]], axis=0)

@@ -56,7 +56,7 @@ class Charsmap:
         """Returns a pattern of the characters that rules turn into any of `characters`.
 
         A text that does not match it does not get one of them by a rule. Dropped characters match
-        too, because dropping one makes its neighbours adjacent. The pattern is "" if no rule
+        too, because dropping one makes its neighbors adjacent. The pattern is "" if no rule
         applies.
         """
         kept = {

@@ -11,7 +11,7 @@ from typing import Any
 from kerasbert import files
 from kerasbert.training.progress import log
 
-_TRAINING, _HELD_OUT, _CONSTANT = "C0", "C1", "0.5"  # colours, the same in every panel
+_TRAINING, _HELD_OUT, _CONSTANT = "C0", "C1", "0.5"  # colors, the same in every panel
 _FEW = 40  # most points of a curve that are drawn with markers
 _WIDTH = 80  # characters in a line of the title
 

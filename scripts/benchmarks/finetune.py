@@ -22,7 +22,7 @@ _RATE = 5e-5
 def suite(options, directory: pathlib.Path) -> list[Workload]:
     """Returns a workload of shuffled batches, which each library tokenizes and pads on the fly."""
     if len(options.input) != 1:
-        raise InputError("--suite=finetune needs one --input, a file of labelled texts")
+        raise InputError("--suite=finetune needs one --input, a file of labeled texts")
     examples = read_examples(options.input[0])
     model: Any = store_classifier(options, examples.classes, directory)
     texts, labels = list(examples.texts["text"]), list(map(examples.classes.index, examples.labels))

@@ -149,7 +149,7 @@ class Batcher:
                 batch = self._take(key)
                 self._long_running += key[2]
             try:
-                # From here on, a request can't be cancelled, so that its result can be set.
+                # From here on, a request can't be canceled, so that its result can be set.
                 batch = [task for task in batch if task.result.set_running_or_notify_cancel()]
                 if batch:
                     self._compute(key[0], batch)

@@ -1,4 +1,4 @@
-"""The task spec of masked language modeling: unlabelled texts, or a corpus."""
+"""The task spec of masked language modeling: unlabeled texts, or a corpus."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from kerasbert.training.progress import EvaluationProgress, progress_bar
 
 
 class MaskedTexts(TaskSpec):
-    """Unlabelled texts."""
+    """Unlabeled texts."""
 
     name = "masked_lm"
     task = MaskedLM

@@ -5,7 +5,7 @@ from kerasbert.tasks.pretrainer.model import Pretrainer
 
 
 class Pretraining(MaskedTexts):
-    """Unlabelled texts; for scores, a corpus."""
+    """Unlabeled texts; for scores, a corpus."""
 
     task = Pretrainer
     reads_corpora_only = True

@@ -78,7 +78,7 @@ class TextClassifier(Task):
         long_text: pooling of chunks, "mean", "max" or "attention" (see
             `kerasbert.layers.PoolChunks`); None: texts are truncated to `sequence_length`.
         max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighbouring chunks share.
+        chunk_overlap: tokens that two neighboring chunks share.
         name: model name.
 
     Raises:

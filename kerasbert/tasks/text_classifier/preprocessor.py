@@ -29,7 +29,7 @@ class TextClassifierPreprocessor(Preprocessor):
         takes_shares: whether the loss takes probabilities of all classes instead of an index.
         long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
         max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighbouring chunks share.
+        chunk_overlap: tokens that two neighboring chunks share.
     """
 
     problem: Any

@@ -16,7 +16,7 @@ from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.text_classifier.model import TextClassifier
 
 
-class _LabelledTexts(TaskSpec):
+class _LabeledTexts(TaskSpec):
     task = TextClassifier
     data_options = ("text_column", "text_pair_column", "label_column", "column_names", "glue")
 
@@ -61,7 +61,7 @@ class _LabelledTexts(TaskSpec):
         return model.classify(dict(columns))
 
 
-class TextClassification(_LabelledTexts):
+class TextClassification(_LabeledTexts):
     """Texts with one class each."""
 
     name = "text_classification"
@@ -77,13 +77,13 @@ class TextClassification(_LabelledTexts):
         return classification.single_label(right, guesses, len(classes))
 
 
-class MultiLabel(_LabelledTexts):
+class MultiLabel(_LabeledTexts):
     """Texts with any number of classes."""
 
     name = "multi_label"
     problem_type = "multi_label_classification"
     primary_metric = "micro_f1"
-    data_options = (*_LabelledTexts.data_options, "label_separator")
+    data_options = (*_LabeledTexts.data_options, "label_separator")
 
     def label_columns(self, given: str | None) -> str | list[str] | None:
         """Returns one column for all labels, or a list with one column per class."""
@@ -101,7 +101,7 @@ class MultiLabel(_LabelledTexts):
         )
 
 
-class Regression(_LabelledTexts):
+class Regression(_LabeledTexts):
     """Texts with numbers."""
 
     name = "regression"

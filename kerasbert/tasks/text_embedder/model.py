@@ -94,7 +94,7 @@ class TextEmbedder(Task):
         long_text: pooling of chunks, "mean" or "max"; None: texts are truncated to
             `sequence_length`.
         max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighbouring chunks share.
+        chunk_overlap: tokens that two neighboring chunks share.
         name: model name.
 
     Raises:

@@ -28,7 +28,7 @@ class TextEmbedderPreprocessor(Preprocessor):
         objective: "contrastive", which has no labels, or "similarity".
         long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
         max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighbouring chunks share.
+        chunk_overlap: tokens that two neighboring chunks share.
     """
 
     prompt: str = ""

@@ -1,4 +1,4 @@
-"""Exact nearest-neighbour search by cosine similarity."""
+"""Exact nearest-neighbor search by cosine similarity."""
 
 import numpy as np
 

@@ -31,7 +31,7 @@ class TaggedWord(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """Neighbouring words, or parts of words, of one entity type.
+    """Neighboring words, or parts of words, of one entity type.
 
     Attributes:
         text: `text[start:end]`.
@@ -77,7 +77,7 @@ AGGREGATIONS = (*WORD_SCORES, "simple")
 
 
 def join(text: str, parts: Sequence[TaggedWord]) -> list[Entity]:
-    """Joins neighbours of the same type; `B-` starts a new entity, and `O` is outside of any."""
+    """Joins neighbors of the same type; `B-` starts a new entity, and `O` is outside of any."""
     groups: list[tuple[str, list[TaggedWord]]] = []
     for part in parts:
         begins, type = part.label.startswith("B-"), _type(part.label)

@@ -269,7 +269,7 @@ class TokenClassifier(Task):
         """Predicts the class of every word, or the entities that the words form.
 
         Entities are aggregated as in transformers' pipeline with its `aggregation_strategy`:
-        neighbouring words of the same type form an entity, and `B-` starts another one. The class
+        neighboring words of the same type form an entity, and `B-` starts another one. The class
         of a word is that of its first token ("first"), of its most confident token ("max"), or
         of the mean of its tokens' probabilities ("average"). With "simple", every token counts by
         itself, so that an entity may end inside a word.
