@@ -10,6 +10,9 @@ from kerasbert.training.progress import log
 from kerasbert.training.strategies import prefetched, sharded
 
 _DRY_STEPS = 5
+#: Seconds to measure for at least: each call of `fit` takes some tenths of a second of its own,
+#: which would count as much as six steps of a small model do.
+_SECONDS = 3.0
 
 
 def dry_run(model: Any, batches: Any, steps: int, boundaries: Sequence[int] = ()) -> dict[str, Any]:
@@ -50,19 +53,26 @@ def _log_lines(text: str, line_break: bool = False) -> None:
 def _measured(model, batches, steps: int, *, whole: bool) -> dict:
     """Measures steps of a phase, no more than it has unless the run is `whole`."""
     at_once = model.steps_per_execution
-    timed = 1 + _DRY_STEPS if whole else min(1 + _DRY_STEPS, max(1, steps // at_once))
+    most = math.inf if whole else max(1, steps // at_once)
     x, *_ = next(iter(batches.take(1)))
     data = prefetched(sharded(batches), model)
-    seconds = []
-    for count in (1, timed):  # the first step compiles
+
+    def seconds(calls: int) -> float:
         start = time.monotonic()
-        model.fit(data, epochs=1, steps_per_epoch=count * at_once, verbose=0)
-        seconds.append(time.monotonic() - start)
-    a_step = seconds[1] / timed / at_once
+        model.fit(data, epochs=1, steps_per_epoch=calls * at_once, verbose=0)
+        return time.monotonic() - start
+
+    to_compile = seconds(1)
+    calls = min(1 + _DRY_STEPS, most)
+    taken = seconds(calls)
+    if taken < _SECONDS:
+        calls = min(math.ceil(_SECONDS / taken * calls), most)
+        taken = seconds(calls)
+    a_step = taken / calls / at_once
     return {
         "batch": {name: list(value.shape) for name, value in x.items()},
         "steps": steps,
-        "seconds_to_compile": round(seconds[0], 1),
+        "seconds_to_compile": round(to_compile, 1),
         "seconds_a_step": round(a_step, 4),
         "hours": round(a_step * steps / 3600, 2),
     }
