@@ -81,6 +81,7 @@ def pytest_configure(config):
 # The slowest tests come first, so that no process is left alone with one at the end.
 _SLOW = (
     "test_readme",
+    "test_reference",
     "test_resume",
     "test_global_batch",
     "test_distill",

@@ -91,6 +91,24 @@ def test_every_class_and_function_has_an_example():
     assert [name for name, value in PUBLIC.items() if ">>> " not in (value.__doc__ or "")] == []
 
 
+def code_of(text):
+    """Returns the code of a docstring's examples."""
+    return "\n".join(re.findall(r"^ *(?:>>>|\.\.\.) (.*)$", text or "", re.MULTILINE))
+
+
+def test_examples_use_every_method_that_the_pages_show():
+    lacking, hooks = set(), site_hooks.load()
+    for kind in CLASSES.values():
+        ours = [base for base in kind.__mro__ if base.__module__.startswith("kerasbert")]
+        methods = [(n, f) for base in reversed(ours) for n, f in own_methods(base).items()]
+        texts = [*(base.__doc__ for base in ours), *(f.__doc__ for _, f in methods)]
+        used = set(re.findall(r"\.(\w+)", " ".join(map(code_of, texts))))
+        # The class describes how a layer is called.
+        known = {*used, *hooks.hidden_members(kind.__name__), "call", "__call__"}
+        lacking |= {f.__qualname__ for name, f in methods if name not in known}
+    assert lacking == set()
+
+
 def test_no_example_is_left_out():
     assert [name for name, text in documentation() if "doctest:" in text] == []
     # A block of code in another form would not run.

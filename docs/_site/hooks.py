@@ -41,7 +41,30 @@ REFERENCE = {
 
 
 #: Classes that show the methods of base classes without a page.
-WITH_INHERITED = {"kerasbert.tasks.Task", "kerasbert.text.Tokenizer"}
+WITH_INHERITED = {"kerasbert.Backbone", "kerasbert.tasks.Task", "kerasbert.text.Tokenizer"}
+
+#: Members that users have no need of, which the pages leave out: called by Keras, defined by new
+#: tasks (CONTRIBUTING.md), or called by other modules. With a class, of this one only.
+NOT_SHOWN = """
+    build compute_output_shape compute_output_spec get_config from_config save_assets load_assets
+    make_train_function make_test_function make_predict_function get_compile_config
+    compile_from_config update_step trainable_weights trainable_variables non_trainable_variables
+    train_on_batch test_on_batch predict_on_batch
+
+    train_step test_step step_function step_data forward loss_divisors set_global_batch
+    check_layer_losses check_class_weight needs_few_shapes
+
+    make_preprocessor head_config stored_head needs_pooler accuracy_metric example_call output_name
+    output_padding outputs_activation outputs_are outputs_for head_arguments heads_from pipeline_tag
+
+    belongs_to resources tokens_before_second share index_tensors counts_without_words
+    is_due_by_steps lacks_permanent permanent_path check_classes
+    Dropout.threshold Dropout.draws_bytes Dropout.random_bytes
+    Duplicates.of Duplicates.signed Duplicates.check Duplicates.in_input
+    Selection.metadata Selection.counts Selection.check Selection.read
+    Distiller.backbone Distiller.preprocessor Distiller.card_text Distiller.evaluate
+    Backbone.described
+"""
 
 
 def on_config(config):
@@ -123,9 +146,20 @@ def _reference(page: str, packages: list[str], documented: set[str]) -> str:
             if _is_object(package, name) and _home(package, name) not in documented:
                 documented.add(_home(package, name))
                 lines.append(f"\n::: {package}.{name}")
+                if name[0].isupper():
+                    left_out = f"!^({'|'.join(hidden_members(name))})$"
+                    lines.append(
+                        f'    options:\n      filters: ["!^_", "^__call__$", "{left_out}"]'
+                    )
                 if f"{package}.{name}" in WITH_INHERITED:
-                    lines.append("    options:\n      inherited_members: true")
+                    lines.append("      inherited_members: true")
     return "\n".join(lines) + "\n"
+
+
+def hidden_members(kind: str) -> list[str]:
+    """Returns the names of the members that the page of a class leaves out."""
+    names = (name.removeprefix(f"{kind}.") for name in NOT_SHOWN.split())
+    return [name for name in names if "." not in name]
 
 
 def _tasks() -> list[str]:

@@ -1,6 +1,7 @@
 """Knowledge distillation: training a small model to imitate a large one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -14,10 +15,10 @@ __all__ = ["ATTENTION", "HIDDEN", "Distiller", "distill", "student_from", "with_
 
 
 def distill(
-    teacher,
-    student,
-    x,
-    y=None,
+    teacher: Any,
+    student: Any,
+    x: Any,
+    y: Any = None,
     *,
     temperature: float = 2.0,
     alpha: float | None = None,
@@ -26,9 +27,9 @@ def distill(
     layer_map: Mapping[int, int] | None = None,
     hidden_weight: float = 1.0,
     attention_weight: float = 1.0,
-    optimizer=None,
+    optimizer: Any = None,
     accumulation_steps: int = 1,
-    **fit,
+    **fit: Any,
 ) -> keras.callbacks.History:
     """Trains a task to imitate another one; see `Distiller`.
 

@@ -170,6 +170,11 @@ class Distiller(ExactModel):
 
         Returns:
             The paths of all frozen weights.
+
+        Examples:
+            >>> distiller.freeze(names=["embeddings"])[0]
+            'embeddings/token_embedding/embeddings'
+            >>> student.trainable = True  # trains all of them again
         """
         return self.student.freeze(layers, names)
 

@@ -40,6 +40,12 @@ class TrainableStateMixin(keras.Model):
 
         Raises:
             InputError: the mode is not supported.
+
+        Examples:
+            >>> small = kerasbert.Backbone(config)
+            >>> small.quantize("int8")
+            >>> small({"token_ids": [[2, 7, 9, 3]]})["sequence_output"].shape
+            TensorShape([1, 4, 128])
         """
         if mode not in QUANTIZATIONS:
             raise InputError(f"quantize takes {' or '.join(QUANTIZATIONS)}, found {mode!r}")
@@ -53,6 +59,11 @@ class TrainableStateMixin(keras.Model):
 
         Raises:
             InputError: weights are quantized.
+
+        Examples:
+            >>> weights = kerasbert.Backbone(config).plain_weights()
+            >>> len(weights["embeddings/token_embedding/embeddings"]) == config.vocabulary_size
+            True
         """
         weights = {variable.path: variable.numpy() for variable in self.weights}
         for layer in _compat.layers_of(self):

@@ -90,6 +90,10 @@ class Encoder:
 
         Args:
             words: lists of words.
+
+        Examples:
+            >>> encoder.first_tokens([["a", "fine", "day"]])
+            [[1, 2, 3]]
         """
         return [
             [1 + sum(map(len, ids[:number])) for number in range(len(ids))]

@@ -92,7 +92,11 @@ class GrpcClient:
         return rows_of({name: np.asarray(array).tolist() for name, array in arrays.items()})
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection.
+
+        Examples:
+            >>> client.close()
+        """
         self._channel.close()
 
     def __enter__(self) -> Self:

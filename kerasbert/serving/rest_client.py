@@ -83,7 +83,11 @@ class RestClient:
         return self._rows(self._ask("POST", ":predict", {"inputs": inputs}))
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections.
+
+        Examples:
+            >>> client.close()
+        """
         self._http.clear()
 
     def __enter__(self) -> Self:

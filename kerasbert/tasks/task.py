@@ -74,8 +74,8 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
     def __init__(
         self,
         backbone: Backbone,
-        inputs,
-        outputs,
+        inputs: Any,
+        outputs: Any,
         *,
         tokenizer: Tokenizer | None,
         sequence_length: int | None,
@@ -180,6 +180,12 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             positions: as in Keras.
             print_fn: as in Keras; called once more, for the preprocessor.
             **kwargs: as in Keras.
+
+        Examples:
+            >>> lines = []
+            >>> task.summary(print_fn=lines.append)
+            >>> lines[0].splitlines()[0]
+            'Preprocessor: "text_classifier"'
         """
         interactive = keras.utils.is_interactive_logging_enabled()
         show = print_fn or (print if interactive else logging.getLogger("absl").info)

@@ -76,6 +76,12 @@ class TrainableWeightsMixin(TrainableStateMixin):
 
         Raises:
             InputError: the mode is not supported.
+
+        Examples:
+            >>> small = kerasbert.TextClassifier(kerasbert.Backbone(config), 2)
+            >>> small.quantize("int8")
+            >>> small({"token_ids": [[2, 5, 7, 8, 3]]}).shape
+            TensorShape([1, 2])
         """
         super().quantize(mode, config, **kwargs)
         self._forget_graphs()

@@ -105,7 +105,12 @@ class TokenVocabulary(abc.ABC):
 
     @property
     def model_tokens(self) -> tuple[str, ...]:
-        """The tokens of the model, without added tokens, in the order of their ids."""
+        """The tokens of the model, without added tokens, in the order of their ids.
+
+        Examples:
+            >>> tokenizer.model_tokens[5:]
+            ('the', 'dog', '##s')
+        """
         return self.vocabulary[: self._model_size]
 
     @property
@@ -120,27 +125,52 @@ class TokenVocabulary(abc.ABC):
 
     @property
     def pad_id(self) -> int:
-        """The id of the padding token."""
+        """The id of the padding token.
+
+        Examples:
+            >>> tokenizer.pad_id
+            0
+        """
         return self._ids[self.special_tokens.pad]
 
     @property
     def unknown_id(self) -> int:
-        """The id of the unknown token."""
+        """The id of the unknown token.
+
+        Examples:
+            >>> tokenizer.unknown_id
+            1
+        """
         return self._ids[self.special_tokens.unknown]
 
     @property
     def cls_id(self) -> int:
-        """The id of the token at the start of a row."""
+        """The id of the token at the start of a row.
+
+        Examples:
+            >>> tokenizer.cls_id
+            2
+        """
         return self._ids[self.special_tokens.cls]
 
     @property
     def sep_id(self) -> int:
-        """The id of the token at the end of a text."""
+        """The id of the token at the end of a text.
+
+        Examples:
+            >>> tokenizer.sep_id
+            3
+        """
         return self._ids[self.special_tokens.sep]
 
     @property
     def mask_id(self) -> int:
-        """The id of the mask token."""
+        """The id of the mask token.
+
+        Examples:
+            >>> tokenizer.mask_id
+            4
+        """
         return self._ids[self.special_tokens.mask]
 
     @property

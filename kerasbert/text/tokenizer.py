@@ -353,12 +353,22 @@ class Tokenizer(TokenVocabulary):
 
     @functools.cached_property
     def vocabulary_sha256(self) -> str:
-        """SHA-256 (hex) of the concatenated assets, which identifies the vocabulary."""
+        """SHA-256 (hex) of the concatenated assets, which identifies the vocabulary.
+
+        Examples:
+            >>> len(tokenizer.vocabulary_sha256)
+            64
+        """
         return hashlib.sha256(b"".join(self.assets().values())).hexdigest()
 
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Returns the constructor arguments that are neither files nor tokens, as JSON types."""
+        """Returns the constructor arguments that are neither files nor tokens, as JSON types.
+
+        Examples:
+            >>> tokenizer.settings()["lowercase"]
+            True
+        """
 
     def get_config(self) -> dict[str, Any]:
         """Returns the config as JSON types; with the assets, it defines the tokenizer.

@@ -56,17 +56,13 @@ class Checkpoints:
     Examples:
         `train` writes them. Here one is written and restored by hand:
 
-        >>> import kerasbert
-        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dull", "fine", "day"]
-        >>> tokenizer = kerasbert.text.WordPieceTokenizer(words)
-        >>> config = kerasbert.BackboneConfig.from_preset("bert_tiny", vocabulary_size=len(words))
-        >>> model = kerasbert.TextClassifier(
-        ...     kerasbert.Backbone(config), ["bad", "good"], tokenizer=tokenizer
-        ... )
-        >>> model.compile()
-        >>> texts, labels = ["a fine day", "a dull day"], ["good", "bad"]
-        >>> history = model.fit(texts, labels, verbose=0)
-        >>> from kerasbert.training import Checkpoints
+        >>> import keras
+        >>> import numpy as np
+        >>> from kerasbert.training import Checkpoints, ExactModel
+        >>> x = keras.Input((4,))
+        >>> model = ExactModel(x, keras.layers.Dense(1)(x))  # or a task
+        >>> model.compile("adam", "mse")
+        >>> history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
         >>> checkpoints = Checkpoints("checkpoints", every_steps=100, keep=2)
         >>> path = checkpoints.save(model, step=100)
         >>> stored = checkpoints.newest()
@@ -191,7 +187,12 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
-        """Removes all checkpoints but the permanent one, when the run has finished."""
+        """Removes all checkpoints but the permanent one, when the run has finished.
+
+        Examples:
+            >>> checkpoints.remove()
+            >>> checkpoints.newest()
+        """
         if self.permanent_path is None:
             shutil.rmtree(self.directory, ignore_errors=True)
             return

@@ -107,7 +107,13 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
     """The steps of an `ExactModel` on TensorFlow."""
 
     def sync_state(self) -> None:
-        """Does nothing: on TensorFlow, variables always hold their current values."""
+        """Does nothing: on TensorFlow, variables always hold their current values.
+
+        On JAX, `fit` holds them outside of the model until this is called.
+
+        Examples:
+            >>> model.sync_state()
+        """
 
     # === One step ===
 

@@ -220,6 +220,12 @@ class Corpus:
 
         Returns:
             int32, ragged, (rows, tokens).
+
+        Examples:
+            >>> import tensorflow as tf
+            >>> starts, ends = tf.constant([0], tf.int64), tf.constant([4], tf.int64)
+            >>> corpus.read_word_marks(starts, ends).to_list()
+            [[-1, -1, -1, -1]]
         """
         if not self.has_words:
             ids = self.read(starts, ends)

@@ -91,7 +91,12 @@ class CorpusWriter:
 
     @property
     def tokens(self) -> int:
-        """The number of tokens written so far."""
+        """The number of tokens written so far.
+
+        Examples:
+            >>> writer.tokens
+            5
+        """
         return self._tokens
 
     def add(
@@ -132,7 +137,19 @@ class CorpusWriter:
                 continues = continues[room:]
 
     def end_unit(self) -> None:
-        """Ends a unit: what is added later is of other documents, in other shards."""
+        """Ends a unit: what is added later is of other documents, in other shards.
+
+        Examples:
+            >>> directory = pathlib.Path("units")
+            >>> directory.mkdir()
+            >>> with kerasbert.data.corpus.CorpusWriter(directory, tokenizer, 1000) as writer:
+            ...     for ids in ([5, 6], [5, 7]):
+            ...         writer.add(np.array(ids), np.array([2]), documents=np.array([0]))
+            ...         writer.end_unit()
+            ...     manifest = writer.finish()
+            >>> manifest["documents"], len(manifest["shards"])
+            (2, 2)
+        """
         self._last_document = -1
         self._begins_shard = True
 

@@ -80,6 +80,12 @@ class Mixture:
 
         Args:
             positions: integers, of any shape.
+
+        Examples:
+            >>> import numpy as np
+            >>> positions = np.array([0, 14])  # the first token of each corpus
+            >>> mixture.tokens_at(positions).tolist()
+            [5, 5]
         """
         return self._values_at(positions, lambda corpus: corpus.tokens_at)
 
@@ -89,6 +95,12 @@ class Mixture:
         Args:
             starts: int64, (rows,), the first token of each range.
             ends: int64, (rows,), the end of each range, exclusive.
+
+        Examples:
+            >>> import tensorflow as tf
+            >>> starts, ends = tf.constant([0, 14], tf.int64), tf.constant([4, 17], tf.int64)
+            >>> mixture.read(starts, ends).to_list()
+            [[5, 6, 7, 8], [5, 6, 7]]
         """
         return self._ranges(starts, ends, lambda corpus: corpus.read)
 
@@ -97,6 +109,11 @@ class Mixture:
 
         Args:
             positions: integers, of any shape.
+
+        Examples:
+            >>> import numpy as np
+            >>> mixture.word_marks_at(np.array([0, 14])).tolist()
+            [-1, -1]
         """
         return self._values_at(positions, lambda corpus: corpus.word_marks_at)
 
@@ -106,11 +123,22 @@ class Mixture:
         Args:
             starts: int64, (rows,), the first token of each range.
             ends: int64, (rows,), the end of each range, exclusive.
+
+        Examples:
+            >>> import tensorflow as tf
+            >>> starts, ends = tf.constant([0], tf.int64), tf.constant([2], tf.int64)
+            >>> mixture.read_word_marks(starts, ends).to_list()
+            [[-1, -1]]
         """
         return self._ranges(starts, ends, lambda corpus: corpus.read_word_marks)
 
     def token_counts(self) -> np.ndarray:
-        """Counts the occurrences of each id in all corpora; see `Corpus.token_counts`."""
+        """Counts the occurrences of each id in all corpora; see `Corpus.token_counts`.
+
+        Examples:
+            >>> dict(zip(words, mixture.token_counts().tolist()))["dog"]
+            6
+        """
         return np.sum([corpus.token_counts() for corpus in self.corpora], axis=0)
 
     def counts_without_words(self) -> np.ndarray | None:

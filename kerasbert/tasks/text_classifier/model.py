@@ -175,7 +175,12 @@ class TextClassifier(Task):
 
     @property
     def threshold(self) -> float:
-        """Lowest score at which a multi-label class is predicted, in (0, 1); can be set."""
+        """Lowest score at which a multi-label class is predicted, in (0, 1); can be set.
+
+        Examples:
+            >>> model.threshold
+            0.5
+        """
         return self.problem.threshold
 
     @threshold.setter
@@ -333,14 +338,9 @@ class TextClassifier(Task):
 
         Examples:
             >>> history = model.fit(
-            ...     texts,
-            ...     labels,
-            ...     validation_data=(["day"], ["good"]),
-            ...     class_weight={"bad": 2.0},
-            ...     epochs=2,
-            ...     verbose=0,
+            ...     texts, labels, class_weight={"bad": 2.0}, epochs=2, verbose=0
             ... )
-            >>> len(history.history["val_loss"])
+            >>> len(history.history["loss"])
             2
         """
         if class_weight is not None:
@@ -384,7 +384,7 @@ class TextClassifier(Task):
 
     # === Text ===
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor, whose labels suit the compiled loss."""
         from kerasbert.tasks.text_classifier.preprocessor import TextClassifierPreprocessor
 
