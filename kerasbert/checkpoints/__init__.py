@@ -10,6 +10,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ _DEPTH = 2
 _ENDINGS = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".h5", ".index")
 
 
-def load(name: str | os.PathLike | Preset) -> Preset:
+def load(name: str | os.PathLike[str] | Preset) -> Preset:
     """Loads a model in any format, with its weights, and checks that it is complete.
 
     Args:
@@ -97,7 +98,7 @@ def load(name: str | os.PathLike | Preset) -> Preset:
     return _format_of(directory).load(directory)
 
 
-def load_tokenizer(name: str | os.PathLike | Preset) -> Tokenizer:
+def load_tokenizer(name: str | os.PathLike[str] | Preset) -> Tokenizer:
     """Loads the tokenizer of a model in any format.
 
     Args:
@@ -120,7 +121,7 @@ def load_tokenizer(name: str | os.PathLike | Preset) -> Tokenizer:
     return module.load_tokenizer(directory, config)
 
 
-def has_tokenizer(name: str | os.PathLike | Preset) -> bool:
+def has_tokenizer(name: str | os.PathLike[str] | Preset) -> bool:
     """Returns whether a model has tokenizer files.
 
     Args:
@@ -154,10 +155,10 @@ def _without_weights(name: str | os.PathLike | Preset) -> tuple[ModuleType, path
 
 
 def save(
-    directory: str | os.PathLike,
-    config: dict,
+    directory: str | os.PathLike[str],
+    config: dict[str, Any],
     weights: Mapping[str, np.ndarray],
-    tokenizer=None,
+    tokenizer: Tokenizer | None = None,
     *,
     format: str = "kerasbert",
     card: str | None = None,

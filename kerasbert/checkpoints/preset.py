@@ -57,7 +57,7 @@ class Preset:
     directory: pathlib.Path
     source: str
     format: str
-    config: dict
+    config: dict[str, Any]
     weights: dict[str, np.ndarray]
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unused_weights: tuple[str, ...] = ()

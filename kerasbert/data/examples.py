@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from kerasbert.data import glue as glue_tasks
 from kerasbert.data.labels import (
@@ -56,8 +56,8 @@ class Examples:
         ([2, 3], {'empty text': [4]})
     """
 
-    texts: dict[str, list]
-    labels: list
+    texts: dict[str, list[Any]]
+    labels: list[Any]
     source: str
     lines: list[int]
     problems: SkippedExamples

@@ -23,7 +23,7 @@ class Signature(NamedTuple):
     """A signature of an export: the specs of its tensors by name, and the function of them."""
 
     specs: dict[str, Any]
-    function: Callable[..., dict]
+    function: Callable[..., dict[str, Any]]
 
 
 def tokenize(task: Any) -> Signature:

@@ -23,7 +23,7 @@ class SerializableMixin(_Model):
     backbone: Backbone
     sequence_length: int
     tokenizer: Tokenizer | None
-    head_config: Callable[[], dict]
+    head_config: Callable[[], dict[str, Any]]
 
     # The tokenizer's stored config, from `from_config` until `load_assets` has loaded its files.
     _tokenizer_config: dict | None = None

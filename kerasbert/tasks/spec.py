@@ -28,7 +28,7 @@ class InputFormat(NamedTuple):
         options: fields of `ColumnOptions` that `read` uses.
     """
 
-    read: Callable[[Any, ColumnOptions], Mapping[str, Sequence]]
+    read: Callable[[Any, ColumnOptions], Mapping[str, Sequence[Any]]]
     options: tuple[str, ...] = ()
 
 
@@ -41,8 +41,8 @@ class OutputFormat(NamedTuple):
         write: writes all predictions atomically.
     """
 
-    checker: Callable[[], Callable[[dict], str | None]]
-    write: Callable[[Any, Iterable[dict]], None]
+    checker: Callable[[], Callable[[dict[str, Any]], str | None]]
+    write: Callable[[Any, Iterable[dict[str, Any]]], None]
 
 
 class Metric(Protocol):

@@ -71,7 +71,7 @@ def is_edited(content: str) -> bool:
     return mark is None or _sha256(content[: mark.start()]) != mark[1]
 
 
-def write(directory: str | os.PathLike, content: str) -> bool:
+def write(directory: str | os.PathLike[str], content: str) -> bool:
     """Writes a card to a model directory, unless there is one that was edited.
 
     Returns:

@@ -7,6 +7,7 @@ in functions.
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from kerasbert.checkpoints.kerashub.config import detect, load_config
 from kerasbert.checkpoints.kerashub.names import ASSETS
@@ -14,12 +15,12 @@ from kerasbert.checkpoints.kerashub.reading import load
 from kerasbert.checkpoints.kerashub.writing import save
 
 
-def has_tokenizer(directory: pathlib.Path, config: Mapping) -> bool:
+def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """Returns whether the preset has a tokenizer."""
     return (directory / ASSETS).is_dir()
 
 
-def load_tokenizer(directory: pathlib.Path, config: Mapping):
+def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer; see `kerasbert.checkpoints.kerashub.tokenizers`."""
     # Tokenizers need TensorFlow, models do not.
     from kerasbert.checkpoints.kerashub import tokenizers

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from kerasbert import files, lazy
 from kerasbert.serving import signatures, urls
@@ -15,12 +16,12 @@ _LEAST_ROWS, _MOST_ROWS = 4, 64
 
 
 def write(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     export: Callable[[pathlib.Path], None],
     *,
     name: str,
     overwrite: bool = False,
-) -> dict:
+) -> dict[str, Any]:
     """Writes a kit for TensorFlow Serving; the folder appears when it is complete.
 
     Examples:
@@ -63,7 +64,7 @@ def write(
     return {"kit": str(path), "saved_model": str(path / version), **facts}
 
 
-def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict:
+def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[str, Any]:
     """Writes what belongs to an exported model, and returns facts about it."""
     metadata = files.read_json(version / METADATA, dict)
     found = signatures.read(version)

@@ -186,7 +186,7 @@ class MaskedLM(StepsWithoutLogits):
         mask = self.tokenizer.special_tokens.mask if self.tokenizer else "[MASK]"
         return f'model.fill_mask(["A {mask}."])'
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's masking."""
         from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 

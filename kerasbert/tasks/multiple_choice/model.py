@@ -166,7 +166,7 @@ class MultipleChoice(Task):
 
     # === Text ===
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor for texts and choices."""
         from kerasbert.tasks.multiple_choice.preprocessor import MultipleChoicePreprocessor
 

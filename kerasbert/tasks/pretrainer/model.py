@@ -128,7 +128,7 @@ class Pretrainer(MaskedLM):
             **kwargs,
         )
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's masking and objective."""
         from kerasbert.tasks.pretrainer.preprocessor import PretrainerPreprocessor
 

@@ -203,7 +203,7 @@ class QuestionAnswerer(Task):
 
     # === Text ===
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's windows."""
         from kerasbert.tasks.question_answerer.preprocessor import QuestionAnswererPreprocessor
 

@@ -131,7 +131,7 @@ class ReplacedTokenDetector(Task):
         """
         return PositionMean(is_replaced_as_said, name=name)
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor for single texts."""
         from kerasbert.tasks.replaced_token_detector.preprocessor import (
             ReplacedTokenDetectorPreprocessor,

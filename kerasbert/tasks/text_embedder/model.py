@@ -335,7 +335,7 @@ class TextEmbedder(Task):
 
     # === Text ===
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's prompt, objective and chunks."""
         from kerasbert.tasks.text_embedder.preprocessor import TextEmbedderPreprocessor
 

@@ -226,7 +226,7 @@ class TokenClassifier(Task):
 
     # === Text ===
 
-    def make_preprocessor(self):
+    def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's windows."""
         from kerasbert.tasks.token_classifier.preprocessor import TokenClassifierPreprocessor
 

@@ -99,7 +99,7 @@ class Duplicates:
         text.txt: the document at byte 19 repeats that at 0
     """
 
-    settings: dict
+    settings: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
     @classmethod
