@@ -173,7 +173,8 @@ for i in sorted(np.argsort(-scores[1])[:3]):
 #   how much is left. On news, where 287,000 articles are at hand, Liu and Lapata report a ROUGE-1
 #   of 0.43, and 0.40 for the first three sentences.
 # - Without any training you get what the text is about, and not what is said first. Embeddings are
-#   the way to start, and good enough to choose sentences for a search result.
+#   the way to start, and good enough to choose sentences for a [search](semantic_search.md)'s
+#   result.
 # - Sentences that say the same score alike. Leave out one that is too similar to those already
 #   chosen (the cosine of its embedding), or shares three words in a row with them, as BertSum does.
 # - To rank sentences alone, without their neighbors, a `TextClassifier` with `pair=True` and

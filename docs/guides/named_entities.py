@@ -157,3 +157,5 @@ tagger.save_to_preset("runs/entities")
 #   model.
 # - A model that is trained already: `kerasbert.load("hf://dslim/bert-base-NER")` tags without any
 #   training.
+# - What holds between two entities: [relations](relation_extraction.md). Who did what:
+#   [semantic roles](semantic_roles.md).

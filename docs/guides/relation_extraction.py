@@ -131,8 +131,8 @@ print("without markers:", evaluate(fine_tuned(unmarked(x_train)), unmarked(x_tes
 # %% [markdown]
 # ## Asking it
 #
-# Ask about two pairs of the same sentence. In an application a `TokenClassifier` finds the
-# entities, and every pair of them becomes a question.
+# Ask about two pairs of the same sentence. In an application a `TokenClassifier`
+# [finds the entities](named_entities.md), and every pair of them becomes a question.
 
 
 # %%

@@ -3,10 +3,11 @@
 #
 # Who did what to whom, when and where? Semantic role labeling answers for one verb at a time.
 # In *Bush nominated two individuals on Tuesday*, the one who nominates is `ARG0`, the nominated
-# are `ARG1`, and Tuesday is `ARGM-TMP`, the time. It is a classification of words,
-# `TokenClassifier`, with one addition: the model must know which verb is meant. We put **markers**
-# around it (Shi and Lin, 2019, 1904.05255, repeat it at the end, to the same effect). Data are
-# sentences of English web text, and the model is MiniLM.
+# are `ARG1`, and Tuesday is `ARGM-TMP`, the time. It is a classification of words, as in
+# [named entities](named_entities.md), with one addition: the model must know which verb is meant.
+# We put **markers** around it, as around the entities of a [relation](relation_extraction.md) (Shi
+# and Lin, 2019, 1904.05255, repeat it at the end, to the same effect). Data are sentences of
+# English web text, and the model is MiniLM.
 
 # %%
 import itertools

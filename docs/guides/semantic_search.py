@@ -170,3 +170,4 @@ print(sorted(path.name for path in pathlib.Path("runs/search").iterdir()))
 # - Pairs of your own: questions and the answers that were clicked, titles and articles. With
 #   scores for pairs, `objective="similarity"`; see [embeddings](../tasks.md#embeddings).
 # - Long texts: `long_text="mean"` pools chunks; see [long documents](long_documents.md).
+# - The answer in the text that was found: [questions on your documents](questions.md).

@@ -130,7 +130,8 @@ plt.show()
 
 # %% [markdown]
 # One word outweighs everything else here: the model takes *speechless* for blame. Such pictures
-# show what a model learned, and which examples it lacks.
+# show what a model learned, and which examples it lacks. [Reading a model](reading_a_model.md) has
+# more of them.
 #
 # ## Keeping it
 #
@@ -156,3 +157,5 @@ print(again.classify(["a fine film"])[0]["label"])
 #   [tasks](../tasks.md).
 # - More accuracy: all of the data, then a larger model; [performance](../performance.md) says
 #   what it costs.
+# - Texts of more than 512 tokens: [long documents](long_documents.md). Answers over the network:
+#   [serving](serving.md).

@@ -172,5 +172,6 @@ for folder, _, names in sorted(os.walk("kits/reviews")):
 #
 # - `kerasbert export --precision bfloat16` has half the size, and is faster on processors with
 #   products of bfloat16; `kerasbert doctor` says whether yours has them.
-# - A smaller model: [distillation](../tasks.md#distillation).
+# - A smaller model: [a tenth of the size](distillation.md).
+# - int8 weights, and servers without TensorFlow: [other runtimes](../runtimes.md).
 # - [Serving](../serving.md) has all settings, limits and metrics.
