@@ -1,6 +1,7 @@
 """kerasbert's own format: JSON, safetensors and a vocabulary. It contains no code.
 
-config.json         format, task, backbone, head, tokenizer, SHA-256 of the weights and of itself
+config.json         format, task, backbone, head, tokenizer, how training files were read, SHA-256
+                    of the weights and of itself
 model.safetensors   one tensor per Keras variable, under the variable's path
 vocab.txt, ...      the tokenizer's files, if the model has one
 """
@@ -17,6 +18,7 @@ from kerasbert import files, schema
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.safetensors_file import read_safetensors
 from kerasbert.config import BackboneConfig
+from kerasbert.data.options import DataFormat
 from kerasbert.errors import InputError
 
 FORMAT, VERSION, _WITHOUT_OWN_SHA256 = "kerasbert", 2, 1
@@ -35,6 +37,7 @@ class _Stored:
     sequence_length: int | None = None
     head: dict = dataclasses.field(default_factory=dict)
     tokenizer: dict | None = None
+    data_format: DataFormat = dataclasses.field(default_factory=DataFormat)
     sha256: str | None = None
 
 

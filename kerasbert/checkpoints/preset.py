@@ -38,7 +38,8 @@ class Preset:
         source: string, the weight file in messages.
         format: string, the directory's format.
         config: dict with `task` (name or None), `backbone` (arguments of `BackboneConfig`), `head`
-            (arguments of the task), `tokenizer` (config or None) and further arguments of the task.
+            (arguments of the task), `tokenizer` (config or None) and further arguments of the task;
+            `data_format`, if it is stored (see `Task`).
         weights: dict of arrays by variable path.
         names: dict from variable paths to names in the file.
         unused_weights: names in the file that were not used, such as an optimizer's variables.

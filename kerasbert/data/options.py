@@ -4,10 +4,23 @@ Only light modules are imported, so that help and errors appear immediately.
 """
 
 import dataclasses
+from typing import TypedDict
 
 from kerasbert.options import Options, option
 
 _DATA = "data format"
+
+
+class DataFormat(TypedDict, total=False):
+    """How the training files of a model were read, for other files: options that were given."""
+
+    text_column: str
+    text_pair_column: str
+    label_column: str
+    label_separator: str
+    max_score: float
+    word_column: int
+    comment_prefix: str
 
 
 def split_names(joined: str | None) -> list[str] | None:

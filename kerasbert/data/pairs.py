@@ -13,9 +13,9 @@ from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 
 SCORE = "score"
-# The names of the columns in STS-B, SimCSE's NLI triplets and the datasets of
-# sentence-transformers.
-_KNOWN = {
+#: The accepted column names of each key: those in STS-B, SimCSE's NLI triplets and the datasets of
+#: sentence-transformers.
+KNOWN = {
     TEXT: ("text", "sentence1", "text_a", "anchor", "query", "sent0"),
     TEXT_PAIR: ("text_pair", "sentence2", "text_b", "positive", "answer", "sent1"),
     TEXT_NEGATIVE: ("text_negative", "negative", "hard_neg"),
@@ -69,7 +69,7 @@ def read_pairs(
     if highest_score is not None and SCORE not in columns_found:
         raise InputError(
             f"{path}: a highest score of {highest_score:g} is given, but no column of scores, such "
-            f"as {' or '.join(_KNOWN[SCORE])}, exists; the columns are "
+            f"as {' or '.join(KNOWN[SCORE])}, exists; the columns are "
             f"{', '.join(columns_of(rows))} (--label_column sets the column)"
         )
     if highest_score is None:
@@ -104,10 +104,10 @@ def read_pairs(
 
 
 def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, str]:
-    if unknown := sorted(given.keys() - _KNOWN.keys()):
-        raise InputError(f"columns of pairs are {', '.join(_KNOWN)}, found {', '.join(unknown)}")
+    if unknown := sorted(given.keys() - KNOWN.keys()):
+        raise InputError(f"columns of pairs are {', '.join(KNOWN)}, found {', '.join(unknown)}")
     columns_found = {}
-    for key, known in _KNOWN.items():
+    for key, known in KNOWN.items():
         column = given.get(key) or next((name for name in known if name in there), None)
         if column in there:
             columns_found[key] = column

@@ -106,9 +106,26 @@ def find_column(key: str, there: Sequence[str], wanted: str | None, source: Any)
     return chosen
 
 
-def no_column(column: str | None, name: str, there: Sequence[str], source: Any) -> InputError:
-    """Returns the error for a missing column, given by name or unknown."""
+def no_column(
+    column: str | None,
+    name: str,
+    there: Sequence[str],
+    source: Any,
+    usual: Sequence[str] = (),
+) -> InputError:
+    """Returns the error for a missing column.
+
+    Args:
+        column: string, its name; None if it may have any of the usual ones.
+        name: string, its key, such as `text`.
+        there: list of the existing columns.
+        source: path of the file.
+        usual: if `column` is that of a model's training files, the other names that were looked
+            for.
+    """
     asked = f"column {column!r}" if column else f"{name} column with a usual name"
+    if usual:
+        asked += f", which the model was fine-tuned on, nor {' or '.join(usual)}"
     hints = [f"set --{name}_column"] if name in (*KNOWN_COLUMNS, "label") else []
     if files.ending(source) in (".tsv", ".csv"):
         hints.append("--column_names names the columns of a file without a header line")
@@ -120,6 +137,25 @@ def no_column(column: str | None, name: str, there: Sequence[str], source: Any) 
 def first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
     """Returns the first of `names` that is a column, or None."""
     return next((name for name in names if name in columns), None)
+
+
+_LOOKED_AT = 100  # rows of JSON lines, whose keys may differ
+
+
+def columns_in(
+    path: str | os.PathLike[str], column_names: Sequence[str] | None = None
+) -> list[str]:
+    """Returns the columns of a file, or the keys of its first rows; none if it has no rows.
+
+    Args:
+        path: see `read_table`.
+        column_names: see `read_table`.
+
+    Raises:
+        InputError: the file can't be read, or one of these lines is malformed.
+    """
+    rows = iterate_table(path, column_names=column_names, problems=SkippedExamples(path))
+    return columns_of(list(itertools.islice(rows, _LOOKED_AT)))
 
 
 # === TensorFlow Datasets ===

@@ -10,9 +10,11 @@ import keras
 
 from kerasbert import loading
 from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.data.examples import Examples
 from kerasbert.data.skipped import SkippedExamples
 from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import InputError
+from kerasbert.recipes.data_format import data_format, with_columns_of
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import DistillOptions
 from kerasbert.recipes.raw_examples import raw_examples
@@ -40,6 +42,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         teacher: Any = loading.load_task(options.teacher, Task)
         spec = spec_of(teacher)
         student = _student(teacher, spec, options)
+        student.data_format = {**teacher.data_format, **data_format(options, spec)}
         model = Distiller(
             teacher,
             student,
@@ -52,7 +55,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         )
     validation = None
     if options.validation:
-        validation = spec.examples(options.validation, options, _classes(teacher))
+        validation = _examples(options.validation, teacher, spec, options)
     texts, labels = (
         _without_labels(teacher, spec, options)
         if options.alpha == 1
@@ -119,13 +122,14 @@ def _student(teacher: Task, spec: TaskSpec, options: DistillOptions) -> Task:
     )
 
 
-def _classes(teacher: Task) -> list[str] | None:
-    return getattr(teacher, "classes", None)
+def _examples(path: str, teacher: Task, spec: TaskSpec, options: DistillOptions) -> Examples:
+    options = with_columns_of(teacher, options, spec, path, labels=True)
+    return spec.examples(path, options, getattr(teacher, "classes", None))
 
 
 def _labeled(teacher: Task, spec: TaskSpec, options: DistillOptions) -> tuple[dict, list | None]:
     """Reads texts and labels of the training files."""
-    files_of_examples = [spec.examples(path, options, _classes(teacher)) for path in options.train]
+    files_of_examples = [_examples(path, teacher, spec, options) for path in options.train]
     texts = _joined([examples.texts for examples in files_of_examples], options.train)
     labels = [examples.labels for examples in files_of_examples if examples.labels]
     return texts, list(itertools.chain.from_iterable(labels)) or None
@@ -136,7 +140,8 @@ def _without_labels(teacher: Task, spec: TaskSpec, options: DistillOptions) -> t
     files_of_examples = []
     for path in options.train:
         problems, examples = SkippedExamples(path, strict=options.strict, unit="row"), []
-        for example in raw_examples(path, teacher, spec, options):
+        used = with_columns_of(teacher, options, spec, path, labels=False)
+        for example in raw_examples(path, teacher, spec, used):
             row, _ = example.pop(ROW), example.pop(ID, None)
             if empty := [key for key, text in example.items() if not "".join(text).strip()]:
                 problems.note(row, f"empty {empty[0]}")

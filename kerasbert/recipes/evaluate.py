@@ -3,6 +3,7 @@
 from typing import Any
 
 from kerasbert import loading
+from kerasbert.recipes.data_format import with_columns_of
 from kerasbert.recipes.options import EvaluateOptions
 from kerasbert.tasks import registry
 from kerasbert.tasks.task import Task
@@ -16,10 +17,11 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         return {"data": options.data, **scores}
     model: Any = loading.load_task(str(options.model), Task, **options.overrides)
     model.compile()
-    scores = registry.spec_of(model).evaluate(
+    spec = registry.spec_of(model)
+    scores = spec.evaluate(
         model,
         options.data,
-        options,
+        with_columns_of(model, options, spec, options.data, labels=True),
         batch_size=options.batch_size,
         tune=options.tune_threshold,
         batches=options.num_batches,

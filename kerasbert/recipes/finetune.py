@@ -9,6 +9,7 @@ from kerasbert import lazy
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import split_names
 from kerasbert.errors import InputError
+from kerasbert.recipes.data_format import data_format
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.recipes.training import begin
@@ -43,6 +44,7 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
         model = build(spec, train, options)
+    model.data_format = data_format(options, spec)
     text = model.preprocessor
     if text is None:
         raise InputError(f"--init={options.init}: has no tokenizer")

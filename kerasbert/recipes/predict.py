@@ -18,6 +18,7 @@ import numpy as np
 from kerasbert import files, loading, schema
 from kerasbert.data.options import ColumnOptions
 from kerasbert.errors import InputError, Interrupted
+from kerasbert.recipes.data_format import with_columns_of
 from kerasbert.recipes.options import PredictOptions
 from kerasbert.recipes.raw_examples import options_read, raw_examples
 from kerasbert.tasks.registry import get_specs, spec_of
@@ -56,6 +57,7 @@ def predict(options: PredictOptions) -> dict[str, Any]:
 def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     model = loading.load_task(options.model, Task, **options.overrides)
     spec = spec_of(model)
+    options = with_columns_of(model, options, spec, options.input, labels=False)
     total = _validate_inputs(raw_examples(options.input, model, spec, options), spec, options)
     part = output.with_name(f"{output.name}.part")
     made_of = _made_of(model, options)

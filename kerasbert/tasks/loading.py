@@ -50,6 +50,8 @@ def task(
         )
     except InputError as error:
         raise InputError(f"{preset.directory}: {error}") from None
+    if preset.config.get("task") == kind.__name__:
+        task.data_format = dict(preset.config.get("data_format", {}))
     if load_weights:
         _load_weights(task, preset, stored, resize)
     else:
@@ -77,7 +79,12 @@ def not_stored(task: Any, preset: checkpoints.Preset) -> list[str]:
         preset: the directory, as it was read again.
     """
     stored_settings = {**_arguments(type(task)), **task.stored_head(preset)}
-    settings = {"sequence_length": task.sequence_length, **task.head_config()}
+    settings = {
+        "sequence_length": task.sequence_length,
+        "data_format": task.data_format,
+        **task.head_config(),
+    }
+    stored_settings["data_format"] = preset.config.get("data_format", {})
     limit = task.backbone.config.max_sequence_length
     stored_settings["sequence_length"] = preset.config.get("sequence_length") or limit
     as_backbone = dataclasses.asdict(task.backbone.config)  # what None means for an argument
@@ -108,6 +115,7 @@ def with_tokens(task: Any, tokens: Any, *, special: bool) -> Any:
         name=task.name,
         **task.head_config(),
     )
+    copy.data_format = dict(task.data_format)
     weights = task.plain_weights()
     stored = {"backbone": dataclasses.asdict(settings)}
     preset = checkpoints.Preset(pathlib.Path(), task.name, "kerasbert", stored, weights)

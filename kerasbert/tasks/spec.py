@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
-from kerasbert.data.tables import find_column
+from kerasbert.data.tables import KNOWN_COLUMNS, find_column
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT
 from kerasbert.options import default
@@ -77,6 +77,7 @@ class TaskSpec:
         tuned_setting: name of the model setting that `validate` tunes, if any.
         student_settings: constructor arguments that a student does not copy from its teacher in
             distillation.
+        usual_columns: the column names that are accepted for `text`, `text_pair` and `label`.
         input_formats: input formats besides tables, by file extension.
         output_formats: output formats besides JSON lines and CSV, by file extension.
     """
@@ -88,6 +89,7 @@ class TaskSpec:
     problem_type: str | None = None
     tuned_setting: str | None = None
     student_settings: tuple[str, ...] = ("dropout",)
+    usual_columns: Mapping[str, Sequence[str]] = {**KNOWN_COLUMNS, "label": ("label",)}
     input_formats: Mapping[str, InputFormat] = {}
     output_formats: Mapping[str, OutputFormat] = {}
 

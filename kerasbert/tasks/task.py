@@ -89,6 +89,9 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         self.tokenizer = tokenizer
         #: Paths of the weights that `from_preset` initialized at random.
         self.uninitialized_weights: list[str] = []
+        #: How its training files were read: options of `kerasbert finetune`, such as `text_column`,
+        #: which `kerasbert evaluate` and `predict` use for files with the same columns.
+        self.data_format: dict[str, Any] = {}
         self.sequence_length = sequence_length or limit
         self._made_preprocessor = _Made((), None)
 
@@ -319,6 +322,8 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             "sequence_length": self.sequence_length,
             "head": self.head_config(),
         }
+        if self.data_format and format == "kerasbert":
+            config["data_format"] = dict(self.data_format)
         text = card if isinstance(card, str) else self.card_text(card, format=format)
         return checkpoints.save(
             directory, config, self.plain_weights(), self.tokenizer, format=format, card=text

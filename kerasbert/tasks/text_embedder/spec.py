@@ -5,7 +5,7 @@ from typing import Any
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import DataOptions, split_names
-from kerasbert.data.pairs import SCORE, read_pairs
+from kerasbert.data.pairs import KNOWN, SCORE, read_pairs
 from kerasbert.features import TEXT, TEXT_PAIR
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.text_embedder.model import TextEmbedder
@@ -26,6 +26,11 @@ class Embedding(TaskSpec):
     )
     primary_metric = "spearman"
     student_settings = ("dropout", "layers", "combine")
+    usual_columns: Mapping[str, Sequence[str]] = {
+        TEXT: KNOWN[TEXT],
+        TEXT_PAIR: KNOWN[TEXT_PAIR],
+        "label": KNOWN[SCORE],
+    }
 
     def read(self, path: str, options: DataOptions) -> Examples:
         """Reads pairs with `read_pairs`."""
