@@ -37,17 +37,27 @@ def attributes(
     """
 
     def get(name: str):
-        if name in formerly:
-            renamed.warn(f"{package}.{name}", f"{package}.{formerly[name]}")
-            name = formerly[name]
-        if name in names:
-            return getattr(importlib.import_module(f".{names[name]}", package), name)
-        if name in modules:
-            return importlib.import_module(f"{package}.{name}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        caller = sys._getframe().f_back
+        if caller is None or caller.f_globals.get("__name__") not in _LISTING:
+            if name in formerly:
+                renamed.warn(f"{package}.{name}", f"{package}.{formerly[name]}")
+                name = formerly[name]
+            if name in names:
+                return getattr(importlib.import_module(f".{names[name]}", package), name)
+            if name in modules:
+                return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(
+            f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package]
+        )
 
     public = sorted(names)
     return get, lambda: sorted([*public, *modules]), public
+
+
+# Python's modules that get every attribute only to list it, and pass over those that are missing:
+# `help(kerasbert)` and completion at the prompt would otherwise import everything, which takes
+# many seconds. `help` shows the package's docstring, which describes the names.
+_LISTING = ("inspect", "rlcompleter")
 
 
 class _Library:
@@ -115,14 +125,20 @@ def import_tensorflow(*, for_text: bool = False) -> None:
         tensorflow.config.set_visible_devices([], "GPU")
 
 
+_NOTHING = "3"  # the level of TensorFlow's logging at which its libraries say nothing
+
+
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
     """Suppresses the output of TensorFlow's libraries while they are loaded.
 
     No setting suppresses it (tensorflow issue 100442), so the file descriptor of stderr is
-    redirected. The output is shown only if loading fails.
+    redirected. The output is shown only if loading fails, or to a user who has set
+    TF_CPP_MIN_LOG_LEVEL to show it.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _NOTHING) != _NOTHING:
+        yield
+        return
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as written:

@@ -1,5 +1,7 @@
+import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import pytest
 import stubs
 
 import kerasbert
-from kerasbert import registration
+from kerasbert import lazy, registration
 from kerasbert.tasks import registry
 from kerasbert.text.tokenizer import Tokenizer
 
@@ -59,6 +61,50 @@ def test_packages_resolve(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         kerasbert.Nothing  # noqa: B018
+
+
+def test_a_mistyped_name_is_corrected():
+    """By Python, which looks at `name` and `obj` of the error."""
+    child = python("-c", "import kerasbert; kerasbert.TextClasifier")
+    assert child.stderr.splitlines()[-1] == (
+        "AttributeError: module 'kerasbert' has no attribute 'TextClasifier'. Did you mean: "
+        "'TextClassifier'?"
+    )
+
+
+def test_help_is_quick_and_lists_every_name():
+    child = python("-c", "import sys, kerasbert; help(kerasbert); print('keras' in sys.modules)")
+    assert (child.returncode, child.stderr) == (0, "")
+    assert child.stdout.endswith("False\n")
+    for name in dir(kerasbert):
+        assert re.search(rf"^ +{name} {{2,}}\w", child.stdout, re.MULTILINE), name
+
+
+def test_completion_at_the_prompt_is_quick():
+    code = (
+        "import sys, rlcompleter, kerasbert\n"
+        "print(rlcompleter.Completer(globals()).attr_matches('kerasbert.Text'))\n"
+        "print('keras' in sys.modules)"
+    )
+    child = python("-c", code)
+    assert child.stdout == "['kerasbert.TextClassifier', 'kerasbert.TextEmbedder']\nFalse\n"
+
+
+@pytest.mark.parametrize("package", stubs.packages())
+def test_docstrings_list_the_lazy_names(package):
+    module = importlib.import_module(package)
+    lines = re.findall(r"^(?: {4})?(\w+(?:, \w+)*) {2,}\w", module.__doc__, re.MULTILINE)
+    assert sorted(name for line in lines for name in line.split(", ")) == dir(module)
+
+
+@pytest.mark.parametrize("level", [None, "0", "3"])
+def test_notes_of_libraries_are_shown_to_those_who_ask(level, monkeypatch, capfd):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    if level is not None:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    with lazy.quiet_imports():
+        os.write(2, b"oneDNN custom operations are on\n")
+    assert bool(capfd.readouterr().err) == (level == "0")
 
 
 @pytest.mark.parametrize("code", ["import kerasbert.loading", "import kerasbert, keras"])

@@ -1,4 +1,16 @@
-"""Reading of files and datasets, and batches for training."""
+"""Reading of files and datasets, and batches for training.
+
+read_examples               labeled texts or pairs: TSV, CSV, JSON lines, TensorFlow Datasets
+read_texts                  texts without labels
+read_columns                words with labels: CoNLL columns
+read_squad                  questions with answers
+read_choices                multiple choice: SWAG, HellaSwag, RACE
+read_pairs                  pairs of texts, with or without scores
+Examples                    what these return
+prepare_corpus              tokenizes text into a corpus for pretraining
+Corpus                      reads it
+PretrainingBatches          batches of it, with masks and pairs
+"""
 
 from kerasbert import lazy
 

@@ -1,4 +1,10 @@
-"""Batches for pretraining: examples of a corpus or of strings, and their masks."""
+"""Batches for pretraining: examples of a corpus or of strings, and their masks.
+
+PretrainingBatches          batches of a corpus
+PhasedBatches               batches whose shape changes in a run
+Mixture                     several corpora, in shares
+Masking                     which tokens are masked, and by what
+"""
 
 from kerasbert import lazy
 
