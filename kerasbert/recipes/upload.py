@@ -35,18 +35,30 @@ def upload(options: UploadOptions) -> dict[str, Any]:
         log(f"{size:>15,} bytes  {name}")
     for name in left_out:
         log(f"left out, no file of the format {preset.format}: {name}")
+    license = _license(directory) if cards.NAME in sizes else None
     if cards.NAME not in sizes:
         log(f"{directory}: has no model card ({cards.NAME}); kerasbert convert writes one")
+    elif license is None:
+        log(
+            f"{directory / cards.NAME}: names no license (license: unknown), so others can't know "
+            "whether they may use the model; write one into its header, such as license: mit "
+            f"({cards.LICENSES} lists the names)"
+        )
     result = {
         "to": options.to,
         "files": len(sizes),
         "bytes": sum(sizes.values()),
         "left_out": left_out,
         "card": cards.NAME if cards.NAME in sizes else None,
+        "license": license,
     }
     if options.dry_run:
         return {"dry_run": True, **result, "private": options.private}
     return {**result, **_send(directory, list(sizes), options)}
+
+
+def _license(directory: pathlib.Path) -> str | None:
+    return cards.license_of(files.read_bytes(directory / cards.NAME).decode("utf-8", "replace"))
 
 
 def _check_is_inside(path: pathlib.Path, directory: pathlib.Path) -> None:

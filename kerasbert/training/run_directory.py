@@ -140,8 +140,8 @@ def refuse_finished(path: pathlib.Path) -> None:
     """Raises `InputError` if a directory contains a finished run."""
     if files.exists(path / MODEL):
         raise InputError(
-            f"{path / MODEL} exists already: that run has ended; "
-            "choose another --output or remove it"
+            f"{path}: this run is complete, and nothing is left to resume; its model is "
+            f"{path / MODEL}. For a new run choose another --output, or remove this one"
         )
 
 

@@ -171,7 +171,7 @@ def test_seed_determines_everything(run, corpus_dir, tmp_path):
 
 def test_finished_run_is_refused(run, corpus_dir):
     before = weights(run[0])
-    with pytest.raises(InputError, match="that run has ended"):
+    with pytest.raises(InputError, match="this run is complete, and nothing is left to resume"):
         pretrain(options(corpus_dir, run[0]))
     assert weights(run[0]) == before
 

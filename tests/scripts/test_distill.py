@@ -120,4 +120,4 @@ def test_stopped_run_resumes(files):
     result = json.loads(child.stdout.splitlines()[-1])
     assert result["steps"] == 20
     assert os.path.isdir(result["model"])
-    assert_refused(run("distill", **words), "that run has ended")
+    assert_refused(run("distill", **words), "this run is complete, and nothing is left to resume")

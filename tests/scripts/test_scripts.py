@@ -92,7 +92,7 @@ def test_missing_file(tmp_path):
 @pytest.mark.full
 def test_finished_run(chain):
     child = run("pretrain", corpus=chain["paths"]["corpus"], output=chain["paths"]["run"])
-    assert_refused(child, "that run has ended")
+    assert_refused(child, "this run is complete, and nothing is left to resume")
 
 
 @pytest.mark.full

@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import json
 import pathlib
+import re
 import shutil
 import threading
 
@@ -177,12 +178,31 @@ def test_dry_run_needs_no_network(model, monkeypatch, capsys):
         "bytes": sum(sizes.values()),
         "left_out": [],
         "card": "README.md",
+        "license": None,
         "private": False,
     }
-    lines = capsys.readouterr().err.splitlines()
+    *lines, last = capsys.readouterr().err.splitlines()
     assert [line.split() for line in lines] == [
         [f"{size:,}", "bytes", name] for name, size in sizes.items()
     ]
+    assert last.startswith(f"{model / 'README.md'}: names no license (license: unknown), so others")
+    assert "such as license: mit (https://huggingface.co/docs/hub/repositories-licenses" in last
+
+
+@pytest.mark.parametrize(
+    ("line", "license"),
+    [
+        ("license: mit", "mit"),
+        ('license: "apache-2.0"  # ours', "apache-2.0"),
+        ("license:  # to fill in", None),
+        ("licence: mit", None),
+    ],
+)
+def test_a_license_is_asked_for(model, line, license, capsys):
+    card = model / "README.md"
+    card.write_text(re.sub("license: unknown.*", line, card.read_text()) + "license: gpl\n")
+    assert upload(options(model, dry_run=True))["license"] == license
+    assert ("names no license" in capsys.readouterr().err) == (license is None)
 
 
 def test_other_files_are_left_out(model, tmp_path, capsys):

@@ -12,7 +12,7 @@ import re
 from kerasbert import files
 from kerasbert.checkpoints.cards.body import body, carried
 from kerasbert.checkpoints.cards.facts import Described, ModelCard
-from kerasbert.checkpoints.cards.header import header, with_library
+from kerasbert.checkpoints.cards.header import LICENSES, header, license_of_header, with_library
 
 NAME = "README.md"
 
@@ -51,6 +51,11 @@ def for_converted(old: str, new: str, format: str) -> str:
     return _marked(with_library(head, format) + carried(body_before, _parts(after)[1]))
 
 
+def license_of(content: str) -> str | None:
+    """Returns the license that a card names in its header; None if there is none, or unknown."""
+    return license_of_header(_parts(content)[0])
+
+
 def _parts(content: str) -> tuple[str, str]:
     """Splits a card into header and body."""
     head, end, rest = content.partition("\n---\n")
@@ -84,4 +89,14 @@ def write(directory: str | os.PathLike[str], content: str) -> bool:
     return True
 
 
-__all__ = ["NAME", "Described", "ModelCard", "for_converted", "is_edited", "text", "write"]
+__all__ = [
+    "LICENSES",
+    "NAME",
+    "Described",
+    "ModelCard",
+    "for_converted",
+    "is_edited",
+    "license_of",
+    "text",
+    "write",
+]

@@ -29,7 +29,10 @@ _HUB_METRICS = {
 }
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*")  # a string that needs no quotes
 _NOT_PLAIN = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
-_LICENSES = "https://huggingface.co/docs/hub/repositories-licenses"
+#: The hub's list of licenses.
+LICENSES = "https://huggingface.co/docs/hub/repositories-licenses"
+_UNKNOWN = "unknown"
+_LICENSE = re.compile(r"""^license:[ \t]*["']?([^\s"'#]+)""", re.MULTILINE)
 
 
 def library(format: str) -> str:
@@ -42,14 +45,20 @@ def with_library(content: str, format: str) -> str:
     return _LIBRARY.sub(library(format), content, count=1)
 
 
+def license_of_header(head: str) -> str | None:
+    """Returns the license that the header of a card names; None if there is none, or an unknown."""
+    named = _LICENSE.search(head)
+    return named[1] if named and named[1] != _UNKNOWN else None
+
+
 def header(model: Described, card: ModelCard, format: str) -> Iterator[str]:
     """Yields the lines between the header's two lines of dashes."""
     if card.language:
         yield from _list("language", card.language)
     else:
         yield "# language: [en]  # to fill in: ISO 639 codes"
-    hint = "" if card.license else f"  # to fill in: {_LICENSES}"
-    yield f"license: {_scalar(card.license or 'unknown')}{hint}"
+    hint = "" if card.license else f"  # to fill in: {LICENSES}"
+    yield f"license: {_scalar(card.license or _UNKNOWN)}{hint}"
     yield library(format)
     if model.pipeline_tag:
         yield f"pipeline_tag: {model.pipeline_tag}"
