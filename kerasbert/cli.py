@@ -11,12 +11,12 @@ import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags, logging
 
-from kerasbert import files, lazy, registration, renamed
+from kerasbert import files, lazy, mistyped, registration, renamed
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
 
@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Runs a program: parses flags, and prints the result as JSON on the last line of stdout.
 
-    Flags are parsed and checked before the recipe, and TensorFlow with it, is imported. The exit
+    Flags are parsed, and inputs looked for, before the recipe and TensorFlow are imported. The exit
     status is 0; 1, after one line on stderr, if the input is invalid; or 128 plus the signal's
     number if a signal stopped the program.
 
@@ -56,6 +56,7 @@ def run(
     warnings.formatwarning = _one_line_warning
     try:
         options = parse([command, *words], options_class)
+        options.check_inputs()
         os.environ.update(getattr(options, "environment", {}))
         with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
@@ -107,22 +108,33 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
     kinds = typing.get_type_hints(options_class)
     for field in fields:
         _define(values, field, kinds[field.name])
+    words = _with_new_names(argv, declared.renamed(options_class))
     try:
-        words = _with_new_names(argv, declared.renamed(options_class))
         rest = values(words, known_only=bool(options_class.passes_on))
-    except flags.Error as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"{message}; --help lists the flags") from None
-    given: dict[str, Any] = {field.name: values[field.name].value for field in fields}
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(mistyped.unknown_flag(error.flagname, options_class)) from None
+    except (flags.Error, ValueError) as error:
+        raise InputError(f"{mistyped.from_absl(str(error))}; --help lists the flags") from None
+    _check_given_once(values, fields, kinds, words)
+    names = {field.name for field in fields}
+    given: dict[str, Any] = {
+        field.name: _value(values[field.name], field, kinds[field.name], names) for field in fields
+    }
     if options_class.passes_on:
         given[options_class.passes_on] += rest[1:]
-    elif len(rest) == 2 and (name := options_class.positional) and given[name] is None:
-        given[name] = rest[1]
-    elif len(rest) > 1:
-        raise InputError(f"unexpected argument {rest[-1]!r}; every option is a --flag")
-    missing = [f.name for f in fields if declared.is_required(f) and given[f.name] is None]
+        del rest[1:]
+    elif len(rest) > 1 and (name := options_class.positional) and given[name] is None:
+        given[name] = rest.pop(1)
+    missing = [
+        f.name
+        for f in _sorted_for_help(options_class)
+        if declared.is_required(f) and given[f.name] is None
+    ]
+    if len(rest) > 1:
+        raise InputError(mistyped.unexpected_argument(rest[1], words, options_class, missing))
     if missing:
-        named = " and ".join(f"--{name}" for name in missing)
+        *others, last = (f"--{name}" for name in missing)
+        named = f"{', '.join(others)} and {last}" if others else last
         raise InputError(f"{named} must be given; --help lists the flags")
     options = options_class(**given)
     unset = {name for name in given if not values[name].present}
@@ -130,14 +142,43 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
 
 
 def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
-    define = {
-        bool: flags.DEFINE_bool,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        list[str]: flags.DEFINE_multi_string,
-    }[_without_none(kind)]
-    define(field.name, declared.default(field), field.metadata["help"], flag_values=values)
+    """Defines a flag; of one with a value, absl keeps every text that is given."""
+    name, help = field.name, field.metadata["help"]
+    if _without_none(kind) is bool:
+        flags.DEFINE_bool(name, declared.default(field), help, flag_values=values)
+    else:
+        flags.DEFINE_multi_string(name, None, help, flag_values=values)
+
+
+def _check_given_once(values: flags.FlagValues, fields, kinds: dict, words: list[str]) -> None:
+    """Raises `InputError` for a repeated flag with one value, unless a file of flags is read."""
+    if any(word.lstrip("-").startswith("flagfile") for word in words):
+        return
+    for field in fields:
+        flag = values[field.name]
+        if flag.present > 1 and _without_none(kinds[field.name]) != list[str]:
+            shown = "" if kinds[field.name] is bool else f", as {' and as '.join(flag.value)}"
+            raise InputError(f"--{field.name} is given {flag.present} times{shown}; give it once")
+
+
+def _value(flag: flags.Flag, field: dataclasses.Field, kind, names: Collection[str]) -> Any:
+    """Returns the value of an option, with its type; `names` are those of all options."""
+    kind = _without_none(kind)
+    if not flag.present or kind is bool:
+        return flag.value if kind is bool else declared.default(field)
+    for text in flag.value:
+        if text.startswith("--") and text[2:].partition("=")[0] in names:
+            raise InputError(f"--{field.name} has no value: {text} follows; --help lists the flags")
+    if kind == list[str]:
+        return flag.value
+    text = flag.value[-1]
+    if kind is str:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "an integer" if kind is int else "a number"
+        raise InputError(declared.not_allowed(field, wanted, text)) from None
 
 
 def _with_new_names(argv: list[str], names: Mapping[str, str]) -> list[str]:

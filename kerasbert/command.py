@@ -1,6 +1,5 @@
 """The command `kerasbert`: one subcommand for each program."""
 
-import difflib
 import importlib
 import shutil
 import signal
@@ -18,6 +17,8 @@ def main() -> None:
     """Runs the program that the command line names; `scripts/` has the same programs."""
     program.handle_signals(signal.SIG_DFL)  # until the program sets its own
     name, *flags = sys.argv[1:] or ["--help"]
+    if name == "help":  # `help NAME` is `NAME --help`
+        name, *flags = [*flags, "--help"]
     options = importlib.import_module("kerasbert.recipes.options")
     programs = options.programs()
     if name in programs:
@@ -29,9 +30,7 @@ def main() -> None:
     elif name == "--version":
         cli.show(importlib.import_module("kerasbert").__version__)
     else:
-        near = difflib.get_close_matches(name.replace("-", "_"), programs, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}? " if near else ""
-        cli.fail(f"there is no command {name!r}; {hint}kerasbert --help lists the commands")
+        cli.fail(importlib.import_module("kerasbert.mistyped").unknown_command(name, programs))
 
 
 def _help(programs: Mapping) -> str:

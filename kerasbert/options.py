@@ -1,10 +1,12 @@
 """Declaration of a program's options, as dataclasses whose fields have help texts and limits."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from kerasbert.errors import InputError
+from kerasbert import suggestions
+from kerasbert.errors import InputError, about
 
 #: The largest float32: training computes in 32 bits, where larger numbers are infinite.
 LARGEST_FLOAT = 3.4e38
@@ -19,7 +21,10 @@ def option(
     help: str,
     group: str = "",
     formerly: str = "",
+    elsewhere: Iterable[str] = (),
+    reads: Callable[[str], None] | None = None,
     choices: Iterable[str] | Callable[[], Iterable[str]] = (),
+    synonyms: Mapping[str, str] = MappingProxyType({}),
     minimum: float | None = None,
     maximum: float | None = None,
     exclusive_minimum: float | None = None,
@@ -32,8 +37,12 @@ def option(
         help: string, the help text.
         group: string, the heading in `--help`; "" for the main options.
         formerly: string, an old name, which works with a warning until the next version.
+        elsewhere: names that the option has in other programs, which are suggested.
+        reads: function that raises `InputError` if the value, a path or one of several, is no input
+            of this program; see `Options.check_inputs`.
         choices: iterable of all allowed values, or a function that returns it, if values can be
             added.
+        synonyms: dict from other words for the choices to these, which are suggested.
         minimum: the smallest allowed value.
         maximum: the largest allowed value.
         exclusive_minimum: the value must be greater than this.
@@ -43,7 +52,10 @@ def option(
         "help": help,
         "group": group,
         "formerly": formerly,
+        "elsewhere": tuple(elsewhere),
+        "reads": reads,
         "choices": choices,
+        "synonyms": synonyms,
         "minimum": minimum,
         "maximum": maximum,
         "exclusive_minimum": exclusive_minimum,
@@ -101,9 +113,24 @@ class Options:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and (wanted := _wanted(field, value)):
-                help = field.metadata["help"]  # explains special values, such as 0 for none
-                shown = f" ({help})" if help else ""
-                raise InputError(f"--{field.name} must be {wanted}, found {value!r}{shown}")
+                raise InputError(not_allowed(field, wanted, value))
+
+    def input_paths(self, name: str) -> list[str]:
+        """Returns the paths that an option names; none if there is no such option."""
+        given = getattr(self, name, None) or []
+        return [given] if isinstance(given, str) else list(given)
+
+    def check_inputs(self) -> None:
+        """Checks what can be known of the inputs at once, before anything heavy is imported.
+
+        Raises:
+            InputError: an input is not there, or is of another kind.
+        """
+        for field in dataclasses.fields(self):
+            if check := field.metadata["reads"]:
+                for path in self.input_paths(field.name):
+                    with about(f"--{field.name}"):
+                        check(path)
 
 
 def is_finite(value: float) -> bool:
@@ -133,6 +160,22 @@ def renamed(options_class: type[Options]) -> dict[str, str]:
     """Returns the old names of renamed options, with their new names."""
     fields = dataclasses.fields(options_class)
     return {f.metadata["formerly"]: f.name for f in fields if f.metadata["formerly"]}
+
+
+def not_allowed(field: dataclasses.Field[Any], wanted: str, value: Any) -> str:
+    """Returns the message for a value that is not allowed.
+
+    Args:
+        field: the option.
+        wanted: string, a description of the allowed values.
+        value: the value.
+    """
+    found = f"--{field.name} must be {wanted}, found {value!r}"
+    near = suggestions.nearest(str(value), choices(field), field.metadata["synonyms"])
+    if near:
+        return f"{found}; {suggestions.did_you_mean(near)}"
+    help = field.metadata["help"]  # explains special values, such as 0 for none
+    return f"{found} ({help})" if help else found
 
 
 def _wanted(field: dataclasses.Field, value) -> str | None:

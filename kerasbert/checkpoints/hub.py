@@ -1,13 +1,12 @@
 """Model names: local directories, and downloads with the clients of the hubs."""
 
-import difflib
 import os
 import pathlib
 
-from kerasbert import families
+from kerasbert import families, model_names, suggestions
 from kerasbert.errors import InputError
+from kerasbert.model_names import HUGGING_FACE, KAGGLE
 
-_HUGGING_FACE, _KAGGLE = "hf://", "kaggle://"
 _CONFIG_AND_TOKENIZER = ["*.json", "*.txt", "*.model", "assets/tokenizer/*"]
 # The files that kerasbert reads, except pickles, which are downloaded only if there are no others.
 _PATTERNS = [*_CONFIG_AND_TOKENIZER, "*.safetensors", "*.weights.h5"]
@@ -26,58 +25,21 @@ def fetch(name: str | os.PathLike[str], weights: bool = True) -> pathlib.Path:
         InputError: there is no such model, or it can't be downloaded.
     """
     name = os.fspath(name)
-    if name.startswith(_HUGGING_FACE):
+    if name.startswith(HUGGING_FACE):
         return _from_hugging_face(name, weights)
-    if name.startswith(_KAGGLE):
+    if name.startswith(KAGGLE):
         return _from_kaggle(name, name)
-    directory = pathlib.Path(name)
-    if os.path.isdir(name):  # pathlib's is_dir raises for a name that is too long
-        return directory
-    if os.path.exists(name):
-        raise InputError(f"{name}: is a file; expected the model's directory")
-    if directory.name == name:  # a single word
-        return _from_preset(name)
-    parent = os.fspath(directory.parent)
-    if directory.parent.name == parent and not os.path.exists(parent):
-        raise InputError(
-            f"{name}: no such model directory; on Hugging Face it is {_HUGGING_FACE}{name}"
-        )
-    raise InputError(
-        f"{name}: no such model directory, and not hf://organization/name or a KerasHub preset"
-    )
+    model_names.check(name)
+    return pathlib.Path(name) if os.path.isdir(name) else _from_preset(name)
 
 
 def _from_preset(name: str) -> pathlib.Path:
-    well_known = _well_known()
-    if _spelled(name) in well_known:
-        raise InputError(
-            f"{name}: no such model directory; on Hugging Face it is {well_known[_spelled(name)]}"
-        )
-    if name in families.PRESETS:
-        raise InputError(
-            f"{name!r} is an architecture without weights; "
-            f"Backbone(BackboneConfig.from_preset({name!r})) builds it"
-        )
     presets = _kerashub_presets()
     if name in presets:
         return _from_kaggle(name, presets[name])
-    names = {**{_spelled(preset): preset for preset in presets}, **well_known}
-    near = [names[each] for each in difflib.get_close_matches(_spelled(name), names, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "or hf://organization/name"
+    near = suggestions.nearest(name, presets, model_names.well_known(), most=3)
+    hint = suggestions.did_you_mean(near) or "or hf://organization/name"
     raise InputError(f"{name}: neither a model directory nor a KerasHub preset; {hint}")
-
-
-def _spelled(name: str) -> str:
-    return name.lower().replace("_", "-")
-
-
-def _well_known() -> dict[str, str]:
-    """Returns the loadable names of the best-known models, by their names as `_spelled`."""
-    return {
-        _spelled(checkpoint.name.partition("/")[2]): f"{_HUGGING_FACE}{checkpoint.name}"
-        for family in families.FAMILIES.values()
-        for checkpoint in family.checkpoints
-    }
 
 
 def _kerashub_presets() -> dict[str, str]:
@@ -98,7 +60,7 @@ def _kerashub_presets() -> dict[str, str]:
 def _from_hugging_face(name: str, weights: bool) -> pathlib.Path:
     import huggingface_hub
 
-    repository, _, revision = name.removeprefix(_HUGGING_FACE).partition("@")
+    repository, _, revision = name.removeprefix(HUGGING_FACE).partition("@")
 
     def download(patterns):
         return pathlib.Path(
@@ -123,7 +85,7 @@ def _from_kaggle(name: str, handle: str) -> pathlib.Path:
     import kagglehub
 
     try:
-        return pathlib.Path(kagglehub.model_download(handle.removeprefix(_KAGGLE)))
+        return pathlib.Path(kagglehub.model_download(handle.removeprefix(KAGGLE)))
     except Exception as error:  # the client also raises exceptions of its transport
         raise _no_download(name, error) from error
 

@@ -17,7 +17,8 @@ import warnings
 import pytest
 
 import kerasbert
-from kerasbert import cli, program
+from kerasbert import cli, mistyped, program
+from kerasbert import options as options_module
 from kerasbert.errors import InputError
 from kerasbert.options import Options, option
 from kerasbert.recipes import options as all_options
@@ -74,9 +75,9 @@ def test_help_to_a_closed_pipe():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--colour=red"], "Unknown command line flag 'colour'"),
-        (["--lerning_rate=1"], "Did you mean: learning_rate"),
-        (["--steps=many"], "flag --steps=many: invalid literal"),
+        (["--colour=red"], "there is no flag --colour; --help lists the flags"),
+        (["--lerning_rate=1"], "there is no flag --lerning_rate; did you mean --learning_rate?"),
+        (["--steps=many"], "--steps must be an integer, found 'many' (training steps)"),
         (["--steps=3"], "--corpus and --output must be given"),
         (["--corpus=c", "--output=o", "--learning_rate=-1"], "--learning_rate must be more than 0"),
         (["--corpus=c", "--output=o", "--precision=int8"], "--precision must be one of float32,"),
@@ -93,6 +94,112 @@ def test_a_bad_flag_is_refused_at_once(arguments, message):
     assert line.startswith("error: ")
     assert message in line
     assert child.stdout == "imported [] status 1\n"
+
+
+GOOD = ["--init=hf://a/b", "--train=README.md", "--output=o"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # Flags that are spelled in another way, of other libraries, or of another program.
+        ("--learning-rate 1", "there is no flag --learning-rate; did you mean --learning_rate? "),
+        ("--Epochs=1", "there is no flag --Epochs; did you mean --epochs? "),
+        ("--no-strict", "there is no flag --no-strict; did you mean --nostrict? "),
+        ("--lr=1", "there is no flag --lr; did you mean --learning_rate? "),
+        ("--num_train_epochs=1", "there is no flag --num_train_epochs; did you mean --epochs? "),
+        ("--model=m", "there is no flag --model; did you mean --init? "),
+        ("--corpus=c", "it is a flag of kerasbert corpus_info, kerasbert pretrain; --help lists"),
+        ("--hlep", "there is no flag --hlep; did you mean --help? "),
+        ("--help=x", "--help takes no value"),
+        # Values.
+        ("--epochs=three", "--epochs must be an integer, found 'three' (number of epochs)"),
+        ("--epochs 3.5", "--epochs must be an integer, found '3.5' (number of epochs)"),
+        ("--learning_rate=fast", "--learning_rate must be a number, found 'fast' (peak"),
+        ("--strict=maybe", "--strict must be true or false, found 'maybe'; --help lists"),
+        ("--epochs", "--epochs has no value; --help lists the flags"),
+        ("--monitor --dry_run", "--monitor has no value: --dry_run follows; --help lists"),
+        ("--nostrict=1", "--nostrict=1 takes no value; --help lists the flags"),
+        ("--flagfile=none", "--flagfile: No such file or directory: 'none'; --help lists"),
+        ("--task=ner", "found 'ner'; did you mean token_classification?"),
+        ("--task=QA", "found 'QA'; did you mean question_answering?"),
+        ("--task=sentiment", "found 'sentiment'; did you mean text_classification?"),
+        ("--task=fill-mask", "found 'fill-mask'; did you mean masked_lm?"),
+        ("--task=TokenClassifier", "found 'TokenClassifier'; did you mean token_classification?"),
+        ("--optimizer=adam", "must be one of adamw, lamb, found 'adam'; did you mean adamw?"),
+        ("--precision=bf16", "found 'bf16'; did you mean bfloat16?"),
+        ("--precision=mixed_float16", "found 'mixed_float16'; did you mean float16?"),
+        # Given twice, which would use the last one only.
+        ("--epochs 3 --epochs 4", "--epochs is given 2 times, as 3 and as 4; give it once"),
+        ("--train=dev.tsv", "--train is given 2 times, as README.md and as dev.tsv; give it once"),
+        ("--strict --nostrict", "--strict is given 2 times; give it once"),
+        # Arguments without a flag.
+        ("help", "unexpected argument 'help'; did you mean --help?"),
+        ("epochs=3", "unexpected argument 'epochs=3'; did you mean --epochs=3?"),
+        ("--strict yes", "--strict takes no value, found 'yes'; --nostrict turns it off"),
+        ("--freeze layer_0 layer_1", "'layer_1'; give each value its --freeze, and quote a"),
+        ("again", "unexpected argument 'again'; every option is a --flag"),
+    ],
+)
+def test_what_was_probably_meant(words, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        cli.parse(["kerasbert finetune", *GOOD, *words.split()], all_options.FinetuneOptions)
+
+
+def test_what_is_missing():
+    def parse(*words):
+        cli.parse(["kerasbert finetune", *words], all_options.FinetuneOptions)
+
+    with pytest.raises(InputError, match=r"^--init, --train and --output must be given"):
+        parse()
+    with pytest.raises(InputError, match=r"argument 'a.tsv'; did you mean --train a.tsv\?$"):
+        parse("a.tsv", *GOOD[::2])
+
+
+def test_a_file_of_flags_comes_before_other_flags(tmp_path):
+    (tmp_path / "flags").write_text("--epochs=7\n--batch_size=8\n")
+    words = ["kerasbert finetune", *GOOD, f"--flagfile={tmp_path}/flags", "--epochs=9"]
+    options = cli.parse(words, all_options.FinetuneOptions)
+    assert (options.epochs, options.batch_size) == (9, 8)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--train=D/trian.tsv", "--train: D/trian.tsv: no such file; did you mean D/train.tsv?"),
+        ("--train=D/xyz", "--train: D/xyz: no such file"),
+        ("--train=D/none/train.tsv", "no such file; there is no directory D/none"),
+        ("--train=D", "--train: D: is a directory, not a file; it holds run, train.tsv"),
+        ("--validation=D/dev", "--validation: D/dev: no such file"),
+        ("--init=bert-base-uncased", "on Hugging Face it is hf://google-bert/bert-base-uncased"),
+        ("--init=bert_tiny", "'bert_tiny' is an architecture without weights"),
+        ("--init=D/rnu/model", "--init: D/rnu/model: no such model directory"),
+        ("--init=D/run/modle", "or a KerasHub preset; did you mean D/run/model?"),
+        ("--init=D/train.tsv", "--init: D/train.tsv: is a file; expected the model's directory"),
+    ],
+)
+def test_inputs_are_looked_for_at_once(flags, message, tmp_path):
+    (tmp_path / "train.tsv").write_text("")
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    given = {"--init": f"{tmp_path}/run/model", "--train": f"{tmp_path}/train.tsv", "--output": "o"}
+    given |= dict([flags.replace("D", str(tmp_path)).split("=")])
+    _, errors, last = command("finetune", *(f"{name}={value}" for name, value in given.items()))
+    (line,) = errors.splitlines()
+    assert last == "imported [] status 1"
+    assert line.startswith("error: --")
+    assert message.replace("D", str(tmp_path)) in line
+
+
+@pytest.mark.parametrize("source", ["tfds:glue/sst2:train", "s3://b/train.tsv", "*.tsv", "none*"])
+def test_sources_that_are_no_paths_are_not_looked_for(source):
+    all_options.BuildVocabOptions(input=[source], output="o").check_inputs()
+
+
+def test_a_corpus_is_looked_for_without_its_weight(tmp_path):
+    options = all_options.PretrainOptions(corpus=[f"{tmp_path}:0.5"], output="o")
+    options.check_inputs()
+    with pytest.raises(InputError, match=f"^--corpus: {tmp_path}/x: no such directory$"):
+        dataclasses.replace(options, corpus=[f"{tmp_path}/x:0.5"]).check_inputs()
 
 
 def test_help_comes_at_once_and_names_every_flag():
@@ -187,8 +294,14 @@ def test_a_subcommand_is_the_script():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("finetun", "did you mean finetune? "),
-        ("prepare-corpus", "did you mean prepare_corpus? "),
+        ("finetun", "did you mean kerasbert finetune? "),
+        ("fine-tune", "did you mean kerasbert finetune? "),
+        ("prepare-corpus", "did you mean kerasbert prepare_corpus? "),
+        (
+            "train",
+            "did you mean kerasbert finetune or kerasbert pretrain or kerasbert distill? ",
+        ),
+        ("version", "did you mean kerasbert --version? "),
         ("xyz", ""),
     ],
 )
@@ -196,6 +309,29 @@ def test_an_unknown_command(name, hint):
     _, errors, last = command(name, "--help")
     line = f"error: there is no command {name!r}; {hint}kerasbert --help lists the commands\n"
     assert (errors, last) == (line, "imported [] status 1")
+
+
+def test_help_of_a_command():
+    assert command("help") == command("--help")
+    for words in (("help", "finetune"), ("finetune", "-h")):
+        assert command(*words) == command("finetune", "--help")
+
+
+def test_words_for_commands_name_commands():
+    named = {name for names in mistyped.COMMANDS_ELSEWHERE.values() for name in names}
+    assert named <= {*all_options.programs(), "--version"}
+    assert not mistyped.COMMANDS_ELSEWHERE.keys() & all_options.programs().keys()
+
+
+@pytest.mark.parametrize("name", all_options.programs())
+def test_names_of_elsewhere_are_not_names_of_this_program(name):
+    fields = dataclasses.fields(all_options.programs()[name])
+    elsewhere = [word for field in fields for word in field.metadata["elsewhere"]]
+    assert len(set(elsewhere)) == len(elsewhere)
+    assert not {field.name for field in fields} & set(elsewhere)
+    for field in fields:
+        synonyms = field.metadata["synonyms"]
+        assert set(synonyms.values()) <= set(options_module.choices(field))
 
 
 def test_a_program_of_several_workers_starts_itself_again():

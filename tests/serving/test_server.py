@@ -641,14 +641,14 @@ def test_program_answers_with_the_weights_of_each_version(tokenizer, tiny_backbo
     [
         ("--name=a/b", "the name of a served model is up to 61 letters, digits, dashes, dots and"),
         ("--name=", "the name of a served model is up to 61 letters"),
-        ("--nmae=mine", "Unknown command line flag 'nmae'. Did you mean: name ?; --help lists"),
-        ("--version=7", "Unknown command line flag 'version'"),
-        ("--port=eighty", "flag --port=eighty: invalid literal for int"),
+        ("--nmae=mine", "there is no flag --nmae; did you mean --name? --help lists the flags"),
+        ("--version=7", "there is no flag --version; --help lists the flags"),
+        ("--port=eighty", "--port must be an integer, found 'eighty'"),
         ("--port=65536", "port must be"),
         ("--num_threads=0", "num_threads must be"),
-        ("--max_batch_tokens=1.5", "flag --max_batch_tokens=1.5: invalid literal for int"),
+        ("--max_batch_tokens=1.5", "--max_batch_tokens must be an integer, found '1.5'"),
         ("--saved_model=mine/9", "mine/9: holds no numbered version of an export"),
-        ("mine", "unexpected argument 'mine'; every option is a --flag"),
+        ("mine", "unexpected argument 'mine'; give each value its --saved_model, and quote"),
     ],
 )
 def test_options_typed_wrong(exported_classifier, flag, message):

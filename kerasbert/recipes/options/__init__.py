@@ -24,14 +24,13 @@ from kerasbert.recipes.options.models import (
     ExportOptions,
     ModelOptions,
     PredictOptions,
-    QueryOptions,
     ServingKitOptions,
     UploadOptions,
 )
 from kerasbert.recipes.options.pretraining import PretrainOptions
 from kerasbert.recipes.options.quickstart import QuickstartOptions
 from kerasbert.recipes.options.selection import FindDuplicatesOptions
-from kerasbert.recipes.options.serving import LoadTestOptions, ServeOptions
+from kerasbert.recipes.options.serving import LoadTestOptions, QueryOptions, ServeOptions
 from kerasbert.recipes.options.shared import STAGES, check_preset
 from kerasbert.recipes.options.training import (
     OPTIMIZERS,

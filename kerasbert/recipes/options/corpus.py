@@ -8,7 +8,7 @@ from kerasbert.data.corpus.segmenters import check_name
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.selection import SelectionOptions, check_kinds
-from kerasbert.recipes.options.shared import TEXT
+from kerasbert.recipes.options.shared import TEXT, check_directory, check_file, check_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class BuildVocabOptions(Options):
     input: list[str] = option(
         help="text: file, glob, URL (s3://, gs://, hf://datasets/...), tfds:NAME[:SPLIT] or "
         "hf:NAME[:CONFIG[:SPLIT]]; plain text with empty lines between documents, JSON lines, "
-        ".parquet or WikiExtractor output, optionally .gz, .bz2, .xz or .zst; may be repeated"
+        ".parquet or WikiExtractor output, optionally .gz, .bz2, .xz or .zst; may be repeated",
+        reads=check_file,
     )
     text_column: str = option("text", help="the key, column or feature with the text")
     vocab_size: int = option(
@@ -60,9 +61,11 @@ class PrepareCorpusOptions(SelectionOptions):
         ),
     )
 
-    vocab: str | None = option(None, help="WordPiece vocabulary file")
+    vocab: str | None = option(None, help="WordPiece vocabulary file", reads=check_file)
     tokenizer: str | None = option(
-        None, help="instead of --vocab: a model, as in kerasbert convert, whose tokenizer to use"
+        None,
+        help="instead of --vocab: a model, as in kerasbert convert, whose tokenizer to use",
+        reads=check_model,
     )
     output: str = option(help="corpus directory to write; must not exist")
     lowercase: bool = option(
@@ -85,7 +88,9 @@ class PrepareCorpusOptions(SelectionOptions):
         "twice; may be repeated",
     )
     duplicates: str | None = option(
-        None, help="instead of --dedup, and for parts: a file of kerasbert find_duplicates"
+        None,
+        help="instead of --dedup, and for parts: a file of kerasbert find_duplicates",
+        reads=check_file,
     )
     word_segmenter: str = option(
         "none",
@@ -182,7 +187,7 @@ class CorpusInfoOptions(Options):
         ("--corpus runs/mine/corpus --picture runs/mine/corpus.png",),
     )
 
-    corpus: str = option(help="corpus directory, or that of a part")
+    corpus: str = option(help="corpus directory, or that of a part", reads=check_directory)
     picture: str | None = option(None, help="PNG file to write, with the histograms")
     samples: int = option(3, help="number of documents to show", minimum=0, maximum=1000)
     sample_tokens: int = option(

@@ -6,28 +6,74 @@ from kerasbert import lazy
 from kerasbert.data.options import DataOptions
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN
+from kerasbert.recipes.options.shared import (
+    MAX_EXAMPLES,
+    MAX_STEPS,
+    TRAIN,
+    check_file,
+    check_model,
+)
 from kerasbert.recipes.options.training import TrainingOptions
 from kerasbert.tasks import registry
+
+# Names of the tasks in other libraries, and what people call them.
+_TASKS_ELSEWHERE = {
+    "classification": "text_classification",
+    "sentiment": "text_classification",
+    "sentiment_analysis": "text_classification",
+    "sequence_classification": "text_classification",
+    "nli": "text_classification",
+    "multi_label_classification": "multi_label",
+    "sts": "regression",
+    "ner": "token_classification",
+    "pos": "token_classification",
+    "tagging": "token_classification",
+    "qa": "question_answering",
+    "squad": "question_answering",
+    "swag": "multiple_choice",
+    "similarity": "embedding",
+    "sentence_similarity": "embedding",
+    "feature_extraction": "embedding",
+    "mlm": "masked_lm",
+    "fill_mask": "masked_lm",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpochOptions(TrainingOptions, DataOptions):
     """Options of every program that trains on examples."""
 
-    validation: str | None = option(None, help="examples for evaluation only")
-    epochs: int = option(3, help="number of epochs", minimum=1, maximum=MAX_STEPS)
+    validation: str | None = option(
+        None,
+        help="examples for evaluation only",
+        reads=check_file,
+        elsewhere=("validation_file", "dev", "eval", "test", "val"),
+    )
+    epochs: int = option(
+        3,
+        help="number of epochs",
+        minimum=1,
+        maximum=MAX_STEPS,
+        elsewhere=("num_train_epochs", "num_epochs"),
+    )
     batch_size: int = option(
         32,
         help="examples (for long texts: windows) per step, over all devices",
         minimum=1,
         maximum=MAX_EXAMPLES,
+        elsewhere=("train_batch_size", "per_device_train_batch_size"),
     )
     sequence_length: int | None = option(
-        None, help="maximum tokens per sequence; default: as in the initial model", minimum=1
+        None,
+        help="maximum tokens per sequence; default: as in the initial model",
+        minimum=1,
+        elsewhere=("max_seq_length", "max_length"),
     )
     learning_rate: float = option(
-        5e-5, help="peak learning rate, after the warm-up", exclusive_minimum=0
+        5e-5,
+        help="peak learning rate, after the warm-up",
+        exclusive_minimum=0,
+        elsewhere=("lr",),
     )
     dropout: float | None = option(
         None,
@@ -41,7 +87,7 @@ class EpochOptions(TrainingOptions, DataOptions):
         minimum=0,
         formerly="validation_every",
     )
-    output: str = option(help="run directory; the model is output/model")
+    output: str = option(help="run directory; the model is output/model", elsewhere=("output_dir",))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,9 +115,23 @@ class FinetuneOptions(EpochOptions):
         ),
     )
 
-    task: str = option("text_classification", help="task to train", choices=registry.spec_names)
-    init: str = option(help="model to start from: RUN/model, or any that kerasbert convert reads")
-    train: str = option(help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON")
+    task: str = option(
+        "text_classification",
+        help="task to train",
+        choices=registry.spec_names,
+        synonyms=_TASKS_ELSEWHERE,
+        elsewhere=("task_name",),
+    )
+    init: str = option(
+        help="model to start from: RUN/model, or any that kerasbert convert reads",
+        reads=check_model,
+        elsewhere=("model", "model_name_or_path", "init_checkpoint"),
+    )
+    train: str = option(
+        help="examples: .tsv, .csv, .jsonl, CoNLL columns or SQuAD JSON",
+        reads=check_file,
+        elsewhere=("train_file", "data", "dataset", "input"),
+    )
     classes: str | None = option(
         None,
         help="classes in order, comma-separated; examples with other labels are skipped; default: "
@@ -106,7 +166,7 @@ class DistillOptions(EpochOptions):
         ),
     )
 
-    teacher: str = option(help="model to imitate: RUN/model")
+    teacher: str = option(help="model to imitate: RUN/model", reads=check_model)
     student: str | None = option(
         None, help="model to train: an architecture such as bert_tiny, or any model to start from"
     )
@@ -117,7 +177,8 @@ class DistillOptions(EpochOptions):
     )
     train: list[str] = option(
         help="examples, as in kerasbert finetune, or with --alpha=1 without labels, as in "
-        "kerasbert predict; may be repeated"
+        "kerasbert predict; may be repeated",
+        reads=check_file,
     )
     temperature: float = option(
         2.0, help="temperature that both models' logits are divided by", exclusive_minimum=0

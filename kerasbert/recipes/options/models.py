@@ -7,7 +7,14 @@ from typing import Any
 from kerasbert.data.options import ColumnOptions, DataOptions
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, USE
+from kerasbert.recipes.options.shared import (
+    MAX_EXAMPLES,
+    USE,
+    check_directory,
+    check_file,
+    check_model,
+    check_there,
+)
 from kerasbert.serving import urls
 from kerasbert.serving.formats import FORMATS as EXPORT_FORMATS
 from kerasbert.serving.formats import LITERT, ONNX, OPENVINO, SAVED_MODEL
@@ -26,7 +33,9 @@ _NO_INT8 = (
 class ModelOptions(Options):
     """Options of every program that loads a model."""
 
-    model: str = option(help="model directory, such as RUN/model")
+    model: str = option(
+        help="model directory, such as RUN/model", reads=check_model, elsewhere=("init",)
+    )
     pair: bool = option(
         False,
         help="the classifier takes text pairs; needed only for formats other than kerasbert's",
@@ -48,19 +57,28 @@ class EvaluateOptions(DataOptions, ModelOptions):
         ("--model runs/mine/finetune/model --data dev.tsv",),
     )
 
-    model: str | None = option(None, help="model directory, such as RUN/model")
+    model: str | None = option(
+        None, help="model directory, such as RUN/model", reads=check_model, elsewhere=("init",)
+    )
     predictions: str | None = option(
-        None, help="instead of --model: predictions in the format of --metric's official script"
+        None,
+        help="instead of --model: predictions in the format of --metric's official script",
+        reads=check_file,
     )
     no_answer_probabilities: str | None = option(
-        None, help="with --predictions: SQuAD 2.0's no-answer probabilities", formerly="no_answer"
+        None,
+        help="with --predictions: SQuAD 2.0's no-answer probabilities",
+        formerly="no_answer",
+        reads=check_file,
     )
     metric: str | None = option(
         None, help="with --predictions: squad1, squad2 or seqeval", choices=registry.metric_names
     )
     data: str = option(
         help="examples of the model's task, as in kerasbert finetune; for a pretrained model a "
-        "corpus directory"
+        "corpus directory",
+        reads=check_there,
+        elsewhere=("input", "test", "validation", "test_file", "validation_file"),
     )
     tune_threshold: bool = option(
         False,
@@ -117,7 +135,9 @@ class PredictOptions(ColumnOptions, ModelOptions):
 
     input: str = option(
         help="texts: .txt (one per line), .tsv, .csv, .jsonl with the task's columns (text, "
-        "text_pair, words, question, context, choices); SQuAD .json; CoNLL columns, .conll"
+        "text_pair, words, question, context, choices); SQuAD .json; CoNLL columns, .conll",
+        reads=check_file,
+        elsewhere=("data", "test", "file", "test_file"),
     )
     output: str = option(
         help=".jsonl or .csv: a prediction for every row of the input, with its row number (row) "
@@ -229,7 +249,9 @@ class UploadOptions(Options):
     )
     positional = "model"
 
-    model: str = option(help="model directory, such as RUN/model; also without --model")
+    model: str = option(
+        help="model directory, such as RUN/model; also without --model", reads=check_directory
+    )
     to: str = option(help="repository, user/name or organization/name; created if there is none")
     private: bool = option(False, help="if the repository is created, make it private")
     dry_run: bool = option(
@@ -240,43 +262,6 @@ class UploadOptions(Options):
         super().__post_init__()
         if not _REPOSITORY.fullmatch(self.to):
             raise InputError(f"--to must be user/name or organization/name, found {self.to!r}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class QueryOptions(Options):
-    """Options of `query`."""
-
-    program = Program(
-        USE,
-        "Asks an exported SavedModel, in this process without model code, or a server.",
-        (
-            "--saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'",
-            "--url http://localhost:8501/v1/models/mine --text 'a fine day'",
-        ),
-    )
-
-    saved_model: str | None = option(None, help="export: its version directory, or the one above")
-    url: str | None = option(
-        None,
-        help="instead of --saved_model: a model behind TensorFlow Serving or kerasbert serve, "
-        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME",
-    )
-    text: list[str] = option(help="text, or question; may be repeated")
-    text_pair: list[str] = option(
-        [], help="second text, or the question's context; as often as --text"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (self.saved_model is None) == (self.url is None):
-            raise InputError("give --saved_model, or --url")
-        if self.url is not None:
-            urls.check(self.url)
-
-    @property
-    def needs_tensorflow(self) -> bool:
-        """Whether the model runs here, or is asked over gRPC, whose values are tensors."""
-        return self.url is None or urls.is_grpc(self.url)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,7 +276,8 @@ class ConvertOptions(Options):
 
     input: str = option(
         help="model directory in the format of Google, Hugging Face, KerasHub or kerasbert; "
-        "hf://organization/name; or the name of a KerasHub preset"
+        "hf://organization/name; or the name of a KerasHub preset",
+        reads=check_model,
     )
     output: str = option(help="directory to write; must not exist")
     format: str = option("kerasbert", help="format to write", choices=FORMATS)

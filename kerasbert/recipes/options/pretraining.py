@@ -10,7 +10,14 @@ from typing import Any, Self
 
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, TRAIN, check_preset
+from kerasbert.recipes.options.shared import (
+    MAX_EXAMPLES,
+    MAX_STEPS,
+    TRAIN,
+    check_directory,
+    check_model,
+    check_preset,
+)
 from kerasbert.recipes.options.training import TrainingOptions
 
 #: Values of options by recipe. "fast" is provisional: it follows papers on short runs (Geiping and
@@ -91,10 +98,13 @@ class PretrainOptions(TrainingOptions):
 
     corpus: list[str] = option(
         help="corpus directory written by kerasbert prepare_corpus; may be repeated, with weights: "
-        "--corpus wiki:0.7 --corpus books:0.3"
+        "--corpus wiki:0.7 --corpus books:0.3",
+        reads=check_directory,
     )
     validation_corpus: str | None = option(
-        None, help="another corpus with the same vocabulary, for evaluation only"
+        None,
+        help="another corpus with the same vocabulary, for evaluation only",
+        reads=check_directory,
     )
     recipe: str | None = option(
         None,
@@ -107,8 +117,16 @@ class PretrainOptions(TrainingOptions):
         None,
         help="instead of --preset: model to start from, as in kerasbert convert, with the corpus's "
         "tokenizer",
+        reads=check_model,
+        elsewhere=("model", "init_checkpoint"),
     )
-    steps: int = option(10_000, help="training steps", minimum=1, maximum=MAX_STEPS)
+    steps: int = option(
+        10_000,
+        help="training steps",
+        minimum=1,
+        maximum=MAX_STEPS,
+        elsewhere=("max_steps", "num_train_steps"),
+    )
     batch_size: int = option(
         64, help="examples per step, over all devices", minimum=1, maximum=MAX_EXAMPLES
     )
@@ -122,6 +140,7 @@ class PretrainOptions(TrainingOptions):
         None,
         help="checkpoint of another run, RUN/checkpoints/step-N, to begin with: weights, optimizer "
         "and step; its learning rate must have been the same so far",
+        reads=check_directory,
     )
     learning_rate: float = option(
         1e-3, help="peak learning rate, after the warm-up", exclusive_minimum=0
@@ -239,7 +258,7 @@ class PretrainOptions(TrainingOptions):
         return settings | ({"corpus": self.corpus[0]} if len(self.corpus) == 1 else {})
 
     def input_paths(self, name: str) -> list[str]:
-        """As in `TrainingOptions`, without the weights of corpora."""
+        """As in `Options`, without the weights of corpora."""
         paths = super().input_paths(name)
         return [_weighted(path)[0] for path in paths] if name == "corpus" else paths
 

@@ -6,14 +6,16 @@ from kerasbert.data.corpus.cleaning.filters import Filters
 from kerasbert.data.corpus.cleaning.kinds import KINDS
 from kerasbert.errors import InputError
 from kerasbert.options import Options, Program, option
-from kerasbert.recipes.options.shared import TEXT
+from kerasbert.recipes.options.shared import TEXT, check_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectionOptions(Options):
     """Options of programs that read the text of a corpus."""
 
-    input: list[str] = option(help="text, as in kerasbert build_vocab; may be repeated")
+    input: list[str] = option(
+        help="text, as in kerasbert build_vocab; may be repeated", reads=check_file
+    )
     text_column: str = option("text", help="the key, column or feature with the text")
     filter: list[str] = option(
         [],

@@ -5,7 +5,7 @@ import os
 
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
-from kerasbert.recipes.options.shared import USE
+from kerasbert.recipes.options.shared import USE, check_directory, check_file
 from kerasbert.serving import urls
 
 _LIMITS = "limits"
@@ -124,9 +124,11 @@ class LoadTestOptions(Options):
         "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME",
     )
     saved_model: str | None = option(
-        None, help="instead of --url: an export that threads of this process ask, to compare with"
+        None,
+        help="instead of --url: an export that threads of this process ask, to compare with",
+        reads=check_directory,
     )
-    texts: str = option(help="texts of the lengths that users send, one per line")
+    texts: str = option(help="texts of the lengths that users send, one per line", reads=check_file)
     num_clients: int = option(16, help="requests at the same time", minimum=1, maximum=1024)
     seconds: float = option(10.0, help="duration", exclusive_minimum=0, maximum=86_400)
     warm_up_seconds: float = option(
@@ -153,4 +155,43 @@ class LoadTestOptions(Options):
     @property
     def needs_tensorflow(self) -> bool:
         """Whether the model is asked here, or over gRPC, whose values are tensors."""
+        return self.url is None or urls.is_grpc(self.url)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QueryOptions(Options):
+    """Options of `query`."""
+
+    program = Program(
+        USE,
+        "Asks an exported SavedModel, in this process without model code, or a server.",
+        (
+            "--saved_model saved_models/mine --text 'a fine day' --text 'a bad idea'",
+            "--url http://localhost:8501/v1/models/mine --text 'a fine day'",
+        ),
+    )
+
+    saved_model: str | None = option(
+        None, help="export: its version directory, or the one above", reads=check_directory
+    )
+    url: str | None = option(
+        None,
+        help="instead of --saved_model: a model behind TensorFlow Serving or kerasbert serve, "
+        "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME",
+    )
+    text: list[str] = option(help="text, or question; may be repeated")
+    text_pair: list[str] = option(
+        [], help="second text, or the question's context; as often as --text"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.saved_model is None) == (self.url is None):
+            raise InputError("give --saved_model, or --url")
+        if self.url is not None:
+            urls.check(self.url)
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        """Whether the model runs here, or is asked over gRPC, whose values are tensors."""
         return self.url is None or urls.is_grpc(self.url)

@@ -11,6 +11,7 @@ OPTIMIZERS = ("adamw", "lamb")
 SCHEDULES = ("linear", "cosine", "polynomial", "constant", "wsd", "wsd_sqrt")
 #: From a precision to Keras's dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+_PRECISIONS_ELSEWHERE = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 #: Options that may change when a run is resumed.
 _CHANGEABLE_ON_RESUME = (
@@ -140,6 +141,7 @@ class TrainingOptions(BackendOptions):
         help="compute dtype: float32, bfloat16, or float16 (with loss scaling); weights stay "
         "float32",
         choices=POLICIES,
+        synonyms=_PRECISIONS_ELSEWHERE,
         group=_SAVING,
     )
     jit_compile: str = option(
@@ -235,11 +237,6 @@ class TrainingOptions(BackendOptions):
     def first_step(self) -> int:
         """The steps before this run, which another run took."""
         return 0
-
-    def input_paths(self, name: str) -> list[str]:
-        """Returns the paths that an option names; none if there is no such option."""
-        given = getattr(self, name, None) or []
-        return [given] if isinstance(given, str) else list(given)
 
     @property
     def environment(self) -> dict[str, str]:
