@@ -63,7 +63,7 @@ NOT_SHOWN = """
     Duplicates.of Duplicates.signed Duplicates.check Duplicates.in_input
     Selection.metadata Selection.counts Selection.check Selection.read
     Distiller.backbone Distiller.preprocessor Distiller.card_text Distiller.evaluate
-    Backbone.described
+    Backbone.described SimilarWords.replaced
 """
 
 

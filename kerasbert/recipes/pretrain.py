@@ -9,9 +9,10 @@ import numpy as np
 from kerasbert import lazy
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
-from kerasbert.data.pretraining.batches import PretrainingBatches, most_frequent_token
-from kerasbert.data.pretraining.mixture import Mixture
+from kerasbert.data.pretraining.batches import PretrainingBatches
+from kerasbert.data.pretraining.mixture import Mixture, most_frequent_token
 from kerasbert.data.pretraining.phases import PhasedBatches
+from kerasbert.data.pretraining.similar_words import SimilarWords
 from kerasbert.errors import InputError
 from kerasbert.features import NSP_LOGITS
 from kerasbert.recipes.compiling import compile_for
@@ -47,7 +48,8 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     same_vocabulary([*corpora, held_out or corpora[0]])
     corpus = corpora[0] if len(corpora) == 1 else Mixture(corpora, options.weights)
     start = functools.partial(checkpoint_to_continue, options)
-    batches = all_phases(corpus, options)
+    similar = similar_words(options, corpus)
+    batches = all_phases(corpus, options, similar_words=similar)
     with lazy.quiet_imports():  # Keras imports TensorFlow here on JAX, too, if it is installed
         keras.utils.set_random_seed(options.seed)
     with strategy.scope():
@@ -63,6 +65,8 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         data += f"; from step {phase.first_step:,} on {shape}"
     if isinstance(corpus, Mixture):
         data += f"; shares of the corpora: {corpus.described()}"
+    if similar:
+        data += f"; {len(similar.words):,} words of {options.similar_words} have similar ones"
     if options.recipe:
         values = {name: getattr(options, name) for name in RECIPES[options.recipe]}
         data += f"; recipe {options.recipe}: "
@@ -71,7 +75,11 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     if run is None:
         return dry_run(model, batches.dataset, options.steps, batches.boundaries)
     validation = held_out and make_batches(
-        held_out, options, options.phases[-1], seed=options.seed + 1
+        held_out,
+        options,
+        options.phases[-1],
+        seed=options.seed + 1,
+        similar_words=similar,
     )
     data = validation and sharded(validation.dataset(steps=options.validation_batches).cache())
     run.train(
@@ -108,13 +116,25 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     return result
 
 
-def all_phases(corpus: Corpus | Mixture, options: PretrainOptions) -> PhasedBatches:
-    """Returns the training batches of a run."""
+def similar_words(options: PretrainOptions, corpus: Corpus | Mixture) -> SimilarWords | None:
+    """Returns the words that replace words, if the options name a file of word vectors."""
+    if not options.similar_words:
+        return None
+    if options.on_jax:
+        with lazy.quiet_imports():
+            lazy.import_tensorflow(for_text=True)
+    return SimilarWords.of(options.similar_words, corpus.tokenizer)
+
+
+def all_phases(
+    corpus: Corpus | Mixture, options: PretrainOptions, **arguments: Any
+) -> PhasedBatches:
+    """Returns the training batches of a run; other arguments as in `PretrainingBatches`."""
     phases, examples = [], 0
     starts = [phase.first_step for phase in options.phases]
     for phase, end in zip(options.phases, [*starts[1:], options.steps], strict=True):
         begin = {"first_step": phase.first_step, "first_example": examples}
-        phases.append(make_batches(corpus, options, phase, seed=options.seed, **begin))
+        phases.append(make_batches(corpus, options, phase, seed=options.seed, **begin, **arguments))
         examples += (end - phase.first_step) * phase.batch_size
     return PhasedBatches(phases)
 

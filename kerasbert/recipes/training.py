@@ -83,6 +83,7 @@ INPUTS = (
     "validation",
     "corpus",
     "validation_corpus",
+    "similar_words",
     "init",
     "teacher",
     "student",

@@ -14,7 +14,7 @@ from kerasbert import files
 from kerasbert.data.corpus import writer
 from kerasbert.data.corpus.prepare import prepare_corpus, split_sentences
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
-from kerasbert.data.pretraining.batches import most_frequent_token
+from kerasbert.data.pretraining.mixture import most_frequent_token
 from kerasbert.errors import InputError
 from kerasbert.text import WordPieceTokenizer
 

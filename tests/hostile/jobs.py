@@ -48,6 +48,11 @@ def corpora(bases, rng: random.Random, count: int) -> Iterator[Attack]:
             yield duplicates(f"{number}: {DUPLICATES}: {title}", data, REFUSED)
     for title, data in _phrases().items():
         yield phrases(f"phrases are {title}", data, ANY)
+    for title, data in _vectors().items():
+        yield _pretrained_with(bases, f"word vectors are {title}", data)
+    for number in range(count // 5):
+        title, data = mutate.damaged(_VECTORS, rng)
+        yield _pretrained_with(bases, f"{number}: word vectors: {title}", data)
     names = sorted(path.name for path in base.iterdir())
     for number in range(count):
         how = rng.random()
@@ -223,6 +228,38 @@ def _phrases() -> dict[str, bytes]:
         "a megabyte without a line": b"a" * (1 << 20),
         "every prefix": b"\n".join(b"fineday" * n for n in range(300)),
     }
+
+
+_VECTORS = b"5 2\ncat 1 0\ndog 0.9 0.1\ngood 0 1\nbad 0.1 0.9\nfine 1e-1 1\n"
+
+
+def _vectors() -> dict[str, bytes]:
+    return {
+        "sound": _VECTORS,
+        "nothing": b"",
+        "not UTF-8": b"cat 1 0\n\xff\xfe 1 0\n",
+        "NULs": b"\0" * 100,
+        "a megabyte without a line": b"a" * (1 << 20),
+        "of no dimension": b"cat\ndog\n",
+        "of a million dimensions": b"cat" + b" 1" * 400_000,
+        "said to be a billion": b"1000000000 1000000000\ncat 1 0\n",
+        "of digits": b"9" * 5000 + b" 2\ncat 1 0\n",
+        "not finite": b"cat nan 0\ndog inf 0\n",
+        "all zero": b"cat 0 0\ndog 0 0\n",
+        "tiny and huge": b"cat 1e-45 0\ndog 3e38 3e38\nfine 3e38 1e-45\n",
+        "words with escapes": b"\x1b[2J\n",
+    }
+
+
+def _pretrained_with(bases, title, data) -> Attack:
+    """Pretraining with damaged word vectors."""
+    flags = {"mask_unit": "whole_word", "similar_words": "{}/vectors.txt"}
+    flags |= _programs(bases)["pretrain"]
+
+    def make(directory):
+        (directory / "vectors.txt").write_bytes(data)
+
+    return Attack("corpora", title, make, "pretrain", flags, ANY, output="out/model")
 
 
 # === Rows of text ===

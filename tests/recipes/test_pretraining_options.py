@@ -173,6 +173,32 @@ def test_pretrain_by_replaced_tokens(options, tmp_path, corpus_dir):
         options("run", objective="rtd", init=result["model"], preset=None)
 
 
+# === Similar words ===
+
+
+def test_pretrain_with_similar_words(options, tmp_path, monkeypatch, corpus_dir, capsys):
+    monkeypatch.setattr(Checkpoints, "remove", lambda self: None)
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("cat 1 0\ndog 0.9 0.1\nhorse 1 0.1\ngood 0 1\nbad 0.1 1\n")
+    given = {"mask_unit": "whole_word", "similar_words": str(vectors)}
+    given |= {"checkpoint_every_steps": 1, "keep_checkpoints": 9}
+    pretrain(options("whole", validation_corpus=str(corpus_dir), **given))
+    assert f"5 words of {vectors} have similar ones" in capsys.readouterr().err
+    pretrain(options("plain", mask_unit="whole_word"))
+    assert weights(tmp_path / "whole") != weights(tmp_path / "plain")
+
+    stored = tmp_path / "whole" / "checkpoints" / "step-0000000003"
+    shutil.copytree(stored, tmp_path / "again" / "checkpoints" / stored.name)
+    pretrain(options("again", validation_corpus=str(corpus_dir), **given))
+    assert weights(tmp_path / "again") == weights(tmp_path / "whole")
+    assert metrics(tmp_path / "again") == metrics(tmp_path / "whole")
+
+    vectors.write_text("cat 1 0\ndog 0.9 0.1\n")
+    shutil.copytree(stored, tmp_path / "other" / "checkpoints" / stored.name)
+    with pytest.raises(InputError, match=r"content of similar_words was '.*', now it is"):
+        pretrain(options("other", validation_corpus=str(corpus_dir), **given))
+
+
 # === Phases ===
 
 PHASES = {"phase": ["2:16:8", "0.5:32:2"], "checkpoint_every_steps": 1, "keep_checkpoints": 9}
@@ -224,6 +250,16 @@ def test_a_dry_run_measures_every_phase(options, tmp_path):
         ({"warmup_steps": 2, "warmup_ratio": 0.2}, "either --warmup_ratio or --warmup_steps"),
         ({"warmup_steps": 6}, "--warmup_steps=6 must be less than the 6 steps"),
         ({"pack_documents": True}, "--pack_documents: rows of --objective=nsp can't be packed"),
+        ({"similar_words": "v"}, "--similar_words needs --mask_unit=whole_word, ngram or span"),
+        (
+            {"similar_words": "v", "mask_unit": "token"},
+            "--similar_words needs --mask_unit=whole_word, ngram or span",
+        ),
+        (
+            {"similar_words": "v", "mask_unit": "ngram", "objective": "rtd"},
+            "--similar_words: --objective=rtd replaces tokens by those of its generator",
+        ),
+        ({"similar_words": "no.txt", "whole_word_masking": True}, r"no\.txt: no such file"),
         ({"warmup_steps": -1}, "--warmup_steps must be 0 or more"),
         ({"beta_2": 1.0}, "--beta_2 must be 0 or more and less than 1"),
         ({"epsilon": 0.0}, "--epsilon must be more than 0"),

@@ -15,5 +15,6 @@ __getattr__, __dir__, __all__ = lazy.attributes(
         "Mixture": "mixture",
         "PhasedBatches": "phases",
         "PretrainingBatches": "batches",
+        "SimilarWords": "similar_words",
     },
 )

@@ -17,6 +17,7 @@ from kerasbert.data.pretraining.drawn import DrawnBatches
 from kerasbert.data.pretraining.masking import Masking, mask_unit_of
 from kerasbert.data.pretraining.mixture import MixedWindows, Mixture
 from kerasbert.data.pretraining.packed import CLS, SEP, TOKEN, PackedRows
+from kerasbert.data.pretraining.similar_words import SimilarWords
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.data.text_batches import convert
 from kerasbert.errors import InputError
@@ -57,6 +58,7 @@ class PretrainingBatches:
         whole_word: the same as `mask_unit="whole_word"`.
         mask_unit: see `Masking`. The words are those of the corpus if it has them, otherwise the
             tokenizer's. None: "token", or as `whole_word` says.
+        similar_words: `SimilarWords` that replace words instead of [MASK], or None.
         pack_documents: bool, whether rows are filled with several documents; see `PackedRows`. The
             objective must be "mlm", and the model is made with `packed=True`.
         first_step: integer, the first step for which batches are drawn.
@@ -99,6 +101,7 @@ class PretrainingBatches:
         mask_rate: float = 0.15,
         whole_word: bool = False,
         mask_unit: str | None = None,
+        similar_words: SimilarWords | None = None,
         pack_documents: bool = False,
         first_step: int = 0,
         first_example: int = 0,
@@ -110,6 +113,8 @@ class PretrainingBatches:
             raise InputError(
                 f"pack_documents: rows of the objective {objective} can't be packed, only mlm's can"
             )
+        if similar_words and objective == "rtd":
+            raise InputError("similar_words: the objective rtd replaces tokens by its generator's")
         if sequence_length < 8:
             raise InputError(f"sequence_length must be 8 or more, found {sequence_length}")
         if batch_size < 1:
@@ -126,7 +131,12 @@ class PretrainingBatches:
         self._reads_words = corpus.has_words and unit != "token"
         counts = None if unit == "token" else corpus.counts_without_words()
         self.masking = Masking.of(
-            corpus.tokenizer, mask_rate, counts=counts, mask_unit=unit, knows_words=counts is None
+            corpus.tokenizer,
+            mask_rate,
+            counts=counts,
+            mask_unit=unit,
+            knows_words=counts is None,
+            similar_words=similar_words,
         )
         if with_numpy is None:
             with_numpy = keras.backend.backend() != "tensorflow"
@@ -293,10 +303,3 @@ class PretrainingBatches:
         features = self.packer.pack(*(read(*one) for one in ranges))
         shape = [self.batch_size, length]
         return {name: tf.ensure_shape(value, shape) for name, value in features.items()}
-
-
-def most_frequent_token(corpus: Corpus | Mixture) -> int:
-    """Returns the most frequent ordinary token of a corpus, the prediction of the baseline."""
-    counts = corpus.token_counts()
-    counts[corpus.tokenizer.special_token_ids] = 0
-    return int(np.argmax(counts))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasbert.data import array_ops, graph_ops
+from kerasbert.data.pretraining.similar_words import SimilarWords
 from kerasbert.errors import InputError
 from kerasbert.features import MASK_POSITIONS, TOKEN_IDS
 from kerasbert.text.tokenizer import Tokenizer
@@ -94,6 +95,10 @@ class Masking:
     that is chosen ends where enough tokens are masked. Words with more tokens than the number of
     tokens to predict are never masked, and unknown tokens in a word stay.
 
+    With similar words, one of them is what a word becomes instead of [MASK], and a word that has
+    none becomes random tokens (MacBERT, §3.2). All tokens of a word are then replaced in the same
+    way.
+
     Args:
         mask_id: integer, the id of [MASK].
         special: bool, (vocabulary_size,), the ids that are neither masked nor drawn as random
@@ -101,6 +106,7 @@ class Masking:
         continues_word: bool, (vocabulary_size,), the subwords that continue a word.
         rate: float, the share of a row's ordinary tokens to predict; at least one is predicted.
         unit: one of `MASK_UNITS`.
+        similar_words: `SimilarWords`, or None for [MASK].
 
     Examples:
         >>> import numpy as np
@@ -121,6 +127,7 @@ class Masking:
     continues_word: np.ndarray
     rate: float = 0.15
     unit: str = "token"
+    similar_words: SimilarWords | None = None
 
     @classmethod
     def of(
@@ -132,6 +139,7 @@ class Masking:
         *,
         mask_unit: str | None = None,
         knows_words: bool = False,
+        similar_words: SimilarWords | None = None,
     ) -> Any:
         """Returns the masking for a tokenizer.
 
@@ -145,12 +153,13 @@ class Masking:
             knows_words: bool, whether calls will be given the words. Otherwise, for units of words,
                 warns if much of the text is Chinese, Japanese or Thai, where spaces do not separate
                 words.
+            similar_words: see `Masking`; the unit must be of words.
 
         Returns:
             `Masking`.
 
         Raises:
-            InputError: `rate` is not between 0 and 1, or the unit is unknown.
+            InputError: `rate` is not between 0 and 1, or the unit is unknown or not of words.
 
         Examples:
             >>> whole = kerasbert.data.pretraining.Masking.of(tokenizer, mask_unit="whole_word")
@@ -159,11 +168,14 @@ class Masking:
         """
         unit = mask_unit_of(whole_word, mask_unit)
         check_rate(rate)
+        if unit == "token" and similar_words:
+            raise InputError("similar_words replace words; mask_unit must be another than 'token'")
         if unit != "token" and not knows_words:
             _warn_of_unknown_words(tokenizer, counts)
         special = np.zeros(tokenizer.vocabulary_size, bool)
         special[tokenizer.special_token_ids] = True
-        return cls(tokenizer.mask_id, special, tokenizer.continues_word, rate, unit)
+        continues = tokenizer.continues_word
+        return cls(tokenizer.mask_id, special, continues, rate, unit, similar_words)
 
     def __call__(
         self, features: dict[str, Any], seed: Any, continues: Any = None
@@ -186,21 +198,27 @@ class Masking:
         ids = features[TOKEN_IDS]
         ops = array_ops if isinstance(ids, np.ndarray) else graph_ops
         width = max(1, math.ceil(self.rate * ids.shape[1]))
-        choice, change, random, lengths = ops.split_seed(seed, 4)
+        choice, change, random, lengths, similar = ops.split_seed(seed, 5)
         candidate = ~ops.gather(self.special, ids)
         units = self._units(ops, ids, candidate, continues, lengths)
         positions, used = self._choose(ops, candidate, units, width, choice)
 
         originals = ops.gather_in_rows(ids, positions)
-        if self.unit == "span":  # one die for all tokens of a span
-            begins = ops.gather_in_rows(units.start, positions)
+        if self.unit == "span" or self.similar_words:  # one die for all tokens of a span or word
+            begins = units.start if self.unit == "span" else units.first
+            begins = ops.gather_in_rows(begins, positions)
             dice = ops.gather_in_rows(ops.uniform(ids, change), begins)
         else:
             dice = ops.uniform(positions, change)
         ordinary = np.flatnonzero(~self.special).astype(np.int32)
-        drawn = ops.integers(positions, random, len(ordinary))
-        hidden = ops.where(dice < 0.8, self.mask_id, originals)
-        hidden = ops.where(dice >= 0.9, ops.gather(ordinary, drawn), hidden)
+        drawn = ops.gather(ordinary, ops.integers(positions, random, len(ordinary)))
+        instead = self.mask_id
+        if self.similar_words:
+            first, last = (ops.gather_in_rows(x, positions) for x in (units.first, units.last))
+            instead = self.similar_words.replaced(ops, ids, positions, first, last, similar)
+            instead = ops.where(instead < 0, drawn, instead)
+        hidden = ops.where(dice < 0.8, instead, originals)
+        hidden = ops.where(dice >= 0.9, drawn, hidden)
         features = {
             **features,
             TOKEN_IDS: ops.put(ids, positions, hidden, used),
@@ -229,7 +247,7 @@ class Masking:
     def _units(self, ops, ids, candidate, continues, seed) -> "_Units":
         if self.unit == "token":
             position = ops.positions_like(ids)
-            return _Units(position, position * 0 + 1, position * 0)
+            return _Units(position, position, position, position * 0 + 1, position * 0)
         if continues is None:
             after_special = ops.after_first(~candidate, True)
             begins = ~ops.gather(self.continues_word, ids) | ~candidate | after_special
@@ -242,7 +260,7 @@ class Masking:
         start = first
         if self.unit in _LENGTHS:
             start, _ = _first_and_last(ops, self._begin_units(ops, begins, candidate, seed))
-        return _Units(start, up_to_last - before_first, up_to_last - count)
+        return _Units(start, first, last, up_to_last - before_first, up_to_last - count)
 
     def _begin_units(self, ops, begins, candidate, seed):
         """Returns which of the tokens that begin a word also begin an n-gram or a span."""
@@ -263,11 +281,15 @@ class _Units(NamedTuple):
 
     Attributes:
         start: the position of the first token of each token's unit.
+        first: the position of the first token of each token's word.
+        last: the position of its last token.
         word_size: the number of tokens of each token's word, without unknown tokens.
         rest_of_word: the number of these that come after the token.
     """
 
     start: Any
+    first: Any
+    last: Any
     word_size: Any
     rest_of_word: Any
 

@@ -263,3 +263,10 @@ def _shares(weights: Sequence[Fraction | int]) -> tuple[int, ...]:
     if sum(shares) > _MOST_SLOTS:
         raise InputError("the weights of corpora have too many digits; give two or three")
     return shares
+
+
+def most_frequent_token(corpus: Corpus | Mixture) -> int:
+    """Returns the most frequent ordinary token of a corpus, the prediction of the baseline."""
+    counts = corpus.token_counts()
+    counts[corpus.tokenizer.special_token_ids] = 0
+    return int(np.argmax(counts))

@@ -8,6 +8,7 @@ from collections.abc import Set
 from fractions import Fraction
 from typing import Any, Self
 
+from kerasbert import lazy
 from kerasbert.errors import InputError
 from kerasbert.options import Program, option
 from kerasbert.recipes.options.shared import (
@@ -186,6 +187,11 @@ class PretrainOptions(TrainingOptions):
         help="whole word masking; the same as --mask_unit=whole_word",
         formerly="whole_word",
     )
+    similar_words: str | None = option(
+        None,
+        help="with --mask_unit=whole_word, ngram or span: file of word vectors in the text format "
+        "of word2vec; words are replaced by similar ones of as many tokens instead of [MASK]",
+    )
     z_loss: float = option(
         0.0,
         help="weight of the squared log of the softmax's denominator in the loss of masked tokens",
@@ -227,6 +233,13 @@ class PretrainOptions(TrainingOptions):
             raise InputError(
                 f"--continue_from must be RUN/checkpoints/step-N, found {self.continue_from!r}"
             )
+        masks_words = self.whole_word_masking or self.mask_unit not in (None, "token")
+        if self.similar_words and not masks_words:
+            raise InputError("--similar_words needs --mask_unit=whole_word, ngram or span")
+        if self.similar_words and self.objective == "rtd":
+            raise InputError(
+                "--similar_words: --objective=rtd replaces tokens by those of its generator"
+            )
         if self.init and self.objective == "rtd":
             raise InputError("--objective=rtd begins with random weights; leave --init out")
         paths = self.input_paths("corpus")
@@ -243,6 +256,14 @@ class PretrainOptions(TrainingOptions):
                 "split into more microbatches than it has examples (--phase)"
             )
         self._monitors_what_is_there(self.validation_corpus, "--validation_corpus")
+
+    def _check_jax(self) -> None:
+        super()._check_jax()
+        if self.similar_words and not lazy.has_tensorflow():
+            raise InputError(
+                "--similar_words tokenizes words with TensorFlow, which is missing: pip install "
+                "tensorflow tensorflow-text"
+            )
 
     def with_recipe(self, unset: Set[str]) -> Self:
         """As in `Options`."""
