@@ -20,6 +20,7 @@ from kerasbert.features import (
     with_defaults,
 )
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
+from kerasbert.layers.dtypes import check_dtype
 from kerasbert.layers.encoder import encode
 from kerasbert.layers.inference import is_inference_mode
 from kerasbert.layers.sharding import layout_map
@@ -82,7 +83,8 @@ class Backbone(TrainableStateMixin):
             None: it has its own.
 
     Raises:
-        ValueError: the config is inconsistent, or a call lacks `token_ids`.
+        ValueError: the config is inconsistent, `dtype` is no float type or policy, or a call lacks
+            `token_ids`.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Backbone(TrainableStateMixin):
         name: Any = "backbone",
         embeddings_of: "Backbone | None" = None,
     ):
+        check_dtype(dtype)
+
         # === Layers ===
         embeddings = Embeddings(
             vocabulary_size=config.vocabulary_size,
@@ -356,7 +360,7 @@ class Backbone(TrainableStateMixin):
         tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         card: checkpoints.ModelCard | str | None = None,
-    ) -> dict[str, str]:
+    ) -> checkpoints.SavedWeights:
         """Writes config, weights and, if given, the tokenizer to a new directory, atomically.
 
         Args:
@@ -370,7 +374,7 @@ class Backbone(TrainableStateMixin):
                 whole text.
 
         Returns:
-            A dict from the path of each weight to its name in the file.
+            A dict from the path of each weight to its name in the file, which shows as one line.
 
         Raises:
             InputError: `directory` exists already, or the format cannot store this model.

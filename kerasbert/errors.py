@@ -3,13 +3,14 @@
 import contextlib
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 #: Terminal control characters, line ends, bidirectional controls, and unpaired surrogates, which
 #: UTF-8 can't encode.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2_000  # maximum length of a message in characters
+_SHOWN_WEIGHTS = 4
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -67,6 +68,24 @@ def about(location: Any) -> Iterator[None]:
         if str(location) in str(error):
             raise
         raise InputError(f"{location}: {error}") from None
+
+
+class UninitializedWeightsWarning(UserWarning):
+    """Something depends on weights that were initialized at random and not trained since.
+
+    Args:
+        what: string, what depends on them, such as "my_model: its answers depend".
+        weights: their paths; the first ones are named.
+    """
+
+    def __init__(self, what: str, weights: Sequence[str]):
+        more = len(weights) - _SHOWN_WEIGHTS
+        names = ", ".join(weights[:_SHOWN_WEIGHTS]) + (f" and {more:,} more" if more > 0 else "")
+        message = (
+            f"{what} on weights that were initialized at random and not trained since: {names}; "
+            "train it first (fit, or kerasbert finetune), or load a checkpoint that has them"
+        )
+        super().__init__(one_line(message))
 
 
 class Interrupted(Exception):  # noqa: N818  not an error

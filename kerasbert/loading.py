@@ -29,8 +29,8 @@ def load(
 ) -> Task | Backbone:
     """Loads a model as what it was saved as, a task or a `Backbone`.
 
-    No weight is initialized at random, unless `load_weights` is False: an incomplete head, or one
-    that `overrides` would replace, is refused.
+    No weight is random, unless `load_weights` is False: an incomplete head, one that `overrides`
+    would replace, or one that was saved before any training of it, is refused.
 
     Examples:
         >>> import kerasbert
@@ -64,25 +64,37 @@ def load(
         )
     kind = registry.task_class(name) if name else Backbone
     model = kind.from_preset(preset, **overrides)
-    new = getattr(model, "uninitialized_weights", ()) if overrides.get("load_weights", True) else ()
-    if new:
+    if isinstance(model, Task) and overrides.get("load_weights", True):
+        _refuse_random_weights(model, preset)
+    return model
+
+
+def _refuse_random_weights(model: Task, preset: checkpoints.Preset) -> None:
+    name, left = type(model).__name__, model.uninitialized_weights
+    if new := [path for path in left if path not in preset.uninitialized]:
         raise InputError(
             f"{preset.source}: has no weights {', '.join(new)} for a {name}; {name}.from_preset "
             "initializes them at random, Backbone.from_preset loads the encoder alone"
         )
-    return model
+    if random := model.random_weights_in_use:
+        raise InputError(
+            f"{preset.source}: holds random weights {', '.join(random)}, as this {name} was saved "
+            "before it was trained; train it (kerasbert finetune --init, or fit after "
+            f"{name}.from_preset)"
+        )
 
 
 def load_task(directory: str | os.PathLike[str], *tasks: type[Task], **overrides: Any) -> Task:
-    """Loads a model as `load` does; it must be one of `tasks`.
+    """Loads a model as `load` does; it must be one of `tasks`, and have a tokenizer.
 
     Raises:
-        InputError: the directory contains another kind of model.
+        InputError: the directory contains another kind of model, or no tokenizer.
     """
     model = load(directory, **overrides)
     if not isinstance(model, tasks):
         wanted = " or a ".join(task.__name__ for task in tasks)
         raise InputError(f"{directory}: holds a {type(model).__name__}, not a {wanted}")
+    model.check_takes_text()
     return model
 
 

@@ -499,3 +499,25 @@ def test_unpadded_computation_of_no_rows():
     with inference_mode():
         found = backbone({"token_ids": np.zeros((0, 2), "int32")})
     assert found["sequence_output"].shape == (0, 2, 8)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int8_from_float32", "int4", "int32", "float33", 8, int])
+def test_weights_are_floats(dtype, tmp_path):
+    backbone = Backbone(BackboneConfig(vocabulary_size=20, max_sequence_length=8, **SMALL))
+    backbone.save_to_preset(tmp_path / "model")
+    advice = "; model.quantize\\('int[48]'\\) makes the weights" if "from" in str(dtype) else ""
+    message = f"^dtype must be float32, bfloat16, .* or mixed_float16, found .*{advice}"
+    for make in (
+        lambda: Backbone(backbone.config, dtype=dtype),
+        lambda: load(tmp_path / "model", dtype=dtype),
+    ):
+        with pytest.raises(InputError, match=message):
+            make()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16", "float16", np.float32])
+def test_dtypes(dtype):
+    config = BackboneConfig(vocabulary_size=20, max_sequence_length=8, **SMALL)
+    policy = keras.dtype_policies.get(dtype)
+    for given in (dtype, policy):
+        assert Backbone(config, dtype=given).embeddings.compute_dtype == policy.compute_dtype

@@ -64,6 +64,7 @@ NOT_SHOWN = """
     Selection.metadata Selection.counts Selection.check Selection.read
     Distiller.backbone Distiller.preprocessor Distiller.card_text Distiller.evaluate
     Backbone.described SimilarWords.replaced
+    mark_uninitialized random_weights_in_use warn_of_random_weights check_takes_text
 """
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from kerasbert import files
 from kerasbert.checkpoints import cards, hub
 from kerasbert.checkpoints.cards import ModelCard
-from kerasbert.checkpoints.preset import Preset, check_finite
+from kerasbert.checkpoints.preset import Preset, SavedWeights, check_finite
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
 from kerasbert.text.tokenizer import Tokenizer
@@ -162,7 +162,7 @@ def save(
     *,
     format: str = "kerasbert",
     card: str | None = None,
-) -> dict[str, str]:
+) -> SavedWeights:
     """Writes a model directory, atomically.
 
     Args:
@@ -174,7 +174,7 @@ def save(
         card: the text of the model card; None: there is none.
 
     Returns:
-        Dict from variable paths to the names of the weights in the file.
+        A dict from variable paths to the names of the weights in the file.
 
     Raises:
         InputError: the directory exists or can't be written, a weight is not finite, or the format
@@ -211,13 +211,14 @@ def save(
         names = module.save(temporary, config, weights, tokenizer)
         if card is not None:
             cards.write(temporary, card)
-        return names
+        return SavedWeights(names, directory)
 
 
 __all__ = [
     "FORMATS",
     "ModelCard",
     "Preset",
+    "SavedWeights",
     "has_tokenizer",
     "load",
     "load_tokenizer",

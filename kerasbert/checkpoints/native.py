@@ -39,6 +39,7 @@ class _Stored:
     tokenizer: dict | None = None
     data_format: DataFormat = dataclasses.field(default_factory=DataFormat)
     sha256: str | None = None
+    uninitialized: list[str] = dataclasses.field(default_factory=list)
 
 
 def detect(directory: pathlib.Path) -> bool:
@@ -94,10 +95,10 @@ def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer."""
-    from kerasbert import text
-
     if config.get("tokenizer") is None:
         raise InputError(f"{directory}: the model was saved without a tokenizer")
+    from kerasbert import text
+
     return text.load_tokenizer(directory, config["tokenizer"])
 
 

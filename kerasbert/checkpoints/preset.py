@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasbert.checkpoints import sizes
 from kerasbert.config import BackboneConfig
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, escaped
 
 # The variables whose first axis depends on a resizable argument of the backbone.
 _RESIZABLE = {
@@ -81,6 +81,16 @@ class Preset:
             2
         """
         return self.config.get("backbone", {})
+
+    @property
+    def uninitialized(self) -> list[str]:
+        """Paths of the weights that were saved as they had been initialized at random.
+
+        Examples:
+            >>> preset.uninitialized
+            []
+        """
+        return self.config.get("uninitialized", [])
 
     def has(self, layer: str) -> bool:
         """Returns whether there are weights of a layer.
@@ -213,6 +223,29 @@ class Preset:
 
     def _called(self, path: str) -> str:
         return f" as {self.names[path]}" if path in self.names else ""
+
+
+class SavedWeights(dict[str, str]):
+    """The names of a written model's weights, by their paths; it shows as one line.
+
+    Examples:
+        >>> import kerasbert
+        >>> names = {"classifier/bias": "classifier.bias"}
+        >>> kerasbert.checkpoints.SavedWeights(names, "opinions")
+        <1 weight saved in opinions>
+
+    Args:
+        names: the names in the file by paths of Keras variables.
+        directory: the model's directory.
+    """
+
+    def __init__(self, names: Mapping[str, str], directory: str | os.PathLike[str]):
+        super().__init__(names)
+        self.directory = os.fspath(directory)
+
+    def __repr__(self) -> str:
+        count = f"{len(self):,} weight{'s' * (len(self) != 1)}"
+        return f"<{count} saved in {escaped(str(self.directory))}>"
 
 
 def check_finite(source: str | os.PathLike[str], weights: Mapping[str, np.ndarray]) -> None:

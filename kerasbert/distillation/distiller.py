@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasbert import _compat
+from kerasbert.checkpoints import SavedWeights
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
@@ -104,6 +105,7 @@ class Distiller(ExactModel):
         pairs.check(teacher, student, hidden, attention)
         states = bool(hidden or attention)
         own_text = pairs.reads_own_text(teacher, student, states)
+        teacher.warn_of_random_weights("what it teaches depends")
         # Keras requires a functional model: a base class of this one has been functional before.
         super().__init__(student.input, student.output, name=f"distil_{student.name}")
 
@@ -178,7 +180,7 @@ class Distiller(ExactModel):
         """
         return self.student.freeze(layers, names)
 
-    def save_to_preset(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+    def save_to_preset(self, *args: Any, **kwargs: Any) -> SavedWeights:
         """Writes the student, as `Task.save_to_preset` does.
 
         Args:

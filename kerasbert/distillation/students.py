@@ -70,6 +70,8 @@ def student_from(
     for variable in student.weights:
         top, _, rest = variable.path.partition("/")
         variable.assign(weights[f"{layers.get(top, top)}/{rest}"])
+    if teacher is not backbone:
+        student.mark_uninitialized(teacher.uninitialized_weights)
     return student
 
 

@@ -13,7 +13,7 @@ from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.data.examples import Examples
 from kerasbert.data.skipped import SkippedExamples
 from kerasbert.distillation import Distiller, student_from
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.recipes.data_format import data_format, with_columns_of
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import DistillOptions
@@ -42,6 +42,8 @@ def _distill(options: DistillOptions, strategy) -> dict:
         teacher: Any = loading.load_task(options.teacher, Task)
         spec = spec_of(teacher)
         student = _student(teacher, spec, options)
+        with about(f"--student={options.student}"):
+            student.check_takes_text()
         student.data_format = {**teacher.data_format, **data_format(options, spec)}
         model = Distiller(
             teacher,
@@ -53,7 +55,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
             hidden_weight=options.hidden_weight,
             attention_weight=options.attention_weight,
         )
-    validation = None
+    new_weights, validation = student.uninitialized_weights, None
     if options.validation:
         validation = _examples(options.validation, teacher, spec, options)
     texts, labels = (
@@ -61,7 +63,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         if options.alpha == 1
         else _labeled(teacher, spec, options)
     )
-    assert student.preprocessor is not None  # the teacher's
+    assert student.preprocessor is not None  # it takes text
     rows = student.preprocessor.rows(texts, labels)
     names = [pathlib.Path(path).name for path in options.train]
     result = train_epochs(
@@ -82,7 +84,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         "train_examples": len(next(iter(texts.values()))),
         "parameters": student.count_params(),
         "teacher_parameters": teacher.count_params(),
-        "new_weights": student.uninitialized_weights,
+        "new_weights": new_weights,
     }
     if validation and not options.dry_run:
         with strategy.scope():

@@ -8,7 +8,7 @@ import keras
 from kerasbert import lazy
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import split_names
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.recipes.data_format import data_format
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import FinetuneOptions
@@ -45,9 +45,10 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     with strategy.scope():
         model = build(spec, train, options)
     model.data_format = data_format(options, spec)
-    text = model.preprocessor
-    if text is None:
-        raise InputError(f"--init={options.init}: has no tokenizer")
+    with about(f"--init={options.init}"):
+        model.check_takes_text()
+    new_weights, text = model.uninitialized_weights, model.preprocessor
+    assert text is not None
     rows = text.rows(train.texts, train.labels or None, _weights(model, train, options))
     smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
     baseline = spec.baseline(train, validation) if validation else None
@@ -70,7 +71,7 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     result = {"task": options.task, **result, "train_examples": len(train)}
     result["train_left_out"] = train.num_skipped
     result |= spec.results(model)
-    result["new_weights"] = model.uninitialized_weights
+    result["new_weights"] = new_weights
     if validation:
         result["baseline"] = baseline
     return result

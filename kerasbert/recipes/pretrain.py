@@ -13,7 +13,7 @@ from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.mixture import Mixture, most_frequent_token
 from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.data.pretraining.similar_words import SimilarWords
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about
 from kerasbert.features import NSP_LOGITS
 from kerasbert.recipes.compiling import compile_for
 from kerasbert.recipes.continuing import checkpoint_to_continue, step_before_decay
@@ -176,7 +176,10 @@ def build(corpus: Corpus | Mixture, options: PretrainOptions) -> Task:
         task, head["objective"] = Pretrainer, options.objective
     if options.init:
         model = task.from_preset(options.init, backbone=rates, dtype=options.dtype, **head)
-        if model.tokenizer is None or model.tokenizer.get_config() != corpus.tokenizer.get_config():
+        with about(f"--init={options.init}"):
+            model.check_takes_text()
+        assert model.tokenizer is not None
+        if model.tokenizer.get_config() != corpus.tokenizer.get_config():
             raise InputError(
                 f"{corpus.directory}: was not prepared with the tokenizer of {options.init}; "
                 "use kerasbert prepare_corpus --tokenizer"

@@ -9,11 +9,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from kerasbert import files
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, UninitializedWeightsWarning
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.serving.columns import checked_columns, rows_of
 
@@ -25,6 +26,8 @@ class _Metadata(TypedDict):
     inputs: list[str]
     #: SHA-256 of other files by path; missing in early exports.
     files: NotRequired[dict[str, str]]
+    #: Paths of the weights that were random when the model was exported; missing if there are none.
+    uninitialized_weights: NotRequired[list[str]]
 
 
 class SavedModelClient:
@@ -106,6 +109,9 @@ def load(directory: pathlib.Path) -> tuple[Any, ...]:
             f"{directory / METADATA}: says that inputs are "
             f"{', '.join(metadata['inputs'])}, but they are {', '.join(there)}"
         )
+    if random := metadata.get("uninitialized_weights"):
+        what = f"{directory}: what it answers depends"
+        warnings.warn(UninitializedWeightsWarning(what, random), stacklevel=3)
     return model, metadata
 
 

@@ -44,6 +44,7 @@ def write(
         )
     if format != LITERT and (batch_size, length) != (None, None):
         raise InputError(f"batch_size and length are for LiteRT; {format} takes any number of rows")
+    task.warn_of_random_weights("its export depends")
     if format == SAVED_MODEL:
         _write_saved_model(task, path, attention=attention, check=check, overwrite=overwrite)
         return
@@ -74,6 +75,8 @@ def _write_saved_model(
         "tokenizer": task.tokenizer.get_config(),
         **task.head_config(),
     }
+    if random := task.random_weights_in_use:
+        metadata["uninitialized_weights"] = random
     signatures = {"tokens": (tokens, of_tokens), "tokenize": inspection.tokenize(task)}
     # The model layer by layer, as in `predict` on features: no merged or precomputed weights, and
     # no skipped padding.

@@ -26,9 +26,11 @@ def task(
 ) -> Any:
     """Creates a task of class `kind` from a stored model; arguments as in `Task.from_preset`."""
     resize = dict(backbone or {})
-    stored_tokenizer = None
+    stored_tokenizer, lacks_tokenizer = None, ""
     if checkpoints.has_tokenizer(preset):
         stored_tokenizer = checkpoints.load_tokenizer(preset)
+    else:
+        lacks_tokenizer = _why_no_tokenizer(preset)
     if tokenizer is not None:
         _check_same_tokens(stored_tokenizer, tokenizer, preset.source)
         size = tokenizer.vocabulary_size
@@ -50,13 +52,23 @@ def task(
         )
     except InputError as error:
         raise InputError(f"{preset.directory}: {error}") from None
+    task._lacks_tokenizer = lacks_tokenizer
     if preset.config.get("task") == kind.__name__:
         task.data_format = dict(preset.config.get("data_format", {}))
     if load_weights:
         _load_weights(task, preset, stored, resize)
     else:
-        task.uninitialized_weights = [variable.path for variable in task.weights]
+        task.mark_uninitialized(variable.path for variable in task.weights)
     return task
+
+
+def _why_no_tokenizer(preset: checkpoints.Preset) -> str:
+    """Returns which files of a tokenizer were looked for, and where."""
+    try:
+        checkpoints.load_tokenizer(preset)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def stored_head(kind: type[Any], preset: checkpoints.Preset) -> dict[str, Any]:
@@ -120,6 +132,7 @@ def with_tokens(task: Any, tokens: Any, *, special: bool) -> Any:
     stored = {"backbone": dataclasses.asdict(settings)}
     preset = checkpoints.Preset(pathlib.Path(), task.name, "kerasbert", stored, weights)
     preset.assign(copy.weights, resize={"vocabulary_size": size})
+    copy.mark_uninitialized(task.uninitialized_weights)
     return copy
 
 
@@ -146,7 +159,8 @@ def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) 
     body = [v for v in task.backbone.weights if not v.path.startswith("pooler/")]
     optional = [*pooler, *(head if same_head else [])]
     new = preset.assign(body, optional=optional, resize=resize)
-    task.uninitialized_weights = new if same_head else [*new, *(v.path for v in head)]
+    fresh = [] if same_head else [variable.path for variable in head]
+    task.mark_uninitialized([*new, *fresh, *preset.uninitialized])
 
 
 # Arguments that are stored in another form than the constructor takes them. In models of early

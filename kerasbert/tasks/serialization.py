@@ -24,6 +24,9 @@ class SerializableMixin(_Model):
     sequence_length: int
     tokenizer: Tokenizer | None
     head_config: Callable[[], dict[str, Any]]
+    uninitialized_weights: list[str]
+    _marks: frozenset[tuple[str, int]]
+    _marks_in_json: list[list]
 
     # The tokenizer's stored config, from `from_config` until `load_assets` has loaded its files.
     _tokenizer_config: dict | None = None
@@ -40,6 +43,7 @@ class SerializableMixin(_Model):
             "sequence_length": self.sequence_length,
             "name": self.name,
             "state": state_of(self),
+            **({"uninitialized": self._marks_in_json} if self.uninitialized_weights else {}),
             **self.head_config(),
         }
 
@@ -54,10 +58,13 @@ class SerializableMixin(_Model):
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
         state, tokenizer = config.pop("state"), config.pop("tokenizer")
+        marks = config.pop("uninitialized", ())
         stored = tokenizer["config"] if isinstance(tokenizer, dict) else None
         task = cls(backbone, tokenizer=None if stored else tokenizer, **config)
         task._tokenizer_config = stored
         restore_state(task, state)
+        # They are of the weights that a .keras file holds, which Keras loads afterwards.
+        task._marks = frozenset((path, value) for path, value in marks)
         return task
 
     def save_assets(self, dir_path: str) -> None:

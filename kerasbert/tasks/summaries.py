@@ -46,6 +46,8 @@ def card_text(task: Any, card: cards.ModelCard | None, format: str) -> str:
     }
     if kind := getattr(task, "problem_type", None):
         facts["problem type"] = kind
+    if random := task.uninitialized_weights:
+        facts["random weights, not trained"] = ", ".join(random)
     model = cards.Described(
         kind=type(task).__name__,
         name=task.name,

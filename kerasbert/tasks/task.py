@@ -87,8 +87,6 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
-        #: Paths of the weights that `from_preset` initialized at random.
-        self.uninitialized_weights: list[str] = []
         #: How its training files were read: options of `kerasbert finetune`, such as `text_column`,
         #: which `kerasbert evaluate` and `predict` use for files with the same columns.
         self.data_format: dict[str, Any] = {}
@@ -159,14 +157,26 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             "name": self.name,
         }
 
-    @property
-    def _text(self) -> Any:
-        if self.tokenizer is None and self._tokenizer_config:
+    # Why `from_preset` found no tokenizer; "" if it did, or was not used.
+    _lacks_tokenizer = ""
+
+    def check_takes_text(self) -> None:
+        """Raises `InputError` if there is no tokenizer; the message says why, and what to do."""
+        if self.tokenizer is not None:
+            return
+        if self._tokenizer_config:
             raise InputError(
                 f"{self.name} was created from a config alone, which has no vocabulary: load the "
                 ".keras file or a preset, or set tokenizer"
             )
-        return super()._text
+        if self._lacks_tokenizer:
+            raise InputError(
+                f"{self.name} takes features but no text: {self._lacks_tokenizer}; put the "
+                "tokenizer's files there, or give from_preset its tokenizer="
+            )
+        raise InputError(
+            f"{self.name} has no tokenizer, so it takes features but no text; set its tokenizer"
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_made_preprocessor"):  # Keras may show a model while it is created
@@ -296,7 +306,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         *,
         format: str = "kerasbert",
         card: checkpoints.ModelCard | str | None = None,
-    ) -> dict[str, str]:
+    ) -> checkpoints.SavedWeights:
         """Writes config, weights, tokenizer and a model card to a new directory, atomically.
 
         Args:
@@ -305,13 +315,14 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             card: as in `Backbone.save_to_preset`.
 
         Returns:
-            A dict from the path of each weight to its name in the file.
+            A dict from the path of each weight to its name in the file, which shows as one line.
 
         Raises:
             InputError: `directory` exists already, or the format cannot store this model.
 
         Examples:
-            >>> names = task.save_to_preset("opinions")
+            >>> task.save_to_preset("opinions")
+            <41 weights saved in opinions>
             >>> names = task.save_to_preset("for_transformers", format="hf")
             >>> names["classifier/kernel"]
             'classifier.weight'
@@ -324,10 +335,15 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         }
         if self.data_format and format == "kerasbert":
             config["data_format"] = dict(self.data_format)
+        if random := self.uninitialized_weights:
+            config["uninitialized"] = random
         text = card if isinstance(card, str) else self.card_text(card, format=format)
-        return checkpoints.save(
+        names = checkpoints.save(
             directory, config, self.plain_weights(), self.tokenizer, format=format, card=text
         )
+        if format != "kerasbert":
+            self.warn_of_random_weights(f"saved as {format!r}, nothing says that it depends")
+        return names
 
     def card_text(
         self, card: checkpoints.ModelCard | None = None, *, format: str = "kerasbert"
@@ -365,7 +381,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
 
         The head's weights are loaded if the model has the same head (for a classifier: the same
         classes). Otherwise the head is initialized at random, and listed in
-        `uninitialized_weights`.
+        `uninitialized_weights` until it is trained: answers, scores and exports of such a model
+        warn. So do those of a model whose weights are all random since `load_weights` is False. A
+        model that the constructor creates is as random, as any in Keras, and does not warn.
+
+        Without tokenizer files the task takes features only, and text raises `InputError`.
 
         Args:
             preset: as in `Backbone.from_preset`.

@@ -16,6 +16,7 @@ from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
 from kerasbert.features import is_text, validation_parts, with_defaults
 from kerasbert.tasks.outputs import dense, joined
+from kerasbert.tasks.uninitialized import UninitializedWeightsMixin
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance, with_bar
 from kerasbert.training.steps import ON_TENSORFLOW
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _FEW_BATCHES = 8
 
 
-class TextModel(ExactModel):
+class TextModel(UninitializedWeightsMixin, ExactModel):
     """A Keras model that also takes raw strings; the base of all tasks.
 
     `fit`, `evaluate`, `predict`, their `..._on_batch` variants and calls are Keras's. In addition
@@ -82,9 +83,13 @@ class TextModel(ExactModel):
         Raises:
             InputError: there is none.
         """
+        self.check_takes_text()
+        return self.preprocessor
+
+    def check_takes_text(self) -> None:
+        """Raises `InputError` if there is no tokenizer."""
         if self.preprocessor is None:
             raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
-        return self.preprocessor
 
     @property
     def _examples(self) -> Any:
@@ -190,6 +195,7 @@ class TextModel(ExactModel):
             >>> sorted(scores)
             ['accuracy', 'loss']
         """
+        self._before_answers()
         if is_stream(x):
             x, _ = self._stream(x)
         elif x is None or is_text(x):
@@ -248,6 +254,7 @@ class TextModel(ExactModel):
 
     def _predicted(self, *args) -> Any:
         """Returns what Keras's `predict` does, as arrays."""
+        self._before_answers()
         outputs = super().predict(*args)
         return keras.tree.map_structure(lambda one: dense(one, self.output_padding), outputs)
 
@@ -299,6 +306,7 @@ class TextModel(ExactModel):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Evaluates one batch as in Keras, on features or text."""
+        self._before_answers()
         if is_text(x):
             example, _ = self._examples.example_batch(0, (x, y, sample_weight))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
@@ -308,6 +316,7 @@ class TextModel(ExactModel):
     def predict_on_batch(self, x: Any) -> Any:
         """Predicts one batch as in Keras on features; text as `predict` does, in one batch."""
         if not is_text(x):
+            self._before_answers()
             return super().predict_on_batch(x)
         columns = self._text.columns(x)
         size = length(next(iter(columns.values())))
@@ -353,6 +362,7 @@ class TextModel(ExactModel):
         Args:
             batches: an iterable of features, such as a `tf.data.Dataset`.
         """
+        self._before_answers()
         for features in batches:
             if ON_TENSORFLOW:
                 outputs = self._graph(_traced_forward)(features)
@@ -364,12 +374,13 @@ class TextModel(ExactModel):
             yield outputs
 
     def _graph(self, make: Callable, *args):
-        """Returns the traced function `make(*args, self)`, created once.
+        """Returns the traced function `make(*args, self)` that answers, created once.
 
         It is created again if something that it depends on has changed: an argument, such as the
         preprocessor, or the number of weights, because an older function does not know LoRA
         adapters that were added later.
         """
+        self._before_answers()
         key = (*args, len(self.weights))
         return self._graphs.get(make, key, lambda: make(*args, self))
 

@@ -83,7 +83,9 @@ class TrainableWeightsMixin(TrainableStateMixin):
             >>> small({"token_ids": [[2, 5, 7, 8, 3]]}).shape
             TensorShape([1, 2])
         """
+        random = self.uninitialized_weights
         super().quantize(mode, config, **kwargs)
+        self.mark_uninitialized(random)  # they have other values now
         self._forget_graphs()
 
 

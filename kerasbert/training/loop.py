@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from kerasbert import _compat
-from kerasbert.errors import InputError, Interrupted
+from kerasbert.errors import InputError, Interrupted, UninitializedWeightsWarning
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
 from kerasbert.training.checkpoints import Checkpoints
@@ -151,7 +152,9 @@ def _check_monitor(
     if monitor in known:
         return
     # The names of a task's metrics are known only after a validation, which takes as long as any.
-    scores = validate() if validate else {}
+    with warnings.catch_warnings():  # of a head that is not trained yet
+        warnings.simplefilter("ignore", UninitializedWeightsWarning)
+        scores = validate() if validate else {}
     known |= {f"val_{name}" for name in scores}
     if monitor not in known:
         raise InputError(

@@ -259,6 +259,16 @@ def test_a_run_is_not_a_model(run, task_file, tmp_path):
         finetune(finetuning(run, task_file, tmp_path / "run", init=str(run[0])))
 
 
+def test_init_without_a_tokenizer(run, task_file, corpus_dir, tmp_path):
+    load(run[0] / "model").backbone.save_to_preset(tmp_path / "encoder")
+    init = {"init": str(tmp_path / "encoder")}
+    message = r"--init=.*: {} takes features but no text: .*encoder: the model was saved without"
+    with pytest.raises(InputError, match=message.format("text_classifier")):
+        finetune(finetuning(run, task_file, tmp_path / "run", **init))
+    with pytest.raises(InputError, match=message.format("pretrainer")):
+        pretrain(options(corpus_dir, tmp_path / "run", preset=None, **init))
+
+
 @pytest.mark.parametrize("epochs", [2**62, 400_000_000])  # three steps each
 def test_too_many_steps(run, task_file, tmp_path, epochs):
     with pytest.raises(InputError, match=r"--epochs.*1,?000,?000,?000"):

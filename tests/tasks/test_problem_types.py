@@ -361,7 +361,8 @@ def test_another_problem_type_makes_a_new_head(make, before, after, tmp_path):
     assert loaded.threshold == 0.5
     assert sorted(loaded.uninitialized_weights) == ["classifier/bias", "classifier/kernel"]
     loaded.compile()
-    loss = loaded.evaluate(TEXTS, LABELS[after], verbose=0)[0]
+    with pytest.warns(UserWarning, match="random and not trained since: classifier/kernel, "):
+        loss = loaded.evaluate(TEXTS, LABELS[after], verbose=0)[0]
     assert loss == pytest.approx(LOSSES[after](logits_of(loaded)).mean(), rel=1e-4)
 
 

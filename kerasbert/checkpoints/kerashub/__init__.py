@@ -13,6 +13,7 @@ from kerasbert.checkpoints.kerashub.config import detect, load_config
 from kerasbert.checkpoints.kerashub.names import ASSETS
 from kerasbert.checkpoints.kerashub.reading import load
 from kerasbert.checkpoints.kerashub.writing import save
+from kerasbert.errors import InputError
 
 
 def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
@@ -22,6 +23,8 @@ def has_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> bool:
 
 def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> Any:
     """Loads the tokenizer; see `kerasbert.checkpoints.kerashub.tokenizers`."""
+    if not has_tokenizer(directory, config):
+        raise InputError(f"{directory}: has no tokenizer ({ASSETS})")
     # Tokenizers need TensorFlow, models do not.
     from kerasbert.checkpoints.kerashub import tokenizers
 

@@ -33,10 +33,8 @@ def load_tokenizer(directory: pathlib.Path, config: Mapping[str, Any]) -> text.T
       accents, with uniform quotation marks, and with commas separated from numbers.
 
     Raises:
-        InputError: there is no tokenizer, a file can't be read, or a setting is not supported.
+        InputError: a file can't be read, or a setting is not supported.
     """
-    if not (directory / ASSETS).is_dir():
-        raise InputError(f"{directory}: has no tokenizer ({ASSETS})")
     settings = dict(config["tokenizer"])
     _, stored = read_object(directory / TOKENIZER, _Tokenizer)
     return _READERS[settings.pop("kind")](directory, stored, settings)

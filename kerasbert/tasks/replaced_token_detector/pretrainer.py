@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasbert import files
+from kerasbert import checkpoints, files
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
 from kerasbert.errors import InputError
 from kerasbert.features import (
@@ -144,7 +144,7 @@ class ReplacedTokenPretrainer(Task):
 
     def save_to_preset(
         self, directory: str | os.PathLike[str], *, format: str = "kerasbert", card: Any = None
-    ) -> dict[str, str]:
+    ) -> checkpoints.SavedWeights:
         """Writes the detector, and the generator to the directory `generator` in it, atomically.
 
         Args:
@@ -162,7 +162,7 @@ class ReplacedTokenPretrainer(Task):
                 path.rename(temporary / path.name)
             inside.rmdir()
             self.generator.save_to_preset(temporary / GENERATOR, format=format)
-        return names
+        return checkpoints.SavedWeights(names, directory)
 
 
 def generator_config(config: BackboneConfig, size: float) -> BackboneConfig:
