@@ -16,6 +16,12 @@ from kerasbert.checkpoints import hub
 from kerasbert.recipes.options import programs
 
 ROOT = pathlib.Path(__file__).parents[1]
+#: What Keras and Hugging Face spell in the American way, as the documentation and messages do.
+BRITISH = re.compile(
+    r"\b\w*(?:labell(?:ed|ing)(?!by)|colour|neighbour|behaviour|licence|centred|\bgrey\b|"
+    r"\w(?:al|an|ar|er|im|en|gn|nt|on)is(?:e[drs]?|ing|ation)\b)\w*",
+    re.IGNORECASE,
+)
 PAGES = [*sorted(ROOT.glob("docs/coming_from/*.md")), ROOT / "docs/start/quickstart.md"]
 
 
@@ -88,6 +94,13 @@ def commands():
 def test_commands_are_command_lines(line):
     _, name, *flags = shlex.split(line)
     cli.parse([name, *flags], programs()[name])
+
+
+def test_spelling_is_american():
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kerasbert/**/*.py")]
+    found = {(path.name, word) for path in paths for word in BRITISH.findall(path.read_text())}
+    # A method of task specs, which other packages may override.
+    assert {word for _, word in found} <= {"unlabelled"}, found
 
 
 def test_the_tables_of_models_are_current():

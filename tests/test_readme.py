@@ -32,14 +32,14 @@ def results(user_directory):
     (block,) = blocks("bash")
     found = {}
     for line in block.splitlines():
-        if not line.startswith("python "):
+        if not line.startswith("kerasbert "):
             subprocess.run(["bash", "-ec", line], cwd=user_directory, check=True)
             continue
-        words = shlex.split(re.sub(r"--steps \d+", "--steps 3", line))
-        done = programs.run(words[1:], cwd=user_directory)
+        _, name, *flags = shlex.split(re.sub(r"--steps \d+", "--steps 3", line))
+        done = programs.run([f"scripts/{name}.py", *flags], cwd=user_directory)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert "WARNING" not in done.stderr, f"{line}\n{done.stderr}"
-        found[pathlib.Path(words[1]).stem] = json.loads(done.stdout.splitlines()[-1])
+        found[name] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -3,7 +3,7 @@
 #
 # Distillation trains a small model, the student, to imitate a large one, the teacher. It needs no
 # labels: any text of the right kind will do, because the teacher answers. Here the teacher is
-# MiniLM, fine-tuned on 2,000 labelled sentences of film reviews (SST-2), and the student has a
+# MiniLM, fine-tuned on 2,000 labeled sentences of film reviews (SST-2), and the student has a
 # tenth of its parameters, most of which go to its own, smaller vocabulary. We compare the student
 # with what it would have learned from the labels alone.
 
@@ -18,7 +18,7 @@ import numpy as np
 import kerasbert
 
 SHORT = os.environ.get("KERASBERT_GUIDE") == "short"  # for tests: seconds, not minutes
-LABELLED, UNLABELLED, VOCABULARY = (32, 32, 60) if SHORT else (2_000, 10_000, 6_000)
+LABELED, UNLABELED, VOCABULARY = (32, 32, 60) if SHORT else (2_000, 10_000, 6_000)
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
@@ -37,8 +37,8 @@ path = keras.utils.get_file("sst2-dev.tsv", f"{URL}/dev.tsv")
 dev = kerasbert.data.read_examples(path, glue="sst2")
 chosen = np.random.default_rng(0).permutation(len(train))
 texts = [train.texts["text"][i] for i in chosen]
-labels = [train.labels[i] for i in chosen[:LABELLED]]
-labelled, unlabelled = texts[:LABELLED], texts[LABELLED : LABELLED + UNLABELLED]
+labels = [train.labels[i] for i in chosen[:LABELED]]
+labeled, unlabeled = texts[:LABELED], texts[LABELED : LABELED + UNLABELED]
 
 
 def optimizer(peak, examples, epochs, batch_size):
@@ -62,8 +62,8 @@ def accuracy(model):
 teacher = kerasbert.TextClassifier.from_preset(
     "hf://sentence-transformers/all-MiniLM-L6-v2", classes=train.classes, sequence_length=64
 )
-teacher.compile(optimizer(2e-4, LABELLED, 2, 32))
-teacher.fit(labelled, labels, batch_size=32, epochs=2, verbose=2)
+teacher.compile(optimizer(2e-4, LABELED, 2, 32))
+teacher.fit(labeled, labels, batch_size=32, epochs=2, verbose=2)
 results = {"teacher": (teacher.count_params(), accuracy(teacher))}
 
 # %% [markdown]
@@ -100,8 +100,8 @@ print(f"student / teacher: {new_student().count_params() / teacher.count_params(
 
 # %%
 alone = new_student()
-alone.compile(optimizer(1e-3, LABELLED, 4, 32))
-alone.fit(labelled, labels, batch_size=32, epochs=4, verbose=2)
+alone.compile(optimizer(1e-3, LABELED, 4, 32))
+alone.fit(labeled, labels, batch_size=32, epochs=4, verbose=2)
 results["labels alone"] = (alone.count_params(), accuracy(alone))
 
 # %% [markdown]
@@ -115,9 +115,9 @@ student = new_student()
 kerasbert.distillation.distill(
     teacher,
     student,
-    labelled + unlabelled,
+    labeled + unlabeled,
     temperature=2.0,
-    optimizer=optimizer(1e-3, len(labelled + unlabelled), 2, 64),
+    optimizer=optimizer(1e-3, len(labeled + unlabeled), 2, 64),
     batch_size=64,
     epochs=2,
     verbose=2,
@@ -169,7 +169,8 @@ plt.show()
 # - **Pretrain the student first**, on any text of the language
 #   ([pretraining](pretraining.md)): what it lacks most is knowledge of words.
 # - **Smaller numbers.** `quantize("int8")` before `export`, or `export --precision bfloat16`,
-#   halves or quarters the bytes of either model; see [tasks](../tasks.md#distillation).
+#   quarters or halves the bytes of either model; see [tasks](../tasks.md#keras-features). Then
+#   [serve](serving.md) it.
 #
 # ```bash
 # kerasbert distill --teacher runs/big/model --student_layers 3 \

@@ -193,5 +193,6 @@ for name, classifier in (("pretrained", pretrained), ("random", random)):
 # - `make quickstart` pretrains for some minutes on Python's documentation, whose language is
 #   simpler, and fine-tunes, with the guesses and the accuracy of both on screen.
 # - A model to rely on needs a GPU for hours or days, hundreds of megabytes of text, and
-#   `--recipe fast` or the settings of [training](../training.md#pretraining-options). If there is
-#   a public model of your language, start from it (`--init`) and go on with your text.
+#   `--recipe fast` or the settings of [training](../training.md#pretraining-options), on
+#   [several GPUs](several_devices.md). If there is a public model of your language, start from it
+#   (`--init`) and go on with your text, as in [adapting to your domain](fill_mask.md).

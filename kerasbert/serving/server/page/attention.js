@@ -120,7 +120,7 @@ export function attention(model, inputs, found, report) {
     }
     list.replaceChildren(
       bars(
-        tokens.map((one, other) => ({ name: labelled(one, other, kind), share: weights[other] })),
+        tokens.map((one, other) => ({ name: labeled(one, other, kind), share: weights[other] })),
       ),
     );
   }
@@ -140,7 +140,7 @@ export function attention(model, inputs, found, report) {
   ];
 }
 
-const labelled = (one, index, kind) =>
+const labeled = (one, index, kind) =>
   element("span", null, token(one, kind), element("span", { class: "id" }, ` ${index + 1}`));
 
 let number = 0;
