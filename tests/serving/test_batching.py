@@ -228,6 +228,28 @@ def texts(*values):
     return np.array(values, dtype=object)
 
 
+def test_no_two_rows_of_attention_share_a_batch(make_batcher):
+    """Each answer has the square of the tokens, for each head."""
+    model, batcher = Lengths(), make_batcher()
+    answers = service.Service(None, batcher, Metrics(), max_text_bytes=1000, max_rows=1024)
+    held = Compute()
+    held.go.clear()
+    submit(batcher, held, [1], 1)
+    assert held.begun.acquire(timeout=20)
+
+    async def ask():
+        row = {"text": texts(b"a dog")}
+        names = ("attention", "attention", "", "")
+        running = asyncio.gather(*(answers.predict(model, name, row) for name in names))
+        while sum(map(len, batcher._waiting.values())) < len(names):
+            await asyncio.sleep(0.01)
+        held.go.set()
+        return await running
+
+    assert len(asyncio.run(ask())) == 4
+    assert sorted(model.batches) == [[5], [5], [5, 5]]
+
+
 def test_costs(tokenizer):
     """They are at least the tokens, and at most the longest row."""
     metadata = {"task": "TextClassifier", "sequence_length": 24}
@@ -236,6 +258,12 @@ def test_costs(tokenizer):
     counts = [min(24, int(n) + 2) for n in tokenizer.tokenize(samples).row_lengths()]
     assert all(count <= cost <= 24 for count, cost in zip(counts, found, strict=True))
     assert found[1] < 10
+    prompted = costs.of_rows({"text": texts(b"a cat")}, {**metadata, "prompt": "query: é "})
+    assert prompted == [found[1] + 10]
+    windows = {"task": "TextEmbedder", "sequence_length": 24, "long_text": "mean"}
+    rows = {"text": texts(b"a" * 15)}
+    assert costs.of_rows(rows, windows) == [19]
+    assert costs.of_rows(rows, {**windows, "prompt": "query: "}) == [2 * 24]
 
 
 def test_choices_are_counted():

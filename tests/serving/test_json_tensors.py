@@ -1,6 +1,7 @@
 """The bodies are those of TensorFlow Serving's documentation, `g3doc/api_rest.md`."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -77,6 +78,20 @@ def test_float32_has_no_noise_digits():
     assert text == b'{"outputs": [0.2, 0.33333334, 1e-30, 9000000.0, NaN]}'
     found = np.array(json.loads(text)["outputs"], np.float32)
     np.testing.assert_array_equal(found, numbers)
+
+
+def test_attention_is_printed_in_little_memory():
+    """The text of all its numbers at once would take 128 bytes each."""
+    heads, tokens = 16, 64
+    weights = np.random.default_rng(0).random((1, heads, tokens, tokens), np.float32)
+    tracemalloc.start()
+    try:
+        text = json_tensors.render({"attention_weights": weights}, True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 128 * weights.size
+    np.testing.assert_array_equal(np.array(json.loads(text)["predictions"], np.float32), weights)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ class Batcher:
 
     def __init__(self, metrics: Metrics, batch_tokens: int, queue_tokens: int, num_threads: int):
         self._metrics = metrics
-        self._batch_tokens, self._queue_tokens = batch_tokens, queue_tokens
+        #: As given.
+        self.batch_tokens = batch_tokens
+        self._queue_tokens = queue_tokens
         self._waiting: dict[tuple, collections.deque[_Task]] = {}
         self._tokens = self._long_running = 0
         self._changed, self._closed = threading.Condition(), False
@@ -92,11 +94,11 @@ class Batcher:
         """
         shapes = tuple((name, value.shape[1:]) for name, value in sorted(inputs.items()))
         parts = []
-        for begin, end in _parts(tokens, self._batch_tokens):
+        for begin, end in _parts(tokens, self.batch_tokens):
             longest = max(tokens[begin:end], default=1)
             own = {name: value[begin:end] for name, value in inputs.items()}
             task = _Task(own, end - begin, longest)
-            is_long = longest * _LONG > self._batch_tokens
+            is_long = longest * _LONG > self.batch_tokens
             parts.append(((compute, shapes, is_long, longest.bit_length()), task))
         total = sum(task.tokens for _, task in parts)
         with self._changed:
@@ -168,7 +170,7 @@ class Batcher:
         queue, batch, rows, longest = self._waiting[key], [], 0, 0
         while queue:
             rows, longest = rows + queue[0].rows, max(longest, queue[0].longest)
-            if batch and rows * longest > self._batch_tokens:
+            if batch and rows * longest > self.batch_tokens:
                 break
             batch.append(queue.popleft())
         if not queue:

@@ -40,21 +40,23 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> li
         inputs: strings or token features, whose first dimension is the rows.
         metadata: the export's metadata.
     """
-    length = metadata["sequence_length"]
+    length, prompt = metadata["sequence_length"], len(metadata.get("prompt", "").encode())
     columns = [value.tolist() for value in inputs.values() if value.dtype == object]
     if not columns:
         widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
         return [widest] * len(next(iter(inputs.values())))
     if has_windows(metadata):
         stride = metadata.get("stride")
-        return [_of_windows(_bytes(row), length, stride) for row in zip(*columns, strict=True)]
-    return [_of_row(row, length) for row in zip(*columns, strict=True)]
+        return [
+            _of_windows(prompt + _bytes(row), length, stride) for row in zip(*columns, strict=True)
+        ]
+    return [_of_row(row, length, prompt) for row in zip(*columns, strict=True)]
 
 
-def _of_row(row: Sequence, length: int) -> int:
+def _of_row(row: Sequence, length: int, prompt: int) -> int:
     lists = [part for part in row if isinstance(part, list)]
     if not lists:
-        return min(length, _bytes(row) + _SPECIAL)
+        return min(length, prompt + _bytes(row) + _SPECIAL)
     others = _bytes([part for part in row if not isinstance(part, list)])
     # The model reads each choice with the text.
     return sum(min(length, others + len(one) + _SPECIAL) for part in lists for one in part) or 1

@@ -15,6 +15,7 @@ from kerasbert.errors import shown
 from kerasbert.serving.server.errors import invalid
 
 _DEEPEST = 8  # dimensions of an input
+_AT_ONCE = 2  # dimensions of numbers that are printed together, each in 128 bytes
 
 
 class Request(NamedTuple):
@@ -184,6 +185,8 @@ def _values(name: str, values: np.ndarray) -> list:
     if values.dtype == object:
         is_binary = name.endswith("_bytes")
         return _texts(values.tolist(), is_binary)
+    if values.dtype == np.float32 and values.ndim > _AT_ONCE:
+        return [_values(name, one) for one in values]
     if values.dtype == np.float32:  # the shortest decimals that give the same float32
         return values.astype("U").astype(np.float64).tolist()
     return values.tolist()

@@ -56,6 +56,9 @@ class Service:
         self._check(model, signature, inputs)
         tokens = costs.of_rows(inputs, model.metadata)
         _check_tokens(tokens, model.metadata)
+        if signature == _ATTENTION:
+            # The square of the tokens comes back, for each head: a row fills a batch.
+            tokens = [max(number, self._batcher.batch_tokens) for number in tokens]
         order = np.argsort(tokens, kind="stable")  # short rows must not be computed as wide as long
         sorted_inputs = {name: value[order] for name, value in inputs.items()}
         futures = self._batcher.submit(model.computation(signature), sorted_inputs, sorted(tokens))
@@ -86,7 +89,6 @@ class Service:
         if len(rows) != 1:
             raise invalid(f"all inputs must have the same number of rows, found {sorted(rows)}")
         if signature == _ATTENTION and rows != {1}:
-            # An answer has the square of a sequence's tokens, for each head.
             raise invalid(f"{_ATTENTION} takes one row per request, found {max(rows)}")
         self.check_rows(max(rows))
         self.check_rows(costs.sequences(inputs), "choices")
