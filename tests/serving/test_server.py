@@ -687,29 +687,3 @@ def test_port_in_use(server, exported_classifier):
     ended = programs.run(words)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"error: 127.0.0.1:{port}: can't listen there (Address already")
-
-
-def resident(child):
-    status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-
-
-@pytest.mark.full
-def test_ten_thousand_requests(exported_classifier, client):
-    """No error, constant memory; after SIGKILL it starts again on the same ports."""
-    child, match = start_program(exported_classifier.parent)
-    try:
-        url = collections.namedtuple("Urls", "rest grpc")(match[1], match[2])
-        soak(url, client, 4_000, 16)  # shapes that TensorFlow keeps memory for
-        before = resident(child)
-        assert soak(url, client, 10_000, 16) == 10_000
-        assert resident(child) == pytest.approx(before, rel=0.05)
-        child.kill()
-        programs.end(child)
-        ports = [one.split(":")[2].split("/")[0] for one in url]
-        flags = {"port": ports[0], "grpc_port": ports[1]}
-        child, match = start_program(exported_classifier.parent, **flags)
-        assert soak(url, client, 160, 16) == 160
-    finally:
-        child.kill()
-        programs.end(child)
