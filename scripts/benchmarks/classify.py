@@ -1,5 +1,6 @@
 """The classifier of the suites finetune and serve."""
 
+import dataclasses
 import pathlib
 
 from kerasbert import Backbone, TextClassifier
@@ -7,13 +8,23 @@ from kerasbert.errors import InputError
 from kerasbert.text import WordPieceTokenizer
 
 
-def store_classifier(options, classes: list[str], directory: pathlib.Path) -> TextClassifier:
-    """Creates a classifier with random weights, and writes it in the formats of all peers."""
+def store_classifier(
+    options, classes: list[str], directory: pathlib.Path, **changes
+) -> TextClassifier:
+    """Creates a classifier with random weights, and writes it in the formats of all peers.
+
+    Args:
+        options: options with the encoder's size.
+        classes: names of the classes.
+        directory: directory to write to.
+        **changes: other values of the encoder's `BackboneConfig`.
+    """
     if not options.vocab:
         raise InputError(f"--suite={options.suite} needs --vocab, a WordPiece vocabulary")
     tokenizer = WordPieceTokenizer(options.vocab, lowercase=options.lowercase)
+    config = dataclasses.replace(options.encoder(tokenizer.vocabulary_size), **changes)
     model = TextClassifier(
-        Backbone(options.encoder(tokenizer.vocabulary_size)),
+        Backbone(config),
         classes=classes,
         tokenizer=tokenizer,
         sequence_length=options.length,

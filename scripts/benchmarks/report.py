@@ -70,6 +70,27 @@ def results(work: Workload, times: dict[str, Timings]) -> dict[str, Result]:
     return {name: result(name, one) for name, one in times.items()}
 
 
+def verdict(work: Workload, times: dict[str, Timings]) -> str | None:
+    """Compares the fastest of kerasbert's candidates with the fastest other one, round by round.
+
+    Candidates whose answers are wrong don't count. None: the work has no goal, or there is no other
+    candidate.
+    """
+    right = {
+        name: one for name, one in times.items() if not work.accepts or work.accepts(one.answer)
+    }
+    ours = [name for name in right if name.split()[0] == "kerasbert"]
+    others = [name for name in right if name.split()[0] not in ("kerasbert", "before")]
+    if work.goal is None or not ours or not others:
+        return None
+    mine, theirs = (min(names, key=lambda name: times[name].median) for names in (ours, others))
+    share, low, high = _middle(times[theirs].ratios(times[mine]))
+    return (
+        f"{mine} takes {share:.2f} ({low:.2f} to {high:.2f}) of the time of {theirs}; "
+        f"the goal of {work.goal:g} is {'met' if share <= work.goal else 'missed'}"
+    )
+
+
 def _middle(numbers: list[float]) -> tuple[float, float, float]:
     return statistics.median(numbers), min(numbers), max(numbers)
 

@@ -4,6 +4,7 @@ Timings on a machine are noisy: only ratios within a round are meaningful, and o
 many rounds.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import multiprocessing
@@ -12,11 +13,14 @@ import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.device import peak_memory
 from kerasbert.errors import InputError
+
+_LONGEST_REASON = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Candidate:
         library: library it belongs to; only the fastest candidate of each library is compared.
         setting: setting, such as "bfloat16".
         build: called in the candidate's process with `arguments`; returns a function that does the
-            work once, and an answer to compare, or None. Must be importable by name.
+            work once, and an answer to compare, or None; if the work has parts, a list of each.
+            Must be importable by name.
         arguments: arguments that can be pickled.
         environment: environment variables of the process.
     """
@@ -101,42 +106,74 @@ def fastest(
 def compare(
     candidates: list[Candidate], rounds: int, logs: pathlib.Path, calls: int = 1
 ) -> dict[str, Timings]:
-    """Runs the candidates in turn: A B C, A B C, ...
+    """Runs the candidates in turn: A B C, A B C, ...; `compare_parts` for work of one part."""
+    (times,) = compare_parts(candidates, rounds, logs, [calls])
+    return times
+
+
+def compare_parts(
+    candidates: list[Candidate], rounds: int, logs: pathlib.Path, calls: Sequence[int]
+) -> list[dict[str, Timings]]:
+    """Runs the candidates in turn on each part of the work: A B C, A B C, ...
 
     Args:
         candidates: candidates with different names.
         rounds: number of timed rounds, after an untimed one.
         logs: directory for the candidates' standard error.
-        calls: times that a candidate does the work per round; the median counts.
+        calls: for each part, the times that a candidate does it per round; the median counts.
 
     Returns:
-        Timings by name, without candidates that stopped before the first round; these are reported
-        on standard error.
+        For each part timings by name, without candidates that stopped before the first round; these
+        are reported on standard error.
 
     Raises:
         InputError: a candidate stopped later, or all did; the message names the log file.
     """
+    times: list[dict[str, Timings]] = [{} for _ in calls]
     with contextlib.ExitStack() as stack:
-        runners, times, stopped = {}, {}, None
+        runners, stopped = {}, None
         for (
             candidate
         ) in candidates:  # one after the other, since some look for their fastest kernels first
             runner = stack.enter_context(_running(candidate, logs))
             try:
-                times[candidate.name] = Timings([], 0, runner.receive())
+                answers = runner.receive()
             except InputError as error:  # continue with the others
                 stopped = error
                 print(error, file=sys.stderr)
             else:
                 runners[candidate.name] = runner
+                for own, answer in zip(times, answers, strict=True):
+                    own[candidate.name] = Timings([], 0, answer)
         if stopped and not runners:
             raise stopped
         for _ in range(rounds):
-            for name, runner in runners.items():
-                times[name].seconds.append(runner.run(calls))
+            for part, (own, number) in enumerate(zip(times, calls, strict=True)):
+                for name, runner in runners.items():
+                    own[name].seconds.append(runner.run(part, number))
         for name, runner in runners.items():
-            times[name].peak_memory = runner.stop()
+            memory = runner.stop()
+            for own in times:
+                own[name].peak_memory = memory
     return times
+
+
+def in_process(function: Callable[..., Any], *arguments: Any, log: pathlib.Path) -> Any:
+    """Calls a function in a fresh process, whose memory is free afterwards, and returns its result.
+
+    Raises:
+        InputError: it failed; the message names the log file.
+    """
+    with _written_to(log):
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            try:
+                return pool.submit(function, *arguments).result()
+            except Exception as error:  # of any library
+                with open(log, "a") as file:  # after what the process itself has written
+                    traceback.print_exc(file=file)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
+    raise InputError(f"{function.__name__} failed ({reason}); {log} says more")
 
 
 @dataclasses.dataclass
@@ -153,12 +190,12 @@ class _Runner:
         except EOFError:
             raise InputError(f"{self.candidate.name} stopped; {self.log} says why") from None
 
-    def run(self, calls: int) -> float:
-        self.connection.send(calls)
+    def run(self, part: int, calls: int) -> float:
+        self.connection.send((part, calls))
         return self.receive()
 
     def stop(self) -> int:
-        self.connection.send(0)
+        self.connection.send(None)
         return self.receive()
 
 
@@ -208,12 +245,16 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _serve(connection, candidate: Candidate) -> None:
-    run, answer = candidate.build(*candidate.arguments)
-    run()  # compiles
-    connection.send(answer)
+    runs, answers = candidate.build(*candidate.arguments)
+    if callable(runs):
+        runs, answers = [runs], [answers]
+    for run in runs:
+        run()  # compiles
+    connection.send(answers)
     with contextlib.suppress(EOFError):  # another candidate stopped
-        while calls := connection.recv():
-            connection.send(statistics.median(_seconds(run) for _ in range(calls)))
+        while asked := connection.recv():
+            part, calls = asked
+            connection.send(statistics.median(_seconds(runs[part]) for _ in range(calls)))
         connection.send(peak_memory())
 
 

@@ -4,9 +4,11 @@ Nothing here imports TensorFlow: each has its own LLVM, and one process cannot l
 """
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks import runtime_candidates
 from kerasbert.features import (
     MASK_POSITIONS,
     MLM_LOGITS,
@@ -111,88 +113,23 @@ def finetune(
     return run, None
 
 
-def serve(directory: str, texts: list[str], length: int, precision: str):
+def serve(
+    directory: str, batches: Sequence[list[str]], length: int, precision: str, compiled: bool
+):
     """Runs `BertForSequenceClassification` with its fast tokenizer."""
     import torch
 
     device = _device()
     tokenizer, model = _classifier(directory, device)
     model.eval().to(getattr(torch, precision))
+    forward = torch.compile(model, dynamic=True) if compiled else model
 
     @torch.inference_mode()
-    def run():
-        return model(**_features(tokenizer, texts, length).to(device)).logits.cpu()
+    def scores(texts):
+        logits = forward(**_features(tokenizer, texts, length).to(device)).logits
+        return torch.softmax(logits.float(), -1).cpu().numpy()
 
-    return run, torch.softmax(run().float(), -1).tolist()
-
-
-def serve_onnx(directory: str, texts: list[str], length: int, precision: str):
-    """Runs the model in ONNX Runtime; "int8" quantizes the weights dynamically."""
-    import onnxruntime
-    from onnxruntime import quantization
-
-    tokenizer, path = _onnx(directory, texts, length)
-    if precision == "int8":
-        whole, path = path, path.with_name("model_int8.onnx")
-        prepared = path.with_name("prepared.onnx")
-        quantization.shape_inference.quant_pre_process(
-            str(whole), str(prepared), skip_symbolic_shape=True
-        )
-        quantization.quantize_dynamic(str(prepared), str(path), per_channel=True)
-    known = onnxruntime.get_available_providers()
-    providers = [f"{name}ExecutionProvider" for name in ("CUDA", "CPU")]
-    session = onnxruntime.InferenceSession(
-        str(path), providers=[provider for provider in providers if provider in known]
-    )
-
-    def run():
-        features = _features(tokenizer, texts, length)
-        return session.run(None, {name: column.numpy() for name, column in features.items()})[0]
-
-    return run, _softmax(run())
-
-
-def serve_openvino(directory: str, texts: list[str], length: int):
-    """Runs the model in OpenVINO, in the precision that it chooses for the processor."""
-    import openvino
-
-    tokenizer, path = _onnx(directory, texts, length)
-    hints = {"PERFORMANCE_HINT": "LATENCY"}
-    model = openvino.Core().compile_model(openvino.Core().read_model(path), "CPU", hints)
-
-    def run():
-        features = _features(tokenizer, texts, length)
-        return model({name: column.numpy() for name, column in features.items()})[0]
-
-    return run, _softmax(run())
-
-
-def _onnx(directory: str, texts: list[str], length: int):
-    """Exports the model to ONNX in a directory of this process; returns tokenizer and path."""
-    import tempfile
-
-    import torch
-
-    tokenizer, model = _classifier(directory, "cpu")
-    features = _features(tokenizer, texts, length)
-    # The exporter assigns names in the order of the model's arguments.
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    path = pathlib.Path(tempfile.mkdtemp(dir=directory)) / "model.onnx"
-    torch.onnx.export(
-        model.eval(),
-        tuple(features[name] for name in names),
-        str(path),
-        input_names=names,
-        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names},
-        dynamo=False,
-    )
-    return tokenizer, path
-
-
-def _softmax(logits) -> list:
-    import torch
-
-    return torch.softmax(torch.from_numpy(logits), -1).tolist()
+    return runtime_candidates.by_batch(scores, batches)
 
 
 def _device() -> str:

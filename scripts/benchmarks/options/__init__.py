@@ -12,6 +12,7 @@ from benchmarks.options.comparisons import (
 )
 from benchmarks.options.programs import (
     BenchmarkScalingOptions,
+    BenchmarkServerOptions,
     ChineseWordsOptions,
     KillHarnessOptions,
     QualityForTimeOptions,
@@ -24,6 +25,7 @@ __all__ = [
     "BenchmarkGpuOptions",
     "BenchmarkOptions",
     "BenchmarkScalingOptions",
+    "BenchmarkServerOptions",
     "ChineseWordsOptions",
     "KillHarnessOptions",
     "QualityForTimeOptions",

@@ -24,12 +24,13 @@ SUITES = {
 PEERS = {
     "kerashub": ("keras_hub",),
     "transformers": ("torch", "transformers"),
-    "onnxruntime": ("onnx", "onnxruntime", "torch", "transformers"),
-    "openvino": ("onnx", "openvino", "torch", "transformers"),
+    "onnxruntime": ("onnx", "onnxruntime", "tf2onnx", "torch", "transformers"),
+    "openvino": ("openvino", "torch", "transformers"),
 }
 #: The stage of all programs in `benchmarks`.
 STAGE = "benchmarks"
 _PRECISIONS = ("bfloat16", "float32")
+_SERVING_PRECISIONS = ("float32", "bfloat16", "int8")
 _BACKENDS = ("tensorflow", "jax")
 #: What `benchmark_gpu` can compare.
 PARTS = ("pretrain", "finetune", "answer")
@@ -38,6 +39,21 @@ PARTS = ("pretrain", "finetune", "answer")
 def missing_packages(peer: str) -> list[str]:
     """Returns the packages of a peer that are not installed."""
     return [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
+
+
+def sizes(models: list[str]) -> list[tuple[int, int]]:
+    """Returns the layers and the hidden size of each model.
+
+    Raises:
+        InputError: one is not LAYERSxHIDDEN.
+    """
+    found = []
+    for model in models:
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", model):
+            raise InputError(f"--models must be LAYERSxHIDDEN, such as 12x768, found {model!r}")
+        layers, hidden = map(int, model.split("x"))
+        found.append((layers, hidden))
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +79,8 @@ class BenchmarkOptions(Options):
     batch_size: int = option(32, help="sequences per batch")
     precision: str | None = option(
         None,
-        help="precision: bfloat16 or float32; default: the faster one of each library",
+        help="precision: bfloat16, float32 or, of serve, int8; default: all of serve, else the "
+        "faster one of each library",
     )
     backend: str = option(
         "tensorflow", help="pretrain: Keras backend of kerasbert and KerasHub, tensorflow or jax"
@@ -82,6 +99,11 @@ class BenchmarkOptions(Options):
         "kerasbert build_vocab; finetune: labeled texts",
     )
 
+    resume: bool = option(
+        False,
+        help="serve: keep the models in --output, and measure only what it has no results of yet",
+    )
+
     @property
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before Keras is imported."""
@@ -96,6 +118,14 @@ class BenchmarkOptions(Options):
     def precisions(self) -> tuple[str, ...]:
         """The precisions that candidates may train in."""
         return (self.precision,) if self.precision else _PRECISIONS
+
+    @property
+    def serving_precisions(self) -> tuple[str, ...]:
+        """The precisions in which exports are compared; only other runtimes have int8."""
+        if self.precision:
+            return (self.precision,)
+        has_int8 = {"onnxruntime", "openvino"} & set(self.others)
+        return _SERVING_PRECISIONS if has_int8 else _SERVING_PRECISIONS[:-1]
 
     def encoder(self, vocabulary_size: int) -> "BackboneConfig":
         """Returns the architecture that all candidates use."""
@@ -124,9 +154,19 @@ class BenchmarkOptions(Options):
                     f"--peers={peer} needs {' and '.join(missing)}; "
                     "pip install 'kerasbert[dev]' installs all peers"
                 )
-        if self.precision not in (None, *_PRECISIONS):
-            known = " or ".join(_PRECISIONS)
-            raise InputError(f"--precision must be {known}, found {self.precision!r}")
+        known = _SERVING_PRECISIONS if self.suite == "serve" else _PRECISIONS
+        if self.precision not in (None, *known):
+            raise InputError(f"--precision must be {' or '.join(known)}, found {self.precision!r}")
+        if self.precision == "int8" and not {"onnxruntime", "openvino"} & set(self.others):
+            raise InputError("--precision=int8 needs --peers=onnxruntime, openvino, or both")
+        if self.resume and self.suite != "serve":
+            raise InputError("--resume is for --suite=serve")
+        needs_nncf = self.suite == "serve" and "int8" in self.serving_precisions
+        if needs_nncf and "openvino" in self.others and not importlib.util.find_spec("nncf"):
+            raise InputError(
+                "--peers=openvino needs nncf for int8; pip install 'kerasbert[nncf]', or give "
+                "--precision"
+            )
         if self.backend not in _BACKENDS:
             known = " or ".join(_BACKENDS)
             raise InputError(f"--backend must be {known}, found {self.backend!r}")
@@ -187,9 +227,7 @@ class BenchmarkGpuOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for model in self.models:
-            if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", model):
-                raise InputError(f"--models must be LAYERSxHIDDEN, such as 12x768, found {model!r}")
+        sizes(self.models)
         for length in self.lengths:
             if not re.fullmatch(r"[1-9]\d*", length):
                 raise InputError(f"--lengths must be a number, found {length!r}")
@@ -209,8 +247,7 @@ class BenchmarkGpuOptions(Options):
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Layers and hidden size of each model."""
-        sizes = (model.split("x") for model in self.models)
-        return [(int(layers), int(hidden)) for layers, hidden in sizes]
+        return sizes(self.models)
 
     def rehearsed(self) -> "BenchmarkGpuOptions":
         """Returns the options with tiny sizes if `rehearse` is set."""

@@ -1,8 +1,10 @@
 """The options of programs that measure and check kerasbert alone."""
 
 import dataclasses
+import re
 
-from benchmarks.options.comparisons import STAGE
+from benchmarks.options.comparisons import STAGE, sizes
+from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options import EXPORT_PRECISIONS, check_preset
 
@@ -122,6 +124,40 @@ class BenchmarkScalingOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         check_preset(self.preset)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkServerOptions(Options):
+    """Options of `benchmark_server`."""
+
+    program = Program(
+        STAGE,
+        "Compares `kerasbert serve` under load with the bare SavedModel, called by threads.",
+        ("--output runs/server --models 2x128 --models 12x768",),
+    )
+
+    output: str = option("runs/server", help="directory of the models, the table and the JSON")
+    models: list[str] = option(["2x128", "12x768"], help="LAYERSxHIDDEN; may be repeated")
+    precision: str = option("float32", help="precision of the models", choices=EXPORT_PRECISIONS)
+    clients: list[str] = option(["16", "1"], help="requests at the same time; may be repeated")
+    batch_tokens: list[str] = option(
+        ["4096", "1024"], help="values of --max_batch_tokens of serve; may be repeated"
+    )
+    seconds: float = option(5.0, help="time of each measurement", exclusive_minimum=0)
+    rounds: int = option(3, help="number of times that each side takes its turn", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        sizes(self.models)
+        for name in ("clients", "batch_tokens"):
+            for value in getattr(self, name):
+                if not re.fullmatch(r"[1-9]\d*", value):
+                    raise InputError(f"--{name} must be a number, found {value!r}")
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Layers and hidden size of each model."""
+        return sizes(self.models)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
