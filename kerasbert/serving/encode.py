@@ -16,6 +16,7 @@ import array
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -76,14 +77,34 @@ class Encoder:
                 exactly those of the model.
         """
         _check(columns, self.export["inputs"])
+        return self._features(self._rows(columns))
+
+    def batches(self, tokens: int = 512, **columns: Any) -> Iterator[tuple[list[int], dict]]:
+        """Encodes many texts in batches of similar length, so that little of them is padding.
+
+        Args:
+            tokens: the most tokens of a batch, its rows times the longest one; a longer row is a
+                batch of its own. A model of a fixed shape gets batches of its number of rows.
+            **columns: as in a call.
+
+        Yields:
+            The positions of a batch's texts in the columns, from 0, and their features.
+
+        Raises:
+            ValueError: as in a call.
+        """
+        _check(columns, self.export["inputs"])
         rows = self._rows(columns)
-        if self.export["shape"]:
-            rows += [self._row([])] * (self.export["shape"][0] - len(rows))
-            if len(rows) > self.export["shape"][0]:
-                raise ValueError(
-                    f"the model takes {self.export['shape'][0]} rows at once, found {len(rows)}"
-                )
-        return self._features(rows)
+        shape = self.export["shape"]
+        places: list[int] = []
+        for place in sorted(range(len(rows)), key=lambda place: len(rows[place][0])):
+            count = len(places) + 1  # this row is the longest
+            if places and (count > shape[0] if shape else count * len(rows[place][0]) > tokens):
+                yield places, self._features([rows[one] for one in places])
+                places = []
+            places.append(place)
+        if places:
+            yield places, self._features([rows[one] for one in places])
 
     def first_tokens(self, words: Any) -> list[Any]:
         """Returns the position of each word's first token, a list for each sentence.
@@ -156,6 +177,12 @@ class Encoder:
     # === Features ===
 
     def _features(self, rows: list) -> dict:
+        if self.export["shape"]:
+            rows = rows + [self._row([])] * (self.export["shape"][0] - len(rows))
+            if len(rows) > self.export["shape"][0]:
+                raise ValueError(
+                    f"the model takes {self.export['shape'][0]} rows at once, found {len(rows)}"
+                )
         shape = self.export["shape"] or [len(rows), max([2, *(len(ids) for ids, _ in rows)])]
         features = {
             "token_ids": np.full(shape, self._settings["pad_id"], "int32"),

@@ -131,6 +131,42 @@ def test_any_batch_and_length(make, tmp_path, format):
     assert run(encoder(text=["word " * 50] * 7))["scores"].shape == (7, 3)
 
 
+@of_onnx
+def test_batches_have_rows_of_similar_length(make, tmp_path):
+    task = make("classes")
+    task.export(tmp_path / "export", format="onnx", check=False)
+    run, encoder = runtimes.load(tmp_path / "export", "onnx"), Encoder(tmp_path / "export")
+    texts = ["word " * (number * 7 % 30) for number in range(30)]
+    found, order = np.zeros((len(texts), 3), np.float32), []
+    for places, features in encoder.batches(60, text=texts):
+        rows, longest = features["token_ids"].shape
+        assert rows == len(places)
+        assert rows * longest <= 60
+        assert (features["padding_mask"].sum(axis=1) > longest - 12).all()
+        found[places] = run(features)["scores"]
+        order += places
+    assert sorted(order) == [*range(30)]
+    np.testing.assert_allclose(found, run(encoder(text=texts))["scores"], atol=1e-5)
+    assert [places for places, _ in encoder.batches(1, text=["a cat", "a"])] == [[1], [0]]
+    assert list(encoder.batches(text=[])) == []
+    with pytest.raises(ValueError, match="the model takes text, found words"):
+        list(encoder.batches(words=["a"]))
+
+
+@of_onnx
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_batches_of_a_fixed_shape(make, tmp_path, count):
+    task = make("classes")
+    task.export(tmp_path / "export", format="onnx", check=False)
+    path = tmp_path / "export" / "export.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "shape": [4, 8]}))
+    batches = list(Encoder(tmp_path / "export").batches(1, text=["a cat"] * count))
+    assert [place for places, _ in batches for place in places] == [*range(count)]
+    assert len(batches) == -(-count // 4)
+    assert {features["token_ids"].shape for _, features in batches} == {(4, 8)}
+
+
 INT8 = {
     "onnx": needs("onnx"),
     "openvino": pytest.mark.skipif(
