@@ -155,13 +155,13 @@ def _check_given_once(values: flags.FlagValues, fields, kinds: dict, words: list
     if any(word.lstrip("-").startswith("flagfile") for word in words):
         return
     for field in fields:
-        flag = values[field.name]
+        flag: Any = values[field.name]
         if flag.present > 1 and _without_none(kinds[field.name]) != list[str]:
             shown = "" if kinds[field.name] is bool else f", as {' and as '.join(flag.value)}"
             raise InputError(f"--{field.name} is given {flag.present} times{shown}; give it once")
 
 
-def _value(flag: flags.Flag, field: dataclasses.Field, kind, names: Collection[str]) -> Any:
+def _value(flag: Any, field: dataclasses.Field, kind, names: Collection[str]) -> Any:
     """Returns the value of an option, with its type; `names` are those of all options."""
     kind = _without_none(kind)
     if not flag.present or kind is bool:

@@ -4,6 +4,7 @@ PretrainingBatches          batches of a corpus
 PhasedBatches               batches whose shape changes in a run
 Mixture                     several corpora, in shares
 Masking                     which tokens are masked, and by what
+SimilarWords                words that masked words can become, as in MacBERT
 """
 
 from kerasbert import lazy
