@@ -360,11 +360,12 @@ class Backbone(TrainableStateMixin):
         tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
         card: checkpoints.ModelCard | str | None = None,
+        overwrite: bool = False,
     ) -> checkpoints.SavedWeights:
-        """Writes config, weights and, if given, the tokenizer to a new directory, atomically.
+        """Writes config, weights and, if given, the tokenizer to a directory, atomically.
 
         Args:
-            directory: directory to write; must not exist.
+            directory: directory to write.
             format: "kerasbert", "hf" (Hugging Face transformers), "google" (TF1, as in
                 google-research/bert) or "kerashub".
             tokenizer: tokenizer to write next to the weights.
@@ -372,12 +373,15 @@ class Backbone(TrainableStateMixin):
                 None: the encoder's maximum.
             card: what the model card, README.md, says besides what the model says itself; or its
                 whole text.
+            overwrite: whether to replace an existing model directory. It must be one that kerasbert
+                wrote, with nothing else in it; a card that was edited stays.
 
         Returns:
             A dict from the path of each weight to its name in the file, which shows as one line.
 
         Raises:
-            InputError: `directory` exists already, or the format cannot store this model.
+            InputError: `directory` exists and must not be replaced, or the format cannot store
+                this model.
 
         Examples:
             >>> names = backbone.save_to_preset("for_transformers", format="hf")
@@ -392,7 +396,13 @@ class Backbone(TrainableStateMixin):
         else:
             text = self.card_text(card, tokenizer=tokenizer, format=format)
         return checkpoints.save(
-            directory, config, self.plain_weights(), tokenizer, format=format, card=text
+            directory,
+            config,
+            self.plain_weights(),
+            tokenizer,
+            format=format,
+            card=text,
+            overwrite=overwrite,
         )
 
     def card_text(

@@ -18,7 +18,8 @@ def check(name: str) -> None:
     if name.startswith((HUGGING_FACE, KAGGLE)) or os.path.isdir(name):
         return
     if os.path.exists(name):  # pathlib's methods raise for a name that is too long
-        raise InputError(f"{name}: is a file; expected the model's directory")
+        of_keras = "; keras.models.load_model loads it" if name.endswith(".keras") else ""
+        raise InputError(f"{name}: is a file; expected the model's directory{of_keras}")
     directory = pathlib.Path(name)
     if directory.name == name:
         _check_word(name)

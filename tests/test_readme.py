@@ -57,8 +57,9 @@ def test_python(tmp_path):
     code = [block for block in blocks("python") if "hf://google" not in block]
     assert len(code) == 2
     (tmp_path / "program.py").write_text("\n".join(code))
-    done = programs.run(["program.py"], cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):  # users run it again
+        done = programs.run(["program.py"], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
     assert "'label': 'good'" in done.stdout
     assert (tmp_path / "saved_models/opinions/1/saved_model.pb").exists()
     assert (tmp_path / "runs/opinions_hf/model.safetensors").exists()

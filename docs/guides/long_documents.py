@@ -90,7 +90,7 @@ steps = SENTENCES // 32
 rate = kerasbert.training.Warmup(2e-4, steps, warmup_steps=steps // 10)
 sentences.compile(kerasbert.training.adamw(rate))
 sentences.fit(train.texts["text"][:SENTENCES], train.labels[:SENTENCES], batch_size=32, verbose=2)
-sentences.save_to_preset("runs/sentences")
+sentences.save_to_preset("runs/sentences", overwrite=True)
 is_right = {}  # by model, whether it is right about each document
 
 

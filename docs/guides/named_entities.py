@@ -143,7 +143,7 @@ for text, found in zip(texts, tagger.tag(texts, aggregation="first"), strict=Tru
 # the commands below.
 
 # %%
-tagger.save_to_preset("runs/entities")
+tagger.save_to_preset("runs/entities", overwrite=True)
 
 # %% [markdown]
 # ```bash

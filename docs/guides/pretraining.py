@@ -130,7 +130,7 @@ plt.show()
 # sentence:
 
 # %%
-model.save_to_preset("runs/language")
+model.save_to_preset("runs/language", overwrite=True)
 masked_lm = kerasbert.MaskedLM.from_preset("runs/language")
 texts = [
     "He was born in [MASK] 1879 .",

@@ -120,7 +120,7 @@ print(f"{len(texts):,} 条训练，{len(dev):,} 条测试；例如：{texts[1]}"
 # %%
 most = max(map(dev.labels.count, dev.classes)) / len(dev)
 print(f"总是回答同一类：准确率 {most:.3f}")
-model.save_to_preset("runs/zh")
+model.save_to_preset("runs/zh", overwrite=True)
 pretrained = kerasbert.TextClassifier.from_preset("runs/zh", classes=train.classes)
 random = kerasbert.TextClassifier(
     kerasbert.Backbone(config), classes=train.classes, tokenizer=tokenizer
@@ -144,7 +144,7 @@ for text in (
     answer = pretrained.classify([text])[0]
     print(answer["label"], round(answer["scores"][answer["label"]], 2), text)
 
-pretrained.export("saved_models/zh/1", check=not SHORT)
+pretrained.export("saved_models/zh/1", check=not SHORT, overwrite=True)
 client = kerasbert.serving.SavedModelClient("saved_models/zh")
 print(client(text=["早餐种类太少，而且都是凉的。"])[0]["label"])
 

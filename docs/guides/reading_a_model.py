@@ -43,7 +43,7 @@ classifier.compile(kerasbert.training.adamw(rate))
 chosen = np.random.default_rng(0).permutation(len(train))[:EXAMPLES]
 texts = [train.texts["text"][i] for i in chosen]
 classifier.fit(texts, [train.labels[i] for i in chosen], batch_size=32, verbose=2)
-classifier.save_to_preset("runs/reviews")
+classifier.save_to_preset("runs/reviews", overwrite=True)
 print("accuracy:", round(classifier.score(dev.texts["text"], dev.labels)["accuracy"], 3))
 
 # %% [markdown]

@@ -151,7 +151,7 @@ for pair, answer in zip(pairs, model.classify([marked(sentence, *p) for p in pai
 # exports: a server gets the marked sentence as one string.
 
 # %%
-model.save_to_preset("runs/relations")
+model.save_to_preset("runs/relations", overwrite=True)
 print(kerasbert.load("runs/relations").tokenizer.added_tokens[0].content)
 
 # %% [markdown]

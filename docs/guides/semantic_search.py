@@ -141,7 +141,7 @@ plt.show()
 
 # %%
 logs = pathlib.Path("runs/projector")
-logs.mkdir(parents=True)
+logs.mkdir(parents=True, exist_ok=True)
 np.savetxt(logs / "vectors.tsv", vectors, delimiter="\t", fmt="%.4f")
 lines = [f"{name}\t{summary}" for name, summary in zip(names, summaries, strict=True)]
 (logs / "names.tsv").write_text("\n".join(["name\tsummary", *lines]) + "\n", encoding="utf-8")
@@ -162,7 +162,7 @@ print(sorted(path.name for path in logs.iterdir()))
 # and gives vectors, and the directory is one that sentence-transformers reads.
 
 # %%
-embedder.save_to_preset("runs/search", format="hf")
+embedder.save_to_preset("runs/search", format="hf", overwrite=True)
 np.save("runs/vectors.npy", vectors)
 print(sorted(path.name for path in pathlib.Path("runs/search").iterdir()))
 

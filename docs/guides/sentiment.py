@@ -140,8 +140,8 @@ plt.show()
 # gets names. It is checked in a fresh process before it appears.
 
 # %%
-classifier.save_to_preset("runs/sentiment")
-classifier.export("saved_models/sentiment/1")
+classifier.save_to_preset("runs/sentiment", overwrite=True)
+classifier.export("saved_models/sentiment/1", overwrite=True)
 
 # The shell: kerasbert query --saved_model saved_models/sentiment --text "a fine film"
 again = kerasbert.load("runs/sentiment")

@@ -47,7 +47,7 @@ history = classifier.fit(texts, labels, batch_size=32, verbose=2)
 # compared with the model, in this process and in a fresh one. The number is the version.
 
 # %%
-classifier.export("saved_models/reviews/1", check=not SHORT)
+classifier.export("saved_models/reviews/1", check=not SHORT, overwrite=True)
 client = SavedModelClient("saved_models/reviews")  # in this process
 for row in client(text=["a warm and funny film", "two hours that I will never get back"]):
     print(row)
@@ -103,7 +103,7 @@ except kerasbert.InputError as error:
 
 # %%
 classifier.fit(texts, labels, batch_size=32, verbose=2)
-classifier.export("saved_models/reviews/2", check=not SHORT)
+classifier.export("saved_models/reviews/2", check=not SHORT, overwrite=True)
 for _ in range(120):
     status = urllib3.request("GET", rest_url).json()["model_version_status"]
     if any(one["version"] == "2" and one["state"] == "AVAILABLE" for one in status):
@@ -154,7 +154,12 @@ print("exit status", server.wait(timeout=60))
 # model.
 
 # %%
-kit.write("kits/reviews", lambda path: classifier.export(path, check=not SHORT), name="reviews")
+kit.write(
+    "kits/reviews",
+    lambda path: classifier.export(path, check=not SHORT),
+    name="reviews",
+    overwrite=True,
+)
 for folder, _, names in sorted(os.walk("kits/reviews")):
     for name in sorted(names):
         print(os.path.join(folder, name))

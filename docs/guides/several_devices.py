@@ -10,6 +10,7 @@
 # %%
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,7 @@ print(f"largest difference of a weight: {difference:.0e}")
 # %%
 def finetune(name, *options):
     """Runs `kerasbert finetune` in a process of its own, and returns the losses of its steps."""
+    shutil.rmtree(f"runs/{name}", ignore_errors=True)  # a finished run is never replaced
     command = [sys.executable, "-m", "kerasbert", "finetune", "--output", f"runs/{name}"]
     command += ["--init", "runs/start", "--train", "train.tsv", "--epochs", "1", *options]
     subprocess.run(command, check=True, capture_output=True)
@@ -103,7 +105,7 @@ def finetune(name, *options):
         return [json.loads(line)["loss"] for line in file]
 
 
-kerasbert.Backbone(config).save_to_preset("runs/start", tokenizer=tokenizer)
+kerasbert.Backbone(config).save_to_preset("runs/start", tokenizer=tokenizer, overwrite=True)
 with open("train.tsv", "w", encoding="utf-8") as file:
     file.write("text\tlabel\n")
     file.writelines(f"{t}\t{y}\n" for t, y in zip(texts[:512], labels[:512], strict=True))

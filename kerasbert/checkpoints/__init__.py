@@ -20,6 +20,7 @@ from kerasbert.checkpoints.cards import ModelCard
 from kerasbert.checkpoints.preset import Preset, SavedWeights, check_finite
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
+from kerasbert.serving import exports
 from kerasbert.text.tokenizer import Tokenizer
 
 # The module of each format, in the order in which they are tried.
@@ -48,6 +49,8 @@ def _format_of(directory: pathlib.Path) -> ModuleType:
         return module
     if (directory / "model").is_dir():
         raise InputError(f"{directory}: is a run directory; its model is {directory / 'model'}")
+    if why := exports.not_a_model(directory):
+        raise InputError(f"{directory}: {why}")
     raise InputError(
         f"{directory}: contains no supported model: no config.json of kerasbert, Hugging Face or "
         "KerasHub, and no bert_config.json"
@@ -162,23 +165,26 @@ def save(
     *,
     format: str = "kerasbert",
     card: str | None = None,
+    overwrite: bool = False,
 ) -> SavedWeights:
     """Writes a model directory, atomically.
 
     Args:
-        directory: path of the directory, which must not exist.
+        directory: path of the directory.
         config: dict, see `Preset`.
         weights: dict of arrays by the paths of Keras variables.
         tokenizer: `Tokenizer` to save with the model, or None.
         format: a key of `FORMATS`.
         card: the text of the model card; None: there is none.
+        overwrite: whether to replace an existing model directory that kerasbert wrote, with nothing
+            else in it. A card that a person has edited stays, unless `card` is a person's too.
 
     Returns:
         A dict from variable paths to the names of the weights in the file.
 
     Raises:
-        InputError: the directory exists or can't be written, a weight is not finite, or the format
-            does not support a part of the model.
+        InputError: the directory exists and must not be replaced, or can't be written, a weight is
+            not finite, or the format does not support a part of the model.
 
     Examples:
         `Backbone.save_to_preset` and `Task.save_to_preset` use it. Here it converts a model without
@@ -197,7 +203,7 @@ def save(
     """
     import safetensors
 
-    from kerasbert.checkpoints import format_adapters
+    from kerasbert.checkpoints import format_adapters, model_files
 
     module = _module(format)
     check_finite(directory, weights)
@@ -205,13 +211,35 @@ def save(
         layout = layout_of(config["backbone"]["family"], format)
         config, weights = format_adapters.adapt(config, weights, layout)
     with (
-        files.new_directory(directory) as temporary,
+        files.new_directory(directory, overwrite=overwrite, check=check_replaceable) as temporary,
         files.writing(directory, safetensors.SafetensorError),
     ):
         names = module.save(temporary, config, weights, tokenizer)
         if card is not None:
-            cards.write(temporary, card)
+            cards.write(temporary, model_files.card_for(pathlib.Path(directory), card))
         return SavedWeights(names, directory)
+
+
+def check_replaceable(directory: pathlib.Path) -> None:
+    """Raises `InputError` unless kerasbert wrote a model directory and all files in it."""
+    files.check_own(directory, "a model", _files_written)
+
+
+def _files_written(directory: pathlib.Path) -> set[pathlib.Path] | None:
+    from kerasbert.checkpoints import model_files  # its modules are those of all formats
+
+    try:
+        module = _detected(directory)
+    except InputError:
+        return None
+    if module is None:
+        return None
+    format = next(name for name in FORMATS if _module(name) is module)
+    found = model_files.files_written(directory, format)
+    generator = directory / model_files.GENERATOR
+    if found is not None and files.is_directory(generator):
+        found |= _files_written(generator) or set()
+    return found
 
 
 __all__ = [

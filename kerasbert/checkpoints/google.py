@@ -189,6 +189,8 @@ def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray
         except InputError:
             raise
         except Exception as error:  # a damaged checkpoint fails in too many ways to list
+            for path in (indexes[0], *sorted(directory.glob("*.data-*"))):
+                files.refuse_stand_in(path)
             reason = " ".join(str(error).replace(prefix, source).split()) or type(error).__name__
             raise InputError(f"{source}: can't be read: {reason}") from None
     return source, tensors, ignored

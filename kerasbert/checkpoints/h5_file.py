@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from kerasbert import files
 from kerasbert.checkpoints import sizes
 from kerasbert.errors import InputError
 
@@ -53,5 +54,6 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # a damaged file fails in too many ways to list
+        files.refuse_stand_in(path)
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: not a complete HDF5 file ({reason})") from None

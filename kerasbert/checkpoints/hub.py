@@ -77,8 +77,35 @@ def _from_hugging_face(name: str, weights: bool) -> pathlib.Path:
             if any(any(directory.rglob(f"*.{end}")) for end in ("safetensors", "bin", "h5")):
                 break
     except Exception as error:  # the client also raises exceptions of its transport
+        if reason := _known_reason(repository, revision, error):
+            raise InputError(f"{name}: {reason}") from error
         raise _no_download(name, error) from error
     return directory
+
+
+def _known_reason(repository: str, revision: str, error: Exception) -> str | None:
+    """Returns what an exception of the client means and what to do, if it is one of these."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repository} is gated: accept its terms on its page, then run hf auth login"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"Hugging Face has no repository {repository}, or it is private; check the name, or "
+            "run hf auth login"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repository} has no revision {revision!r}"
+    if not isinstance(error, errors.LocalEntryNotFoundError):
+        return None
+    cause = f"Hugging Face can't be reached ({_reason(error.__cause__ or error)})"
+    if constants.HF_HUB_OFFLINE:
+        cause = "HF_HUB_OFFLINE is set"
+    return (
+        f"{cause}, and {repository} is not, or not completely, in the cache "
+        f"{constants.HF_HUB_CACHE} (HF_HOME selects another); give the directory of a copy, which "
+        f"`hf download {repository} --local-dir DIRECTORY` makes where there is a network"
+    )
 
 
 def _from_kaggle(name: str, handle: str) -> pathlib.Path:
@@ -91,8 +118,13 @@ def _from_kaggle(name: str, handle: str) -> pathlib.Path:
 
 
 def _no_download(name: str, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
     return InputError(
-        f"{name}: can't be downloaded ({type(error).__name__}: {reason}); check the name and the "
-        "network, or copy the model to this machine and give its directory"
+        f"{name}: can't be downloaded ({_reason(error)}); check the name and the network, or copy "
+        "the model to this machine and give its directory"
     )
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the kind and the message of an error."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,8 +1,9 @@
-"""The files of a model directory that belong to its format, for uploads."""
+"""The files of a model directory that belong to its format, for uploads and for replacing it."""
 
 import pathlib
 from collections.abc import Iterator
 
+from kerasbert import files
 from kerasbert.checkpoints import cards, sentence_transformers
 from kerasbert.checkpoints.huggingface_weights import weight_files
 from kerasbert.checkpoints.kerashub import names as kerashub
@@ -20,6 +21,8 @@ _TOKENIZER = (
     tokenizers.ADDED,
     "*.model",
 )
+#: A folder in the directory of a detector: its generator, a model directory too.
+GENERATOR = "generator"
 _ALWAYS = (cards.NAME, "LICENSE*", "NOTICE*")
 _CONFIG = tokenizers.CONFIG
 
@@ -30,6 +33,37 @@ def model_files(preset: Preset) -> list[pathlib.Path]:
     found = {path for pattern in _ALWAYS for path in directory.glob(pattern)}
     found |= set(_FILES[preset.format](directory))
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def files_written(directory: pathlib.Path, format: str) -> set[pathlib.Path] | None:
+    """Returns the files that kerasbert writes to a model directory; None: it did not write this.
+
+    Directories of other libraries' formats are known by the card.
+    """
+    card = directory / cards.NAME
+    own = format == "kerasbert" or (files.exists(card) and cards.is_marked(_text(card)))
+    if not own:
+        return None
+    found = {card, *_FILES[format](directory)}
+    return {path for path in found if not path.name.startswith(".")}
+
+
+def card_for(directory: pathlib.Path, card: str) -> str:
+    """Returns the card to write: what a person has edited stays, unless `card` is a person's too.
+
+    Args:
+        directory: path of the model directory, which may exist.
+        card: text of the new card.
+    """
+    path = directory / cards.NAME
+    if cards.is_edited(card) or not files.exists(path):
+        return card
+    old = _text(path)
+    return old if cards.is_edited(old) else card
+
+
+def _text(path: pathlib.Path) -> str:
+    return files.read_bytes(path).decode("utf-8", "replace")
 
 
 def _native(directory: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -84,6 +84,7 @@ def _read_weights(path: pathlib.Path, config: Mapping) -> dict:
     if not path.exists():
         raise InputError(f"{path}: no such file; the model is incomplete")
     if files.sha256(path) != config.get("weights_sha256"):
+        files.refuse_stand_in(path)
         raise InputError(f"{path}: is damaged or from another model (its SHA-256 differs)")
     return read_safetensors(path)
 

@@ -6,6 +6,7 @@ import ml_dtypes  # noqa: F401 - adds bfloat16 to NumPy, which safetensors needs
 import numpy as np
 import safetensors
 
+from kerasbert import files
 from kerasbert.errors import InputError
 
 # The types of safetensors in which one number is one element of an array.
@@ -22,6 +23,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with safetensors.safe_open(path, framework="np") as file:
             return {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
+        files.refuse_stand_in(path)
         raise InputError(f"{path}: not a complete safetensors file ({error})") from None
 
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from kerasbert import files
 from kerasbert.checkpoints import sizes
 from kerasbert.errors import InputError
 
@@ -222,6 +223,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # a broken pickle or zip fails in too many ways to list
+        files.refuse_stand_in(path)
         why = f"{type(error).__name__}: {_printable(error)}"
         raise InputError(
             f"{path}: not a PyTorch state dict, or an incomplete one ({why})"

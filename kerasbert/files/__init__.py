@@ -3,7 +3,6 @@
 from kerasbert.files.atomic import (
     new_directory,
     new_file,
-    refuse_existing,
     to_json,
     write_json,
     write_text,
@@ -21,9 +20,12 @@ from kerasbert.files.reading import (
     read_json,
     without_patterns,
 )
+from kerasbert.files.replacing import check_own, refuse_existing
+from kerasbert.files.stand_ins import refuse_stand_in
 
 __all__ = [
     "check_file",
+    "check_own",
     "ending",
     "exists",
     "flush",
@@ -38,6 +40,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "refuse_existing",
+    "refuse_stand_in",
     "remove",
     "reserve",
     "sha256",

@@ -13,7 +13,7 @@ from typing import Any
 from kerasbert.errors import UNPRINTABLE, InputError
 from kerasbert.files.disk import flush, flush_all, hidden_sibling, remove, writing
 from kerasbert.files.locks import locked
-from kerasbert.files.reading import exists
+from kerasbert.files.replacing import Check, refuse_existing
 
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and RENAME_EXCHANGE of <linux/fs.h>
 
@@ -75,7 +75,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def new_directory(
-    path: str | os.PathLike[str], *, overwrite: bool = False
+    path: str | os.PathLike[str], *, overwrite: bool = False, check: Check | None = None
 ) -> Iterator[pathlib.Path]:
     """Context manager for a directory that appears if the block succeeds.
 
@@ -86,15 +86,16 @@ def new_directory(
     Args:
         path: path of the directory.
         overwrite: whether to replace an existing directory.
+        check: as in `refuse_existing`.
 
     Raises:
-        InputError: `path` exists and `overwrite` is False, another process writes it, or it can't
+        InputError: `path` exists and must not be replaced, another process writes it, or it can't
             be written.
     """
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite, check=check)
     path = pathlib.Path(path)
     with locked(path):
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, check=check)
         temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
         try:
             with writing(path):
@@ -120,14 +121,6 @@ def _grant_default_modes(directory: pathlib.Path) -> None:
             mode = stat.S_IMODE(os.lstat(path).st_mode)
             if mode | default != mode and not os.path.islink(path):
                 os.chmod(path, mode | default)
-
-
-def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Raises `InputError` if an output exists and must not be replaced, or is a URL."""
-    if "://" in os.fspath(path):
-        raise InputError(f"{path}: is a URL; this is written to a path of this machine only")
-    if not overwrite and exists(path):
-        raise InputError(f"{path} exists already; choose another path or remove it")
 
 
 def _replace(source: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:

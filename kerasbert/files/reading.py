@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import os
 import pathlib
 import stat
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 
 from kerasbert import schema
 from kerasbert.errors import InputError
+from kerasbert.files.stand_ins import HEAD, refuse_stand_in
 
 _PATTERN_CHARACTERS = "[\\*?"
 _MAX_BYTES = 1 << 30  # of a file that is read whole
@@ -32,13 +34,18 @@ def open_text(path: str | os.PathLike[str], newline: str | None = None) -> Itera
         newline: see Python's `open`.
 
     Raises:
-        InputError: the file can't be read or decompressed, or is not UTF-8; also within the block.
+        InputError: the file can't be read or decompressed, is not UTF-8, or is a stand-in for
+            another; also within the block.
     """
     try:
         unpack = gzip.open if pathlib.PurePath(path).suffix == ".gz" else open
-        with unpack(path, "rt", encoding="utf-8-sig", newline=newline) as file:
-            yield file
+        with unpack(path, "rb") as data:
+            refuse_stand_in(path, data.peek(HEAD))
+            with io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline) as file:
+                yield file
     except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, gzip.BadGzipFile):
+            refuse_stand_in(path)
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: can't be read: {reason}") from None
     except UnicodeDecodeError as error:
@@ -104,18 +111,21 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Reads a whole file.
 
     Raises:
-        InputError: it is missing, is not a file, is larger than 1 GiB, or can't be read.
+        InputError: it is missing, is not a file, is larger than 1 GiB, can't be read, or is a
+            stand-in for another file.
     """
     check_file(path)
     try:
         with open(path, "rb") as file:
             if (size := os.fstat(file.fileno()).st_size) > _MAX_BYTES:
                 raise InputError(f"{path}: has {size:,} bytes; at most {_MAX_BYTES:,} are read")
-            return file.read()
+            data = file.read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+    refuse_stand_in(path, data)
+    return data
 
 
 def read_json(path: str | os.PathLike[str], kind: Any = dict) -> Any:

@@ -18,12 +18,18 @@ def convert(options: ConvertOptions) -> dict[str, Any]:
     The output is read again, and every setting that it does not contain is reported as `left_out`.
     """
     with files.locked(options.output):
-        files.refuse_existing(options.output)
+        files.refuse_existing(
+            options.output,
+            overwrite=options.overwrite,
+            check=checkpoints.check_replaceable,
+            option="--overwrite",
+        )
         return _convert(options)
 
 
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
+    how = {"format": options.format, "overwrite": options.overwrite}
     model = loading.load(preset, **_changes(preset, options))
     encoder = model.backbone if isinstance(model, Task) else model
     if not isinstance(model, Task):
@@ -32,13 +38,13 @@ def _convert(options: ConvertOptions) -> dict:
             tokenizer = checkpoints.load_tokenizer(preset)
         extras = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
         card = _card(preset, model.card_text(tokenizer=tokenizer, format=options.format), options)
-        names = model.save_to_preset(options.output, format=options.format, card=card, **extras)
+        names = model.save_to_preset(options.output, card=card, **how, **extras)
         written = checkpoints.load(options.output)
         not_stored = [name for name, value in extras.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
         card = _card(preset, model.card_text(format=options.format), options)
-        names = model.save_to_preset(options.output, format=options.format, card=card)
+        names = model.save_to_preset(options.output, card=card, **how)
         written = checkpoints.load(options.output)
         not_stored = task_loading.not_stored(model, written)
     not_stored += [

@@ -6,6 +6,7 @@ from typing import Any
 from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
 from kerasbert.recipes.training import log
+from kerasbert.serving import exports
 from kerasbert.serving.formats import SAVED_MODEL
 from kerasbert.tasks import Task
 
@@ -19,7 +20,12 @@ def export(options: ExportOptions) -> dict[str, Any]:
         )
     dtype = "float32" if options.precision == "int8" else options.precision
     with files.locked(options.output):
-        files.refuse_existing(options.output, overwrite=options.overwrite)
+        files.refuse_existing(
+            options.output,
+            overwrite=options.overwrite,
+            check=exports.check_replaceable,
+            option="--overwrite",
+        )
         model = loading.load_task(options.model, Task, dtype=dtype, **options.overrides)
         model.export(
             options.output,

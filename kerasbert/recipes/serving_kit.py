@@ -10,7 +10,12 @@ from kerasbert.tasks import Task
 
 def serving_kit(options: ServingKitOptions) -> dict[str, Any]:
     """Exports a model into a new kit; returns what it contains."""
-    files.refuse_existing(options.output, overwrite=options.overwrite)
+    files.refuse_existing(
+        options.output,
+        overwrite=options.overwrite,
+        check=kit.check_replaceable,
+        option="--overwrite",
+    )
     model = loading.load_task(options.model, Task, dtype=options.precision, **options.overrides)
     return kit.write(
         options.output,

@@ -151,6 +151,7 @@ def _check_files(directory: pathlib.Path, known: dict[str, str]) -> None:
             raise InputError(f"{path}: no such file; export the model again")
         files.check_file(path)
         if files.sha256(path) != sha256:
+            files.refuse_stand_in(path)
             raise InputError(f"{path}: is damaged (its SHA-256 differs); export the model again")
 
 

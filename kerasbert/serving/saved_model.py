@@ -14,6 +14,7 @@ import numpy as np
 from kerasbert import _compat, files
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.serving import exports
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
 
 #: Texts that an export is checked with in a fresh process: short, long, empty, in several scripts,
@@ -51,10 +52,10 @@ def write(
         plain: computes what `function` does, without its shortcuts, to check it.
         tolerance: of `examples` and `plain`, relative to the largest output.
         check: whether to compare the answers of a fresh process with `function`'s.
-        overwrite: whether to replace an existing `path`.
+        overwrite: whether to replace an existing export.
 
     Raises:
-        InputError: `path` exists and `overwrite` is off, or it can't be written.
+        InputError: `path` exists and `overwrite` is off or it is no export, or it can't be written.
         RuntimeError: a check failed; nothing is written.
     """
     shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
@@ -72,7 +73,9 @@ def write(
     concrete["serving_default"] = module.serve.get_concrete_function()
     # Weights that no graph uses are not stored.
     module.weights = [variable for one in concrete.values() for variable in _variables(one)]
-    with files.new_directory(path, overwrite=overwrite) as directory:
+    with files.new_directory(
+        path, overwrite=overwrite, check=exports.check_replaceable
+    ) as directory:
         with files.writing(directory, tf.errors.OpError), _quiet():
             tf.saved_model.save(module, str(directory), signatures=concrete)
         fingerprint = directory / "fingerprint.pb"

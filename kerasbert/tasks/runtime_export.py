@@ -26,7 +26,7 @@ from kerasbert.features import (
     WORDS,
 )
 from kerasbert.layers.state import has_16_bits, is_quantized
-from kerasbert.serving import encode, runtimes
+from kerasbert.serving import encode, exports, runtimes
 from kerasbert.serving.formats import LITERT, ONNX, OPENVINO
 from kerasbert.tasks import runtime_check, runtime_int8
 from kerasbert.text import encoder_files
@@ -56,7 +56,7 @@ def write(
         precision: "int8", or None for float32.
         shape: the fixed batch size and length; None: any.
         check: whether to compare ids and outputs of a fresh process with the model's.
-        overwrite: whether to replace an existing `path`.
+        overwrite: whether to replace an existing export.
 
     Raises:
         InputError: as `Task.export`.
@@ -67,7 +67,9 @@ def write(
     inputs, _ = task.serving_signature()
     model = keras.Model(_inputs(task), _outputs(task))
     sizes = {name: _sizes(name, shape) for name in sorted(task.input)}
-    with files.new_directory(path, overwrite=overwrite) as directory:
+    with files.new_directory(
+        path, overwrite=overwrite, check=exports.check_replaceable
+    ) as directory:
         _WRITERS[format](model, directory / runtimes.FILES[format], sizes)
         if quantize:
             quantize(directory / runtimes.FILES[format])

@@ -306,22 +306,27 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         *,
         format: str = "kerasbert",
         card: checkpoints.ModelCard | str | None = None,
+        overwrite: bool = False,
     ) -> checkpoints.SavedWeights:
-        """Writes config, weights, tokenizer and a model card to a new directory, atomically.
+        """Writes config, weights, tokenizer and a model card to a directory, atomically.
 
         Args:
-            directory: directory to write; must not exist.
+            directory: directory to write.
             format: as in `Backbone.save_to_preset`.
             card: as in `Backbone.save_to_preset`.
+            overwrite: as in `Backbone.save_to_preset`.
 
         Returns:
             A dict from the path of each weight to its name in the file, which shows as one line.
 
         Raises:
-            InputError: `directory` exists already, or the format cannot store this model.
+            InputError: `directory` exists and must not be replaced, or the format cannot store
+                this model.
 
         Examples:
             >>> task.save_to_preset("opinions")
+            <41 weights saved in opinions>
+            >>> task.save_to_preset("opinions", overwrite=True)
             <41 weights saved in opinions>
             >>> names = task.save_to_preset("for_transformers", format="hf")
             >>> names["classifier/kernel"]
@@ -339,7 +344,13 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
             config["uninitialized"] = random
         text = card if isinstance(card, str) else self.card_text(card, format=format)
         names = checkpoints.save(
-            directory, config, self.plain_weights(), self.tokenizer, format=format, card=text
+            directory,
+            config,
+            self.plain_weights(),
+            self.tokenizer,
+            format=format,
+            card=text,
+            overwrite=overwrite,
         )
         if format != "kerasbert":
             self.warn_of_random_weights(f"saved as {format!r}, nothing says that it depends")
@@ -502,10 +513,11 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
                 and `sequence`, and returns the attention weights of each head. A backbone with
                 `return_hidden_states` always has it.
             check: whether to compare outputs as above (takes some seconds).
-            overwrite: whether to replace an existing `path`.
+            overwrite: whether to replace an existing export, if nothing else is in it.
 
         Raises:
-            InputError: `path` exists or can't be written, or the format can't hold the model.
+            InputError: `path` exists and must not be replaced, or can't be written, or the format
+                can't hold the model.
             RuntimeError: a check failed; nothing is written.
 
         Examples:

@@ -91,12 +91,18 @@ def _stored_kind(tokenizer: type[Tokenizer]) -> type:
     )
 
 
-def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike[str]) -> None:
-    """Writes the tokenizer's files to a directory.
+def save_assets(
+    tokenizer: Tokenizer, directory: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Writes the tokenizer's files to a directory, each atomically.
 
     Args:
         tokenizer: `Tokenizer`.
         directory: path of an existing directory.
+        overwrite: whether to replace existing files of the same names.
+
+    Raises:
+        InputError: a file exists and `overwrite` is off, or it can't be written.
 
     Examples:
         >>> import os
@@ -108,8 +114,12 @@ def save_assets(tokenizer: Tokenizer, directory: str | os.PathLike[str]) -> None
         >>> os.listdir("files")
         ['vocab.txt']
     """
-    for name, data in tokenizer.assets().items():
-        pathlib.Path(directory, name).write_bytes(data)
+    assets = {pathlib.Path(directory, name): data for name, data in tokenizer.assets().items()}
+    for path in assets:
+        files.refuse_existing(path, overwrite=overwrite, check=files.check_file)
+    for path, data in assets.items():
+        with files.new_file(path) as temporary:
+            temporary.write_bytes(data)
 
 
 def load_tokenizer(directory: str | os.PathLike[str], config: Mapping[str, Any]) -> Tokenizer:

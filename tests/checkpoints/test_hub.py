@@ -7,7 +7,12 @@ import kagglehub
 import keras_hub
 import numpy as np
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 import kerasbert
 from kerasbert import Backbone, InputError, families
@@ -157,7 +162,6 @@ def test_pickles_only_where_there_is_nothing_else(hugging_face, tmp_path):
 @pytest.mark.parametrize(
     "error",
     [
-        LocalEntryNotFoundError("Cannot find an appropriate cached snapshot folder"),
         OSError("[Errno 101] Network is unreachable"),
         ValueError("Repo id must be in the form 'namespace/name'"),
     ],
@@ -168,6 +172,45 @@ def test_no_hugging_face(hugging_face, error):
         rf"^hf://somebody/model: can't be downloaded .{type(error).__name__}: .*; check the name"
     )
     refused("hf://somebody/model", match)
+
+
+# What the client raises without a network: its own message has 300 characters and no name.
+_WHY = "An error happened while trying to locate the files on the Hub, and so on. " * 5
+
+
+def test_out_of_reach(hugging_face, monkeypatch):
+    error = LocalEntryNotFoundError(f"Got: ConnectError: refused\n{_WHY}")
+    error.__cause__ = ConnectionError("[Errno -3] Temporary failure in name resolution")
+    hugging_face.answer = error
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/my/cache")
+    rest = (
+        "and somebody/model is not, or not completely, in the cache /my/cache .HF_HOME selects "
+        "another.; give the directory of a copy, which `hf download somebody/model --local-dir "
+        "DIRECTORY` makes where there is a network$"
+    )
+    cause = r"ConnectionError: \[Errno -3\] Temporary failure in name resolution"
+    refused("hf://somebody/model", rf"^hf://somebody/model: .* reached \({cause}\), {rest}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    refused("hf://somebody/model@v2", f"^hf://somebody/model@v2: HF_HUB_OFFLINE is set, {rest}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (RepositoryNotFoundError, "Hugging Face has no repository a/b, or it is private; check"),
+        (GatedRepoError, "a/b is gated: accept its terms on its page, then run hf auth login"),
+        (RevisionNotFoundError, "a/b has no revision 'v2'"),
+    ],
+)
+def test_what_hugging_face_lacks(hugging_face, kind, message):
+    hugging_face.answer = kind.__new__(kind, "404 Client Error. (Request ID: 1)")
+    refused("hf://a/b@v2", f"^hf://a/b@v2: {message}")
+
+
+def test_long_reasons_are_whole(hugging_face):
+    hugging_face.answer = OSError(_WHY + "the end")
+    refused("hf://a/b", r"and so on\. the end\); check the name")
 
 
 # === Names of nothing ===
@@ -218,5 +261,7 @@ def test_no_directory(tmp_path):
     refused(tmp_path / "missing", "missing: no such model directory")
     refused(f"{tmp_path}/missing/", "missing/: no such model directory")
     (tmp_path / "config.json").write_text("{}")
-    refused(tmp_path / "config.json", "config.json: is a file; expected the model's directory")
+    refused(tmp_path / "config.json", "config.json: is a file; expected the model's directory$")
     refused(tmp_path, "contains no supported model")
+    (tmp_path / "model.keras").touch()
+    refused(tmp_path / "model.keras", "is a file; .*; keras.models.load_model loads it$")

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerasbert import InputError, Pretrainer, TextClassifier, files
+import kerasbert
+from kerasbert import Backbone, InputError, Pretrainer, TextClassifier, files
 from kerasbert.layers.tokens import UnpaddedTokens
 from kerasbert.recipes.options import ExportOptions, ServingKitOptions
 from kerasbert.serving import saved_model
@@ -181,13 +182,57 @@ def test_metadata(exported, tokenizer):
 def test_existing_path(exported, tokenizer, single, tmp_path):
     with pytest.raises(InputError, match="exists already"):
         single.export(exported, check=False)
-    path = tmp_path / "1"
-    path.mkdir()
-    (path / "old").write_text("")
+    path = shutil.copytree(exported, tmp_path / "1", copy_function=shutil.copyfile)
+    before = (path / "saved_model.pb").stat().st_ino
     single.export(path, check=False, overwrite=True)
-    assert not (path / "old").exists()
+    assert (path / "saved_model.pb").stat().st_ino != before
     assert SavedModelClient(path)(text=["a dog"])[0]["label"] in CLASSES
     assert [child.name for child in tmp_path.iterdir()] == ["1"]
+
+
+def test_only_exports_are_replaced(exported, single, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "1", copy_function=shutil.copyfile)
+    message = "1 exists already; overwrite=True replaces it, or choose another path"
+    with pytest.raises(InputError, match=message):
+        single.export(path, check=False)
+    (path / "variables" / "mine").write_text("")
+    with pytest.raises(InputError, match="kerasbert did not write variables/mine in it"):
+        single.export(path, check=False, overwrite=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.tsv").write_text("mine")
+    for format in ("saved_model", "litert"):
+        with pytest.raises(InputError, match="data: is not replaced, because it is not an export"):
+            single.export(tmp_path / "data", format=format, check=False, overwrite=True)
+    assert (path / "variables" / "mine").exists()
+    assert [child.name for child in (tmp_path / "data").iterdir()] == ["train.tsv"]
+
+
+def test_exports_are_no_models(exported, tmp_path):
+    client = "kerasbert.serving.SavedModelClient or kerasbert query --saved_model"
+    for load in (kerasbert.load, Backbone.from_preset, kerasbert.tokenizer_from_preset):
+        with pytest.raises(
+            InputError, match=f"is an exported SavedModel, which {client} {exported}"
+        ):
+            load(exported)
+    shutil.copytree(exported, tmp_path / "versions" / "3", copy_function=shutil.copyfile)
+    with pytest.raises(InputError, match="versions: holds versions of an exported SavedModel"):
+        kerasbert.load(tmp_path / "versions")
+    (tmp_path / "versions" / "3" / "assets.extra" / "kerasbert.json").unlink()
+    with pytest.raises(InputError, match="3: is a SavedModel that kerasbert did not write"):
+        kerasbert.load(tmp_path / "versions" / "3")
+    for format, name in (("onnx", "model.onnx"), ("openvino", "model.xml")):
+        directory = tmp_path / format
+        directory.mkdir()
+        (directory / "export.json").write_text(json.dumps({"format": format}))
+        with pytest.raises(InputError, match=f"is an export, {name}, which .*Encoder prepares"):
+            kerasbert.load(directory)
+
+
+def test_a_pointer_in_place_of_a_file(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "1", copy_function=shutil.copyfile)
+    (path / "saved_model.pb").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
+    with pytest.raises(InputError, match=r"saved_model.pb: is a Git LFS pointer, not the file"):
+        SavedModelClient(path)
 
 
 def test_the_hidden_directory_is_not_reported(single, tmp_path, caplog):
@@ -310,11 +355,12 @@ def test_bad_inputs(client, columns):
     ("column", "message"),
     [
         ("a dog", "text must be a list, found 'a dog'"),
+        (None, "text must be a list, found None"),
         (["a", 3], "text must hold strings"),
         ([None], "text must hold strings"),
         (["caf\udce9"], "text must hold strings as UTF-8 can hold them"),
     ],
-    ids=["string", "number", "none", "bytes"],
+    ids=["string", "nothing", "number", "none", "bytes"],
 )
 def test_bad_text_values(client, column, message):
     with pytest.raises(InputError, match=message):
@@ -402,11 +448,10 @@ def test_pretrainer(single, tokenizer, tmp_path):
 @pytest.mark.parametrize("size", [64, 20_000])
 def test_full_disk(single, tmp_path, full_disk, size):
     (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "old").touch()
     with full_disk(size), pytest.raises(InputError) as error:
         single.export(tmp_path / "1", check=False, overwrite=True)
     assert str(error.value) == f"{tmp_path / '1'} can't be written: File too large"
-    assert list(tmp_path.rglob("*")) == [tmp_path / "1", tmp_path / "1" / "old"]
+    assert list(tmp_path.rglob("*")) == [tmp_path / "1"]
 
 
 def test_int8_is_refused():

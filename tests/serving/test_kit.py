@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import re
 
@@ -158,7 +159,14 @@ def test_program(tokenizer, tiny_backbone, tmp_path):
     result = serving_kit(options)
     assert result["saved_model"] == str(tmp_path / "kit/models/mine/1")
     assert SavedModelClient(result["saved_model"])(text=["a dog"])[0]["label"] in ("bad", "good")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="kit exists already; --overwrite replaces it"):
+        serving_kit(options)
+    assert serving_kit(dataclasses.replace(options, overwrite=True)) == result
+    (tmp_path / "kit" / "models" / "mine" / "2").mkdir()
+    (tmp_path / "kit" / "models" / "mine" / "2" / "saved_model.pb").touch()
+    with pytest.raises(InputError, match=r"did not write models/mine/2/saved_model.pb in it"):
+        serving_kit(dataclasses.replace(options, overwrite=True))
+    with pytest.raises(InputError, match="kit exists already; choose another path or remove it"):
         serving_kit(options)
 
 

@@ -76,6 +76,11 @@ def is_edited(content: str) -> bool:
     return mark is None or _sha256(content[: mark.start()]) != mark[1]
 
 
+def is_marked(content: str) -> bool:
+    """Whether kerasbert has written a card, which a person may have changed since."""
+    return _MARKED.search(content) is not None
+
+
 def write(directory: str | os.PathLike[str], content: str) -> bool:
     """Writes a card to a model directory, unless there is one that was edited.
 
@@ -96,6 +101,7 @@ __all__ = [
     "ModelCard",
     "for_converted",
     "is_edited",
+    "is_marked",
     "license_of",
     "text",
     "write",

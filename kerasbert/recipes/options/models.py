@@ -199,7 +199,7 @@ class ExportOptions(_ExportedOptions):
     attention: bool = option(
         False, help="add the signature `attention`, which the page of kerasbert serve draws"
     )
-    overwrite: bool = option(False, help="replace an existing export")
+    overwrite: bool = option(False, help="replace an export that kerasbert wrote")
     check: bool = option(True, help="compare the outputs with the model's, in a fresh process")
 
     def __post_init__(self) -> None:
@@ -228,7 +228,7 @@ class ServingKitOptions(_ExportedOptions):
 
     name: str = option(help="the model's name, a part of its URL")
     output: str = option(help="folder to write")
-    overwrite: bool = option(False, help="replace an existing folder")
+    overwrite: bool = option(False, help="replace a kit that kerasbert wrote")
     check: bool = option(True, help="check the export, in a fresh process")
 
     def __post_init__(self) -> None:
@@ -279,8 +279,9 @@ class ConvertOptions(Options):
         "hf://organization/name; or the name of a KerasHub preset",
         reads=check_model,
     )
-    output: str = option(help="directory to write; must not exist")
+    output: str = option(help="directory to write")
     format: str = option("kerasbert", help="format to write", choices=FORMATS)
+    overwrite: bool = option(False, help="replace a model directory that kerasbert wrote")
     activation: str | None = option(
         None,
         help="convert to another activation, such as gelu_tanh where a format has no other GELU "

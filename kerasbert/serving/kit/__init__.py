@@ -6,13 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasbert import files, lazy
-from kerasbert.serving import signatures, urls
+from kerasbert.serving import exports, signatures, urls
 from kerasbert.serving.client import METADATA, SavedModelClient
 from kerasbert.serving.kit import configs, examples, readme, warm_up
 
 # Of a full batch; with them, a batch of a base model takes seconds on a few cores.
 _TOKENS = 4096
 _LEAST_ROWS, _MOST_ROWS = 4, 64
+# The files around the SavedModel.
+_FILES = (
+    "README.md",
+    "compose.yaml",
+    "kubernetes.yaml",
+    "config/models.config",
+    "config/monitoring.config",
+    "config/prometheus.yaml",
+)
 
 
 def write(
@@ -44,24 +53,37 @@ def write(
         path: folder to write.
         export: function that writes the SavedModel to a version directory, such as `Task.export`.
         name: the model's name, a part of its URL.
-        overwrite: whether to replace an existing `path`.
+        overwrite: whether to replace an existing kit.
 
     Returns:
         A dict with the paths of the kit and of the SavedModel, the number of warm-up requests, and
         the rows of a batch (None: requests are not batched).
 
     Raises:
-        InputError: `path` exists, or can't be written; the name can't be a part of a URL; or
-            tensorflow-serving-api is not installed.
+        InputError: `path` exists and must not be replaced, or can't be written; the name can't be
+            a part of a URL; or tensorflow-serving-api is not installed.
     """
     urls.check_name(name)
     lazy.extra("tensorflow_serving.apis.prediction_log_pb2", "'kerasbert[serving]'")
     version = pathlib.Path("models") / name / "1"
-    with files.new_directory(path, overwrite=overwrite) as folder:
+    with files.new_directory(path, overwrite=overwrite, check=check_replaceable) as folder:
         (folder / version).parent.mkdir(parents=True)
         export(folder / version)
         facts = _complete(folder, folder / version, name)
     return {"kit": str(path), "saved_model": str(path / version), **facts}
+
+
+def check_replaceable(folder: pathlib.Path) -> None:
+    """Raises `InputError` unless a folder is a kit with nothing else in it."""
+    files.check_own(folder, "a kit", _files_written)
+
+
+def _files_written(folder: pathlib.Path) -> set[pathlib.Path] | None:
+    """Returns the files that `write` wrote to a folder; None: it is no kit."""
+    models = [exports.files_written(version) for version in folder.glob("models/*/1")]
+    if len(models) != 1 or models[0] is None or not files.exists(folder / "compose.yaml"):
+        return None
+    return models[0] | {folder / name for name in _FILES}
 
 
 def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[str, Any]:

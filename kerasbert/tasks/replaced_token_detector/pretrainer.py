@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasbert import checkpoints, files
 from kerasbert.backbone import Backbone, BackboneConfig, feature_inputs
+from kerasbert.checkpoints.model_files import GENERATOR, card_for
 from kerasbert.errors import InputError
 from kerasbert.features import (
     MASK_POSITIONS,
@@ -32,9 +33,6 @@ from kerasbert.tasks.task import Task
 from kerasbert.tasks.z_loss import masked_token_loss
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
-
-#: The directory of the generator in that of the detector.
-GENERATOR = "generator"
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -143,7 +141,12 @@ class ReplacedTokenPretrainer(Task):
         return self.detector.card_text(card, format=format)
 
     def save_to_preset(
-        self, directory: str | os.PathLike[str], *, format: str = "kerasbert", card: Any = None
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        format: str = "kerasbert",
+        card: Any = None,
+        overwrite: bool = False,
     ) -> checkpoints.SavedWeights:
         """Writes the detector, and the generator to the directory `generator` in it, atomically.
 
@@ -151,13 +154,17 @@ class ReplacedTokenPretrainer(Task):
             directory: as in `Task.save_to_preset`.
             format: as in `Task.save_to_preset`.
             card: as in `Task.save_to_preset`, of the detector.
+            overwrite: as in `Task.save_to_preset`.
 
         Returns:
             The weights' names of the detector; as in `Task.save_to_preset`.
         """
-        with files.new_directory(pathlib.Path(directory)) as temporary:
+        check = checkpoints.check_replaceable
+        with files.new_directory(directory, overwrite=overwrite, check=check) as temporary:
             inside = temporary / "detector"
-            names = self.detector.save_to_preset(inside, format=format, card=card)
+            text = card if isinstance(card, str) else self.card_text(card, format=format)
+            text = card_for(pathlib.Path(directory), text)
+            names = self.detector.save_to_preset(inside, format=format, card=text)
             for path in inside.iterdir():
                 path.rename(temporary / path.name)
             inside.rmdir()

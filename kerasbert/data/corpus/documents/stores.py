@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from kerasbert import lazy
 from kerasbert.errors import InputError, about
+from kerasbert.files.stand_ins import HEAD, refuse_stand_in
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BUFFER = 1 << 20
@@ -138,16 +139,19 @@ def opened_raw(path: str) -> Iterator[BinaryIO]:
     """Context manager that opens a file to read its bytes as they are.
 
     Raises:
-        InputError: it can't be read; also within the block.
+        InputError: it can't be read, or is a stand-in for another file; also within the block.
     """
     with errors(path):
         if not is_remote(path):
             with open(path, "rb") as file:
+                refuse_stand_in(path, file.peek(HEAD))
                 yield file
             return
         system, name = filesystem(path)
         with system.open(name, "rb") as file:
-            yield io.BufferedReader(file, _BUFFER)  # lines are slow without
+            buffered = io.BufferedReader(file, _BUFFER)  # lines are slow without
+            refuse_stand_in(path, buffered.peek(HEAD))
+            yield buffered
 
 
 @contextlib.contextmanager

@@ -1,0 +1,154 @@
+"""`overwrite=True` replaces the directories that kerasbert wrote, and nothing else."""
+
+import numpy as np
+import pytest
+
+from kerasbert import (
+    Backbone,
+    InputError,
+    TextClassifier,
+    checkpoints,
+    files,
+    load,
+    text,
+)
+from kerasbert.checkpoints import cards
+from kerasbert.recipes.convert import convert
+from kerasbert.recipes.options import ConvertOptions
+from kerasbert.tasks.replaced_token_detector import ReplacedTokenPretrainer
+
+
+@pytest.fixture
+def save(tiny_backbone, tokenizer, tmp_path):
+    """Returns a function that saves an encoder with this bias, with its tokenizer."""
+    backbone = tiny_backbone(tokenizer, pooler=True)
+
+    def save(bias=0.0, **options):
+        backbone.get_layer("pooler").weights[1].assign(np.full(16, bias, "float32"))
+        backbone.save_to_preset(tmp_path / "model", tokenizer=tokenizer, **options)
+        return tmp_path / "model"
+
+    return save
+
+
+def bias_of(path):
+    return Backbone.from_preset(path).get_layer("pooler").weights[1].numpy()[0]
+
+
+def kept(path, call, *parts):
+    """Calls what must be refused; the message has these parts, and nothing has changed."""
+    before = files.sha256_of_all(path)
+    with pytest.raises(InputError) as caught:
+        call()
+    for part in (str(path), *parts):
+        assert part in str(caught.value)
+    assert files.sha256_of_all(path) == before
+
+
+@pytest.mark.parametrize("format", checkpoints.FORMATS)
+def test_own_directories_are_replaced(save, format, tmp_path):
+    path = save(1.0, format=format)
+    kept(path, lambda: save(2.0, format=format), " exists already; overwrite=True replaces it, or")
+    save(2.0, format=format, overwrite=True)
+    assert bias_of(path) == 2.0
+    (path / "notes.txt").write_text("mine")
+    message = "is not replaced, because kerasbert did not write notes.txt in it; move that away"
+    kept(path, lambda: save(3.0, format=format, overwrite=True), message)
+    kept(path, lambda: save(3.0, format=format), "exists already; choose another path or remove it")
+    (path / "notes.txt").unlink()
+    save(3.0, overwrite=True)  # in another format
+    assert bias_of(path) == 3.0
+    assert checkpoints.load(path).format == "kerasbert"
+    assert [child.name for child in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_failed_write_leaves_what_was_there(save, tmp_path, monkeypatch):
+    path = save(1.0)
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kerasbert.files.write_json", fail)
+        with pytest.raises(KeyboardInterrupt):
+            save(2.0, overwrite=True)
+    assert bias_of(path) == 1.0
+    assert [child.name for child in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "license", "hidden"])
+def test_other_things_inside_are_kept(save, what):
+    path = save()
+    if what == "link":
+        (path / "data").symlink_to("nowhere")
+    elif what == "folder":
+        (path / "data").mkdir()
+        (path / "data" / "x").touch()
+    else:
+        (path / {"license": "LICENSE", "hidden": ".my.model"}[what]).write_text("mine")
+    kept(path, lambda: save(overwrite=True), "because kerasbert did not write")
+
+
+def test_other_directories_are_kept(save, tmp_path):
+    path = save(format="hf")
+    (path / "README.md").write_text("# Somebody's model\n")  # as one that was downloaded
+    message = "is not replaced, because it is not a model that kerasbert wrote"
+    kept(path, lambda: save(format="hf", overwrite=True), message)
+    for child in path.iterdir():
+        child.unlink()
+    (path / "config.json").write_text("{")
+    kept(path, lambda: save(overwrite=True), message)
+    (path / "config.json").unlink()
+    (path / "train.tsv").write_text("text\tlabel\n")
+    kept(path, lambda: save(overwrite=True), message)
+    (path / "train.tsv").unlink()
+    assert load(save(overwrite=True))  # it was empty
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file: is a file, which is not replaced"):
+        Backbone.from_preset(path).save_to_preset(tmp_path / "file", overwrite=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("format", ["kerasbert", "hf"])
+def test_an_edited_card_stays(save, format):
+    path = save(format=format)
+    card = path / "README.md"
+    edited = card.read_text().replace("license: unknown", "license: mit")
+    card.write_text(edited)
+    save(5.0, format=format, overwrite=True)
+    assert (card.read_text(), bias_of(path)) == (edited, 5.0)
+    save(format=format, overwrite=True, card="# Mine\n")
+    assert card.read_text() == "# Mine\n"
+
+
+def test_tasks_and_generators(tiny_backbone, tokenizer, tmp_path):
+    path = tmp_path / "model"
+    task = TextClassifier(tiny_backbone(tokenizer, pooler=True), 2, tokenizer=tokenizer)
+    model = ReplacedTokenPretrainer(tiny_backbone(tokenizer, pooler=False), tokenizer=tokenizer)
+    for one in (task, model, model, task):
+        one.save_to_preset(path, overwrite=True)
+    assert isinstance(load(path), TextClassifier)
+    assert not (path / "generator").exists()
+    model.save_to_preset(path, overwrite=True)
+    (path / "generator" / "x").touch()
+    kept(path, lambda: model.save_to_preset(path, overwrite=True), "did not write generator/x in")
+    assert cards.is_marked((path / "README.md").read_text())
+
+
+def test_convert(save, tmp_path):
+    options = {"input": str(save()), "output": str(tmp_path / "other"), "format": "hf"}
+    convert(ConvertOptions(**options))
+    again = ConvertOptions(**options)
+    kept(tmp_path / "other", lambda: convert(again), "exists already; --overwrite replaces it")
+    assert convert(ConvertOptions(**options, overwrite=True))["to"] == "hf"
+
+
+def test_files_of_tokenizers(tokenizer, tmp_path):
+    text.save_assets(tokenizer, tmp_path)
+    (tmp_path / "vocab.txt").write_text("other")
+    with pytest.raises(InputError, match=r"vocab.txt exists already; overwrite=True replaces it"):
+        text.save_assets(tokenizer, tmp_path)
+    assert (tmp_path / "vocab.txt").read_text() == "other"
+    text.save_assets(tokenizer, tmp_path, overwrite=True)
+    assert text.load_tokenizer(tmp_path, tokenizer.get_config()).vocabulary == tokenizer.vocabulary
+    assert [path.name for path in tmp_path.iterdir()] == ["vocab.txt"]
