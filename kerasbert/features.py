@@ -138,7 +138,8 @@ def is_text(x: Any) -> bool:
         return isinstance(shape, tuple) and len(shape) < 2 and not isinstance(dtype, str)
     if isinstance(x, Sequence) and not isinstance(x, range):
         return _is_text_list(x)
-    return hasattr(x, "to_pylist")  # PyArrow's arrays
+    # Numbers alone are neither; what reads text refuses them in one line.
+    return hasattr(x, "to_pylist") or isinstance(x, numbers.Number)  # PyArrow's arrays
 
 
 def validation_parts(data: Any) -> tuple[Any, ...]:

@@ -30,7 +30,9 @@ def answer_labels(y: Any, count: int) -> list[dict[str, Any]]:
     if isinstance(y, Mapping):
         if not isinstance(y.get("text"), list | tuple) or not {*y} <= {"text", "answer_start"}:
             raise InputError(f"labels must be a list, one for each question, found {y!r:.80}")
-        names = list(y)
+        names, counts = list(y), {len(plain(column)) for column in y.values()}
+        if len(counts) > 1:
+            raise InputError(f"the lists of labels differ in length, found {y!r:.80}")
         y = [dict(zip(names, row, strict=True)) for row in zip(*y.values(), strict=True)]
     if len(y) != count:
         raise InputError(f"there are {count} questions, but y has {len(y)}")

@@ -6,12 +6,14 @@ required.
 """
 
 import math
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from kerasbert.data.column_advice import advice, names_of_table
 from kerasbert.data.json_lines import without_surrogates
 from kerasbert.errors import InputError
 from kerasbert.features import (
@@ -61,7 +63,7 @@ def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict[s
             if TEXT_PAIR in given:
                 there += hint
             elif not any(key in TEXT_COLUMNS for key in given):
-                there += f"; ready features are a dict with {TOKEN_IDS}"
+                there += advice(x, accepted) or f"; ready features are a dict with {TOKEN_IDS}"
             raise InputError(f"{name} takes {_described(accepted)}; found {there}")
     columns = {key: _column(key, column) for key, column in given.items()}
     lengths = {key: length(column) for key, column in columns.items()}
@@ -81,13 +83,30 @@ def checked_size(batch_size: int | None) -> int:
     """Returns the batch size; None becomes 32, as in Keras.
 
     Raises:
-        InputError: it is less than 1.
+        InputError: it is no whole number, or less than 1.
     """
-    if batch_size is None:
-        return 32
-    if batch_size < 1:
-        raise InputError(f"batch_size must be 1 or more, found {batch_size}")
-    return batch_size
+    return 32 if batch_size is None else checked_count("batch_size", batch_size)
+
+
+def checked_count(name: str, count: Any) -> int:
+    """Returns an argument that must be a whole number of 1 or more.
+
+    Args:
+        name: string, the name of the argument in messages.
+        count: its value.
+
+    Raises:
+        InputError: it is something else.
+    """
+    try:
+        number = operator.index(count)
+    except TypeError:
+        number = None
+    if number is None or isinstance(count, bool):
+        raise InputError(f"{name} must be a whole number, found {_shown(count)}")
+    if number < 1:
+        raise InputError(f"{name} must be 1 or more, found {number}")
+    return number
 
 
 def is_stream(x: Any) -> bool:
@@ -102,7 +121,7 @@ def _named(x, accepted: Accepted, name: str) -> dict:
     """Returns the columns by name, unchanged; they may differ from the accepted ones."""
     if isinstance(x, Mapping):
         return _one_row({key: column for key, column in x.items() if column is not None})
-    if (there := _names_of_table(x)) is not None:
+    if (there := names_of_table(x)) is not None:
         known = {key for keys_ in accepted for key in keys_} | set(TEXT_COLUMNS)
         chosen = [key for key in there if key in known]
         return {key: x[key] for key in chosen} if chosen else dict.fromkeys(there)
@@ -166,9 +185,10 @@ def _tuple(x: tuple, several: dict, accepted: Accepted) -> dict | None:
     names = several.get(len(x))
     if names is None or isinstance(x[0], Mapping):
         return None
+    one_column = any(len(wanted) == 1 for wanted in accepted)
     if not isinstance(x[0], str | bytes):
-        return None if x[0] is None else dict(zip(names, x, strict=True))
-    if any(len(wanted) == 1 for wanted in accepted):
+        return None if x[0] is None and one_column else dict(zip(names, x, strict=True))
+    if one_column:
         return None  # a tuple of strings is a list of texts
     return _one_row(dict(zip(names, x, strict=True)))
 
@@ -202,12 +222,15 @@ def _rows(x, rows: list, several: dict, accepted: Accepted, name: str) -> dict:
     if getattr(x, "ndim", 1) == 2 and width == 1:
         return {_single(accepted): [row[0] for row in rows]}
     names = several.get(width)
-    if names is None or not all(isinstance(row, list) and len(row) == width for row in rows):
+    uneven = [i for i, row in enumerate(rows) if not isinstance(row, list) or len(row) != width]
+    if names is None or uneven:
         wanted = "of one string each"
         if any(len(wanted) > 1 for wanted in accepted):
             wanted = f"of {' or '.join(map(str, several))} strings each; columns go in a dict"
+        odd = f"; row {uneven[0]} is {_shown(rows[uneven[0]])}" if uneven and names else ""
         raise InputError(
-            f"{name} takes {_described(accepted)}; found a list of lists, but rows must be {wanted}"
+            f"{name} takes {_described(accepted)}; found a list of lists, but rows must be "
+            f"{wanted}{odd}"
         )
     if isinstance(x, list) and isinstance(x[0], list) and len(rows) == width:
         raise InputError(
@@ -226,6 +249,11 @@ def _column(key: str, column):
         if len(column.shape) != rank:
             raise InputError(f"{key} must have rank {rank}, found shape {tuple(column.shape)}")
         return column
+    if (there := names_of_table(column)) is not None:  # as a list, it is that of its names
+        if len(there) != 1:
+            found = f"a table of {', '.join(map(str, there))}{advice(column, ((TEXT,),))}"
+            raise InputError(f"{key} must be a list of strings, found {found}")
+        column = column[there[0]]
     if isinstance(column, str | bytes) or column is None or not _is_sequence(column):
         raise InputError(f"{key} must be a list of strings, found {_shown(column)}")
     rows = _list(column)
@@ -264,14 +292,16 @@ def _strings(key: str, values: list) -> list:
 def plain(values: Any) -> Any:
     """Converts labels or weights in any supported form to a list or a NumPy array."""
     if isinstance(values, np.ndarray):
+        values = np.atleast_1d(values)
         return values.tolist() if values.dtype.kind in "OSUT" else values
     if hasattr(values, "to_list") and hasattr(values, "row_lengths"):  # a ragged tensor
         return values.to_list()
-    if (there := _names_of_table(values)) is not None:
+    if (there := names_of_table(values)) is not None:
         if len(there) == 1:
             return plain(values[there[0]])
         raise InputError(
-            f"labels must be one column, found a table of {', '.join(map(str, there))}"
+            f"labels must be one column, found a table of {', '.join(map(str, there))}; numbers of "
+            "several classes are an array, such as table.to_numpy()"
         )
     if hasattr(values, "numpy") and hasattr(values, "shape"):
         return plain(values.numpy())
@@ -303,6 +333,20 @@ def numbers(name: str, values: Any) -> np.ndarray:
         location = int(np.argwhere(~np.isfinite(given))[0][0])
         raise InputError(f"{name}[{location}] must be a number, found {_shown(values[location])}")
     return given
+
+
+def sample_weights(values: Any) -> np.ndarray:
+    """Returns one weight for each example, float32 (examples,).
+
+    Raises:
+        InputError: a weight is no number, or examples have several.
+    """
+    weights = numbers("sample_weight", values)
+    if weights.shape[1:] not in ((), (1,)):
+        raise InputError(
+            f"sample_weight must be one number for each example, found the shape {weights.shape}"
+        )
+    return weights.reshape(-1)
 
 
 def is_missing(value: Any) -> bool:
@@ -338,19 +382,11 @@ def _is_sequence(x) -> bool:
     return hasattr(x, "__len__") and hasattr(x, "__iter__") and not isinstance(x, set | frozenset)
 
 
-def _names_of_table(x) -> list | None:
-    """Returns the column names of a table; None if `x` is not a table."""
-    for attribute in ("column_names", "columns"):  # Arrow and datasets; pandas and polars
-        there = getattr(x, attribute, None)
-        if there is not None and not callable(there) and hasattr(x, "__getitem__"):
-            return list(there)
-    return None
-
-
 def _list(x) -> list:
     for method in ("tolist", "to_list", "to_pylist"):
         if callable(getattr(x, method, None)):
-            return getattr(x, method)()
+            values = getattr(x, method)()
+            return values if isinstance(values, list) else [values]
     return list(x) if _is_sequence(x) else [x]
 
 
@@ -362,7 +398,7 @@ def _described(accepted: Accepted) -> str:
 
 
 def _found(x, given: dict) -> str:
-    named = isinstance(x, Mapping) or _names_of_table(x) is not None
+    named = isinstance(x, Mapping) or names_of_table(x) is not None
     alone = " alone" if len(given) == 1 and not named else ""
     return (" and ".join(map(str, given)) or "no column") + alone
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Rows:
         named = {**self.x, **(self.y if isinstance(self.y, dict) else {"y": self.y})}
         named["sample_weight"] = self.sample_weight
         for name, column in named.items():
+            if not (column is None or hasattr(column, "shape") or hasattr(column, "__len__")):
+                raise InputError(f"{name} must be a list, one for each text, found {column!r:.80}")
             if column is not None and _length(column) != len(self):
                 raise InputError(f"there are {len(self)} texts, but {name} has {_length(column)}")
 
@@ -195,12 +197,20 @@ def split(
 
     Returns:
         Two tuples of columns, labels and weights: the first part and the last part.
+
+    Raises:
+        InputError: they differ in length.
     """
+    Rows(columns, y, sample_weight)
     at = round(_length(next(iter(columns.values()))) * (1 - fraction))
 
     def cut(part):
-        first = {name: column[part] for name, column in columns.items()}
-        return first, *(None if z is None else z[part] for z in (y, sample_weight))
+        def of(z):
+            if isinstance(z, Mapping):
+                return {name: column[part] for name, column in z.items()}
+            return None if z is None else z[part]
+
+        return of(columns), of(y), of(sample_weight)
 
     return cut(slice(at)), cut(slice(at, None))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 
 
 def checked_columns(
@@ -24,6 +24,8 @@ def checked_columns(
     for name, column in columns.items():
         if isinstance(column, str | bytes):
             raise InputError(f"{name} must be a list, found {column!r}; put it in one")
+        if not hasattr(column, "__len__"):
+            raise InputError(f"{name} must be a list, found {shown(column)}")
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")

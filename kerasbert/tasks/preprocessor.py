@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
 
 from kerasbert.data import text_batches
-from kerasbert.data.inputs import Accepted, checked_size, numbers, plain, raw_columns
+from kerasbert.data.inputs import Accepted, checked_size, plain, raw_columns, sample_weights
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
@@ -116,7 +117,7 @@ class Preprocessor:
         columns = self.columns(x)
         y = None if y is None else self.labels(y, columns)
         if sample_weight is not None:
-            sample_weight = numbers("sample_weight", sample_weight)
+            sample_weight = sample_weights(sample_weight)
         return Rows(columns, y, sample_weight)
 
     def weighted(self, rows: Rows, class_weight: Any) -> tuple[Rows, Any]:
@@ -135,7 +136,7 @@ class Preprocessor:
         """Splits off the last `fraction` of the examples as Keras does; None if it is 0."""
         if not fraction:
             return x, y, sample_weight, None
-        if not 0 < fraction < 1:
+        if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
             raise InputError(f"validation_split must be between 0 and 1, found {fraction}")
         y, sample_weight = (None if z is None else plain(z) for z in (y, sample_weight))
         first, second = text_batches.split(self.columns(x), y, sample_weight, fraction)

@@ -73,6 +73,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """The `Preprocessor` from raw text to features; None: the model only takes features."""
         return None
 
+    #: Whether `fit`, `evaluate` and `score` need labels.
+    needs_labels = False
+
     #: Value in the arrays of `predict` where an example has fewer outputs than the longest.
     output_padding = 0.0
 
@@ -101,6 +104,24 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if inputs is None or is_text(inputs):
             inputs = self._text(inputs)
         return with_defaults(inputs)
+
+    def _check_labels(self, x: Any, y: Any, what: str = "examples") -> None:
+        """Raises `InputError` if labels are missing that the task learns from.
+
+        Args:
+            x: features or text, or batches of examples.
+            y: labels, or None.
+            what: what the examples are, for the message.
+        """
+        if y is not None or not self.needs_labels:
+            return
+        if hasattr(x, "element_spec"):
+            if not isinstance(x.element_spec, tuple) or len(x.element_spec) < 2:
+                raise InputError(f"{self.name}: the elements of the dataset must be (x, y)")
+        elif is_text(x) or isinstance(x, dict) or hasattr(x, "shape"):
+            raise InputError(
+                f"{self.name}: the {what} have no labels; y takes them, one for each example"
+            )
 
     def check_class_weight(self) -> None:
         """Raises `InputError` if Keras would apply `class_weight` in a wrong way."""
@@ -136,6 +157,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if validation_data is not None:
             validation_split = 0.0
         size = validation_batch_size or batch_size
+        self._check_labels(x, y)
         if is_stream(x):
             x, class_weight = self._stream(x, class_weight, shuffle=shuffle)
         elif x is None or is_text(x):
@@ -171,6 +193,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if is_stream(data):
             return self._stream(data)[0]
         parts = validation_parts(data)
+        if data is not None and (parts[0] is None or len(parts) > 3):
+            raise InputError("validation_data must be (x, y) or (x, y, sample_weight), or batches")
+        self._check_labels(parts[0], parts[1] if len(parts) > 1 else None, "validation_data")
         if not is_text(parts[0]):
             return data
         return self._examples.batches(*parts, batch_size=batch_size)
@@ -195,6 +220,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             >>> sorted(scores)
             ['accuracy', 'loss']
         """
+        self._check_labels(x, y)
         self._before_answers()
         if is_stream(x):
             x, _ = self._stream(x)
@@ -292,6 +318,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         return_dict: bool = False,
     ) -> Any:
         """Trains on one batch as in Keras, on features or text."""
+        self._check_labels(x, y)
         if is_text(x):
             number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             batch = x, y, sample_weight
@@ -306,6 +333,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Evaluates one batch as in Keras, on features or text."""
+        self._check_labels(x, y)
         self._before_answers()
         if is_text(x):
             example, _ = self._examples.example_batch(0, (x, y, sample_weight))
@@ -396,6 +424,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         Batches of features are unchanged; batches of text become a dataset of examples.
         """
         stream, first, has_text = _peek(stream)
+        self._check_labels(*keras.utils.unpack_x_y_sample_weight(first)[:2])
         if not has_text:
             return stream, class_weight
         return self._examples.batches_of_stream(stream, first, class_weight, shuffle=shuffle)

@@ -127,7 +127,7 @@ class Tokenizer(TokenVocabulary):
             int32, ragged, (batch, tokens).
 
         Raises:
-            ValueError: `text` does not have rank 1.
+            InputError: `text` is no list of strings.
 
         Examples:
             >>> tokenizer.tokenize(["the dogs"])
@@ -413,8 +413,21 @@ class Tokenizer(TokenVocabulary):
 
 
 def strings(text: Any) -> tf.Tensor:
-    """Returns a string tensor of shape (batch,); raises `ValueError` for another rank."""
-    text = tf.convert_to_tensor(text, tf.string)
-    if text.shape.rank != 1:
-        raise ValueError(f"expected strings of shape (batch,), found shape {text.shape}")
-    return text
+    """Returns a string tensor of shape (batch,).
+
+    Raises:
+        InputError: `text` has another type or rank.
+    """
+    try:
+        tensor = tf.convert_to_tensor(text, tf.string)
+    except (TypeError, ValueError):
+        for number, value in enumerate(text if isinstance(text, list | tuple) else ()):
+            if not isinstance(value, str | bytes):
+                raise InputError(
+                    f"texts[{number}] must be a string, found {shown(value)}"
+                ) from None
+        raise InputError(f"texts must be a list of strings, found {shown(text)}") from None
+    if tensor.shape.rank != 1:
+        one = "; put the string in a list" if tensor.shape.rank == 0 else ""
+        raise InputError(f"texts must have the shape (batch,), found {tensor.shape}{one}")
+    return tensor

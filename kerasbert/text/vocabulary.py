@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 from kerasbert import files
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 from kerasbert.text.special_tokens import BERT_TOKENS, SpecialTokens
 
 _SPECIAL = dataclasses.astuple(BERT_TOKENS)
@@ -224,6 +224,8 @@ def train_vocabulary(
     """
     from tokenizers import BertWordPieceTokenizer
 
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"texts must be a list of strings, found {shown(texts)}")
     if not 2 * len(_SPECIAL) <= vocabulary_size <= _LARGEST:
         raise InputError(
             f"a vocabulary must have {2 * len(_SPECIAL)} to {_LARGEST:,} tokens, "
@@ -237,7 +239,9 @@ def train_vocabulary(
     counts: collections.Counter[str] = collections.Counter()
 
     def counted():
-        for text in texts:
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"texts[{number}] must be a string, found {shown(text)}")
             counts.update(text)
             yield _without_long_words(text)
 

@@ -136,7 +136,7 @@ REFUSED = {
     "other key": (
         ONE,
         {"txt": A},
-        "takes text; found txt; ready features are a dict with token_ids",
+        'takes text; found txt; pass the column of texts, such as x["txt"]',
     ),
     "other column": (ONE, Frame(body=A), "takes text; found body; ready features are"),
     "no key": (ONE, {}, "takes text; found no column"),

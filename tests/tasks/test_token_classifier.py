@@ -340,7 +340,7 @@ def test_from_a_file(task, tmp_path):
         ),
         ([["a"]], [[-1]], None, r"y\[0\]\[0\] is -1, but indices of"),
         ([["a"]], [["O"]], [[1.0, 2.0]], "sentence 0 has 1 words, but 2 in sample_weight"),
-        ([["a"]], None, None, "learns from lists of words and of labels"),
+        ([["a"]], None, None, "the examples have no labels"),
         (["a"], [["O"]], None, "learns from lists of words and of labels"),
         ((["a"], ["b"]), [["O"]], None, "there are 2 sentences, but y has 1"),
         ([["a", 3]], [["O", "O"]], None, r"words\[0\]\[1\] must be a string, found 3"),

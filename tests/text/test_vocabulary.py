@@ -179,6 +179,20 @@ def test_nothing_to_train_on(texts, size, message):
         train_vocabulary(texts, size)
 
 
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("the dog barks", "texts must be a list of strings, found 'the dog barks'"),
+        (None, "texts must be a list of strings, found None"),
+        (["the dog", None], r"texts\[1\] must be a string, found None"),
+        ([b"the dog"], r"texts\[0\] must be a string, found b'the dog'"),
+    ],
+)
+def test_texts_of_other_types(texts, message):
+    with pytest.raises(InputError, match=message):
+        train_vocabulary(texts, 50)
+
+
 def test_words_that_are_unknown_for_their_length_are_not_learnt():
     long, chinese = "x" * 1_000_000, "东京" * 200  # the trainer took minutes for the first
     vocabulary = train_vocabulary(["a dog", long, f"the {long} cat", chinese] * 3, 60)

@@ -1,14 +1,14 @@
 """Masked language modeling: predicting the tokens that are masked in a text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasbert.backbone import Backbone, cls_position, feature_inputs
-from kerasbert.data.inputs import checked_size, plain, raw_columns
+from kerasbert.data.inputs import checked_count, checked_size, plain, raw_columns
 from kerasbert.data.pretraining.masking import check_rate, config_of_unit, mask_unit_of
 from kerasbert.errors import InputError
 from kerasbert.features import DOCUMENT_IDS, MASK_POSITIONS, SEQUENCE_OUTPUT, TEXT
@@ -244,7 +244,7 @@ class MaskedLM(StepsWithoutLogits):
 
         Args:
             texts: strings that contain mask tokens, such as `[MASK]`.
-            top_k: number of predictions per mask.
+            top_k: number of predictions per mask, at most as many as there are candidates.
             targets: the only candidates, as tokens of the vocabulary or words that are one token;
                 None: the whole vocabulary. Scores are probabilities over the whole vocabulary
                 either way.
@@ -266,8 +266,7 @@ class MaskedLM(StepsWithoutLogits):
             >>> [guess.token for guess in guesses[0][0]]
             ['barks', 'the']
         """
-        if top_k < 1:
-            raise InputError(f"top_k must be 1 or more, found {top_k}")
+        top_k = checked_count("top_k", top_k)
         chosen = None if targets is None else self._target_ids(targets)
         texts = list(plain(raw_columns(texts, ((TEXT,),), "fill_mask")[TEXT]))
         size, filled = checked_size(batch_size), []
@@ -324,9 +323,12 @@ class MaskedLM(StepsWithoutLogits):
 
     def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
         """Returns the ids of the targets, without duplicates."""
-        targets = [targets] if isinstance(targets, str) else list(targets)
+        alone = isinstance(targets, str) or not isinstance(targets, Iterable)
+        targets = [targets] if alone else list(targets)
         if not targets:
             raise InputError("targets must name a token, found none")
+        if wrong := [target for target in targets if not isinstance(target, str)]:
+            raise InputError(f"targets must be strings, found {wrong[0]!r}")
         ids, tokenizer = [], self._text.tokenizer
         for target in targets:
             known = target in tokenizer.vocabulary

@@ -78,6 +78,7 @@ class MultipleChoice(Task):
         InputError: the head needs a pooler, which the backbone does not have.
     """
 
+    needs_labels = True
     pipeline_tag = "multiple-choice"
     output_padding = NEVER
     example_call = 'model.choose(["A text."], [["a choice", "another"]])'
@@ -205,7 +206,7 @@ class MultipleChoice(Task):
         scores /= scores.sum(axis=1, keepdims=True)
         chosen = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
         return Results(
-            Choice(own[best], float(score)) if any(own) else Choice("", 0.0)
+            Choice(_string(own[best]), float(score)) if any(own) else Choice("", 0.0)
             for own, (best, score) in zip(columns[CHOICES], chosen, strict=True)
         )
 
@@ -224,11 +225,16 @@ class MultipleChoice(Task):
             >>> model.score({"text": ["Rain"], "choices": [["Umbrella", "Hat"]]}, [0])
             {'accuracy': 1.0}
         """
+        self._check_labels(x, y)
         rows = self._text.rows(x, y)
         if not len(rows):
             raise InputError(f"{self.name}: there are no examples")
         chosen = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
         return {"accuracy": float(np.mean(chosen == rows.y))}
+
+
+def _string(text: str | bytes) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _filled(columns: dict) -> dict:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.data.inputs import plain, shown_classes
+from kerasbert.data.inputs import is_missing, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
@@ -48,6 +48,8 @@ class MultipleChoicePreprocessor(Preprocessor):
     def labels(self, y: Any, columns: dict[str, Any]) -> np.ndarray:
         """Returns the indices of the correct choices."""
         y, choices = plain(y), plain(columns[CHOICES])
+        if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
+            y = y[:, 0]
         if len(y) != len(choices):
             raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
         indices = np.zeros(len(y), "int32")
@@ -58,7 +60,9 @@ class MultipleChoicePreprocessor(Preprocessor):
             if isinstance(label, str | bytes):
                 label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
                 index = known.get(label)
-            elif not isinstance(label, bool | np.bool_) and label in range(len(own)):
+            elif not (
+                isinstance(label, bool | np.bool_) or np.ndim(label) or is_missing(label)
+            ) and label in range(len(own)):
                 index = int(label) if own[int(label)] else None
             if index is None:
                 raise InputError(

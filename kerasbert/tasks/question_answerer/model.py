@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import checked_size
+from kerasbert.data.inputs import checked_count, checked_size
 from kerasbert.errors import InputError
 from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS
 from kerasbert.layers import Dropout
@@ -111,6 +111,7 @@ class QuestionAnswerer(Task):
     """
 
     outputs_are = "tokens"
+    needs_labels = True
     output_padding = NEVER
     pipeline_tag = "question-answering"
     example_call = 'model.answer(["A question?"], ["A text with the answer."])'
@@ -348,6 +349,7 @@ class QuestionAnswerer(Task):
 
     def _right_and_found(self, x, y, batch_size: int) -> tuple[list[list[str]], list, list]:
         """Returns the correct answers of each question, and the results of `best_spans`."""
+        self._check_labels(x, y)
         questions, contexts = self._text.question_and_context(x)
         if not questions:
             raise InputError(f"{self.name}: there are no examples")
@@ -358,8 +360,7 @@ class QuestionAnswerer(Task):
         self, questions, contexts, n_best: int, batch_size: int | None
     ) -> tuple[list[list[Answer]], list[float]]:
         """Returns the answers, and the probability of "no answer" against the best span."""
-        if n_best < 1:
-            raise InputError(f"n_best must be 1 or more, found {n_best}")
+        n_best = checked_count("n_best", n_best)
         text, batch_size = self._text, checked_size(batch_size)
         questions, contexts = text.question_and_context((questions, contexts))
         search = self._graph(type(text).traced_answers, text)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
-from kerasbert.data.inputs import numbers, plain
+from kerasbert.data.inputs import plain, sample_weights
 from kerasbert.data.text_batches import Rows
 from kerasbert.data.windows import by_row, cut, overlapping_windows
 from kerasbert.errors import InputError
@@ -61,7 +61,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         asked = tf.gather(asked, windows.row)
         columns = {QUESTION: asked, CONTEXT: cut(ids, windows._replace(row=document))}
         if sample_weight is not None:
-            sample_weight = numbers("sample_weight", sample_weight)
+            sample_weight = sample_weights(sample_weight)
             if len(sample_weight) != len(questions):
                 raise InputError(
                     f"there are {len(questions)} questions, but sample_weight has "

@@ -87,6 +87,7 @@ class TextClassifier(Task):
     """
 
     head_arguments = ("classes", "problem_type")
+    needs_labels = True
     pipeline_tag = "text-classification"
 
     def __init__(
@@ -453,6 +454,7 @@ class TextClassifier(Task):
             >>> model.score(texts, labels)
             {'accuracy': 1.0, 'macro_f1': 1.0, 'matthews': 1.0, 'f1': 1.0}
         """
+        self._check_labels(x, y)
         rows = self._text.rows(x, y)
         if not len(rows):
             raise InputError(f"{self.name}: there are no examples")

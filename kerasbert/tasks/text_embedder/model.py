@@ -10,7 +10,14 @@ from keras import ops
 
 from kerasbert import checkpoints, renamed
 from kerasbert.backbone import Backbone, feature_inputs
-from kerasbert.data.inputs import checked_size, length, numbers, plain, raw_columns
+from kerasbert.data.inputs import (
+    checked_count,
+    checked_size,
+    length,
+    numbers,
+    plain,
+    raw_columns,
+)
 from kerasbert.errors import InputError
 from kerasbert.features import (
     HIDDEN_STATES,
@@ -25,7 +32,7 @@ from kerasbert.layers.pooling import TOKEN_POOLINGS
 from kerasbert.metrics import classification
 from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
 from kerasbert.tasks.task import Task
-from kerasbert.tasks.text_embedder.search import nearest, unit
+from kerasbert.tasks.text_embedder.search import checked_corpus, nearest, unit
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
@@ -412,12 +419,15 @@ class TextEmbedder(Task):
         Args:
             queries: strings.
             corpus: embeddings, float (texts, dim), as `embed` returns them.
-            top_k: results per query; at most the size of the corpus.
+            top_k: results per query; all of a corpus that has fewer.
             batch_size: queries per batch.
 
         Returns:
             Cosine similarities, float32, and row numbers of `corpus`, int, both (queries, top_k),
             the nearest first.
+
+        Raises:
+            InputError: the corpus is no matrix of such embeddings, or `top_k` is less than 1.
 
         Examples:
             >>> scores, rows = model.search(["a dull day"], model.embed(texts), top_k=2)
@@ -426,7 +436,10 @@ class TextEmbedder(Task):
             >>> f"{scores[0, 0]:.3f}"
             '1.000'
         """
-        return nearest(self.embed(queries, batch_size=batch_size), corpus, top_k)
+        top_k = checked_count("top_k", top_k)
+        corpus = checked_corpus(corpus, self.embedding_dim)
+        texts = raw_columns(queries, ((TEXT,),), "search")
+        return nearest(self.embed(texts, batch_size=batch_size), corpus, top_k)
 
 
 def _words(text: bytes, vectors, begins: list, ends: list, *, subwords: str):

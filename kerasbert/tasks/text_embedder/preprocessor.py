@@ -107,12 +107,14 @@ class TextEmbedderPreprocessor(Preprocessor):
     def _prompted(self, text):
         return tf.strings.join([self.prompt, text]) if self.prompt else text
 
-    def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
+    def features(
+        self, text: Any, text_pair: Any = None, text_negative: Any = None
+    ) -> dict[str, Any]:
         """Returns features of single texts, (batch, sequence).
 
         With `long_text` they are (batch, chunks, sequence).
         """
-        if text_pair is not None:
+        if text_pair is not None or text_negative is not None:
             raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
         text = self._prompted(text)
         if self.long_text:

@@ -1,6 +1,10 @@
 """Exact nearest-neighbor search by cosine similarity."""
 
+from typing import Any
+
 import numpy as np
+
+from kerasbert.errors import InputError
 
 _BLOCK = 65_536  # corpus rows per matrix product, to bound the memory
 
@@ -18,6 +22,33 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.nda
         order = np.argsort(-best, axis=1, kind="stable")[:, :top_k]
         best, rows = (np.take_along_axis(each, order, axis=1) for each in (best, rows))
     return best, rows
+
+
+def checked_corpus(corpus: Any, dim: int) -> np.ndarray:
+    """Returns embeddings of a corpus as an array, (texts, dim).
+
+    Args:
+        corpus: the argument of `TextEmbedder.search`.
+        dim: numbers per embedding.
+
+    Raises:
+        InputError: it has another form.
+    """
+    try:
+        array = np.asarray(corpus)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind in "USOT" and array.ndim:
+        raise InputError(
+            "the corpus of search must be embeddings, found texts or objects; embed them once: "
+            "search(queries, model.embed(texts))"
+        )
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise InputError(
+            f"the corpus of search must be embeddings of this model, of the shape (texts, {dim}); "
+            f"found {array.shape if array.ndim else type(corpus).__name__}"
+        )
+    return array
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -82,6 +82,7 @@ class TokenClassifier(Task):
     """
 
     head_arguments = ("classes",)
+    needs_labels = True
     pipeline_tag = "token-classification"
     example_call = 'model.tag(["A text."])'
     outputs_for = PADDING_MASK
@@ -395,6 +396,7 @@ class TokenClassifier(Task):
         """
         from kerasbert.metrics import entities
 
+        self._check_labels(x, y)
         columns = self._text.columns(x)
         if not length(next(iter(columns.values()))):
             raise InputError(f"{self.name}: there are no examples")

@@ -99,6 +99,11 @@ class TokenClassifierPreprocessor(Preprocessor):
             y: a list of class names or indices for each sentence.
             lengths: number of words of each sentence.
         """
+        for number, own in enumerate(plain(y)):
+            if isinstance(own, str | bytes) or not isinstance(own, Iterable):
+                raise InputError(
+                    f"y[{number}] must be a list of labels, one for each word, found {own!r}"
+                )
         sentences = _lists("y", y, lengths)
         flat = [label for labels in sentences for label in labels]
         try:
@@ -228,7 +233,7 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
     if len(values) != len(lengths):
         raise InputError(f"there are {len(lengths)} sentences, but {name} has {len(values)}")
     lists = [
-        plain(own) if isinstance(own, Iterable) and not isinstance(own, str) else [own] * int(count)
+        plain(own) if isinstance(own, Iterable) else [own] * int(count)
         for own, count in zip(values, lengths, strict=True)
     ]
     for number, (outputs, count) in enumerate(zip(lists, lengths, strict=True)):
