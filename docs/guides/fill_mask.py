@@ -180,7 +180,7 @@ plt.show()
 # than in this guide) and few labels.
 
 # %%
-models["Python"].save_to_preset("runs/python_bert")
+models["Python"].save_to_preset("runs/python_bert", overwrite=True)
 classifier = kerasbert.TextClassifier.from_preset("runs/python_bert", classes=["bug", "question"])
 print("to be trained:", ", ".join(classifier.uninitialized_weights))
 
