@@ -92,6 +92,12 @@ class Encoder:
 
         Raises:
             ValueError: as in a call.
+
+        Examples:
+            >>> for places, features in encoder.batches(text=["a fine day", "day"]):
+            ...     print(places, features["token_ids"].tolist())
+            [1] [[2, 8, 3, 0, 0, 0, 0, 0]]
+            [0] [[2, 5, 7, 8, 3, 0, 0, 0]]
         """
         _check(columns, self.export["inputs"])
         rows = self._rows(columns)
