@@ -24,7 +24,7 @@ from kerasbert.errors import InputError
 _STORED = "stored.json"
 _GOAL = 0.8
 #: The most that scores, between 0 and 1, may differ from those of the model, layer by layer.
-_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.06, "int8": 0.15}
+_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "int8": 0.25}
 #: By precision: kerasbert's exports (OpenVINO computes float32 weights in bfloat16).
 _EXPORTS = {
     "float32": ("saved_model_float32", "onnx_float32", "openvino_float32"),
