@@ -192,7 +192,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """Returns the `validation_data` of `fit`, with text as batches of examples."""
         if is_stream(data):
             return self._stream(data)[0]
-        parts = validation_parts(data)
+        parts: Any = validation_parts(data)
         if data is not None and (parts[0] is None or len(parts) > 3):
             raise InputError("validation_data must be (x, y) or (x, y, sample_weight), or batches")
         self._check_labels(parts[0], parts[1] if len(parts) > 1 else None, "validation_data")

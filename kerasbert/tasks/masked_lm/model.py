@@ -324,13 +324,13 @@ class MaskedLM(StepsWithoutLogits):
     def _target_ids(self, targets: str | Sequence[str]) -> np.ndarray:
         """Returns the ids of the targets, without duplicates."""
         alone = isinstance(targets, str) or not isinstance(targets, Iterable)
-        targets = [targets] if alone else list(targets)
-        if not targets:
+        given: list[Any] = [targets] if alone else list(targets)
+        if not given:
             raise InputError("targets must name a token, found none")
-        if wrong := [target for target in targets if not isinstance(target, str)]:
+        if wrong := [target for target in given if not isinstance(target, str)]:
             raise InputError(f"targets must be strings, found {wrong[0]!r}")
         ids, tokenizer = [], self._text.tokenizer
-        for target in targets:
+        for target in given:
             known = target in tokenizer.vocabulary
             filled = [] if known else tokenizer.tokenize([target]).to_list()[0]
             if not known and (len(filled) != 1 or filled[0] == tokenizer.unknown_id):
