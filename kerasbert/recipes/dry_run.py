@@ -53,9 +53,11 @@ def _log_lines(text: str, line_break: bool = False) -> None:
 def _measured(model, batches, steps: int, *, whole: bool) -> dict:
     """Measures steps of a phase, no more than it has unless the run is `whole`."""
     at_once = model.steps_per_execution
-    most = math.inf if whole else max(1, steps // at_once)
     x, *_ = next(iter(batches.take(1)))
     data = prefetched(sharded(batches), model)
+
+    def limited(calls: int) -> int:
+        return calls if whole else min(calls, max(1, steps // at_once))
 
     def seconds(calls: int) -> float:
         start = time.monotonic()
@@ -63,10 +65,10 @@ def _measured(model, batches, steps: int, *, whole: bool) -> dict:
         return time.monotonic() - start
 
     to_compile = seconds(1)
-    calls = min(1 + _DRY_STEPS, most)
+    calls = limited(1 + _DRY_STEPS)
     taken = seconds(calls)
     if taken < _SECONDS:
-        calls = min(math.ceil(_SECONDS / taken * calls), most)
+        calls = limited(math.ceil(_SECONDS / taken * calls))
         taken = seconds(calls)
     a_step = taken / calls / at_once
     return {

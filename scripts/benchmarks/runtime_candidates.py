@@ -38,7 +38,7 @@ def onnx(directory: str, batches: Sequence[list[str]], length: int, name: str):
         str(pathlib.Path(directory, name, "model.onnx")),
         providers=[provider for provider in providers if provider in known],
     )
-    outputs_of = lambda features: session.run(None, features)[0]  # noqa: E731
+    outputs_of = lambda features: np.asarray(session.run(None, features)[0])  # noqa: E731
     return by_batch(_scores(directory, length, name, outputs_of), batches)
 
 
