@@ -1,4 +1,4 @@
-"""All uses of private API of Keras and TensorFlow, each with its reason.
+"""All uses of private API of Keras, TensorFlow and tf2onnx, each with its reason.
 
 The rest of kerasbert uses only documented API (`tests/test_compat.py` checks this), so a new
 release can break only what is in this module. Each function names the test that would fail, and
@@ -8,7 +8,9 @@ release can break only what is in this module. Each function names the test that
 not be installed, so functions import them when they are called.
 """
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -388,3 +390,39 @@ def stable_fingerprint(data: bytes) -> bytes:
     digest = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest()
     fingerprint.uuid = str(int.from_bytes(digest[:16], "big"))
     return fingerprint.SerializeToString(deterministic=True)
+
+
+# === tf2onnx ===
+
+
+@contextlib.contextmanager
+def onnx_optimized_in_place() -> Iterator[None]:
+    """Context in which tf2onnx does not keep a copy of the weights after each of its passes.
+
+    It runs 24 passes at least: with 12 layers of 768 the copies filled 24 GB.
+    Test: tests/serving/test_runtimes.py::test_onnx_keeps_no_copies
+    """
+    from tf2onnx.graph import Node
+
+    update = Node.update_proto
+
+    def update_anew(node, *args, **kwargs):
+        # A message never frees what is removed from it.
+        new = type(node._op)()
+        del node._op.attribute[:]
+        new.CopyFrom(node._op)
+        node._op = new
+        update(node, *args, **kwargs)
+
+    Node.update_proto = update_anew
+    # With this variable, tf2onnx does not copy the model for the case that a pass fails.
+    name = "TF2ONNX_CATCH_ERRORS"
+    before = os.environ.get(name)
+    os.environ[name] = "FALSE"
+    try:
+        yield
+    finally:
+        Node.update_proto = update
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(kerasbert.__file__).parent
 TESTS = pathlib.Path(__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 # Private names that Python and Apache Beam (a hook for options) document.
-PUBLIC = {"_add_argparse_args", "_asdict", "_exit", "_replace"}
+PUBLIC = {"_add_argparse_args", "_asdict", "_exit", "_getframe", "_replace"}
 # Names in files that are read.
 NO_API = {"torch._utils"}
 

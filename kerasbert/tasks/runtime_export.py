@@ -188,7 +188,8 @@ def _write_onnx(model, path: pathlib.Path, sizes: dict) -> None:
     import onnx
 
     _register_erfc()
-    with warnings.catch_warnings():  # of Keras, which makes tf2onnx fit for NumPy 2
+    with _compat.onnx_optimized_in_place(), warnings.catch_warnings():
+        # Of Keras, which makes tf2onnx fit for NumPy 2.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         model.export(str(path), format="onnx", verbose=False, input_signature=_signature(sizes))
     stored = onnx.load(path)

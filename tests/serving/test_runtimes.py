@@ -21,6 +21,7 @@ from kerasbert import (
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
+    _compat,
 )
 from kerasbert.serving import encode, runtimes
 from kerasbert.serving.encode import Encoder
@@ -263,6 +264,24 @@ def test_a_fault_of_the_encoder_is_noticed(make, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"encode.py gives other token_ids than the model for"):
         make("classes").export(tmp_path / "export", format="onnx")
     assert list(tmp_path.iterdir()) == [wrong]
+
+
+@of_onnx
+def test_onnx_keeps_no_copies():
+    from onnx import helper, numpy_helper
+    from tf2onnx.graph import Graph, Node
+
+    def resident() -> int:
+        return 4096 * int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+
+    weights = numpy_helper.from_array(np.ones(2**20, "float32"))
+    node = Node(helper.make_node("Const", [], ["w:0"], name="w", value=weights), Graph([]))
+    with _compat.onnx_optimized_in_place():
+        node.update_proto()
+        before = resident()
+        for _ in range(50):
+            node.update_proto()
+        assert resident() - before < 5 * weights.ByteSize()  # it was 50 of them
 
 
 def test_refusals(make, tmp_path, tokenizer, tiny_backbone, monkeypatch):
