@@ -5,7 +5,6 @@ examples of a class's methods continue the example of the class, as on the page.
 """
 
 import doctest
-import gc
 import importlib
 import inspect
 import re
@@ -180,14 +179,6 @@ def test_every_argument_of_a_method_is_described():
 
 
 # === Examples ===
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_collections():
-    """Keras collects garbage for each layer that it quantizes: half a second with all modules."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
