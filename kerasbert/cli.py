@@ -101,21 +101,12 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
     Raises:
         InputError: a flag is unknown, has an invalid value, or is required and missing.
     """
-    values = flags.FlagValues()
-    if options_class.positional:
-        values.set_gnu_getopt()  # flags may follow other arguments
     fields = dataclasses.fields(options_class)
     kinds = typing.get_type_hints(options_class)
-    for field in fields:
-        _define(values, field, kinds[field.name])
-    words = _with_new_names(argv, declared.renamed(options_class))
-    try:
-        rest = values(words, known_only=bool(options_class.passes_on))
-    except flags.UnrecognizedFlagError as error:
-        raise InputError(mistyped.unknown_flag(error.flagname, options_class)) from None
-    except (flags.Error, ValueError) as error:
-        raise InputError(f"{mistyped.from_absl(str(error))}; --help lists the flags") from None
-    _check_given_once(values, fields, kinds, words)
+    typed = _with_new_names(argv, declared.renamed(options_class))
+    values, words, rest = _parsed(typed, options_class)
+    # A flag may be in a file and on the command line, too, where the last one counts.
+    _check_given_once(_parsed(_without_files(typed), options_class)[0], fields, kinds)
     names = {field.name for field in fields}
     given: dict[str, Any] = {
         field.name: _value(values[field.name], field, kinds[field.name], names) for field in fields
@@ -141,6 +132,36 @@ def parse(argv: list[str], options_class: type[_Options]) -> _Options:
     return options.with_recipe(unset)
 
 
+def _parsed(
+    words: Sequence[str], options_class: type[declared.Options]
+) -> tuple[flags.FlagValues, list[str], list[str]]:
+    """Returns the flags, the words with those of files, and the program and other arguments."""
+    values = flags.FlagValues()
+    if options_class.positional:
+        values.set_gnu_getopt()  # flags may follow other arguments
+    kinds = typing.get_type_hints(options_class)
+    for field in dataclasses.fields(options_class):
+        _define(values, field, kinds[field.name])
+    try:
+        words = [words[0], *values.read_flags_from_files(words[1:], force_gnu=False)]
+        return values, words, values(words, known_only=bool(options_class.passes_on))
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(mistyped.unknown_flag(error.flagname, options_class)) from None
+    except (flags.Error, ValueError) as error:
+        raise InputError(f"{mistyped.from_absl(str(error))}; --help lists the flags") from None
+
+
+def _without_files(words: Sequence[str]) -> list[str]:
+    """Returns a command line without its files of flags."""
+    kept, left = [], iter(words)
+    for word in left:
+        if word in ("--flagfile", "-flagfile"):
+            next(left, None)
+        elif not word.startswith(("--flagfile=", "-flagfile=")):
+            kept.append(word)
+    return kept
+
+
 def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
     """Defines a flag; of one with a value, absl keeps every text that is given."""
     name, help = field.name, field.metadata["help"]
@@ -150,10 +171,8 @@ def _define(values: flags.FlagValues, field: dataclasses.Field, kind) -> None:
         flags.DEFINE_multi_string(name, None, help, flag_values=values)
 
 
-def _check_given_once(values: flags.FlagValues, fields, kinds: dict, words: list[str]) -> None:
-    """Raises `InputError` for a repeated flag with one value, unless a file of flags is read."""
-    if any(word.lstrip("-").startswith("flagfile") for word in words):
-        return
+def _check_given_once(values: flags.FlagValues, fields, kinds: dict) -> None:
+    """Raises `InputError` for a repeated flag with one value."""
     for field in fields:
         flag: Any = values[field.name]
         if flag.present > 1 and _without_none(kinds[field.name]) != list[str]:

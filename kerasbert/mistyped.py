@@ -118,7 +118,7 @@ def unexpected_argument(
 
     Args:
         word: string, the argument.
-        words: the whole command line.
+        words: the whole command line, with the words of files of flags.
         options_class: the options of the program.
         missing: names of required options that are not given.
     """
