@@ -99,6 +99,10 @@ def test_a_bad_flag_is_refused_at_once(arguments, message):
 GOOD = ["--init=hf://a/b", "--train=README.md", "--output=o"]
 
 
+def parse_finetune(*words):
+    return cli.parse(["kerasbert finetune", *GOOD, *words], all_options.FinetuneOptions)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -143,7 +147,7 @@ GOOD = ["--init=hf://a/b", "--train=README.md", "--output=o"]
 )
 def test_what_was_probably_meant(words, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        cli.parse(["kerasbert finetune", *GOOD, *words.split()], all_options.FinetuneOptions)
+        parse_finetune(*words.split())
 
 
 def test_what_is_missing():
@@ -158,9 +162,20 @@ def test_what_is_missing():
 
 def test_a_file_of_flags_comes_before_other_flags(tmp_path):
     (tmp_path / "flags").write_text("--epochs=7\n--batch_size=8\n")
-    words = ["kerasbert finetune", *GOOD, f"--flagfile={tmp_path}/flags", "--epochs=9"]
-    options = cli.parse(words, all_options.FinetuneOptions)
+    options = parse_finetune(f"--flagfile={tmp_path}/flags", "--epochs=9")
     assert (options.epochs, options.batch_size) == (9, 8)
+    for file in (f"--flagfile={tmp_path}/flags", f"-flagfile {tmp_path}/flags"):
+        with pytest.raises(InputError, match=r"^--epochs is given 2 times, as 3 and as 4;"):
+            parse_finetune(*file.split(), "--epochs=3", "--epochs=4")
+
+
+def test_arguments_in_a_file_of_flags(tmp_path):
+    (tmp_path / "flags").write_text("--batch_size=8\nepochs=7\n")
+    with pytest.raises(InputError, match=r"argument 'epochs=7'; did you mean --epochs=7\?$"):
+        parse_finetune(f"--flagfile={tmp_path}/flags")
+    (tmp_path / "flags").write_text("--strict\nyes\n")
+    with pytest.raises(InputError, match=r"^--strict takes no value, found 'yes';"):
+        parse_finetune(f"--flagfile={tmp_path}/flags")
 
 
 @pytest.mark.parametrize(
@@ -193,6 +208,23 @@ def test_inputs_are_looked_for_at_once(flags, message, tmp_path):
 @pytest.mark.parametrize("source", ["tfds:glue/sst2:train", "s3://b/train.tsv", "*.tsv", "none*"])
 def test_sources_that_are_no_paths_are_not_looked_for(source):
     all_options.BuildVocabOptions(input=[source], output="o").check_inputs()
+
+
+def test_every_input_is_looked_for(tmp_path):
+    none = f"{tmp_path}/none"
+    distill = all_options.DistillOptions(
+        teacher="hf://a/b", train=["*.tsv"], student="bert_tiny", output="o"
+    )
+    pretrain = all_options.PretrainOptions(corpus=["s3://c"], output="o", mask_unit="ngram")
+    for options, message in (
+        (dataclasses.replace(distill, student=none), "student: .*: no such model directory"),
+        (dataclasses.replace(pretrain, similar_words=none), "similar_words: .*: no such file"),
+        (all_options.ServeOptions(saved_model=[none]), "saved_model: .*: no such directory"),
+    ):
+        with pytest.raises(InputError, match=f"^--{message}"):
+            options.check_inputs()
+    for student in ("bert_tiny", "hf://a/b", str(tmp_path)):
+        dataclasses.replace(distill, student=student).check_inputs()
 
 
 def test_a_corpus_is_looked_for_without_its_weight(tmp_path):

@@ -647,7 +647,7 @@ def test_program_answers_with_the_weights_of_each_version(tokenizer, tiny_backbo
         ("--port=65536", "port must be"),
         ("--num_threads=0", "num_threads must be"),
         ("--max_batch_tokens=1.5", "--max_batch_tokens must be an integer, found '1.5'"),
-        ("--saved_model=mine/9", "mine/9: holds no numbered version of an export"),
+        ("--saved_model=mine/9", "mine/9: no such directory"),
         ("mine", "unexpected argument 'mine'; give each value its --saved_model, and quote"),
     ],
 )

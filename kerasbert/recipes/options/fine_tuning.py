@@ -12,6 +12,7 @@ from kerasbert.recipes.options.shared import (
     TRAIN,
     check_file,
     check_model,
+    check_start,
 )
 from kerasbert.recipes.options.training import TrainingOptions
 from kerasbert.tasks import registry
@@ -168,7 +169,9 @@ class DistillOptions(EpochOptions):
 
     teacher: str = option(help="model to imitate: RUN/model", reads=check_model)
     student: str | None = option(
-        None, help="model to train: an architecture such as bert_tiny, or any model to start from"
+        None,
+        help="model to train: an architecture such as bert_tiny, or any model to start from",
+        reads=check_start,
     )
     student_layers: int = option(
         0,

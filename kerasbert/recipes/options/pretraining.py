@@ -16,6 +16,7 @@ from kerasbert.recipes.options.shared import (
     MAX_STEPS,
     TRAIN,
     check_directory,
+    check_file,
     check_model,
     check_preset,
 )
@@ -191,6 +192,7 @@ class PretrainOptions(TrainingOptions):
         None,
         help="with --mask_unit=whole_word, ngram or span: file of word vectors in the text format "
         "of word2vec; words are replaced by similar ones of as many tokens instead of [MASK]",
+        reads=check_file,
     )
     z_loss: float = option(
         0.0,

@@ -35,7 +35,8 @@ class ServeOptions(Options):
 
     saved_model: list[str] = option(
         help="directory of numbered versions, of which the highest is served, also one that "
-        "appears later; or one version. May be repeated, for several models"
+        "appears later; or one version. May be repeated, for several models",
+        reads=check_directory,
     )
     name: str | None = option(
         None, help="the name of a single model in URLs; default: the name of the directory"

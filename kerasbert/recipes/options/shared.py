@@ -65,6 +65,12 @@ def check_model(name: str) -> None:
     model_names.check(name)
 
 
+def check_start(name: str) -> None:
+    """Raises `InputError` for a name of neither an architecture nor, possibly, a model."""
+    if name not in PRESETS:
+        check_model(name)
+
+
 def _similar(path: str) -> str:
     folder = os.path.dirname(path.rstrip(os.sep))
     if folder and not os.path.isdir(folder):
