@@ -78,9 +78,8 @@ def _refuse_random_weights(model: Task, preset: checkpoints.Preset) -> None:
         )
     if random := model.random_weights_in_use:
         raise InputError(
-            f"{preset.source}: holds random weights {', '.join(random)}, as this {name} was saved "
-            "before it was trained; train it (kerasbert finetune --init, or fit after "
-            f"{name}.from_preset)"
+            f"{preset.source}: holds random weights {', '.join(random)}, which training has not "
+            f"changed; train them (kerasbert finetune --init, or fit after {name}.from_preset)"
         )
 
 

@@ -15,6 +15,7 @@ from kerasbert.recipes.options.shared import MAX_STEPS
 from kerasbert.recipes.training import Run, log_start
 from kerasbert.tasks.spec import TaskSpec
 from kerasbert.tasks.task import Task
+from kerasbert.tasks.uninitialized import frozen_at_random
 from kerasbert.text.packing import few_lengths
 
 # Metrics in the plot besides a task's primary one, if the task has them.
@@ -61,7 +62,7 @@ def train_epochs(
         run.
 
     Raises:
-        InputError: the number of steps exceeds `MAX_STEPS`.
+        InputError: the number of steps exceeds `MAX_STEPS`, or random weights are frozen.
     """
     steps_per_epoch = math.ceil(len(rows) / options.batch_size)
     steps = options.epochs * steps_per_epoch
@@ -75,6 +76,11 @@ def train_epochs(
     with strategy.scope():
         compile_for(
             options, model, steps, report_every=report_every, shapes=shapes, **compile_arguments
+        )
+    if frozen := frozen_at_random(answers):
+        raise InputError(
+            f"--freeze, --freeze_layers: {', '.join(frozen)} would stay random, as {initial} has "
+            "none; let them train"
         )
     text = model.preprocessor
     if model.needs_few_shapes:

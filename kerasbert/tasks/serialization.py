@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
+from kerasbert import schema
 from kerasbert.backbone import Backbone
 from kerasbert.layers.state import restore_state, state_of
 from kerasbert.text.tokenizer import Tokenizer
@@ -58,7 +59,9 @@ class SerializableMixin(_Model):
         config = dict(config)
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
         state, tokenizer = config.pop("state"), config.pop("tokenizer")
-        marks = config.pop("uninitialized", ())
+        marks = config.pop("uninitialized", [])
+        kind = list[tuple[str, int]]
+        schema.check(marks, kind, f"the config of {cls.__name__}", "uninitialized")
         stored = tokenizer["config"] if isinstance(tokenizer, dict) else None
         task = cls(backbone, tokenizer=None if stored else tokenizer, **config)
         task._tokenizer_config = stored

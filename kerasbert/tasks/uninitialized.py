@@ -36,8 +36,8 @@ class UninitializedWeightsMixin(_Model):
         """Paths of the weights that `from_preset` initialized at random, until they are trained.
 
         `from_preset` does so with weights that the checkpoint lacks, and with all of them if
-        `load_weights` is False. Answers that depend on such weights warn once. Saved models store
-        the paths.
+        `load_weights` is False. Answers that depend on such weights warn once. Saved tasks store
+        the paths; a saved `Backbone` does not.
 
         Examples:
             >>> task.uninitialized_weights
@@ -91,6 +91,18 @@ class UninitializedWeightsMixin(_Model):
         if self._marks and not self._has_answered:
             self._has_answered = True
             self.warn_of_random_weights()
+
+
+def frozen_at_random(task: Any) -> list[str]:
+    """Returns the random weights in use that training would leave so, as all of a layer is frozen.
+
+    Args:
+        task: `Task`, with its weights frozen as for training.
+    """
+    random = task.random_weights_in_use
+    trainable = {variable.path for variable in task.trainable_variables}
+    trained = {_layer(path) for path in random if path in trainable}
+    return [path for path in random if _layer(path) not in trained]
 
 
 def _mark(variable: Any) -> tuple[str, int]:

@@ -303,6 +303,7 @@ def labelled(init, directory, **changes):
         ({"patience": 1}, "--patience needs --monitor"),
         ({"ema_momentum": 1.5}, "--ema_momentum must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
+        ({"freeze": ["classifier"]}, "^--freeze, .* classifier/kernel, classifier/bias would stay"),
         ({"steps_per_execution": 3}, "--steps_per_execution=3 must divide"),
         ({"monitor": "val_f1"}, "--monitor=val_f1 needs --validation"),
     ],

@@ -22,6 +22,7 @@ from kerasbert import (
 from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import UninitializedWeightsWarning
 from kerasbert.serving import SavedModelClient
+from kerasbert.tasks.uninitialized import frozen_at_random
 from kerasbert.training.loop import _build, _check_monitor
 
 TEXTS, LABELS = ["a good cat", "the bad dog"], ["good", "bad"]
@@ -153,6 +154,16 @@ def test_a_frozen_head_stays_uninitialized(classifier):
         classifier.classify(TEXTS)
 
 
+def test_random_weights_that_training_would_leave(without_pooler):
+    task = TextClassifier.from_preset(without_pooler, **CLASSES)
+    assert frozen_at_random(task) == []
+    task.freeze(names=["pooler"])
+    assert frozen_at_random(task) == ["pooler/dense/kernel", "pooler/dense/bias"]
+    task.trainable = True
+    task.freeze(names=["classifier/kernel"])  # the bias is trained
+    assert frozen_at_random(task) == []
+
+
 def test_a_saved_model_knows_its_random_weights(classifier, tmp_path):
     classifier.save_to_preset(tmp_path / "random")
     assert "random weights, not trained" in (tmp_path / "random" / "README.md").read_text()
@@ -163,7 +174,7 @@ def test_a_saved_model_knows_its_random_weights(classifier, tmp_path):
         with pytest.raises(
             InputError,
             match="random: holds random weights classifier/kernel, "
-            "classifier/bias, as this TextClassifier was saved before it was trained; train it "
+            "classifier/bias, which training has not changed; train them "
             r"\(kerasbert finetune --init",
         ):
             load(tmp_path / "random")
@@ -186,6 +197,13 @@ def test_a_keras_file_knows_its_random_weights(classifier, tmp_path):
     loaded.save(tmp_path / "trained.keras")
     assert keras.models.load_model(tmp_path / "trained.keras").uninitialized_weights == []
     assert "uninitialized" not in loaded.get_config()
+
+
+@pytest.mark.parametrize("marks", [5, ["classifier/bias"], [["classifier/bias", "x"]], [[]]])
+def test_a_damaged_keras_file_is_refused(classifier, marks):
+    config = {**classifier.get_config(), "uninitialized": marks}
+    with pytest.raises(InputError, match=r"^the config of TextClassifier: uninitialized.* must "):
+        TextClassifier.from_config(config)
 
 
 def test_other_formats_warn(classifier, tmp_path):
