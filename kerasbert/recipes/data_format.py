@@ -89,6 +89,8 @@ def _named_columns(
                 used[name] = kept[name]
             elif usual[key] is None:
                 raise no_column(kept[name], key, there, path, usual=spec.usual_columns[key])
-    if "label" in keys and (usual["label"] or "label_column" in used):
+    # They are of the labels that the model was fine-tuned on, and another column may have others.
+    its_labels = "label_column" in used or ("label_column" not in kept and usual["label"])
+    if "label" in keys and its_labels:
         used |= {name: kept[name] for name in ("label_separator", "max_score") if name in kept}
     return used

@@ -193,6 +193,7 @@ def test_formats(tmp_path, name, text):
         (b"a 1 2\nb 1\n", ":2: expected a word and 2 numbers, found 1 after the word"),
         (b"2 3\na 1 2\n", ":2: expected a word and 3 numbers, found 2"),
         (b"a 1 2\n\nb 1 2 3\n", ":3: expected a word and 2 numbers, found 3"),
+        (b"a 1 2\nb 1 2 3 4\n", ":2: expected a word and 2 numbers, found 4"),
         (b"a 1 x\n", ":1: expected a number, found 'x'"),
         (b"a 1 2\nb 1 nan\n", ":2: has a number that is infinite, NaN, or too large"),
         (b"a 1 2\nb 1 1e39\n", ":2: has a number that is infinite, NaN, or too large"),
@@ -224,6 +225,15 @@ def test_files_that_can_not_be_used(tmp_path, tokenizer):
     (tmp_path / "far").write_text("cat 1 0\nCAT 1 0\ndog 0 1\ndogs 0 1\n")
     with pytest.raises(InputError, match="none of its 3 words of the vocabulary has a similar one"):
         SimilarWords.of(tmp_path / "far", tokenizer)
+
+
+@pytest.mark.parametrize("counts", ["", "4 2\n"])
+def test_words_with_spaces(tmp_path, counts):
+    """As a few have in GloVe's largest file."""
+    (tmp_path / "vectors").write_text(f"{counts}a 1 2\n. . . 3 4\n at b@c.de 5 6 \n9 7 8\n")
+    words, vectors = read_word_vectors(tmp_path / "vectors")
+    assert words == ["a", ". . .", "at b@c.de", "9"]
+    assert vectors.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
 
 
 def test_only_the_first_words_are_read(tmp_path, monkeypatch):

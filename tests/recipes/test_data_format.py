@@ -184,6 +184,11 @@ SEVERAL = '{"x": "a", "y": ["n"]}\n'
          {"text_column"}),  # no scores to divide
         ("embedding", {"text_column": "x", "max_score": 5.0}, "d.tsv", "query\tanswer\na\tb\n",
          set()),
+        ("embedding", {"text_column": "x", "text_pair_column": "y", "label_column": "sim",
+         "max_score": 5.0}, "d.tsv", "x\ty\tscore\na\tb\t1\n",
+         {"text_column", "text_pair_column"}),  # other scores
+        ("multi_label", {"text_column": "x", "label_column": "y", "label_separator": ";"},
+         "d.tsv", "x\tlabel\na\tn\n", {"text_column"}),
         ("multi_label", {"text_column": "x", "label_column": "y,z", "label_separator": ";"},
          "d.tsv", PAIRS, {"text_column", "label_column", "label_separator"}),
         ("multi_label", {"text_column": "x", "label_column": "y"}, "d.jsonl", SEVERAL,

@@ -49,9 +49,12 @@ def read_word_vectors(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarr
         if number == 1 and (header := _HEADER.fullmatch(line)):
             expected, size = int(header[1]), _checked_size(f"{path}:1", int(header[2]))
             continue
-        word, *numbers = line.split()
+        word, *numbers = line.split() if size is None else line.strip().rsplit(None, size)
         if size is None:
             size = _checked_size(f"{path}:{number}", len(numbers))
+        parts = word.split()  # a few words have spaces, such as GloVe's "at name@domain.com"
+        if len(parts) > 1 and parts[-1][-1:].isdigit() and _is_number(parts[-1]):
+            numbers = [*parts[1:], *numbers]
         if len(numbers) != size:
             raise InputError(
                 f"{path}:{number}: expected a word and {size} numbers, found {len(numbers)} after "
