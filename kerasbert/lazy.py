@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kerasbert import renamed
@@ -37,8 +37,7 @@ def attributes(
     """
 
     def get(name: str):
-        caller = sys._getframe().f_back
-        if caller is None or caller.f_globals.get("__name__") not in _LISTING:
+        if not _only_lists(sys._getframe().f_back):
             if name in formerly:
                 renamed.warn(f"{package}.{name}", f"{package}.{formerly[name]}")
                 name = formerly[name]
@@ -54,10 +53,20 @@ def attributes(
     return get, lambda: sorted([*public, *modules]), public
 
 
-# Python's modules that get every attribute only to list it, and pass over those that are missing:
-# `help(kerasbert)` and completion at the prompt would otherwise import everything, which takes
-# many seconds. `help` shows the package's docstring, which describes the names.
-_LISTING = ("inspect", "rlcompleter")
+def _only_lists(caller: FrameType | None) -> bool:
+    """Returns whether Python gets every attribute only to list it, and passes over missing ones.
+
+    `help(kerasbert)` and completion at the prompt would otherwise import everything, which takes
+    many seconds. `help` shows the package's docstring, which describes the names.
+    """
+    inspects = _module_of(caller) == "inspect"
+    while caller is not None and _module_of(caller) == "inspect":
+        caller = caller.f_back
+    return _module_of(caller) == ("pydoc" if inspects else "rlcompleter")
+
+
+def _module_of(caller: FrameType | None) -> str:
+    return caller.f_globals.get("__name__", "") if caller else ""
 
 
 class _Library:

@@ -80,6 +80,11 @@ def test_help_is_quick_and_lists_every_name():
         assert re.search(rf"^ +{name} {{2,}}\w", child.stdout, re.MULTILINE), name
 
 
+def test_other_programs_get_every_name():
+    for package in PACKAGES:
+        assert set(dir(package)) <= {name for name, _ in inspect.getmembers(package)}
+
+
 def test_completion_at_the_prompt_is_quick():
     code = (
         "import sys, rlcompleter, kerasbert\n"

@@ -87,11 +87,12 @@ class Encoder:
                 batch of its own. A model of a fixed shape gets batches of its number of rows.
             **columns: as in a call.
 
-        Yields:
-            The positions of a batch's texts in the columns, from 0, and their features.
+        Returns:
+            An iterator of the positions of a batch's texts in the columns, from 0, and their
+            features.
 
         Raises:
-            ValueError: as in a call.
+            ValueError: as in a call, or `tokens` is less than 1.
 
         Examples:
             >>> for places, features in encoder.batches(text=["a fine day", "day"]):
@@ -100,17 +101,9 @@ class Encoder:
             [0] [[2, 5, 7, 8, 3, 0, 0, 0]]
         """
         _check(columns, self.export["inputs"])
-        rows = self._rows(columns)
-        shape = self.export["shape"]
-        places: list[int] = []
-        for place in sorted(range(len(rows)), key=lambda place: len(rows[place][0])):
-            count = len(places) + 1  # this row is the longest
-            if places and (count > shape[0] if shape else count * len(rows[place][0]) > tokens):
-                yield places, self._features([rows[one] for one in places])
-                places = []
-            places.append(place)
-        if places:
-            yield places, self._features([rows[one] for one in places])
+        if tokens < 1:
+            raise ValueError(f"tokens must be 1 or more, found {tokens}")
+        return self._batches(self._rows(columns), tokens)
 
     def first_tokens(self, words: Any) -> list[Any]:
         """Returns the position of each word's first token, a list for each sentence.
@@ -181,6 +174,18 @@ class Encoder:
         return self.export["sequence_length"]
 
     # === Features ===
+
+    def _batches(self, rows: list, tokens: int) -> Iterator[tuple[list[int], dict]]:
+        shape = self.export["shape"]
+        places: list[int] = []
+        for place in sorted(range(len(rows)), key=lambda place: len(rows[place][0])):
+            count = len(places) + 1  # this row is the longest
+            if places and (count > shape[0] if shape else count * len(rows[place][0]) > tokens):
+                yield places, self._features([rows[one] for one in places])
+                places = []
+            places.append(place)
+        if places:
+            yield places, self._features([rows[one] for one in places])
 
     def _features(self, rows: list) -> dict:
         if self.export["shape"]:

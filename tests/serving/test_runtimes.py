@@ -151,7 +151,9 @@ def test_batches_have_rows_of_similar_length(make, tmp_path):
     assert [places for places, _ in encoder.batches(1, text=["a cat", "a"])] == [[1], [0]]
     assert list(encoder.batches(text=[])) == []
     with pytest.raises(ValueError, match="the model takes text, found words"):
-        list(encoder.batches(words=["a"]))
+        encoder.batches(words=["a"])  # at once, not with the first batch
+    with pytest.raises(ValueError, match="tokens must be 1 or more, found 0"):
+        encoder.batches(0, text=["a"])
 
 
 @of_onnx
