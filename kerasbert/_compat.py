@@ -406,13 +406,13 @@ def onnx_optimized_in_place() -> Iterator[None]:
 
     update = Node.update_proto
 
-    def update_anew(node, *args, **kwargs):
+    def update_anew(self, external_tensor_storage=None):
         # A message never frees what is removed from it.
-        new = type(node._op)()
-        del node._op.attribute[:]
-        new.CopyFrom(node._op)
-        node._op = new
-        update(node, *args, **kwargs)
+        new = type(self._op)()
+        del self._op.attribute[:]
+        new.CopyFrom(self._op)
+        self._op = new
+        update(self, external_tensor_storage)
 
     Node.update_proto = update_anew
     # With this variable, tf2onnx does not copy the model for the case that a pass fails.
