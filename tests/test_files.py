@@ -211,6 +211,31 @@ def test_an_existing_directory_is_not_overwritten(tmp_path):
     assert names(tmp_path) == ["target"]
 
 
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_others_write_meanwhile_is_kept(tmp_path, exists, overwrite):
+    target = tmp_path / "target"
+    if exists:
+        target.mkdir()
+        (target / "file").write_text("old")
+
+    def check(path):
+        if "mine" in names(path):
+            raise InputError(f"{path}: holds what others wrote")
+
+    def write():
+        with files.new_directory(target, overwrite=overwrite, check=check) as directory:
+            (directory / "file").write_text("new")
+            target.mkdir(exist_ok=True)
+            (target / "mine").write_text("mine")
+
+    with pytest.raises(InputError, match="holds what others" if overwrite else "exists already"):
+        write()
+    assert names(tmp_path) == ["target"]
+    kept = [] if exists and not overwrite else ["mine"]
+    assert names(target) == sorted([*kept, *(["file"] if exists else [])])
+
+
 def test_a_file_as_parent(tmp_path):
     (tmp_path / "file").write_text("")
     with (

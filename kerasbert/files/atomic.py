@@ -104,6 +104,8 @@ def new_directory(
                 yield temporary
                 _grant_default_modes(temporary)
                 flush_all(temporary)
+                # Others may have written there meanwhile.
+                refuse_existing(path, overwrite=overwrite, check=check)
                 _replace(temporary, path, overwrite=overwrite)
         except InputError as error:  # contains the temporary name
             raise InputError(str(error).replace(str(temporary), str(path))) from None
