@@ -10,6 +10,7 @@ from kerasbert.checkpoints.tf_file import read_tf_file
 from kerasbert.checkpoints.torch_file import read_torch_file
 from kerasbert.data import read_columns, read_examples
 from kerasbert.data.corpus import read_documents
+from kerasbert.data.tables import read_table
 from kerasbert.files.stand_ins import refuse_stand_in
 from kerasbert.text import load_vocabulary
 
@@ -23,6 +24,7 @@ STAND_INS = {
         b"<!doctype html>\n<html lang=en>\n<title>Not found</title>\n" + b"<p>sorry</p>\n" * 99
     ),
 }
+TEXTS = ("train.conll", "train.txt")
 everything = pytest.mark.parametrize(("message", "content"), STAND_INS.items(), ids=["lfs", "html"])
 
 
@@ -80,7 +82,22 @@ def test_files(tmp_path, message, content):
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
-        refused(path, lambda read=read, path=path: read(path), message)
+        if name not in TEXTS or "LFS" in message:
+            refused(path, lambda read=read, path=path: read(path), message)
+
+
+def test_texts_may_begin_with_html(tmp_path):
+    page = "<html><body>a page</body></html>"
+    (tmp_path / "a.txt").write_text(f"{page}\n")
+    assert list(read_documents([str(tmp_path / "a.txt")])) == [[page]]
+    assert read_table(tmp_path / "a.txt") == [(1, {"text": page})]
+    (tmp_path / "a.tsv").write_text(f"{page}\tham\na\tspam\n")
+    examples = read_examples(tmp_path / "a.tsv", column_names=["text", "label"])
+    assert examples.texts["text"] == [page, "a"]
+    (tmp_path / "a.csv").write_text(f"text,label\n{page},ham\n")
+    assert read_examples(tmp_path / "a.csv").labels == ["ham"]
+    (tmp_path / "a.conll").write_text("<html>\tO\nhere\tB-X\n")
+    assert read_columns(tmp_path / "a.conll").texts["words"] == [["<html>", "here"]]
 
 
 @everything

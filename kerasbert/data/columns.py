@@ -187,7 +187,7 @@ def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
         raise InputError(
             f"{path}: is CSV; expected words and labels in columns (tabs or spaces) or JSON lines"
         )
-    with files.open_text(path, newline="\n") as file:
+    with files.open_text(path, newline="\n", is_text=True) as file:
         lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1)]
     if comment:
         lines = [(number, line) for number, line in lines if not line.startswith(comment)]

@@ -207,6 +207,7 @@ def _rows(
         header = [name.strip() for name in header]
         while header and not header[-1]:
             del header[-1]
+        files.refuse_stand_in(path, "\t".join(header).encode())
     if repeated := [name for name, count in collections.Counter(header).items() if count > 1]:
         raise InputError(f"{path}:1: the column {repeated[0]!r} occurs more than once")
     for number, row in lines:
@@ -221,7 +222,7 @@ def _rows(
 
 
 def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
-    with files.open_text(path, newline="") as file:
+    with files.open_text(path, newline="", is_text=True) as file:
         yield from _rows(path, _csv_rows(path, file), names, problems)
 
 
@@ -247,7 +248,7 @@ def _csv_rows(path: pathlib.Path, file: Iterable[str]) -> Iterator[tuple[int, li
 
 
 def _tsv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
-    with files.open_text(path, newline="\n") as file:
+    with files.open_text(path, newline="\n", is_text=True) as file:
         lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1))
         rows = ((number, line.split("\t")) for number, line in lines)
         yield from _rows(path, rows, names, problems)
@@ -261,7 +262,7 @@ def _json_lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict
 
 
 def _lines(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
-    with files.open_text(path, newline="\n") as file:
+    with files.open_text(path, newline="\n", is_text=True) as file:
         for number, line in enumerate(file, start=1):
             yield number, {TEXT: line.rstrip("\r\n")}
 

@@ -26,12 +26,15 @@ def ending(path: str | os.PathLike[str]) -> str:
 
 
 @contextlib.contextmanager
-def open_text(path: str | os.PathLike[str], newline: str | None = None) -> Iterator[TextIO]:
+def open_text(
+    path: str | os.PathLike[str], newline: str | None = None, *, is_text: bool = False
+) -> Iterator[TextIO]:
     """Context manager that opens a UTF-8 text file, decompresses `.gz` and drops a byte order mark.
 
     Args:
         path: path of the file.
         newline: see Python's `open`.
+        is_text: as in `refuse_stand_in`.
 
     Raises:
         InputError: the file can't be read or decompressed, is not UTF-8, or is a stand-in for
@@ -40,7 +43,7 @@ def open_text(path: str | os.PathLike[str], newline: str | None = None) -> Itera
     try:
         unpack = gzip.open if pathlib.PurePath(path).suffix == ".gz" else open
         with unpack(path, "rb") as data:
-            refuse_stand_in(path, data.peek(HEAD))
+            refuse_stand_in(path, data.peek(HEAD), is_text=is_text)
             with io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline) as file:
                 yield file
     except (OSError, EOFError, zlib.error) as error:

@@ -13,12 +13,15 @@ _PAGE = re.compile(
 )
 
 
-def refuse_stand_in(path: str | os.PathLike[str], head: bytes | None = None) -> None:
+def refuse_stand_in(
+    path: str | os.PathLike[str], head: bytes | None = None, *, is_text: bool = False
+) -> None:
     """Raises `InputError` for a Git LFS pointer and for HTML, in place of what a file should hold.
 
     Args:
         path: path of the file. One that can't be read is left to others.
         head: the content, or at least its first `HEAD` bytes; None: they are read.
+        is_text: whether the file may hold any text, HTML, too.
     """
     if head is None:
         try:
@@ -32,7 +35,7 @@ def refuse_stand_in(path: str | os.PathLike[str], head: bytes | None = None) -> 
             f"{path}: is a Git LFS pointer, not the file itself; run git lfs pull in the clone, or "
             "download the file"
         )
-    if _PAGE.match(head):
+    if not is_text and _PAGE.match(head):
         raise InputError(
             f"{path}: is a page of HTML, as browsers show it, not the file itself; download the "
             "file again (on Hugging Face with /resolve/ in place of /blob/ in the address)"

@@ -13,7 +13,7 @@ from kerasbert.serving.connect import connect
 
 def load_test(options: LoadTestOptions) -> dict[str, Any]:
     """Asks a server or an export from many clients; returns latencies, rows per second, errors."""
-    with files.open_text(options.texts) as file:
+    with files.open_text(options.texts, is_text=True) as file:
         texts = [line.strip() for line in file if line.strip()]
     with contextlib.ExitStack() as closing:
         client, inputs = _client(options, closing)

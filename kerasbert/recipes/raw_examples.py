@@ -109,7 +109,7 @@ def _named_columns(path: pathlib.Path, options: ColumnOptions) -> tuple[dict, Se
 
 def _names_column(path: pathlib.Path, column: str) -> bool:
     """Whether the header of a TSV file contains a column."""
-    with files.open_text(path) as file:
+    with files.open_text(path, is_text=True) as file:
         return column in file.readline().rstrip("\r\n").split("\t")
 
 

@@ -23,7 +23,7 @@ class Phrases:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        with files.open_text(path) as file:
+        with files.open_text(path, is_text=True) as file:
             lines = {"".join(line.split()) for line in file}
         self._sorted = sorted(lines - {""})
         if not self._sorted:

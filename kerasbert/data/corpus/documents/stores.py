@@ -135,8 +135,12 @@ def filesystem(path: str) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def opened_raw(path: str) -> Iterator[BinaryIO]:
+def opened_raw(path: str, *, is_text: bool = False) -> Iterator[BinaryIO]:
     """Context manager that opens a file to read its bytes as they are.
+
+    Args:
+        path: path or URL of the file.
+        is_text: as in `kerasbert.files.refuse_stand_in`.
 
     Raises:
         InputError: it can't be read, or is a stand-in for another file; also within the block.
@@ -144,13 +148,13 @@ def opened_raw(path: str) -> Iterator[BinaryIO]:
     with errors(path):
         if not is_remote(path):
             with open(path, "rb") as file:
-                refuse_stand_in(path, file.peek(HEAD))
+                refuse_stand_in(path, file.peek(HEAD), is_text=is_text)
                 yield file
             return
         system, name = filesystem(path)
         with system.open(name, "rb") as file:
             buffered = io.BufferedReader(file, _BUFFER)  # lines are slow without
-            refuse_stand_in(path, buffered.peek(HEAD))
+            refuse_stand_in(path, buffered.peek(HEAD), is_text=is_text)
             yield buffered
 
 
@@ -162,8 +166,8 @@ def opened(path: str) -> Iterator[BinaryIO]:
         InputError: it can't be read or decompressed, or contains something else than its name
             says; also within the block.
     """
-    with opened_raw(path) as file, errors(path):
-        unpack = next((DECOMPRESS[end] for end in DECOMPRESS if path.endswith(end)), None)
+    unpack = next((DECOMPRESS[end] for end in DECOMPRESS if path.endswith(end)), None)
+    with opened_raw(path, is_text=unpack is None) as file, errors(path):
         if unpack is None:
             _refuse_other_contents(path, file)
             yield file
