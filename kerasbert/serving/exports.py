@@ -8,7 +8,12 @@ from kerasbert.serving import runtimes
 from kerasbert.serving.client import METADATA
 from kerasbert.serving.formats import FORMATS, OPENVINO, SAVED_MODEL
 
-GRAPH, SETTINGS = "saved_model.pb", "export.json"
+GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
+#: Of other formats; `encode.py`, which imports nothing of kerasbert, spells the first two itself.
+SETTINGS, ENCODER, CODE = "export.json", "encoder.json", "encode.py"
+#: What a kit adds to a SavedModel: where TensorFlow Serving looks for warm-up requests, and how it
+#: is to batch.
+WARM_UP, BATCHING = METADATA.with_name("tf_serving_warmup_requests"), "batching_params.pbtxt"
 
 
 def format_of(directory: pathlib.Path) -> str | None:
@@ -62,16 +67,15 @@ _TRAINED = (
 _WRITTEN = {
     SAVED_MODEL: (
         GRAPH,
-        "fingerprint.pb",
+        FINGERPRINT,
         "variables/variables.*",
         "assets/*",
         str(METADATA),
-        "assets.extra/tf_serving_warmup_requests",
-        "batching_params.pbtxt",
+        str(WARM_UP),
+        BATCHING,
     ),
     OPENVINO: ("model.xml", "model.bin"),
 }
-_ENCODER = (SETTINGS, "encoder.json", "encode.py", "tokenizer.json", "sentencepiece.model")
 
 
 def check_replaceable(directory: pathlib.Path) -> None:
@@ -85,5 +89,9 @@ def files_written(directory: pathlib.Path) -> set[pathlib.Path] | None:
     if format is None:
         return None
     patterns = _WRITTEN.get(format) or (runtimes.FILES[format],)
-    patterns = patterns if format == SAVED_MODEL else (*patterns, *_ENCODER)
+    if format != SAVED_MODEL:
+        from kerasbert.text import encoder_files  # it imports all tokenizers
+
+        of_tokenizer = (encoder_files.TOKENIZERS_FILE, encoder_files.MODEL_FILE)
+        patterns = (*patterns, SETTINGS, ENCODER, CODE, *of_tokenizer)
     return {path for pattern in patterns for path in directory.glob(pattern)}

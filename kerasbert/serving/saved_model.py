@@ -78,7 +78,7 @@ def write(
     ) as directory:
         with files.writing(directory, tf.errors.OpError), _quiet():
             tf.saved_model.save(module, str(directory), signatures=concrete)
-        fingerprint = directory / "fingerprint.pb"
+        fingerprint = directory / exports.FINGERPRINT
         if fingerprint.exists():  # TensorFlow only warns if it cannot compute one
             fingerprint.write_bytes(_compat.stable_fingerprint(fingerprint.read_bytes()))
         extra = directory / METADATA

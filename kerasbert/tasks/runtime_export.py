@@ -73,14 +73,14 @@ def write(
         _WRITERS[format](model, directory / runtimes.FILES[format], sizes)
         if quantize:
             quantize(directory / runtimes.FILES[format])
-        shutil.copyfile(encode.__file__, directory / "encode.py")
+        shutil.copyfile(encode.__file__, directory / exports.CODE)
         encoder = encoder_files.write(
             directory,
             task.tokenizer,
             with_mask=MASK_POSITIONS in sizes,
             words=WORDS in task.preprocessor.text_columns[0],
         )
-        files.write_json(directory / "encoder.json", encoder)
+        files.write_json(directory / exports.ENCODER, encoder)
         settings = {
             "format": format,
             "precision": precision or "float32",
@@ -93,7 +93,7 @@ def write(
             **task.head_config(),
             "sequence_length": shape[1] if shape else task.sequence_length,
         }
-        files.write_json(directory / "export.json", settings)
+        files.write_json(directory / exports.SETTINGS, settings)
         if check:
             runtime_check.check(task, directory, settings)
 

@@ -13,7 +13,7 @@ from kerasbert.serving.kit import configs, examples, readme, warm_up
 # Of a full batch; with them, a batch of a base model takes seconds on a few cores.
 _TOKENS = 4096
 _LEAST_ROWS, _MOST_ROWS = 4, 64
-# The files around the SavedModel.
+# The files around the SavedModel, in the order of the texts in `_complete`.
 _FILES = (
     "README.md",
     "compose.yaml",
@@ -97,18 +97,18 @@ def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[st
     answers = SavedModelClient(version)(**columns)
     number = warm_up.write(version, name, rows, length)
     size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
-    texts = {
-        "README.md": readme.text(name, metadata, found, columns, answers, batched),
-        "compose.yaml": configs.compose(name, batched),
-        "kubernetes.yaml": configs.kubernetes(name, batched, size),
-        "config/models.config": configs.models(name),
-        "config/monitoring.config": configs.MONITORING,
-        "config/prometheus.yaml": configs.prometheus(),
-    }
-    if batched:
-        batching = (version / "batching_params.pbtxt").relative_to(folder)
-        texts[str(batching)] = configs.batching(rows, length)
+    texts = (
+        readme.text(name, metadata, found, columns, answers, batched),
+        configs.compose(name, batched),
+        configs.kubernetes(name, batched, size),
+        configs.models(name),
+        configs.MONITORING,
+        configs.prometheus(),
+    )
     (folder / "config").mkdir()
-    for file, content in texts.items():
+    for file, content in zip(_FILES, texts, strict=True):
         (folder / file).write_text(content, encoding="utf-8")
+    if batched:
+        batching = configs.batching(rows, length)
+        (version / exports.BATCHING).write_text(batching, encoding="utf-8")
     return {"warm_up_requests": number, "batch_size": rows if batched else None}

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kerasbert.serving import signatures
+from kerasbert.serving import exports, signatures
 from kerasbert.serving.kit import configs, warm_up
 
 _LONGEST_LIST = 4  # numbers of an example; embeddings have hundreds
@@ -110,7 +110,7 @@ def _file_table(name: str, batched: bool) -> str:
         f"`{version}/`": "the SavedModel",
         f"`{version}/{warm_up.PATH.as_posix()}`": "requests that the server runs before it is "
         "ready",
-        f"`{version}/batching_params.pbtxt`": "batching, with a reason for each value"
+        f"`{version}/{exports.BATCHING}`": "batching, with a reason for each value"
         if batched
         else "left out: the server could only batch requests of this model by padding their lists "
         "with their first element, which changes answers; send many rows in one request instead",

@@ -9,10 +9,10 @@ import numpy as np
 
 from kerasbert import lazy
 from kerasbert.features import LENGTHS, LIST_COLUMNS
-from kerasbert.serving import signatures
+from kerasbert.serving import exports, signatures
 
 #: Where TensorFlow Serving looks for them, in a version directory. It reads at most 1,000.
-PATH = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
+PATH = exports.WARM_UP
 _WORD = "word "  # no tokenizer makes less than one token of it
 
 
