@@ -175,7 +175,9 @@ def save(
         weights: dict of arrays by the paths of Keras variables.
         tokenizer: `Tokenizer` to save with the model, or None.
         format: a key of `FORMATS`.
-        card: the text of the model card; None: there is none.
+        card: the text of the model card; None: there is none. Directories of other formats than
+            kerasbert's are known as kerasbert's by their card, so without one `overwrite` does not
+            replace them.
         overwrite: whether to replace an existing model directory that kerasbert wrote, with nothing
             else in it. A card that a person has edited stays, unless `card` is a person's too.
 
@@ -215,8 +217,9 @@ def save(
         files.writing(directory, safetensors.SafetensorError),
     ):
         names = module.save(temporary, config, weights, tokenizer)
+        card = model_files.card_for(pathlib.Path(directory), card, format)
         if card is not None:
-            cards.write(temporary, model_files.card_for(pathlib.Path(directory), card))
+            cards.write(temporary, card if format == "kerasbert" else cards.with_mark(card))
         return SavedWeights(names, directory)
 
 

@@ -38,7 +38,8 @@ from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
 
 FORMAT, TF2 = "google", "tf2"
-_CHECKPOINT = "bert_model.ckpt"
+#: The name of the checkpoints that are written.
+CHECKPOINT = "bert_model.ckpt"
 _NAMINGS = {
     FORMAT: WeightNaming(parts("/", "kernel", "gamma", "beta", "")),
     TF2: WeightNaming(parts("/", "kernel", "gamma", "beta", "embeddings")),
@@ -256,7 +257,7 @@ def save(
     names = sorted(tensors)
     with files.writing(directory, tf.errors.OpError):
         tf.raw_ops.SaveV2(
-            prefix=os.fsencode(directory / _CHECKPOINT),  # a path need not be valid Unicode
+            prefix=os.fsencode(directory / CHECKPOINT),  # a path need not be valid Unicode
             tensor_names=names,
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(tensors[name]) for name in names],

@@ -4,21 +4,25 @@ import pathlib
 from collections.abc import Iterator
 
 from kerasbert import files
-from kerasbert.checkpoints import cards, sentence_transformers
+from kerasbert.checkpoints import cards, google, sentence_transformers
 from kerasbert.checkpoints.huggingface_weights import weight_files
 from kerasbert.checkpoints.kerashub import names as kerashub
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.tokenizer_files import names as tokenizers
 from kerasbert.families import layouts_of
 
-_TOKENIZER = (
-    tokenizers.VOCABULARY,
-    tokenizers.PIECES,
-    tokenizers.MERGES,
+# kerasbert writes them beside models of transformers only.
+_OF_TRANSFORMERS = (
     tokenizers.FAST,
     tokenizers.SETTINGS,
     tokenizers.SPECIAL,
     tokenizers.ADDED,
+)
+_TOKENIZER = (
+    tokenizers.VOCABULARY,
+    tokenizers.PIECES,
+    tokenizers.MERGES,
+    *_OF_TRANSFORMERS,
     "*.model",
 )
 #: A folder in the directory of a detector: its generator, a model directory too.
@@ -45,21 +49,35 @@ def files_written(directory: pathlib.Path, format: str) -> set[pathlib.Path] | N
     if not own:
         return None
     found = {card, *_FILES[format](directory)}
-    return {path for path in found if not path.name.startswith(".")}
+    return {path for path in found if _is_written(path.name, format)}
 
 
-def card_for(directory: pathlib.Path, card: str) -> str:
+def _is_written(name: str, format: str) -> bool:
+    """Whether kerasbert writes a file of this name, of those that it would read or upload."""
+    if name.startswith("."):
+        return False
+    if name.endswith(".model"):
+        return name in tokenizers.MODELS
+    if format == "kerasbert":
+        return name not in _OF_TRANSFORMERS
+    if format == "google" and (".data-" in name or name.endswith(".index")):
+        return name.startswith(f"{google.CHECKPOINT}.")
+    return True
+
+
+def card_for(directory: pathlib.Path, card: str | None, format: str) -> str | None:
     """Returns the card to write: what a person has edited stays, unless `card` is a person's too.
 
     Args:
         directory: path of the model directory, which may exist.
-        card: text of the new card.
+        card: text of the new card, or None.
+        format: of the new directory, whose library the old card then names.
     """
     path = directory / cards.NAME
-    if cards.is_edited(card) or not files.exists(path):
+    if (card is not None and cards.is_edited(card)) or not files.exists(path):
         return card
     old = _text(path)
-    return old if cards.is_edited(old) else card
+    return cards.with_library(old, format) if cards.is_edited(old) else card
 
 
 def _text(path: pathlib.Path) -> str:

@@ -1,12 +1,13 @@
 """Converting a model to another format."""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 from kerasbert import checkpoints, files, loading
 from kerasbert.backbone import BackboneConfig
-from kerasbert.checkpoints import cards
-from kerasbert.errors import one_line
+from kerasbert.checkpoints import cards, model_files
+from kerasbert.errors import InputError, one_line
 from kerasbert.recipes.options import ConvertOptions
 from kerasbert.tasks import Task
 from kerasbert.tasks import loading as task_loading
@@ -29,6 +30,7 @@ def convert(options: ConvertOptions) -> dict[str, Any]:
 
 def _convert(options: ConvertOptions) -> dict:
     preset = checkpoints.load(options.input)
+    _refuse_replacing(preset, options)
     how = {"format": options.format, "overwrite": options.overwrite}
     model = loading.load(preset, **_changes(preset, options))
     encoder = model.backbone if isinstance(model, Task) else model
@@ -38,12 +40,14 @@ def _convert(options: ConvertOptions) -> dict:
             tokenizer = checkpoints.load_tokenizer(preset)
         extras = {"tokenizer": tokenizer, "sequence_length": _length(preset, model.config)}
         card = _card(preset, model.card_text(tokenizer=tokenizer, format=options.format), options)
+        kept = _keeps_card(card, options)
         names = model.save_to_preset(options.output, card=card, **how, **extras)
         written = checkpoints.load(options.output)
         not_stored = [name for name, value in extras.items() if value and not _has(written, name)]
     else:
         tokenizer = model.tokenizer
         card = _card(preset, model.card_text(format=options.format), options)
+        kept = _keeps_card(card, options)
         names = model.save_to_preset(options.output, card=card, **how)
         written = checkpoints.load(options.output)
         not_stored = task_loading.not_stored(model, written)
@@ -57,6 +61,8 @@ def _convert(options: ConvertOptions) -> dict:
         print(one_line(f"{name} -> left out"))
     for name in preset.unused_weights:
         print(one_line(f"{name} -> left over"))
+    if kept:
+        print(one_line(f"{options.output}/{cards.NAME} was edited, so it stays: check it"))
     return {
         "model": options.output,
         "from": preset.format,
@@ -68,6 +74,21 @@ def _convert(options: ConvertOptions) -> dict:
         "left_over": list(preset.unused_weights),
         "tokenizer": tokenizer and tokenizer.kind,
     }
+
+
+def _refuse_replacing(preset: checkpoints.Preset, options: ConvertOptions) -> None:
+    """Raises `InputError` if the output would replace the model that is converted."""
+    output = pathlib.Path(options.output).resolve()
+    if preset.directory.resolve().is_relative_to(output):
+        raise InputError(
+            f"--output={options.output} would replace the model that is converted, and other "
+            "formats may not hold all of it; choose another path"
+        )
+
+
+def _keeps_card(card: str, options: ConvertOptions) -> bool:
+    """Returns whether the output has a card that was edited, which stays in place of `card`."""
+    return model_files.card_for(pathlib.Path(options.output), card, options.format) != card
 
 
 def _card(preset: checkpoints.Preset, new: str, options: ConvertOptions) -> str:

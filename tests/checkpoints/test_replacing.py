@@ -117,8 +117,49 @@ def test_an_edited_card_stays(save, format):
     card.write_text(edited)
     save(5.0, format=format, overwrite=True)
     assert (card.read_text(), bias_of(path)) == (edited, 5.0)
-    save(format=format, overwrite=True, card="# Mine\n")
-    assert card.read_text() == "# Mine\n"
+    for _ in range(2):
+        save(format=format, overwrite=True, card="# Mine\n")
+        text, _, mark = card.read_text().partition("\n")
+        assert text == "# Mine"
+        assert cards.is_edited(card.read_text())
+    # Nothing else shows whose directory it is.
+    assert cards.is_marked(mark) == (format == "hf")
+
+
+def test_a_card_that_was_continued(save):
+    path = save(format="hf")
+    with open(path / "README.md", "a") as card:
+        card.write("\nMine.\n")
+    edited = (path / "README.md").read_text()
+    save(5.0, format="hf", overwrite=True)
+    assert ((path / "README.md").read_text(), bias_of(path)) == (edited, 5.0)
+
+
+def test_an_edited_card_stays_without_a_new_one(save):
+    path = save(format="hf")
+    card = path / "README.md"
+    card.write_text(card.read_text().replace("license: unknown", "license: mit"))
+    preset = checkpoints.load(path)
+    checkpoints.save(path, preset.config, preset.weights, overwrite=True)
+    assert "license: mit" in card.read_text()
+    assert "library_name: kerasbert\n" in card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("format", "theirs"),
+    [
+        ("kerasbert", "mine.model"),
+        ("kerasbert", "tokenizer.json"),
+        ("kerasbert", "tokenizer_config.json"),
+        ("google", "best.ckpt.index"),
+        ("google", "best.ckpt.data-00000-of-00001"),
+    ],
+)
+def test_files_that_the_format_may_have_but_kerasbert_does_not_write(save, format, theirs):
+    path = save(format=format)
+    (path / theirs).write_text("mine")
+    message = f"because kerasbert did not write {theirs} in it"
+    kept(path, lambda: save(format=format, overwrite=True), message)
 
 
 def test_tasks_and_generators(tiny_backbone, tokenizer, tmp_path):
@@ -135,12 +176,54 @@ def test_tasks_and_generators(tiny_backbone, tokenizer, tmp_path):
     assert cards.is_marked((path / "README.md").read_text())
 
 
+def test_the_card_of_a_generator_stays(tiny_backbone, tokenizer, tmp_path):
+    path = tmp_path / "model"
+    model = ReplacedTokenPretrainer(tiny_backbone(tokenizer, pooler=False), tokenizer=tokenizer)
+    model.save_to_preset(path)
+    card = path / "generator" / "README.md"
+    card.write_text(card.read_text().replace("license: unknown", "license: mit"))
+    model.save_to_preset(path, overwrite=True)
+    assert "license: mit" in card.read_text()
+
+
 def test_convert(save, tmp_path):
     options = {"input": str(save()), "output": str(tmp_path / "other"), "format": "hf"}
     convert(ConvertOptions(**options))
     again = ConvertOptions(**options)
     kept(tmp_path / "other", lambda: convert(again), "exists already; --overwrite replaces it")
     assert convert(ConvertOptions(**options, overwrite=True))["to"] == "hf"
+
+
+def test_convert_to_where_the_model_is(save, tmp_path):
+    path = save()
+    message = "would replace the model that is converted"
+    (tmp_path / "link").symlink_to(path)
+    for input, output in ((path, path), (tmp_path / "link", path), (path, f"{path}/../model")):
+        options = {"input": str(input), "output": str(output), "overwrite": True}
+        kept(path, lambda options=options: convert(ConvertOptions(**options)), message, "--output=")
+
+
+def test_convert_over_an_edited_card(save, tmp_path, capsys):
+    options = {"input": str(save()), "output": str(tmp_path / "other"), "overwrite": True}
+    convert(ConvertOptions(**options, format="hf"))
+    card = tmp_path / "other" / "README.md"
+    card.write_text(card.read_text().replace("license: unknown", "license: mit"))
+    assert "was edited" not in capsys.readouterr().out
+    convert(ConvertOptions(**options))
+    assert "other/README.md was edited, so it stays: check it" in capsys.readouterr().out
+    assert "license: mit" in card.read_text()
+    assert "library_name: kerasbert\n" in card.read_text()
+
+
+def test_convert_a_model_with_a_card_of_a_person(save, tmp_path):
+    path = save(card="# Mine\n")
+    for overwrite in (False, True):
+        convert(
+            ConvertOptions(
+                input=str(path), output=str(tmp_path / "out"), format="hf", overwrite=overwrite
+            )
+        )
+    assert (tmp_path / "out" / "README.md").read_text().startswith("# Mine\n")
 
 
 def test_files_of_tokenizers(tokenizer, tmp_path):

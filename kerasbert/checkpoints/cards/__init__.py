@@ -17,6 +17,7 @@ from kerasbert.checkpoints.cards.header import LICENSES, header, license_of_head
 NAME = "README.md"
 
 _MARK = "<!-- Written by kerasbert, which replaces this card unless it was edited. SHA-256: "
+_BESIDE = "<!-- kerasbert wrote the model beside this card. -->"
 _MARKED = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}) -->\n\Z")
 
 
@@ -77,8 +78,15 @@ def is_edited(content: str) -> bool:
 
 
 def is_marked(content: str) -> bool:
-    """Whether kerasbert has written a card, which a person may have changed since."""
-    return _MARKED.search(content) is not None
+    """Whether a card shows that kerasbert wrote the model beside it, and perhaps the card."""
+    return _MARK in content or _BESIDE in content
+
+
+def with_mark(content: str) -> str:
+    """Returns a card that `is_marked`: a person's gets a comment at its end."""
+    if is_marked(content):
+        return content
+    return content + "\n" * (not content.endswith("\n")) + f"{_BESIDE}\n"
 
 
 def write(directory: str | os.PathLike[str], content: str) -> bool:
@@ -104,5 +112,7 @@ __all__ = [
     "is_marked",
     "license_of",
     "text",
+    "with_library",
+    "with_mark",
     "write",
 ]

@@ -163,12 +163,14 @@ class ReplacedTokenPretrainer(Task):
         with files.new_directory(directory, overwrite=overwrite, check=check) as temporary:
             inside = temporary / "detector"
             text = card if isinstance(card, str) else self.card_text(card, format=format)
-            text = card_for(pathlib.Path(directory), text)
+            text = card_for(pathlib.Path(directory), text, format)
             names = self.detector.save_to_preset(inside, format=format, card=text)
             for path in inside.iterdir():
                 path.rename(temporary / path.name)
             inside.rmdir()
-            self.generator.save_to_preset(temporary / GENERATOR, format=format)
+            own = self.generator.card_text(format=format)
+            own = card_for(pathlib.Path(directory, GENERATOR), own, format)
+            self.generator.save_to_preset(temporary / GENERATOR, format=format, card=own)
         return checkpoints.SavedWeights(names, directory)
 
 
