@@ -116,6 +116,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if y is not None or not self.needs_labels:
             return
         if hasattr(x, "element_spec"):
+            if is_text(x) and self._text.reads_windows:
+                return  # such datasets are refused, with labels, too
             if not isinstance(x.element_spec, tuple) or len(x.element_spec) < 2:
                 raise InputError(f"{self.name}: the elements of the dataset must be (x, y)")
         elif is_text(x) or isinstance(x, dict) or hasattr(x, "shape"):

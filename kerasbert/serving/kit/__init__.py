@@ -112,3 +112,6 @@ def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[st
         batching = configs.batching(rows, length)
         (version / exports.BATCHING).write_text(batching, encoding="utf-8")
     return {"warm_up_requests": number, "batch_size": rows if batched else None}
+
+
+__all__ = ["write"]
