@@ -1,8 +1,8 @@
 """What is said about a mistyped command line: what was probably meant."""
 
 import dataclasses
-import importlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 
 from kerasbert import options as declared
@@ -70,7 +70,7 @@ def unknown_flag(name: str, options_class: type[declared.Options]) -> str:
     synonyms = {other: field.name for field in fields for other in field.metadata["elsewhere"]}
     names = {**synonyms, **{field.name: field.name for field in fields}}
     found = _negated(name, fields) or _exact(name, names)
-    others = "" if found else _commands_with(name)
+    others = "" if found else _commands_with(name, options_class)
     if not found and not others:
         found = "".join(suggestions.nearest(name, [*names.values(), "help"], synonyms))
     hint = f"it is a flag of {others}; " if others else ""
@@ -98,9 +98,10 @@ def _is_bool(field: dataclasses.Field) -> bool:
     return field.type is bool
 
 
-def _commands_with(name: str) -> str:
-    """Returns the commands that have a flag."""
-    programs = importlib.import_module("kerasbert.recipes.options").programs()
+def _commands_with(name: str, options_class: type[declared.Options]) -> str:
+    """Returns the commands that have a flag, of those that are defined beside a program's."""
+    package = options_class.__module__.partition(".options")[0] + ".options"
+    programs = getattr(sys.modules.get(package), "programs", dict)()
     spelled = suggestions.spelled(name)
     having = [
         f"kerasbert {command}"
