@@ -174,9 +174,7 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
                 f"{self.name} takes features but no text: {self._lacks_tokenizer}; put the "
                 "tokenizer's files there, or give from_preset its tokenizer="
             )
-        raise InputError(
-            f"{self.name} has no tokenizer, so it takes features but no text; set its tokenizer"
-        )
+        super().check_takes_text()
 
     def __repr__(self) -> str:
         if not hasattr(self, "_made_preprocessor"):  # Keras may show a model while it is created

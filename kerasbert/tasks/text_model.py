@@ -92,7 +92,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
     def check_takes_text(self) -> None:
         """Raises `InputError` if there is no tokenizer."""
         if self.preprocessor is None:
-            raise InputError(f"{self.name} has no tokenizer, so it takes features but no text")
+            raise InputError(
+                f"{self.name} has no tokenizer, so it takes features but no text; set its tokenizer"
+            )
 
     @property
     def _examples(self) -> Any:
