@@ -62,10 +62,9 @@ def benchmark_server(options: BenchmarkServerOptions) -> dict:
 
 
 def _texts(vocab: pathlib.Path) -> list[str]:
-    words = [word for word in vocab.read_text().splitlines() if word.isalpha()]
     random = np.random.default_rng(0)
     counts = random.integers(_WORDS[0], _WORDS[1] + 1, _TEXTS)
-    return [" ".join(random.choice(words, count)) for count in counts]
+    return made_texts.drawn(vocab, counts, random)
 
 
 def _export(vocab: str, layers: int, hidden: int, precision: str, path: pathlib.Path) -> None:

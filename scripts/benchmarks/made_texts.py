@@ -3,6 +3,11 @@
 import pathlib
 import random
 import string
+from collections.abc import Iterable
+
+import numpy as np
+
+from kerasbert import files
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _VOCABULARY = 30_522
@@ -28,3 +33,18 @@ def write(directory: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     vocab.write_text("\n".join([*_SPECIAL, *letters, *words]) + "\n")
     texts.write_text("\n".join(lines) + "\n")
     return vocab, texts
+
+
+def drawn(
+    vocab: str | pathlib.Path, counts: Iterable[int], chooser: np.random.Generator
+) -> list[str]:
+    """Returns texts of random whole words of a vocabulary.
+
+    Args:
+        vocab: path of a WordPiece vocabulary.
+        counts: the number of words of each text.
+        chooser: the source of randomness.
+    """
+    with files.open_text(vocab) as file:
+        words = [word for word in map(str.strip, file) if word.isascii() and word.isalpha()]
+    return [" ".join(chooser.choice(words, count)) for count in counts]

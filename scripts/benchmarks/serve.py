@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import kerashub as their
-from benchmarks import runtime_candidates, runtime_exports, torch_candidates
+from benchmarks import made_texts, runtime_candidates, runtime_exports, torch_candidates
 from benchmarks.device import gpu_name
 from benchmarks.timing import Candidate, in_process
 from benchmarks.workload import Part, Workload
@@ -73,8 +73,6 @@ def _batches(options) -> list[tuple[str, list[str], int]]:
     """Returns title, texts and calls per round of each part: random words of the vocabulary."""
     if not options.vocab:
         raise InputError(f"--suite={options.suite} needs --vocab, a WordPiece vocabulary")
-    with files.open_text(options.vocab) as file:
-        words = [word for word in map(str.strip, file) if word.isascii() and word.isalpha()]
     random = np.random.default_rng(0)
     parts = (
         ("1 text of 20 words", [20], 15),
@@ -82,7 +80,7 @@ def _batches(options) -> list[tuple[str, list[str], int]]:
         ("32 texts of 5 to 100 words", random.integers(5, 101, 32), 1),
     )
     return [
-        (title, [" ".join(random.choice(words, length)) for length in lengths], calls)
+        (title, made_texts.drawn(options.vocab, lengths, random), calls)
         for title, lengths, calls in parts
     ]
 
