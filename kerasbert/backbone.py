@@ -17,6 +17,7 @@ from kerasbert.features import (
     SEGMENT_IDS,
     SEQUENCE_OUTPUT,
     TOKEN_IDS,
+    checked,
     with_defaults,
 )
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
@@ -155,7 +156,7 @@ class Backbone(TrainableStateMixin):
         Returns:
             A dict of outputs; see the class.
         """
-        return super().__call__(with_defaults(inputs), *args, **kwargs)
+        return super().__call__(with_defaults(checked(inputs, self.config)), *args, **kwargs)
 
     def call(
         self,

@@ -53,6 +53,10 @@ import numbers
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
+from kerasbert.errors import InputError
+
 TOKEN_IDS = "token_ids"
 PADDING_MASK = "padding_mask"
 SEGMENT_IDS = "segment_ids"
@@ -85,6 +89,15 @@ NSP_LOGITS = "nsp_logits"
 START_LOGITS = "start_logits"
 END_LOGITS = "end_logits"
 
+#: What other libraries call a feature; without its name here it would be ignored.
+_NAMES_ELSEWHERE = {
+    "attention_mask": PADDING_MASK,
+    "input_mask": PADDING_MASK,
+    "token_type_ids": SEGMENT_IDS,
+    "input_type_ids": SEGMENT_IDS,
+    "masked_lm_positions": MASK_POSITIONS,
+}
+
 
 def with_defaults(features: Any) -> dict[str, Any]:
     """Adds the features that are optional.
@@ -112,6 +125,108 @@ def with_defaults(features: Any) -> dict[str, Any]:
         if features.get(key) is None:
             features[key] = fill(features[TOKEN_IDS])
     return features
+
+
+def checked(x: Any, config: Any, ranks: Sequence[int] = (2,)) -> Any:
+    """Checks features that a user gives: names, shapes, and the values of lists and arrays.
+
+    On GPUs, an id that a table lacks would read as zeros without any error.
+
+    Args:
+        x: features, or a dataset of them. Values of tensors and datasets are not checked, because
+            they may be symbolic.
+        config: `BackboneConfig` of the model that reads them.
+        ranks: possible ranks of `token_ids`.
+
+    Returns:
+        The same, in which lists are arrays.
+
+    Raises:
+        InputError: a feature has the name that another library gives it, has another shape than
+            `token_ids`, is ragged or no whole number, or has no row in the model's tables.
+    """
+    if hasattr(x, "element_spec"):
+        spec = x.element_spec
+        _check_names(spec[0] if isinstance(spec, tuple) and spec else spec)
+        return x
+    if not isinstance(x, Mapping):
+        return checked({TOKEN_IDS: x}, config, ranks)[TOKEN_IDS]
+    _check_names(x)
+    limits = {
+        TOKEN_IDS: config.vocabulary_size,
+        PADDING_MASK: 2,
+        SEGMENT_IDS: max(2, config.num_segments),  # models with fewer ignore them
+    }
+    given = {name: _numbers(name, value, limits.get(name)) for name, value in x.items()}
+    shape = _static_shape(given.get(TOKEN_IDS))
+    if shape is None:
+        return given
+    if len(shape) not in ranks:
+        expected = ("batch", "choices", "sequence") if min(ranks) > 2 else ("batch", "sequence")
+        raise InputError(
+            f"{TOKEN_IDS} must have the shape ({', '.join(expected)}), found {_shown(shape)}"
+        )
+    if shape[-1] == 0:
+        raise InputError(f"{TOKEN_IDS} has rows without tokens, found the shape {_shown(shape)}")
+    if shape[-1] is not None and shape[-1] > config.max_sequence_length:
+        raise InputError(
+            f"{TOKEN_IDS} has {shape[-1]} tokens per row, but max_sequence_length is "
+            f"{config.max_sequence_length}"
+        )
+    if MASK_POSITIONS in given:
+        _numbers(MASK_POSITIONS, given[MASK_POSITIONS], shape[-1])
+    for name in (PADDING_MASK, SEGMENT_IDS, DOCUMENT_IDS):
+        other = _static_shape(given.get(name))
+        if other is not None and not _agree(shape, other):
+            raise InputError(
+                f"{name} must have the shape of {TOKEN_IDS}, {_shown(shape)}, found {_shown(other)}"
+            )
+    return given
+
+
+def _check_names(features: Any) -> None:
+    for name in features if isinstance(features, Mapping) else ():
+        if ours := _NAMES_ELSEWHERE.get(name):
+            raise InputError(f"features have {name!r}; it is {ours!r} here")
+
+
+def _numbers(name: str, value: Any, limit: int | None) -> Any:
+    """Returns a feature, as an array if it is a list; checks the values of lists and arrays."""
+    if hasattr(value, "row_lengths"):
+        raise InputError(f"{name} is ragged; pad it, as its to_tensor() does")
+    if not isinstance(value, list | tuple | np.ndarray):
+        return value
+    try:
+        numbers = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} has rows of different lengths; pad them to the longest") from None
+    if numbers.dtype.kind == "f" and (numbers == np.floor(numbers)).all():  # [] is float, too
+        numbers = numbers.astype("int32")
+    if numbers.dtype.kind not in "iub":
+        raise InputError(f"{name} must be whole numbers, found {numbers.dtype}")
+    if limit is not None and numbers.size and not 0 <= numbers.min() <= numbers.max() < limit:
+        wrong = numbers[(numbers < 0) | (numbers >= limit)][0]
+        raise InputError(f"{name} must be in [0, {limit}), found {wrong}")
+    return numbers
+
+
+def _static_shape(value: Any) -> tuple[int | None, ...] | None:
+    """Returns the shape of an array or a tensor; None if it is unknown."""
+    shape = getattr(value, "shape", None)
+    if shape is None or getattr(shape, "rank", 0) is None:
+        return None
+    return tuple(shape)
+
+
+def _agree(one: tuple, other: tuple) -> bool:
+    """Returns whether two shapes are equal, as far as they are known."""
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True)
+    )
+
+
+def _shown(shape: tuple) -> str:
+    return f"({', '.join('?' if size is None else str(size) for size in shape)})"
 
 
 def is_text(x: Any) -> bool:

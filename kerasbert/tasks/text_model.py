@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
-from kerasbert.features import is_text, validation_parts, with_defaults
+from kerasbert.features import TOKEN_IDS, checked, is_text, validation_parts, with_defaults
 from kerasbert.tasks.outputs import dense, joined
 from kerasbert.tasks.uninitialized import UninitializedWeightsMixin
 from kerasbert.training.exact_model import ExactModel
@@ -105,7 +105,16 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """Returns features of text, or given features with defaults for missing ones."""
         if inputs is None or is_text(inputs):
             inputs = self._text(inputs)
-        return with_defaults(inputs)
+        return with_defaults(self._checked(inputs))
+
+    def _checked(self, features: Any) -> Any:
+        """Returns ready features as Keras takes them; see `kerasbert.features.checked`."""
+        return checked(features, self.backbone.config, self._ranks)
+
+    @property
+    def _ranks(self) -> tuple[int, ...]:
+        """The ranks that features may have."""
+        return (len(self.inputs[0].shape),)
 
     def _check_labels(self, x: Any, y: Any, what: str = "examples") -> None:
         """Raises `InputError` if labels are missing that the task learns from.
@@ -172,6 +181,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                 x, class_weight = text.weighted(text.rows(*examples), class_weight)
             x = text.batches(x, batch_size=batch_size, shuffle=shuffle, anew=True)
             y = sample_weight = batch_size = None
+        else:
+            x = self._checked(x)
         if class_weight is not None:
             self.check_class_weight()
         with one_line_errors():
@@ -184,8 +195,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                 callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=self._validation_batches(validation_data, size),
-                # A dataset has its own order; Keras would warn about shuffling it.
-                shuffle=shuffle and not hasattr(x, "element_spec"),
+                # These have their own order; Keras would warn about shuffling them.
+                shuffle=shuffle and not (hasattr(x, "element_spec") or isinstance(x, Iterator)),
                 class_weight=class_weight,
                 sample_weight=sample_weight,
                 validation_batch_size=validation_batch_size,
@@ -201,7 +212,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             raise InputError("validation_data must be (x, y) or (x, y, sample_weight), or batches")
         self._check_labels(parts[0], parts[1] if len(parts) > 1 else None, "validation_data")
         if not is_text(parts[0]):
-            return data
+            first = self._checked(parts[0])
+            return (first, *parts[1:]) if len(parts) > 1 else first
         return self._examples.batches(*parts, batch_size=batch_size)
 
     def evaluate(
@@ -231,6 +243,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         elif x is None or is_text(x):
             x = self._examples.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
+        else:
+            x = self._checked(x)
         with one_line_errors():
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
@@ -255,6 +269,10 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if is_stream(x):
             x = self._features_of_stream(x)
         if x is not None and not is_text(x):
+            x = self._checked(x)
+            first = x[TOKEN_IDS] if isinstance(x, dict) else x
+            if getattr(first, "shape", (None,))[0] == 0:  # Keras's predict needs a row
+                return self._dense(self.predict_on_batch(x))
             return self._predicted(x, batch_size, verbose, steps, callbacks)
         text = self._text
         if hasattr(x, "element_spec"):
@@ -285,7 +303,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
     def _predicted(self, *args) -> Any:
         """Returns what Keras's `predict` does, as arrays."""
         self._before_answers()
-        outputs = super().predict(*args)
+        return self._dense(super().predict(*args))
+
+    def _dense(self, outputs: Any) -> Any:
         return keras.tree.map_structure(lambda one: dense(one, self.output_padding), outputs)
 
     def make_predict_function(self, force: bool = False) -> Any:
@@ -328,6 +348,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             batch = x, y, sample_weight
             example, class_weight = self._examples.example_batch(number, batch, class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
+        else:
+            x = self._checked(x)
         if class_weight is not None:
             self.check_class_weight()
         with one_line_errors():
@@ -342,6 +364,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if is_text(x):
             example, _ = self._examples.example_batch(0, (x, y, sample_weight))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
+        else:
+            x = self._checked(x)
         with one_line_errors():
             return super().test_on_batch(x, y, sample_weight, return_dict)
 
@@ -349,7 +373,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """Predicts one batch as in Keras on features; text as `predict` does, in one batch."""
         if not is_text(x):
             self._before_answers()
-            return super().predict_on_batch(x)
+            return super().predict_on_batch(self._checked(x))
         columns = self._text.columns(x)
         size = length(next(iter(columns.values())))
         return self.predict(columns, batch_size=max(1, size or 1), verbose=0)
@@ -428,15 +452,30 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         Batches of features are unchanged; batches of text become a dataset of examples.
         """
         stream, first, has_text = _peek(stream)
-        self._check_labels(*keras.utils.unpack_x_y_sample_weight(first)[:2])
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
+        self._check_labels(x, y)
         if not has_text:
-            return stream, class_weight
+            return self._checked_stream(stream, x), class_weight
         return self._examples.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
 
     def _features_of_stream(self, stream):
         """Like `_stream`, for `predict`."""
-        stream, _, has_text = _peek(stream)
-        return self._text.features_of_stream(stream) if has_text else stream
+        stream, first, has_text = _peek(stream)
+        if has_text:
+            return self._text.features_of_stream(stream)
+        return self._checked_stream(stream, keras.utils.unpack_x_y_sample_weight(first)[0])
+
+    def _checked_stream(self, stream, first: Any):
+        """Returns a generator whose features are checked; of a `PyDataset` only the first are."""
+        if isinstance(stream, Iterator):
+            return (self._checked_batch(batch) for batch in stream)
+        self._checked(first)
+        return stream
+
+    def _checked_batch(self, batch: Any) -> Any:
+        if not isinstance(batch, tuple):
+            return self._checked(batch)
+        return (self._checked(batch[0]), *batch[1:])
 
 
 class _Graphs:

@@ -244,6 +244,11 @@ class TextEmbedder(Task):
         used = super()._in_use(variables)
         return [variable for variable in used if not variable.path.startswith(unused)]
 
+    @property
+    def _ranks(self) -> tuple[int, ...]:
+        (rank,) = super()._ranks
+        return rank, rank + 1  # features of several texts per example
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls the model on features of one text per example, or of several."""
         features = self._features_of(inputs)
