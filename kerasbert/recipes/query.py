@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasbert.errors import InputError
-from kerasbert.features import TEXT_COLUMNS
+from kerasbert.features import CHOICES, TEXT_COLUMNS
 from kerasbert.recipes.options import QueryOptions
 from kerasbert.serving.client import SavedModelClient
 from kerasbert.serving.connect import connect
@@ -27,7 +27,14 @@ def query(options: QueryOptions) -> dict[str, Any]:
 
 def _answers(options: QueryOptions, client, names: Sequence[str]) -> dict:
     """Asks a client whose inputs have these names, in the order of the options."""
-    given = [options.text, *([options.text_pair] if options.text_pair else [])]
+    given: list[list] = [options.text, *([options.text_pair] if options.text_pair else [])]
+    if CHOICES in names:
+        if len(options.text) != 1 or not options.text_pair:
+            raise InputError(
+                f"{options.saved_model or options.url}: takes text and choices: one --text, and a "
+                "--text_pair for each choice"
+            )
+        given = [options.text, [options.text_pair]]
     if len(given) != len(names):
         raise InputError(
             f"{options.saved_model or options.url}: takes {' and '.join(names)}: "

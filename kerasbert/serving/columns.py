@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerasbert.errors import InputError, shown
+from kerasbert.features import LIST_COLUMNS
 
 
 def checked_columns(
@@ -17,7 +18,8 @@ def checked_columns(
         columns: a list for each input.
 
     Raises:
-        InputError: an input is missing or unknown, is no list, or lengths differ.
+        InputError: an input is missing or unknown, is no list, or not one of lists where it must
+            be, or lengths differ.
     """
     if sorted(columns) != sorted(wanted):
         raise InputError(f"{where}: takes {' and '.join(wanted)}, found {' and '.join(columns)}")
@@ -26,6 +28,9 @@ def checked_columns(
             raise InputError(f"{name} must be a list, found {column!r}; put it in one")
         if not hasattr(column, "__len__"):
             raise InputError(f"{name} must be a list, found {shown(column)}")
+        for row in column if name in LIST_COLUMNS else ():
+            if isinstance(row, str | bytes) or not hasattr(row, "__len__"):  # of its characters
+                raise InputError(f"{name} must hold lists of strings, found {shown(row)}")
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise InputError(f"there must be as many texts as text pairs, found {sorted(lengths)}")

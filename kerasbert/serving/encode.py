@@ -16,6 +16,7 @@ import array
 import json
 import pathlib
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,12 @@ class Encoder:
         directory = pathlib.Path(directory)
         #: What `export.json` says of the model: its inputs and outputs, class names, lengths.
         self.export = json.loads((directory / "export.json").read_text(encoding="utf-8"))
+        if random := self.export.get("uninitialized_weights"):
+            warnings.warn(
+                f"{directory}: what the model answers depends on weights that were initialized at "
+                f"random and not trained since: {', '.join(random[:3])}",
+                stacklevel=2,
+            )
         self._settings = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
         libraries = {"tokenizers": _Tokenizers, "sentencepiece": _SentencePiece}
         self._ids_of = libraries[self._settings["library"]](directory, self._settings)

@@ -93,6 +93,8 @@ def write(
             **task.head_config(),
             "sequence_length": shape[1] if shape else task.sequence_length,
         }
+        if random := task.random_weights_in_use:
+            settings["uninitialized_weights"] = random
         files.write_json(directory / exports.SETTINGS, settings)
         if check:
             runtime_check.check(task, directory, settings)

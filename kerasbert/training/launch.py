@@ -3,11 +3,13 @@
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from kerasbert.errors import InputError, Interrupted
@@ -128,8 +130,23 @@ def clusters(workers: int) -> list[dict[str, Any]]:
     ]
 
 
+def of_worker(arguments: Sequence[str]) -> list[str]:
+    """Returns a command line in which the strategy is `multiworker`, given once.
+
+    Args:
+        arguments: the command line, which may have another strategy.
+    """
+    kept, is_value = [], False
+    for argument in arguments:
+        flag = re.fullmatch("--?strategy(=.*)?", argument, re.DOTALL)
+        if not flag and not is_value:
+            kept.append(argument)
+        is_value = flag is not None and flag[1] is None
+    return [*kept, "--strategy=multiworker"]
+
+
 def _start(cluster: dict) -> subprocess.Popen:
-    arguments = [*sys.argv, "--strategy=multiworker"]
+    arguments = of_worker(sys.argv)
     first = cluster["task"]["index"] == 0
     return subprocess.Popen(
         [sys.executable, *arguments],

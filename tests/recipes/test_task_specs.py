@@ -301,6 +301,7 @@ def labelled(init, directory, **changes):
         ({"task": "regression", "glue": "rte"}, "--glue rte is for --task text_classification"),
         ({"glue": "stsb"}, "--glue stsb is for --task regression"),
         ({"patience": 1}, "--patience needs --monitor"),
+        ({"workers": 2, "strategy": "mirrored"}, "--workers=2 starts .* found --strategy=mirrored"),
         ({"ema_momentum": 1.5}, "--ema_momentum must be more than 0 and less than 1"),
         ({"freeze": ["encoder"]}, "no weight is called 'encoder'"),
         ({"freeze": ["classifier"]}, "^--freeze, .* classifier/kernel, classifier/bias would stay"),

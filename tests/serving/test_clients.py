@@ -15,7 +15,7 @@ import pytest
 from kerasbert import InputError
 from kerasbert.recipes.load_test import load_test
 from kerasbert.recipes.options import LoadTestOptions, QueryOptions
-from kerasbert.recipes.query import query
+from kerasbert.recipes.query import _answers, query
 from kerasbert.serving import GrpcClient, RestClient
 from kerasbert.serving.connect import connect
 from kerasbert.serving.load import measure
@@ -166,6 +166,26 @@ def test_query(server):
     for both in ({}, {"url": "u", "saved_model": "s"}):
         with pytest.raises(InputError, match="give --saved_model, or --url"):
             QueryOptions(text=["a"], **both)
+
+
+def test_query_with_choices():
+    """A choice is a string, not the list of its characters."""
+    asked = []
+
+    def client(**columns):
+        asked.append(checked_columns("m", ["text", "choices"], columns))
+        return [{"choice": 0}]
+
+    options = QueryOptions(url="http://h/v1/models/m", text=["a"], text_pair=["abc", "d"])
+    assert _answers(options, client, ["text", "choices"]) == {"answers": [{"choice": 0}]}
+    assert asked == [{"text": ["a"], "choices": [["abc", "d"]]}]
+    for wrong in ({"text": ["a", "b"], "text_pair": ["c", "d"]}, {"text": ["a"]}):
+        options = QueryOptions(url="http://h/v1/models/m", **wrong)
+        with pytest.raises(InputError, match="one --text, and a --text_pair for each choice"):
+            _answers(options, client, ["text", "choices"])
+    for row in ("abc", b"abc", 1):
+        with pytest.raises(InputError, match="choices must hold lists of strings, found"):
+            client(text=["a"], choices=[row])
 
 
 @pytest.mark.parametrize("url", ["localhost:1", "http://h/v1", "grpc://h", "", "ftp://h/v1/m"])

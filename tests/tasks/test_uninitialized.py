@@ -17,11 +17,13 @@ from kerasbert import (
     TokenClassifier,
     checkpoints,
     files,
+    lazy,
     loading,
 )
 from kerasbert.distillation import Distiller, student_from
 from kerasbert.errors import UninitializedWeightsWarning
-from kerasbert.serving import SavedModelClient
+from kerasbert.serving import Encoder, SavedModelClient
+from kerasbert.tasks import runtime_export
 from kerasbert.tasks.uninitialized import frozen_at_random
 from kerasbert.training.loop import _build, _check_monitor
 
@@ -218,6 +220,18 @@ def test_exports_warn(classifier, tmp_path):
     with pytest.warns(UninitializedWeightsWarning, match="1: what it answers depends on .*kernel"):
         client = SavedModelClient(tmp_path / "opinions")
     assert client(text=["a cat"])
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "litert"])
+def test_exports_for_other_runtimes_warn(classifier, tmp_path, monkeypatch, format):
+    """The encoder, which all of them need, has the mark; the model's format does not matter."""
+    monkeypatch.setitem(runtime_export._WRITERS, format, lambda *_: None)
+    monkeypatch.setattr(lazy, "extra", lambda *_: None)
+    with pytest.warns(UninitializedWeightsWarning, match="its export depends on"):
+        classifier.export(tmp_path / format, format=format, check=False)
+    with pytest.warns(UserWarning, match=f"{format}: what the model answers depends .*kernel, "):
+        encoder = Encoder(tmp_path / format)
+    assert encoder(text=["a cat"])["token_ids"].size
 
 
 # === Poolers ===

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kerasbert import InputError
 from kerasbert.training import agreement
 from kerasbert.training.agreement import Agreement
+from kerasbert.training.launch import of_worker
 from kerasbert.training.workers import lost_workers, lost_workers_named
 
 # What TensorFlow 2.21 said where a worker was killed, cut off or stopped.
@@ -115,3 +116,17 @@ def test_one_worker_agrees_with_itself_at_every_step():
     for step in (1, 2, 7):
         assert agreement.is_due(step)
         assert agreement.reach(step, signal.SIGINT, True) == (signal.SIGINT, True)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["run", "--workers", "2"],
+        ["run", "--strategy", "multiworker", "--workers", "2"],
+        ["run", "--strategy=multiworker", "--workers", "2"],
+        ["run", "--workers", "2", "-strategy=multiworker"],
+    ],
+)
+def test_workers_get_one_strategy(typed):
+    """A flag with one value may be given only once."""
+    assert of_worker(typed) == ["run", "--workers", "2", "--strategy=multiworker"]

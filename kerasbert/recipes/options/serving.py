@@ -182,7 +182,9 @@ class QueryOptions(Options):
     )
     text: list[str] = option(help="text, or question; may be repeated")
     text_pair: list[str] = option(
-        [], help="second text, or the question's context; as often as --text"
+        [],
+        help="second text, or the question's context, as often as --text; or a choice for the only "
+        "--text, may be repeated",
     )
 
     def __post_init__(self) -> None:

@@ -278,6 +278,11 @@ class TrainingOptions(BackendOptions):
             raise InputError("give either --warmup_ratio or --warmup_steps")
         if self.patience and not self.monitor:
             raise InputError("--patience needs --monitor")
+        if self.workers > 1 and self.strategy not in ("none", "multiworker"):
+            raise InputError(
+                f"--workers={self.workers} starts processes of --strategy=multiworker, found "
+                f"--strategy={self.strategy}; give one of them"
+            )
         if self.accumulation_steps > self.batch_size:
             raise InputError(
                 f"--accumulation_steps={self.accumulation_steps}: a batch of {self.batch_size} "
