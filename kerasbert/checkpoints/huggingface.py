@@ -181,7 +181,9 @@ def load(directory: pathlib.Path) -> Preset:
     mappings = weight_map(rows, _NAMING, encoder_config)
     weights, names, used = read_weights(mappings, tensors, _NAMING)
     unused_weights = sorted(tensors.keys() - used)
-    _check_left_over(source, unused_weights, tensors, task, layout)
+    heads = [row for name, rows in layout.heads.items() if name != task for row in rows]
+    of_others = {link.theirs for link in weight_map(heads, _NAMING, encoder_config)}
+    _check_left_over(source, unused_weights, tensors, task, layout, of_others)
     _tie(source, weights, head, names)
     encoder_config["pooler"] = any(path.startswith("pooler/") for path in weights)
     return Preset(
@@ -204,13 +206,16 @@ def _unread(directory: pathlib.Path) -> list[str]:
     return [*sides, *sentence_transformers.unsupported_settings(directory)]
 
 
-def _check_left_over(source, unused_weights, tensors, task, layout) -> None:
-    # If the config names no known task, weights outside of the encoder are ignored.
+def _check_left_over(source, unused_weights, tensors, task, layout, of_others) -> None:
+    # If the config names no known task, weights outside of the encoder are ignored. Heads of other
+    # tasks always are: google-bert/bert-base-uncased is a BertForMaskedLM with the weights of NSP.
     known = [row[2].split(".")[0] for row in layout.encoder]
     extra = [
         f"{name} {tensors[name].shape}"
         for name in unused_weights
-        if not _BUFFERS.search(name) and (task is not None or name.split(".")[0] in known)
+        if not _BUFFERS.search(name)
+        and name not in of_others
+        and (task is not None or name.split(".")[0] in known)
     ]
     check_extra(source, extra)
 

@@ -127,6 +127,19 @@ def test_next_sentence_head_in_a_pretrainer():
     assert {path.split("/")[0] for path in task.uninitialized_weights} == {"mlm_head"}
 
 
+def test_heads_of_other_tasks_are_ignored(edited):
+    """As in google-bert/bert-base-uncased, a BertForMaskedLM whose file has the weights of NSP."""
+    values = golden("bert_pretraining")
+    directory = edited("bert_pretraining", architectures=["BertForMaskedLM"])
+    task = kerasbert.load(directory)
+    assert isinstance(task, kerasbert.MaskedLM)
+    assert_close(logits_of(task, values), values["prediction_logits"])
+    left = ("cls.seq_relationship.bias", "cls.seq_relationship.weight")
+    assert kerasbert.checkpoints.load(directory).unused_weights == left
+    classifier = kerasbert.TextClassifier.from_preset(directory, classes=["bad", "good"])
+    assert classifier.uninitialized_weights == ["classifier/kernel", "classifier/bias"]
+
+
 def test_label_names_come_along():
     for name, count in (("bert_sequence_classification", 3), ("bert_token_classification", 5)):
         stored = json.loads((GOLDENS / name / "config.json").read_text())["id2label"]
