@@ -10,6 +10,7 @@ from typing import Any, Self
 from kerasbert.data import glue as glue_tasks
 from kerasbert.data.labels import (
     LeftOut,
+    check_lists,
     check_names,
     flagged,
     label_reader,
@@ -237,6 +238,8 @@ def read_examples(
         raise InputError(f"{source}: no example is left: {problems.summary()}")
     if format.problem_type == "single_label_classification":
         check_names(labels, source)
+    if format.problem_type == "multi_label_classification" and not has_flags:
+        check_lists(labels, source)
     classes = tuple(label) if has_flags else format.classes
     return Examples(texts, labels, str(source), lines, problems, classes)
 

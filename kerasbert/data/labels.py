@@ -108,6 +108,7 @@ def suggest_flags(
 
 
 _MOST_NUMBERS = 20  # as classes
+_SHOWN = 5  # labels in a message
 
 
 def check_names(labels: Sequence[str], source: Any) -> None:
@@ -118,6 +119,18 @@ def check_names(labels: Sequence[str], source: Any) -> None:
         raise InputError(
             f"{source}: the labels are {len(names)} different decimal numbers, such as {labels[0]}"
             ", not classes; use --task regression for numbers"
+        )
+
+
+def check_lists(labels: Sequence[Sequence[str]], source: Any) -> None:
+    """Raises `InputError` for lists with a 0 or 1 for each class, which would be names."""
+    widths = {len(own) for own in labels}
+    names = {name for own in labels for name in own}
+    if len(widths) == 1 and min(widths) > 1 and names <= {"0", "1", "False", "True"}:
+        raise InputError(
+            f"{source}: the labels are 0 and 1 for each of {min(widths)} classes, such as "
+            f"{', '.join(labels[0][:_SHOWN])}; give lists of class names, or a column of 0 and 1 "
+            "for each class (--label_column a,b,c)"
         )
 
 

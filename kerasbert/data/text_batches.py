@@ -49,6 +49,13 @@ class Rows:
     def __len__(self) -> int:
         return _length(next(iter(self.x.values())))
 
+    def first(self, count: int) -> Rows:
+        """Returns the first rows, at most `count`."""
+        if count >= len(self):
+            return self
+        (x, y, weights), _ = _cut(self.x, self.y, self.sample_weight, count)
+        return Rows(x, y, weights)
+
     @property
     def columns(self) -> dict[str, Any]:
         """The existing columns as tensors."""
@@ -57,13 +64,14 @@ class Rows:
         return {"x": x, **{k: _tensors(part) for k, part in rest.items() if part is not None}}
 
 
-def batches(rows: Rows, *, batch_size: int, shuffle: bool = False) -> Any:
+def batches(rows: Rows, *, batch_size: int, shuffle: bool = False, seed: int | None = None) -> Any:
     """Returns a dataset of `(x, y, sample_weight)`.
 
     Args:
         rows: `Rows` to batch.
         batch_size: integer, the number of rows per batch.
         shuffle: whether each iteration has a new order, as in `shuffled`.
+        seed: integer, determines the orders of all iterations; None: 0.
 
     Returns:
         A `tf.data.Dataset` of tuples: a dict of columns, labels and weights; None for missing ones.
@@ -78,7 +86,7 @@ def batches(rows: Rows, *, batch_size: int, shuffle: bool = False) -> Any:
         return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(seed).repeat(), steps)
 
     # All workers must see the same order.
-    seeds = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=True).take(1)
+    seeds = tf.data.Dataset.random(seed=seed or 0, rerandomize_each_iteration=True).take(1)
     steps = seeds.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(order.steps))
     return steps.map(lambda seed, step: order.batch(seed, tf.constant(0, tf.int64), step))
 
@@ -173,9 +181,9 @@ def _example(parts: dict) -> tuple:
     return parts["x"], parts.get("y"), parts.get("sample_weight")
 
 
-def with_random_numbers(batches: tf.data.Dataset, anew: bool) -> tf.data.Dataset:
-    """Pairs each batch with a random number, a new one in each iteration if `anew`."""
-    numbers = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=anew)
+def with_random_numbers(batches: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
+    """Pairs each batch with a random number, a new one in each iteration if there is a seed."""
+    numbers = tf.data.Dataset.random(seed=seed or 0, rerandomize_each_iteration=seed is not None)
     return tf.data.Dataset.zip(numbers, batches)
 
 
@@ -203,6 +211,13 @@ def split(
     """
     Rows(columns, y, sample_weight)
     at = round(_length(next(iter(columns.values()))) * (1 - fraction))
+    return _cut(columns, y, sample_weight, at)
+
+
+def _cut(
+    columns: dict[str, Any], y: Any, sample_weight: Any, at: int
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Returns the examples before `at`, and those from there on."""
 
     def cut(part):
         def of(z):
@@ -241,7 +256,7 @@ def mapped(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Da
 
 
 def of_stream(
-    stream: Any, example: Callable[..., Any], *, shuffle: bool = False
+    stream: Any, example: Callable[..., Any], *, shuffle: bool = False, seed: int = 0
 ) -> tf.data.Dataset:
     """Converts a generator or a Keras `PyDataset` to a dataset of its batches.
 
@@ -249,6 +264,7 @@ def of_stream(
         stream: generator or `PyDataset`.
         example: function from an item of `stream` to an element of the dataset, called in Python.
         shuffle: whether the batches of a `PyDataset` have a new order in each iteration.
+        seed: determines these orders; they are the same on all workers.
     """
     if isinstance(stream, Iterator):
         first = next(stream)
@@ -260,12 +276,14 @@ def of_stream(
             yield from map(example, stream)
     else:
         count = stream.num_batches
+        # Like `tf.data.Dataset.random`, the orders depend on `keras.utils.set_random_seed`, too.
+        orders = np.random.default_rng(tf.compat.v1.random.get_seed(seed))
         first = stream[0]
 
         def batches():
             order = itertools.count() if count is None else range(count)
             if shuffle and count is not None:
-                order = np.random.permutation(count)
+                order = orders.permutation(count)
             yield from (example(stream[int(position)]) for position in order)
             stream.on_epoch_end()
 

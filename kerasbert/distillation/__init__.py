@@ -6,10 +6,12 @@ from typing import Any
 import keras
 
 from kerasbert import renamed
+from kerasbert.data.inputs import is_stream
 from kerasbert.distillation.distiller import Distiller
 from kerasbert.distillation.losses import ATTENTION, HIDDEN
 from kerasbert.distillation.states import with_states
 from kerasbert.distillation.students import student_from
+from kerasbert.tasks.streams import peek
 
 __all__ = ["ATTENTION", "HIDDEN", "Distiller", "distill", "student_from", "with_states"]
 
@@ -74,8 +76,12 @@ def distill(
     Raises:
         InputError: teacher and student do not match; the message says why.
     """
+    has_labels = _has_labels(x, y)
+    if is_stream(x):
+        found = peek(x)
+        x, has_labels = found.stream, found.y is not None
     if alpha is None:
-        alpha = 0.5 if _has_labels(x, y) else 1.0
+        alpha = 0.5 if has_labels else 1.0
     with student.distribute_strategy.scope():
         distiller = Distiller(
             teacher,

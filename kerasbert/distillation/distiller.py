@@ -1,7 +1,7 @@
 """The model that trains a student with its teacher."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ from keras import ops
 
 from kerasbert import _compat
 from kerasbert.checkpoints import SavedWeights
+from kerasbert.data.inputs import is_stream
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
@@ -17,6 +18,7 @@ from kerasbert.distillation.weights import of_examples, weights_of
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, validation_parts, with_defaults
 from kerasbert.layers.choices import NEVER
+from kerasbert.tasks.streams import peek
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.steps import ON_TENSORFLOW
@@ -359,10 +361,13 @@ class Distiller(ExactModel):
             shuffle: whether to reorder examples in every epoch; datasets keep their order.
             **kwargs: as in Keras; `validation_data` may be text.
         """
-        if is_text(x):
+        if is_stream(x):
+            x = self._stream(x, shuffle=shuffle)
+        elif is_text(x):
             size = batch_size or 32
             if hasattr(x, "element_spec") or not shuffle:
-                x = self.preprocessor.batches(x, y, sample_weight, size)
+                seed = int(self.optimizer.iterations)  # each call of `fit` has its own
+                x = self.preprocessor.batches(x, y, sample_weight, size, seed=seed)
             else:
                 rows = self.student.preprocessor.rows(x, y, sample_weight)
                 kwargs.setdefault("steps_per_epoch", -(-len(rows) // size))
@@ -371,12 +376,29 @@ class Distiller(ExactModel):
                 x = sharded(batches)
             y = sample_weight = batch_size = None
         parts = validation_parts(kwargs.get("validation_data"))
-        if is_text(parts[0]):
+        if is_stream(parts[0]):
+            kwargs["validation_data"] = self._stream(parts[0])
+        elif is_text(parts[0]):
             size = kwargs.pop("validation_batch_size", None)
             kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
-        # Keras warns about shuffling a dataset.
-        shuffle = shuffle and not hasattr(x, "element_spec")
+        # Keras warns about shuffling these.
+        shuffle = shuffle and not (hasattr(x, "element_spec") or isinstance(x, Iterator))
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
+
+    def _stream(self, stream: Any, *, shuffle: bool = False) -> Any:
+        """Returns what Keras reads of a generator or `PyDataset`, whose batches may be text."""
+        found = peek(stream)
+        if not found.has_text:
+            return found.stream
+        if self.own_text:
+            raise InputError(
+                "teacher and student preprocess text differently, so it must be lists or arrays, "
+                "not a generator or PyDataset"
+            )
+        seed = int(self.optimizer.iterations)
+        return self.preprocessor.batches_of_stream(
+            found.stream, found.first, shuffle=shuffle, seed=seed
+        )[0]
 
     def evaluate(
         self,
@@ -388,7 +410,9 @@ class Distiller(ExactModel):
         **kwargs: Any,
     ) -> Any:
         """Evaluates as in Keras: losses and metrics, including the teacher's."""
-        if is_text(x):
+        if is_stream(x):
+            x = self._stream(x)
+        elif is_text(x):
             x = self.preprocessor.batches(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)

@@ -33,7 +33,12 @@ class TwoPreprocessors:
         )
 
     def batches(
-        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
     ) -> tf.data.Dataset:
         """Batches as `Preprocessor` does; text must not be a dataset."""
         if hasattr(x, "element_spec"):
@@ -42,7 +47,9 @@ class TwoPreprocessors:
                 "not a tf.data.Dataset"
             )
         examples = x, y, sample_weight, batch_size
-        return self._joined(self.student.batches(*examples), self.teacher.batches(*examples))
+        return self._joined(
+            self.student.batches(*examples, **kwargs), self.teacher.batches(*examples, **kwargs)
+        )
 
     def training_batches(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.errors import InputError
+
 
 def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, Any]:
     """Computes the metrics of examples with one class each.
@@ -26,6 +28,12 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         (0.75, 0.667)
     """
     targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
+    _check_shapes(targets, predicted)
+    for name, indices in {"targets": targets, "predicted": predicted}.items():
+        if indices.size and not 0 <= indices.min() <= indices.max() < num_classes:
+            raise InputError(
+                f"{name} must be in [0, {num_classes}), found {indices.min()} to {indices.max()}"
+            )
     positions, size = targets * num_classes + predicted, num_classes**2
     table = np.bincount(positions, minlength=size).reshape(num_classes, num_classes).astype(float)
     right, num_expected, num_predicted = table.diagonal(), table.sum(1), table.sum(0)
@@ -48,8 +56,11 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """Computes the metrics of examples with any number of classes each.
 
     Args:
-        targets: 0 or 1, (examples, classes).
+        targets: 0 or 1, (examples, classes); a share of 0.5 or more counts as 1.
         predicted: 0 or 1, (examples, classes).
+
+    Raises:
+        InputError: the shapes differ.
 
     Returns:
         Dict of floats: `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all
@@ -61,7 +72,9 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         >>> scores["micro_f1"], scores["exact_match"]
         (0.8, 0.5)
     """
-    targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
+    targets, predicted = (np.asarray(each) >= 0.5 for each in (targets, predicted))
+    targets, predicted = targets.astype(int), predicted.astype(int)
+    _check_shapes(targets, predicted)
     right = (targets * predicted).sum(0)
     right_and_wrong = targets.sum(0) + predicted.sum(0)
     return _floats(
@@ -77,8 +90,8 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     """Computes the metrics of numbers; correlations are averaged over several numbers per example.
 
     Args:
-        targets: floats, (examples, numbers).
-        values: floats, (examples, numbers), the predictions.
+        targets: floats, (examples, numbers) or (examples,).
+        values: floats of the same shape, the predictions.
 
     Returns:
         Dict of floats: `pearson` and `spearman`, which are NaN if targets or predictions are
@@ -91,6 +104,9 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
         (1.0, 12.0)
     """
     targets, values = np.asarray(targets, float), np.asarray(values, float)
+    _check_shapes(targets, values)
+    if targets.ndim == 1:
+        targets, values = targets[:, np.newaxis], values[:, np.newaxis]
     columns = list(zip(targets.T, values.T, strict=True))
     return _floats(
         {
@@ -99,6 +115,14 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
             "mse": np.square(targets - values).mean(),
         }
     )
+
+
+def _check_shapes(targets: np.ndarray, predicted: np.ndarray) -> None:
+    if targets.shape != predicted.shape:
+        raise InputError(
+            f"predictions must have the shape of the targets, {targets.shape}, found "
+            f"{predicted.shape}"
+        )
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

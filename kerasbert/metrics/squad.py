@@ -223,3 +223,5 @@ def _check(answers: Sequence, predictions: Sequence) -> None:
             f"expected one prediction for each question, found {len(predictions)} predictions and "
             f"{len(answers)} questions"
         )
+    if any(isinstance(right, str) for right in answers):  # which is a sequence of characters
+        raise InputError("answers must be a list of strings for each question, found a string")

@@ -232,7 +232,8 @@ class Preprocessor:
         batch_size: int | None = None,
         *,
         shuffle: bool = False,
-        anew: bool = False,
+        seed: int | None = None,
+        steps: int | None = None,
     ) -> tf.data.Dataset:
         """Returns one pass over examples, as Keras's `fit` and `evaluate` read them.
 
@@ -242,8 +243,10 @@ class Preprocessor:
             sample_weight: weights, or None.
             batch_size: rows per batch; None: 32.
             shuffle: whether each pass has a new order.
-            anew: whether the batches are for training: random parts then change in every epoch.
-                Otherwise, rows are ordered by length.
+            seed: of batches for training: determines the orders and the random parts, such as
+                masks, which change in every pass. None: batches for evaluation, with the same
+                random parts in each pass, and rows ordered by length.
+            steps: of batches for evaluation: the most batches; the first rows are read.
         """
         if hasattr(x, "element_spec"):
             batches = text_batches.mapped(self.rows_of_dataset(x), self._with_targets)
@@ -251,11 +254,12 @@ class Preprocessor:
             rows = self.rows(x, y, sample_weight)
             if not len(rows):
                 raise InputError(f"{self.name}: there are no examples")
-            if not anew:
-                rows, _ = text_batches.longest_first(rows)
             size = checked_size(batch_size)
-            batches = text_batches.batches(rows, batch_size=size, shuffle=shuffle)
-        numbered = text_batches.with_random_numbers(batches, anew)
+            if seed is None:
+                rows = rows if steps is None else rows.first(steps * size)
+                rows, _ = text_batches.longest_first(rows)
+            batches = text_batches.batches(rows, batch_size=size, shuffle=shuffle, seed=seed)
+        numbered = text_batches.with_random_numbers(batches, seed)
         return sharded(text_batches.convert(numbered, self._traced_examples))
 
     def training_batches(
@@ -299,7 +303,13 @@ class Preprocessor:
         return self._traced_examples(number, tuple(parts)), class_weight
 
     def batches_of_stream(
-        self, stream: Any, first: Any, class_weight: Any = None, *, shuffle: bool = False
+        self,
+        stream: Any,
+        first: Any,
+        class_weight: Any = None,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
     ) -> tuple[tf.data.Dataset, Any]:
         """Converts a generator or `PyDataset` of text; returns it with Keras's class weights.
 
@@ -308,8 +318,9 @@ class Preprocessor:
             first: its first batch.
             class_weight: as in `fit`, or None.
             shuffle: whether a `PyDataset`'s batches have a new order in each pass.
+            seed: of orders and random parts.
         """
-        number = itertools.count()
+        number = itertools.count(seed)
         first = self.rows(*keras.utils.unpack_x_y_sample_weight(first))
         _, of_keras = self.weighted(first, class_weight)
 
@@ -317,7 +328,9 @@ class Preprocessor:
             batch = keras.utils.unpack_x_y_sample_weight(batch)
             return self.example_batch(next(number), batch, class_weight)[0]
 
-        return sharded(text_batches.of_stream(stream, example, shuffle=shuffle)), of_keras
+        return sharded(
+            text_batches.of_stream(stream, example, shuffle=shuffle, seed=seed)
+        ), of_keras
 
     def features_of_stream(self, stream: Any) -> tf.data.Dataset:
         """Like `batches_of_stream`, for prediction."""

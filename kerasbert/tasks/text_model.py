@@ -16,6 +16,7 @@ from kerasbert.data.inputs import checked_size, is_stream, length
 from kerasbert.errors import InputError
 from kerasbert.features import TOKEN_IDS, checked, is_text, validation_parts, with_defaults
 from kerasbert.tasks.outputs import dense, joined
+from kerasbert.tasks.streams import Peeked, peek
 from kerasbert.tasks.uninitialized import UninitializedWeightsMixin
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.progress import advance, with_bar
@@ -101,6 +102,12 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """The preprocessor of what `fit` and `evaluate` compute on."""
         return self._text.with_few_lengths() if self.needs_few_shapes else self._text
 
+    @property
+    def _updates(self) -> int:
+        """The updates so far: seed of orders and masks, so that each call of `fit` has new ones."""
+        optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
+        return 0 if optimizer is None else int(optimizer.iterations)
+
     def _features_of(self, inputs) -> dict:
         """Returns features of text, or given features with defaults for missing ones."""
         if inputs is None or is_text(inputs):
@@ -172,14 +179,14 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         size = validation_batch_size or batch_size
         self._check_labels(x, y)
         if is_stream(x):
-            x, class_weight = self._stream(x, class_weight, shuffle=shuffle)
+            x, class_weight = self._stream(x, class_weight, shuffle=shuffle, seed=self._updates)
         elif x is None or is_text(x):
             text = self._examples
             if not hasattr(x, "element_spec"):
                 *examples, held_out = text.split(x, y, sample_weight, validation_split)
                 validation_split, validation_data = 0.0, held_out or validation_data
                 x, class_weight = text.weighted(text.rows(*examples), class_weight)
-            x = text.batches(x, batch_size=batch_size, shuffle=shuffle, anew=True)
+            x = text.batches(x, batch_size=batch_size, shuffle=shuffle, seed=self._updates)
             y = sample_weight = batch_size = None
         else:
             x = self._checked(x)
@@ -194,7 +201,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                 verbose=verbose,
                 callbacks=callbacks,
                 validation_split=validation_split,
-                validation_data=self._validation_batches(validation_data, size),
+                validation_data=self._validation_batches(
+                    validation_data, size, kwargs.get("validation_steps")
+                ),
                 # These have their own order; Keras would warn about shuffling them.
                 shuffle=shuffle and not (hasattr(x, "element_spec") or isinstance(x, Iterator)),
                 class_weight=class_weight,
@@ -203,7 +212,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                 **kwargs,
             )
 
-    def _validation_batches(self, data, batch_size: int | None):
+    def _validation_batches(self, data, batch_size: int | None, steps: int | None):
         """Returns the `validation_data` of `fit`, with text as batches of examples."""
         if is_stream(data):
             return self._stream(data)[0]
@@ -214,7 +223,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if not is_text(parts[0]):
             first = self._checked(parts[0])
             return (first, *parts[1:]) if len(parts) > 1 else first
-        return self._examples.batches(*parts, batch_size=batch_size)
+        return self._examples.batches(*parts, batch_size=batch_size, steps=steps)
 
     def evaluate(
         self,
@@ -241,7 +250,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         if is_stream(x):
             x, _ = self._stream(x)
         elif x is None or is_text(x):
-            x = self._examples.batches(x, y, sample_weight, batch_size)
+            steps = kwargs.get("steps")
+            x = self._examples.batches(x, y, sample_weight, batch_size, steps=steps)
             y = sample_weight = batch_size = None
         else:
             x = self._checked(x)
@@ -291,8 +301,11 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             batches = self._outputs_of_windows(columns, size)
             count = max(1, -(-len(rows) // size))
             return joined(with_bar(batches, count, verbose), self.output_padding)
+        if steps is not None:  # now, because the longest come first below
+            rows, steps = rows.first(steps * size), None
+            columns = rows.x
         if not len(rows) or (
-            len(rows) <= _FEW_BATCHES * size and steps is None and self._predicts_plainly(callbacks)
+            len(rows) <= _FEW_BATCHES * size and self._predicts_plainly(callbacks)
         ):
             return self._outputs_of(columns, size, verbose=verbose)
         rows, positions = text_batches.longest_first(rows)
@@ -344,9 +357,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """Trains on one batch as in Keras, on features or text."""
         self._check_labels(x, y)
         if is_text(x):
-            number = 0 if self.optimizer is None else int(self.optimizer.iterations)
             batch = x, y, sample_weight
-            example, class_weight = self._examples.example_batch(number, batch, class_weight)
+            example, class_weight = self._examples.example_batch(self._updates, batch, class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
         else:
             x = self._checked(x)
@@ -446,31 +458,34 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
 
     # === Generators and Keras's `PyDataset` ===
 
-    def _stream(self, stream, class_weight=None, *, shuffle: bool = False) -> tuple:
+    def _stream(self, stream, class_weight=None, *, shuffle: bool = False, seed: int = 0) -> tuple:
         """Returns what Keras reads from a generator or `PyDataset`, and its class weights.
 
         Batches of features are unchanged; batches of text become a dataset of examples.
         """
-        stream, first, has_text = _peek(stream)
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
-        self._check_labels(x, y)
-        if not has_text:
-            return self._checked_stream(stream, x), class_weight
-        return self._examples.batches_of_stream(stream, first, class_weight, shuffle=shuffle)
+        found = peek(stream)
+        self._check_labels(found.x, found.y)
+        if not found.has_text:
+            return self._checked_stream(found), class_weight
+        return self._examples.batches_of_stream(
+            found.stream, found.first, class_weight, shuffle=shuffle, seed=seed
+        )
 
     def _features_of_stream(self, stream):
         """Like `_stream`, for `predict`."""
-        stream, first, has_text = _peek(stream)
-        if has_text:
-            return self._text.features_of_stream(stream)
-        return self._checked_stream(stream, keras.utils.unpack_x_y_sample_weight(first)[0])
+        found = peek(stream)
+        return (
+            self._text.features_of_stream(found.stream)
+            if found.has_text
+            else (self._checked_stream(found))
+        )
 
-    def _checked_stream(self, stream, first: Any):
+    def _checked_stream(self, found: Peeked):
         """Returns a generator whose features are checked; of a `PyDataset` only the first are."""
-        if isinstance(stream, Iterator):
-            return (self._checked_batch(batch) for batch in stream)
-        self._checked(first)
-        return stream
+        if isinstance(found.stream, Iterator):
+            return (self._checked_batch(batch) for batch in found.stream)
+        self._checked(found.x)
+        return found.stream
 
     def _checked_batch(self, batch: Any) -> Any:
         if not isinstance(batch, tuple):
@@ -497,27 +512,6 @@ def _traced_forward(model) -> Callable:
     from kerasbert.tasks.graphs import forward  # imports TensorFlow
 
     return forward(model)
-
-
-def _peek(stream) -> tuple:
-    """Returns a generator or `PyDataset` unchanged, its first batch, and whether that is text."""
-    if not isinstance(stream, Iterator):
-        if stream.num_batches == 0:
-            raise InputError("the PyDataset has no batch")
-        first = stream[0]
-    else:
-        try:
-            first = next(stream)
-        except StopIteration:
-            raise InputError("the generator has no batch") from None
-        stream = _beginning_with(first, stream)
-    return stream, first, is_text(keras.utils.unpack_x_y_sample_weight(first)[0])
-
-
-def _beginning_with(first, rest: Iterator):
-    """Yields `first`, then `rest`; Keras takes generators but no other iterators."""
-    yield first
-    yield from rest
 
 
 @contextlib.contextmanager

@@ -33,7 +33,9 @@ class GlobalBatchLoss(keras.losses.Loss):
         """Returns the loss of a batch or microbatch, a scalar; see the class."""
         replicas = backend.num_replicas()
         alone = replicas == 1 and self._whole is None
-        if alone or not replicas or isinstance(y_pred, keras.KerasTensor):
+        if not replicas or isinstance(y_pred, keras.KerasTensor):
+            return self.loss(y_true, y_pred, sample_weight)
+        if alone and not _has_one_weight_per_row(y_pred, sample_weight):
             return self.loss(y_true, y_pred, sample_weight)
         total, by = self.sums(y_true, y_pred, sample_weight)
         if self._whole is None:
@@ -64,8 +66,11 @@ class GlobalBatchLoss(keras.losses.Loss):
 
         Both can be summed over replicas.
         """
-        losses = self.loss.call(ops.convert_to_tensor(y_true), y_pred)
-        weights = _weights(ops.shape(losses), losses, sample_weight)
+        y_true = ops.convert_to_tensor(y_true)
+        losses = self.loss.call(y_true, y_pred)
+        if _known(losses.shape) == ():  # of a function that returns the mean of its batch
+            losses = ops.broadcast_to(losses, ops.shape(y_true)[:1])
+        weights = _weights(ops.shape(losses), losses.dtype, sample_weight)
         return ops.sum(losses * weights), self._divisor(weights)
 
     def divisor(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -73,11 +78,13 @@ class GlobalBatchLoss(keras.losses.Loss):
         y_true = ops.convert_to_tensor(y_true)
         losses = backend.result_spec(self.loss.call, y_true, y_pred)
         shape, labels = (_known(tensor.shape) for tensor in (losses, y_true))
-        if shape is None or None in shape:
+        if shape == ():
+            shape = ops.shape(y_true)[:1]
+        elif shape is None or None in shape:
             if shape is None or labels is None or labels[1 : len(shape)] != shape[1:]:
                 return self.sums(y_true, y_pred, sample_weight)[1]  # not one loss per label
             shape = ops.shape(y_true)[: len(shape)]
-        return self._divisor(_weights(shape, losses, sample_weight))
+        return self._divisor(_weights(shape, losses.dtype, sample_weight))
 
     def _divisor(self, weights):
         if self.reduction == "sum":
@@ -101,14 +108,20 @@ def _known(shape) -> tuple | None:
     return None if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
-def _weights(shape, losses, sample_weight):
-    """Returns sample weights broadcast to `shape`; of `losses` only rank and dtype are used."""
+def _has_one_weight_per_row(y_pred, sample_weight) -> bool:
+    """Whether rows of several outputs have one weight, which Keras multiplies by another axis."""
+    of_rows = sample_weight is not None and len(sample_weight.shape) == 1
+    return of_rows and len(y_pred.shape) > 2
+
+
+def _weights(shape, dtype, sample_weight):
+    """Returns sample weights broadcast to `shape`, which weights of fewer axes begin."""
     if sample_weight is None:
-        return ops.ones(shape, losses.dtype)
-    weights = ops.cast(sample_weight, losses.dtype)
-    if len(weights.shape) > len(losses.shape):
+        return ops.ones(shape, dtype)
+    weights = ops.cast(sample_weight, dtype)
+    if len(weights.shape) > len(shape):
         weights = ops.squeeze(weights, -1)
-    for _ in range(len(losses.shape) - len(weights.shape)):
+    for _ in range(len(shape) - len(weights.shape)):
         weights = ops.expand_dims(weights, -1)
     return ops.broadcast_to(weights, shape)
 

@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+#: The most that cosines of equal texts differ by rounding.
+TIE = 1e-6
+
 
 def cosines(embeddings: Any) -> Any:
     """Returns the cosine similarity of each example's first two texts.
@@ -92,11 +95,16 @@ class CosineError(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each example, (batch,)."""
-        return ops.square(cosines(y_pred) - ops.cast(y_true, y_pred.dtype))
+        scores = ops.reshape(ops.cast(y_true, y_pred.dtype), (-1,))  # (batch, 1), too
+        return ops.square(cosines(y_pred) - scores)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
 def found_partner(y_true: Any, y_pred: Any) -> Any:
-    """Returns 1.0 if a text's positive is the nearest of the global batch, else 0.0: (batch,)."""
+    """Returns 1.0 if a text's positive is the nearest of the global batch, else 0.0: (batch,).
+
+    No text is nearer than an equal one.
+    """
     scores, own = cosines_to_all(y_pred)
-    return ops.cast(ops.argmax(scores, axis=-1) == ops.cast(own, "int32"), "float32")
+    of_own = ops.take_along_axis(scores, ops.cast(own, "int32")[:, None], axis=-1)[:, 0]
+    return ops.cast(of_own >= ops.max(scores, axis=-1) - TIE, "float32")

@@ -408,3 +408,16 @@ def test_chnsenticorp(shared, split, count):
     assert len(examples) + sum(map(len, examples.problems.lines.values())) == count
     assert len(examples) >= count - 2
     assert examples.classes == ["0", "1"]
+
+
+@pytest.mark.parametrize("row", [[0, 1, 0], [0.0, 1.0, 0.0], ["0", "1", "1"], [True, False, True]])
+def test_zeros_and_ones_are_no_names(tmp_path, row):
+    """A label for each class, as in many data sets of transformers, is not a list of names."""
+    lines = "".join(json.dumps({"text": "a", "label": each}) + "\n" for each in (row, row[::-1]))
+    path = write(tmp_path, "data.jsonl", lines.encode())
+    message = "labels are 0 and 1 for each of 3 classes, such as .*; give lists of class names"
+    with pytest.raises(InputError, match=message):
+        read_examples(path, problem_type="multi_label_classification")
+    path = write(tmp_path, "other.jsonl", b'{"text": "a", "label": ["0"]}\n')
+    found = read_examples(path, problem_type="multi_label_classification")
+    assert found.labels == [["0"]]

@@ -512,6 +512,47 @@ def test_no_labels(sentences):
         model.fit(sentences, verbose=0)
 
 
+class Batches(keras.utils.PyDataset):
+    """Two batches of an example each."""
+
+    def __init__(self, batches):
+        super().__init__(workers=1)
+        self._batches = batches
+
+    @property
+    def num_batches(self):
+        return len(self._batches)
+
+    def __getitem__(self, index):
+        return self._batches[index]
+
+
+@pytest.mark.parametrize("form", [iter, Batches])
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("text", [True, False])
+def test_streams(sentences, form, labels, text):
+    """Labels in a generator or `PyDataset` count, as those of a dataset do."""
+    teacher, student = classifiers()
+
+    def batch(row):
+        x = sentences[row : row + 1]
+        x = x if text else {k: v.numpy() for k, v in student.preprocessor(x).items()}
+        return (x, np.array([row % 3])) if labels else (x,)
+
+    stream = form([batch(0), batch(1)])
+    options = {"steps_per_epoch": 2} if form is iter else {}
+    history = distill(teacher, student, stream, verbose=0, **options).history
+    assert ("logits_accuracy" in history) == labels
+
+
+def test_streams_of_text_for_two_vocabularies(sentences):
+    tokenizer = words("zebra", "ox")
+    teacher = TextClassifier(big(), 3, tokenizer=TOKENIZER)
+    student = TextClassifier(backbone(tokenizer), 3, tokenizer=tokenizer)
+    with pytest.raises(InputError, match="it must be lists or arrays, not a generator or PyData"):
+        distill(teacher, student, iter([(sentences[:1],)]), verbose=0)
+
+
 # === Several devices ===
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from kerasbert import InputError
 from kerasbert.metrics import classification
 
 
@@ -126,3 +127,27 @@ def test_what_never_changes_has_no_correlation():
     assert math.isnan(found["pearson"])
     assert math.isnan(found["spearman"])
     assert found["mse"] == 2.5
+
+
+def test_wrong_shapes_and_indices():
+    for wrong in ([3], [-1]):
+        with pytest.raises(InputError, match=r"predicted must be in \[0, 2\)"):
+            classification.single_label([0], wrong, 2)
+    with pytest.raises(InputError, match=r"predictions must have the shape .*\(3,\), found \(1,\)"):
+        classification.single_label([0, 1, 1], [1], 2)
+    with pytest.raises(InputError, match=r"\(1, 2\), found \(2, 2\)"):
+        classification.multi_label([[1, 0]], [[1, 0], [0, 1]])
+    with pytest.raises(InputError, match=r"\(2,\), found \(2, 1\)"):
+        classification.regression([1, 2], [[1], [2]])
+
+
+def test_one_number_for_each_example():
+    flat = classification.regression([1.0, 2.0, 3.0], [1.0, 2.0, 9.0])
+    assert flat == classification.regression([[1.0], [2.0], [3.0]], [[1.0], [2.0], [9.0]])
+    assert flat["spearman"] == pytest.approx(1)
+
+
+def test_shares_of_annotators():
+    """0.9 is nearer to 1 than to 0."""
+    exact = classification.multi_label([[1, 0]], [[1, 0]])
+    assert classification.multi_label([[0.9, 0.1]], [[1, 0]]) == exact

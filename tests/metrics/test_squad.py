@@ -126,3 +126,9 @@ def test_bad_input():
         squad.evaluate_v1([], [])
     with pytest.raises(InputError, match="needs an answer for every question"):
         squad.evaluate_v1([[]], [""])
+
+
+def test_a_string_is_no_list_of_answers():
+    for evaluate in (squad.evaluate_v1, squad.evaluate_v2):
+        with pytest.raises(InputError, match="a list of strings for each question, found a string"):
+            evaluate(["Oslo"], ["Oslo"])

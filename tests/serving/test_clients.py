@@ -17,6 +17,7 @@ from kerasbert.recipes.load_test import load_test
 from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import _answers, query
 from kerasbert.serving import GrpcClient, RestClient
+from kerasbert.serving.columns import checked_columns
 from kerasbert.serving.connect import connect
 from kerasbert.serving.load import measure
 

@@ -298,3 +298,20 @@ def test_subwords_in_a_text(make_tokenizer, tiny_backbone, settings, pieces, exp
     text = tf.constant([f"the dog {mask} ({mask}) {mask}", "none"])
     ids = tf.ragged.constant([[tokenizer.token_to_id(p) for p in pieces], []], tf.int32)
     assert task.preprocessor.filled_in(text, ids).numpy().tolist() == [expected.encode(), b"none"]
+
+
+@pytest.mark.parametrize("kind", [MaskedLM, Pretrainer])
+def test_weights_of_texts(tokenizer, tiny_backbone, kind):
+    """A text of weight 0 is not learned from; its masks, and its pair, have the weight 0."""
+    task = kind(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    texts = ["the cat sees a dog", "a good dog sees the cat", "the bad dog"]
+    (plain,) = task.preprocessor.batches(texts, batch_size=3)
+    (weighted,) = task.preprocessor.batches(texts, None, [0.0, 2.0, 1.0], batch_size=3)
+    order = sorted(range(3), key=lambda row: -len(texts[row]))  # the longest comes first
+    factors = np.array([0.0, 2.0, 1.0])[order]
+    for one, other in zip(*(tf.nest.flatten(each[2]) for each in (plain, weighted)), strict=True):
+        by = factors[:, None] if len(one.shape) == 2 else factors
+        np.testing.assert_allclose(other, one * by)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    alone = task.evaluate(texts, sample_weight=[0, 0, 0], verbose=0, return_dict=True)
+    assert alone["loss"] == 0

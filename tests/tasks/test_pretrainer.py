@@ -168,13 +168,13 @@ def test_mixed_bfloat16(pretrainer, batches, tmp_path):
     assert {variable.dtype for variable in mixed.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("anew", [True, False])
-def test_masks_change_every_epoch(pretrainer, texts, anew):
-    examples = pretrainer.preprocessor.batches(texts, batch_size=len(texts), anew=anew)
+@pytest.mark.parametrize("seed", [0, None])
+def test_masks_change_every_epoch(pretrainer, texts, seed):
+    examples = pretrainer.preprocessor.batches(texts, batch_size=len(texts), seed=seed)
     (first,), (second,) = (
         [features["mask_positions"].numpy() for features, _, _ in examples] for _ in range(2)
     )
-    assert (first != second).any() == anew
+    assert (first != second).any() == (seed is not None)
 
 
 def test_fit_takes_positional_arguments_in_the_order_of_keras(pretrainer, texts):

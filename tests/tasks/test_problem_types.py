@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from kerasbert import InputError, TextClassifier, load
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.tasks.text_classifier.problem_types import label_accuracy
 from kerasbert.training.optimizers import adamw
 
 TEXTS = [
@@ -506,3 +507,21 @@ def test_any_strings(exported, problem_type, texts):
             np.testing.assert_allclose(served[name], value, atol=1e-5)
         else:
             np.testing.assert_array_equal(served[name], value)
+
+
+def test_shares_count_as_the_nearer_of_zero_and_one():
+    logits = np.array([[3.0, -3.0]], "float32")
+    np.testing.assert_allclose(label_accuracy(np.array([[0.9, 0.1]]), logits), [1.0])
+
+
+def test_numbers_beyond_zero_and_one_in_a_dataset(tiny_backbone, tokenizer):
+    task = TextClassifier(
+        tiny_backbone(tokenizer),
+        ["a", "b"],
+        tokenizer=tokenizer,
+        problem_type="multi_label_classification",
+    )
+    task.compile()
+    data = tf.data.Dataset.from_tensors((["a cat"], [[2.0, 0.0]]))
+    with pytest.raises(InputError, match="0 and 1 for each of the 2 classes"):
+        task.fit(data, verbose=0)

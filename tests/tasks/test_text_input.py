@@ -1,5 +1,7 @@
 """Forms of inputs of tasks: single strings, labels in many forms, small calls."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -526,3 +528,83 @@ def test_few_and_many_batches_agree(classifier, batch_size):
     expected = classifier(texts).numpy()
     found = classifier.predict(texts, batch_size=batch_size, verbose=0)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+# === Several calls, and a part of the batches ===
+
+
+def seen(task, fits):
+    """Returns the token ids of each step of each call of `fit`."""
+    found, step = [], task.train_step
+
+    def watched(data):
+        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        found.append(x["token_ids"].numpy().tolist())
+        return step(data)
+
+    task.train_step = watched
+    ends = [0]
+    for fit in fits:
+        fit()
+        ends.append(len(found))
+    return [found[begin:end] for begin, end in itertools.pairwise(ends)]
+
+
+class LetterBatches(keras.utils.PyDataset):
+    """Batches of one text."""
+
+    def __init__(self):
+        super().__init__(workers=1)
+
+    @property
+    def num_batches(self):
+        return 8
+
+    def __getitem__(self, index):
+        return [LETTERS[index]], [index % 2]
+
+
+LETTERS = list("abcdefgh")
+
+
+@pytest.mark.parametrize("form", ["list", "PyDataset"])
+def test_every_fit_has_a_new_order(classifier, form):
+    """Also if each of them is one epoch: `for epoch in range(10): task.fit(x, y, epochs=1)`."""
+    data = (LETTERS, [0, 1] * 4) if form == "list" else (LetterBatches(),)
+    fits = [lambda: classifier.fit(*data, batch_size=1, verbose=0)] * 3
+    orders = seen(classifier, fits)
+    assert list(map(len, orders)) == [8] * 3
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_every_fit_has_new_masks(make):
+    task = make(MaskedLM)
+    task.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    text = ["the cat sees a good dog and the bad dog"] * 8
+    first, second = seen(task, [lambda: task.fit(text, batch_size=8, verbose=0)] * 2)
+    assert first != second
+
+
+def test_a_part_of_the_batches_has_the_first_texts(classifier):
+    """Rows are sorted by length, but those of the first `steps` batches are used."""
+    texts, names = ["a", "a good red cat sees", "the bad dog", "good"], ["good", "bad"] * 2
+    expected = classifier.predict(texts, verbose=0)
+    found = classifier.predict(texts, batch_size=1, steps=2, verbose=0)
+    np.testing.assert_allclose(found, expected[:2], atol=1e-6)
+    callbacks = [keras.callbacks.Callback()]
+    found = classifier.predict(texts, batch_size=1, steps=3, callbacks=callbacks, verbose=0)
+    np.testing.assert_allclose(found, expected[:3], atol=1e-6)
+    loss = classifier.evaluate(texts, names, batch_size=1, steps=2, verbose=0)[0]
+    first = classifier.evaluate(texts[:2], names[:2], verbose=0)[0]
+    assert loss == pytest.approx(first, abs=1e-6)
+    history = classifier.fit(
+        texts,
+        names,
+        validation_data=(texts, names),
+        validation_steps=2,
+        validation_batch_size=1,
+        verbose=0,
+    )
+    after = classifier.evaluate(texts[:2], names[:2], verbose=0)[0]
+    assert history.history["val_loss"] == pytest.approx([after], abs=1e-6)

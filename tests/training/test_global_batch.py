@@ -416,3 +416,42 @@ def test_tensorboard_needs_its_package(tmp_path, monkeypatch):
     callback = keras.callbacks.TensorBoard(tmp_path)
     with pytest.raises(InputError, match="that TensorFlow does not bring: pip install tensorboard"):
         model.fit(X, Y, verbose=0, callbacks=[callback])
+
+
+# === One weight for each row of several outputs ===
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_weights_of_rows(rows):
+    """Keras multiplies (rows, 4) losses by (rows,) weights as if they were those of columns."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 5, (rows, 4))
+    logits = random.normal(0, 1, (rows, 4, 5)).astype("float32")
+    weights = np.arange(1, rows + 1, dtype="float32")
+    scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    losses = -np.take_along_axis(scores, labels[..., None], -1)[..., 0]
+    for reduction, by in {
+        "mean_with_sample_weight": 4 * weights.sum(),
+        "sum_over_batch_size": losses.size,
+    }.items():
+        loss = GlobalBatchLoss(
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+        )
+        expected = (losses * weights[:, None]).sum() / by
+        assert float(loss(labels, logits, weights)) == pytest.approx(expected, rel=1e-5)
+        assert float(loss(labels, logits, weights[:, None] * np.ones((1, 4)))) == pytest.approx(
+            expected, rel=1e-5
+        )
+
+
+def test_functions_that_return_one_number():
+    """Their value is the mean of the batch: that of microbatches counts by their rows."""
+    random = np.random.default_rng(0)
+    labels, outputs = (tf.constant(random.normal(0, 1, 6), "float32") for _ in range(2))
+    loss = global_mean(lambda y, p: keras.ops.mean(keras.ops.square(y - p)))
+    expected = np.square(labels - outputs).mean()
+    assert float(loss(labels, outputs)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss.divisor(labels, outputs)) == 6
+    loss.set_global_batch(loss.divisor(labels, outputs), 2)
+    parts = [float(loss(labels[part], outputs[part])) for part in (slice(4), slice(4, 6))]
+    assert np.mean(parts) == pytest.approx(expected, rel=1e-5)

@@ -76,3 +76,18 @@ def test_negatives_come_from_all_replicas(runs):
     np.testing.assert_allclose(run["after"], one["after"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(run["loss"], one["loss"], rtol=1e-5)
     np.testing.assert_allclose(run["accuracy"], one["accuracy"], rtol=1e-5)
+
+
+def test_cosine_error_of_scores_in_a_column(embeddings):
+    scores = np.linspace(-1, 1, len(embeddings))
+    loss = CosineError()
+    expected = float(loss(scores, embeddings[:, :2]))
+    assert float(loss(scores[:, None], embeddings[:, :2])) == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_text_is_nearer_than_an_equal_one():
+    """Several questions may have the same answer."""
+    random = np.random.default_rng(0)
+    answers = np.repeat(random.normal(0, 1, (2, 8)), 3, axis=0)
+    pairs = np.stack([answers + random.normal(0, 0.01, answers.shape), answers], axis=1)
+    np.testing.assert_array_equal(found_partner(None, pairs.astype("float32")), np.ones(6))

@@ -59,8 +59,12 @@ class MaskedLMPreprocessor(Preprocessor):
     def training_examples(
         self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
     ) -> tuple[Any, ...]:
-        """Masks a batch of texts."""
-        return from_text.masked_text(self.packer, self.masking, (self.seed, number), **row)
+        """Masks a batch of texts; the weight of a text is that of its masks."""
+        seed = self.seed, number
+        features, ids, weights = from_text.masked_text(self.packer, self.masking, seed, **row)
+        if sample_weight is not None:
+            weights *= tf.cast(sample_weight, weights.dtype)[:, tf.newaxis]
+        return features, ids, weights
 
     def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of texts that contain mask tokens, with `mask_positions`.

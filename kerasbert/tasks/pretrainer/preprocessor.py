@@ -1,9 +1,13 @@
 """Preprocessing for pretraining: masked pairs of texts."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 
 from kerasbert.data.pretraining import from_text
+from kerasbert.features import MLM_LOGITS, NSP_LOGITS
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
 
@@ -29,8 +33,11 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
     def training_examples(
         self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
     ) -> tuple[Any, ...]:
-        """Masks and pairs a batch of texts; `y`, if given, labels the pairs (1: not next)."""
-        return from_text.examples_from_text(
+        """Masks and pairs a batch of texts; `y`, if given, labels the pairs (1: not next).
+
+        The weight of a text is that of its masks, and of the pair that it begins.
+        """
+        features, labels, weights = from_text.examples_from_text(
             packer=self.packer,
             masking=self.masking,
             seed=(self.seed, number),
@@ -38,3 +45,8 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
             objective=self.objective,
             **row,
         )
+        if sample_weight is not None:
+            of_rows = tf.cast(sample_weight, tf.float32)
+            weights[MLM_LOGITS] *= of_rows[:, tf.newaxis]
+            weights[NSP_LOGITS] *= of_rows
+        return features, labels, weights

@@ -53,7 +53,11 @@ def answers_of_classes(problem: Any, logits: Any) -> Any:
 def targets_of_labels(problem: Any, y: Any) -> Any:
     """Returns 0 and 1 for each class, float32 (batch, classes)."""
     if y.dtype != tf.string:
-        return tf.cast(_dense(problem, y), tf.float32)
+        y = tf.cast(_dense(problem, y), tf.float32)
+        in_range = tf.reduce_all((y >= 0) & (y <= 1))
+        message = f"y must be lists of names, or {_wanted(problem)}"
+        with tf.control_dependencies([tf.debugging.Assert(in_range, [message])]):
+            return tf.identity(y)
     if y.shape.rank == 1:
         raise InputError(f"y must be lists of names, or {_wanted(problem)}; found single names")
     y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)

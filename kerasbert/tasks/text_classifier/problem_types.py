@@ -260,7 +260,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 def label_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """Returns the share of each example's classes that are predicted correctly, (batch,)."""
     predicted = ops.sigmoid(y_pred) >= threshold
-    right = ops.equal(ops.cast(y_true, "bool"), predicted)
+    right = ops.equal(ops.cast(y_true, "float32") >= 0.5, predicted)
     return ops.mean(ops.cast(right, "float32"), axis=-1)
 
 

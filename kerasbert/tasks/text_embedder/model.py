@@ -35,7 +35,7 @@ from kerasbert.tasks.task import Task
 from kerasbert.tasks.text_embedder.search import checked_corpus, nearest, unit
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
-from kerasbert.training.similarity import CosineError, InBatchNegatives, found_partner
+from kerasbert.training.similarity import TIE, CosineError, InBatchNegatives, found_partner
 
 OBJECTIVES = ("contrastive", "similarity")
 _COMBINE = {
@@ -318,7 +318,7 @@ class TextEmbedder(Task):
         Returns:
             With gold scores, `pearson` and `spearman`, the correlations of cosine similarities and
             scores, as for STS. Without, `accuracy`, the share of texts whose partner is the
-            nearest of all second texts.
+            nearest of all second texts, or equal to it.
 
         Raises:
             InputError: there are no pairs, or not as many scores.
@@ -335,10 +335,10 @@ class TextEmbedder(Task):
             raise InputError(f"{self.name} is scored on pairs of texts")
         embeddings = self.embed(columns, batch_size=batch_size)
         first, second = embeddings[:, 0], embeddings[:, 1]
-        if y is None:
-            _, outputs = nearest(first, second, 1)
-            return {"accuracy": float(np.mean(outputs[:, 0] == np.arange(len(outputs))))}
         cosines = np.sum(unit(first) * unit(second), axis=1)
+        if y is None:
+            highest, _ = nearest(first, second, 1)
+            return {"accuracy": float(np.mean(cosines >= highest[:, 0] - TIE))}
         gold = numbers("y", y).reshape(-1)
         if len(gold) != len(cosines):
             raise InputError(f"there are {len(cosines)} pairs, but y has {len(gold)}")

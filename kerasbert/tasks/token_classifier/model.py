@@ -223,7 +223,10 @@ class TokenClassifier(Task):
     def _by_class(self, y, sample_weight, class_weight) -> np.ndarray:
         """Multiplies the weights of tokens by the weights of their classes."""
         weights = class_weight_table(class_weight, self.classes)[np.asarray(y)]
-        return weights if sample_weight is None else weights * sample_weight
+        if sample_weight is None:
+            return weights
+        own = np.asarray(sample_weight)
+        return weights * (own[:, np.newaxis] if own.ndim == 1 else own)
 
     # === Text ===
 
