@@ -166,7 +166,7 @@ class FromLogits(keras.metrics.Metric):
 
     For "sigmoid" outputs, the metric sees every probability. For "softmax" outputs with two
     classes, a binary metric such as AUC or Precision sees the probability of the second class and
-    the label 0 or 1, as in scikit-learn's binary scores. Metrics on class indices see indices; all
+    the label 0 or 1, as in scikit-learn's binary scores, unless it has a `class_id`. Metrics on class indices see indices; all
     others see one-hot labels and the probabilities of all classes.
 
     Args:
@@ -219,6 +219,11 @@ def _of_sigmoid(metric, y_true, logits, sample_weight) -> tuple:
     return labels, probabilities, ops.reshape(sample_weight, (-1,))
 
 
+def _chooses_classes(metric) -> bool:
+    """Whether a metric is computed of one class, or of the best ones, and needs all of them."""
+    return any(getattr(metric, name, None) is not None for name in ("class_id", "top_k"))
+
+
 def _of_softmax(metric, y_true, logits, sample_weight) -> tuple:
     """Returns labels, probabilities and weights, one row per text or token."""
     *positions, classes = ops.shape(logits)
@@ -230,6 +235,7 @@ def _of_softmax(metric, y_true, logits, sample_weight) -> tuple:
     sample_weight = flat_weights(sample_weight, positions)
     if isinstance(metric, _OF_INDICES):
         return labels, probabilities, sample_weight
-    if isinstance(metric, _BINARY) and logits.shape[-1] == 2:
+    is_binary = isinstance(metric, _BINARY) and not _chooses_classes(metric)
+    if is_binary and logits.shape[-1] == 2:
         return labels[:, None], probabilities[:, 1:], sample_weight
     return ops.one_hot(labels, classes), probabilities, sample_weight

@@ -327,3 +327,18 @@ def test_compiled_names_are_kept_in_a_file(tokenizer, tiny_backbone, tmp_path):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["Precision", "Recall"])
+@pytest.mark.parametrize("class_id", [0, 1])
+def test_one_of_two_classes(kind, class_id):
+    """`class_id` counts both classes, though a binary metric sees the second alone."""
+    metric = getattr(keras.metrics, kind)(class_id=class_id)
+    score = getattr(sklearn_metrics, f"{kind.lower()}_score")
+    expected = score(Y2, G2, pos_label=class_id)
+    assert measured(metric, "softmax", (Y2, L2)) == pytest.approx(expected)
+
+
+def test_the_best_of_two_classes():
+    metric = keras.metrics.Precision(top_k=1)
+    assert measured(metric, "softmax", (Y2, L2)) == pytest.approx(np.mean(Y2 == G2))
