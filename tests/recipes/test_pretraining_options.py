@@ -123,9 +123,9 @@ def test_a_continued_run_does_not_need_the_other_run_any_more(options, tmp_path,
 
 
 def test_a_recipe_changes_defaults_but_not_what_is_given():
-    words = ["pretrain", "--corpus=c", "--output=o", "--recipe=fast", "--mask_rate=0.15"]
+    words = ["pretrain", "--corpus=c", "--output=o", "--recipe=fast", "--beta_2=0.999"]
     chosen = cli.parse(words, PretrainOptions)
-    expected = {**RECIPES["fast"], "mask_rate": 0.15}
+    expected = {**RECIPES["fast"], "beta_2": 0.999}
     assert {name: getattr(chosen, name) for name in expected} == expected
     assert chosen.settings["recipe"] == "fast"
     plain = cli.parse(words[:3], PretrainOptions)
