@@ -181,7 +181,7 @@ def load(directory: pathlib.Path) -> Preset:
     mappings = weight_map(rows, _NAMING, encoder_config)
     weights, names, used = read_weights(mappings, tensors, _NAMING)
     unused_weights = sorted(tensors.keys() - used)
-    heads = [row for name, rows in layout.heads.items() if name != task for row in rows]
+    heads = tuple(row for name, rows in layout.heads.items() if name != task for row in rows)
     of_others = {link.theirs for link in weight_map(heads, _NAMING, encoder_config)}
     _check_left_over(source, unused_weights, tensors, task, layout, of_others)
     _tie(source, weights, head, names)

@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from kerasbert import files
@@ -206,6 +206,17 @@ def find_version(directory: str | os.PathLike[str]) -> pathlib.Path:
         if files.exists(version / "saved_model.pb") and files.exists(version / METADATA):
             return version
     raise InputError(f"{directory}: holds no model that kerasbert exported")
+
+
+def pays_to_freeze_weights(metadata: Mapping[str, Any]) -> bool:
+    """Whether oneDNN should keep the weights in the layout for the first shape that it sees.
+
+    In float32, that costs more for other shapes than it saves; docs/performance.md has the times.
+
+    Args:
+        metadata: the export's metadata.
+    """
+    return metadata.get("dtype") != "float32"
 
 
 def main() -> None:

@@ -72,6 +72,7 @@ def _write_saved_model(
         "task": type(task).__name__,
         "inputs": inputs,
         "sequence_length": task.sequence_length,
+        "dtype": task.backbone.embeddings.compute_dtype,
         "tokenizer": task.tokenizer.get_config(),
         **task.head_config(),
     }

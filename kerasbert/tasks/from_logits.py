@@ -166,8 +166,8 @@ class FromLogits(keras.metrics.Metric):
 
     For "sigmoid" outputs, the metric sees every probability. For "softmax" outputs with two
     classes, a binary metric such as AUC or Precision sees the probability of the second class and
-    the label 0 or 1, as in scikit-learn's binary scores, unless it has a `class_id`. Metrics on class indices see indices; all
-    others see one-hot labels and the probabilities of all classes.
+    the label 0 or 1, as in scikit-learn's binary scores, unless it has a `class_id`. Metrics on
+    class indices see indices; all others see one-hot labels and the probabilities of all classes.
 
     Args:
         metric: a Keras metric.

@@ -38,7 +38,8 @@ def benchmark_server(options: BenchmarkServerOptions) -> dict:
     """Measures each model; returns rows per second and latencies of all rounds."""
     output = pathlib.Path(options.output)
     (output / "logs").mkdir(parents=True, exist_ok=True)
-    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # of both sides, as `serve` sets it
+    # Of both sides, as `serve` sets it.
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = str(int(options.precision != "float32"))
     vocab, _ = made_texts.write(output)
     texts = _texts(vocab)
     found: dict[str, Any] = {"options": dataclasses.asdict(options), "results": {}}

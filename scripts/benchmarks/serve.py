@@ -203,8 +203,8 @@ def _candidates(options, where: str, precision: str, batches: Sequence) -> list[
 
 
 def kerasbert(directory: str, batches: Sequence[list[str]], precision: str):
-    """Runs the SavedModel with frozen weights, as `kerasbert serve` does."""
-    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"
+    """Runs the SavedModel; in bfloat16 with frozen weights, as `kerasbert serve` does."""
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = str(int(precision != "float32"))
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  registers the ops of exports
 

@@ -180,7 +180,7 @@ def test_names_of_kubernetes():
 @pytest.mark.parametrize("name", ["2024", "true", "null", "1e3", "0x1f", "no"])
 def test_names_that_yaml_may_read_as_something_else(name):
     label = configs.kubernetes_name(name)
-    text = configs.kubernetes(name, True, 2**30)
+    text = configs.kubernetes(name, True, 2**30, True)
     files, deployment, service = yaml.safe_load_all(text)
     assert (files["metadata"]["name"], deployment["metadata"]["name"]) == (f"{label}-config", label)
     pod = deployment["spec"]["template"]

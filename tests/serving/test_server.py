@@ -29,6 +29,7 @@ from tensorflow_serving.apis import (
 from kerasbert import InputError, MultipleChoice, TextClassifier, TokenClassifier
 from kerasbert.recipes.options import LoadTestOptions, ServeOptions
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
+from kerasbert.serving.client import METADATA
 from kerasbert.serving.server import run
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
@@ -596,18 +597,23 @@ def test_name_and_version_of_the_program(exported_classifier):
         programs.end(child)
 
 
-def test_frozen_weights_unless_the_user_decides(monkeypatch):
+@pytest.mark.parametrize(("dtype", "value"), [("float32", "0"), ("bfloat16", "1"), (None, "1")])
+def test_frozen_weights_unless_the_user_decides(monkeypatch, tmp_path, dtype, value):
     """The variable is read when the first kernel is built: it is set before TensorFlow is there."""
     name = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
-    asks = {"texts": "texts.txt"}
+    asks, mine = {"texts": "texts.txt"}, str(tmp_path)
+    metadata = tmp_path / "1" / METADATA
+    metadata.parent.mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    metadata.write_text(json.dumps({} if dtype is None else {"dtype": dtype}))
     for options in (
-        ServeOptions(saved_model=["mine"]),
-        LoadTestOptions(saved_model="mine", **asks),
+        ServeOptions(saved_model=["not there", mine]),
+        LoadTestOptions(saved_model=mine, **asks),
     ):
         monkeypatch.delenv(name, raising=False)
-        assert options.environment == {name: "1"}
-        monkeypatch.setenv(name, "0")
-        assert options.environment == {name: "0"}
+        assert options.environment == {name: value}
+        monkeypatch.setenv(name, "2")
+        assert options.environment == {name: "2"}
     assert LoadTestOptions(url="grpc://localhost:8500/mine", **asks).environment == {}
 
 

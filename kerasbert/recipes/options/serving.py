@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
+from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.shared import USE, check_directory, check_file
-from kerasbert.serving import urls
+from kerasbert.serving import client, urls
 
 _LIMITS = "limits"
 _PORTS = 65_535
@@ -14,13 +16,22 @@ _MOST = 2**31 - 1
 _FROZEN_WEIGHTS = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
 
 
-def _frozen_weights() -> dict[str, str]:
-    """Lets oneDNN keep each weight in its kernels' layout, unless the user has decided.
+def _frozen_weights(exports: Sequence[str]) -> dict[str, str]:
+    """Lets oneDNN keep each weight in its kernels' layout where it pays, unless the user decides.
 
     A kernel keeps the weights of its own node of the graph, and a loaded version has its own graph,
     whose weights never change.
     """
-    return {_FROZEN_WEIGHTS: os.environ.get(_FROZEN_WEIGHTS, "1")}
+    pays = any(map(_pays_to_freeze_weights, exports))
+    return {_FROZEN_WEIGHTS: os.environ.get(_FROZEN_WEIGHTS, str(int(pays)))}
+
+
+def _pays_to_freeze_weights(export: str) -> bool:
+    try:
+        metadata = files.read_json(client.find_version(export) / client.METADATA, dict)
+    except InputError:
+        return False  # the program will say why it can't load this
+    return client.pays_to_freeze_weights(metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +117,7 @@ class ServeOptions(Options):
     @property
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before TensorFlow is imported."""
-        return _frozen_weights()
+        return _frozen_weights(self.saved_model)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +162,7 @@ class LoadTestOptions(Options):
     @property
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before TensorFlow is imported: those of `serve`."""
-        return {} if self.saved_model is None else _frozen_weights()
+        return {} if self.saved_model is None else _frozen_weights([self.saved_model])
 
     @property
     def needs_tensorflow(self) -> bool:

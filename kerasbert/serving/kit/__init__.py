@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasbert import files, lazy
 from kerasbert.serving import exports, signatures, urls
-from kerasbert.serving.client import METADATA, SavedModelClient
+from kerasbert.serving.client import METADATA, SavedModelClient, pays_to_freeze_weights
 from kerasbert.serving.kit import configs, examples, readme, warm_up
 
 # Of a full batch; with them, a batch of a base model takes seconds on a few cores.
@@ -93,14 +93,14 @@ def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[st
     length = metadata["sequence_length"]
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, _TOKENS // length))
     batched = not signatures.takes_lists(found[signatures.DEFAULT])
-    columns = examples.columns(metadata)
+    columns, frozen = examples.columns(metadata), pays_to_freeze_weights(metadata)
     answers = SavedModelClient(version)(**columns)
     number = warm_up.write(version, name, rows, length)
     size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
     texts = (
         readme.text(name, metadata, found, columns, answers, batched),
-        configs.compose(name, batched),
-        configs.kubernetes(name, batched, size),
+        configs.compose(name, batched, frozen),
+        configs.kubernetes(name, batched, size, frozen),
         configs.models(name),
         configs.MONITORING,
         configs.prometheus(),
