@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Several GPUs and machines
 #
-# Training on N devices computes the same update as one device on the same batch: each device
-# takes a share of the rows, and gradients are summed before the optimizer's step. You can see
-# that on any computer, because TensorFlow can cut a CPU into virtual devices. This guide trains a
-# small classifier of film reviews (SST-2) on one device and on two, compares weights, then runs
-# two processes that talk over the network, and ends with the commands for real clusters.
+# Without dropout, training on N devices computes the same update as one device on the same batch:
+# each device takes a share of the rows, and gradients are summed before the optimizer's step. You
+# can see that on any computer, because TensorFlow can split a CPU into virtual devices. This guide
+# trains a small classifier of film reviews (SST-2) on one device and on two, compares weights, then
+# runs two processes that talk over the network, and ends with the commands for real clusters.
 
 # %%
 import json
@@ -35,8 +35,8 @@ print(two_devices.num_replicas_in_sync, "replicas")
 
 # %% [markdown]
 # The data are as in [Sentiment in five minutes](sentiment.md); the model is the smallest BERT,
-# with a vocabulary of these sentences. There is no dropout: each replica would draw its own
-# masks, as is right, and the runs could not be compared.
+# with a vocabulary of these sentences. There is no dropout: each device would draw its own masks,
+# as it should, and the runs could not be compared.
 
 # %%
 URL = (
@@ -91,7 +91,8 @@ print(f"largest difference of a weight: {difference:.0e}")
 # ## Several processes
 #
 # The programs do the same with `--strategy`, and add checkpoints and resuming. `--workers 2`
-# starts two processes on this machine, which find each other as machines of a cluster do.
+# starts two processes on this machine with `--strategy multiworker`, which find each other as the
+# machines of a cluster do.
 
 
 # %%
@@ -112,7 +113,7 @@ with open("train.tsv", "w", encoding="utf-8") as file:
 
 if not SHORT:  # each starts Python anew
     one = finetune("one")
-    two = finetune("two", "--strategy", "multiworker", "--workers", "2")
+    two = finetune("two", "--workers", "2")
     print("first and last loss, one process:  ", one[0], one[-1])
     print("first and last loss, two processes:", two[0], two[-1])
     pairs = zip(
@@ -166,8 +167,9 @@ print(tf_config(["node1", "node2"], 1))
 #
 # - `--dry_run` first: it prints the model, a batch, seconds a step and the hours of the whole
 #   run, and writes nothing.
-# - Kill it and repeat the command: it goes on from the newest checkpoint, with the same weights
-#   as without the interruption, also with another number of workers.
+# - Kill it and repeat the command: it goes on from the newest checkpoint. The weights are bitwise
+#   those of a run without the interruption if the strategy and the number of workers are the same.
+#   With other numbers of workers they are the same up to rounding, if there is no dropout.
 # - A larger model than fits: `--gradient_checkpointing`, `--accumulation_steps`, `--precision
 #   bfloat16`; on JAX `--backend=jax --data_parallel=4 --model_parallel=2` shares the weights, too.
 # - A TPU: `--strategy tpu`. It has not been run on one; XLA compiles the whole step for a CPU in

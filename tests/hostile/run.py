@@ -1,6 +1,7 @@
 """Attacks kerasbert with damaged and hostile files, and prints the failures: the long version.
 
-Takes about an hour of one core for 8,000 attacks. The same command makes the same attacks.
+Makes about 10,000 attacks, which takes more than an hour of one core: 8,000 took about an hour. The
+same command makes the same attacks.
 
 Example:
   python tests/hostile/run.py --scale 1 --log /tmp/hostile.jsonl

@@ -55,8 +55,9 @@ class TrainingOptions(BackendOptions):
     )
     lr_schedule: str = option(
         "linear",
-        help="learning rate schedule after the warm-up; wsd and wsd_sqrt stay at the peak until "
-        "the last --lr_decay_ratio of the steps",
+        help="learning rate schedule after the warm-up; polynomial has power 2 (that of "
+        "google-research/bert, of power 1, is linear); wsd and wsd_sqrt stay at the peak until the "
+        "last --lr_decay_ratio of the steps",
         choices=SCHEDULES,
         group=_LEARNING,
         formerly="decay",
@@ -193,8 +194,8 @@ class TrainingOptions(BackendOptions):
     )
     workers: int = option(
         1,
-        help="number of multiworker processes to start on this machine, which share its GPUs; for "
-        "testing",
+        help="number of processes to start on this machine, with --strategy=multiworker; they "
+        "share its GPUs; for testing",
         minimum=1,
         maximum=_MOST_DEVICES,
         group=DEVICES,
