@@ -99,9 +99,8 @@ def load(directory: pathlib.Path) -> tuple[Any, ...]:
             model = tf.saved_model.load(plain)
         serve = model.signatures["serving_default"]
     except Exception as error:  # damaged files raise errors of all kinds
-        reason = " ".join(str(error).split())[:_LONGEST_REASON]
         raise InputError(
-            f"{directory}: TensorFlow can't load it ({reason}); export the model again"
+            f"{directory}: TensorFlow can't load it ({reason(error)}); export the model again"
         ) from None
     there = sorted(serve.structured_input_signature[1])
     if there != sorted(metadata["inputs"]):
@@ -126,8 +125,13 @@ def tensor(name: str, column: Sequence[Any]) -> Any:
         return tf.constant(list(column), tf.string, [len(column)])
     except (TypeError, ValueError) as error:
         wanted = "lists of strings" if name in LIST_COLUMNS else "strings"
-        reason = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
-        raise InputError(f"{name} must hold {wanted} as UTF-8 can hold them ({reason})") from None
+        found = reason(error.__cause__ or error)
+        raise InputError(f"{name} must hold {wanted} as UTF-8 can hold them ({found})") from None
+
+
+def reason(error: BaseException) -> str:
+    """Returns the beginning of an error's message on one line; its type if it has none."""
+    return " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
 
 
 def sha256_of_files(directory: pathlib.Path) -> dict[str, str]:

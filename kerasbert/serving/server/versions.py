@@ -5,21 +5,23 @@ import contextlib
 import functools
 import gc
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
 from kerasbert import files
-from kerasbert.errors import InputError, one_line
+from kerasbert.errors import InputError
 from kerasbert.serving import client, signatures
 from kerasbert.serving.kit import warm_up
 from kerasbert.serving.server.errors import RequestError, invalid
 
 _ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
 _WAIT = 0.05  # seconds between two looks at the requests of an old version
+_AGAIN = 60.0  # seconds until a version is tried again whose files have not changed
 
 
 class Model:
@@ -35,8 +37,8 @@ class Model:
 
     def __init__(self, directory: pathlib.Path, version: int):
         self.version, self.directory = version, directory
+        self._model, self.metadata = client.load(directory)  # what is damaged, it refuses
         self.signatures = signatures.read(directory)
-        self._model, self.metadata = client.load(directory)
         #: Requests that use it now.
         self.users = 0
         self._computations = {
@@ -67,15 +69,32 @@ class Model:
         return self._computations[signature or signatures.DEFAULT]
 
     def warm_up(self) -> None:
-        """Runs the requests that a kit stored for this purpose, or else one."""
+        """Runs the requests that a kit stored for this purpose, or else one.
+
+        Raises:
+            InputError: the kit's file is damaged, or one of its requests can't be answered.
+        """
         path = self.directory / warm_up.PATH
         if not files.exists(path):
             self.computation("")(_one_row(self.signature("").inputs))
             return
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-            self.computation(request.model_spec.signature_name)(inputs)
+        try:
+            for signature, inputs in _stored(path):
+                self.computation(signature)(inputs)
+        except Exception as error:  # damaged files raise errors of all kinds
+            reason = client.reason(error)
+            raise InputError(
+                f"{path}: its requests can't be answered ({reason}); write it again"
+            ) from None
+
+
+def _stored(path: pathlib.Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yields the signature and the inputs of each request in a file of a kit."""
+    files.check_file(path)
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        yield request.model_spec.signature_name, inputs
 
 
 def _run(function: Callable, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -92,6 +111,40 @@ def _tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
 def _one_row(inputs: Mapping) -> dict[str, np.ndarray]:
     rows = {name: [1] * len(signatures.shape(info)) for name, info in inputs.items()}
     return {name: np.full(shape, b"a word", dtype=object) for name, shape in rows.items()}
+
+
+class _Content(NamedTuple):
+    """What tells whether the files below a directory are still the same."""
+
+    newest: int  # time of the last change
+    number: int
+    size: int
+
+
+def _content(directory: pathlib.Path) -> _Content:
+    """Looks at all files below a directory; raises `OSError` if one disappears meanwhile."""
+    found = [path.lstat() for path in (directory, *directory.rglob("*"))]
+    newest, sizes = max(one.st_mtime_ns for one in found), [one.st_size for one in found]
+    return _Content(newest, len(sizes), sum(sizes))
+
+
+class _Refused:
+    """A version that can't be loaded: perhaps not yet, as while it is copied.
+
+    Args:
+        content: its files, before that was tried.
+        message: why.
+    """
+
+    def __init__(self, content: _Content, message: str):
+        self.message = message
+        self._content, self._again = content, time.monotonic() + _AGAIN
+        self._seen = content
+
+    def is_worth_a_try(self, content: _Content) -> bool:
+        """Whether its files have changed, but not since the last look; or a while has passed."""
+        settled, self._seen = content == self._seen, content
+        return (settled and content != self._content) or time.monotonic() > self._again
 
 
 class Versions:
@@ -112,7 +165,7 @@ class Versions:
         self._directory = directory
         #: The state of each version, and the message about its failure.
         self._states: dict[int, tuple[str, str]] = {}
-        self._refused: dict[int, int] = {}
+        self._refused: dict[int, _Refused] = {}
         found = self._found()
         if not found:
             raise InputError(f"{directory}: holds no numbered version of an export")
@@ -135,8 +188,11 @@ class Versions:
             model = Model(directory, version)
             model.warm_up()
         except Exception as error:
-            self._states[version] = ("END", one_line(str(error)))
-            raise
+            if not isinstance(error, InputError):  # damaged files raise errors of all kinds
+                reason = client.reason(error)
+                error = InputError(f"{directory}: loading it fails ({reason}); export it again")
+            self._states[version] = ("END", str(error))
+            raise error from None
         self._states[version] = ("AVAILABLE", "")
         return model
 
@@ -193,29 +249,34 @@ class Versions:
             found = await asyncio.to_thread(self._found)
             if not found or max(found) == self._current.version:
                 continue
-            if await self._replaced(max(found), found[max(found)]):
-                # Nothing refers to the old version any more, but its parts do to each other.
+            if await self._tried(max(found), found[max(found)]):
+                # Nothing refers to the old version any more, nor to one that can't be used, but
+                # their parts do to each other.
                 await asyncio.to_thread(gc.collect)
 
-    async def _replaced(self, version: int, directory: pathlib.Path) -> bool:
-        """Loads a version in place of the current one; returns whether that was possible."""
-        with contextlib.suppress(OSError):  # the directory may disappear again
-            changed = directory.stat().st_mtime_ns
-            if self._refused.get(version) == changed:
-                return False
-            try:
-                model = await asyncio.to_thread(self._load, version, directory)
-            except Exception as error:  # damaged files raise errors of all kinds
-                self._refused[version] = changed
+    async def _tried(self, version: int, directory: pathlib.Path) -> bool:
+        """Loads a version in place of the current one; returns whether that was tried."""
+        try:
+            content = await asyncio.to_thread(_content, directory)
+        except OSError:  # the directory, or a file in it, has disappeared
+            return False
+        refused = self._refused.get(version)
+        if refused and not refused.is_worth_a_try(content):
+            return False
+        try:
+            model = await asyncio.to_thread(self._load, version, directory)
+        except InputError as error:
+            self._refused[version] = _Refused(content, str(error))
+            if refused is None or refused.message != str(error):
                 self._log(
                     f"version {version} can't be loaded, {self._current.version} stays: {error}"
                 )
-                return False
-            old, self._current = self._current, model
-            self._log(f"version {version} replaces {old.version}")
-            await self._retire(old)
             return True
-        return False
+        self._refused.pop(version, None)
+        old, self._current = self._current, model
+        self._log(f"version {version} replaces {old.version}")
+        await self._retire(old)
+        return True
 
     async def _retire(self, old: Model) -> None:
         """Returns after the last request of a version."""
