@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import itertools
 import threading
 import time
@@ -274,15 +273,49 @@ def test_choices_are_counted():
     assert costs.sequences({"text": texts(b"a", b"b")}) == 2
 
 
-@pytest.mark.parametrize("windows", [False, True])
-def test_rows_that_are_too_large(windows):
-    """The text of windows has a limit of its own, --max_text_bytes."""
-    metadata = {"task": "MultipleChoice", "sequence_length": 512, "long_text": windows}
-    service._check_tokens([100, costs.MOST_TOKENS], metadata)
-    with contextlib.ExitStack() as expected:
-        if not windows:
-            expected.enter_context(pytest.raises(RequestError, match="a row may have 65,537 tok"))
-        service._check_tokens([costs.MOST_TOKENS + 1], metadata)
+class Widths:
+    """A model that returns how much each row has of its only input: texts, or ready features."""
+
+    def __init__(self, metadata, input):
+        self.metadata, self._input = metadata, input
+
+    def signature(self, name):
+        return meta_graph_pb2.SignatureDef(inputs=self._input)
+
+    def computation(self, name):
+        return lambda inputs: {"n": np.array([len(row) for row in next(iter(inputs.values()))])}
+
+
+IDS = meta_graph_pb2.TensorInfo(dtype=types_pb2.DT_INT32)
+for _ in range(2):
+    IDS.tensor_shape.dim.add(size=-1)
+
+
+@pytest.mark.parametrize(
+    ("task", "windows"),
+    [
+        ({"task": "MultipleChoice"}, False),
+        ({"task": "TextEmbedder", "long_text": "mean"}, True),
+        ({"task": "QuestionAnswerer"}, True),
+        ({"task": "TokenClassifier"}, True),
+    ],
+)
+def test_rows_that_are_too_large(make_batcher, task, windows):
+    """Texts of tasks with windows have a limit of their own, --max_text_bytes."""
+    answers = service.Service(None, make_batcher(), Metrics(), max_text_bytes=10**6, max_rows=9)
+    metadata = {"sequence_length": 512, **task}
+
+    def ask(name, info, value):
+        model = Widths(metadata, {name: info})
+        return asyncio.run(answers.predict(model, "", {name: value}))["n"].tolist()
+
+    most = costs.MOST_TOKENS
+    assert ask("token_ids", IDS, np.zeros((1, most), np.int32)) == [most]
+    with pytest.raises(RequestError, match="a row may have 65,537 tokens, in all of its choices"):
+        ask("token_ids", IDS, np.zeros((1, most + 1), np.int32))
+    long = texts(b"x" * (most + 1))
+    assert ask("text", TEXT, long) == [most + 1]
+    assert costs.are_cut({"text": long}, metadata) == windows
 
 
 def test_costs_of_lists_and_tokens():

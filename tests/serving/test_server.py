@@ -328,6 +328,18 @@ def test_grpc_mistakes(channel, make, code, message):
     assert message in error.value.details()
 
 
+def test_grpc_converts_no_input_that_is_not_taken(channel, monkeypatch):
+    """A small message may declare thousands of them, each of millions of values."""
+    converted = []
+    monkeypatch.setattr(
+        "kerasbert.serving.server.grpc._converted", lambda name, value: converted.append(name)
+    )
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    with pytest.raises(grpc.RpcError, match="takes the inputs text, found text, words"):
+        stub.Predict(_inputs(text=["a"], words=[1]), timeout=60)
+    assert converted == []
+
+
 def metrics_of(server):
     return urllib3.request("GET", f"{server.rest.partition('/v1')[0]}/metrics").data.decode()
 

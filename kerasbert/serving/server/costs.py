@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasbert.features import CHOICES, TOKEN_IDS
 
-#: The most tokens of a row that is no long text: all of its choices are computed at once.
+#: The most tokens of a row that is not cut into windows: all of its choices are computed at once.
 MOST_TOKENS = 65_536
 _SPECIAL = 4  # at most, of a pair
 _WITH_WINDOWS = ("QuestionAnswerer", "TokenClassifier")
@@ -24,9 +24,13 @@ def sequences(inputs: Mapping[str, np.ndarray]) -> int:
     return max(numbers)
 
 
-def has_windows(metadata: Mapping[str, Any]) -> bool:
-    """Returns whether rows may be longer than the model's sequences, and are cut into windows."""
-    return metadata["task"] in _WITH_WINDOWS or bool(metadata.get("long_text"))
+def are_cut(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bool:
+    """Returns whether rows are cut into windows, so that they may be of any length.
+
+    Strings are, of tasks that do so; token features are not.
+    """
+    has_windows = metadata["task"] in _WITH_WINDOWS or bool(metadata.get("long_text"))
+    return has_windows and any(value.dtype == object for value in inputs.values())
 
 
 def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> list[int]:
@@ -45,7 +49,7 @@ def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> li
     if not columns:
         widest = max(int(np.prod(value.shape[1:])) for value in inputs.values())
         return [widest] * len(next(iter(inputs.values())))
-    if has_windows(metadata):
+    if are_cut(inputs, metadata):
         stride = metadata.get("stride")
         return [
             _of_windows(prompt + _bytes(row), length, stride) for row in zip(*columns, strict=True)

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 
 from kerasbert.serving.server.errors import RequestError, invalid
 from kerasbert.serving.server.metadata import metadata_of
-from kerasbert.serving.server.service import Service
+from kerasbert.serving.server.service import Service, check_names
 from kerasbert.serving.signatures import DEFAULT
 
 _SIGNATURES = "signature_def"
@@ -50,6 +50,8 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         name, version = _which(request)
         signature = request.model_spec.signature_name
         with self._service.models.use(name, version) as model:
+            # Before anything is converted: each input may declare millions of values.
+            check_names(model, signature, request.inputs)
             inputs = {key: await self._array(key, value) for key, value in request.inputs.items()}
             outputs = await self._service.predict(model, signature, inputs)
             wanted = list(request.output_filter) or sorted(outputs)

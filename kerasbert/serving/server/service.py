@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,8 @@ class Service:
         """
         self._check(model, signature, inputs)
         tokens = costs.of_rows(inputs, model.metadata)
-        _check_tokens(tokens, model.metadata)
+        if not costs.are_cut(inputs, model.metadata):
+            _check_tokens(tokens)
         if signature == _ATTENTION:
             # The square of the tokens comes back, for each head: a row fills a batch.
             tokens = [max(number, self._batcher.batch_tokens) for number in tokens]
@@ -70,11 +71,8 @@ class Service:
 
     def _check(self, model: Model, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         """Raises `RequestError` for other names, types, shapes and sizes than the model takes."""
+        check_names(model, signature, inputs)
         wanted = model.signature(signature).inputs
-        if inputs.keys() != wanted.keys():
-            raise invalid(
-                f"takes the inputs {', '.join(sorted(wanted))}, found {', '.join(sorted(inputs))}"
-            )
         for name, value in inputs.items():
             dtype = tf.as_dtype(wanted[name].dtype)
             if value.dtype != dtype.as_numpy_dtype:
@@ -125,11 +123,18 @@ class Service:
             self.metrics.latency.add(time.monotonic() - begin)
 
 
-def _check_tokens(tokens: Sequence[int], metadata: Mapping) -> None:
+def check_names(model: Model, signature: str, names: Iterable[str]) -> None:
+    """Raises `RequestError` for other names of inputs than those of the signature."""
+    wanted, found = (sorted(each) for each in (model.signature(signature).inputs, names))
+    if found != wanted:
+        raise invalid(f"takes the inputs {', '.join(wanted)}, found {', '.join(found)}")
+
+
+def _check_tokens(tokens: Sequence[int]) -> None:
     """Raises `RequestError` for a row that is too large to be computed at once."""
     most = max(tokens, default=0)
-    if most > costs.MOST_TOKENS and not costs.has_windows(metadata):
+    if most > costs.MOST_TOKENS:
         raise invalid(
-            f"a row may have {most:,} tokens, in all of its choices; at most "
+            f"a row may have {most:,} tokens, in all of its choices or chunks; at most "
             f"{costs.MOST_TOKENS:,} are computed"
         )
