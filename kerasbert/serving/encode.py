@@ -118,10 +118,15 @@ class Encoder:
         Args:
             words: lists of words.
 
+        Raises:
+            ValueError: they are no lists of strings, or the ids can't be exactly those of the
+                model.
+
         Examples:
             >>> encoder.first_tokens([["a", "fine", "day"]])
             [[1, 2, 3]]
         """
+        _check({"words": words}, ["words"])
         return [
             [1 + sum(map(len, ids[:number])) for number in range(len(ids))]
             for ids in map(self._ids_of_words, words)
@@ -232,15 +237,21 @@ class Encoder:
 def _check(columns: dict, inputs: list) -> None:
     if sorted(columns) != sorted(inputs):
         raise ValueError(f"the model takes {', '.join(inputs)}, found {', '.join(columns)}")
-    if len({len(column) for column in columns.values()}) > 1:
-        raise ValueError(f"{' and '.join(columns)} differ in length")
     for name, column in columns.items():
-        for lists in column if name == "words" else [column]:
-            if isinstance(lists, str) or not all(isinstance(text, str) for text in lists):
+        is_nested = name == "words" and _is_list(column)
+        for texts in column if is_nested else [column]:
+            if not (_is_list(texts) and all(isinstance(text, str) for text in texts)):
                 wanted = "lists of strings" if name == "words" else "strings"
                 raise ValueError(f"{name} must be a list of {wanted}")
-            if any(map(_SURROGATE.search, lists)):
+            if any(map(_SURROGATE.search, texts)):
                 raise ValueError(f"{name} holds a surrogate, which is no character")
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError(f"{' and '.join(columns)} differ in length")
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a value is a list, tuple or array: no string, and nothing that can be read once."""
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes)
 
 
 class _Tokenizers:

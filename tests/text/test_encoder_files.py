@@ -173,6 +173,32 @@ def test_words(ours, tmp_path):
         made(words=[["cat"] * 30])
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["a fine day", b"a fine day", 3, None, iter([["a"]])]
+    + [[row] for row in ("a fine day", b"", 3, None, ["a", 3], [b"a"], iter(["a"]))],
+)
+def test_words_that_are_no_lists_of_strings(wordpieces, tmp_path, words):
+    """A string is not the list of its characters."""
+    made = encoder(tmp_path, WordPieceTokenizer(wordpieces), ("words",), words=True)
+    for call in (made.first_tokens, lambda words: made(words=words)):
+        with pytest.raises(ValueError, match="words must be a list of lists of strings"):
+            call(words)
+    with pytest.raises(ValueError, match="words must be a list of lists of strings"):
+        made.batches(words=words)
+    with pytest.raises(ValueError, match="words holds a surrogate, which is no character"):
+        made.first_tokens([["a", "\ud800"]])
+
+
+@pytest.mark.parametrize("text", ["a", b"a", b"", 3, None, iter(["a"]), [3], [None], [["a"]]])
+def test_texts_that_are_no_list_of_strings(wordpieces, tmp_path, text):
+    made = encoder(tmp_path, WordPieceTokenizer(wordpieces), ("text", "text_pair"))
+    for columns in ({"text": text, "text_pair": ["a"]}, {"text": ["a"], "text_pair": text}):
+        for call in (made, made.batches):
+            with pytest.raises(ValueError, match="must be a list of strings"):
+                call(**columns)
+
+
 def test_masks(ours, tmp_path):
     mask = ours.special_tokens.mask
     texts = [f"the {mask} reads", f"{mask}{mask} a  {mask}x", "no mask", f"a {mask}"]
