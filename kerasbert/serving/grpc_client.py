@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasbert import lazy
 from kerasbert.errors import InputError
-from kerasbert.serving import urls
+from kerasbert.serving import attempts, urls
 from kerasbert.serving.client import tensor
 from kerasbert.serving.columns import checked_columns, rows_of
 
@@ -34,20 +34,21 @@ class GrpcClient:
     Args:
         url: `grpc://HOST:PORT/NAME`, or one of the model's versions, `grpc://HOST:PORT/NAME/N`. The
             connection is not encrypted.
-        timeout: seconds that an answer may take, with all attempts.
+        timeout: seconds that an answer may take, with all attempts; None: no limit.
         retries: further attempts if the server can't be reached, or is busy (UNAVAILABLE,
             RESOURCE_EXHAUSTED); at most 4. The wait between them doubles from 0.2 seconds on.
 
     Raises:
-        InputError: the URL is wrong, the server has no such model, or tensorflow-serving-api is not
-            installed.
+        InputError: the URL or another argument is wrong, the server has no such model, or
+            tensorflow-serving-api is not installed.
         ConnectionError: there is no server, or it can't answer.
         TimeoutError: it takes too long.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 4):
+    def __init__(self, url: str, *, timeout: float | None = 30.0, retries: int = 4):
         address, self._name, self._version = urls.grpc(url)
-        self.url, self._timeout = url, timeout
+        self._timeout, retries = attempts.checked(timeout, retries)
+        self.url = url
         self._grpc = lazy.extra("grpc", "'kerasbert[serving]'")
         self._apis = {
             name: lazy.extra(f"tensorflow_serving.apis.{name}", "'kerasbert[serving]'")

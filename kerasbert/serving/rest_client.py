@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -12,7 +13,7 @@ import urllib3
 
 from kerasbert.errors import InputError, shown
 from kerasbert.features import LIST_COLUMNS
-from kerasbert.serving import urls
+from kerasbert.serving import attempts, urls
 from kerasbert.serving.columns import checked_columns, rows_of
 
 #: The queue of the server is full, or no version is loaded: it may answer later.
@@ -39,20 +40,21 @@ class RestClient:
     Args:
         url: the model's URL, `http://HOST:PORT/v1/models/NAME`, or one of its versions,
             `.../versions/N`.
-        timeout: seconds that an answer may take, with all attempts.
+        timeout: seconds that an answer may take, with all attempts; None: no limit.
         retries: further attempts if the server can't be reached, or answers 429 or 503: the first
             at once, then after 0.2 seconds, doubling, or after the time that the server asks for;
             at most 10 seconds.
 
     Raises:
-        InputError: the URL is wrong, or the server has no such model.
+        InputError: the URL or another argument is wrong, or the server has no such model.
         ConnectionError: there is no server, or it can't answer.
         TimeoutError: it takes too long.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 5):
+    def __init__(self, url: str, *, timeout: float | None = 30.0, retries: int = 5):
         self.url = urls.rest(url)
-        self._timeout, self._retries = timeout, retries
+        timeout, self._retries = attempts.checked(timeout, retries)
+        self._timeout = math.inf if timeout is None else timeout
         self._http = urllib3.PoolManager(maxsize=32)
         found = self._ask("GET", "/metadata")
         try:
@@ -110,7 +112,7 @@ class RestClient:
         content = None if body is None else json.dumps(body).encode()
         end = time.monotonic() + self._timeout
         for attempt in range(self._retries + 1):
-            wait = min(0.1 * 2**attempt, _LONGEST_WAIT) if attempt else 0.0
+            wait = min(0.1 * 2 ** min(attempt, 10), _LONGEST_WAIT) if attempt else 0.0
             try:
                 answer = self._attempt(method, self.url + resource, content, end)
             except urllib3.exceptions.HTTPError as error:
@@ -140,7 +142,7 @@ class RestClient:
             url,
             body=content,
             headers={"Content-Type": "application/json"},
-            timeout=max(end - time.monotonic(), _SHORTEST),
+            timeout=None if end == math.inf else max(end - time.monotonic(), _SHORTEST),
             retries=False,
             redirect=False,
             preload_content=False,

@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from kerasbert import InputError
 from kerasbert.recipes.load_test import load_test
 from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import _answers, query
-from kerasbert.serving import GrpcClient, RestClient
+from kerasbert.serving import GrpcClient, RestClient, rest_client
 from kerasbert.serving.columns import checked_columns
 from kerasbert.serving.connect import connect
 from kerasbert.serving.load import measure
@@ -147,6 +148,43 @@ def test_urls(url):
         RestClient(url)
     with pytest.raises(InputError, match="the URL of a model is grpc://HOST:PORT/NAME"):
         GrpcClient(url)
+
+
+@pytest.mark.parametrize("kind", [RestClient, GrpcClient])
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("retries", (-1, 1.5, "3", None, True), "must be a whole number from 0 on"),
+        (
+            "timeout",
+            (0, -1.0, float("inf"), float("nan"), 10**9, "10", True),
+            "must be above 0 and at most 1,000,000 seconds, or None for no limit",
+        ),
+    ],
+)
+def test_impossible_limits(kind, name, values, message):
+    url = "grpc://127.0.0.1:1/m" if kind is GrpcClient else "http://127.0.0.1:1/v1/models/m"
+    for value in values:
+        with pytest.raises(InputError, match=f"{name} {message}, found {value!r}"):
+            kind(url, **{name: value})
+
+
+def test_no_limit(fake, server):
+    client = RestClient(fake.url, timeout=None, retries=np.int64(2))
+    fake.answers = [(503, {}), (200, Slow([b" "] * 3 + [json.dumps(OUTPUTS).encode()]))]
+    assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]
+    for url in (server.rest, server.grpc):
+        for timeout in (None, 1_000_000):
+            with connect(url, timeout=timeout, retries=np.int64(1)) as client:
+                assert len(client(text=["a", "b"])) == 2
+
+
+def test_thousands_of_attempts(fake, monkeypatch):
+    """The wait before them stays a number."""
+    client = RestClient(fake.url, retries=2000)
+    answers = [rest_client._Answer(503, {}, 0.0)] * 1100 + [rest_client._Answer(200, OUTPUTS, None)]
+    monkeypatch.setattr(client, "_attempt", lambda *_: answers.pop(0))
+    assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]
 
 
 @pytest.mark.parametrize("kind", [RestClient, GrpcClient])
