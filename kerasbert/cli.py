@@ -144,6 +144,7 @@ def _parsed(
         _define(values, field, kinds[field.name])
     try:
         words = [words[0], *values.read_flags_from_files(words[1:], force_gnu=False)]
+        words = _with_new_names(words, declared.renamed(options_class))  # those of files, too
         return values, words, values(words, known_only=bool(options_class.passes_on))
     except flags.UnrecognizedFlagError as error:
         raise InputError(mistyped.unknown_flag(error.flagname, options_class)) from None

@@ -95,6 +95,19 @@ def test_old_flags(words, name, value):
         assert getattr(parsed(*words), name) == value
 
 
+def test_old_flags_in_a_file(tmp_path):
+    (tmp_path / "flags").write_text("--warmup=0.2\n--epochs=7\n")
+    with pytest.warns(FutureWarning) as warned:
+        options = parsed(f"--flagfile={tmp_path}/flags", "--ema=0.5")
+    assert (options.warmup_ratio, options.epochs, options.ema_momentum) == (0.2, 7, 0.5)
+    assert sorted(str(one.message).partition(";")[0] for one in warned.list) == [
+        "--ema is now --ema_momentum",
+        "--warmup is now --warmup_ratio",
+    ]
+    with pytest.warns(FutureWarning):
+        assert parsed(f"--flagfile={tmp_path}/flags", "--warmup=0.3").warmup_ratio == 0.3
+
+
 def test_old_flags_that_are_switches_or_begin_with_no():
     required = ["--corpus=c", "--output=o"]
     with pytest.warns(FutureWarning, match="--nowhole_word is now --nowhole_word_masking"):
