@@ -18,6 +18,7 @@ from kerasbert.data.corpus.reader import Corpus
 from kerasbert.errors import InputError
 from kerasbert.files import atomic
 from kerasbert.serving.client import SavedModelClient
+from kerasbert.text.vocabulary import save_vocabulary
 from kerasbert.training.run_directory import RunDirectory
 
 
@@ -261,7 +262,7 @@ def test_byte_order_mark_of_json(tmp_path):
 HOLD = """
 import sys, time
 from kerasbert import files
-with files.locked(sys.argv[1], inside=len(sys.argv) > 2):
+with files.locked(sys.argv[1], inside=sys.argv[2:]):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -296,10 +297,10 @@ def assert_is_refused(path, process, **inside):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("inside", [(), ("model",)])
 def test_two_processes_at_one_output(tmp_path, hold, inside):
     path = tmp_path / "deep" / "output"
-    holder = hold(path, *["inside"] * inside)
+    holder = hold(path, *inside)
     assert_is_refused(path, holder.pid, inside=inside)
     with files.locked(tmp_path / "deep" / "other", inside=inside):
         pass
@@ -349,7 +350,7 @@ def test_many_threads_take_turns(tmp_path):
 
 
 def test_what_comes_to_nothing_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), files.locked(tmp_path / "a" / "b" / "c", inside=True):
+    with pytest.raises(KeyError), files.locked(tmp_path / "a" / "b" / "c", inside=["model"]):
         raise KeyError
     with pytest.raises(KeyError), files.new_directory(tmp_path / "a" / "b" / "c"):
         raise KeyError
@@ -412,9 +413,10 @@ def test_what_gone_processes_left(tmp_path):
 def test_what_a_gone_process_left_inside(tmp_path):
     leave(tmp_path, "model")
     leave(tmp_path, ".model.12.tmp")
-    (tmp_path / ".config.json.12.tmp").write_text("")
-    with files.locked(tmp_path, inside=True):
-        assert names(tmp_path) == [".lock", "model"]
+    for name in (".config.json.12.tmp", ".vocab.txt.13.tmp"):
+        (tmp_path / name).write_text("")
+    with files.locked(tmp_path, inside=["model", "config.json"]):
+        assert names(tmp_path) == [".lock", ".vocab.txt.13.tmp", "model"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -612,9 +614,34 @@ def test_reasons(error, reason):
 def test_urls_are_no_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = "s3://b/c: is a URL; this is written to a path of this machine only"
-    with pytest.raises(InputError, match=message), files.new_directory("s3://b/c"):
-        pass
+    for write in (files.new_directory, files.new_file, files.locked):
+        with pytest.raises(InputError, match=message), write("s3://b/c"):
+            pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["~/models/1", "~", "~somebody/x", "./~/x"])
+@pytest.mark.parametrize("kind", [str, pathlib.Path])
+def test_a_home_directory_that_was_not_expanded(tmp_path, monkeypatch, path, kind):
+    """As in `--output=~/models/1`, which bash leaves as it is."""
+    monkeypatch.chdir(tmp_path)
+    for write in (files.new_directory, files.new_file, files.locked):
+        with (
+            pytest.raises(InputError, match=r"begins with a ~ that was not expanded; write --outp"),
+            write(kind(path)),
+        ):
+            pytest.fail("the block must not run")
+    with pytest.raises(InputError, match=f"^{kind(path)}: begins with a ~"):
+        save_vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], kind(path))
+    assert names(tmp_path) == []
+
+
+def test_directories_that_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~old").mkdir()
+    for path in ("~old/x", str(tmp_path / "~new"), "new~"):
+        files.write_text(path, "")
+    assert names(tmp_path) == ["new~", "~new", "~old"]
 
 
 def test_others_may_read_what_the_umask_lets_them(tmp_path):

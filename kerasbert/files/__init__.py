@@ -20,7 +20,7 @@ from kerasbert.files.reading import (
     read_json,
     without_patterns,
 )
-from kerasbert.files.replacing import check_own, refuse_existing
+from kerasbert.files.replacing import check_own, refuse_elsewhere, refuse_existing
 from kerasbert.files.stand_ins import refuse_stand_in
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "own_sha256",
     "read_bytes",
     "read_json",
+    "refuse_elsewhere",
     "refuse_existing",
     "refuse_stand_in",
     "remove",

@@ -13,7 +13,7 @@ from typing import Any
 from kerasbert.errors import UNPRINTABLE, InputError
 from kerasbert.files.disk import flush, flush_all, hidden_sibling, remove, writing
 from kerasbert.files.locks import locked
-from kerasbert.files.replacing import Check, refuse_existing
+from kerasbert.files.replacing import Check, refuse_elsewhere, refuse_existing
 
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and RENAME_EXCHANGE of <linux/fs.h>
 
@@ -58,8 +58,9 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         path: path of the file.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file can't be written, or is none of this machine, see `refuse_elsewhere`.
     """
+    refuse_elsewhere(path)
     path = pathlib.Path(path)
     temporary = hidden_sibling(path, f"{os.getpid()}.tmp")
     try:

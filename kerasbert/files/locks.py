@@ -12,10 +12,11 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kerasbert.errors import InputError
 from kerasbert.files.disk import hidden_sibling, remove, writing
+from kerasbert.files.replacing import refuse_elsewhere
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
 _MAX_HOLDER = 200  # maximum length in bytes
@@ -27,7 +28,7 @@ _HELD = contextvars.ContextVar("held", default=frozenset())  # the locks of this
 
 @contextlib.contextmanager
 def locked(
-    path: str | os.PathLike[str], *, inside: bool = False, wait: bool = False
+    path: str | os.PathLike[str], *, inside: Collection[str] = (), wait: bool = False
 ) -> Iterator[None]:
     """Context manager that prevents other threads and processes from writing an output.
 
@@ -36,13 +37,16 @@ def locked(
 
     Args:
         path: path of the output, a file or a directory, which need not exist.
-        inside: whether `path` is a directory that is written gradually, such as a run directory.
-            The lock and the incomplete output are then inside it, not next to it.
+        inside: the names in `path` that are written, if it is a directory that is written
+            gradually, such as a run directory. The lock and the incomplete output are then inside
+            it, not next to it.
         wait: whether to wait until no other process has the lock.
 
     Raises:
-        InputError: the output is being written by another process, or can't be written.
+        InputError: the output is being written by another process, can't be written, or is none of
+            this machine, see `refuse_elsewhere`.
     """
+    refuse_elsewhere(path)
     path = pathlib.Path(path)
     lock = path / ".lock" if inside else hidden_sibling(path, "lock")
     if (name := os.path.realpath(lock)) in _HELD.get():
@@ -54,7 +58,7 @@ def locked(
     try:
         if descriptor is not None:
             with writing(path):
-                _remove_leftovers(lock.parent, None if inside else path.name)
+                _remove_leftovers(lock.parent, inside or (path.name,))
         held = _HELD.set(_HELD.get() | {name})
         try:
             yield
@@ -119,14 +123,14 @@ def _this_process() -> str:
     return f"process {os.getpid()} on {platform.node()} ({program}, since {now})"
 
 
-def _remove_leftovers(directory: pathlib.Path, name: str | None) -> None:
-    """Removes the incomplete output of terminated processes for `name`, or for all names.
+def _remove_leftovers(directory: pathlib.Path, names: Collection[str]) -> None:
+    """Removes the incomplete output of terminated processes for these names.
 
     A directory that was renamed in order to be replaced is renamed back.
     """
     for path in list(directory.iterdir()):
         left = _LEFTOVER.fullmatch(path.name)
-        if left is None or name not in (None, left["name"]):
+        if left is None or left["name"] not in names:
             continue
         if left["kind"] == "old" and not os.path.lexists(directory / left["name"]):
             os.rename(path, directory / left["name"])

@@ -11,6 +11,22 @@ from kerasbert.files.reading import exists, is_directory
 Check = Callable[[pathlib.Path], None]
 
 
+def refuse_elsewhere(path: str | os.PathLike[str]) -> None:
+    """Raises `InputError` for an output that would not be where its name says.
+
+    This is a URL, or a path with a `~` that was not expanded, as the shell leaves it after `=`.
+    """
+    name = os.fspath(path)
+    if "://" in name:
+        raise InputError(f"{path}: is a URL; this is written to a path of this machine only")
+    first = next(iter(pathlib.PurePath(name).parts), "")
+    if first.startswith("~") and not exists(first):
+        raise InputError(
+            f"{path}: begins with a ~ that was not expanded; write --output ~/... with a space, "
+            "or $HOME (in Python, use os.path.expanduser)"
+        )
+
+
 def refuse_existing(
     path: str | os.PathLike[str],
     *,
@@ -18,7 +34,9 @@ def refuse_existing(
     check: Check | None = None,
     option: str = "overwrite=True",
 ) -> None:
-    """Raises `InputError` if an output exists and must not be replaced, or is a URL.
+    """Raises `InputError` if an output exists and must not be replaced.
+
+    `refuse_elsewhere` is called, too.
 
     Args:
         path: path of the output.
@@ -27,8 +45,7 @@ def refuse_existing(
             `check_own`; None: everything may be replaced, and messages do not offer it.
         option: how the caller's user sets `overwrite`, for messages.
     """
-    if "://" in os.fspath(path):
-        raise InputError(f"{path}: is a URL; this is written to a path of this machine only")
+    refuse_elsewhere(path)
     if not exists(path):
         return
     if overwrite:

@@ -19,12 +19,15 @@ from kerasbert.training.loop import train
 from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.progress import TrainingBar, log
 from kerasbert.training.run_directory import (
+    CHECKPOINTS,
     LOSSES,
     METRICS,
     MODEL,
+    WRITTEN,
     ReportMetrics,
     RunDirectory,
     refuse_finished,
+    refuse_foreign,
 )
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
 from kerasbert.training.strategies import describe, is_chief, make_strategy
@@ -41,10 +44,11 @@ def begin(options: TrainingOptions) -> Iterator[Any]:
         options: options of the run.
 
     Raises:
-        InputError: the output contains a finished run or is locked by another one, the devices are
-            not available, or another worker is lost.
+        InputError: the output contains a finished run, or files in the way of a run, or is locked
+            by another run; the devices are not available, or another worker is lost.
     """
     if not options.dry_run:
+        refuse_foreign(pathlib.Path(options.output))
         refuse_finished(pathlib.Path(options.output))
     if options.deterministic and not options.on_jax:  # JAX uses an environment variable
         import tensorflow as tf
@@ -53,7 +57,7 @@ def begin(options: TrainingOptions) -> Iterator[Any]:
     virtual = 0 if options.on_jax else options.num_virtual_devices
     strategy = make_strategy(options.strategy, virtual)
     writes = is_chief(strategy) and not options.dry_run
-    lock = files.locked(options.output, inside=True) if writes else contextlib.nullcontext()
+    lock = files.locked(options.output, inside=WRITTEN) if writes else contextlib.nullcontext()
     several = options.strategy == "multiworker"
     named = lost_workers_named(strategy) if several else contextlib.nullcontext()
     with lock, named, distributed(options):
@@ -132,7 +136,7 @@ class Run:
         self.is_chief = is_chief(strategy)
         path = pathlib.Path(options.output)
         self.checkpoints = Checkpoints(
-            path / "checkpoints",
+            path / CHECKPOINTS,
             options.checkpoint_every_steps,
             options.checkpoint_every_minutes,
             options.keep_checkpoints,

@@ -153,6 +153,7 @@ def check_vocabulary(
 def save_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike[str]) -> None:
     """Checks a vocabulary and writes it to a file, atomically."""
     check_vocabulary(vocabulary)
+    files.refuse_elsewhere(path)
     path = pathlib.Path(path)
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

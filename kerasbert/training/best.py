@@ -3,13 +3,13 @@
 import math
 import os
 import pathlib
-import shutil
 from typing import Any
 
 import keras
 
 from kerasbert import files
 from kerasbert.errors import InputError
+from kerasbert.training import step_directories
 from kerasbert.training.optimizers import averaged_weights
 from kerasbert.training.run_directory import RunDirectory
 
@@ -73,20 +73,18 @@ class SaveBestModel(keras.callbacks.Callback):
         report = self.run.reports()[-1]
         if report["step"] != self.report["step"]:
             return
-        path = self.run.best / f"step-{report['step']:010d}"
-        shutil.rmtree(path, ignore_errors=True)  # it exists if a killed run repeats this step
+        path = self.path
+        step_directories.remove(path)  # it exists if a killed run repeats this step
         with averaged_weights(self.model):
             self.model.save_to_preset(path)
-        for other in self.run.best.iterdir():
-            if other != path:
-                files.remove(other)
+        step_directories.remove_all(self.run.best, but=path)
 
     @property
     def path(self) -> pathlib.Path:
         """Path of the best model so far."""
-        return self.run.best / f"step-{self.report['step']:010d}"
+        return step_directories.path_of(self.run.best, self.report["step"])
 
     def move_to(self, path: str | os.PathLike[str]) -> None:
         """Moves the best model to `path`."""
         files.move(self.path, path)
-        shutil.rmtree(self.run.best)
+        step_directories.remove_all(self.run.best)

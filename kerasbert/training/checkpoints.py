@@ -22,6 +22,7 @@ import safetensors.numpy
 
 from kerasbert import files
 from kerasbert.errors import InputError
+from kerasbert.training import step_directories
 from kerasbert.training.metric_rows import MetricRows
 from kerasbert.training.stored_checkpoint import (
     COMPLETE,
@@ -31,9 +32,7 @@ from kerasbert.training.stored_checkpoint import (
     read_checkpoint,
 )
 
-_NAME = re.compile(r"step-(\d{10})")
 _NUMBER = re.compile(r"_\d+(?=/|$)")
-_UNFINISHED = re.compile(r"\.step-\d{10}\.\d+\.(tmp|old)")
 
 
 class Checkpoints:
@@ -148,7 +147,7 @@ class Checkpoints:
         self._last_time = time.monotonic()
         if not write:
             return path
-        self._remove_unfinished()
+        step_directories.remove_unfinished(self.directory)
         with (
             # A checkpoint of this step that exists is damaged: the run resumed before it.
             files.new_directory(path, overwrite=True) as temporary,
@@ -178,28 +177,18 @@ class Checkpoints:
         later = [path for path in self._paths() if path.name > newest.name]
         old = self._paths()[len(later) + self.keep :]
         for path in (*later, *(path for path in old if path != self.permanent_path)):
-            shutil.rmtree(path, ignore_errors=True)
-
-    def _remove_unfinished(self) -> None:
-        """Removes incomplete checkpoints of a killed process."""
-        for path in self.directory.iterdir() if self.directory.is_dir() else ():
-            if _UNFINISHED.fullmatch(path.name):
-                shutil.rmtree(path, ignore_errors=True)
+            step_directories.remove(path)
 
     def remove(self) -> None:
         """Removes all checkpoints but the permanent one, when the run has finished.
+
+        Other files in their directory are kept.
 
         Examples:
             >>> checkpoints.remove()
             >>> checkpoints.newest()
         """
-        if self.permanent_path is None:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            return
-        self._remove_unfinished()
-        for path in self._paths():
-            if path != self.permanent_path:
-                shutil.rmtree(path, ignore_errors=True)
+        step_directories.remove_all(self.directory, but=self.permanent_path)
 
     def lacks_permanent(self, step: int) -> bool:
         """Returns whether the permanent checkpoint is of this step, and not written yet.
@@ -218,14 +207,11 @@ class Checkpoints:
     # === Reading ===
 
     def _path(self, step: int) -> pathlib.Path:
-        return self.directory / f"step-{step:010d}"
+        return step_directories.path_of(self.directory, step)
 
     def _paths(self) -> list[pathlib.Path]:
         """Returns the directories of the checkpoints, newest first."""
-        if not self.directory.is_dir():
-            return []
-        paths = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
-        return sorted(paths, reverse=True)
+        return step_directories.newest_first(self.directory)
 
     def newest(self) -> StoredCheckpoint | None:
         """Returns the newest complete checkpoint, or None if there are no checkpoints.

@@ -11,14 +11,18 @@ import keras
 
 from kerasbert import files, schema
 from kerasbert.errors import InputError
-from kerasbert.training import curves
+from kerasbert.training import curves, step_directories
 from kerasbert.training.events import EventWriter
 from kerasbert.training.exact_optimizer import SEEN
 
 CONFIG, METRICS, LOSSES = "config.json", "metrics.jsonl", "losses.jsonl"
 CURVES, MODEL = "curves.png", "model"
-EVENTS, BEST = "tensorboard", "best"
+EVENTS, BEST, CHECKPOINTS = "tensorboard", "best", "checkpoints"
+#: What a run replaces or appends to.
+WRITTEN = (CONFIG, METRICS, LOSSES, CURVES, MODEL)
 
+# Settings of all training programs, of all versions; other programs hardly have all of them.
+_SETTINGS = {"output", "checkpoint_every_steps", "keep_checkpoints"}
 _SECONDS_BETWEEN_DRAWINGS = 60
 
 
@@ -143,6 +147,42 @@ def refuse_finished(path: pathlib.Path) -> None:
             f"{path}: this run is complete, and nothing is left to resume; its model is "
             f"{path / MODEL}. For a new run choose another --output, or remove this one"
         )
+
+
+def refuse_foreign(path: pathlib.Path) -> None:
+    """Raises `InputError` if a run at `path` would write or remove files that are not a run's.
+
+    A directory with the settings or the checkpoints of a run is a run's, and other names than those
+    of a run's files are no obstacle: a directory may contain the vocabulary and the corpus, too.
+    """
+    if foreign := _foreign(path):
+        raise InputError(
+            f"{path}: holds {foreign.relative_to(path)}, which no training run wrote, where a run "
+            "has its own files; choose another --output"
+        )
+
+
+def _foreign(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the first file in the way of a run, or None."""
+    config = path / CONFIG
+    if files.exists(config) and _is_of_run(config):
+        return None
+    if step_directories.newest_first(path / CHECKPOINTS):  # `Checkpoints` compares their settings
+        return None
+    for file in (path / name for name in WRITTEN):
+        if files.exists(file):
+            return file
+    for directory in (path / CHECKPOINTS, path / BEST):
+        for inside in sorted(directory.glob("[!.]*")):
+            return inside
+    return None
+
+
+def _is_of_run(config: pathlib.Path) -> bool:
+    try:
+        return files.read_json(config).keys() >= _SETTINGS
+    except InputError:
+        return False
 
 
 class ReportMetrics(keras.callbacks.Callback):

@@ -65,6 +65,17 @@ def test_the_best_is_kept_and_moved(run, metric, values, step):
     assert not run.best.exists()
 
 
+def test_files_of_others_stay(run):
+    run.best.mkdir()
+    (run.best / "mine").mkdir()
+    (run.best / ".step-0000000009.12.tmp").mkdir()
+    (run.best / ".step-0000000009.lock").write_text("")
+    best, _ = reported(run, "val_f1", [0.1, 0.4, 0.3])
+    assert sorted(path.name for path in run.best.iterdir()) == ["mine", "step-0000000002"]
+    best.move_to(run.model)
+    assert [path.name for path in run.best.iterdir()] == ["mine"]
+
+
 def test_patience(run):
     _, stop_training = reported(run, "val_f1", [0.1, 0.4, 0.3, 0.4, 0.9], patience=2)
     assert stop_training == [False, False, False, True, False]

@@ -116,6 +116,18 @@ def test_keeps_the_newest(tmp_path, model):
     assert not tmp_path.exists()
 
 
+def test_files_of_others_stay(three):
+    leave_unfinished(three, "12.tmp", "13.old")
+    (three.directory / f".{name(3)}.lock").write_text("")
+    (three.directory / "bert").mkdir()
+    (three.directory / "bert" / "model.safetensors").write_bytes(b"mine")
+    for other in ("notes.txt", "step-1", ".step-0000000001.txt"):
+        (three.directory / other).write_text("mine")
+    three.remove()
+    assert names(three) == [".step-0000000001.txt", "bert", "notes.txt", "step-1"]
+    assert (three.directory / "bert" / "model.safetensors").read_bytes() == b"mine"
+
+
 def test_due_by_steps(tmp_path):
     due = Checkpoints(tmp_path, every_steps=3).is_due
     assert [number for number in range(1, 10) if due(number)] == [3, 6, 9]

@@ -1,13 +1,21 @@
 """What a run writes down between its reports, and the picture of it."""
 
+import dataclasses
 import shutil
 
 import matplotlib.figure
 import pytest
 
 from kerasbert import InputError
+from kerasbert.recipes.options import FinetuneOptions
 from kerasbert.training import curves
-from kerasbert.training.run_directory import METRICS, ReportMetrics, RunDirectory
+from kerasbert.training.run_directory import (
+    METRICS,
+    ReportMetrics,
+    RunDirectory,
+    refuse_finished,
+    refuse_foreign,
+)
 
 # Of every step the mean loss and the examples; a report ends each row.
 STRETCHES = [[(3.0, 4), (2.0, 4), (2.5, 2), (1.0, 4), (0.5, 4)], [(0.25, 4), (4.0, 4), (1.5, 1)]]
@@ -81,6 +89,75 @@ def test_damaged_lines(tmp_path, damaged):
     assert [report["step"] for report in again.reports()] == [1, 2]
     assert (path / METRICS).read_bytes().splitlines() == whole[:2]
     assert not RunDirectory(path, {}, 0).reports()  # what is dropped is not read
+
+
+def make(directory, name):
+    """Makes an empty file or, if the name ends in a slash, a directory."""
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name.endswith("/"):
+        path.mkdir()
+    else:
+        path.write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("config.json", "config.json"),
+        ("config.json/", "config.json"),
+        ("metrics.jsonl", "metrics.jsonl"),
+        ("losses.jsonl", "losses.jsonl"),
+        ("curves.png", "curves.png"),
+        ("model/", "model"),
+        ("checkpoints/bert/config.json", "checkpoints/bert"),
+        ("checkpoints/step-12", "checkpoints/step-12"),
+        ("best/model.h5", "best/model.h5"),
+    ],
+)
+def test_files_of_others_are_refused(tmp_path, name, named):
+    make(tmp_path, name)
+    with pytest.raises(InputError) as caught:
+        refuse_foreign(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: holds {named}, which no training run wrote, where a run has its own files; "
+        "choose another --output"
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        ("vocab.txt", "corpus/manifest.json", "finetune/config.json"),
+        ("tensorboard/events.out.tfevents.1",),
+        ("checkpoints/", "best/"),
+        ("checkpoints/.gitkeep",),
+        # As after a copy of the checkpoints alone, which have copies of the metrics.
+        ("checkpoints/step-0000000012/", "checkpoints/mine", "metrics.jsonl"),
+        # Damaged.
+        ("checkpoints/step-0000000012/", "config.json"),
+    ],
+)
+def test_other_files_are_not_in_the_way(tmp_path, names):
+    for name in names:
+        make(tmp_path, name)
+    refuse_foreign(tmp_path)
+    refuse_foreign(tmp_path / "new")
+
+
+def test_files_of_a_run_are_not_in_the_way(tmp_path):
+    options = FinetuneOptions(init="hf://a/b", train="t.tsv", output=str(tmp_path))
+    run = RunDirectory(tmp_path, dataclasses.asdict(options))
+    run.report(step=1, loss=1.0)
+    for name in ("curves.png", "best/mine", "checkpoints/mine"):
+        make(tmp_path, name)
+    refuse_foreign(tmp_path)
+    refuse_finished(tmp_path)
+    make(tmp_path, "model/")
+    refuse_foreign(tmp_path)
+    with pytest.raises(InputError, match="this run is complete"):
+        refuse_finished(tmp_path)
 
 
 @pytest.fixture

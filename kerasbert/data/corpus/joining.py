@@ -97,6 +97,7 @@ def join_corpora(
         >>> manifest["documents"], manifest["tokens"]
         (2, 14)
     """
+    files.refuse_existing(output)  # before the parts are read
     joined = _in_order([_Part(directory) for directory in parts])
     tokenizer_config = joined[0].manifest["tokenizer"]
     tokenizer = load_tokenizer(joined[0].directory, tokenizer_config)
