@@ -4,10 +4,11 @@ import collections
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
-import shutil
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kerasbert import files
@@ -27,8 +28,10 @@ from kerasbert.recipes.options import (
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
 from kerasbert.recipes.pretrain import pretrain
+from kerasbert.serving import exports
 from kerasbert.serving.client import ask_fresh_process
 from kerasbert.tasks import Pretrainer
+from kerasbert.training.run_directory import BEST, CHECKPOINTS, EVENTS, WRITTEN
 
 HELD_OUT_SHARE = 0.08
 _SMALLEST_CORPUS = 5_000_000  # bytes
@@ -47,6 +50,20 @@ _QUESTIONS = (
     "Returns the eigenvalues of a square array along the last axis.",
 )
 _MARKER = "quickstart.json"
+# What a quickstart writes, and what is in the directories of these.
+_TEXTS = {"train.jsonl", "held_out.jsonl"}
+_RUN = {*WRITTEN, EVENTS, CHECKPOINTS, BEST, ".lock"}
+_ENTRIES = {
+    _MARKER: set(),
+    "text": _TEXTS,
+    "vocab.txt": set(),
+    "corpus": {"train", "held_out"},
+    "pretrain": _RUN,
+    "task": _TEXTS,
+    "finetune": _RUN,
+}
+# How a killed process leaves one of them.
+_HIDDEN = re.compile(r"\.(.+)\.(?:\d+\.(?:tmp|old)|lock)")
 
 
 def quickstart(options: QuickstartOptions) -> dict[str, Any]:
@@ -69,7 +86,11 @@ class _Quickstart:
         self.seconds: dict[str, float] = {}
 
     def run(self) -> dict:
-        _make_room(self.root)
+        # Not after minutes, when it is written.
+        files.refuse_existing(
+            self.options.saved_model, overwrite=True, check=exports.check_replaceable
+        )
+        _make_room(self.root, self.options.saved_model)
         documents = self.collect()
         self.vocabulary()
         self.tokenize()
@@ -274,17 +295,56 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _make_room(root: pathlib.Path) -> None:
-    """Creates the directory; removes an earlier quickstart's files, but no others."""
+def _make_room(root: pathlib.Path, saved_model: str | os.PathLike[str]) -> None:
+    """Creates the directory; removes an earlier quickstart's files, but no others.
+
+    Args:
+        root: path of the directory.
+        saved_model: path of the export, which may be inside, and is replaced later.
+
+    Raises:
+        InputError: the directory contains something else.
+    """
     if root.exists() and any(root.iterdir()):
         if not (root / _MARKER).exists():
             raise InputError(
                 f"{root}: is not empty, and not from an earlier quickstart; choose another "
                 "directory"
             )
-        shutil.rmtree(root)
+        export = pathlib.Path(os.path.abspath(saved_model))
+        entries = [
+            path
+            for path in sorted(root.iterdir())
+            if not export.is_relative_to(os.path.abspath(_whole(path)))
+        ]
+        if other := next(_others(entries), None):
+            raise InputError(
+                f"{root}: holds {other.relative_to(root)}, which is not of an earlier quickstart; "
+                "move that away, or choose another directory"
+            )
+        for path in entries:
+            if path.name != _MARKER:
+                files.remove(path)
     root.mkdir(parents=True, exist_ok=True)
     files.write_json(root / _MARKER, {"made_by": "kerasbert quickstart"})
+
+
+def _others(entries: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """Yields the paths that a quickstart does not write, of entries and what is in them."""
+    for path in entries:
+        name = _whole(path).name
+        if name not in _ENTRIES:
+            yield path
+        elif files.is_directory(path):
+            for inside in sorted(path.iterdir()):
+                if _whole(inside).name not in _ENTRIES[name]:
+                    yield inside
+
+
+def _whole(path: pathlib.Path) -> pathlib.Path:
+    """Returns the path that something incomplete is for, or `path`."""
+    hidden = _HIDDEN.fullmatch(path.name)
+    return path.with_name(hidden[1]) if hidden else path
 
 
 def _summary(result: dict) -> str:

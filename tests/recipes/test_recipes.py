@@ -149,6 +149,52 @@ def test_objectives_have_long_names(corpus_dir):
         assert chosen.settings == options(corpus_dir, "run", objective=name).settings
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoints/x", "best/x"])
+def test_files_of_others_stay_as_they_are(small, corpus_dir, task_file, tmp_path, name):
+    output = tmp_path / "mine"
+    (output / name).parent.mkdir(parents=True)
+    (output / name).write_text('{"model_type": "bert"}')
+    before = files.sha256_of_all(output)
+    facts = {"train": [str(task_file)], "output": str(output)}
+    for program, given in (
+        (pretrain, options(corpus_dir, output, monitor="loss")),
+        (finetune, FinetuneOptions(**{**facts, "train": str(task_file)}, init=str(output))),
+        (distill, DistillOptions(**facts, teacher="not there", student="bert_tiny")),
+    ):
+        with pytest.raises(InputError, match=f"mine: holds {name}, which no training run wrote"):
+            program(given)
+        assert files.sha256_of_all(output) == before
+
+
+def test_a_run_beside_other_files(small, corpus_dir, tmp_path):
+    """A run that was interrupted goes on, and removes its own."""
+    given = options(corpus_dir, tmp_path, monitor="loss", steps=2)
+    files.write_json(tmp_path / "config.json", dataclasses.asdict(given))
+    others = ["vocab.txt", "checkpoints/bert/config.json", "best/mine", ".vocab.txt.12.tmp"]
+    for name in others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    pretrain(given)
+    assert (tmp_path / "model" / "config.json").exists()
+    for directory in ("checkpoints", "best"):
+        assert not list((tmp_path / directory).glob("*step*"))
+    assert all((tmp_path / name).read_text() == "mine" for name in others)
+
+
+@pytest.mark.parametrize("output", ["~/run", "s3://bucket/run"])
+def test_outputs_that_are_elsewhere(small, corpus_dir, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"^{output}: (begins with a ~|is a URL)"):
+        pretrain(options(corpus_dir, output))
+    facts = {"input": ["not there"], "output": output}
+    with pytest.raises(InputError, match=f"^{output}: (begins with a ~|is a URL)"):
+        build_vocab(BuildVocabOptions(**facts))
+    for given in ({"output": output}, {"output": "new", "saved_model": output}):
+        with pytest.raises(InputError, match=f"^{output}: (begins with a ~|is a URL)"):
+            quickstart(QuickstartOptions(**given))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("steps", "every", "expected"), [(3, 3, [3]), (4, 3, [3, 4])])
 def test_number_of_steps(small, corpus_dir, tmp_path, steps, every, expected):
     run = tmp_path / "run"
@@ -489,13 +535,66 @@ def test_quickstart_takes_only_its_own_directory(tmp_path):
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("ten years of work")
     with pytest.raises(InputError, match="foreign: is not empty, and not from an earlier quick"):
-        _make_room(foreign)
+        _make_room(foreign, tmp_path / "1")
     assert (foreign / "thesis.txt").read_text() == "ten years of work"
 
-    _make_room(tmp_path / "own")
-    (tmp_path / "own" / "old").write_text("")
-    _make_room(tmp_path / "own")
+    _make_room(tmp_path / "own", tmp_path / "1")
+    _make_room(tmp_path / "own", tmp_path / "1")
     assert [path.name for path in (tmp_path / "own").iterdir()] == [_MARKER]
+
+
+def _after_a_quickstart(root):
+    _make_room(root, root / "saved" / "1")
+    for name in (
+        "text/train.jsonl",
+        "vocab.txt",
+        ".vocab.txt.lock",
+        ".vocab.txt.12.tmp",
+        "corpus/held_out/manifest.json",
+        "corpus/.train.12.tmp/shard",
+        "pretrain/config.json",
+        "pretrain/.lock",
+        "pretrain/checkpoints/step-0000000001/complete",
+        "task/held_out.jsonl",
+        "finetune/model/config.json",
+        "finetune/tensorboard/events",
+        "saved/1/saved_model.pb",
+        "saved/mine",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+
+
+@pytest.mark.parametrize(
+    "name", ["old", "notes/a.txt", "finetune/answers.jsonl", "text/train.tsv", "corpus/mine/x"]
+)
+def test_quickstart_keeps_files_of_others(tmp_path, name):
+    root = tmp_path / "own"
+    _after_a_quickstart(root)
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("mine")
+    before = files.sha256_of_all(root)
+    shown = name.rpartition("/")[0] if name.startswith(("notes", "corpus")) else name
+    with pytest.raises(InputError, match=rf"own: holds {shown}, which is not of an earlier quick"):
+        _make_room(root, root / "saved" / "1")
+    assert files.sha256_of_all(root) == before
+
+
+def test_quickstart_replaces_what_an_earlier_one_wrote(tmp_path):
+    root = tmp_path / "own"
+    _after_a_quickstart(root)
+    _make_room(root, root / "saved" / "1")
+    assert sorted(path.name for path in root.iterdir()) == [_MARKER, "saved"]
+    assert (root / "saved" / "mine").exists()
+
+
+def test_quickstart_keeps_what_is_no_export(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "thesis.txt").write_text("ten years of work")
+    given = QuickstartOptions(output=str(tmp_path / "new"), saved_model=str(tmp_path / "1"))
+    with pytest.raises(InputError, match="1: is not replaced, because it is not an export"):
+        quickstart(given)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 # === Two at once ===
@@ -513,13 +612,13 @@ def assert_refused(path, program, options, **inside):
 
 def test_two_runs_at_one_output(corpus_dir, task_file, tmp_path):
     path = tmp_path / "run"
-    assert_refused(path, pretrain, options(corpus_dir, path), inside=True)
+    assert_refused(path, pretrain, options(corpus_dir, path), inside=["model"])
     tuning = FinetuneOptions(init="not there", train=str(task_file), output=str(path))
-    assert_refused(path, finetune, tuning, inside=True)
+    assert_refused(path, finetune, tuning, inside=["model"])
     learning = DistillOptions(
         teacher="not there", student="bert_tiny", train=[str(task_file)], output=str(path)
     )
-    assert_refused(path, distill, learning, inside=True)
+    assert_refused(path, distill, learning, inside=["model"])
 
 
 def test_two_programs_at_one_output(tmp_path):

@@ -17,9 +17,13 @@ class QuickstartOptions(Options):
     )
 
     output: str = option(
-        "runs/quickstart", help="directory for all files; an earlier run is replaced"
+        "runs/quickstart",
+        help="directory for all files; those of an earlier quickstart are replaced, and others are "
+        "refused",
     )
-    saved_model: str = option("saved_models/quickstart/1", help="directory for the export")
+    saved_model: str = option(
+        "saved_models/quickstart/1", help="directory for the export; an earlier export is replaced"
+    )
     vocab_size: int = option(6_000, help="vocabulary size", minimum=6)
     preset: str = option("bert_tiny", help="architecture")
     steps: int = option(2_200, help="pretraining steps", minimum=1, maximum=MAX_STEPS)
