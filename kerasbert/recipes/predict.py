@@ -35,10 +35,10 @@ def predict(options: PredictOptions) -> dict[str, Any]:
     Predictions are collected in a file next to the output, whose name ends in `.part`. Its first
     line describes the run: only the same input, model and options resume it, and lines that are
     damaged are predicted again. The output is locked meanwhile. If input or options are invalid,
-    nothing is left behind.
+    nothing is left behind; if the input can't be read meanwhile, the predictions so far are.
     """
+    files.refuse_existing(options.output)
     output = pathlib.Path(options.output)
-    files.refuse_existing(output)
     known = [
         _JSON_LINES,
         _CSV,
@@ -63,7 +63,8 @@ def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
     made_of = _made_of(model, options)
     done = _begun(part, made_of, total, options.batch_size)
     with _kept_if_cut_off(part):
-        examples = itertools.islice(raw_examples(options.input, model, spec, options), done, None)
+        again = _unless_changed(raw_examples(options.input, model, spec, options), made_of)
+        examples = itertools.islice(again, done, None)
         with contextlib.closing(ProgressBar("predict", total, "example")) as bar:
             bar.update(done)
             with open(part, "a", encoding="utf-8") as file:
@@ -72,8 +73,7 @@ def _predict(options: PredictOptions, output: pathlib.Path) -> dict:
                         file.write(_sealed(files.to_json(line)))
                     file.flush()
                     bar.update(len(batch))
-        if files.sha256(options.input) != made_of["input_sha256"]:
-            raise InputError(f"{options.input}: changed during the run; start again")
+        _check_unchanged(made_of)
     _finish(spec, part, output, total)
     return {"output": str(output), "examples": total, "found_done": done}
 
@@ -120,6 +120,10 @@ def _checker(suffix: str, spec: TaskSpec) -> Callable[[dict], str | None]:
     raise InputError(f"--output: {suffix} is for a {' or a '.join(wanted)}; use {_JSON_LINES}")
 
 
+class _FinalError(InputError):
+    """An error that the same command would raise again, or that makes the answers worthless."""
+
+
 def _answers(
     spec: TaskSpec, model: Task, batch: list[dict], options: PredictOptions
 ) -> Iterator[dict]:
@@ -130,7 +134,7 @@ def _answers(
     except InputError as error:
         for example in batch if len(batch) > 1 else ():
             list(_answers(spec, model, [example], options))  # raises for the invalid one
-        raise InputError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
+        raise _FinalError(f"{options.input}: row {batch[0][ROW]}: {error}") from None
     for example, answer in zip(batch, answers, strict=True):
         shown = {k: v for k, v in example.items() if options.include_text or k in (ROW, ID)}
         yield {**shown, **answer}
@@ -248,9 +252,30 @@ def _whole_answers(part: pathlib.Path) -> Iterator[tuple[str, int]]:
             yield text, end
 
 
+def _check_unchanged(made_of: _MadeOf) -> None:
+    """Raises `_FinalError` if the input has changed, and `InputError` if it can't be read now."""
+    path = made_of["input"]
+    try:
+        digest = files.sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+    if digest != made_of["input_sha256"]:
+        raise _FinalError(f"{path}: changed during the run; start again")
+
+
+def _unless_changed(examples: Iterator[dict], made_of: _MadeOf) -> Iterator[dict]:
+    """Yields examples that were all valid when they were first read."""
+    try:
+        yield from examples
+    except InputError:
+        _check_unchanged(made_of)
+        raise
+
+
 @contextlib.contextmanager
 def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
     """Context that removes the partial file unless the same command can resume from it."""
+    kept = f"the answers so far are kept in {part}, and the same command resumes there"
     try:
         yield
     except OSError as error:  # a full disk, say
@@ -258,13 +283,14 @@ def _kept_if_cut_off(part: pathlib.Path) -> Iterator[None]:
     except KeyboardInterrupt:
         if not any(_whole_answers(part)):
             raise
-        message = (
-            f"stopped; the answers so far are kept in {part}, and the same command resumes there"
-        )
-        raise Interrupted(message, signal.SIGINT) from None
-    except InputError:
+        raise Interrupted(f"stopped; {kept}", signal.SIGINT) from None
+    except _FinalError:
         part.unlink(missing_ok=True)
         raise
+    except InputError as error:  # the input can't be read, perhaps only now
+        if not any(_whole_answers(part)):
+            raise
+        raise InputError(f"{error}; {kept}") from None
     finally:
         if part.exists() and not any(_whole_answers(part)):
             part.unlink()
@@ -307,9 +333,25 @@ def _write_json_lines(file: TextIO, part: pathlib.Path, total: int) -> None:
 
 def _write_csv(file: TextIO, part: pathlib.Path, total: int) -> None:
     names = dict.fromkeys(name for answer in _read(part, total) for name in _flat(answer))
-    writer = csv.DictWriter(file, list(names), lineterminator="\n")
+    writer = csv.DictWriter(_Rows(file), list(names), lineterminator=_Rows.END)
     writer.writeheader()
     writer.writerows(map(_flat, _read(part, total)))
+
+
+class _Rows:
+    """Receives rows from a `csv.writer`, and writes them with "\\n" at their ends.
+
+    The writer quotes cells with a character of its own line end. If that is "\\n", Python 3.11 and
+    3.12 do not quote "\\r", which readers take for the end of a row.
+    """
+
+    END = "\r\n"
+
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, row: str) -> None:
+        self.file.write(row.removesuffix(self.END) + "\n")
 
 
 def _flat(answer: dict) -> dict:

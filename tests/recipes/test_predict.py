@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 
+import pandas
 import pytest
 
 from kerasbert import (
@@ -186,6 +187,35 @@ def test_csv(answers):
         assert row == {name: str(value) for name, value in one.items()} | scores
     (row,) = answers("tagger", "in.txt", "a cat\n", output="out.csv")
     assert json.loads(row["words"]) == ["a", "cat"]
+
+
+def test_line_ends_in_cells(models, tmp_path):
+    texts = ["a\rb", "a\nb", "a\r\nb", "\r", "b\r", 'a "b"', "a, b", "a b", " a ", "a\tb"]
+    (tmp_path / "in.jsonl").write_text(objects(*({"text": text} for text in texts)))
+    path = tmp_path / "out.csv"
+    facts = {"model": models("classifier"), "input": str(tmp_path / "in.jsonl")}
+    predict(PredictOptions(**facts, output=str(path), include_text=True))
+    with open(path, encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head[:3] == ["row", "text", "label"]
+    assert [row[1] for row in rows] == texts
+    assert {len(row) for row in rows} == {len(head)}
+    assert pandas.read_csv(path)["text"].tolist() == texts
+    lines_written = path.read_bytes().decode().split("\n")
+    assert lines_written[0] == ",".join(head)
+    assert lines_written[-1] == ""
+    assert any(line.startswith("8,a b,") for line in lines_written)  # with quotes only if needed
+    assert path.read_bytes().startswith(b'row,text,label,scores.n,scores.y\n1,"a\rb",')
+
+
+@pytest.mark.parametrize("output", ["~/out.csv", "s3://bucket/out.csv"])
+def test_outputs_that_are_elsewhere(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_text("a\n")
+    options = PredictOptions(model="not there", input=str(tmp_path / "in.txt"), output=output)
+    with pytest.raises(InputError, match=f"^{output}: (begins with a ~|is a URL)"):
+        predict(options)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
 # === Inputs ===
@@ -452,6 +482,62 @@ def test_one_at_a_time(cut_off, tmp_path):
         run = other.submit(predict, PredictOptions(**options))
         with pytest.raises(InputError, match=r"out\.jsonl: is being written by process \d+"):
             run.result()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Lets the input fail after two examples when it is read again, as a network's disk may."""
+    read, times = module.raw_examples, itertools.count()
+
+    def fail(path, *arguments):
+        yield from itertools.islice(read(path, *arguments), 2)
+        raise InputError(f"{path}: can't be read: {os.strerror(errno.ESTALE)}")
+
+    def examples(*arguments):
+        return (fail if next(times) == 1 else read)(*arguments)
+
+    monkeypatch.setattr(module, "raw_examples", examples)
+
+
+def test_an_input_that_cannot_be_read_for_a_while(cut_off, unreadable, tmp_path):
+    options, _ = cut_off
+    with pytest.raises(
+        InputError,
+        match=r"in\.txt: can't be read: Stale file handle; the answers so far are kept in .*"
+        r"out\.jsonl\.part, and the same command resumes there$",
+    ):
+        predict(PredictOptions(**options))
+    assert predict(PredictOptions(**options))["found_done"] == 2
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_an_input_that_cannot_be_read_at_the_end(cut_off, tmp_path, monkeypatch):
+    options, _ = cut_off
+    digest, times = files.sha256, itertools.count()
+
+    def fail_at_the_end(path):
+        if path == options["input"] and next(times) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest(path)
+
+    monkeypatch.setattr(module.files, "sha256", fail_at_the_end)
+    with pytest.raises(InputError, match=r"in\.txt: can't be read: Input/output error; the answ"):
+        predict(PredictOptions(**options))
+    assert predict(PredictOptions(**options))["found_done"] == 2
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_an_input_that_changes_and_cannot_be_read(cut_off, unreadable, tmp_path, monkeypatch):
+    options, _ = cut_off
+
+    def answer(spec, model, columns):
+        (tmp_path / "in.txt").write_text("a bird\n")
+        return model.classify(dict(columns))
+
+    monkeypatch.setattr(TextClassification, "answers", answer)
+    with pytest.raises(InputError, match=r"in\.txt: changed during the run; start again$"):
+        predict(PredictOptions(**options))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "whole.jsonl"]
 
 
