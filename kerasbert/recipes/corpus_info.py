@@ -15,6 +15,8 @@ _LONGEST = 512  # tokens; the longest rows of most models
 
 def corpus_info(options: CorpusInfoOptions) -> dict[str, Any]:
     """Returns counts, lengths and samples of a corpus; shows histograms."""
+    if options.picture:
+        files.refuse_existing(options.picture)  # before the corpus is read
     corpus = Corpus(options.corpus, verify=options.verify)
     measured = {
         "documents": statistics.document_lengths(corpus),

@@ -160,6 +160,20 @@ def test_corpus_info_against_all_documents(corpus_dir, tokenizer, tmp_path, capf
         assert np.asarray(picture.convert("RGB")).std() > 20  # not empty
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "a.pdf", "png"])
+def test_pictures_are_png(corpus_dir, name):
+    with pytest.raises(InputError, match=f"--picture must end in .png, found .*{name}"):
+        info(corpus_dir, picture=str(corpus_dir / name))
+    assert Corpus(corpus_dir).manifest
+
+
+def test_pictures_replace_nothing(corpus_dir, tmp_path):
+    (tmp_path / "a.png").write_text("mine")
+    with pytest.raises(InputError, match=r"a\.png exists already"):
+        info(corpus_dir, picture=str(tmp_path / "a.png"))
+    assert (tmp_path / "a.png").read_text() == "mine"
+
+
 def test_corpus_info_of_few_of_many_documents(corpus_dir, monkeypatch):
     whole = info(corpus_dir)
     monkeypatch.setattr(statistics, "_MOST", 20)

@@ -188,10 +188,17 @@ class CorpusInfoOptions(Options):
     )
 
     corpus: str = option(help="corpus directory, or that of a part", reads=check_directory)
-    picture: str | None = option(None, help="PNG file to write, with the histograms")
+    picture: str | None = option(
+        None, help="PNG file to write, with the histograms; must end in .png, and must not exist"
+    )
     samples: int = option(3, help="number of documents to show", minimum=0, maximum=1000)
     sample_tokens: int = option(
         60, help="maximum tokens of each that are shown", minimum=1, maximum=100_000
     )
     seed: int = option(0, help="decides which documents", minimum=0, maximum=LARGEST_SEED)
     verify: bool = option(False, help="compare the SHA-256 of every file, which reads all of them")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.picture is not None and not self.picture.lower().endswith(".png"):
+            raise InputError(f"--picture must end in .png, found {self.picture}")
