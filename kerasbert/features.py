@@ -53,8 +53,6 @@ import numbers
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-import numpy as np
-
 from kerasbert.errors import InputError
 
 TOKEN_IDS = "token_ids"
@@ -192,6 +190,8 @@ def _check_names(features: Any) -> None:
 
 def _numbers(name: str, value: Any, limit: int | None) -> Any:
     """Returns a feature, as an array if it is a list; checks the values of lists and arrays."""
+    import numpy as np  # not in a program that only reads its flags
+
     if hasattr(value, "row_lengths"):
         raise InputError(f"{name} is ragged; pad it, as its to_tensor() does")
     if not isinstance(value, list | tuple | np.ndarray):
