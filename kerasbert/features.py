@@ -156,7 +156,7 @@ def checked(x: Any, config: Any, ranks: Sequence[int] = (2,)) -> Any:
         SEGMENT_IDS: max(2, config.num_segments),  # models with fewer ignore them
     }
     given = {name: _numbers(name, value, limits.get(name)) for name, value in x.items()}
-    shape = _static_shape(given.get(TOKEN_IDS))
+    shape = static_shape(given.get(TOKEN_IDS))
     if shape is None:
         return given
     if len(shape) not in ranks:
@@ -174,7 +174,7 @@ def checked(x: Any, config: Any, ranks: Sequence[int] = (2,)) -> Any:
     if MASK_POSITIONS in given:
         _numbers(MASK_POSITIONS, given[MASK_POSITIONS], shape[-1])
     for name in (PADDING_MASK, SEGMENT_IDS, DOCUMENT_IDS):
-        other = _static_shape(given.get(name))
+        other = static_shape(given.get(name))
         if other is not None and not _agree(shape, other):
             raise InputError(
                 f"{name} must have the shape of {TOKEN_IDS}, {_shown(shape)}, found {_shown(other)}"
@@ -210,8 +210,15 @@ def _numbers(name: str, value: Any, limit: int | None) -> Any:
     return numbers
 
 
-def _static_shape(value: Any) -> tuple[int | None, ...] | None:
-    """Returns the shape of an array or a tensor; None if it is unknown."""
+def static_shape(value: Any) -> tuple[int | None, ...] | None:
+    """Returns the shape of an array or a tensor, with None for unknown axes.
+
+    Args:
+        value: anything.
+
+    Returns:
+        A tuple; None if there is no shape, or its rank is unknown.
+    """
     shape = getattr(value, "shape", None)
     if shape is None or getattr(shape, "rank", 0) is None:
         return None

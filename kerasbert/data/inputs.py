@@ -114,6 +114,11 @@ def is_stream(x: Any) -> bool:
     return isinstance(x, Iterator) or (hasattr(x, "num_batches") and hasattr(x, "__getitem__"))
 
 
+def has_own_order(x: Any) -> bool:
+    """Returns whether `x` is a dataset or a generator, which Keras can't shuffle."""
+    return hasattr(x, "element_spec") or isinstance(x, Iterator)
+
+
 # === Columns ===
 
 

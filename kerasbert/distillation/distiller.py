@@ -1,7 +1,7 @@
 """The model that trains a student with its teacher."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,7 +9,7 @@ from keras import ops
 
 from kerasbert import _compat
 from kerasbert.checkpoints import SavedWeights
-from kerasbert.data.inputs import is_stream
+from kerasbert.data.inputs import has_own_order, is_stream
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
@@ -366,8 +366,7 @@ class Distiller(ExactModel):
         elif is_text(x):
             size = batch_size or 32
             if hasattr(x, "element_spec") or not shuffle:
-                seed = int(self.optimizer.iterations)  # each call of `fit` has its own
-                x = self.preprocessor.batches(x, y, sample_weight, size, seed=seed)
+                x = self.preprocessor.batches(x, y, sample_weight, size, seed=self.updates)
             else:
                 rows = self.student.preprocessor.rows(x, y, sample_weight)
                 kwargs.setdefault("steps_per_epoch", -(-len(rows) // size))
@@ -382,7 +381,7 @@ class Distiller(ExactModel):
             size = kwargs.pop("validation_batch_size", None)
             kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
         # Keras warns about shuffling these.
-        shuffle = shuffle and not (hasattr(x, "element_spec") or isinstance(x, Iterator))
+        shuffle = shuffle and not has_own_order(x)
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
 
     def _stream(self, stream: Any, *, shuffle: bool = False) -> Any:
@@ -395,9 +394,8 @@ class Distiller(ExactModel):
                 "teacher and student preprocess text differently, so it must be lists or arrays, "
                 "not a generator or PyDataset"
             )
-        seed = int(self.optimizer.iterations)
         return self.preprocessor.batches_of_stream(
-            found.stream, found.first, shuffle=shuffle, seed=seed
+            found.stream, found.first, shuffle=shuffle, seed=self.updates
         )[0]
 
     def evaluate(

@@ -72,8 +72,7 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         >>> scores["micro_f1"], scores["exact_match"]
         (0.8, 0.5)
     """
-    targets, predicted = (np.asarray(each) >= 0.5 for each in (targets, predicted))
-    targets, predicted = targets.astype(int), predicted.astype(int)
+    targets, predicted = ((np.asarray(each) >= 0.5).astype(int) for each in (targets, predicted))
     _check_shapes(targets, predicted)
     right = (targets * predicted).sum(0)
     right_and_wrong = targets.sum(0) + predicted.sum(0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kerasbert.data.inputs import checked_size, is_stream, length
+from kerasbert.data.inputs import checked_size, has_own_order, is_stream, length
 from kerasbert.errors import InputError
 from kerasbert.features import TOKEN_IDS, checked, is_text, validation_parts, with_defaults
 from kerasbert.tasks.outputs import dense, joined
@@ -102,12 +102,6 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """The preprocessor of what `fit` and `evaluate` compute on."""
         return self._text.with_few_lengths() if self.needs_few_shapes else self._text
 
-    @property
-    def _updates(self) -> int:
-        """The updates so far: seed of orders and masks, so that each call of `fit` has new ones."""
-        optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
-        return 0 if optimizer is None else int(optimizer.iterations)
-
     def _features_of(self, inputs) -> dict:
         """Returns features of text, or given features with defaults for missing ones."""
         if inputs is None or is_text(inputs):
@@ -179,14 +173,14 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         size = validation_batch_size or batch_size
         self._check_labels(x, y)
         if is_stream(x):
-            x, class_weight = self._stream(x, class_weight, shuffle=shuffle, seed=self._updates)
+            x, class_weight = self._stream(x, class_weight, shuffle=shuffle, seed=self.updates)
         elif x is None or is_text(x):
             text = self._examples
             if not hasattr(x, "element_spec"):
                 *examples, held_out = text.split(x, y, sample_weight, validation_split)
                 validation_split, validation_data = 0.0, held_out or validation_data
                 x, class_weight = text.weighted(text.rows(*examples), class_weight)
-            x = text.batches(x, batch_size=batch_size, shuffle=shuffle, seed=self._updates)
+            x = text.batches(x, batch_size=batch_size, shuffle=shuffle, seed=self.updates)
             y = sample_weight = batch_size = None
         else:
             x = self._checked(x)
@@ -205,7 +199,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                     validation_data, size, kwargs.get("validation_steps")
                 ),
                 # These have their own order; Keras would warn about shuffling them.
-                shuffle=shuffle and not (hasattr(x, "element_spec") or isinstance(x, Iterator)),
+                shuffle=shuffle and not has_own_order(x),
                 class_weight=class_weight,
                 sample_weight=sample_weight,
                 validation_batch_size=validation_batch_size,
@@ -358,7 +352,7 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         self._check_labels(x, y)
         if is_text(x):
             batch = x, y, sample_weight
-            example, class_weight = self._examples.example_batch(self._updates, batch, class_weight)
+            example, class_weight = self._examples.example_batch(self.updates, batch, class_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(example)
         else:
             x = self._checked(x)
@@ -474,11 +468,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
     def _features_of_stream(self, stream):
         """Like `_stream`, for `predict`."""
         found = peek(stream)
-        return (
-            self._text.features_of_stream(found.stream)
-            if found.has_text
-            else (self._checked_stream(found))
-        )
+        if found.has_text:
+            return self._text.features_of_stream(found.stream)
+        return self._checked_stream(found)
 
     def _checked_stream(self, found: Peeked):
         """Returns a generator whose features are checked; of a `PyDataset` only the first are."""

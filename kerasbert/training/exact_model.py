@@ -82,6 +82,12 @@ class ExactModel(backend.GlobalBatchSteps):
         super().compile(optimizer=optimizer, loss=global_mean(loss), **kwargs)
 
     @property
+    def updates(self) -> int:
+        """The updates so far: a seed of orders and masks that each call of `fit` has for itself."""
+        optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
+        return 0 if optimizer is None else int(optimizer.iterations)
+
+    @property
     def needs_few_shapes(self) -> bool:
         """Whether XLA compiles the steps, which it does once for every shape of a batch."""
         if not self.compiled:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from kerasbert.features import static_shape
 from kerasbert.training.steps import backend
 
 
@@ -68,7 +69,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         """
         y_true = ops.convert_to_tensor(y_true)
         losses = self.loss.call(y_true, y_pred)
-        if _known(losses.shape) == ():  # of a function that returns the mean of its batch
+        if static_shape(losses) == ():  # of a function that returns the mean of its batch
             losses = ops.broadcast_to(losses, ops.shape(y_true)[:1])
         weights = _weights(ops.shape(losses), losses.dtype, sample_weight)
         return ops.sum(losses * weights), self._divisor(weights)
@@ -77,7 +78,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         """Returns only the divisor, without computing losses if their shape is known."""
         y_true = ops.convert_to_tensor(y_true)
         losses = backend.result_spec(self.loss.call, y_true, y_pred)
-        shape, labels = (_known(tensor.shape) for tensor in (losses, y_true))
+        shape, labels = (static_shape(tensor) for tensor in (losses, y_true))
         if shape == ():
             shape = ops.shape(y_true)[:1]
         elif shape is None or None in shape:
@@ -101,11 +102,6 @@ class GlobalBatchLoss(keras.losses.Loss):
     def from_config(cls, config: Any) -> Self:
         """Creates a loss from the config of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
-
-
-def _known(shape) -> tuple | None:
-    """Returns a shape as a tuple with None for unknown axes; None if its rank is unknown."""
-    return None if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def _has_one_weight_per_row(y_pred, sample_weight) -> bool:

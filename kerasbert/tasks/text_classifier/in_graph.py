@@ -53,11 +53,7 @@ def answers_of_classes(problem: Any, logits: Any) -> Any:
 def targets_of_labels(problem: Any, y: Any) -> Any:
     """Returns 0 and 1 for each class, float32 (batch, classes)."""
     if y.dtype != tf.string:
-        y = tf.cast(_dense(problem, y), tf.float32)
-        in_range = tf.reduce_all((y >= 0) & (y <= 1))
-        message = f"y must be lists of names, or {_wanted(problem)}"
-        with tf.control_dependencies([tf.debugging.Assert(in_range, [message])]):
-            return tf.identity(y)
+        return _dense(problem, tf.cast(y, tf.float32))
     if y.shape.rank == 1:
         raise InputError(f"y must be lists of names, or {_wanted(problem)}; found single names")
     y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
@@ -76,8 +72,10 @@ def _dense(problem, y):
     if y.shape.rank != 2 or not (is_ragged or y.shape[1] in (None, count)):
         raise InputError(f"{message}; found the shape {y.shape}")
     lengths = y.row_lengths() if is_ragged else tf.shape(y, tf.int64)[1:]
-    right = (lengths == count) | ((lengths == 0) & is_ragged)
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
+    values = y.flat_values if is_ragged else y
+    right = tf.reduce_all((lengths == count) | ((lengths == 0) & is_ragged))
+    right &= tf.reduce_all((values >= 0) & (values <= 1))
+    with tf.control_dependencies([tf.debugging.Assert(right, [message])]):
         return y.to_tensor(shape=[None, count]) if is_ragged else tf.identity(y)
 
 
