@@ -35,6 +35,8 @@ class ExactModel(backend.GlobalBatchSteps):
         >>> model = kerasbert.training.ExactModel(x, keras.layers.Dense(1)(x))
         >>> model.compile("adam", "mse", accumulation_steps=4)  # the memory of 8 rows at a time
         >>> history = model.fit(np.ones((32, 4)), np.ones((32, 1)), batch_size=32, verbose=0)
+        >>> model.updates
+        1
 
     Args:
         *args: as in `keras.Model`: symbolic inputs and outputs.
