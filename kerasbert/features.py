@@ -197,17 +197,17 @@ def _numbers(name: str, value: Any, limit: int | None) -> Any:
     if not isinstance(value, list | tuple | np.ndarray):
         return value
     try:
-        numbers = np.asarray(value)
+        array = np.asarray(value)
     except ValueError:
         raise InputError(f"{name} has rows of different lengths; pad them to the longest") from None
-    if numbers.dtype.kind == "f" and (numbers == np.floor(numbers)).all():  # [] is float, too
-        numbers = numbers.astype("int32")
-    if numbers.dtype.kind not in "iub":
-        raise InputError(f"{name} must be whole numbers, found {numbers.dtype}")
-    if limit is not None and numbers.size and not 0 <= numbers.min() <= numbers.max() < limit:
-        wrong = numbers[(numbers < 0) | (numbers >= limit)][0]
+    if array.dtype.kind == "f" and (array == np.floor(array)).all():  # [] is float, too
+        array = array.astype("int32")
+    if array.dtype.kind not in "iub":
+        raise InputError(f"{name} must be whole numbers, found {array.dtype}")
+    if limit is not None and array.size and not 0 <= array.min() <= array.max() < limit:
+        wrong = array[(array < 0) | (array >= limit)][0]
         raise InputError(f"{name} must be in [0, {limit}), found {wrong}")
-    return numbers
+    return array
 
 
 def static_shape(value: Any) -> tuple[int | None, ...] | None:

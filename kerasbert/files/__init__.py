@@ -7,7 +7,7 @@ from kerasbert.files.atomic import (
     write_json,
     write_text,
 )
-from kerasbert.files.disk import flush, flush_all, move, remove, reserve, writing
+from kerasbert.files.disk import flush, flush_all, from_hidden, move, remove, reserve, writing
 from kerasbert.files.hashes import own_sha256, sha256, sha256_of_all
 from kerasbert.files.locks import locked
 from kerasbert.files.reading import (
@@ -30,6 +30,7 @@ __all__ = [
     "exists",
     "flush",
     "flush_all",
+    "from_hidden",
     "is_directory",
     "locked",
     "move",

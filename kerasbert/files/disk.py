@@ -4,12 +4,14 @@ import contextlib
 import errno
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 
 from kerasbert.errors import InputError
 
 _MAX_REASON = 200  # maximum length in characters
+_HIDDEN = re.compile(r"\.(?P<name>.+)\.(?:\d+\.(?P<replaced>tmp|old)|(?P<locked>lock))", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -42,6 +44,13 @@ def _reason(error: Exception, path: pathlib.Path) -> str:
 def hidden_sibling(path: pathlib.Path, ending: str) -> pathlib.Path:
     """Returns the hidden name of a path while it is written, locked or replaced."""
     return path.parent / f".{path.name}.{ending}"
+
+
+def from_hidden(path: pathlib.Path) -> tuple[pathlib.Path, str]:
+    """Returns the path that a hidden one is for, and `tmp`, `old` or `lock`; else `path` and ""."""
+    if hidden := _HIDDEN.fullmatch(path.name):
+        return path.with_name(hidden["name"]), hidden["replaced"] or hidden["locked"]
+    return path, ""
 
 
 def reserve(directory: pathlib.Path, size: int) -> None:

@@ -8,17 +8,15 @@ import itertools
 import os
 import pathlib
 import platform
-import re
 import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator
 
 from kerasbert.errors import InputError
-from kerasbert.files.disk import hidden_sibling, remove, writing
+from kerasbert.files.disk import from_hidden, hidden_sibling, remove, writing
 from kerasbert.files.replacing import refuse_elsewhere
 
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old)", re.DOTALL)
 _MAX_HOLDER = 200  # maximum length in bytes
 _MOST_ATTEMPTS = 1000  # of which one finds a directory that others remove and make
 # The errors of file systems without locks.
@@ -129,10 +127,10 @@ def _remove_leftovers(directory: pathlib.Path, names: Collection[str]) -> None:
     A directory that was renamed in order to be replaced is renamed back.
     """
     for path in list(directory.iterdir()):
-        left = _LEFTOVER.fullmatch(path.name)
-        if left is None or left["name"] not in names:
+        whole, kind = from_hidden(path)
+        if kind not in ("tmp", "old") or whole.name not in names:
             continue
-        if left["kind"] == "old" and not os.path.lexists(directory / left["name"]):
-            os.rename(path, directory / left["name"])
+        if kind == "old" and not os.path.lexists(whole):
+            os.rename(path, whole)
         else:
             remove(path)

@@ -21,6 +21,9 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         (the correlation coefficient, which is GLUE's metric of CoLA) and, for two classes, `f1` of
         the second.
 
+    Raises:
+        InputError: the shapes differ, or an index is not one of a class.
+
     Examples:
         >>> from kerasbert.metrics import classification
         >>> scores = classification.single_label([0, 1, 1, 0], [0, 1, 0, 0], num_classes=2)
@@ -59,12 +62,12 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         targets: 0 or 1, (examples, classes); a share of 0.5 or more counts as 1.
         predicted: 0 or 1, (examples, classes).
 
-    Raises:
-        InputError: the shapes differ.
-
     Returns:
         Dict of floats: `micro_f1`, `macro_f1` and `exact_match`, the share of examples with all
         classes right. The F1 of a class that is neither right nor predicted in any example is 0.
+
+    Raises:
+        InputError: the shapes differ.
 
     Examples:
         >>> from kerasbert.metrics import classification
@@ -95,6 +98,9 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     Returns:
         Dict of floats: `pearson` and `spearman`, which are NaN if targets or predictions are
         constant, and `mse`.
+
+    Raises:
+        InputError: the shapes differ.
 
     Examples:
         >>> from kerasbert.metrics import classification

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -62,8 +61,6 @@ _ENTRIES = {
     "task": _TEXTS,
     "finetune": _RUN,
 }
-# How a killed process leaves one of them.
-_HIDDEN = re.compile(r"\.(.+)\.(?:\d+\.(?:tmp|old)|lock)")
 
 
 def quickstart(options: QuickstartOptions) -> dict[str, Any]:
@@ -343,8 +340,7 @@ def _others(entries: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
 
 def _whole(path: pathlib.Path) -> pathlib.Path:
     """Returns the path that something incomplete is for, or `path`."""
-    hidden = _HIDDEN.fullmatch(path.name)
-    return path.with_name(hidden[1]) if hidden else path
+    return files.from_hidden(path)[0]
 
 
 def _summary(result: dict) -> str:

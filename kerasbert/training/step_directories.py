@@ -8,9 +8,9 @@ import pathlib
 import re
 import shutil
 
+from kerasbert import files
+
 _COMPLETE = re.compile(r"step-\d{10}")
-#: What a killed process leaves of one.
-_UNFINISHED = re.compile(r"\.step-\d{10}\.(\d+\.(tmp|old)|lock)")
 
 
 def path_of(parent: pathlib.Path, step: int) -> pathlib.Path:
@@ -20,13 +20,16 @@ def path_of(parent: pathlib.Path, step: int) -> pathlib.Path:
 
 def newest_first(parent: pathlib.Path) -> list[pathlib.Path]:
     """Returns the complete directories, those of later steps first."""
-    return sorted(_matching(parent, _COMPLETE), reverse=True)
+    complete = [path for path in _entries(parent) if _COMPLETE.fullmatch(path.name)]
+    return sorted(complete, reverse=True)
 
 
 def remove_unfinished(parent: pathlib.Path) -> None:
     """Removes what killed processes left."""
-    for path in _matching(parent, _UNFINISHED):
-        remove(path)
+    for path in _entries(parent):
+        whole, kind = files.from_hidden(path)
+        if kind and _COMPLETE.fullmatch(whole.name):
+            remove(path)
 
 
 def remove_all(parent: pathlib.Path, but: pathlib.Path | None = None) -> None:
@@ -51,7 +54,5 @@ def remove(path: pathlib.Path) -> None:
         path.unlink()
 
 
-def _matching(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[pathlib.Path]:
-    if not parent.is_dir():
-        return []
-    return [path for path in parent.iterdir() if pattern.fullmatch(path.name)]
+def _entries(parent: pathlib.Path) -> list[pathlib.Path]:
+    return list(parent.iterdir()) if parent.is_dir() else []
