@@ -185,9 +185,9 @@ classifier = kerasbert.TextClassifier.from_preset("runs/python_bert", classes=["
 print("to be trained:", ", ".join(classifier.uninitialized_weights))
 
 # %% [markdown]
-# - The same without Python: `kerasbert finetune --task masked_lm --init MODEL --train texts.txt`;
-#   for gigabytes of text, [prepare a corpus](../corpora.md) and use `kerasbert pretrain --init
-#   MODEL --corpus DIRECTORY`.
+# - The same without Python: `kerasbert finetune --task masked_lm --init MODEL --train texts.txt
+#   --output runs/domain`; for gigabytes of text, [prepare a corpus and pretrain on
+#   it](../training.md#pretraining-options), from this model.
 # - Words of your domain that the vocabulary lacks: `model.add_tokens([...])` before training.
 # - Hiding whole words instead of tokens: `MaskedLM.from_preset(..., mask_unit="whole_word")`.
 # - The task that follows: [sentiment](sentiment.md), [named entities](named_entities.md). For

@@ -10,6 +10,7 @@
 
 # %%
 import os
+import shutil
 
 import keras
 import matplotlib.pyplot as plt
@@ -68,6 +69,7 @@ print(*(tokenizer.id_to_token(int(i)) for i in ids[0]))
 # %%
 corpora = {}
 for name, files in (("train", paths), ("held_out", [held_out_path])):
+    shutil.rmtree(f"corpora/{name}", ignore_errors=True)  # of an earlier run
     kerasbert.data.prepare_corpus(files, tokenizer, f"corpora/{name}")
     corpora[name] = kerasbert.data.Corpus(f"corpora/{name}")
     print(f"{name}: {corpora[name].num_documents} documents, {corpora[name].num_tokens:,} tokens")

@@ -9,6 +9,7 @@
 
 # %%
 import os
+import shutil
 
 import keras
 
@@ -64,6 +65,7 @@ print(*(tokenizer.id_to_token(int(i)) for i in ids[0]))
 # 见 [Chinese](../chinese.md#other-segmenters)。
 
 # %%
+shutil.rmtree("corpora/zh", ignore_errors=True)  # 上一次运行留下的
 kerasbert.data.prepare_corpus(paths, tokenizer, "corpora/zh", words=WordFinder(tokenizer, "jieba"))
 corpus = kerasbert.data.Corpus("corpora/zh")
 print(f"{corpus.num_documents:,} 篇文档，{corpus.num_tokens:,} 个词元")
@@ -171,10 +173,10 @@ print(client(text=["早餐种类太少，而且都是凉的。"])[0]["label"])
 # ```bash
 # kerasbert build_vocab --input 'zhwiki/*' --vocab_size 8000 --output vocab.txt
 # kerasbert prepare_corpus --input 'zhwiki/*' --vocab vocab.txt --word_segmenter jieba \
-#     --output corpora/zh
-# kerasbert pretrain --corpus corpora/zh --preset bert_small --mask_unit whole_word \
-#     --steps 100000 --output runs/zh
-# kerasbert finetune --init runs/zh/model --train train.tsv --validation dev.tsv \
+#     --output corpora/zhwiki
+# kerasbert pretrain --corpus corpora/zhwiki --preset bert_small --mask_unit whole_word \
+#     --steps 100000 --output runs/zhwiki
+# kerasbert finetune --init runs/zhwiki/model --train train.tsv --validation dev.tsv \
 #     --output runs/reviews
 # kerasbert export --model runs/reviews/model --output saved_models/reviews/1
 # kerasbert serve --saved_model saved_models/reviews

@@ -166,5 +166,5 @@ print(kerasbert.load("runs/relations").tokenizer.added_tokens[0].content)
 # - Your own entities need only the four markers. Where both entities can have either role ("x is
 #   the parent of y"), mark them in the order of the text and have a class for each direction, as
 #   here, or mark roles and have one class.
-# - Without Python: `kerasbert finetune --init runs/with_markers --train marked.tsv`, where
-#   `runs/with_markers` is a model to which the tokens were added (`save_to_preset`).
+# - Without Python: `kerasbert finetune --init runs/with_markers --train marked.tsv --output
+#   runs/relations`, where `runs/with_markers` is a model to which the tokens were added (`save_to_preset`).

@@ -145,4 +145,4 @@ for verb in ("bought", "stolen"):
 #   have that, keep the one with the highest score: `tag` returns it.
 # - Without Python: write words and tags with `kerasbert.data.columns.write_columns`, add the
 #   markers to the model (`add_tokens`, `save_to_preset`), then `kerasbert finetune --task
-#   token_classification --init runs/with_markers --train roles.conll`.
+#   token_classification --init runs/with_markers --train roles.conll --output runs/roles`.

@@ -150,8 +150,8 @@ print(again.classify(["a fine film"])[0]["label"])
 # %% [markdown]
 # ## What to do next
 #
-# - All of it without Python: `kerasbert finetune --init hf://... --train train.tsv --validation
-#   dev.tsv`.
+# - All of it without Python: `kerasbert finetune --init hf://... --glue sst2 --train train.tsv
+#   --validation dev.tsv --output runs/sentiment`.
 # - Your own labels: any number of classes, several per text
 #   (`problem_type="multi_label_classification"`), or numbers (`"regression"`); see
 #   [tasks](../tasks.md).

@@ -76,7 +76,7 @@ def test_a_run_is_continued_from_before_its_decay(options, tmp_path):
     assert metrics(tmp_path / "more") == metrics(tmp_path / "whole")
 
     cases = [
-        ({"steps": 3}, "is of step 3; give more --steps than 3"),
+        ({"steps": 3}, "is of step 3; give more --steps than that, found 3"),
         ({"learning_rate": 0.5}, "learning rate was 0.001 at step 0, and would be 0.5 here"),
         ({"lr_decay_ratio": 1.0}, "was 0.001 at step 1, and would be 0.000888889 here"),
         ({"preset": "bert_tiny", "sequence_length": 32}, "is of another model"),

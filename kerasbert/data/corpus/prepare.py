@@ -25,8 +25,9 @@ from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
 # A sentence ends after a full stop, question mark or exclamation mark and any closing quotes and
-# brackets, before white space; in Chinese and Japanese also without white space.
-_SENTENCE_END = r"""([.!?…]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
+# brackets, before white space; in Chinese and Japanese also without white space. The marks after
+# the ellipsis are of Arabic, Urdu, Indian languages (two), Armenian, Amharic, Burmese and Khmer.
+_SENTENCE_END = r"""([.!?…؟۔।॥։።။។]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
 
 
 def prepare_corpus(
