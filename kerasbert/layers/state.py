@@ -62,8 +62,9 @@ class TrainableStateMixin(keras.Model):
             >>> small({"token_ids": [[2, 7, 9, 3]]})["sequence_output"].shape
             TensorShape([1, 4, 128])
         """
-        if mode not in QUANTIZATIONS:
-            raise InputError(f"quantize takes {' or '.join(QUANTIZATIONS)}, found {mode!r}")
+        kind = getattr(config, "mode", None) if mode is None else mode
+        if kind not in QUANTIZATIONS:
+            raise InputError(f"quantize takes {' or '.join(QUANTIZATIONS)}, found {kind!r}")
         with warnings.catch_warnings(), _quick_collections():
             # Keras warns about every layer that has nothing to quantize, such as Dropout.
             warnings.filterwarnings("ignore", ".*does not have a `quantize`")

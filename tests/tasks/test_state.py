@@ -105,6 +105,16 @@ def test_quantized(classifier, tmp_path, mode):
         np.testing.assert_allclose(scores, softmax(plain), atol=0.01)
 
 
+def test_quantized_by_a_config(classifier, tmp_path):
+    before, _ = outputs(classifier)
+    classifier.quantize(config=keras.quantizers.Int8QuantizationConfig())
+    after, _ = outputs(classifier)
+    assert (after != before).any()
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(outputs(loaded)[0], after, atol=1e-6)
+
+
 def test_one_quantized_layer(classifier):
     classifier.backbone.blocks[0].attention.key.quantize("int8")
     plain, fast = outputs(classifier)
@@ -124,6 +134,8 @@ def test_quantized_table_of_a_masked_model(tokenizer, tiny_backbone, make):
 def test_other_modes(classifier):
     with pytest.raises(InputError, match="quantize takes int8 or int4, found 'float8'"):
         classifier.quantize("float8")
+    with pytest.raises(InputError, match="quantize takes int8 or int4, found 'float8'"):
+        classifier.quantize(config=keras.quantizers.Float8QuantizationConfig())
 
 
 def test_an_export_with_wrong_outputs_fails(classifier, tmp_path, monkeypatch):
