@@ -9,7 +9,7 @@ from keras import ops
 
 from kerasbert import _compat
 from kerasbert.checkpoints import SavedWeights
-from kerasbert.data.inputs import has_own_order, is_stream
+from kerasbert.data.inputs import checked_size, has_own_order, is_stream
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
@@ -364,7 +364,7 @@ class Distiller(ExactModel):
         if is_stream(x):
             x = self._stream(x, shuffle=shuffle)
         elif is_text(x):
-            size = batch_size or 32
+            size = checked_size(batch_size)
             if hasattr(x, "element_spec") or not shuffle:
                 x = self.preprocessor.batches(x, y, sample_weight, size, seed=self.updates)
             else:

@@ -512,6 +512,13 @@ def test_no_labels(sentences):
         model.fit(sentences, verbose=0)
 
 
+def test_a_batch_size_of_zero(sentences):
+    model = Distiller(*classifiers(), alpha=1.0)
+    model.compile(**EAGER)
+    with pytest.raises(InputError, match="batch_size must be 1 or more, found 0"):
+        model.fit(sentences, batch_size=0, verbose=0)
+
+
 class Batches(keras.utils.PyDataset):
     """Two batches of an example each."""
 
