@@ -1,4 +1,4 @@
-"""Shared by all training recipes: strategy, optimizer, run directory, checkpoints."""
+"""Shared by all training recipes: strategy, run directory, checkpoints."""
 
 import contextlib
 import dataclasses

@@ -91,7 +91,7 @@ class CompiledOnLogits(TextModel):
         return _map_nested(one, metrics)
 
     def check_class_weight(self) -> None:
-        """Raises `InputError` if examples have several labels: Keras would use the highest."""
+        """Raises `InputError` if outputs are of tokens, which take weights as sample_weight."""
         if self.outputs_for:
             raise InputError(
                 f"class_weight is for examples that have one class each, and {self.name} learns "
