@@ -10,14 +10,16 @@ from keras import ops
 
 from kerasbert import checkpoints, renamed
 from kerasbert.checkpoints import cards
-from kerasbert.config import BackboneConfig
-from kerasbert.errors import shown
+from kerasbert.config import BackboneConfig, check_sequence_length, check_tokenizer
+from kerasbert.errors import InputError, shown
 from kerasbert.features import (
     PADDING_MASK,
     SEGMENT_IDS,
     SEQUENCE_OUTPUT,
     TOKEN_IDS,
     checked,
+    checked_positions,
+    static_shape,
     with_defaults,
 )
 from kerasbert.layers import Embeddings, Pooler, TransformerBlock
@@ -96,6 +98,12 @@ class Backbone(TrainableStateMixin):
         name: Any = "backbone",
         embeddings_of: "Backbone | None" = None,
     ):
+        if not isinstance(config, BackboneConfig):
+            raise InputError(
+                f"config must be a BackboneConfig, found {shown(config)}; "
+                "BackboneConfig.from_preset(name) has architectures, and "
+                "Backbone.from_preset(directory) loads a model"
+            )
         check_dtype(dtype)
 
         # === Layers ===
@@ -156,7 +164,12 @@ class Backbone(TrainableStateMixin):
         Returns:
             A dict of outputs; see the class.
         """
-        return super().__call__(with_defaults(checked(inputs, self.config)), *args, **kwargs)
+        inputs = with_defaults(checked(inputs, self.config))
+        if kwargs.get("output_positions") is not None:
+            kwargs["output_positions"] = checked_positions(
+                kwargs["output_positions"], static_shape(inputs[TOKEN_IDS])
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     def call(
         self,
@@ -239,7 +252,7 @@ class Backbone(TrainableStateMixin):
         """Whether training recomputes the activations inside each layer for the gradient.
 
         Set it before `compile`. It takes about a third more time, and saves most of the memory that
-        grows with the batch.
+        grows with the batch. It is not saved, and copies don't have it.
 
         Examples:
             >>> backbone.gradient_checkpointing = True
@@ -381,8 +394,8 @@ class Backbone(TrainableStateMixin):
             A dict from the path of each weight to its name in the file, which shows as one line.
 
         Raises:
-            InputError: `directory` exists and must not be replaced, or the format cannot store
-                this model.
+            InputError: `directory` exists and must not be replaced, the tokenizer or the length
+                does not suit the encoder, or the format cannot store this model.
 
         Examples:
             >>> names = backbone.save_to_preset("for_transformers", format="hf")
@@ -390,7 +403,10 @@ class Backbone(TrainableStateMixin):
             'embeddings.word_embeddings.weight'
         """
         config = {"task": None, "backbone": dataclasses.asdict(self.config)}
+        if tokenizer is not None:
+            check_tokenizer(tokenizer, self.config)
         if sequence_length is not None:
+            check_sequence_length(sequence_length, self.config)
             config["sequence_length"] = sequence_length
         if isinstance(card, str):
             text = card

@@ -237,3 +237,31 @@ _RATES = {
     "layer_norm_epsilon": 1,
     "initializer_range": math.inf,
 }
+
+
+def check_sequence_length(length: int, config: BackboneConfig) -> None:
+    """Raises `InputError` for a maximum number of tokens per row that an encoder can't have."""
+    limit = config.max_sequence_length
+    if not 4 <= length <= limit:
+        raise InputError(f"sequence_length must be in [4, {limit}], found {length}")
+
+
+def check_tokenizer(tokenizer: Any, config: BackboneConfig) -> None:
+    """Raises `InputError` for what is no tokenizer, or for one that does not match an encoder."""
+    if not hasattr(tokenizer, "vocabulary_size"):
+        raise InputError(
+            f"tokenizer must be a kerasbert.text.Tokenizer, found {shown(tokenizer)}; "
+            "kerasbert.text.tokenizer_from_preset loads one"
+        )
+    size = tokenizer.vocabulary_size
+    # Smaller is fine: some tables are padded to a round number of rows.
+    if size > config.vocabulary_size:
+        raise InputError(
+            f"the tokenizer has {size} tokens, the backbone {config.vocabulary_size} token "
+            f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
+        )
+    if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
+        raise InputError(
+            f"the tokenizer's padding has the id {tokenizer.pad_id}, but the backbone's positions "
+            f"need {config.padding_id}"
+        )

@@ -182,6 +182,34 @@ def checked(x: Any, config: Any, ranks: Sequence[int] = (2,)) -> Any:
     return given
 
 
+def checked_positions(positions: Any, shape: tuple[int | None, ...] | None) -> Any:
+    """Checks the positions of the tokens that a user wants the outputs of.
+
+    Args:
+        positions: `output_positions` of a `Backbone`. Values of tensors are not checked.
+        shape: the shape of the features, as far as it is known.
+
+    Returns:
+        The same; a list is an array.
+
+    Raises:
+        InputError: a position is not in the row, or the first of a row is not 0.
+    """
+    import numpy as np  # not in a program that only reads its flags
+
+    given = _numbers("output_positions", positions, shape[-1] if shape else None)
+    size = static_shape(given)
+    if size is not None and len(size) != 2:
+        raise InputError(
+            f"output_positions must have the shape (batch, positions), found {_shown(size)}"
+        )
+    if not isinstance(given, np.ndarray):
+        return given
+    if given.size and given[:, 0].any():  # the pooler reads the first token
+        raise InputError("the first of output_positions must be 0 in each row")
+    return given.astype("int32")
+
+
 def _check_names(features: Any) -> None:
     for name in features if isinstance(features, Mapping) else ():
         if ours := _NAMES_ELSEWHERE.get(name):

@@ -465,6 +465,48 @@ def test_output_positions_match_all_positions(facts):
     assert symbolic["sequence_output"].shape == (None, 4, 8)
 
 
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([[0, 7], [0, 1]], r"output_positions must be in \[0, 7\), found 7"),
+        ([[0, -1], [0, 1]], r"output_positions must be in \[0, 7\), found -1"),
+        ([[1], [0]], "the first of output_positions must be 0 in each row"),
+        ([0, 1], r"output_positions must have the shape \(batch, positions\), found \(2\)"),
+        ([[0.5], [0.5]], "output_positions must be whole numbers, found float64"),
+    ],
+)
+def test_output_positions_that_are_not_there(positions, message):
+    backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
+    with pytest.raises(InputError, match=message):
+        backbone({"token_ids": np.ones((2, 7), "int32")}, output_positions=positions)
+
+
+def test_no_config():
+    for wrong in ("bert_tiny", {"num_layers": 2}, None):
+        with pytest.raises(InputError, match="config must be a BackboneConfig, found"):
+            Backbone(wrong)
+
+
+def test_a_preset_has_what_suits_it(tokenizer, tmp_path):
+    facts = {**SMALL, "vocabulary_size": tokenizer.vocabulary_size, "max_sequence_length": 16}
+    backbone, path = Backbone(BackboneConfig(**facts)), tmp_path / "model"
+    narrow = Backbone(BackboneConfig(**{**facts, "vocabulary_size": 5}))
+    roberta = {"family": "roberta", "positions": "learned_offset", "padding_id": 1}
+    for model, arguments, message in (
+        (backbone, {"sequence_length": 17}, r"sequence_length must be in \[4, 16\], found 17"),
+        (narrow, {"tokenizer": tokenizer}, "tokens, the backbone 5 token embeddings"),
+        (backbone, {"tokenizer": "vocab.txt"}, "tokenizer must be a kerasbert.text.Tokenizer"),
+        (
+            Backbone(BackboneConfig(**{**facts, **roberta})),
+            {"tokenizer": tokenizer},
+            "the tokenizer's padding has the id 0, but the backbone's positions need 1",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            model.save_to_preset(path, **arguments)
+        assert not path.exists()
+
+
 def test_unpadded_computation_matches_padded():
     backbone = Backbone(BackboneConfig(vocabulary_size=30, **SMALL))
     ids = np.random.default_rng(0).integers(0, 30, (5, 7))

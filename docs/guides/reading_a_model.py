@@ -181,5 +181,6 @@ plt.show()
 #   give the same answers (Jain and Wallace, 2019, 1902.10186). Believe it where leaving out
 #   agrees.
 # - All of this works for any family, and for any task that reads whole texts (`TokenClassifier`
-#   and `QuestionAnswerer` read windows): `return_hidden_states` is a setting of the backbone, also of `kerasbert.Backbone.from_preset(..., return_hidden_states=True)`. Vectors of
-#   words, without positions to count, are `TextEmbedder.word_vectors` with `layers=`.
+#   and `QuestionAnswerer` read windows): `return_hidden_states` is a setting of the backbone, also
+#   of `kerasbert.Backbone.from_preset(..., return_hidden_states=True)`. Vectors of words, without
+#   positions to count, are `TextEmbedder.word_vectors` with `layers=`.

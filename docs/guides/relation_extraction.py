@@ -167,4 +167,5 @@ print(kerasbert.load("runs/relations").tokenizer.added_tokens[0].content)
 #   the parent of y"), mark them in the order of the text and have a class for each direction, as
 #   here, or mark roles and have one class.
 # - Without Python: `kerasbert finetune --init runs/with_markers --train marked.tsv --output
-#   runs/relations`, where `runs/with_markers` is a model to which the tokens were added (`save_to_preset`).
+#   runs/relations`, where `runs/with_markers` is a model to which the tokens were added
+#   (`save_to_preset`).

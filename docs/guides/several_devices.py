@@ -142,10 +142,10 @@ if not SHORT:  # each starts Python anew
 # ```
 #
 # A scheduler knows the machines. Under Slurm, `scontrol show hostnames $SLURM_JOB_NODELIST` lists
-# them and `SLURM_NODEID` is this one's number; a few lines turn these into `TF_CONFIG`. `tf_config.py`
-# below is this function, and a line that prints its result for these hosts and this number. (There was
-# no Slurm, and no machine with several GPUs, to try this on; four hosts that are network
-# namespaces of one machine are in our tests.)
+# them and `SLURM_NODEID` is this one's number; a few lines turn these into `TF_CONFIG`.
+# `tf_config.py` below is this function, and a line that prints its result for these hosts and this
+# number. (There was no Slurm, and no machine with several GPUs, to try this on; four hosts that are
+# network namespaces of one machine are in our tests.)
 
 
 # %%

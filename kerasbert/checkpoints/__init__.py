@@ -5,6 +5,7 @@ A format is a module with `detect`, `load_config`, `load`, `has_tokenizer`, `loa
 per load: a `Preset` stores its format and config, and its tokenizer is loaded through the `Preset`.
 """
 
+import dataclasses
 import importlib
 import os
 import pathlib
@@ -18,6 +19,7 @@ from kerasbert import files
 from kerasbert.checkpoints import cards, hub
 from kerasbert.checkpoints.cards import ModelCard
 from kerasbert.checkpoints.preset import Preset, SavedWeights, check_finite
+from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.families import layout_of
 from kerasbert.serving import exports
@@ -209,8 +211,13 @@ def save(
 
     module = _module(format)
     check_finite(directory, weights)
+    # A config that was read from another library's files lacks what these imply.
+    backbone = BackboneConfig.from_stored(config["backbone"], str(directory))
+    config = {**config, "backbone": dataclasses.asdict(backbone)}
     if format != "kerasbert":
-        layout = layout_of(config["backbone"]["family"], format)
+        # Their files hold float32, and safetensors writes the memory of an array in any order.
+        weights = {path: np.ascontiguousarray(w, np.float32) for path, w in weights.items()}
+        layout = layout_of(backbone.family, format)
         config, weights = format_adapters.adapt(config, weights, layout)
     with (
         files.new_directory(directory, overwrite=overwrite, check=check_replaceable) as temporary,

@@ -36,6 +36,7 @@ from kerasbert.checkpoints.weights import (
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
+from kerasbert.lazy import tensorflow as tf
 
 FORMAT, TF2 = "google", "tf2"
 #: The name of the checkpoints that are written.
@@ -170,8 +171,6 @@ def _head(layout: Layout, task: str | None, weights: Mapping[str, np.ndarray]) -
 
 def _read_checkpoint(directory: pathlib.Path) -> tuple[str, dict[str, np.ndarray], list[str]]:
     """Returns the path of the checkpoint, its tensors, and the names of ignored variables."""
-    import tensorflow as tf
-
     indexes = sorted(directory.glob("*.index"))
     if len(indexes) != 1:
         existing = ", ".join(path.name for path in indexes) or "none"
@@ -236,8 +235,6 @@ def save(
     Raises:
         InputError: the format does not support a part of the model.
     """
-    import tensorflow as tf
-
     backbone, task = BackboneConfig(**config["backbone"]), config["task"]
     layout, naming = layout_of(backbone.family, FORMAT), _NAMINGS[FORMAT]
     if task is not None and task not in layout.heads:

@@ -20,6 +20,7 @@ from kerasbert.checkpoints import sentence_transformers, sizes
 from kerasbert.checkpoints.huggingface_weights import WEIGHTS, has_weights, plain_tensors
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.settings import (
+    check_complete,
     check_expressible,
     check_head,
     check_only,
@@ -112,6 +113,8 @@ def _read_config(directory: pathlib.Path) -> _Read:
     if sentence_transformers.detect(directory):
         if sentence_transformers.embeds(directory):
             config |= {"task": "TextEmbedder", **sentence_transformers.read(directory)}
+            if length := config.get("sequence_length"):  # may count unusable rows of the table
+                config["sequence_length"] = min(length, backbone["max_sequence_length"])
         elif task == "TextClassifier":  # a cross-encoder
             head["pair"] = True
     return _Read({**config, "tokenizer": FAMILIES[family].tokenizer}, layout, task, head)
@@ -323,6 +326,7 @@ def _written_config(layout: Layout, backbone: BackboneConfig, task, head: Mappin
         **write_settings(layout.settings, dataclasses.asdict(backbone)),
         "dtype": "float32",
     }
+    check_complete(layout, theirs, "transformers")
     check_expressible(layout, backbone, theirs, FORMAT)
     settings = layout.head_settings.get(task or "", ())
     theirs |= write_settings(settings, _with_rates(head, settings, layout, backbone))

@@ -189,8 +189,8 @@ def write(directory: pathlib.Path, config: Mapping[str, Any]) -> None:
     Raises:
         InputError: the format does not support a setting of the embedder.
     """
-    head = config["head"]
-    if tuple(head["layers"]) != (-1,) or head["long_text"]:
+    head = config["head"]  # as it was read from their files, without what these imply
+    if tuple(head.get("layers", (-1,))) != (-1,) or head.get("long_text"):
         raise InputError(
             "sentence-transformers supports the last layer only, and no long_text; save as "
             "'kerasbert'"
@@ -205,7 +205,8 @@ def write(directory: pathlib.Path, config: Mapping[str, Any]) -> None:
     modes = {theirs: ours == head["pooling"] for ours, theirs in _MODES.items()}
     width = {"word_embedding_dimension": config["backbone"]["hidden_dim"]}
     files.write_json(directory / POOLING / "config.json", {**width, **modes})
-    length = {"max_seq_length": config["sequence_length"], "do_lower_case": False}
+    most = config.get("sequence_length") or config["backbone"]["max_sequence_length"]
+    length = {"max_seq_length": most, "do_lower_case": False}
     files.write_json(directory / LENGTH, length)
     files.write_json(directory / MODULES, entries)
     if head["prompt"]:

@@ -69,6 +69,22 @@ def check_only(layout: Layout, config: Mapping[str, Any], source: str) -> None:
             raise InputError(f"{source}: {key}={config[key]!r}; only {value!r} is supported")
 
 
+def check_complete(layout: Layout, written: Mapping[str, Any], library: str) -> None:
+    """Raises `InputError` if the library needs a setting that a model does not have.
+
+    Args:
+        layout: the layout of the library's format.
+        written: the settings in this layout.
+        library: name of the library, for the message.
+    """
+    for _, name, *_ in layout.settings:
+        if written[name] is None:  # an ALBERT without an embedding projection
+            raise InputError(
+                f"{library}'s {layout.models[None]} needs {name}; this model has none; save as "
+                "'kerasbert'"
+            )
+
+
 def check_expressible(
     layout: Layout, config: BackboneConfig, written: Mapping[str, Any], format: str
 ) -> None:

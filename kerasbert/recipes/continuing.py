@@ -43,7 +43,8 @@ def checkpoint_to_continue(options: PretrainOptions) -> StoredCheckpoint | None:
     stored = read_checkpoint(pathlib.Path(options.continue_from))
     if stored.step >= options.steps:
         raise InputError(
-            f"{stored.path}: is of step {stored.step}; give more --steps than that, found {options.steps}"
+            f"{stored.path}: is of step {stored.step}; give more --steps than that, found "
+            f"{options.steps}"
         )
     then = options.upgraded(stored.settings)
     before = dataclasses.replace(

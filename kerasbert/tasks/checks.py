@@ -2,16 +2,29 @@
 
 import difflib
 import inspect
+import os
 from typing import Any
 
-from kerasbert.backbone import BackboneConfig
-from kerasbert.errors import InputError
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError, shown
 from kerasbert.tasks import loading
 from kerasbert.tasks.labels import OTHER_NAMES
 
 
-def check_arguments(task: type[Any], arguments: dict[str, Any]) -> None:
-    """Raises `InputError` for an unknown argument, and suggests the most similar one."""
+def check_arguments(task: type[Any], args: tuple[Any, ...], arguments: dict[str, Any]) -> None:
+    """Raises `InputError` for an unknown argument, or for a model's name or config as backbone.
+
+    Args:
+        task: the class.
+        args: positional arguments of its constructor.
+        arguments: named arguments.
+    """
+    backbone = args[0] if args else arguments.get("backbone")
+    if isinstance(backbone, str | os.PathLike | BackboneConfig):
+        raise InputError(
+            f"backbone must be a Backbone, found {shown(backbone)}; {task.__name__}.from_preset "
+            "loads a model, and Backbone(BackboneConfig.from_preset(name)) is a new one"
+        )
     signatures = map(inspect.signature, loading.constructors(task))
     parameters = [p for signature in signatures for p in signature.parameters.values()]
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -23,19 +36,3 @@ def check_arguments(task: type[Any], arguments: dict[str, Any]) -> None:
         near = ["classes"] if takes_classes else difflib.get_close_matches(name, known, 1)
         advice = f"; it is {near[0]} here" if near else f"; it has {', '.join(sorted(known))}"
         raise InputError(f"{task.__name__} has no argument {name}{advice}")
-
-
-def check_tokenizer(tokenizer: Any, config: BackboneConfig) -> None:
-    """Raises `InputError` for a tokenizer that does not match a backbone."""
-    size = tokenizer.vocabulary_size
-    # Smaller is fine: some tables are padded to a round number of rows.
-    if size > config.vocabulary_size:
-        raise InputError(
-            f"the tokenizer has {size} tokens, the backbone {config.vocabulary_size} token "
-            f"embeddings; from_preset(..., backbone={{'vocabulary_size': {size}}}) resizes them"
-        )
-    if config.positions == "learned_offset" and tokenizer.pad_id != config.padding_id:
-        raise InputError(
-            f"the tokenizer's padding has the id {tokenizer.pad_id}, but the backbone's positions "
-            f"need {config.padding_id}"
-        )

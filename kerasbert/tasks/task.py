@@ -14,9 +14,10 @@ import keras
 
 from kerasbert import _compat, checkpoints, renamed
 from kerasbert.backbone import Backbone, BackboneConfig
+from kerasbert.config import check_sequence_length, check_tokenizer
 from kerasbert.errors import InputError
 from kerasbert.tasks import loading, summaries
-from kerasbert.tasks.checks import check_arguments, check_tokenizer
+from kerasbert.tasks.checks import check_arguments
 from kerasbert.tasks.compiling import CompiledOnLogits
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.serialization import SerializableMixin
@@ -81,21 +82,20 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         sequence_length: int | None,
         name: str | None,
     ):
-        limit = backbone.config.max_sequence_length
-        if sequence_length is not None and not 4 <= sequence_length <= limit:
-            raise InputError(f"sequence_length must be in [4, {limit}], found {sequence_length}")
+        if sequence_length is not None:
+            check_sequence_length(sequence_length, backbone.config)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.backbone = backbone
         self.tokenizer = tokenizer
         #: How its training files were read: options of `kerasbert finetune`, such as `text_column`,
         #: which `kerasbert evaluate` and `predict` use for files with the same columns.
         self.data_format: dict[str, Any] = {}
-        self.sequence_length = sequence_length or limit
+        self.sequence_length = sequence_length or backbone.config.max_sequence_length
         self._made_preprocessor = _Made((), None)
 
     def __new__(cls, *args: Any, **kwargs: Any):
         """Raises `InputError` for arguments of other libraries, and names ours."""
-        check_arguments(cls, kwargs)
+        check_arguments(cls, args, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     @property

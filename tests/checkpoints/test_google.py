@@ -375,6 +375,10 @@ def test_albert_without_a_projection(tmp_path):
     tensors = random_tensors({**shapes, **embeddings("bert/embeddings", WIDTH)})
     backbone = kerasbert.load(write(tmp_path / "albert", tensors, config, "albert_config.json"))
     assert backbone.config.embedding_dim is None
+    message = "transformers's AlbertModel needs embedding_size; this model has none; save as"
+    with pytest.raises(InputError, match=message):
+        backbone.save_to_preset(tmp_path / "hf", format="hf")
+    assert not (tmp_path / "hf").exists()
 
 
 @pytest.mark.parametrize("name", ["", "cls/squad/"])

@@ -51,6 +51,25 @@ def test_embeddings(name, tmp_path, answer):
     np.testing.assert_allclose(found, expected(name), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mean", "max", "prompt", "old_layout"])
+def test_a_model_is_written_without_building_it(name, tmp_path):
+    preset = kerasbert.checkpoints.load(GOLDENS / name)
+    kerasbert.checkpoints.save(
+        *(tmp_path / "copy", preset.config, preset.weights),
+        tokenizer=kerasbert.checkpoints.load_tokenizer(preset),
+        format="hf",
+    )
+    found = kerasbert.load(tmp_path / "copy").embed(TEXTS)
+    np.testing.assert_allclose(found, expected(name), atol=1e-5)
+
+
+def test_a_length_of_unusable_positions(copied):
+    directory = copied("mean")
+    edit(directory / "sentence_bert_config.json", max_seq_length=1000)
+    task = kerasbert.load(directory)
+    assert task.sequence_length == task.backbone.config.max_sequence_length
+
+
 @pytest.mark.parametrize("name", EMBEDDERS)
 def test_the_length_counts_for_other_tasks_too(name):
     task = TextClassifier.from_preset(GOLDENS / name, classes=2)

@@ -291,3 +291,20 @@ def test_transposed_arrays_are_stored_as_they_are(tmp_path):
     stored = safetensors.numpy.load_file(tmp_path / "native" / "model.safetensors")
     for path, array in preset.weights.items():
         np.testing.assert_array_equal(stored[path], array, err_msg=path)
+
+
+@pytest.mark.parametrize("format", ["hf", "google"])
+def test_views_and_halves_are_written_as_float32(format, tmp_path):
+    preset = kerasbert.checkpoints.load(GOLDENS / "bert")
+    halves = {path: array.astype("float16") for path, array in preset.weights.items()}
+    # The same numbers in another order of memory; safetensors writes memory.
+    views = {path: array[::-1].copy()[::-1] for path, array in halves.items()}
+    backbone = {**preset.config["backbone"], "activation": "gelu_tanh"}  # as google has it
+    config = {**preset.config, "task": None, "head": {}, "backbone": backbone}
+    encoder = {p: a for p, a in views.items() if p.startswith(("embeddings", "layer", "pooler"))}
+    names = kerasbert.checkpoints.save(tmp_path / "model", config, encoder, format=format)
+    assert names.keys() == encoder.keys()
+    again = kerasbert.checkpoints.load(tmp_path / "model").weights
+    for path in encoder:
+        assert again[path].dtype == np.float32
+        np.testing.assert_array_equal(again[path], halves[path], err_msg=path)

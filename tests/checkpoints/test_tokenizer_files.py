@@ -8,6 +8,7 @@ import shutil
 import warnings
 
 import pytest
+import tokenizers
 
 import kerasbert
 from kerasbert.checkpoints import tokenizer_files
@@ -180,6 +181,81 @@ def test_settings_count_more_than_the_normalizer(tmp_path):
     # But of a generic class transformers takes tokenizer.json alone.
     edit(directory / SETTINGS, tokenizer_class="PreTrainedTokenizerFast")
     assert not load(directory).lowercase
+
+
+def template(*pair, single=("<s>", "A", "</s>")):
+    """Returns a post-processor; "B:1" is the second text in the segment 1."""
+
+    def item(spelled):
+        name, _, segment = spelled.partition(":")
+        kind = "Sequence" if name in ("A", "B") else "SpecialToken"
+        return {kind: {"id": name, "type_id": int(segment or 0)}}
+
+    special = {t: {"id": t, "ids": [id], "tokens": [t]} for t, id in (("<s>", 0), ("</s>", 2))}
+    return {
+        "type": "TemplateProcessing",
+        "single": [*map(item, single)],
+        "pair": [*map(item, pair)],
+        "special_tokens": special,
+    }
+
+
+BERT_PAIR = ("<s>", "A", "</s>", "B:1", "</s>:1")
+ROBERTA_PAIR = ("<s>", "A", "</s>", "</s>", "B", "</s>")
+BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+ENDS = {"cls": ["<s>", 0], "sep": ["</s>", 2]}
+ROBERTA = {"type": "RobertaProcessing", **ENDS, "trim_offsets": True, "add_prefix_space": False}
+
+
+@pytest.mark.parametrize(
+    ("processor", "packing"),
+    [
+        (template(*BERT_PAIR), "bert"),
+        (template(*ROBERTA_PAIR), "roberta"),
+        ({"type": "Sequence", "processors": [BYTES, template(*BERT_PAIR)]}, "bert"),
+        ({"type": "BertProcessing", **ENDS}, "bert"),
+        (ROBERTA, "roberta"),
+        ({"type": "BertProcessing", **ENDS, "cls": ["<pad>", 1]}, None),
+        (template(*BERT_PAIR, single=("A", "</s>")), None),
+        (template("<s>", "A", "</s>", "B:1"), None),
+        (BYTES, None),
+        (None, None),
+    ],
+)
+def test_post_processor_of_a_generic_class(processor, packing, tmp_path):
+    directory = copied("roberta", tmp_path)
+    edit(directory / SETTINGS, tokenizer_class="PreTrainedTokenizerFast")
+    edit(directory / FAST, post_processor=processor)
+    if packing is None:
+        with pytest.raises(InputError, match="its post_processor is not supported; only one that"):
+            load(directory, "roberta")
+        return
+    tokenizer = load(directory, "roberta")
+    assert tokenizer.packing == packing
+    theirs = tokenizers.Tokenizer.from_file(str(directory / FAST)).encode("the cat", "a dog")
+    features = TextPacker(tokenizer, 32)(["the cat"], ["a dog"])
+    length = len(theirs.ids)
+    assert features["token_ids"].numpy()[0, :length].tolist() == theirs.ids
+    assert features["segment_ids"].numpy()[0, :length].tolist() == theirs.type_ids
+    assert features["padding_mask"].numpy().sum() == length
+
+
+@pytest.mark.parametrize("name", ["bert_uncased", "albert"])
+def test_a_generic_class_without_a_post_processor(name, tmp_path):
+    directory = copied(name, tmp_path)
+    edit(directory / SETTINGS, tokenizer_class="PreTrainedTokenizerFast")
+    check(load(directory, family_of(name)), name)
+    edit(directory / FAST, post_processor=None)
+    with pytest.raises(InputError, match=r"tokenizer\.json: its post_processor is not supported"):
+        load(directory, family_of(name))
+
+
+def test_a_class_of_null_is_that_of_the_config(tmp_path):
+    directory = copied("bert_uncased", tmp_path)
+    write(directory / SETTINGS, read(directory / SETTINGS) | {"tokenizer_class": None})
+    write(directory / "config.json", {"tokenizer_class": "BertJapaneseTokenizer"})
+    with pytest.raises(InputError, match=r"config\.json: tokenizer_class='BertJapaneseTokenizer'"):
+        load(directory)
 
 
 @pytest.mark.parametrize("prefix", [True, False])

@@ -1,5 +1,6 @@
 """Wrong arguments of tasks: one line that names what is wrong, no error from inside Keras."""
 
+import pathlib
 import types
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import (
+    BackboneConfig,
     InputError,
     MaskedLM,
     MultipleChoice,
@@ -92,6 +94,16 @@ def test_no_labels_of_other_examples(tasks):
             "the validation_data have no labels",
         )
     tasks.masked.fit(TEXTS, verbose=0)  # makes its own
+
+
+def test_no_backbone():
+    config = BackboneConfig.from_preset("bert_tiny", vocabulary_size=10)
+    for wrong in ("bert_tiny", pathlib.Path("runs/model"), config):
+        for make in (
+            lambda wrong=wrong: TextClassifier(wrong, 2),
+            lambda wrong=wrong: MaskedLM(backbone=wrong),
+        ):
+            refused(make, "backbone must be a Backbone, found .*from_preset loads a model")
 
 
 def test_labels_of_a_part(tasks):

@@ -10,7 +10,12 @@ from kerasbert import files
 from kerasbert.checkpoints.kerashub.config import load_config
 from kerasbert.checkpoints.kerashub.models import build
 from kerasbert.checkpoints.kerashub.names import FORMAT, NAMING
-from kerasbert.checkpoints.settings import check_expressible, check_head, write_settings
+from kerasbert.checkpoints.settings import (
+    check_complete,
+    check_expressible,
+    check_head,
+    write_settings,
+)
 from kerasbert.checkpoints.weights import weight_map, write_weights
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -74,12 +79,7 @@ def _check_config(
             f"{encoder_config.family!r}; save as 'kerasbert'"
         )
     theirs = write_settings(layout.settings, dataclasses.asdict(encoder_config))
-    for name, value in theirs.items():
-        if value is None:  # an ALBERT without an embedding projection
-            raise InputError(
-                f"KerasHub's {layout.models[None]} needs {name}; this model has none; save as "
-                "'kerasbert'"
-            )
+    check_complete(layout, theirs, "KerasHub")
     check_expressible(layout, encoder_config, theirs, FORMAT)
     check_head(layout, encoder_config, task, head)
 

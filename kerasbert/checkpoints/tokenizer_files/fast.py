@@ -29,6 +29,7 @@ class _Step(TypedDict):
 class _Steps(_Step, total=False):
     normalizers: list[_Step]
     pretokenizers: list[_Step]
+    processors: list[_Step]
 
 
 class _File(TypedDict):
@@ -36,6 +37,7 @@ class _File(TypedDict):
     added_tokens: NotRequired[list[_Added] | None]
     normalizer: NotRequired[_Steps | None]
     pre_tokenizer: NotRequired[_Steps | None]
+    post_processor: NotRequired[_Steps | None]
 
 
 class _Pieces(TypedDict):
@@ -65,6 +67,7 @@ class FastTokenizerFile:
         added: list of the ids and the added tokens.
         normalizer: list of the steps before the model.
         pre_tokenizer: list of the steps that split a text into words.
+        post_processor: dict, what adds special tokens; None: nothing does.
     """
 
     path: pathlib.Path
@@ -73,6 +76,7 @@ class FastTokenizerFile:
     added: Sequence[tuple[int, AddedToken]]
     normalizer: Sequence[Mapping]
     pre_tokenizer: Sequence[Mapping]
+    post_processor: Mapping | None = None
 
     @classmethod
     def read(cls, path: pathlib.Path) -> "FastTokenizerFile":
@@ -92,6 +96,7 @@ class FastTokenizerFile:
                 [(token["id"], added_token(token)) for token in added],
                 _steps(content.get("normalizer"), "normalizers"),
                 _steps(content.get("pre_tokenizer"), "pretokenizers"),
+                content.get("post_processor"),
             )
             schema.check(model, _MODELS[fast.kind], path, "model")
             _FAST_CHECKS[fast.kind](fast)

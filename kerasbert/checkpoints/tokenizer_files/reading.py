@@ -126,6 +126,7 @@ def _wordpiece_of(ids: Mapping[str, int], source, config: TokenizerConfig) -> To
         words = {piece.removeprefix("##") for piece in pieces} - {*dataclasses.astuple(tokens)}
         lowercase = not any(word != word.lower() and word.isalpha() for word in words)
     strip_accents = config.setting("strip_accents", steps, None)
+    config.packing(tokens, "bert", known=("bert",))
     model, added = _model_and_added(pieces, len(ids), tokens, config)
     with about(source):
         return WordPieceTokenizer(model, lowercase, strip_accents, tokens, added)
@@ -158,6 +159,7 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig
         merges,
         add_prefix_space=config.setting("add_prefix_space", steps, False),
         special_tokens=tokens,
+        packing=config.packing(tokens, "roberta"),
         added_tokens=added,
     )
 
@@ -240,7 +242,8 @@ def _sentencepiece_settings(config: TokenizerConfig, defaults: Mapping, source) 
 
 
 def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerConfig) -> Tokenizer:
-    usual = USUAL_TOKENS[SentencePieceTokenizer.kind, settings.get("packing", "bert")]
+    packing = settings.get("packing", "bert")
+    usual = USUAL_TOKENS[SentencePieceTokenizer.kind, packing]
     stored = model_pieces(data, str(source))
     pieces, _ = arrange(stored, settings.get("layout", "model"), str(source))
     with_added = config.pieces({piece: id for id, piece in enumerate(pieces)}, source)
@@ -255,6 +258,7 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
                 f"pre_tokenizer={types!r}, which adds spaces next to it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
+    settings = {**settings, "packing": config.packing(tokens, packing)}
     with about(source):
         return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **settings)
 

@@ -24,9 +24,11 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     SPECIAL,
     TRIMMED,
 )
+from kerasbert.checkpoints.tokenizer_files.templates import packing_of
 from kerasbert.errors import InputError, about
 from kerasbert.families import FAMILIES, layouts_of
 from kerasbert.text import AddedToken, SpecialTokens
+from kerasbert.text.packing import PACKINGS
 from kerasbert.text.vocabulary import unused_token
 
 
@@ -98,7 +100,8 @@ class TokenizerConfig:
             return files.read_json(directory / name, kind) if (directory / name).exists() else {}
 
         settings = dict(optional(SETTINGS, _Settings))
-        settings.setdefault("tokenizer_class", optional(CONFIG, _Class).get("tokenizer_class"))
+        if settings.get("tokenizer_class") is None:
+            settings["tokenizer_class"] = optional(CONFIG, _Class).get("tokenizer_class")
         fast = FastTokenizerFile.read(directory / FAST) if (directory / FAST).exists() else None
         special = {}
         sources = ((SPECIAL, optional(SPECIAL, _Special)), (SETTINGS, settings))
@@ -137,7 +140,7 @@ class TokenizerConfig:
         source = self.directory / SETTINGS
         name = self.settings["tokenizer_class"]
         if name and name not in GENERIC and _plain(name) not in tokenizers_by_class():
-            if not source.exists() or "tokenizer_class" not in files.read_json(source):
+            if not source.exists() or not files.read_json(source).get("tokenizer_class"):
                 source = self.directory / CONFIG
             raise InputError(f"{source}: tokenizer_class={name!r} is not supported")
         if self.settings.get("never_split"):
@@ -157,6 +160,32 @@ class TokenizerConfig:
     def defaults(self, family: Mapping[str, Any]) -> Mapping[str, Any]:
         """Returns the settings of the tokenizer's class, if files name one, else the family's."""
         return tokenizers_by_class().get(_plain(self.settings["tokenizer_class"] or ""), family)
+
+    def packing(self, tokens: SpecialTokens, usual: str, known: Sequence[str] = ()) -> str:
+        """Returns how texts and special tokens form a row, see `kerasbert.text.packing`.
+
+        Args:
+            tokens: the special tokens.
+            usual: the packing of the tokenizer's class.
+            known: the packings of which the tokenizer has one; all by default.
+
+        Raises:
+            InputError: tokenizer.json, which transformers uses alone, has another one.
+        """
+        if not self.generic or self.fast is None:
+            return usual
+        with well_formed(self.fast.path):
+            packing = packing_of(self.fast.post_processor, tokens.cls, tokens.sep)
+        if packing is None or packing not in (known or PACKINGS):
+            shown = {"bert": f"a {tokens.sep} b", "roberta": f"a {tokens.sep} {tokens.sep} b"}
+            pairs = " or ".join(
+                f"{tokens.cls} {shown[name]} {tokens.sep}" for name in known or PACKINGS
+            )
+            raise InputError(
+                f"{self.fast.path}: its post_processor is not supported; only one that makes "
+                f"{tokens.cls} a {tokens.sep} of a text, and {pairs} of a pair is"
+            )
+        return packing
 
     def setting(
         self,

@@ -19,6 +19,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
     SPECIAL,
     VOCABULARY,
 )
+from kerasbert.checkpoints.tokenizer_files.templates import templates
 from kerasbert.errors import InputError
 from kerasbert.text import (
     AddedToken,
@@ -27,7 +28,6 @@ from kerasbert.text import (
     Tokenizer,
     WordPieceTokenizer,
 )
-from kerasbert.text.packing import PACKINGS
 from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
 
 
@@ -173,24 +173,13 @@ def _normalizer_json(settings: Mapping, charsmap: bytes) -> dict | None:
 
 
 def _template_json(tokenizer: Tokenizer) -> dict:
-    """Returns the templates of single texts and pairs, as in `kerasbert.text.packing`."""
-    separators, has_segments = PACKINGS[tokenizer.packing]
-    second = int(has_segments)
+    """Returns the post-processor, which adds the special tokens."""
     cls, sep = tokenizer.special_tokens.cls, tokenizer.special_tokens.sep
-
-    def token(name, segment=0):
-        return {"SpecialToken": {"id": name, "type_id": segment}}
-
-    def text(name, segment=0):
-        return {"Sequence": {"id": name, "type_id": segment}}
-
+    single, pair = templates(tokenizer.packing, cls, sep)
     return {
         "type": "TemplateProcessing",
-        "single": [token(cls), text("A"), token(sep)],
-        "pair": [
-            *(token(cls), text("A"), *[token(sep)] * separators),
-            *(text("B", second), token(sep, second)),
-        ],
+        "single": single,
+        "pair": pair,
         "special_tokens": {
             name: {"id": name, "ids": [tokenizer.token_to_id(name)], "tokens": [name]}
             for name in (cls, sep)
