@@ -717,8 +717,8 @@ def test_masked_lm_without_a_pooler(tmp_path):
 
 
 def test_tokenizers_that_kerashub_has_not(vocabulary, make_tokenizer, tmp_path):
-    backbone = Backbone(our_config("bert", vocabulary_size=len(vocabulary)))
     other = make_tokenizer(FAMILIES["roberta"].tokenizer)
+    backbone = Backbone(our_config("bert", vocabulary_size=other.vocabulary_size))
     match = "BertTokenizer needs a tokenizer of the kind 'wordpiece', found 'bytepair'"
     not_written(backbone, match, tmp_path, tokenizer=other)
     pieces = ["<pad>", *vocabulary[1:]]
