@@ -129,7 +129,7 @@ def test_a_recipe_changes_defaults_but_not_what_is_given():
     assert {name: getattr(chosen, name) for name in expected} == expected
     assert chosen.settings["recipe"] == "fast"
     plain = cli.parse(words[:3], PretrainOptions)
-    assert (plain.objective, plain.pack_documents, plain.dropout) == ("nsp", False, 0.1)
+    assert (plain.batch_size, plain.beta_2, plain.dropout) == (64, 0.999, 0.1)
 
 
 # === Several corpora ===

@@ -57,6 +57,8 @@ CASES = {
         **OPTIMIZER,
         **PHASES,
         "recipe": "fast",
+        "objective": "mlm",
+        "pack_documents": True,
         "mask_unit": "span",
         "z_loss": 0.1,
         "ema_momentum": 0.5,

@@ -23,11 +23,10 @@ from kerasbert.recipes.options.shared import (
 from kerasbert.recipes.options.training import TrainingOptions
 
 #: Values of options by recipe. "fast" follows papers on short runs (Geiping and Goldstein,
-#: 2212.14034; ModernBERT, 2412.13663), with smaller batches: docs/training.md has its record.
+#: 2212.14034; ModernBERT, 2412.13663), with smaller batches and with next-sentence prediction, which
+#: tasks on pairs need from a small model: docs/training.md has its record.
 RECIPES = {
     "fast": {
-        "objective": "mlm",
-        "pack_documents": True,
         "batch_size": 32,
         "dropout": 0.0,
         "beta_2": 0.98,
