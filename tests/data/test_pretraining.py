@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasbert.data import array_ops, graph_ops
 from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.from_text import examples_from_text
 from kerasbert.data.pretraining.masking import Masking
 from kerasbert.data.pretraining.phases import PhasedBatches
+from kerasbert.data.pretraining.windows import Windows
 from kerasbert.errors import InputError
 from kerasbert.text import TextPacker, WordPieceTokenizer
 
@@ -220,11 +222,53 @@ def test_masked_language_modeling_alone_has_whole_windows(tmp_path):
         masked = weights.numpy().sum(1)
         for places, count in zip(single_rows((features, labels, weights)), masked, strict=True):
             assert contiguous(places)
-            assert places[0] in book.sentences
+            # The sentence of 40 tokens, the last one, does not fit in a row.
+            assert places[0] in book.sentences or places[0] > book.total - 40
             assert book.document(places[0]) == book.document(places[-1])
             assert count == max(1, round(0.4 * len(places)))
             full += len(places) == LENGTH - 2
     assert full > 0.8 * 40 * 8
+
+
+@pytest.mark.parametrize("ops", [array_ops, graph_ops])
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [[3 * ROOM]] * 2,
+        [[ROOM + 1]] * 2,
+        [[4, 50, 4], [9, 100]],  # between and after sentences that fit
+        [[20, 20, 20], [15, 40]],
+        [[2, 61, 1, 1], [3, 3, 30, 2]],
+    ],
+)
+def test_long_sentences_are_read_to_their_end(tmp_path, documents, ops):
+    book = Book(tmp_path / "book", documents)
+    windows = Windows(ops, book.corpus, ROOM, seed=3)
+    index = np.arange(1000)
+    start, end = map(np.asarray, windows.ranges(index))
+    assert len({*zip(start.tolist(), end.tolist(), strict=True)}) > 2
+    assert set(end - start) == {ROOM}
+    assert [*map(book.document, start)] == [*map(book.document, end - 1)]
+    read = {place for i, j in zip(start, end, strict=True) for place in range(i, j)}
+    # No row begins with the rest of a corpus that fills no row of its own.
+    assert read >= set(range(book.total // ROOM * ROOM))
+    # A window starts within a sentence only if this does not fit in a window.
+    fits = {
+        place
+        for first, last in itertools.pairwise(sorted(book.sentences))
+        for place in range(first + 1, last)
+        if last - first <= ROOM
+    }
+    assert fits.isdisjoint(start.tolist())
+    seed = ops.seed_of(3, 4)
+    for objective in ("nsp", "sop"):
+        first, second, labels = windows.pairs(index, seed, objective)
+        (i, middle), (k, j), labels = (np.asarray(part) for part in (first, second, labels))
+        whole = labels == 0
+        np.testing.assert_array_equal(i[whole], start[whole])
+        np.testing.assert_array_equal(middle[whole], k[whole])
+        np.testing.assert_array_equal(j[whole], end[whole])
+        assert ((i < middle) & (k < j)).all()
 
 
 def test_parts_end_with_a_sentence_where_there_are_several(tmp_path):

@@ -11,8 +11,10 @@ from kerasbert.errors import InputError
 class Windows:
     """Divides a corpus into windows of as many tokens as fit into a row.
 
-    Every epoch uses all windows in another order and with other boundaries. A window starts with a
-    sentence and stays within one document.
+    Every epoch uses all windows in another order and with other boundaries. A window stays within
+    one document and starts with a sentence, so that windows of an epoch can overlap. Only in a
+    sentence that does not fit in a window, the windows after the first one start where the one
+    before them ends, and the last one of a document ends with it.
 
     Args:
         ops: `graph_ops` or `array_ops`.
@@ -95,7 +97,8 @@ class Windows:
         """Returns start and end of the windows, as long as fits into a row.
 
         A window starts with the token's sentence, or with an earlier one if the document ends too
-        soon to fill the row.
+        soon to fill the row. If this sentence does not fit in a window, the window starts within
+        it: a multiple of the room after its start, or where it ends with the document.
         """
         ops = self._ops
         sentences = self._sentences
@@ -103,6 +106,10 @@ class Windows:
         latest = ops.minimum(tokens, document_end - self._room)
         sentence = ops.maximum(ops.last_at_or_before(sentences, latest), document[0])
         start = ops.gather(sentences, sentence)
+        is_long = ops.gather(sentences, sentence + 1) - start > self._room
+        inside = (tokens - start) // self._room * self._room
+        inside = ops.where(tokens > latest, latest - start, inside)
+        start = ops.where(is_long, start + inside, start)
         return start, ops.minimum(start + self._room, document_end)
 
     def _cut(self, start, end, draw: "_Draws") -> tuple:
