@@ -192,6 +192,26 @@ def test_split_sentences(line, sentences):
     assert found[1] == [b"x"]
 
 
+@pytest.mark.parametrize("add_prefix_space", [False, True])
+def test_byte_level_bpe_keeps_the_spaces_between_sentences(
+    make_tokenizer, corpus_files, tmp_path, add_prefix_space
+):
+    settings = {"kind": "bytepair", "add_prefix_space": add_prefix_space}
+    tokenizer = make_tokenizer(settings)
+    more = ["He came. She left.  It was (nice!) “So?”   Yes... 3.5 of them.", "The end. \t No."]
+    lines = [*corpus_files[0].read_text().split("\n"), *more]
+    lines = [line for line in lines if line]
+    (tmp_path / "a.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    prepare([tmp_path / "a.txt"], tokenizer, tmp_path / "c")
+    found = list(Corpus(tmp_path / "c"))
+    assert [len(document) for document in found][-2:] == [6, 2]
+    # The tokens are those of the running text, so that the first word of a sentence is a new word.
+    running = [[*itertools.chain.from_iterable(document)] for document in found]
+    assert running == tokenizer(lines).to_list()
+    begins = [sentence[0] for document in found for sentence in document[1:]]
+    assert not tokenizer.continues_word[begins].any()
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_interrupted_run_leaves_nothing(corpus_files, tokenizer, tmp_path, error):
     def stop(sentences):

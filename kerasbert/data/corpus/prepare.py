@@ -21,13 +21,14 @@ from kerasbert.data.corpus.writer import CorpusWriter
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.machine import available_cores
+from kerasbert.text import BytePairTokenizer
 from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
 # A sentence ends after a full stop, question mark or exclamation mark and any closing quotes and
 # brackets, before white space; in Chinese and Japanese also without white space. The marks after
 # the ellipsis are of Arabic, Urdu, Indian languages (two), Armenian, Amharic, Burmese and Khmer.
-_SENTENCE_END = r"""([.!?…؟۔।॥։።။។]["'”’»)\]]*)\s+|([。！？]["'”’」』）]*)"""
+_SENTENCE_END = r"""([.!?…؟۔।॥։።။។]["'”’»)\]]*)(\s+)|([。！？]["'”’」』）]*)"""
 
 
 def prepare_corpus(
@@ -164,7 +165,10 @@ def _tokenizing(
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def tokenize(lines):
-        sentences = split_sentences(lines)
+        # In byte-level BPE, the space before a word belongs to its first token; without it, the
+        # token would be the one that continues a word.
+        keeps_space = isinstance(tokenizer, BytePairTokenizer)
+        sentences = split_sentences(lines, keeps_space=keeps_space)
         if words:
             ids, *offsets = tokenizer.tokenize_with_offsets(sentences.flat_values)
             text = [sentences.flat_values, *(each.flat_values for each in offsets)]
@@ -193,14 +197,16 @@ def _tokenizing(
     return in_order
 
 
-def split_sentences(lines: tf.Tensor) -> tf.RaggedTensor:
+def split_sentences(lines: tf.Tensor, *, keeps_space: bool = False) -> tf.RaggedTensor:
     """Splits lines into sentences by their punctuation, as TensorFlow ops.
 
     Args:
         lines: string tensor, (lines,).
+        keeps_space: whether a sentence starts with the white space before it, which is dropped
+            otherwise.
 
     Returns:
         Ragged strings, (lines, sentences).
     """
-    marked = tf.strings.regex_replace(lines, _SENTENCE_END, "\\1\\2\n")
-    return tf.strings.split(marked, "\n")
+    ends = "\\1\\3\n\\2" if keeps_space else "\\1\\3\n"
+    return tf.strings.split(tf.strings.regex_replace(lines, _SENTENCE_END, ends), "\n")
