@@ -1,6 +1,7 @@
 import concurrent.futures
 import errno
 import fcntl
+import gzip
 import hashlib
 import json
 import math
@@ -10,6 +11,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -49,6 +51,35 @@ def test_files_too_large_to_be_read_whole(tmp_path):
     for read in (files.read_json, files.read_bytes):
         with pytest.raises(InputError, match="has 100,000,000,000 bytes; at most 1,073,741,824"):
             read(path)
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+@pytest.mark.parametrize("newline", [None, "", "\n"])
+def test_the_line_that_is_not_utf8(tmp_path, end, newline):
+    path = tmp_path / f"a.txt{end}"
+    lines = ["\ufeff中"] + ["é\u2028中"] * 9000 + ["x"]
+    data = "\r\n".join(lines).encode() + b"\xe9\r\nmore\xff\n"
+    path.write_bytes(gzip.compress(data) if end else data)
+    message = rf"a\.txt{end}:9002: is not UTF-8 \(invalid continuation byte\)$"
+    with (
+        pytest.raises(InputError, match=message),
+        files.open_text(path, newline, is_text=True) as file,
+    ):
+        file.read()
+
+
+def test_a_pipe_that_is_not_utf8(tmp_path):
+    """It can't be read again to find the line."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[b"a\n\xff\n"])
+    writer.start()
+    with (
+        pytest.raises(InputError, match=r"pipe: is not UTF-8 \(invalid start byte\)$"),
+        files.open_text(path) as file,
+    ):
+        file.read()
+    writer.join()
 
 
 def test_exists(tmp_path):

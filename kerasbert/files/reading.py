@@ -41,8 +41,7 @@ def open_text(
             another; also within the block.
     """
     try:
-        unpack = gzip.open if pathlib.PurePath(path).suffix == ".gz" else open
-        with unpack(path, "rb") as data:
+        with _unpacked(path) as data:
             refuse_stand_in(path, data.peek(HEAD), is_text=is_text)
             with io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline) as file:
                 yield file
@@ -52,7 +51,28 @@ def open_text(
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: can't be read: {reason}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+        raise InputError(f"{_where_not_utf8(path)}: is not UTF-8 ({error.reason})") from None
+
+
+def _unpacked(path: str | os.PathLike[str]) -> Any:
+    """Opens a file for reading bytes, decompressed if its name ends in `.gz`."""
+    return (gzip.open if pathlib.PurePath(path).suffix == ".gz" else open)(path, "rb")
+
+
+def _where_not_utf8(path: str | os.PathLike[str]) -> str:
+    """Returns a path with the number of the first line that is not UTF-8, if it can be found.
+
+    Python's error has a position in the block that was decoded, not in the file.
+    """
+    if not os.path.isfile(path):  # a pipe can't be read again
+        return f"{path}"
+    with contextlib.suppress(OSError, EOFError, zlib.error), _unpacked(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return f"{path}:{number}"
+    return f"{path}"
 
 
 @contextlib.contextmanager
