@@ -4,8 +4,8 @@ import itertools
 import os
 import string
 
-from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
+from kerasbert.data.labels import LeftOut, string_of
 from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import read_table
 from kerasbert.errors import InputError
@@ -25,13 +25,14 @@ def read_choices(path: str | os.PathLike[str], *, strict: bool = False) -> Examp
     - RACE: `article`, `question`, `options`, `answer` (a letter). An option replaces `_` in the
       question, or follows the question.
 
-    A label is the index of the right choice, from 0, or the choice itself.
+    A label is the index of the right choice, from 0, or the choice itself. Texts and choices of
+    JSON lines may be numbers.
 
     Args:
         path: `.tsv`, `.csv` or `.jsonl` file.
         strict: whether to raise an error at the first example that would be skipped: one with an
-            empty text or choice, with fewer than two choices, or with a label that is not one of
-            them.
+            empty text or choice, or one that is neither text nor number, with fewer than two
+            choices, or with a label that is not one of them.
 
     Returns:
         `Examples` with `text` and `choices`; the labels are the indices of the right choices.
@@ -57,8 +58,11 @@ def read_choices(path: str | os.PathLike[str], *, strict: bool = False) -> Examp
         try:
             text, own, label = read(row)
             right = _index(own, label)
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             problems.note(line, f"other columns than the first line ({error})")
+            continue
+        except LeftOut as problem:
+            problems.note(line, str(problem))
             continue
         if not text.strip() or len(own) < 2 or not all(choice.strip() for choice in own):
             problems.note(line, "empty text or choice, or fewer than two")
@@ -66,8 +70,8 @@ def read_choices(path: str | os.PathLike[str], *, strict: bool = False) -> Examp
             problems.note(line, "label is not one of the choices")
         else:
             lines.append(line)
-            texts.append(json_lines.without_surrogates(text))
-            choices.append([json_lines.without_surrogates(choice) for choice in own])
+            texts.append(text)
+            choices.append(own)
             labels.append(right)
     if not lines:
         raise InputError(f"{path}: no example is left: {problems.summary()}")
@@ -85,31 +89,31 @@ def _reader(path, row: dict):
 
 
 def _plain(row: dict) -> tuple:
-    return row["text"], _strings(row["choices"]), row["label"]
+    return _text(row, "text"), _texts(row, "choices"), row["label"]
 
 
 def _swag(row: dict) -> tuple:
     names = itertools.takewhile(row.__contains__, (f"ending{i}" for i in itertools.count()))
-    endings = [row[name] for name in names]
+    endings = [_text(row, name) for name in names]
     if "sent1" not in row:
-        return row["startphrase"], endings, row["label"]
-    return row["sent1"], [_joined(row.get("sent2", ""), ending) for ending in endings], row["label"]
+        return _text(row, "startphrase"), endings, row["label"]
+    return _text(row, "sent1"), _after(row, "sent2", endings), row["label"]
 
 
 def _hellaswag(row: dict) -> tuple:
-    endings = _strings(row["endings"])
+    endings = _texts(row, "endings")
     if "ctx_a" not in row:
-        return row["ctx"], endings, row["label"]
-    return row["ctx_a"], [_joined(row.get("ctx_b", ""), end) for end in endings], row["label"]
+        return _text(row, "ctx"), endings, row["label"]
+    return _text(row, "ctx_a"), _after(row, "ctx_b", endings), row["label"]
 
 
 def _race(row: dict) -> tuple:
-    question, options = row["question"], _strings(row["options"])
+    question, options = _text(row, "question"), _texts(row, "options")
     choices = [
         question.replace("_", option) if "_" in question else _joined(question, option)
         for option in options
     ]
-    return row["article"], choices, _LETTERS.get(str(row["answer"]).strip())
+    return _text(row, "article"), choices, _LETTERS.get(str(row["answer"]).strip())
 
 
 _LETTERS = {letter: index for index, letter in enumerate(string.ascii_uppercase)}
@@ -123,10 +127,20 @@ _READERS = {
 }
 
 
-def _strings(value) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise TypeError("not a list of strings")
-    return value
+def _text(row: dict, column: str) -> str:
+    return string_of(row[column], column)
+
+
+def _texts(row: dict, column: str) -> list[str]:
+    if not isinstance(row[column], list):
+        raise LeftOut(f"{column} is not a list")
+    return [string_of(one, f"one of {column}") for one in row[column]]
+
+
+def _after(row: dict, column: str, endings: list[str]) -> list[str]:
+    """Returns the endings, each after the text of a column, if there is this column."""
+    start = _text(row, column) if column in row else ""
+    return [_joined(start, ending) for ending in endings]
 
 
 def _joined(start: str, end: str) -> str:

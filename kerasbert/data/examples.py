@@ -21,6 +21,7 @@ from kerasbert.data.skipped import SkippedExamples
 from kerasbert.data.tables import (
     KNOWN_COLUMNS,
     TFDS,
+    check_distinct,
     columns_of,
     find_column,
     first_of,
@@ -184,8 +185,8 @@ def read_examples(
         `Examples`.
 
     Raises:
-        InputError: the file can't be read (see `read_table`), a column does not exist, no example
-            is left, or the class labels are evidently decimal numbers.
+        InputError: the file can't be read (see `read_table`), a column does not exist or is used
+            twice, no example is left, or the class labels are evidently decimal numbers.
 
     Examples:
         >>> import pathlib
@@ -334,11 +335,7 @@ class _Format:
             for column in [columns] if isinstance(columns, str | None) else columns:
                 if column not in there:
                     raise no_column(column, name, there, source)
-        if row_values[TEXT] == row_values.get(TEXT_PAIR):
-            raise InputError(
-                f"{source}: text and text_pair are both in column {row_values[TEXT]!r}; "
-                "set --text_column and --text_pair_column"
-            )
+        check_distinct(row_values, source)
         return row_values
 
 

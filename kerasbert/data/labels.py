@@ -14,12 +14,17 @@ class LeftOut(Exception):  # noqa: N818 - not an error
     """The reason why an example is skipped."""
 
 
-def text_of(value: Any, name: str) -> str:
-    """Returns a text, or a number as text; raises `LeftOut` for other or empty values."""
+def string_of(value: Any, name: str) -> str:
+    """Returns a string, or a number as a string; raises `LeftOut` for other values."""
     no_number = isinstance(value, float) and not math.isfinite(value)  # JSON's NaN
     if value is None or isinstance(value, list | dict) or no_number:
         raise LeftOut(f"{name} is not a text or number")
-    text = json_lines.without_surrogates(str(value))
+    return json_lines.without_surrogates(str(value))
+
+
+def text_of(value: Any, name: str) -> str:
+    """Returns a text, or a number as text; raises `LeftOut` for other or empty values."""
+    text = string_of(value, name)
     if not text.strip():
         raise LeftOut(f"empty {name}")
     return text

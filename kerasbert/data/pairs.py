@@ -5,10 +5,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from kerasbert.data import json_lines
 from kerasbert.data.examples import Examples
+from kerasbert.data.labels import LeftOut, text_of
 from kerasbert.data.skipped import SkippedExamples
-from kerasbert.data.tables import columns_of, read_table
+from kerasbert.data.tables import check_distinct, columns_of, read_table
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 
@@ -42,7 +42,8 @@ def read_pairs(
         highest_score: float by which scores are divided, 5 for STS; requires scores. Defaults to 1,
             where scores above 1 are an error.
         strict: whether to raise an error at the first pair that would be skipped: one with an empty
-            text, or with a score that is not a number from -1 to 1 after the division.
+            text (or one that is neither text nor number), or with a score that is not a number from
+            -1 to 1 after the division.
 
     Returns:
         `Examples` of pairs, with `text_negative` if the file has one. `labels` are floats, or None
@@ -50,7 +51,7 @@ def read_pairs(
 
     Raises:
         InputError: the file can't be read, does not have two columns of texts, or has no usable
-            pair; or a score is above 1 without `highest_score`.
+            pair; a column is used twice; or a score is above 1 without `highest_score`.
 
     Examples:
         >>> import pathlib
@@ -78,25 +79,19 @@ def read_pairs(
             _check_score(path, line, row.get(columns_found[SCORE]))
     lines, values = [], {key: [] for key in columns_found}
     for line, row in rows:
-        texts = {key: row.get(column) for key, column in columns_found.items() if key != SCORE}
-        empty = [
-            key for key, text in texts.items() if not isinstance(text, str) or not text.strip()
-        ]
-        score = (
-            _score(row.get(columns_found[SCORE]), highest_score) if SCORE in columns_found else None
-        )
-        if empty:
-            problems.note(line, f"empty {empty[0]}")
-        elif SCORE in columns_found and score is None:
-            problems.note(
-                line, f"the score is not a number from -{highest_score:g} to {highest_score:g}"
-            )
-        else:
-            lines.append(line)
-            for key, text in texts.items():
-                values[key].append(json_lines.without_surrogates(str(text)))
-            if SCORE in columns_found:
-                values[SCORE].append(score)
+        try:
+            found = {
+                key: _score(row.get(column), highest_score)
+                if key == SCORE
+                else text_of(row.get(column), key)
+                for key, column in columns_found.items()
+            }
+        except LeftOut as problem:
+            problems.note(line, str(problem))
+            continue
+        lines.append(line)
+        for key, value in found.items():
+            values[key].append(value)
     if not lines:
         raise InputError(f"{path}: no pair is left: {problems.summary()}")
     scores: Any = values.pop(SCORE, None)
@@ -117,13 +112,16 @@ def _find_columns(path, there: list[str], given: dict[str, str]) -> dict[str, st
                 f"{path}: has no {asked}; the columns are {', '.join(there)} (set --text_column "
                 "and --text_pair_column, or --column_names for a file without a header line)"
             )
+    check_distinct(columns_found, path)
     return columns_found
 
 
-def _score(value, highest: float) -> float | None:
-    """Returns a score, divided by the highest one; None if it is not a valid score."""
+def _score(value, highest: float) -> float:
+    """Returns a score, divided by the highest one; raises `LeftOut` if it is not a valid score."""
     score = _number(value) / highest
-    return score if abs(score) <= 1 else None
+    if not abs(score) <= 1:
+        raise LeftOut(f"the score is not a number from -{highest:g} to {highest:g}")
+    return score
 
 
 def _check_score(path, line: int, value) -> None:
@@ -139,5 +137,5 @@ def _number(value) -> float:
     """Returns a float; NaN if the value is not a number."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return math.nan

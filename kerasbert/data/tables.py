@@ -6,7 +6,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerasbert import files
@@ -134,6 +134,26 @@ def no_column(
     return InputError(f"{source}: has no {asked}; the columns are {', '.join(shown)}{hint}")
 
 
+def check_distinct(columns: Mapping[str, str | Sequence[str]], source: Any) -> None:
+    """Checks that no column is used twice.
+
+    Args:
+        columns: dict from keys, such as `text`, to the name of a column, or to several.
+        source: path of the file, for messages.
+
+    Raises:
+        InputError: a column is that of two keys.
+    """
+    keys: dict[str, str] = {}
+    for key, names in columns.items():
+        for name in [names] if isinstance(names, str) else names:
+            if (other := keys.setdefault(name, key)) != key:
+                raise InputError(
+                    f"{source}: {other} and {key} are both in column {name!r}; name two columns "
+                    "(--text_column, --text_pair_column, --label_column)"
+                )
+
+
 def first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
     """Returns the first of `names` that is a column, or None."""
     return next((name for name in names if name in columns), None)
@@ -227,7 +247,7 @@ def _csv(path: pathlib.Path, names, problems) -> Iterator[tuple[int, dict]]:
 
 
 def _csv_rows(path: pathlib.Path, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Iterates over the line number and the cells of every row; cells can have any length."""
+    """Iterates over the first line's number and the cells of rows; cells can have any length."""
     read_all = False
 
     def lines():
@@ -241,8 +261,8 @@ def _csv_rows(path: pathlib.Path, file: Iterable[str]) -> Iterator[tuple[int, li
         for row in reader:
             if read_all:  # the file ended within the row
                 raise InputError(f"{path}:{before + 1}: has an unclosed quotation mark")
-            before = reader.line_num
-            yield before, row or [""]
+            first, before = before + 1, reader.line_num
+            yield first, row or [""]
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: is not CSV ({error})") from None
 

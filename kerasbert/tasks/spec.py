@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from kerasbert.data.examples import Examples
 from kerasbert.data.options import ColumnOptions, DataOptions
-from kerasbert.data.tables import KNOWN_COLUMNS, find_column
+from kerasbert.data.tables import KNOWN_COLUMNS, check_distinct, find_column
 from kerasbert.errors import InputError
-from kerasbert.features import TEXT
 from kerasbert.options import default
 from kerasbert.tasks.task import Task
 from kerasbert.training.progress import EvaluationProgress, log, progress_bar
@@ -256,11 +255,7 @@ class TaskSpec:
         """
         wanted = self.text_columns(model)
         chosen = {key: find_column(key, there, named.get(key), path) for key in wanted}
-        if len(set(chosen.values())) < len(chosen):
-            raise InputError(
-                f"{path}: {' and '.join(chosen)} are both in column {chosen[TEXT]!r}; "
-                "--text_column and --text_pair_column name two"
-            )
+        check_distinct(chosen, path)
         return chosen
 
     def unlabelled(self, model: Task, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:

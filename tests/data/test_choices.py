@@ -90,6 +90,47 @@ def test_what_is_left_out(tmp_path):
         read_choices(write(path, bad[0]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("plain", {"text": None}, "text is not a text or number"),
+        ("plain", {"text": ["a"]}, "text is not a text or number"),
+        ("plain", {"choices": ["b", None]}, "one of choices is not a text or number"),
+        ("swag", {"sent1": None}, "sent1 is not a text or number"),
+        ("swag", {"sent2": None}, "sent2 is not a text or number"),
+        ("swag", {"ending0": None}, "ending0 is not a text or number"),
+        ("startphrase", {"startphrase": {}}, "startphrase is not a text or number"),
+        ("hellaswag", {"ctx_b": None}, "ctx_b is not a text or number"),
+        ("hellaswag", {"ctx_a": None}, "ctx_a is not a text or number"),
+        ("hellaswag ctx", {"ctx": float("nan")}, "ctx is not a text or number"),
+        ("race", {"article": None}, "article is not a text or number"),
+        ("race", {"question": None}, "question is not a text or number"),
+        ("race", {"question": ["Who?"]}, "question is not a text or number"),
+        ("race", {"options": ["me", ["you"]]}, "one of options is not a text or number"),
+    ],
+)
+def test_values_that_are_no_texts(tmp_path, kind, change, reason):
+    row, _ = KINDS[kind]
+    path = write(tmp_path / "file.jsonl", row, row | change)
+    found = read_choices(path)
+    assert (found.lines, found.problems.lines) == ([1], {reason: [2]})
+    with pytest.raises(InputError, match=rf"file\.jsonl:2: {reason}"):
+        read_choices(path, strict=True)
+
+
+def test_numbers_are_texts(tmp_path):
+    rows = [
+        {"text": 7, "choices": [1, 2.5], "label": 1},
+        {"article": 7, "question": 8, "options": [1, 2], "answer": "B"},
+        SWAG | {"sent1": 7, "sent2": 8, "ending0": 1, "ending1": 2},
+        {"ctx_a": 7, "ctx_b": "", "endings": [1, 2], "label": 0},
+    ]
+    expected = [["1", "2.5"], ["8 1", "8 2"], ["8 1", "8 2"], ["1", "2"]]
+    for row, choices in zip(rows, expected, strict=True):
+        found = read_choices(write(tmp_path / "file.jsonl", row))
+        assert found.texts == {"text": ["7"], "choices": [choices]}
+
+
 def test_other_columns(tmp_path):
     path = write(tmp_path / "file.jsonl", {"question": "a", "label": 0})
     with pytest.raises(

@@ -32,6 +32,13 @@ def test_csv_with_quotes_and_newlines(tmp_path):
     assert examples.labels == ["yes", "no"]
 
 
+def test_csv_rows_are_named_by_their_first_line(tmp_path):
+    text = 'text,label\n"a\nb",1\n\n"c\n\nd",\ne,2\n"f\ng",1,x\n'
+    examples = read_examples(write(tmp_path, "a.csv", text))
+    assert (examples.texts["text"], examples.lines) == (["a\nb", "e"], [2, 8])
+    assert examples.problems.lines == {"has 3 columns, the header has 2": [9], "empty label": [5]}
+
+
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
 def test_byte_order_mark(tmp_path, name):
     separator = "\t" if name == "a.tsv" else ","
@@ -98,8 +105,8 @@ def test_columns(tmp_path, columns, options, expected):
         ("a.jsonl", "[1]\n", r":1: the content must be an object"),
         ("a.tsv", "text\tlabel\n", r": has no examples"),
         ("a.csv", "", r": has no examples"),
-        ("a.tsv", b"text\tlabel\ncaf\xe9\t1\n", r": is not UTF-8"),
-        ("a.jsonl", b'{"text": "\xe9", "label": 1}', r": is not UTF-8"),
+        ("a.tsv", b"text\tlabel\ncaf\xe9\t1\n", r":2: is not UTF-8"),
+        ("a.jsonl", b'{"text": "\xe9", "label": 1}', r":1: is not UTF-8"),
         ("a.doc", "text\tlabel\na\t1\n", r": expected a name .*\.csv, \.jsonl, \.tsv"),
         ("a.txt", "text\tlabel\na\t1\n", r": has no column 'label'"),
         ("none", None, r": expected a name"),
@@ -111,6 +118,29 @@ def test_bad_files(tmp_path, name, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read_examples(path)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ("sentence1\tlabel", {"text_column": "label"}, "text and label are both in column 'label'"),
+        (
+            "text\tlabel\tid",
+            {"text_pair_column": "label"},
+            "text_pair and label are both in column 'label'",
+        ),
+        ("text\tstars\tid", {"label_column": "text"}, "text and label are both in column 'text'"),
+        (
+            "text\tlabel\tx",
+            {"label_column": ["x", "text"], "problem_type": "multi_label_classification"},
+            "text and label are both in column 'text'",
+        ),
+    ],
+)
+def test_a_column_is_used_once(tmp_path, columns, options, message):
+    path = write(tmp_path, "a.tsv", columns + "\n" + "\t".join("1" for _ in columns.split("\t")))
+    with pytest.raises(InputError, match=f"{message}; name two columns"):
+        read_examples(path, **options)
 
 
 def test_asked_column_is_missing(tmp_path):

@@ -42,7 +42,38 @@ def test_columns_are_those_of_any_row(tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)))
     found = read_pairs(path)
     assert found.texts == {"text": ["c"], "text_pair": ["d"], "text_negative": ["e"]}
-    assert found.problems.lines == {"empty text_negative": [1]}
+    assert found.problems.lines == {"text_negative is not a text or number": [1]}
+
+
+def test_numbers_and_other_values(tmp_path):
+    path = tmp_path / "nli.jsonl"
+    rows = [{"text": 7, "text_pair": 0.5}, {"text": None, "text_pair": "b"}]
+    rows += [{"text": "a", "text_pair": ["b"]}, {"text": "a", "text_pair": ""}]
+    rows += [{"text": "a", "text_pair": "b", "score": 10**400}]
+    path.write_text("\n".join(json.dumps({"score": 1} | row) for row in rows))
+    found = read_pairs(path)
+    assert found.texts == {"text": ["7"], "text_pair": ["0.5"]}
+    assert found.problems.lines == {
+        "text is not a text or number": [2],
+        "text_pair is not a text or number": [3],
+        "empty text_pair": [4],
+        "the score is not a number from -1 to 1": [5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": "sentence2"}, "text and text_pair are both in column 'sentence2'"),
+        ({"text_negative": "sentence1"}, "text and text_negative are both in column 'sentence1'"),
+        ({"score": "sentence2"}, "text_pair and score are both in column 'sentence2'"),
+    ],
+)
+def test_a_column_is_used_once(tmp_path, columns, message):
+    path = tmp_path / "pairs.csv"
+    path.write_text("sentence1,sentence2\na,b\n")
+    with pytest.raises(InputError, match=message):
+        read_pairs(path, columns=columns)
 
 
 def test_given_columns(tmp_path):
