@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from kerasbert import files
 from kerasbert.data import json_lines
@@ -50,10 +50,10 @@ def read_columns(
     skipped, and so is a first line with the names of the columns, such as `word`, `label`. JSON
     lines have lists under `words` or `tokens` and `labels`, `tags` or `ner_tags`.
 
-    If the first column numbers the words of every sentence, the second one contains the words, and
-    lines that start with `#` are comments. Files of GermEval 2014 (the labels are the outer
-    entities) and of CoNLL-U (the labels are UPOS; contractions and empty nodes are skipped) are
-    read without options.
+    If the first column numbers the words of every sentence, the second one contains the words,
+    lines that start with `#` are comments, and a first line without a number is skipped. Files of
+    GermEval 2014 (the labels are the outer entities) and of CoNLL-U (the labels are UPOS;
+    contractions and empty nodes are skipped) are read without options.
 
     Args:
         path: `.jsonl` file, or a file of columns with any other name except `.csv`; optionally with
@@ -138,6 +138,8 @@ def write_columns(
             differ.
     """
     lines = []
+    if len(words) != len(labels):
+        raise InputError(f"there are {len(words)} sentences, but labels of {len(labels)}")
     for number, (some, theirs) in enumerate(zip(words, labels, strict=True)):
         if len(some) != len(theirs):
             raise InputError(f"sentence {number} has {len(some)} words, but {len(theirs)} labels")
@@ -175,11 +177,13 @@ class _Table:
         sentences: for each sentence, the line number and the cells of every line.
         counts: whether the first column numbers the words of each sentence.
         has_sources: whether comments give the sources of sentences, as in GermEval.
+        names: the number and the cells of a first line above numbered words, or None.
     """
 
     sentences: list[list[tuple[int, list[str]]]]
     counts: bool
-    has_sources: bool
+    has_sources: bool = False
+    names: tuple[int, list[str]] | None = None
 
 
 def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
@@ -192,12 +196,17 @@ def _read_table(path: pathlib.Path, comment: str | None) -> _Table:
     if comment:
         lines = [(number, line) for number, line in lines if not line.startswith(comment)]
     sentences = _sentences([(number, line) for number, line in lines if not line.startswith("#")])
+    names = None
     if not _count_words(sentences):
-        return _Table(_sentences(lines), counts=False, has_sources=False)
+        names, sentences = _below_names(sentences)
+        if names is None:
+            return _Table(_sentences(lines), counts=False)
+    words = ([row for row in rows if row[1][0].isdecimal()] for rows in sentences)
     return _Table(
-        [[row for row in rows if row[1][0].isdecimal()] for rows in sentences],
+        [rows for rows in words if rows],
         counts=True,
         has_sources=any(line.startswith("#\t") for _, line in lines),
+        names=names,
     )
 
 
@@ -214,6 +223,16 @@ def _sentences(lines: Sequence[tuple[int, str]]) -> list[list[tuple[int, list[st
 
     groups = itertools.groupby(lines, key=lambda item: ends(item[1]))
     return [[(number, cells(line)) for number, line in group] for end, group in groups if not end]
+
+
+def _below_names(sentences: Sequence) -> tuple[Any, list]:
+    """Returns the first line and the sentences below it if their words are numbered; else None."""
+    if sentences:
+        (first, *rest), *others = sentences
+        below = [rest, *others] if rest else others
+        if not first[1][0].isdecimal() and _count_words(below):
+            return first, below
+    return None, []
 
 
 # In CoNLL-U, the number of a contraction of several words ("3-4") or of a word that is not in the
@@ -271,11 +290,7 @@ def _columns(
             f"{path}:{first}: word and label are the same column; label_column=None reads words"
         )
     names = [cell.strip().lower() for cell in row]
-    if (
-        label is not None
-        and names[word % width] in _WORD_NAMES
-        and names[label % width] in _LABEL_NAMES
-    ):
+    if names.pop(word % width) in _WORD_NAMES and not _LABEL_NAMES.isdisjoint(names):
         del table.sentences[0][0]
     _refuse_texts(path, table, [column % width for column in wanted])
     return _Columns(word % width, label if label is None else label % width, width)
@@ -293,14 +308,16 @@ def _refuse_texts(path: pathlib.Path, table: _Table, wanted: Sequence[int]) -> N
     rows = [row for rows in table.sentences for row in rows]
     if not rows:
         return
-    number, first = rows[0]
+    number, first = table.names or rows[0]
     names = [cell.strip().lower() for cell in first]
     text = next((name for name in TEXT_COLUMNS if name in names and "label" in names), None)
-    for column in wanted:
+    for place, column in enumerate(wanted):
         cells = [cells[column] for _, cells in rows if len(cells) > column]
         words = sum(len(cell.split()) for cell in cells)
-        if words > 2 * len(cells) or sum(map(len, cells)) > _LONG_WORD * len(cells):
-            text = text or first[column]
+        # The labels of numbered words can be long, such as the morphological features of CoNLL-U.
+        is_long = sum(map(len, cells)) > _LONG_WORD * len(cells) and not (place and table.counts)
+        if words > 2 * len(cells) or is_long:
+            text = text or rows[0][1][column]
     if text:
         text = text if len(text) <= 50 else f"{text[:50]}..."
         raise InputError(

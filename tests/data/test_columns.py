@@ -119,6 +119,26 @@ def test_numbered_words_and_given_columns(write):
     assert read_columns(write("1\ta\n2\tb\n"), label_column=None).texts["words"] == [["a", "b"]]
 
 
+@pytest.mark.parametrize("blank", ["", "\n"])
+@pytest.mark.parametrize("names", ["id\tword\tlabel", "Nr\tWort\tEtikett"])
+def test_numbered_words_below_names(write, names, blank):
+    numbered = "1\tEU\tI-ORG\n2\trejects\tO\n\n1\tPeter\tI-PER\n"
+    path = write(f"{names}\n{blank}{numbered}")
+    found = read_columns(path, strict=True)
+    assert found.texts["words"] == [["EU", "rejects"], ["Peter"]]
+    assert found.labels == [["I-ORG", "O"], ["I-PER"]]
+    assert found.lines[0] == 2 + len(blank)
+    words = read_columns(path, label_column=None, strict=True)
+    assert words.texts["words"] == [["EU", "rejects"], ["Peter"]]
+
+
+@pytest.mark.parametrize("line", ["1-2\tdu\t_\tX\n", "0.1\tx\t_\tX\n"])
+def test_sentences_without_words_of_their_own(write, line):
+    found = read_columns(write(f"{line}\n1\ta\tb\tX\n2\tc\td\tY\n\n{line}"), strict=True)
+    assert (found.texts["words"], found.labels) == ([["a", "c"]], [["X", "Y"]])
+    assert found.lines == [3]
+
+
 def test_tabs_at_the_end_of_lines(write):
     for text in ("a\tO\t\nb\tX\t\n", "a\tO\nb\tX\t \t\n", "a\tO\t\nb\tX\n"):
         assert read_columns(write(text), strict=True).labels == [["O", "X"]]
@@ -134,6 +154,17 @@ def test_a_first_line_of_names(write):
     found = read_columns(write("Token\tPOS\tNER\na\tDT\tO\nb\tNN\tB-x\n"), strict=True)
     assert (found.texts["words"], found.labels) == ([["a", "b"]], [["O", "B-x"]])
     assert read_columns(write("word\tO\n")).texts["words"] == [["word"]]
+
+
+def test_a_first_line_of_names_without_labels(write):
+    path = write("Token\tPOS\tNER\nToken\tDT\tO\nb\tNN\tB-x\n")
+    found = read_columns(path, label_column=None, strict=True)
+    assert (found.texts["words"], found.lines) == ([["Token", "b"]], [2])
+    path = write("Token\tPOS\tChunk\na\tDT\tO\nb\tNN\tB-x\n")
+    assert read_columns(path, strict=True).labels == [["O", "B-x"]]
+    # Without other columns, nothing says that the first word is a name.
+    alone = read_columns(write("word\nlabel\n"), label_column=None)
+    assert alone.texts["words"] == [["word", "label"]]
 
 
 @pytest.mark.parametrize("end", [".gz", ""])
@@ -162,6 +193,21 @@ def test_texts_are_no_words(write, text, label_column):
         pytest.skip("what is read is short")
     with pytest.raises(InputError, match=r"data.conll:1: lines contain texts .* --task text_class"):
         read_columns(write(text), label_column=label_column)
+
+
+def test_numbered_texts_are_no_words(write):
+    with pytest.raises(InputError, match=r"data.conll:1: lines contain texts \('text'\)"):
+        read_columns(write("id\ttext\tlabel\n1\tfine\t1\n2\tbad\t0\n"))
+
+
+def test_long_labels_of_numbered_words(write):
+    features = "Case=Nom|Gender=Masc|Number=Sing|Person=3|PronType=Prs"
+    path = write(f"1\tHe\t{features}\n2\tcame\t_\n\n1\tShe\t{features}\n")
+    assert read_columns(path, strict=True).labels == [[features, "_"], [features]]
+    long = "选择珠江花园的原因就是方便有电动扶梯直接到达海边周围餐馆食廊"
+    for label_column in ("auto", None):
+        with pytest.raises(InputError, match=r"data.conll:1: lines contain texts"):
+            read_columns(write(f"1\t{long}\tpos\n2\t{long}\tneg\n"), label_column=label_column)
 
 
 def test_csv_is_no_column_format(write):
@@ -362,6 +408,7 @@ def test_round_trip(tmp_path_factory, sentences):
         ([["a"]], [["O\n"]], "can't be written"),
         ([[" "]], [["O"]], "can't be written"),
         ([["a"]], [["O", "O"]], "sentence 0 has 1 words, but 2 labels"),
+        ([["a"]], [["O"], ["O"]], "there are 1 sentences, but labels of 2"),
     ],
 )
 def test_what_is_not_written(tmp_path, words, labels, message):
