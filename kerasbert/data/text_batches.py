@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -201,16 +202,21 @@ def convert(batches: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.D
 def split(
     columns: dict[str, Any], y: Any, sample_weight: Any, fraction: float
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Splits off the last `fraction` of the examples.
+    """Splits off the last `fraction` of the examples, as many as Keras does.
 
     Returns:
         Two tuples of columns, labels and weights: the first part and the last part.
 
     Raises:
-        InputError: they differ in length.
+        InputError: they differ in length, or a part would be empty.
     """
-    Rows(columns, y, sample_weight)
-    at = round(_length(next(iter(columns.values()))) * (1 - fraction))
+    count = len(Rows(columns, y, sample_weight))
+    at = math.floor(count * (1 - fraction))
+    if at in (0, count):
+        raise InputError(
+            f"of {count} texts none is left to {'validate' if at else 'train'} with "
+            f"validation_split={fraction}"
+        )
     return _cut(columns, y, sample_weight, at)
 
 

@@ -169,6 +169,31 @@ def test_longest_first():
     assert found.sample_weight is None
 
 
+# The numbers of Keras: floor(count * (1 - fraction)) examples are trained on.
+@pytest.mark.parametrize(
+    ("count", "fraction", "at"),
+    [(2, 0.1, 1), (3, 0.1, 2), (3, 0.4, 1), (7, 0.5, 3), (8, 0.25, 6), (10, 0.05, 9)],
+)
+def test_split_as_keras(count, fraction, at):
+    numbers = np.arange(count)
+    columns = {"text": [str(i) for i in numbers]}
+    (first, y, weights), (second, later, _) = split(columns, numbers, None, fraction)
+    assert weights is None
+    assert first["text"] + second["text"] == columns["text"]
+    assert (y.tolist(), later.tolist()) == (list(range(at)), list(range(at, count)))
+    assert len(first["text"]) == at
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "use"),
+    [(1, 0.5, "train"), (10, 0.9, "train"), (3, 1e-20, "validate"), (0, 0.5, "train")],
+)
+def test_a_split_leaves_both_parts(count, fraction, use):
+    message = f"of {count} texts none is left to {use} with validation_split={fraction}$"
+    with pytest.raises(InputError, match=message):
+        split({"text": ["a"] * count}, None, None, fraction)
+
+
 # === shuffled ===
 
 
