@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, shown
 
 
 def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         the second.
 
     Raises:
-        InputError: the shapes differ, or an index is not one of a class.
+        InputError: there are no examples, the shapes are others, or an index is not one of a class.
 
     Examples:
         >>> from kerasbert.metrics import classification
@@ -30,13 +30,9 @@ def single_label(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -
         >>> scores["accuracy"], round(scores["f1"], 3)
         (0.75, 0.667)
     """
-    targets, predicted = np.asarray(targets, int), np.asarray(predicted, int)
-    _check_shapes(targets, predicted)
-    for name, indices in {"targets": targets, "predicted": predicted}.items():
-        if indices.size and not 0 <= indices.min() <= indices.max() < num_classes:
-            raise InputError(
-                f"{name} must be in [0, {num_classes}), found {indices.min()} to {indices.max()}"
-            )
+    targets = _indices("targets", targets, num_classes)
+    predicted = _indices("predicted", predicted, num_classes)
+    _check_shapes(targets, predicted, {1: "(examples,)"})
     positions, size = targets * num_classes + predicted, num_classes**2
     table = np.bincount(positions, minlength=size).reshape(num_classes, num_classes).astype(float)
     right, num_expected, num_predicted = table.diagonal(), table.sum(1), table.sum(0)
@@ -67,7 +63,7 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         classes right. The F1 of a class that is neither right nor predicted in any example is 0.
 
     Raises:
-        InputError: the shapes differ.
+        InputError: there are no examples or classes, or the shapes are others.
 
     Examples:
         >>> from kerasbert.metrics import classification
@@ -76,7 +72,7 @@ def multi_label(targets: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         (0.8, 0.5)
     """
     targets, predicted = ((np.asarray(each) >= 0.5).astype(int) for each in (targets, predicted))
-    _check_shapes(targets, predicted)
+    _check_shapes(targets, predicted, {2: "(examples, classes)"})
     right = (targets * predicted).sum(0)
     right_and_wrong = targets.sum(0) + predicted.sum(0)
     return _floats(
@@ -97,10 +93,10 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
 
     Returns:
         Dict of floats: `pearson` and `spearman`, which are NaN if targets or predictions are
-        constant, and `mse`.
+        constant or one of them is NaN (`pearson` also if one is infinite), and `mse`.
 
     Raises:
-        InputError: the shapes differ.
+        InputError: there are no examples, or the shapes are others.
 
     Examples:
         >>> from kerasbert.metrics import classification
@@ -109,7 +105,7 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
         (1.0, 12.0)
     """
     targets, values = np.asarray(targets, float), np.asarray(values, float)
-    _check_shapes(targets, values)
+    _check_shapes(targets, values, {1: "(examples,)", 2: "(examples, numbers)"})
     if targets.ndim == 1:
         targets, values = targets[:, np.newaxis], values[:, np.newaxis]
     columns = list(zip(targets.T, values.T, strict=True))
@@ -122,11 +118,32 @@ def regression(targets: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     )
 
 
-def _check_shapes(targets: np.ndarray, predicted: np.ndarray) -> None:
+def _indices(name: str, values: Any, num_classes: int) -> np.ndarray:
+    """Returns class indices as integers; raises `InputError` for anything else."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf" or not np.all(values == np.floor(values)):
+        raise InputError(
+            f"{name} must be class indices, whole numbers, found {shown(values.tolist())}"
+        )
+    if values.size and not 0 <= values.min() <= values.max() < num_classes:
+        raise InputError(
+            f"{name} must be in [0, {num_classes}), found {values.min()} to {values.max()}"
+        )
+    return values.astype(int)
+
+
+def _check_shapes(targets: np.ndarray, predicted: np.ndarray, accepted: dict[int, str]) -> None:
+    """Raises `InputError` unless the shapes are the same, and one of those by number of axes."""
     if targets.shape != predicted.shape:
         raise InputError(
             f"predictions must have the shape of the targets, {targets.shape}, found "
             f"{predicted.shape}"
+        )
+    if not targets.size:
+        raise InputError("there are no examples to score")
+    if targets.ndim not in accepted:
+        raise InputError(
+            f"targets must have the shape {' or '.join(accepted.values())}, found {targets.shape}"
         )
 
 
@@ -140,7 +157,9 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Returns the rank of each number; equal ones have the mean of their ranks."""
+    """Returns the rank of each number; equal ones have the mean of their ranks. NaN has none."""
+    if np.isnan(values).any():
+        return np.full_like(values, math.nan)
     _, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[indices]
 

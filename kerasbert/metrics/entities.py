@@ -40,18 +40,22 @@ def accuracy(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
         predicted: list of lists of strings, the predictions.
 
     Raises:
-        InputError: there are no words.
+        InputError: there are no words, or labels and predictions differ in number.
 
     Examples:
         >>> from kerasbert.metrics import entities
         >>> entities.accuracy([["B-PER", "O"], ["O", "O"]], [["B-PER", "O"], ["O", "B-PER"]])
         0.75
     """
-    words = [
-        (one, other)
-        for labels, guesses in zip(true, predicted, strict=True)
-        for one, other in zip(labels, guesses, strict=True)
-    ]
+    if len(true) != len(predicted):
+        raise InputError(f"there are {len(true)} sentences, but predictions for {len(predicted)}")
+    words = []
+    for number, (labels, guesses) in enumerate(zip(true, predicted, strict=True)):
+        if len(labels) != len(guesses):
+            raise InputError(
+                f"sentence {number} has {len(labels)} words, but {len(guesses)} in the predictions"
+            )
+        words += zip(labels, guesses, strict=True)
     if not words:
         raise InputError("there are no words to score")
     return sum(one == other for one, other in words) / len(words)
@@ -73,7 +77,8 @@ def entity_scores(
         `accuracy` over words, and `f1/person` for every type that occurs, sorted.
 
     Raises:
-        InputError: there are no words, or seqeval is not installed.
+        InputError: there are no words, labels and predictions differ in number, or seqeval is not
+            installed.
 
     Examples:
         Needs `pip install 'kerasbert[metrics]'`.

@@ -10,6 +10,7 @@ import collections
 import re
 import string
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def evaluate_v1(
         Dict of floats: `exact_match` and `f1`, in percent.
 
     Raises:
-        InputError: there are no questions, or one has no answer.
+        InputError: there are no questions, one has no answer, answers and predictions differ in
+            number, or the answers of a question are a string.
 
     Examples:
         >>> from kerasbert.metrics import squad
@@ -126,7 +128,8 @@ def evaluate_v2(
         these thresholds, `best_exact_thresh` and `best_f1_thresh`.
 
     Raises:
-        InputError: there are no questions.
+        InputError: there are no questions, answers, predictions and `no_answer` differ in number,
+            or the answers of a question are a string.
 
     Examples:
         The second question has no answer:
@@ -140,6 +143,8 @@ def evaluate_v2(
         (100.0, 0.1)
     """
     _check(answers, predictions)
+    if no_answer is not None:
+        _check_number("no_answer", no_answer, len(answers))
     answerable = np.array([bool(each) for each in answers])
     # An answer of only articles and punctuation is empty, but its question stays answerable.
     right = [[answer for answer in each if normalize(answer)] or [""] for each in answers]
@@ -185,11 +190,22 @@ def best_threshold(
         The mean score in percent with the best threshold, and the threshold: one of `no_answer`, or
         0 if it is best to answer no question.
 
+    Raises:
+        InputError: there are no questions, or the arguments differ in length.
+
     Examples:
         >>> from kerasbert.metrics import squad
         >>> squad.best_threshold([1.0, 0.0], ["Oslo", "Bergen"], [0.1, 0.9], [True, False])
         (100.0, 0.1)
     """
+    if len(predictions) == 0:
+        raise InputError("there are no questions to score")
+    for name, values in {
+        "scores": scores,
+        "no_answer": no_answer,
+        "answerable": answerable,
+    }.items():
+        _check_number(name, values, len(predictions))
     answered = np.array([bool(prediction) for prediction in predictions])
     # Answering one more question adds its score if it is answerable, and subtracts a point
     # otherwise.
@@ -215,6 +231,14 @@ def _best(metric: Callable, answers: Sequence, predictions: Sequence[str | None]
 
 def _given(predictions: Sequence[str | None]) -> np.ndarray:
     return np.array([prediction is not None for prediction in predictions])
+
+
+def _check_number(name: str, values: Any, count: int) -> None:
+    if np.shape(values) != (count,):
+        raise InputError(
+            f"{name} must have one value for each of the {count} questions, found the shape "
+            f"{np.shape(values)}"
+        )
 
 
 def _check(answers: Sequence, predictions: Sequence) -> None:

@@ -103,8 +103,12 @@ def test_numbers(chance):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_finite_has_no_correlation(value):
-    found = classification.regression([[1.0], [2.0], [0.0]], [[1.0], [value], [2.0]])
+    targets, values = [[1.0], [2.0], [0.0]], [[1.0], [value], [2.0]]
+    found = classification.regression(targets, values)
     assert math.isnan(found["pearson"])
+    expected = stats.spearmanr(targets, values).statistic  # infinity has a rank, NaN has none
+    assert found["spearman"] == pytest.approx(expected, nan_ok=True)
+    assert math.isnan(found["spearman"]) == math.isnan(value)
 
 
 def test_correlations_are_at_most_1():
@@ -151,3 +155,35 @@ def test_shares_of_annotators():
     """0.9 is nearer to 1 than to 0."""
     exact = classification.multi_label([[1, 0]], [[1, 0]])
     assert classification.multi_label([[0.9, 0.1]], [[1, 0]]) == exact
+
+
+@pytest.mark.parametrize("value", [0.5, math.nan, math.inf, 1e300, "a", None])
+def test_what_is_no_class_index(value):
+    whole = value in (math.inf, 1e300)
+    expected = r"must be in \[0, 2\), found 0" if whole else "must be class indices, whole numbers"
+    for arguments in (([0, value], [0, 1]), ([0, 1], [0, value])):
+        with pytest.raises(InputError, match=expected):
+            classification.single_label(*arguments, 2)
+
+
+def test_class_indices_of_other_types():
+    exact = classification.single_label([0, 1, 1], [0, 1, 0], 2)
+    assert classification.single_label([0.0, 1.0, 1.0], [False, True, False], 2) == exact
+
+
+@pytest.mark.parametrize("empty", [[], np.zeros(0, int), np.zeros((0, 2)), np.zeros((2, 0))])
+def test_nothing_to_score(empty):
+    for score in (classification.multi_label, classification.regression):
+        with pytest.raises(InputError, match="there are no examples to score"):
+            score(empty, empty)
+    with pytest.raises(InputError, match="there are no examples to score"):
+        classification.single_label([], [], 2)
+
+
+def test_other_shapes():
+    with pytest.raises(InputError, match=r"must have the shape \(examples,\), found \(1, 2\)"):
+        classification.single_label([[0, 1]], [[0, 1]], 2)
+    with pytest.raises(InputError, match=r"must have the shape \(examples, classes\), found"):
+        classification.multi_label([0, 1], [0, 1])
+    with pytest.raises(InputError, match=r"must have the shape \(examples,\) or \(exam"):
+        classification.regression([[[0.0]]], [[[0.0]]])

@@ -98,9 +98,12 @@ def test_no_words():
         entity_scores([[]], [[]])
 
 
-def test_other_lengths():
-    with pytest.raises(ValueError, match="zip"):
-        accuracy([["O", "O"]], [["O"]])
+@pytest.mark.parametrize("score", [accuracy, entity_scores])
+def test_other_lengths(score):
+    with pytest.raises(InputError, match="sentence 1 has 2 words, but 1 in the predictions"):
+        score([["O"], ["O", "O"]], [["O"], ["O"]])
+    with pytest.raises(InputError, match="there are 2 sentences, but predictions for 1"):
+        score([["O"], ["O"]], [["O"]])
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,21 @@ def test_a_string_is_no_list_of_answers():
     for evaluate in (squad.evaluate_v1, squad.evaluate_v2):
         with pytest.raises(InputError, match="a list of strings for each question, found a string"):
             evaluate(["Oslo"], ["Oslo"])
+
+
+@pytest.mark.parametrize("no_answer", [[0.5], [0.5] * 3, 0.5])
+def test_one_probability_for_each_question(no_answer):
+    with pytest.raises(InputError, match="no_answer must have one value for each of the 2 quest"):
+        squad.evaluate_v2([["a"], []], ["a", "b"], no_answer)
+
+
+def test_bad_input_of_the_best_threshold():
+    right = [1.0, 0.0], ["a", "b"], [0.1, 0.9], [True, False]
+    for position, name in enumerate(["scores", "predictions", "no_answer", "answerable"]):
+        wrong = [*right]
+        wrong[position] = wrong[position][:1]
+        message = "scores" if name == "predictions" else name  # the predictions are counted
+        with pytest.raises(InputError, match=f"{message} must have one value for each of the"):
+            squad.best_threshold(*wrong)
+    with pytest.raises(InputError, match="there are no questions"):
+        squad.best_threshold([], [], [], [])
