@@ -188,7 +188,7 @@ def test_tfds(tiny_datasets, name, expected):
 
 def test_tfds_without_text(tiny_datasets):
     with pytest.raises(
-        InputError, match=r"tiny_images: has no feature 'text'; its features are caption"
+        InputError, match=r"^tfds:tiny_images: has no feature 'text'; its features are caption$"
     ):
         list(read_documents(["tfds:tiny_images"]))
 
@@ -196,6 +196,15 @@ def test_tfds_without_text(tiny_datasets):
 def test_tfds_unknown(tiny_datasets):
     with pytest.raises(InputError, match="no dataset of this name"):
         list(read_documents(["tfds:no_such_dataset_at_all"]))
+
+
+def test_errors_of_tfds_without_a_message(monkeypatch):
+    def builder(name):
+        raise AssertionError
+
+    monkeypatch.setattr(tfds, "builder", builder)
+    with pytest.raises(InputError, match=r"^tfds:x: TFDS can't read it \(AssertionError\)$"):
+        list(read_documents(["tfds:x"]))
 
 
 @pytest.mark.parametrize("text", ['{"text": "a b"}', "<doc id=1>\ntitle\na b\n</doc>", "a b"])

@@ -1,4 +1,5 @@
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -110,6 +111,13 @@ def test_mixtures_that_cannot_be(corpora, corpus_dir, tmp_path):
         Mixture([*corpora, Corpus(corpus_dir)], [1, 1, 1, 1])
     with pytest.raises(InputError, match="must be more than 0"):
         Mixture(corpora, [1, 0, 1])
+    for weight in (math.nan, math.inf, -math.inf):
+        with pytest.raises(InputError, match="must be more than 0"):
+            Mixture(corpora, [1, weight, 1])
+    for weights in ([1, 1], [1, 1, 1, 1], []):
+        message = f"one weight for each of the 3 corpora, found {len(weights)}"
+        with pytest.raises(InputError, match=message):
+            Mixture(corpora, weights)
     with pytest.raises(InputError, match="too many digits"):
         Mixture(corpora, [Fraction("0.1234567"), 1, 1])
     (tmp_path / "text.txt").write_text("w1 w2")

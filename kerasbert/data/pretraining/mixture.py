@@ -28,7 +28,8 @@ class Mixture:
         weights: a positive number for each: the examples drawn from it, relative to the others.
 
     Raises:
-        InputError: the tokenizers differ, or the weights are not positive or have too many digits.
+        InputError: the tokenizers differ, or the weights are not as many as the corpora, not
+            positive or finite, or have too many digits.
 
     Attributes:
         corpora: the corpora.
@@ -60,8 +61,12 @@ class Mixture:
 
     def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | int]):
         same_vocabulary(corpora)
-        if any(weight <= 0 for weight in weights):
-            raise InputError("the weight of a corpus must be more than 0")
+        if len(weights) != len(corpora):
+            raise InputError(
+                f"expected one weight for each of the {len(corpora)} corpora, found {len(weights)}"
+            )
+        if not all(0 < weight < math.inf for weight in weights):
+            raise InputError("the weight of a corpus must be more than 0, and finite")
         self.corpora = tuple(corpora)
         self.shares = _shares(weights)
         self.tokenizer = corpora[0].tokenizer

@@ -27,10 +27,12 @@ def read_tfds(source: str, text_column: str) -> Iterator[tuple[int, str]]:
             raise InputError(f"{source}: has no feature {text_column!r}; its features are {paths}")
         builder.download_and_prepare()
         examples = builder.as_dataset(split=split[0] if split else "train")
+    except InputError:
+        raise
     except tfds.core.DatasetNotFoundError:
         raise InputError(f"{source}: TFDS has no dataset of this name") from None
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{source}: TFDS can't read it ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{source}: TFDS can't read it ({_first_line(error)})") from None
     for number, example in enumerate(tfds.as_numpy(examples)):
         text = example[text_column]
         if not isinstance(text, bytes):
@@ -79,8 +81,12 @@ def _errors(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the hub, every format and every store have their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{source}: datasets can't read it ({reason})") from None
+        raise InputError(f"{source}: datasets can't read it ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 #: How sources of these beginnings are read.
