@@ -210,11 +210,14 @@ class BytePairTokenizer(Tokenizer):
 
         Returns:
             String tensor, (batch,).
+
+        Raises:
+            InputError: no token has one of the ids.
         """
         added = (token.encode("utf-8") for token in self.vocabulary[self._model_size :])
         texts = [*map(token_bytes, self.model_tokens), *added]
         texts = tf.constant(np.array(texts, object))
-        return tf.strings.reduce_join(tf.gather(texts, ids), axis=-1)
+        return tf.strings.reduce_join(self._spelled(texts, ids), axis=-1)
 
     # === Files ===
 

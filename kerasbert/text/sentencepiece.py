@@ -273,8 +273,11 @@ class SentencePieceTokenizer(Tokenizer):
 
         Returns:
             String tensor, (batch,).
+
+        Raises:
+            InputError: no token has one of the ids.
         """
-        pieces = tf.gather(tf.constant(self.vocabulary), ids)
+        pieces = self._spelled(tf.constant(self.vocabulary), ids)
         joined = tf.strings.reduce_join(pieces, axis=-1)
         spaced = tf.strings.regex_replace(joined, SPACE_MARK, " ")
         return tf.strings.regex_replace(spaced, "^ +", "")

@@ -224,10 +224,16 @@ class TokenVocabulary(abc.ABC):
             id: integer, from 0 to `vocabulary_size - 1`.
 
         Raises:
-            IndexError: there is no such id.
+            InputError: there is no such id.
 
         Examples:
             >>> tokenizer.id_to_token(6)
             'dog'
         """
+        if not 0 <= id < self.vocabulary_size:
+            raise self._no_token(id)
         return self.vocabulary[id]
+
+    def _no_token(self, id: int) -> InputError:
+        """Returns the error for an id that no token has."""
+        return InputError(f"no token has the id {id}; the ids are 0 to {self.vocabulary_size - 1}")

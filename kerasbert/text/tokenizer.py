@@ -320,10 +320,25 @@ class Tokenizer(TokenVocabulary):
         Returns:
             String tensor, (batch,).
 
+        Raises:
+            InputError: no token has one of the ids.
+
         Examples:
             >>> tokenizer.detokenize([[5, 6, 7]]).numpy()[0].decode()
             'the dogs'
         """
+
+    def _spelled(self, spellings: tf.Tensor, ids: Any) -> tf.Tensor:
+        """Returns the spelling of each id; outside of graphs, an unknown one is an `InputError`."""
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.convert_to_tensor(ids)
+        flat = ids.flat_values if isinstance(ids, tf.RaggedTensor) else ids
+        if not tf.is_symbolic_tensor(flat):
+            values = flat.numpy()
+            unknown = values[(values < 0) | (values >= self.vocabulary_size)]
+            if unknown.size:
+                raise self._no_token(unknown[0])
+        return tf.gather(spellings, ids)
 
     def tokenize_with_mask(self, text: Any) -> tf.RaggedTensor:
         """Does what `tokenize` does, and also matches the mask token in texts.

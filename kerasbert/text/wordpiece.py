@@ -172,8 +172,11 @@ class WordPieceTokenizer(Tokenizer):
 
         Returns:
             String tensor, (batch,).
+
+        Raises:
+            InputError: no token has one of the ids.
         """
-        subwords = tf.gather(tf.constant(self.vocabulary), ids)
+        subwords = self._spelled(tf.constant(self.vocabulary), ids)
         joined = tf.strings.reduce_join(subwords, axis=-1, separator=" ")
         return tf.strings.regex_replace(joined, " ##", "")
 

@@ -281,6 +281,22 @@ def test_detokenize(tokenizer):
     assert tokenizer.detokenize(ids).numpy().tolist() == expected
     dense = tf.constant([tokenizer(["good dogs"]).to_list()[0]])
     assert tokenizer.detokenize(dense).numpy().tolist() == [b"good dogs"]
+    assert tf.function(tokenizer.detokenize)(dense).numpy().tolist() == [b"good dogs"]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bytepair", "sentencepiece"])
+def test_ids_that_no_token_has(make_tokenizer, kind):
+    tokenizer = make_tokenizer({"kind": kind})
+    last = tokenizer.vocabulary_size - 1
+    for id in (-1, last + 1, 999_999):
+        message = rf"no token has the id {id}; the ids are 0 to {last}$"
+        with pytest.raises(InputError, match=message):
+            tokenizer.id_to_token(id)
+        for ids in ([[0, id]], np.array([[id]]), tf.ragged.constant([[0], [0, id]])):
+            with pytest.raises(InputError, match=message):
+                tokenizer.detokenize(ids)
+    empty = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), tf.constant([0, 0], tf.int64))
+    assert tokenizer.detokenize(empty).numpy().tolist() == [b"", b""]
 
 
 def test_lookups(tokenizer, vocabulary):
