@@ -155,7 +155,7 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
     def _accumulated_step(self, data) -> dict:
         batch = _Batch(*keras.utils.unpack_x_y_sample_weight(data))
         microbatches, variables = self.accumulation_steps, self.trainable_weights
-        self.set_global_batch(self._weights_of(batch), microbatches)
+        self.set_global_batch(self._divisors(batch), microbatches)
         gradients, losses = [], []
         for index in range(microbatches):
             # Without this dependency TensorFlow would compute the microbatches in parallel.
@@ -182,11 +182,10 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
         gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
         return loss * replicas, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
-    def _weights_of(self, batch: "_Batch") -> list:
+    def _divisors(self, batch: "_Batch") -> list:
         """Returns each loss's divisor for the global batch."""
         # Normally only shapes and dtypes are used, so TensorFlow prunes this forward pass.
         outputs = self(batch.x, training=False)
-        _compat.build_losses(self, batch.y, outputs)
         return sum_over_replicas(self.loss_divisors(batch.y, outputs, batch.sample_weight))
 
     def make_train_function(self, force: bool = False) -> Any:
