@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasbert.data.graph_ops import index_shuffle
-from kerasbert.data.inputs import plain
+from kerasbert.data.inputs import length, plain
 from kerasbert.errors import InputError
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
@@ -44,11 +44,13 @@ class Rows:
         for name, column in named.items():
             if not (column is None or hasattr(column, "shape") or hasattr(column, "__len__")):
                 raise InputError(f"{name} must be a list, one for each text, found {column!r:.80}")
-            if column is not None and _length(column) != len(self):
-                raise InputError(f"there are {len(self)} texts, but {name} has {_length(column)}")
+            if column is not None and length(column) != len(self):
+                raise InputError(f"there are {len(self)} texts, but {name} has {length(column)}")
 
     def __len__(self) -> int:
-        return _length(next(iter(self.x.values())))
+        count = length(next(iter(self.x.values())))
+        assert count is not None  # rows are not in a graph
+        return count
 
     def first(self, count: int) -> Rows:
         """Returns the first rows, at most `count`."""
@@ -191,12 +193,19 @@ def with_random_numbers(batches: tf.data.Dataset, seed: int | None) -> tf.data.D
 def convert(batches: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
     """Maps batches in parallel and prefetches; exceptions of `function` are not wrapped."""
     function = tf.autograph.experimental.do_not_convert(function)
-    batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-    # Without autotuning, because there is little to tune, and the end of an iterator often waits
-    # for the tuner to wake up, as long as the iterator has run.
+    batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    return _without_autotuning(batches.prefetch(2))
+
+
+def _without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a dataset that does not tune itself.
+
+    There is little to tune, and the end of an iterator often waits for the tuner to wake up, as
+    long as the iterator has run.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.with_options(options)
+    return dataset.with_options(options)
 
 
 def split(
@@ -299,9 +308,7 @@ def of_stream(
     dataset = tf.data.Dataset.from_generator(batches, output_signature=spec).prefetch(2)
     if count is not None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
+    return _without_autotuning(dataset)
 
 
 def text_tensor(name: str, column: Any) -> Any:
@@ -363,7 +370,3 @@ def _tensors(part):
     if isinstance(part, dict):
         return {name: _tensors(column) for name, column in part.items()}
     return part if isinstance(part, tf.RaggedTensor) else tf.convert_to_tensor(part)
-
-
-def _length(column) -> int:
-    return column.shape[0] if hasattr(column, "shape") else len(column)
