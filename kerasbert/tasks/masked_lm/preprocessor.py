@@ -72,11 +72,15 @@ class MaskedLMPreprocessor(Preprocessor):
         `mask_positions` has as many columns as can be masked in training; unused entries are 0.
         """
         features = self.packer(text, text_pair, tokenize=self.tokenizer.tokenize_with_mask)
-        masks = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
-        indices = tf.range(tf.shape(masks)[1])[tf.newaxis]
-        positions = tf.ragged.boolean_mask(tf.broadcast_to(indices, tf.shape(masks)), masks)
         width = max(1, math.ceil(self.mask_rate * self.sequence_length))
-        return {**features, MASK_POSITIONS: positions.to_tensor(shape=[None, width])}
+        positions = self._mask_positions(features).to_tensor(shape=[None, width])
+        return {**features, MASK_POSITIONS: positions}
+
+    def _mask_positions(self, features: dict[str, Any]) -> Any:
+        """Returns the positions of the mask tokens, ragged int32 (batch, masks)."""
+        masks = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
+        positions = tf.range(tf.shape(masks)[1])[tf.newaxis]
+        return tf.ragged.boolean_mask(tf.broadcast_to(positions, tf.shape(masks)), masks)
 
     def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` to `tokens` and `scores` of the best predictions for each mask token.
@@ -113,9 +117,7 @@ class MaskedLMPreprocessor(Preprocessor):
             Vectors, float (masks of all texts, hidden), and the masks per text, int32 (batch,).
         """
         features = self.packer(text, tokenize=self.tokenizer.tokenize_with_mask)
-        masked = tf.equal(features[TOKEN_IDS], self.tokenizer.mask_id)
-        positions = tf.broadcast_to(tf.range(tf.shape(masked)[1])[tf.newaxis], tf.shape(masked))
-        positions = tf.ragged.boolean_mask(positions, masked)
+        positions = self._mask_positions(features)
         counts = tf.cast(positions.row_lengths(), tf.int32)
         dense = tf.concat([cls_position(features), positions.to_tensor()], axis=1)
         vectors = task.backbone(features, output_positions=dense)[SEQUENCE_OUTPUT][:, 1:]
