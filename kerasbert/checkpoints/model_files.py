@@ -45,7 +45,7 @@ def files_written(directory: pathlib.Path, format: str) -> set[pathlib.Path] | N
     Directories of other libraries' formats are known by the card.
     """
     card = directory / cards.NAME
-    own = format == "kerasbert" or (files.exists(card) and cards.is_marked(_text(card)))
+    own = format == "kerasbert" or (files.exists(card) and cards.is_marked(cards.read(directory)))
     if not own:
         return None
     found = {card, *_FILES[format](directory)}
@@ -73,15 +73,10 @@ def card_for(directory: pathlib.Path, card: str | None, format: str) -> str | No
         card: text of the new card, or None.
         format: of the new directory, whose library the old card then names.
     """
-    path = directory / cards.NAME
-    if (card is not None and cards.is_edited(card)) or not files.exists(path):
+    if (card is not None and cards.is_edited(card)) or not files.exists(directory / cards.NAME):
         return card
-    old = _text(path)
+    old = cards.read(directory)
     return cards.with_library(old, format) if cards.is_edited(old) else card
-
-
-def _text(path: pathlib.Path) -> str:
-    return files.read_bytes(path).decode("utf-8", "replace")
 
 
 def _native(directory: pathlib.Path) -> Iterator[pathlib.Path]:

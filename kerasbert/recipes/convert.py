@@ -93,11 +93,9 @@ def _keeps_card(card: str, options: ConvertOptions) -> bool:
 
 def _card(preset: checkpoints.Preset, new: str, options: ConvertOptions) -> str:
     """Returns the card of the converted model, with what the other model's card says."""
-    path = preset.directory / cards.NAME
-    if not files.exists(path):
+    if not files.exists(preset.directory / cards.NAME):
         return new
-    old = files.read_bytes(path).decode("utf-8", "replace")
-    return cards.for_converted(old, new, options.format)
+    return cards.for_converted(cards.read(preset.directory), new, options.format)
 
 
 def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:

@@ -35,7 +35,7 @@ def upload(options: UploadOptions) -> dict[str, Any]:
         log(f"{size:>15,} bytes  {name}")
     for name in left_out:
         log(f"left out, no file of the format {preset.format}: {name}")
-    license = _license(directory) if cards.NAME in sizes else None
+    license = cards.license_of(cards.read(directory)) if cards.NAME in sizes else None
     if cards.NAME not in sizes:
         log(f"{directory}: has no model card ({cards.NAME}); kerasbert convert writes one")
     elif license is None:
@@ -55,10 +55,6 @@ def upload(options: UploadOptions) -> dict[str, Any]:
     if options.dry_run:
         return {"dry_run": True, **result, "private": options.private}
     return {**result, **_send(directory, list(sizes), options)}
-
-
-def _license(directory: pathlib.Path) -> str | None:
-    return cards.license_of(files.read_bytes(directory / cards.NAME).decode("utf-8", "replace"))
 
 
 def _check_is_inside(path: pathlib.Path, directory: pathlib.Path) -> None:
@@ -115,9 +111,9 @@ def _keeps_card(hub, api, directory: pathlib.Path, repository: str) -> bool:
     if not api.file_exists(repository, cards.NAME):
         return False
     with tempfile.TemporaryDirectory() as folder:
-        path = hub.hf_hub_download(repository, cards.NAME, local_dir=folder)
-        theirs = files.read_bytes(path).decode("utf-8", "replace")
-    ours = files.read_bytes(directory / cards.NAME).decode("utf-8", "replace")
+        hub.hf_hub_download(repository, cards.NAME, local_dir=folder)
+        theirs = cards.read(folder)
+    ours = cards.read(directory)
     if theirs == ours or not cards.is_edited(theirs):
         return False
     if cards.is_edited(ours):

@@ -71,6 +71,11 @@ def _sha256(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def read(directory: str | os.PathLike[str]) -> str:
+    """Returns the card of a model directory; U+FFFD stands for bytes that are no UTF-8."""
+    return files.read_bytes(pathlib.Path(directory) / NAME).decode("utf-8", "replace")
+
+
 def is_edited(content: str) -> bool:
     """Whether a person has written or changed a card."""
     mark = _MARKED.search(content)
@@ -96,7 +101,7 @@ def write(directory: str | os.PathLike[str], content: str) -> bool:
         Whether it was written.
     """
     path = pathlib.Path(directory) / NAME
-    if files.exists(path) and is_edited(path.read_text("utf-8", errors="replace")):
+    if files.exists(path) and is_edited(read(directory)):
         return False
     files.write_text(path, content)
     return True
@@ -111,6 +116,7 @@ __all__ = [
     "is_edited",
     "is_marked",
     "license_of",
+    "read",
     "text",
     "with_library",
     "with_mark",
