@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.data.inputs import plain
+from kerasbert.data.inputs import as_string, plain
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
 
@@ -49,7 +49,7 @@ def _answer_label(position: int, label) -> dict:
             f"y[{position}] must be an answer, a list of answers, or a dict of text and "
             f"answer_start; found {label!r:.80}"
         )
-    texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
+    texts = [as_string(text) for text in texts]
     if texts == [""]:  # no answer
         return {"text": [], "answer_start": []}
     if starts is not None:

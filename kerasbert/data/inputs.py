@@ -291,6 +291,11 @@ def _strings(key: str, values: list) -> list:
     return values
 
 
+def as_string(value: Any) -> Any:
+    """Returns bytes as a string, in which U+FFFD stands for bad ones; other values unchanged."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 # === Labels and weights ===
 
 

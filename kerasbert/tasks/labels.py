@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.data.inputs import is_missing, plain, shown_classes
+from kerasbert.data.inputs import as_string, is_missing, plain, shown_classes
 from kerasbert.errors import InputError
 
 #: Names that other libraries give to the argument `classes`.
@@ -70,8 +70,7 @@ def class_index(label: Any, classes: Sequence[str], known: Mapping[str, int]) ->
         classes: the class names in order.
         known: from class name to index.
     """
-    if isinstance(label, bytes):
-        label = label.decode("utf-8", "replace")
+    label = as_string(label)
     if isinstance(label, str):
         return known.get(label)
     if isinstance(label, bool | np.bool_):
@@ -124,8 +123,7 @@ def class_indices(name: str, labels: Any, classes: Sequence[str]) -> np.ndarray:
 
 def unknown_label(where: str, label: Any, classes: Sequence[str]) -> str:
     """Returns the message for a label that is none of the classes."""
-    if isinstance(label, bytes):
-        label = label.decode("utf-8", "replace")
+    label = as_string(label)
     if is_missing(label):
         return f"{where} is missing ({label!r}); the classes are {shown_classes(classes)}"
     label = label.item() if isinstance(label, np.generic) else label

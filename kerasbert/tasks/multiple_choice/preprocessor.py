@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.data.inputs import is_missing, plain, shown_classes
+from kerasbert.data.inputs import as_string, is_missing, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
@@ -54,11 +54,11 @@ class MultipleChoicePreprocessor(Preprocessor):
             raise InputError(f"there are {len(choices)} texts, but y has {len(y)}")
         indices = np.zeros(len(y), "int32")
         for position, (label, own) in enumerate(zip(y, choices, strict=True)):
-            own = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in own]
+            own = [as_string(one) for one in own]
             known = {choice: index for index, choice in reversed([*enumerate(own)]) if choice}
             index = None
             if isinstance(label, str | bytes):
-                label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+                label = as_string(label)
                 index = known.get(label)
             elif not (
                 isinstance(label, bool | np.bool_) or np.ndim(label) or is_missing(label)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasbert.data.answers import answer_labels, first_answers, tokens_of
-from kerasbert.data.inputs import plain, sample_weights
+from kerasbert.data.inputs import as_string, plain, sample_weights
 from kerasbert.data.text_batches import Rows
 from kerasbert.data.windows import by_row, cut, overlapping_windows
 from kerasbert.errors import InputError
@@ -108,16 +108,19 @@ class QuestionAnswererPreprocessor(Preprocessor):
         """Returns the tokens of all windows of each row, (batch, windows, tokens)."""
         asked, ids = self.question_ids(question), self.tokenizer.tokenize(context)
         windows = self.windows(asked, ids.row_lengths())
-        asked = tf.gather(asked, windows.row)
-        features = self.packer.pack(asked, cut(ids, windows), pad_to_longest=True)
+        features = self._packed(asked, ids, windows)
         return by_row(features, windows.row, ids.nrows(), {TOKEN_IDS: self.tokenizer.pad_id})
+
+    def _packed(self, asked: Any, ids: Any, windows: Any) -> dict[str, Any]:
+        """Returns features of windows of contexts, each beside the question of its row."""
+        asked = tf.gather(asked, windows.row)
+        return self.packer.pack(asked, cut(ids, windows), pad_to_longest=True)
 
     def question_and_context(self, x: Any) -> tuple[list[str], list[str]]:
         """Returns the columns of questions and contexts as strings."""
         columns = self.columns(x)
         questions, contexts = (
-            [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in column]
-            for column in map(plain, columns.values())
+            [as_string(one) for one in plain(column)] for column in columns.values()
         )
         return questions, contexts
 
@@ -195,11 +198,9 @@ class QuestionAnswererPreprocessor(Preprocessor):
 
         def score_windows(first):
             window = windows.batch(first, at_once)
-            of_window = tf.gather(asked, window.row)
-            features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
-            outputs = outputs_of(task, features)
+            outputs = outputs_of(task, self._packed(asked, ids, window))
             logits = [outputs[name] for name in (START_LOGITS, END_LOGITS)]
-            begin = of_window.row_lengths() + self.packer.tokens_before_second
+            begin = tf.gather(asked.row_lengths(), window.row) + self.packer.tokens_before_second
             of_context = [spans.of_second_text(x, begin, window.length) for x in logits]
             begins, ends = (spans.like(of_context[0], cut(x, window)) for x in offsets)
             best = spans.best_spans(
@@ -254,8 +255,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
 
         def of_windows(first):
             window = windows.batch(first, at_once)
-            of_window = tf.gather(asked, window.row)
-            features = self.packer.pack(of_window, cut(ids, window), pad_to_longest=True)
+            features = self._packed(asked, ids, window)
             outputs = outputs_of(task, features)
             there = tf.cast(features[PADDING_MASK], tf.bool)
             missing = [[0, 0], [0, self.sequence_length - tf.shape(there)[1]]]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbert.data.inputs import numbers, plain, shown_classes
+from kerasbert.data.inputs import as_string, numbers, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification
 from kerasbert.tasks.labels import class_indices, class_weight_table, unknown_label
@@ -150,7 +150,7 @@ class MultiLabel(ProblemType):
                     f"{shown_classes(self.classes)}"
                 )
             for label in own:
-                name = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+                name = as_string(label)
                 if not isinstance(name, str) or name not in known:
                     raise InputError(
                         unknown_label(f"a label of y[{position}]", label, self.classes)

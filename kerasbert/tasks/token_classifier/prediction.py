@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.data.inputs import checked_size, plain
+from kerasbert.data.inputs import as_string, checked_size, plain
 from kerasbert.features import TEXT, WORDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.token_classifier.preprocessor import valid_text
@@ -63,7 +63,7 @@ def sentences(
         return [one.decode() for one in text.numpy()], words.to_list(), positions
     words, texts, positions = [list(row) for row in plain(columns[WORDS])], [], []
     for row in words:
-        own = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in row]
+        own = [as_string(word) for word in row]
         ends = np.cumsum([len(word) + 1 for word in own]) - 1
         texts.append(" ".join(own))
         positions.append([(int(e) - len(word), int(e)) for word, e in zip(own, ends, strict=True)])
