@@ -1,4 +1,4 @@
-"""Outputs of several batches as one array."""
+"""Outputs as arrays: those of several batches as one, and logits as probabilities."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,3 +36,9 @@ def dense(output: Any, padding: float = 0.0) -> np.ndarray:
     If batches differ in length, Keras concatenates them to a ragged tensor, which is padded.
     """
     return output.to_tensor(padding).numpy() if hasattr(output, "to_tensor") else output
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax over the last axis."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)

@@ -25,6 +25,7 @@ from kerasbert.features import (
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import runtimes
 from kerasbert.serving.saved_model import SAMPLES
+from kerasbert.tasks.outputs import softmax
 
 _TOLERANCE = {"float32": 1e-4, "int8": 0.1}  # relative to the largest output
 _SHOWN = 2_000
@@ -162,8 +163,7 @@ def _expected_outputs(task, features: Mapping) -> dict:
         return {name: output.numpy() for name, output in outputs.items()}
     logits = outputs.numpy().astype("float64")
     if task.outputs_activation == "softmax":
-        weights = np.exp(logits - logits.max(-1, keepdims=True))
-        return {"scores": weights / weights.sum(-1, keepdims=True)}
+        return {"scores": softmax(logits)}
     if task.outputs_activation == "sigmoid":
         return {"scores": 1 / (1 + np.exp(-logits))}
     if task.outputs_are == "numbers":

@@ -7,13 +7,14 @@ import keras
 import numpy as np
 
 from kerasbert.backbone import Backbone, BackboneConfig, cls_position
-from kerasbert.data.inputs import plain
+from kerasbert.data.inputs import as_string, plain
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT, is_text
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.choices import NEVER
 from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
+from kerasbert.tasks.outputs import softmax
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.text.tokenizer import Tokenizer
@@ -202,11 +203,9 @@ class MultipleChoice(Task):
         if not len(columns[CHOICES]):
             return Results()
         logits = self._outputs_of(columns, batch_size)
-        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores /= scores.sum(axis=1, keepdims=True)
-        chosen = zip(logits.argmax(axis=1), scores.max(axis=1), strict=True)
+        chosen = zip(logits.argmax(axis=1), softmax(logits).max(axis=1), strict=True)
         return Results(
-            Choice(_string(own[best]), float(score)) if any(own) else Choice("", 0.0)
+            Choice(as_string(own[best]), float(score)) if any(own) else Choice("", 0.0)
             for own, (best, score) in zip(columns[CHOICES], chosen, strict=True)
         )
 
@@ -231,10 +230,6 @@ class MultipleChoice(Task):
             raise InputError(f"{self.name}: there are no examples")
         chosen = self._outputs_of(_filled(rows.x), batch_size).argmax(axis=1)
         return {"accuracy": float(np.mean(chosen == rows.y))}
-
-
-def _string(text: str | bytes) -> str:
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _filled(columns: dict) -> dict:

@@ -15,7 +15,7 @@ from kerasbert.layers import Dropout
 from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
 from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
-from kerasbert.tasks.outputs import concatenated
+from kerasbert.tasks.outputs import concatenated, softmax
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.token_classifier.entities import (
@@ -86,8 +86,6 @@ class TokenClassifier(Task):
     pipeline_tag = "token-classification"
     example_call = 'model.tag(["A text."])'
     outputs_for = PADDING_MASK
-    text_columns = ((WORDS,), (TEXT,))
-    reads_windows = True
 
     def __init__(
         self,
@@ -308,7 +306,7 @@ class TokenClassifier(Task):
         if aggregation is None:
             predicted = prediction.logits_of_words(self, columns, batch_size)
             tagged = (
-                self._tagged(text, own, _probabilities(logits))
+                self._tagged(text, own, softmax(logits))
                 for text, own, logits in zip(texts, positions, predicted, strict=True)
             )
             return Results(tagged, _LEVELS)
@@ -330,7 +328,7 @@ class TokenClassifier(Task):
         """Returns the tagged words of a sentence or, if aggregation is "simple", its tokens."""
         if not tokens:
             return []
-        scores = [_probabilities(logits) for _, logits in tokens]
+        scores = [softmax(logits) for _, logits in tokens]
         if aggregation in WORD_SCORES:
             of_word = WORD_SCORES[aggregation]
             return self._tagged(text, positions, np.stack([of_word(each) for each in scores]))
@@ -421,9 +419,3 @@ def _prediction():
     from kerasbert.tasks.token_classifier import prediction
 
     return prediction
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    """Returns the softmax over the last axis."""
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
