@@ -202,7 +202,7 @@ def _exported(signature: str) -> tf.Graph:
     inputs, function = model.serving_signature()
     specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in inputs}
     if signature == "features":
-        function, specs = export.tokens_signature(model)
+        specs, function = export.tokens_signature(model)
     function = inference_mode(PrecomputedWeights())(function)
     return tf.function(function, autograph=False).get_concrete_function(**specs).graph
 

@@ -8,6 +8,7 @@ from typing import Any
 from kerasbert import lazy
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import ServeOptions
+from kerasbert.serving.signatures import GRAPH
 from kerasbert.training.progress import log
 
 
@@ -57,4 +58,4 @@ def _directories(options: ServeOptions) -> dict[str, pathlib.Path]:
 def _name(directory: pathlib.Path) -> str:
     """Returns the model's name: that of the directory above the versions."""
     path = directory.resolve()
-    return path.parent.name if (path / "saved_model.pb").exists() else path.name
+    return path.parent.name if (path / GRAPH).exists() else path.name

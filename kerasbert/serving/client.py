@@ -17,6 +17,7 @@ from kerasbert import files
 from kerasbert.errors import InputError, UninitializedWeightsWarning
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.serving.columns import checked_columns, rows_of
+from kerasbert.serving.signatures import DEFAULT, GRAPH
 
 METADATA = pathlib.Path("assets.extra") / "kerasbert.json"
 _LONGEST_REASON = 200
@@ -59,7 +60,7 @@ class SavedModelClient:
     def __init__(self, directory: str | os.PathLike[str]):
         self.directory = find_version(directory)
         model, self.metadata = load(self.directory)
-        self._serve = model.signatures["serving_default"]
+        self._serve = model.signatures[DEFAULT]
         self._model = model  # owns the variables
 
     def __call__(self, **columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -97,7 +98,7 @@ def load(directory: pathlib.Path) -> tuple[Any, ...]:
     try:
         with files.without_patterns(directory) as plain:
             model = tf.saved_model.load(plain)
-        serve = model.signatures["serving_default"]
+        serve = model.signatures[DEFAULT]
     except Exception as error:  # damaged files raise errors of all kinds
         raise InputError(
             f"{directory}: TensorFlow can't load it ({reason(error)}); export the model again"
@@ -203,11 +204,11 @@ def find_version(directory: str | os.PathLike[str]) -> pathlib.Path:
     """
     directory = pathlib.Path(directory)
     versions = [directory]
-    if files.is_directory(directory) and not files.exists(directory / "saved_model.pb"):
+    if files.is_directory(directory) and not files.exists(directory / GRAPH):
         children = [child for child in directory.iterdir() if child.name.isdecimal()]
         versions = sorted(children, key=lambda child: int(child.name), reverse=True)
     for version in versions[:1]:
-        if files.exists(version / "saved_model.pb") and files.exists(version / METADATA):
+        if files.exists(version / GRAPH) and files.exists(version / METADATA):
             return version
     raise InputError(f"{directory}: holds no model that kerasbert exported")
 

@@ -7,8 +7,9 @@ from kerasbert.errors import InputError
 from kerasbert.serving import runtimes
 from kerasbert.serving.client import METADATA
 from kerasbert.serving.formats import FORMATS, OPENVINO, SAVED_MODEL
+from kerasbert.serving.signatures import GRAPH
 
-GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
+FINGERPRINT = "fingerprint.pb"
 #: Of other formats; `encode.py`, which imports nothing of kerasbert, spells the first two itself.
 SETTINGS, ENCODER, CODE = "export.json", "encoder.json", "encode.py"
 #: What a kit adds to a SavedModel: where TensorFlow Serving looks for warm-up requests, and how it

@@ -11,6 +11,7 @@ from kerasbert.errors import InputError
 from kerasbert.serving import attempts, urls
 from kerasbert.serving.client import tensor
 from kerasbert.serving.columns import checked_columns, rows_of
+from kerasbert.serving.signatures import DEFAULT
 
 _LATER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 _MOST_ATTEMPTS = 5  # gRPC makes no more
@@ -57,7 +58,7 @@ class GrpcClient:
         self._channel = self._grpc.insecure_channel(address, _options(retries))
         self._stub = self._apis["prediction_service_pb2_grpc"].PredictionServiceStub(self._channel)
         try:
-            signature = self._signatures()["serving_default"]
+            signature = self._signatures()[DEFAULT]
         except BaseException:
             self.close()
             raise

@@ -15,6 +15,7 @@ from kerasbert.errors import InputError, shown
 from kerasbert.features import LIST_COLUMNS
 from kerasbert.serving import attempts, urls
 from kerasbert.serving.columns import checked_columns, rows_of
+from kerasbert.serving.signatures import DEFAULT
 
 #: The queue of the server is full, or no version is loaded: it may answer later.
 _LATER = (429, 503)
@@ -58,7 +59,7 @@ class RestClient:
         self._http = urllib3.PoolManager(maxsize=32)
         found = self._ask("GET", "/metadata")
         try:
-            signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+            signature = found["metadata"]["signature_def"]["signature_def"][DEFAULT]
             self.inputs, self.outputs = sorted(signature["inputs"]), sorted(signature["outputs"])
         except (KeyError, TypeError):
             raise InputError(f"{self.url}: is no model of TensorFlow Serving") from None

@@ -16,6 +16,7 @@ from kerasbert.features import LIST_COLUMNS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.serving import exports
 from kerasbert.serving.client import METADATA, answer_rows, ask_fresh_process, sha256_of_files
+from kerasbert.serving.signatures import DEFAULT
 
 #: Texts that an export is checked with in a fresh process: short, long, empty, in several scripts,
 #: with control characters.
@@ -29,13 +30,13 @@ def write(
     inputs: Sequence[str],
     metadata: dict[str, Any],
     *,
-    resources: Sequence[Any] = (),
+    resources: Sequence[Any],
     signatures: Mapping[str, tuple[dict[str, Any], Callable[..., dict[str, Any]]]],
-    examples: Mapping[str, tuple[dict[str, Any], Callable[..., dict[str, Any]]]] = {},
-    plain: Callable[..., dict[str, Any]] | None = None,
-    tolerance: float = 1e-3,
-    check: bool = True,
-    overwrite: bool = False,
+    examples: Mapping[str, tuple[dict[str, Any], Callable[..., dict[str, Any]]]],
+    plain: Callable[..., dict[str, Any]],
+    tolerance: float,
+    check: bool,
+    overwrite: bool,
 ) -> None:
     """Writes a SavedModel whose `serving_default` takes one string tensor per input.
 
@@ -58,11 +59,10 @@ def write(
         InputError: `path` exists and `overwrite` is off or it is no export, or it can't be written.
         RuntimeError: a check failed; nothing is written.
     """
-    shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
-    specs = {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
     module: Any = tf.Module()
     module.resources = list(resources)
-    module.serve = tf.function(function, input_signature=list(specs.values()), autograph=False)
+    specs = list(string_specs(inputs).values())
+    module.serve = tf.function(function, input_signature=specs, autograph=False)
     concrete = {
         name: tf.function(one, autograph=False).get_concrete_function(**tensors)
         for name, (tensors, one) in signatures.items()
@@ -70,7 +70,7 @@ def write(
     for name, (example, compute) in examples.items():
         with _float32_products():
             _check_outputs(name, concrete[name](**example), compute(**example), tolerance)
-    concrete["serving_default"] = module.serve.get_concrete_function()
+    concrete[DEFAULT] = module.serve.get_concrete_function()
     # Weights that no graph uses are not stored.
     module.weights = [variable for one in concrete.values() for variable in _variables(one)]
     with files.new_directory(
@@ -92,9 +92,14 @@ def write(
             samples = _samples(inputs)
             with _float32_products():
                 outputs = module.serve(*_tensors(samples))
-                if plain:
-                    _check_outputs("serving_default", outputs, plain(*_tensors(samples)), tolerance)
+                _check_outputs(DEFAULT, outputs, plain(*_tensors(samples)), tolerance)
             _check(directory, answer_rows(outputs), samples)
+
+
+def string_specs(inputs: Sequence[str]) -> dict[str, Any]:
+    """Returns the specs of inputs by name: strings, (batch,) or, of lists, (batch, strings)."""
+    shapes = {name: [None, None] if name in LIST_COLUMNS else [None] for name in inputs}
+    return {name: tf.TensorSpec(shapes[name], tf.string, name=name) for name in inputs}
 
 
 @contextlib.contextmanager

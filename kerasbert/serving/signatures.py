@@ -7,14 +7,15 @@ from typing import Any
 from kerasbert import files
 from kerasbert.features import LIST_COLUMNS
 
-DEFAULT = "serving_default"
+#: The file of a SavedModel's graph, and the signature that takes the inputs of a task.
+GRAPH, DEFAULT = "saved_model.pb", "serving_default"
 
 
 def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the `SignatureDef`s of a SavedModel that take inputs, by name."""
     from tensorflow.core.protobuf import saved_model_pb2
 
-    content = files.read_bytes(pathlib.Path(directory) / "saved_model.pb")
+    content = files.read_bytes(pathlib.Path(directory) / GRAPH)
     model = saved_model_pb2.SavedModel.FromString(content)
     return {name: one for name, one in model.meta_graphs[0].signature_def.items() if one.inputs}
 

@@ -67,7 +67,6 @@ def _write_saved_model(
 ) -> None:
     inputs, function = task.serving_signature()
     for_inference = inference_mode(PrecomputedWeights())
-    of_tokens, tokens = tokens_signature(task)
     metadata = {
         "task": type(task).__name__,
         "inputs": inputs,
@@ -78,7 +77,7 @@ def _write_saved_model(
     }
     if random := task.random_weights_in_use:
         metadata["uninitialized_weights"] = random
-    signatures = {"tokens": (tokens, of_tokens), "tokenize": inspection.tokenize(task)}
+    signatures = {"tokens": tokens_signature(task), "tokenize": inspection.tokenize(task)}
     # The model layer by layer, as in `predict` on features: no merged or precomputed weights, and
     # no skipped padding.
     examples: dict[str, tuple[dict, Callable[..., dict]]] = {
@@ -104,11 +103,11 @@ def _write_saved_model(
     )
 
 
-def tokens_signature(task: Any) -> tuple[Callable[..., dict[str, Any]], dict[str, tf.TensorSpec]]:
-    """The function of ready features, and their specs by name."""
+def tokens_signature(task: Any) -> inspection.Signature:
+    """Maps ready features to the outputs of the model, by name."""
     shapes = _token_inputs(task).items()
     specs = {name: tf.TensorSpec(shape, tf.int32, name=name) for name, shape in shapes}
-    return functools.partial(_of_tokens, task), specs
+    return inspection.Signature(specs, functools.partial(_of_tokens, task))
 
 
 def _token_inputs(task) -> dict[str, tuple]:

@@ -6,15 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from kerasbert.features import (
-    ATTENTION_WEIGHTS,
-    LIST_COLUMNS,
-    PADDING_MASK,
-    SEGMENT_IDS,
-    TOKEN_IDS,
-)
+from kerasbert.features import ATTENTION_WEIGHTS, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from kerasbert.layers.encoder import encode
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.serving.saved_model import string_specs
 
 _LAYER, _SEQUENCE = "layer", "sequence"
 
@@ -114,7 +109,4 @@ def example(task: Any, texts: Any) -> dict[str, Any]:
 
 def _strings(task) -> dict:
     names, _ = task.serving_signature()
-    return {
-        name: tf.TensorSpec([None, None] if name in LIST_COLUMNS else [None], tf.string, name=name)
-        for name in names
-    }
+    return string_specs(names)

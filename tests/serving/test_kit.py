@@ -14,9 +14,9 @@ from tensorflow_serving.config import model_server_config_pb2
 from kerasbert import InputError
 from kerasbert.recipes.options import ServeOptions, ServingKitOptions
 from kerasbert.recipes.serving_kit import serving_kit
-from kerasbert.serving import kit
+from kerasbert.serving import exports, kit
 from kerasbert.serving.client import METADATA, SavedModelClient
-from kerasbert.serving.kit import configs, warm_up
+from kerasbert.serving.kit import configs
 
 QUICK = ("classifier", "choices")
 
@@ -44,7 +44,7 @@ each_task = pytest.mark.parametrize(
 
 
 def records(version):
-    for record in tf.data.TFRecordDataset(str(version / warm_up.PATH)):
+    for record in tf.data.TFRecordDataset(str(version / exports.WARM_UP)):
         yield prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
 
 

@@ -11,9 +11,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from kerasbert import InputError
-from kerasbert.serving import signatures
+from kerasbert.serving import exports, signatures
 from kerasbert.serving.client import METADATA
-from kerasbert.serving.kit import warm_up
 from kerasbert.serving.server import versions as module
 from kerasbert.serving.server.versions import Versions
 
@@ -161,11 +160,11 @@ _REFUSED = "tf_serving_warmup_requests: its requests can't be answered .*; write
     [
         ("saved_model.pb", lambda path: os.truncate(path, 0), ".*; export the model again"),
         ("saved_model.pb", lambda path: os.truncate(path, 999), ".*; export the model again"),
-        (warm_up.PATH, lambda path: path.write_bytes(b"no records" * 9), _REFUSED),
-        (warm_up.PATH, _records(_log(text=["a"]), b"\xff"), _REFUSED),
-        (warm_up.PATH, _records(_log("nothing", text=["a"])), _REFUSED),
-        (warm_up.PATH, _records(_log(text=[1])), _REFUSED),
-        (warm_up.PATH, lambda path: path.mkdir(), _REFUSED),
+        (exports.WARM_UP, lambda path: path.write_bytes(b"no records" * 9), _REFUSED),
+        (exports.WARM_UP, _records(_log(text=["a"]), b"\xff"), _REFUSED),
+        (exports.WARM_UP, _records(_log("nothing", text=["a"])), _REFUSED),
+        (exports.WARM_UP, _records(_log(text=[1])), _REFUSED),
+        (exports.WARM_UP, lambda path: path.mkdir(), _REFUSED),
     ],
     ids=["empty", "truncated", "no records", "no request", "no signature", "wrong", "directory"],
 )
@@ -184,7 +183,7 @@ def test_damaged_versions(exported_classifier, tmp_path, name, damage, message, 
 
 def test_stored_requests_are_run(exported_classifier, tmp_path, monkeypatch):
     shutil.copytree(exported_classifier, tmp_path / "1")
-    _records(_log(text=["a", "b"]), _log("", text=["c"]))(tmp_path / "1" / warm_up.PATH)
+    _records(_log(text=["a", "b"]), _log("", text=["c"]))(tmp_path / "1" / exports.WARM_UP)
     run, seen = module._run, []
     monkeypatch.setattr(
         module, "_run", lambda function, inputs: seen.append(inputs) or run(function, inputs)

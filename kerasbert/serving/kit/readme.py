@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kerasbert.serving import exports, signatures
-from kerasbert.serving.kit import configs, warm_up
+from kerasbert.serving.kit import configs
 
 _LONGEST_LIST = 4  # numbers of an example; embeddings have hundreds
 
@@ -108,7 +108,7 @@ def _file_table(name: str, batched: bool) -> str:
     version = f"models/{name}/1"
     rows = {
         f"`{version}/`": "the SavedModel",
-        f"`{version}/{warm_up.PATH.as_posix()}`": "requests that the server runs before it is "
+        f"`{version}/{exports.WARM_UP.as_posix()}`": "requests that the server runs before it is "
         "ready",
         f"`{version}/{exports.BATCHING}`": "batching, with a reason for each value"
         if batched

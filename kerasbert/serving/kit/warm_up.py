@@ -11,8 +11,6 @@ from kerasbert import lazy
 from kerasbert.features import LENGTHS, LIST_COLUMNS
 from kerasbert.serving import exports, signatures
 
-#: Where TensorFlow Serving looks for them, in a version directory. It reads at most 1,000.
-PATH = exports.WARM_UP
 _WORD = "word "  # no tokenizer makes less than one token of it
 
 
@@ -26,12 +24,12 @@ def write(directory: pathlib.Path, name: str, batch_size: int, sequence_length: 
         sequence_length: maximum tokens per row.
 
     Returns:
-        The number of requests.
+        The number of requests; TensorFlow Serving reads at most 1,000.
     """
     import tensorflow as tf
 
     logs = lazy.extra("tensorflow_serving.apis.prediction_log_pb2", "'kerasbert[serving]'")
-    path, number = directory / PATH, 0
+    path, number = directory / exports.WARM_UP, 0
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as records:
         for signature, inputs in requests(directory, batch_size, sequence_length):

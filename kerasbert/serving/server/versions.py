@@ -15,8 +15,7 @@ from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.serving import client, signatures
-from kerasbert.serving.kit import warm_up
+from kerasbert.serving import client, exports, signatures
 from kerasbert.serving.server.errors import RequestError, invalid
 
 _ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
@@ -74,7 +73,7 @@ class Model:
         Raises:
             InputError: the kit's file is damaged, or one of its requests can't be answered.
         """
-        path = self.directory / warm_up.PATH
+        path = self.directory / exports.WARM_UP
         if not files.exists(path):
             self.computation("")(_one_row(self.signature("").inputs))
             return
@@ -161,7 +160,7 @@ class Versions:
 
     def __init__(self, directory: pathlib.Path, name: str, log: Callable[[str], None]):
         self.name, self._log = name, log
-        self._single = directory if files.exists(directory / "saved_model.pb") else None
+        self._single = directory if files.exists(directory / signatures.GRAPH) else None
         self._directory = directory
         #: The state of each version, and the message about its failure.
         self._states: dict[int, tuple[str, str]] = {}
