@@ -11,9 +11,9 @@ from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import read_documents
 from kerasbert.errors import InputError
 from kerasbert.recipes.options import BuildVocabOptions
-from kerasbert.recipes.training import log
 from kerasbert.text import WordPieceTokenizer
 from kerasbert.text.vocabulary import save_vocabulary, train_vocabulary, vocabulary_sha256
+from kerasbert.training.progress import log
 
 
 def build_vocab(options: BuildVocabOptions) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from kerasbert.recipes.data_format import data_format, with_columns_of
 from kerasbert.recipes.epochs import train_epochs
 from kerasbert.recipes.options import DistillOptions
 from kerasbert.recipes.raw_examples import raw_examples
-from kerasbert.recipes.training import begin, log
+from kerasbert.recipes.training import begin
 from kerasbert.tasks.registry import spec_of
 from kerasbert.tasks.spec import ID, ROW, TaskSpec
 from kerasbert.tasks.task import Task
 from kerasbert.training.launch import spread
+from kerasbert.training.progress import log
 
 
 def distill(options: DistillOptions) -> dict[str, Any]:
@@ -64,14 +65,14 @@ def _distill(options: DistillOptions, strategy) -> dict:
         else _labeled(teacher, spec, options)
     )
     assert student.preprocessor is not None  # it takes text
-    rows = student.preprocessor.rows(texts, labels)
+    rows, count = student.preprocessor.rows(texts, labels), len(next(iter(texts.values())))
     names = [pathlib.Path(path).name for path in options.train]
     result = train_epochs(
         options,
         strategy,
         model,
         rows,
-        examples=len(next(iter(texts.values()))),
+        examples=count,
         spec=spec,
         answers=student,
         validation=validation,
@@ -81,7 +82,7 @@ def _distill(options: DistillOptions, strategy) -> dict:
         source=", ".join(names),
     )
     result |= {
-        "train_examples": len(next(iter(texts.values()))),
+        "train_examples": count,
         "parameters": student.count_params(),
         "teacher_parameters": teacher.count_params(),
         "new_weights": new_weights,

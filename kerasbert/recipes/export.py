@@ -5,10 +5,10 @@ from typing import Any
 
 from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
-from kerasbert.recipes.training import log
 from kerasbert.serving import exports
 from kerasbert.serving.formats import SAVED_MODEL
 from kerasbert.tasks import Task
+from kerasbert.training.progress import log
 
 
 def export(options: ExportOptions) -> dict[str, Any]:

@@ -28,10 +28,10 @@ from kerasbert.features import (
     SEGMENT_IDS,
     TOKEN_IDS,
 )
-from kerasbert.recipes.training import log
 from kerasbert.tasks import Pretrainer
 from kerasbert.training.launch import clusters
 from kerasbert.training.optimizers import adamw
+from kerasbert.training.progress import log
 from kerasbert.training.strategies import is_chief, make_strategy, sharded
 
 #: Ways to train: worker 0 while the others wait; all, each its own model; all the same model.

@@ -23,9 +23,9 @@ from kerasbert.recipes.evaluate import evaluate
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.options import EvaluateOptions, FinetuneOptions, PretrainOptions
 from kerasbert.recipes.pretrain import pretrain
-from kerasbert.recipes.training import log
 from kerasbert.tasks import MaskedLM
 from kerasbert.text import WordPieceTokenizer
+from kerasbert.training.progress import log
 
 _CORPUS, _HELD_OUT = "corpus", "held_out"
 # Of the masks that all models are scored on.

@@ -37,8 +37,8 @@ from kerasbert.recipes.options import (
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
 from kerasbert.recipes.pretrain import pretrain
-from kerasbert.recipes.training import log
 from kerasbert.tasks.registry import get_spec
+from kerasbert.training.progress import log
 
 SCORED = ("SST-2", "RTE", "STS-B")
 _KERASHUB = "kerashub"

@@ -18,9 +18,9 @@ from kerasbert.features import CONTEXT
 from kerasbert.metrics import squad
 from kerasbert.recipes.finetune import finetune
 from kerasbert.recipes.options import FinetuneOptions
-from kerasbert.recipes.training import log
 from kerasbert.tasks import QuestionAnswerer
 from kerasbert.tasks.registry import get_spec
+from kerasbert.training.progress import log
 
 _SQUAD = "SQuAD 2 test part"
 _HELD_OUT_ARTICLES = 5  # every fifth article of SQuAD's file, alternately for tuning and testing
