@@ -6,7 +6,7 @@ import contextlib
 import math
 import signal
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -273,27 +273,20 @@ class CheckpointCallback(keras.callbacks.Callback):
                 received_signal,
             )
 
-    def signals(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns a context in which a first signal stops the run and a second one kills it."""
-        return _Signals(self)
-
-
-class _Signals:
-    def __init__(self, checkpoints_callback: CheckpointCallback):
-        self.checkpoints_callback = checkpoints_callback
-
-    def __enter__(self):
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Context in which a first signal stops the run and a second one kills it."""
         kinds = (signal.SIGTERM, signal.SIGINT)
-        self.previous = {kind: signal.signal(kind, self._note) for kind in kinds}
-        return self
+        previous = {kind: signal.signal(kind, self._note) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in previous.items():
+                signal.signal(kind, handler)
 
-    def __exit__(self, *_):
-        for kind, handler in self.previous.items():
-            signal.signal(kind, handler)
-
-    def _note(self, kind, frame):
-        self.checkpoints_callback.received_signal = kind
+    def _note(self, kind: int, frame: Any) -> None:
+        self.received_signal = kind
         signal.signal(kind, signal.SIG_DFL)
-        self.checkpoints_callback.checkpoints.log(
+        self.checkpoints.log(
             f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )
