@@ -90,23 +90,24 @@ def not_stored(task: Any, preset: checkpoints.Preset) -> list[str]:
         task: the task that was written.
         preset: the directory, as it was read again.
     """
-    stored_settings = {**_arguments(type(task)), **task.stored_head(preset)}
+    backbone = dataclasses.asdict(task.backbone.config)
     settings = {
         "sequence_length": task.sequence_length,
         "data_format": task.data_format,
         **task.head_config(),
     }
-    stored_settings["data_format"] = preset.config.get("data_format", {})
-    limit = task.backbone.config.max_sequence_length
-    stored_settings["sequence_length"] = preset.config.get("sequence_length") or limit
-    as_backbone = dataclasses.asdict(task.backbone.config)  # what None means for an argument
+    stored = {
+        **_arguments(type(task)),
+        **task.stored_head(preset),
+        "data_format": preset.config.get("data_format", {}),
+        "sequence_length": preset.config.get("sequence_length") or backbone["max_sequence_length"],
+    }
+
+    def meant(name, value):
+        return _comparable(backbone.get(name) if value is None else value)  # None: the backbone's
+
     return [
-        name
-        for name, value in settings.items()
-        if _as_text(as_backbone.get(name) if value is None else value)
-        != _as_text(
-            as_backbone.get(name) if stored_settings[name] is None else stored_settings[name]
-        )
+        name for name, value in settings.items() if meant(name, value) != meant(name, stored[name])
     ]
 
 
@@ -152,7 +153,7 @@ def _arguments(kind: type) -> dict:
 def _load_weights(task, preset: checkpoints.Preset, stored: dict, resize: dict) -> None:
     config = task.head_config()
     settings = [fact for fact in task.head_arguments if fact in stored]
-    same_head = all(_as_text(config[fact]) == _as_text(stored[fact]) for fact in settings)
+    same_head = all(_comparable(config[fact]) == _comparable(stored[fact]) for fact in settings)
     encoder = {id(variable) for variable in task.backbone.weights}
     pooler = [v for v in task.backbone.weights if v.path.startswith("pooler/")]
     head = [v for v in task.weights if id(v) not in encoder]
@@ -192,7 +193,7 @@ def _length(preset: checkpoints.Preset, config: BackboneConfig) -> int | None:
     )
 
 
-def _as_text(fact):
+def _comparable(fact):
     """Returns an argument in a form that compares equal: class names become strings."""
     return [str(name) for name in fact] if isinstance(fact, list | tuple) else fact
 
