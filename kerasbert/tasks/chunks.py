@@ -2,7 +2,7 @@
 
 A task for long texts builds its inputs with `chunk_inputs`, flattens them to encoder rows with
 `fold_chunks`, and pools the chunks of each text with `kerasbert.layers.PoolChunks`. Its
-preprocessor computes the features with `kerasbert.text.chunks.chunk_features`.
+preprocessor is a `kerasbert.tasks.long_text.LongTextPreprocessor`.
 
     inputs = chunk_inputs()
     encoded = backbone(fold_chunks(inputs))

@@ -9,9 +9,8 @@ import numpy as np
 from kerasbert.data.inputs import Accepted
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
-from kerasbert.tasks.preprocessor import Preprocessor
+from kerasbert.tasks.long_text import LongTextPreprocessor
 from kerasbert.tasks.text_classifier.in_graph import ANSWERS, TARGETS
-from kerasbert.text.chunks import chunk_features, chunk_room
 
 _SHARES = (
     "y has the share of each class, but the loss takes one class an example; "
@@ -20,24 +19,18 @@ _SHARES = (
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class TextClassifierPreprocessor(Preprocessor):
+class TextClassifierPreprocessor(LongTextPreprocessor):
     """Turns texts and labels into features and targets; see `TextClassifier`.
 
     Attributes:
         problem: the `ProblemType` that defines labels and scores.
         pair: whether an example is two texts.
         takes_shares: whether the loss takes probabilities of all classes instead of an index.
-        long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
-        max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighboring chunks share.
     """
 
     problem: Any
     pair: bool = False
     takes_shares: bool = False
-    long_text: str | None = None
-    max_chunks: int = 8
-    chunk_overlap: int = 0
 
     @property
     def text_columns(self) -> Accepted:
@@ -74,18 +67,7 @@ class TextClassifierPreprocessor(Preprocessor):
         if self.pair != (text_pair is not None):
             takes = "pairs of texts" if self.pair else "one text"
             raise InputError(f"{self.name} takes {takes}{self.columns_hint}")
-        if self.long_text:
-            return chunk_features(
-                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
-            )
         return super().features(text, text_pair)
-
-    @property
-    def text_room(self) -> int:
-        """Tokens per text, without special tokens."""
-        if not self.long_text:
-            return super().text_room
-        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
 
     def serving_signature(self, task: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Maps `text` (and `text_pair`) to the outputs of the problem type.

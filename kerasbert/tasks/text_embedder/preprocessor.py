@@ -13,29 +13,22 @@ from kerasbert.data.inputs import numbers
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.tasks.preprocessor import Preprocessor
-from kerasbert.text.chunks import chunk_features, chunk_room
+from kerasbert.tasks.long_text import LongTextPreprocessor
 
 _TEXTS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class TextEmbedderPreprocessor(Preprocessor):
+class TextEmbedderPreprocessor(LongTextPreprocessor):
     """Turns texts, pairs and scores into features and targets; see `TextEmbedder`.
 
     Attributes:
         prompt: prefix of every text.
         objective: "contrastive", which has no labels, or "similarity".
-        long_text: pooling of chunks; None: texts are truncated to `sequence_length`.
-        max_chunks: chunks per text.
-        chunk_overlap: tokens that two neighboring chunks share.
     """
 
     prompt: str = ""
     objective: str = "contrastive"
-    long_text: str | None = None
-    max_chunks: int = 8
-    chunk_overlap: int = 0
 
     text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
@@ -91,13 +84,6 @@ class TextEmbedderPreprocessor(Preprocessor):
         }
         return together, y, sample_weight
 
-    @property
-    def text_room(self) -> int:
-        """Tokens per text, without special tokens."""
-        if not self.long_text:
-            return super().text_room
-        return chunk_room(self.packer, max_chunks=self.max_chunks, overlap=self.chunk_overlap)
-
     def truncated(self, row: dict[str, Any]) -> Any:
         """Whether some text of each row exceeds `sequence_length`, bool (batch,)."""
         texts = [self._prompted(row[key]) for key in _TEXTS if key in row]
@@ -116,13 +102,7 @@ class TextEmbedderPreprocessor(Preprocessor):
         """
         if text_pair is not None or text_negative is not None:
             raise InputError(f"{self.name} predicts single texts; embed takes pairs too")
-        text = self._prompted(text)
-        if self.long_text:
-            features = chunk_features(
-                self.packer, text, max_chunks=self.max_chunks, overlap=self.chunk_overlap
-            )
-        else:
-            features = self.packer(text)
+        features = super().features(self._prompted(text))
         # The model distinguishes one text per example from several by the number of dimensions.
         shape = [None] * (3 if self.long_text else 2)
         return {name: tf.ensure_shape(rows, shape) for name, rows in features.items()}
