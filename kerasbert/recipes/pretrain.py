@@ -56,22 +56,8 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
         model = build(corpus, options)
     permanent = step_before_decay(options)
     run = None if options.dry_run else Run(options, strategy, start, permanent)
-    epochs = batches.epochs(options.steps)
-    epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
-    first, *others = batches.phases
-    data = f"{first.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
-    for phase in others:
-        shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
-        data += f"; from step {phase.first_step:,} on {shape}"
-    if isinstance(corpus, Mixture):
-        data += f"; shares of the corpora: {corpus.described()}"
-    if similar:
-        data += f"; {len(similar.words):,} words of {options.similar_words} have similar ones"
-    if options.recipe:
-        values = {name: getattr(options, name) for name in RECIPES[options.recipe]}
-        data += f"; recipe {options.recipe}: "
-        data += " ".join(f"--{name}={value}" for name, value in values.items())
-    log_start(options, strategy, "pretrain", data, options.steps)
+    described = _described(options, corpus, batches, similar)
+    log_start(options, strategy, "pretrain", described, options.steps)
     if run is None:
         return dry_run(model, batches.dataset, options.steps, batches.boundaries)
     validation = held_out and make_batches(
@@ -114,6 +100,31 @@ def _pretrain(options: PretrainOptions, strategy) -> dict:
     if validation and report:
         result["held_out"] = _held_out(report, corpus, validation, options)
     return result
+
+
+def _described(
+    options: PretrainOptions,
+    corpus: Corpus | Mixture,
+    batches: PhasedBatches,
+    similar: SimilarWords | None,
+) -> str:
+    """Returns a description of the data, and of the recipe that chose the options."""
+    epochs = batches.epochs(options.steps)
+    epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
+    first, *others = batches.phases
+    data = f"{first.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
+    for phase in others:
+        shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
+        data += f"; from step {phase.first_step:,} on {shape}"
+    if isinstance(corpus, Mixture):
+        data += f"; shares of the corpora: {corpus.described()}"
+    if similar:
+        data += f"; {len(similar.words):,} words of {options.similar_words} have similar ones"
+    if options.recipe:
+        values = {name: getattr(options, name) for name in RECIPES[options.recipe]}
+        data += f"; recipe {options.recipe}: "
+        data += " ".join(f"--{name}={value}" for name, value in values.items())
+    return data
 
 
 def similar_words(options: PretrainOptions, corpus: Corpus | Mixture) -> SimilarWords | None:

@@ -51,33 +51,45 @@ def draw(
     figure.suptitle("\n".join(textwrap.wrap(title, _WIDTH)), fontsize="medium")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, panels, strict=True):
-        training = _points(losses, name) if name == "loss" and losses else _points(reports, name)
-        if name == "loss" and len(training) > _FEW:
-            axis.plot(*zip(*training, strict=True), color=_TRAINING, alpha=0.3, linewidth=0.8)
-            training = _smoothed(training)
-        _plot(axis, training, _TRAINING, "training")
-        held_out = _points(reports, f"val_{name}") if same_loss or name != "loss" else []
-        _plot(axis, held_out, _HELD_OUT, "held out")
-        if held_out:
-            step, value = held_out[-1]
-            axis.annotate(
-                f"{value:.4g}",
-                (step, value),
-                (5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="small",
-            )
-        if baseline and name in baseline:
-            axis.axhline(baseline[name], color=_CONSTANT, linestyle=":", label="a constant answer")
-        axis.set_ylabel(name.replace("_logits", "").replace("_", " "))
-        axis.grid(alpha=0.3)
-        axis.margins(x=0.09)  # space for the last value's label
-        axis.legend(fontsize="small")
+        _draw_panel(axis, name, reports, losses, baseline or {}, same_loss)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     with files.new_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def _draw_panel(
+    axis,
+    name: str,
+    reports: Sequence[dict],
+    losses: Sequence[dict],
+    baseline: Mapping[str, float],
+    same_loss: bool,
+) -> None:
+    """Plots the loss or a score; arguments as of `draw`."""
+    training = _points(losses, name) if name == "loss" and losses else _points(reports, name)
+    if name == "loss" and len(training) > _FEW:
+        axis.plot(*zip(*training, strict=True), color=_TRAINING, alpha=0.3, linewidth=0.8)
+        training = _smoothed(training)
+    _plot(axis, training, _TRAINING, "training")
+    held_out = _points(reports, f"val_{name}") if same_loss or name != "loss" else []
+    _plot(axis, held_out, _HELD_OUT, "held out")
+    if held_out:
+        step, value = held_out[-1]
+        axis.annotate(
+            f"{value:.4g}",
+            (step, value),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+        )
+    if name in baseline:
+        axis.axhline(baseline[name], color=_CONSTANT, linestyle=":", label="a constant answer")
+    axis.set_ylabel(name.replace("_logits", "").replace("_", " "))
+    axis.grid(alpha=0.3)
+    axis.margins(x=0.09)  # space for the last value's label
+    axis.legend(fontsize="small")
 
 
 @functools.cache
