@@ -57,7 +57,7 @@ def run(
     try:
         options = parse([command, *words], options_class)
         options.check_inputs()
-        os.environ.update(getattr(options, "environment", {}))
+        os.environ.update(options.environment)
         with lazy.quiet_imports():
             function = getattr(importlib.import_module(recipe), recipe.rpartition(".")[2])
             if options.needs_tensorflow and registration.on_tensorflow():

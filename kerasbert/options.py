@@ -120,6 +120,11 @@ class Options:
         given = getattr(self, name, None) or []
         return [given] if isinstance(given, str) else list(given)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that have to be set before Keras and TensorFlow are imported."""
+        return {}
+
     def check_inputs(self) -> None:
         """Checks what can be known of the inputs at once, before anything heavy is imported.
 

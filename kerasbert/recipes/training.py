@@ -30,7 +30,7 @@ from kerasbert.training.run_directory import (
     refuse_foreign,
 )
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
-from kerasbert.training.strategies import describe, is_chief, make_strategy
+from kerasbert.training.strategies import describe, is_chief, is_multi_worker, make_strategy
 from kerasbert.training.workers import lost_workers_named
 
 _MOST_LOSSES = 200  # lines of losses.jsonl, approximately; evaluations may add more
@@ -58,7 +58,7 @@ def begin(options: TrainingOptions) -> Iterator[Any]:
     strategy = make_strategy(options.strategy, virtual)
     writes = is_chief(strategy) and not options.dry_run
     lock = files.locked(options.output, inside=WRITTEN) if writes else contextlib.nullcontext()
-    several = options.strategy == "multiworker"
+    several = is_multi_worker(strategy)
     named = lost_workers_named(strategy) if several else contextlib.nullcontext()
     with lock, named, distributed(options):
         yield strategy

@@ -168,7 +168,7 @@ def _expected_outputs(task, features: Mapping) -> dict:
         return {"scores": 1 / (1 + np.exp(-logits))}
     if task.outputs_are == "numbers":
         return {"value": logits[:, 0]} if logits.shape[-1] == 1 else {"values": logits}
-    return {"embedding" if task.outputs_are == "vector" else task.output_name: logits}
+    return {task.output_name: logits}
 
 
 def _check_outputs(found: Mapping, expected: Mapping, tolerance: float) -> None:

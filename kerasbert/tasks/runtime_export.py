@@ -167,8 +167,6 @@ def _outputs(task) -> dict:
         return {"scores": keras.ops.softmax(outputs, axis=-1)}
     if task.outputs_activation == "sigmoid":
         return {"scores": keras.ops.sigmoid(outputs)}
-    if task.outputs_are == "vector":
-        return {"embedding": outputs}
     if task.outputs_are == "numbers":
         return {"value": outputs[:, 0]} if outputs.shape[-1] == 1 else {"values": outputs}
     return {task.output_name: outputs}

@@ -528,13 +528,13 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """
         from kerasbert.tasks import export  # imports TensorFlow
 
-        shape = {"batch_size": batch_size, "length": length}
         export.write(
             self,
             path,
             format=format,
             precision=precision,
-            **shape,
+            batch_size=batch_size,
+            length=length,
             attention=attention,
             check=check,
             overwrite=overwrite,

@@ -32,18 +32,8 @@ _FEW_BATCHES = 8
 class TextModel(UninitializedWeightsMixin, ExactModel):
     """A Keras model that also takes raw strings; the base of all tasks.
 
-    `fit`, `evaluate`, `predict`, their `..._on_batch` variants and calls are Keras's. In addition
-    to ready features (see `kerasbert.features`), `x` can be text:
-
-    - a string (a batch of one), or a list, array, tensor or series of strings;
-    - for several columns (see `Preprocessor.text_columns`), a dict, a table, a tuple of columns, or
-      a list of dicts or of tuples;
-    - batches of these, alone or as `(x, y)` or `(x, y, sample_weight)`: a `tf.data.Dataset`, a
-      generator, or a Keras `PyDataset`.
-
-    Other methods that take text accept the same forms, except batches.
-
-    A subclass has a `preprocessor`, a `Preprocessor`; if it is None, the model only takes features.
+    `Task` lists the forms of text; `Preprocessor.text_columns` are the columns. A subclass has a
+    `preprocessor`, a `Preprocessor`; if it is None, the model only takes features.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):

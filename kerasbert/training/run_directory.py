@@ -74,8 +74,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_json(self.path / CONFIG, settings)
             for name in (METRICS, LOSSES):
-                copied = stored is not None and files.exists(stored / name)
-                source = stored if stored is not None and copied else self.path
+                source = stored if stored and files.exists(stored / name) else self.path
                 lines = _read_lines(source / name) if step else []
                 kept = [files.to_json(line) + "\n" for line in lines if line["step"] <= step]
                 files.write_text(self.path / name, "".join(kept))

@@ -130,7 +130,7 @@ def describe(strategy: tf.distribute.Strategy | OnJax) -> str:
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
         return f"{count} GPU{'s' * (count > 1)} ({name})"
     cpu = _cpu()
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if is_multi_worker(strategy):
         return f"{count} workers, {cpu}"
     return cpu if count == 1 else f"{cpu}, cut into {count} devices"
 
