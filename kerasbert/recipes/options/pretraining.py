@@ -23,8 +23,8 @@ from kerasbert.recipes.options.shared import (
 from kerasbert.recipes.options.training import TrainingOptions
 
 #: Values of options by recipe. "fast" follows papers on short runs (Geiping and Goldstein,
-#: 2212.14034; ModernBERT, 2412.13663), with smaller batches and with next-sentence prediction, which
-#: tasks on pairs need from a small model: docs/training.md has its record.
+#: 2212.14034; ModernBERT, 2412.13663), with smaller batches, and with next-sentence prediction,
+#: which tasks on pairs need from a small model: docs/training.md has its record.
 RECIPES = {
     "fast": {
         "batch_size": 32,
