@@ -134,7 +134,7 @@ def no_column(
     return InputError(f"{source}: has no {asked}; the columns are {', '.join(shown)}{hint}")
 
 
-def check_distinct(columns: Mapping[str, str | Sequence[str]], source: Any) -> None:
+def check_distinct(columns: Mapping[str, Any], source: Any) -> None:
     """Checks that no column is used twice.
 
     Args:

@@ -258,9 +258,9 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
                 f"pre_tokenizer={types!r}, which adds spaces next to it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
-    settings = {**settings, "packing": config.packing(tokens, packing)}
+    arguments: dict[str, Any] = {**settings, "packing": config.packing(tokens, packing)}
     with about(source):
-        return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **settings)
+        return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **arguments)
 
 
 # === Everything in tokenizer.json ===
