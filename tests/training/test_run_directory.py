@@ -82,7 +82,7 @@ def test_damaged_lines(tmp_path, damaged):
     shutil.copytree(path, copies)
     whole = (path / METRICS).read_bytes().splitlines()
     (path / METRICS).write_bytes(b"\n".join([damaged, *whole[1:]]) + b"\n")
-    with pytest.raises(InputError, match=f"{path / METRICS}: .*") as caught:
+    with pytest.raises(InputError, match=f"{path / METRICS}:.*") as caught:
         RunDirectory(path, {}, 2)
     assert "\n" not in str(caught.value)
     again = RunDirectory(path, {}, 2, stored=copies)
