@@ -1,7 +1,8 @@
 # `make quickstart` runs the whole workflow on this machine. `make check`, for every edit, runs lint and the
 # tests of text, layers, data and metrics. `make test` runs all tests except those marked `full`, which
-# `make full` runs. `make wheel-test` builds the wheel and uses it outside the checkout. `make docs` builds the
-# site in build/site; `make guides` runs docs/guides/*.py, or GUIDES="NAME ...", and writes their pages.
+# `make full` runs, except for benchmarks and simulated hosts, which `make weekly` runs. `make wheel-test`
+# builds the wheel and uses it outside the checkout. `make docs` builds the site in build/site; `make guides`
+# runs docs/guides/*.py, or GUIDES="NAME ...", and writes their pages.
 PYTHON ?= python3
 BIN := .venv/bin
 # --no-compile: Python compiles modules on import, and most of those installed are never imported.
@@ -13,7 +14,7 @@ INSTALL = $(LOCKED) requirements/build.txt && $(LOCKED) $(1) --no-build-isolatio
 	&& $(PIP) install --no-compile --no-deps --no-build-isolation --editable . && $(PIP) check
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart check test full wheel-test docs guides lint format clean
+.PHONY: quickstart check test full weekly wheel-test docs guides lint format clean
 
 quickstart: .venv/.runtime
 	$(BIN)/python scripts/quickstart.py
@@ -25,7 +26,10 @@ test: .venv/.test lint
 	$(PYTEST)
 
 full: .venv/.test
-	$(PYTEST) --full -m full
+	$(PYTEST) --full -m "full and not weekly"
+
+weekly: .venv/.test
+	$(PYTEST) --full -m weekly
 
 wheel-test: .venv/.test
 	$(BIN)/python tests/wheel.py

@@ -173,6 +173,7 @@ def test_a_missing_peer_is_named(monkeypatch):
         BenchmarkOptions(suite="pretrain").check()
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # five processes; comparing and reporting are tested above
 def test_tokenize(vocabulary, corpus_files, tmp_path):
     vocab = tmp_path / "vocab.txt"
@@ -209,6 +210,7 @@ sys.meta_path.insert(0, Missing())
 """
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # three processes
 def test_pretraining_on_jax_where_tensorflow_is_not_installed(tmp_path):
     pytest.importorskip("jax")
@@ -228,6 +230,7 @@ def test_pretraining_on_jax_where_tensorflow_is_not_installed(tmp_path):
     assert found["kerasbert float32"]["seconds"]
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # a dozen processes
 def test_the_rehearsal_of_a_gpu_s_comparisons(tmp_path):
     pytest.importorskip("jax")
@@ -324,6 +327,7 @@ def test_bad_options_on_a_gpu(options, message):
         BenchmarkGpuOptions(**options)
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # two processes, each on a core
 def test_scaling():
     from benchmarks.benchmark_scaling import WAYS, benchmark_scaling  # imports Keras

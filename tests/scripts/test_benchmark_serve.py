@@ -158,6 +158,7 @@ def test_exports_are_made_after_those_they_need(tmp_path):
     assert runtime_exports.missing(tmp_path, "bfloat16", ["transformers", "onnxruntime"]) == []
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # a dozen processes, and those of the peers that are installed
 def test_serve(vocabulary, tmp_path):
     vocab = tmp_path / "vocab.txt"
@@ -220,6 +221,7 @@ def test_bad_options_of_the_server(options):
         BenchmarkServerOptions(**options)
 
 
+@pytest.mark.weekly
 @pytest.mark.full  # four processes
 def test_benchmark_server(tmp_path):
     options = {"models": ["1x64"], "clients": ["4"], "batch_tokens": ["512"]}

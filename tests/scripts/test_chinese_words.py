@@ -23,6 +23,7 @@ SMALL = {
 }
 
 
+@pytest.mark.weekly
 @pytest.mark.full
 def test_results_of_both_masks(vocabulary, corpus_files, tmp_path, monkeypatch):
     monkeypatch.setitem(PRESETS, "small", SMALL)

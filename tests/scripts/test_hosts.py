@@ -104,6 +104,7 @@ def losses(output, name="metrics.jsonl"):
     return [line["step"] for line in lines], [line["loss"] for line in lines]
 
 
+@pytest.mark.weekly
 @pytest.mark.full
 def test_four_hosts(pretraining, hosts, tmp_path):
     """One is slow, and waited for; one is cut off, and three go on; one is killed, and two do."""
