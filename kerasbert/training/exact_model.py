@@ -87,7 +87,7 @@ class ExactModel(backend.GlobalBatchSteps):
     def updates(self) -> int:
         """The updates so far: a seed of orders and masks that each call of `fit` has for itself."""
         optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
-        return 0 if optimizer is None else int(optimizer.iterations)
+        return 0 if optimizer is None else int(optimizer.iterations.numpy())
 
     @property
     def needs_few_shapes(self) -> bool:
