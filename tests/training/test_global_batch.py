@@ -96,6 +96,15 @@ def test_the_host_and_strategies_need_no_copies(devices):
     assert prefetched(batches, model) is batches
 
 
+def test_updates_of_several_replicas():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = _model()
+        model.compile("sgd", "mse")
+    assert model.updates == 0
+    model.optimizer.iterations.assign(3)
+    assert model.updates == 3
+
+
 @pytest.mark.parametrize("mode", SHARED_OUT)
 def test_fused_ops_on_several_replicas(runs, mode):
     one, run = runs["1"], runs[mode]
