@@ -38,7 +38,10 @@ def checked_columns(
 
 
 def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Converts lists of the same length, by name, to a dict for each row; bytes become strings."""
+    """Converts lists of the same length, by name, to a dict for each row; bytes become strings.
+
+    U+FFFD replaces bytes that are not valid UTF-8, which a model of another package may return.
+    """
     texts = {name: _plain(column) for name, column in columns.items()}
     return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]
 
@@ -46,4 +49,4 @@ def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 def _plain(value):
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return value.decode("utf-8") if isinstance(value, bytes) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import InputError, MaskedLM, Pretrainer, load
+from kerasbert.text import BytePairTokenizer
 from kerasbert.training.optimizers import adamw
 
 TEXTS = ["the cat sees a dog", "a good dog"]
@@ -315,3 +316,17 @@ def test_weights_of_texts(tokenizer, tiny_backbone, kind):
     task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     alone = task.evaluate(texts, sample_weight=[0, 0, 0], verbose=0, return_dict=True)
     assert alone["loss"] == 0
+
+
+def test_parts_of_characters(make_tokenizer, tiny_backbone):
+    """Clients of exports decode UTF-8, and must find what `fill_mask` returns."""
+    made = make_tokenizer({"kind": "bytepair"})
+    pair = ("Ġ", "Ã")  # a space, and the first of two bytes
+    tokenizer = BytePairTokenizer([*made.model_tokens, "".join(pair)], [*made.merges, pair])
+    task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
+    text, tokens = "the <mask> dog", [tokenizer.token_to_id(piece) for piece in ("Ã", "ĠÃ")]
+    filled = task.preprocessor.with_guesses([text], [(0, 0, [(id, 0.5) for id in tokens])])
+    assert filled == ["the\ufffd dog", "the \ufffd dog"]
+    ids = tf.ragged.constant([[id] for id in tokens], tf.int32)
+    served = task.preprocessor.filled_in(tf.constant([text] * 2), ids).numpy()
+    assert [one.decode() for one in served] == filled

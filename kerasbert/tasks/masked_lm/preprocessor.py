@@ -140,7 +140,8 @@ class MaskedLMPreprocessor(Preprocessor):
     def filled_in(self, text: Any, ids: Any) -> Any:
         """Replaces the first mask tokens of each text by tokens, ragged ids (batch, guesses).
 
-        A token that continues a word is joined to the text before it.
+        A token that continues a word is joined to the text before it. A byte-level token may be a
+        part of a character: U+FFFD replaces bytes that are not valid UTF-8.
         """
         special = self.tokenizer.special_tokens
         parts = tf.strings.split(drop_invalid_utf8(text), special.mask)
@@ -149,7 +150,7 @@ class MaskedLMPreprocessor(Preprocessor):
         spelled = self.tokenizer.detokenize(tf.stack([after, ids.values], axis=1))
         spelled = tf.strings.regex_replace(spelled, "^" + re.escape(special.cls), "")
 
-        starts_word = tf.strings.regex_full_match(spelled, "(?s) .*")
+        starts_word = tf.strings.regex_full_match(spelled, r" \C*")  # any bytes
         starts_word |= tf.equal(ids.values, self.tokenizer.mask_id)  # the mask stays
         guesses = tf.strings.regex_replace(spelled, "^ ", "")
 
@@ -167,7 +168,8 @@ class MaskedLMPreprocessor(Preprocessor):
         filled = tf.strings.join([before, following(guesses, special.mask)])
         joined = tf.strings.reduce_join(parts.with_values(filled), axis=1)
         # No mask follows the last segment.
-        return tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
+        filled = tf.strings.regex_replace(joined, re.escape(special.mask) + "$", "")
+        return tf.strings.unicode_transcode(filled, "UTF-8", "UTF-8", errors="replace")
 
     def with_guesses(self, texts: Any, best: Any) -> list[str]:
         """Returns one text per guess, with its mask replaced; other masks stay."""
@@ -182,8 +184,7 @@ class MaskedLMPreprocessor(Preprocessor):
         repeated, ids = zip(*rows, strict=True)
         text = tf.convert_to_tensor(repeated, tf.string)
         filled = self.filled_in(text, tf.ragged.constant(ids, tf.int32))
-        # A byte-level token may be a part of a character.
-        return [text.decode("utf-8", "replace") for text in filled.numpy()]
+        return [text.decode("utf-8") for text in filled.numpy()]
 
 
 def _best_guesses(task, vectors, at_once: int) -> tuple:
