@@ -1,6 +1,7 @@
 import itertools
 import json
 import pathlib
+import tracemalloc
 
 import keras
 import numpy as np
@@ -149,11 +150,30 @@ def test_nearest(monkeypatch):
     norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(corpus, axis=1)
     cosines = queries @ corpus.T / norms
     monkeypatch.setattr("kerasbert.tasks.text_embedder.search._BLOCK", 5)
+    monkeypatch.setattr("kerasbert.tasks.text_embedder.search._QUERIES", 3)
     scores, rows = nearest(queries, corpus, 7)
     np.testing.assert_array_equal(rows, np.argsort(-cosines, axis=1)[:, :7])
     np.testing.assert_allclose(scores, -np.sort(-cosines, axis=1)[:, :7], atol=1e-6)
     assert nearest(queries, corpus, 99)[0].shape == (4, 23)
     assert nearest(queries, corpus[:0], 3)[0].shape == (4, 0)
+    assert nearest(queries[:0], corpus, 3)[1].shape == (0, 3)
+    # Equal ones are in the order of the corpus.
+    queries, corpus = np.eye(5)[:, :3], np.eye(3)[numbers.integers(0, 3, 23)]
+    order = np.argsort(-queries @ corpus.T, axis=1, kind="stable")
+    for top_k in (1, 7, 23):
+        np.testing.assert_array_equal(nearest(queries, corpus, top_k)[1], order[:, :top_k])
+
+
+def test_memory_of_many_queries():
+    queries, corpus = np.ones((4096, 2), "float32"), np.ones((512, 2), "float32")
+    tracemalloc.start()
+    try:
+        scores, _ = nearest(queries, corpus, 1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(queries) * len(corpus)
+    np.testing.assert_allclose(scores, 1, atol=1e-6)
 
 
 def test_search_finds_itself(embedder):

@@ -6,7 +6,8 @@ import numpy as np
 
 from kerasbert.errors import InputError
 
-_BLOCK = 65_536  # corpus rows per matrix product, to bound the memory
+# Corpus rows and queries per matrix product, to bound the memory.
+_BLOCK, _QUERIES = 65_536, 256
 
 
 def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -15,13 +16,24 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, top_k: int) -> tuple[np.nda
     best = np.zeros((len(queries), 0), "float32")
     rows = np.zeros((len(queries), 0), "int64")
     for start in range(0, len(corpus), _BLOCK):
-        block = queries @ unit(corpus[start : start + _BLOCK]).T
-        best = np.concatenate([best, block], axis=1)
-        here = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
-        rows = np.concatenate([rows, here], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :top_k]
-        best, rows = (np.take_along_axis(each, order, axis=1) for each in (best, rows))
+        block = unit(corpus[start : start + _BLOCK]).T
+        found = [
+            _best(queries[first : first + _QUERIES] @ block, top_k)
+            for first in range(0, max(1, len(queries)), _QUERIES)
+        ]
+        scores, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        both = np.concatenate([best, scores], axis=1)
+        rows = np.concatenate([rows, start + numbers], axis=1)
+        best, order = _best(both, top_k)
+        rows = np.take_along_axis(rows, order, axis=1)
     return best, rows
+
+
+def _best(scores: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the highest scores of each row, and their columns: of equal ones, the first."""
+    # A copy: the order of all columns must not be kept.
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].copy()
+    return np.take_along_axis(scores, order, axis=1), order
 
 
 def checked_corpus(corpus: Any, dim: int) -> np.ndarray:
