@@ -1,8 +1,12 @@
 """Serving exports."""
 
 import asyncio
+import atexit
+import os
 import pathlib
 import signal
+import sys
+import threading
 from typing import Any
 
 from kerasbert import lazy
@@ -16,7 +20,22 @@ def serve(options: ServeOptions) -> dict[str, Any]:
     """Serves exports until SIGTERM or SIGINT; returns the numbers of requests."""
     for module in ("starlette", "uvicorn", "grpc", "tensorflow_serving.apis.predict_pb2"):
         lazy.extra(module, "'kerasbert[serve]'")
-    return asyncio.run(_serve(options))
+    from kerasbert.serving.server import background
+
+    requests = asyncio.run(_serve(options))
+    if any(thread.name.startswith(background.THREADS) for thread in threading.enumerate()):
+        atexit.register(_end)
+    return requests
+
+
+def _end() -> None:
+    """Ends the process with threads that load or compute what was given up.
+
+    The interpreter would end them amid TensorFlow's C++, which aborts the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _serve(options: ServeOptions) -> dict:
@@ -56,6 +75,12 @@ def _directories(options: ServeOptions) -> dict[str, pathlib.Path]:
 
 
 def _name(directory: pathlib.Path) -> str:
-    """Returns the model's name: that of the directory above the versions."""
+    """Returns the model's name: that of the directory, or of the one above a numbered version."""
     path = directory.resolve()
-    return path.parent.name if (path / GRAPH).exists() else path.name
+    is_version = (path / GRAPH).exists() and path.name.isdecimal()
+    name = (path.parent if is_version else path).name
+    if not name:
+        raise InputError(
+            f"{directory}: has no name that the model could have; give one with --name"
+        )
+    return name

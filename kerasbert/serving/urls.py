@@ -1,6 +1,7 @@
 """Names and URLs of served models."""
 
 import re
+from urllib.parse import unquote
 
 from kerasbert.errors import InputError
 
@@ -8,8 +9,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 _REST_FORM, _GRPC_FORM = "http://HOST:PORT/v1/models/NAME", "grpc://HOST:PORT/NAME"
 _REST = re.compile(r"https?://[^/?#]+(/[^?#]*)?/v1/models/[^/:?#]+(/versions/\d+)?")
 _GRPC = re.compile(r"grpc://([^/?#]+)/([^/:?#]+)(?:/(\d+))?")
-_LARGEST_VERSION = 2**63 - 1
-_DIGITS = len(str(_LARGEST_VERSION))
+#: The APIs have versions as int64.
+LARGEST_VERSION = 2**63 - 1
 
 
 def check_name(name: str) -> None:
@@ -28,10 +29,13 @@ def is_grpc(url: str) -> bool:
 
 def check(url: str) -> None:
     """Raises `InputError` if it is no URL of a model."""
-    if is_grpc(url):
-        grpc(url)
-    elif not _REST.fullmatch(url.rstrip("/")):
-        raise InputError(f"the URL of a model is {_REST_FORM} or {_GRPC_FORM}, found {url!r}")
+    (grpc if is_grpc(url) else rest)(url)
+
+
+def version_number(digits: str) -> int | None:
+    """Returns the number of a version; None if there are other characters, or it is too large."""
+    fits = digits.isdecimal() and len(digits) <= len(str(LARGEST_VERSION))
+    return int(digits) if fits and int(digits) <= LARGEST_VERSION else None
 
 
 def rest(url: str) -> str:
@@ -41,7 +45,9 @@ def rest(url: str) -> str:
         InputError: it is none.
     """
     if not _REST.fullmatch(url.rstrip("/")):
-        raise InputError(f"the URL of a model is {_REST_FORM}, found {url!r}")
+        raise InputError(
+            f"the URL of a model is {_REST_FORM}, or {_GRPC_FORM} for gRPC, found {url!r}"
+        )
     return url.rstrip("/")
 
 
@@ -54,7 +60,7 @@ def grpc(url: str) -> tuple[str, str, int | None]:
     if not (match := _GRPC.fullmatch(url)):
         raise InputError(f"the URL of a model is {_GRPC_FORM}, found {url!r}")
     address, name, digits = match.groups()
-    version = int(digits) if digits and len(digits) <= _DIGITS else None
-    if digits and (version is None or version > _LARGEST_VERSION):
-        raise InputError(f"{url}: a version is at most {_LARGEST_VERSION}")
-    return address, name, version
+    version = version_number(digits or "")
+    if digits and version is None:
+        raise InputError(f"{url}: a version is at most {LARGEST_VERSION}")
+    return address, unquote(name), version

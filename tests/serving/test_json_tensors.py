@@ -134,6 +134,12 @@ def test_integers(value):
         parse(json.dumps({"inputs": [value]}), x=INT)
 
 
+def test_integers_that_no_float_can_hold():
+    with pytest.raises(RequestError, match="x must be float32, found 1000"):
+        parse(json.dumps({"inputs": [10**400]}), x=FLOAT)
+    assert parse(json.dumps({"inputs": [10**30]}), x=FLOAT).inputs["x"] == np.float32(1e30)
+
+
 def test_plain_values_for_several_inputs():
     for body in ('{"inputs": ["a"]}', '{"instances": ["a"]}'):
         with pytest.raises(RequestError, match="an object with the keys 'sensor, signal, tag'"):

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import types
 
 import urllib3
 from test_server import ask
@@ -85,6 +86,21 @@ def test_description(server):
         "outputs": ["label", "labels", "scores"],
     }
     assert model["example"] == {"text": "A fine day."}
+
+
+def test_versions_that_failed(monkeypatch):
+    monkeypatch.setattr(page, "_described", lambda service, name: name)
+    failed = {"one": {2: "damaged", 2**60: "empty"}, "two": {}}
+    names = {name: types.SimpleNamespace(failed=own) for name, own in failed.items()}
+    models = types.SimpleNamespace(by_name=names)
+    found = page._description(types.SimpleNamespace(models=models))
+    assert found == {
+        "models": ["one", "two"],
+        "failed": [
+            {"name": "one", "version": "2", "message": "damaged"},
+            {"name": "one", "version": str(2**60), "message": "empty"},
+        ],
+    }
 
 
 def test_example_of_a_task_of_another_package():

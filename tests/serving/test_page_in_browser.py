@@ -252,6 +252,10 @@ def test_masks_and_choices(serve, open_page):
     assert sorted(bars(page)) == sorted(
         zip(["good", "bad 中国", "one"], map(percent, answer["scores"]), strict=True)
     )
+    page.get_by_role("tab", name="Attention").click()
+    expect(page.locator(".heads")).to_be_visible()
+    ask(page, Text="a dog", Choices="")
+    expect(page.locator("#panel-attention")).to_have_text("The model read no tokens.")
 
 
 # === Tokens, attention, request ===

@@ -10,7 +10,9 @@ import re
 import shutil
 import signal
 import socket
+import threading
 import time
+import types
 
 import grpc
 import numpy as np
@@ -27,10 +29,13 @@ from tensorflow_serving.apis import (
 )
 
 from kerasbert import InputError, MultipleChoice, TextClassifier, TokenClassifier
+from kerasbert.recipes import serve
 from kerasbert.recipes.options import LoadTestOptions, ServeOptions
 from kerasbert.serving import GrpcClient, RestClient, SavedModelClient, kit
 from kerasbert.serving.client import METADATA
 from kerasbert.serving.server import run
+from kerasbert.serving.server.background import THREADS, in_background
+from kerasbert.serving.signatures import GRAPH
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 STRANGE = [
@@ -128,6 +133,9 @@ def test_several_models(exported_classifier, export_classifier, start_server, tm
         assert ask(f"{one}:predict", {"instances": ["a fine day"]})[1]["predictions"] == close(
             expected
         )
+    assert f"{url} and grpc://" in server.lines[1]
+    with GrpcClient(server.grpc.replace("/mine", "/a%20%22b%22")) as client:
+        assert client(text=["a fine day"])[0]["labels"] == ["this", "that"]
     assert ask(f"{url}/versions/7:predict", {"inputs": ["a"]})[0] == 404
     assert ask(f"{url}2:predict", {"inputs": ["a"]})[:2] == (
         404,
@@ -229,6 +237,22 @@ def test_mistakes_get_one_line(server, path, body, status, message):
     assert message in found[1]["error"]
     assert len(found[1]["error"].splitlines()) == 1
     assert ask(f"{server.rest}:predict", {"inputs": ["a dog"]})[0] == 200
+
+
+def test_head(server):
+    for path, status in (("", 200), ("/metadata", 200), (":predict", 400), ("/versions/8", 404)):
+        found = urllib3.request("HEAD", server.rest + path)
+        assert (found.status, found.data) == (status, b"")
+        assert int(found.headers["Content-Length"]) > 0
+    for path in ("/", "/page/main.js", "/metrics"):
+        found = urllib3.request("HEAD", server.rest.replace("/v1/models/mine", path))
+        assert (found.status, found.data) == (200, b"")
+
+
+def test_header_that_is_no_host(server):
+    for path in ("/metrics", "/", "/v1/models/mine"):
+        url = server.rest.replace("/v1/models/mine", path)
+        assert urllib3.request("GET", url, headers={"Host": "["}).status == 200
 
 
 def test_metrics(server):
@@ -689,7 +713,7 @@ def test_bodies_do_not_wait_for_acknowledgements():
                 connection = transport.get_extra_info("socket")
                 found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
-        with run._listening("127.0.0.1", 0) as listener:
+        with run._bound("127.0.0.1", 0) as listener:
             server = await loop.create_server(Protocol, sock=listener)
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await found
@@ -697,6 +721,76 @@ def test_bodies_do_not_wait_for_acknowledgements():
             server.close()
 
     asyncio.run(option())
+
+
+def test_stops_while_a_model_is_loaded(monkeypatch):
+    """Until then, no connection is taken, which would say that the server is ready."""
+    loading, go, lines = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(run, "_loaded", lambda *_: loading.set() or go.wait(20))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    async def start_and_stop():
+        stop = asyncio.Event()
+        settings = run.Settings(port=port, grpc_port=None)
+        serving = asyncio.create_task(run.serve({}, settings, stop, lines.append))
+        assert await asyncio.to_thread(loading.wait, 20)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        stop.set()
+        return await serving
+
+    begin = time.monotonic()
+    assert asyncio.run(start_and_stop()) == {}
+    assert time.monotonic() - begin < 10
+    assert lines == ["stopped before the models were loaded"]
+    go.set()
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_end_of_the_program_with_what_it_gave_up(monkeypatch, gives_up):
+    """The interpreter's end would abort a thread that is in TensorFlow."""
+    before, go, registered = threading.enumerate(), threading.Event(), []
+
+    def mine():
+        new = [one for one in threading.enumerate() if one not in before]
+        return [one for one in new if one.name.startswith(THREADS)]
+
+    monkeypatch.setattr(serve, "threading", types.SimpleNamespace(enumerate=mine))
+    monkeypatch.setattr(serve, "atexit", types.SimpleNamespace(register=registered.append))
+
+    async def give_up(options):
+        loading = asyncio.create_task(in_background(go.wait, 20))
+        await asyncio.sleep(0.01)
+        if not gives_up:
+            go.set()
+            assert await loading
+            for one in mine():
+                one.join(20)
+        return {"requests": {}}
+
+    monkeypatch.setattr(serve, "_serve", give_up)
+    assert serve.serve(ServeOptions(saved_model=["mine"])) == {"requests": {}}
+    go.set()
+    assert registered == ([serve._end] if gives_up else [])
+
+
+def test_names_of_directories(tmp_path):
+    """A version's number is no name."""
+    exports = [tmp_path / path for path in ("first/7", "all/second", "third")]
+    for path in exports:
+        path.mkdir(parents=True)
+        if path.name != "third":
+            (path / GRAPH).touch()
+    options = ServeOptions(saved_model=list(map(str, exports)))
+    assert serve._directories(options) == dict(
+        zip(("first", "second", "third"), exports, strict=True)
+    )
+    with pytest.raises(InputError, match="/: has no name that the model could have; give one with"):
+        serve._directories(ServeOptions(saved_model=["/"]))
+    assert serve._directories(ServeOptions(saved_model=["/"], name="mine")) == {
+        "mine": pathlib.Path("/")
+    }
 
 
 def test_port_in_use(server, exported_classifier):

@@ -3,6 +3,7 @@ import gc
 import json
 import os
 import shutil
+import threading
 import time
 import weakref
 
@@ -199,3 +200,92 @@ def test_errors_without_a_message(exported_classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(signatures, "read", fail)
     with pytest.raises(InputError, match=r"/7: loading it fails \(IndexError\); export it again"):
         Versions(exported_classifier.parent, "mine", print)
+
+
+# === Which versions ===
+
+
+class Stub:
+    """A model that can be loaded if its directory has a file `whole`, and then waits for `go`."""
+
+    go = threading.Event()
+
+    def __init__(self, directory, version):
+        if not (directory / "whole").exists():
+            raise InputError(f"{directory}: is not whole")
+        self.version, self.users = version, 0
+
+    def warm_up(self):
+        assert self.go.wait(20)
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    monkeypatch.setattr(module, "Model", Stub)
+    monkeypatch.setattr(Stub, "go", threading.Event())
+    Stub.go.set()
+    return Stub
+
+
+def whole(directory):
+    directory.mkdir(parents=True)
+    (directory / "whole").touch()
+
+
+def test_numbers_above_int64(stub, tmp_path):
+    """As of a date with microseconds: neither API has them."""
+    large = tmp_path / "20250131120000123456"
+    whole(large)
+    with pytest.raises(InputError, match="holds no numbered version of an export; numbers are at"):
+        Versions(tmp_path, "mine", print)
+    whole(tmp_path / str(2**63 - 1))
+    assert Versions(tmp_path, "mine", print).version == 2**63 - 1
+    (large / signatures.GRAPH).touch()
+    assert Versions(large, "mine", print).version == 1
+
+
+def test_newest_version_is_incomplete_at_the_start(stub, tmp_path):
+    lines = []
+    whole(tmp_path / "1")
+    for number in "23":
+        (tmp_path / number).mkdir()
+    versions = Versions(tmp_path, "mine", lines.append)
+    expected = {number: f"{tmp_path / str(number)}: is not whole" for number in (2, 3)}
+    assert (versions.version, versions.failed) == (1, expected)
+    assert lines == [
+        f"version {number} can't be loaded, 1 is served: {expected[number]}" for number in (3, 2)
+    ]
+
+    async def complete():
+        watching = asyncio.create_task(versions.watch(0.02))
+        (tmp_path / "3/whole").touch()
+        await until(lambda: versions.version == 3, watching)
+        assert versions.failed == {}  # one that is newer than 2 is served
+        (tmp_path / "4").mkdir()
+        await until(lambda: 4 in versions.failed, watching)
+        (tmp_path / "4").rmdir()
+        await until(lambda: versions.failed == {}, watching)
+        watching.cancel()
+
+    asyncio.run(complete())
+    shutil.rmtree(tmp_path / "1")
+    shutil.rmtree(tmp_path / "3")
+    with pytest.raises(InputError, match="2: is not whole"):
+        Versions(tmp_path, "mine", print)
+
+
+def test_nothing_waits_for_a_version_that_is_loaded(stub, tmp_path):
+    whole(tmp_path / "1")
+    versions = Versions(tmp_path, "mine", print)
+    stub.go.clear()
+
+    async def stop():
+        watching = asyncio.create_task(versions.watch(0.02))
+        whole(tmp_path / "2")
+        await until(lambda: versions._states.get(2) == ("LOADING", ""), watching)
+        watching.cancel()
+
+    begin = time.monotonic()
+    asyncio.run(stop())
+    assert time.monotonic() - begin < 10
+    stub.go.set()

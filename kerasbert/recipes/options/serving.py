@@ -50,7 +50,9 @@ class ServeOptions(Options):
         reads=check_directory,
     )
     name: str | None = option(
-        None, help="the name of a single model in URLs; default: the name of the directory"
+        None,
+        help="the name of a single model in URLs; default: the name of the directory, or, of a "
+        "version with a number as its name, of the one above",
     )
     host: str = option(
         "127.0.0.1",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.serving.server.background import THREADS
 from kerasbert.serving.server.errors import RequestError
 from kerasbert.serving.server.metrics import Gauge, Metrics
 
@@ -65,7 +66,7 @@ class Batcher:
         )
         self._num_threads = num_threads
         self._threads = [
-            threading.Thread(target=self._work, name=f"batches-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"{THREADS}batches-{number}", daemon=True)
             for number in range(num_threads)
         ]
         for thread in self._threads:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kerasbert.errors import shown
+from kerasbert.serving import urls
 from kerasbert.serving.server import json_tensors, page
 from kerasbert.serving.server.errors import RequestError, invalid
 from kerasbert.serving.server.metadata import metadata_of
@@ -23,7 +24,6 @@ _WHICH = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _PREDICT = re.compile(rf"(?i){_WHICH}:(classify|regress|predict)")
 _DESCRIBE = re.compile(rf"(?i){_WHICH}(/metadata)?")
 _METRICS = ("/metrics", "/monitoring/prometheus/metrics")
-_LARGEST_VERSION = 2**63 - 1
 # Larger bodies are parsed in a thread, so that other requests do not wait meanwhile.
 _SMALL = 65_536
 
@@ -37,13 +37,16 @@ def app(service: Service, max_request_bytes: int) -> Starlette:
     """
 
     async def answer(request: Request) -> Response:
-        if request.method == "GET" and request.url.path in _METRICS:
-            return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-        if request.method == "GET" and (found := page.answer(request.url.path, service)):
-            return found
+        # The answer to HEAD is that to GET; uvicorn leaves its body out.
+        method = "GET" if request.method == "HEAD" else request.method
+        path = request.scope["path"]  # `request.url` also parses the header `Host`
         try:
+            if method == "GET" and path in _METRICS:
+                return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+            if method == "GET" and (found := page.answer(path, service)):
+                return found
             with service.counted("rest"):
-                return _json(await _answer(service, request, max_request_bytes))
+                return _json(await _answer(service, method, request, max_request_bytes))
         except RequestError as error:
             headers = {"Retry-After": "1"} if error.http_status in (429, 503) else None
             content = json.dumps({"error": str(error)}, ensure_ascii=False).encode()
@@ -60,14 +63,14 @@ def _json(content: bytes, status: int = 200, headers: dict | None = None) -> Res
     return Response(content, status, headers, "application/json")
 
 
-async def _answer(service: Service, request: Request, max_request_bytes: int) -> bytes:
+async def _answer(service: Service, method: str, request: Request, max_request_bytes: int) -> bytes:
     path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
-    if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
+    if method == "POST" and (match := _PREDICT.fullmatch(path)):
         body = await _body(request, max_request_bytes)
         if match[4].lower() != "predict":
             raise RequestError("UNIMPLEMENTED", f"{match[4]} is not served; exports take predict")
         return await _predict(service, *_which(match), body)
-    if request.method == "GET" and (match := _DESCRIBE.fullmatch(path)):
+    if method == "GET" and (match := _DESCRIBE.fullmatch(path)):
         name, version = _which(match)
         if match[4]:
             return _metadata(service, name, version)
@@ -97,8 +100,8 @@ def _which(match: re.Match) -> tuple[str, int | None]:
     """Returns the name and version of a URL."""
     if match[3]:
         raise invalid(f"Unrecognized servable version label: {unquote(match[3])}")
-    version = int(match[2]) if match[2] and len(match[2]) < 20 else None
-    if match[2] and (version is None or version > _LARGEST_VERSION):
+    version = urls.version_number(match[2] or "")
+    if match[2] and version is None:
         raise invalid(f"Failed to convert version: {shown(match[2])} to numeric.")
     return unquote(match[1]), version
 

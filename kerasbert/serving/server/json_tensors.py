@@ -124,7 +124,10 @@ def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     convert = _string if dtype.hasobject else _number(dtype)
     result = np.empty(len(flat), dtype)
     for position, one in enumerate(flat):
-        result[position] = convert(name, one)
+        try:
+            result[position] = convert(name, one)
+        except OverflowError:  # of an integer that is larger than any float
+            raise invalid(f"{name} must be {dtype}, found {shown(one)}") from None
     return result.reshape(shape)
 
 

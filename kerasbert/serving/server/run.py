@@ -7,13 +7,15 @@ import pathlib
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 
 from kerasbert.errors import InputError
 from kerasbert.serving.server import grpc, http
+from kerasbert.serving.server.background import in_background
 from kerasbert.serving.server.batching import Batcher
 from kerasbert.serving.server.metrics import Gauge, Metrics
 from kerasbert.serving.server.models import Models
@@ -62,9 +64,13 @@ async def serve(
     Raises:
         InputError: there is no model, or a port is in use.
     """
-    with _listening(settings.host, settings.port) as listener:
+    address = settings.host, settings.port
+    with _bound(*address) as listener:
         metrics = Metrics()
-        models = await asyncio.to_thread(_loaded, directories, log)
+        models = await _unless_stopped(stop, in_background(_loaded, directories, log))
+        if models is None:
+            log("stopped before the models were loaded")
+            return metrics.requests.totals()
         batcher = Batcher(
             metrics, settings.batch_tokens, settings.queue_tokens, settings.num_threads
         )
@@ -85,6 +91,9 @@ async def serve(
         )
         rpc, port = await _started_grpc(service, settings)
         rest = _Rest(http.app(service, settings.max_request_bytes), settings)
+        # Not before: to a port that takes connections, a load balancer sends requests.
+        with _in_one_line(*address):
+            listener.listen(_BACKLOG)
         rest_port = listener.getsockname()[1]
         for name, one in models.by_name.items():
             log(_greeting(name, one.version, settings.host, rest_port, port))
@@ -108,6 +117,17 @@ async def serve(
 
 def _loaded(directories: Mapping[str, pathlib.Path], log: Callable[[str], None]) -> Models:
     return Models(Versions(directory, name, log) for name, directory in directories.items())
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine) -> Any:
+    """Returns the result of some work; None if `stop` is set before."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+        return None
+    return working.result()
 
 
 async def _first_failure(stop: asyncio.Event, *tasks: asyncio.Task) -> BaseException | None:
@@ -161,19 +181,25 @@ async def _started_grpc(service: Service, settings: Settings) -> tuple:
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Context with a listening socket; port 0 is any free one."""
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Context with a socket that has an address, and refuses connections; port 0 is a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off for sockets that say they are TCP; with it, an answer's
     # body waits for the client to acknowledge its headers, about 40 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+        with _in_one_line(host, port):
             listener.bind((host, port))
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            raise InputError(f"{host}:{port}: can't listen there ({error.strerror})") from None
         yield listener
+
+
+@contextlib.contextmanager
+def _in_one_line(host: str, port: int) -> Iterator[None]:
+    """Context in which an address that is in use, or none of this machine, is an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{host}:{port}: can't listen there ({error.strerror})") from None
 
 
 def _bracketed(host: str) -> str:
@@ -181,6 +207,7 @@ def _bracketed(host: str) -> str:
 
 
 def _greeting(name: str, version: int, host: str, port: int, grpc_port: int | None) -> str:
+    name = quote(name, safe="")
     rest = f"http://{_bracketed(host)}:{port}/v1/models/{name}"
     rpc = f" and grpc://{_bracketed(host)}:{grpc_port}/{name}" if grpc_port else ""
     if _LOOPBACK.match(host):

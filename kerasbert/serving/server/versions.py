@@ -15,7 +15,8 @@ from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
 from kerasbert import files
 from kerasbert.errors import InputError
-from kerasbert.serving import client, exports, signatures
+from kerasbert.serving import client, exports, signatures, urls
+from kerasbert.serving.server.background import in_background
 from kerasbert.serving.server.errors import RequestError, invalid
 
 _ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
@@ -149,13 +150,15 @@ class _Refused:
 class Versions:
     """The newest version of a model, which `watch` replaces when a newer one appears.
 
+    If the newest can't be loaded, because it is not complete yet, the next older one is.
+
     Args:
         directory: directory of numbered versions, or one version, which is then the only one.
         name: the model's name.
         log: function that prints a line.
 
     Raises:
-        InputError: there is no version, or the newest one can't be loaded.
+        InputError: there is no version, or none of them can be loaded.
     """
 
     def __init__(self, directory: pathlib.Path, name: str, log: Callable[[str], None]):
@@ -167,19 +170,40 @@ class Versions:
         self._refused: dict[int, _Refused] = {}
         found = self._found()
         if not found:
-            raise InputError(f"{directory}: holds no numbered version of an export")
-        self._current = self._load(max(found), found[max(found)])
+            raise InputError(
+                f"{directory}: holds no numbered version of an export; numbers are at most "
+                f"{urls.LARGEST_VERSION}"
+            )
+        self._current = self._first(found)
 
     def _found(self) -> dict[int, pathlib.Path]:
         """Returns the version directories by their numbers."""
         if self._single:
-            name = self._single.resolve().name
-            return {int(name) if name.isdecimal() else 1: self._single}
+            number = urls.version_number(self._single.resolve().name)
+            return {1 if number is None else number: self._single}
         try:
             children = list(self._directory.iterdir())
         except OSError:  # for a moment, as while a network drive is mounted again
             return {}
-        return {int(child.name): child for child in children if child.name.isdecimal()}
+        return {
+            number: child
+            for child in children
+            if (number := urls.version_number(child.name)) is not None
+        }
+
+    def _first(self, found: Mapping[int, pathlib.Path]) -> Model:
+        """Loads the newest version that can be loaded."""
+        for version, directory in sorted(found.items(), reverse=True):
+            content = _content(directory)
+            try:
+                model = self._load(version, directory)
+            except InputError as error:
+                self._refused[version] = _Refused(content, str(error))
+                continue
+            for other, one in self._refused.items():
+                self._log(f"version {other} can't be loaded, {version} is served: {one.message}")
+            return model
+        raise InputError(self._refused[max(found)].message)
 
     def _load(self, version: int, directory: pathlib.Path) -> Model:
         self._states[version] = ("LOADING", "")
@@ -201,6 +225,15 @@ class Versions:
     def version(self) -> int:
         """The version that is served."""
         return self._current.version
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Why newer versions than the served one can't be loaded, by their numbers."""
+        return {
+            version: refused.message
+            for version, refused in sorted(self._refused.items())
+            if version > self.version
+        }
 
     @contextlib.contextmanager
     def use(self, name: str, version: int | None) -> Iterator[Model]:
@@ -246,7 +279,10 @@ class Versions:
         while not self._single:
             await asyncio.sleep(seconds)
             found = await asyncio.to_thread(self._found)
-            if not found or max(found) == self._current.version:
+            if not found:
+                continue
+            self._refused = {n: one for n, one in self._refused.items() if n in found}
+            if max(found) == self.version:
                 continue
             if await self._tried(max(found), found[max(found)]):
                 # Nothing refers to the old version any more, nor to one that can't be used, but
@@ -263,7 +299,7 @@ class Versions:
         if refused and not refused.is_worth_a_try(content):
             return False
         try:
-            model = await asyncio.to_thread(self._load, version, directory)
+            model = await in_background(self._load, version, directory)
         except InputError as error:
             self._refused[version] = _Refused(content, str(error))
             if refused is None or refused.message != str(error):

@@ -65,15 +65,13 @@ def _files() -> dict[str, tuple[bytes, str]]:
 
 
 def _description(service: Service) -> dict:
-    """Returns what the page needs to know of each model, and which versions can't be loaded."""
-    names = service.models.by_name
+    """Returns what the page needs of each model, and which newer versions can't be loaded."""
     return {
-        "models": [_described(service, name) for name in names],
+        "models": [_described(service, name) for name in service.models.by_name],
         "failed": [
-            {"name": name, "version": str(one.version), "message": one.status.error_message}
-            for name in names
-            for one in service.models.status(name, None).model_version_status
-            if one.status.error_message
+            {"name": name, "version": str(version), "message": message}
+            for name, versions in service.models.by_name.items()
+            for version, message in versions.failed.items()
         ],
     }
 

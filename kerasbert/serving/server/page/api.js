@@ -30,7 +30,7 @@ async function ask(path, options) {
   throw new ServerError(`The server refused this (${response.status}): ${reason}`, response.status);
 }
 
-/** Returns `models`, what is known of each, and `failed`, the versions that can't be loaded. */
+/** Returns `models`, what is known of each, and `failed`, newer versions that can't be loaded. */
 export const describe = () => ask("page/models.json");
 
 /** The path of a model's predictions, relative to the page. */

@@ -15,6 +15,7 @@ import { spelled, token } from "./spans.js";
  * @returns the elements of the tab.
  */
 export function attention(model, inputs, found, report) {
+  if (!found.length) return [element("p", { class: "hint" }, "The model read no tokens.")];
   const { layers } = model.metadata.attention;
   const { kind } = model.metadata.tokenizer;
   const number = (count) => Array.from({ length: count }, (_, index) => String(index + 1));

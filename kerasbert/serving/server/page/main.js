@@ -31,8 +31,11 @@ async function load() {
   $("chooser").hidden = models.length < 2;
   const same = (one) => before && one.name === before.name;
   choose(models.find((one) => before && key(one) === key(before)) ?? models.find(same) ?? models[0]);
-  for (const { name, version, message } of failed) {
-    report(`Version ${version} of ${name} can't be loaded: ${message}`);
+  if (failed.length) {
+    const lines = failed.map(
+      ({ name, version, message }) => `Version ${version} of ${name} can't be loaded: ${message}`,
+    );
+    report(lines.join(". "));
   }
 }
 
