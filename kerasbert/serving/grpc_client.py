@@ -15,6 +15,7 @@ from kerasbert.serving.signatures import DEFAULT
 
 _LATER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 _MOST_ATTEMPTS = 5  # gRPC makes no more
+_TOO_LARGE = "larger than max"  # gRPC's words about a message; a full queue has the same code
 
 
 class GrpcClient:
@@ -58,7 +59,10 @@ class GrpcClient:
         self._channel = self._grpc.insecure_channel(address, _options(retries))
         self._stub = self._apis["prediction_service_pb2_grpc"].PredictionServiceStub(self._channel)
         try:
-            signature = self._signatures()[DEFAULT]
+            signatures = self._signatures()
+            if DEFAULT not in signatures:  # to ask for it would add an empty one
+                raise InputError(f"{url}: the model has no signature {DEFAULT}")
+            signature = signatures[DEFAULT]
         except BaseException:
             self.close()
             raise
@@ -90,6 +94,8 @@ class GrpcClient:
             value = tf.make_tensor_proto(tensor(name, column).numpy())
             request.inputs[name].CopyFrom(value)
         found = self._ask(self._stub.Predict, request).outputs
+        if lacking := [name for name in self.outputs if name not in found]:
+            raise ConnectionError(f"{self.url}: answers without the outputs {', '.join(lacking)}")
         arrays = {name: tf.make_ndarray(found[name]) for name in self.outputs}
         return rows_of({name: np.asarray(array).tolist() for name, array in arrays.items()})
 
@@ -128,6 +134,8 @@ class GrpcClient:
             message = f"{self.url}: {error.code().name}: {error.details()}"
             if error.code() == codes.DEADLINE_EXCEEDED:
                 raise TimeoutError(message) from None
+            if error.code() == codes.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
+                raise InputError(message) from None
             if error.code() in (
                 codes.INVALID_ARGUMENT,
                 codes.NOT_FOUND,
@@ -153,5 +161,7 @@ def _options(retries: int) -> list[tuple]:
         *([("grpc.service_config", json.dumps(again))] if retries else []),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
+        # A request is sent again as long as it is kept: by default, up to 256 KiB.
+        ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
         ("grpc.enable_http_proxy", 0),  # as in `RestClient`: the address is that of the server
     ]

@@ -22,6 +22,7 @@ _LATER = (429, 503)
 _LONGEST_WAIT = 10  # seconds between two attempts
 _SHORTEST = 1e-3  # of a time-out, which must not be 0
 _CHUNK = 2**16
+_CONNECTIONS = 1024  # that are kept, of as many threads; as in the largest load test
 
 
 class RestClient:
@@ -56,7 +57,7 @@ class RestClient:
         self.url = urls.rest(url)
         timeout, self._retries = attempts.checked(timeout, retries)
         self._timeout = math.inf if timeout is None else timeout
-        self._http = urllib3.PoolManager(maxsize=32)
+        self._http = urllib3.PoolManager(maxsize=_CONNECTIONS)
         found = self._ask("GET", "/metadata")
         try:
             signature = found["metadata"]["signature_def"]["signature_def"][DEFAULT]

@@ -1,5 +1,6 @@
 """Clients with servers that are busy, slow, missing, or no servers of models."""
 
+import concurrent.futures
 import contextlib
 import http.server
 import json
@@ -10,15 +11,22 @@ import sys
 import threading
 import time
 
+import grpc
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from kerasbert import InputError
 from kerasbert.recipes.load_test import load_test
 from kerasbert.recipes.options import LoadTestOptions, QueryOptions
 from kerasbert.recipes.query import _answers, query
-from kerasbert.serving import GrpcClient, RestClient, rest_client
-from kerasbert.serving.columns import checked_columns
+from kerasbert.serving import GrpcClient, RestClient, rest_client, urls
+from kerasbert.serving.columns import checked_columns, rows_of
 from kerasbert.serving.connect import connect
 from kerasbert.serving.load import measure
 
@@ -271,6 +279,86 @@ def test_server_that_asks_for_an_hour(fake, monkeypatch):
     begin = time.monotonic()
     assert client(text=["a"]) == [{"embedding": [0.5, 1.0]}]
     assert 0.1 <= time.monotonic() - begin < 20
+
+
+def test_names_in_urls():
+    assert urls.grpc("grpc://h:1/a%20%22b%22/7") == ("h:1", 'a "b"', 7)
+    with pytest.raises(InputError, match=r"/models/NAME, or grpc://HOST:PORT/NAME for gRPC, found"):
+        urls.check("h/mine")
+
+
+def test_connections_of_the_largest_load_test_are_kept(fake):
+    most, given = rest_client._CONNECTIONS, {"url": fake.url, "texts": "t"}
+    with pytest.raises(InputError, match="num_clients must be"):
+        LoadTestOptions(num_clients=most + 1, **given)
+    assert LoadTestOptions(num_clients=most, **given).num_clients == most
+    with RestClient(fake.url) as client:
+        assert client._http.connection_from_url(fake.url).pool.maxsize == most
+
+
+def test_bytes_that_are_no_text():
+    assert rows_of({"x": [[b"a", b"\xff"]]}) == [{"x": ["a", "\ufffd"]}]
+
+
+class FakePredictions(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Refuses some requests, then answers with `outputs`."""
+
+    signature, outputs, refusals, asked = "serving_default", ("embedding",), 0, 0
+
+    def GetModelMetadata(self, request, context):  # noqa: N802  gRPC's name
+        found = get_model_metadata_pb2.SignatureDefMap()
+        one = found.signature_def[self.signature]
+        one.inputs["text"].name, one.outputs["embedding"].name = "text", "embedding"
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.metadata["signature_def"].Pack(found)
+        return response
+
+    def Predict(self, request, context):  # noqa: N802  gRPC's name
+        self.asked += 1
+        if self.asked <= self.refusals:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        response = predict_pb2.PredictResponse()
+        for name in self.outputs:
+            response.outputs[name].CopyFrom(tf.make_tensor_proto([[0.5, 1.0]]))
+        return response
+
+
+@pytest.fixture
+def fake_grpc():
+    predictions = FakePredictions()
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, server)
+    predictions.url = f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}/mine"
+    server.start()
+    yield predictions
+    server.stop(None).wait()
+
+
+def test_large_requests_are_repeated(fake_grpc):
+    fake_grpc.refusals = 1
+    with GrpcClient(fake_grpc.url) as client:
+        assert client(text=["x" * 300_000]) == [{"embedding": [0.5, 1.0]}]
+    assert fake_grpc.asked == 2
+
+
+def test_requests_that_are_larger_than_the_server_reads(fake_grpc):
+    with (
+        GrpcClient(fake_grpc.url, retries=0) as client,
+        pytest.raises(InputError, match=r"RESOURCE_EXHAUSTED: .*larger than max"),
+    ):
+        client(text=["x" * 5_000_000])
+
+
+def test_answers_that_lack_something(fake_grpc):
+    fake_grpc.outputs = ("others",)
+    with (
+        GrpcClient(fake_grpc.url) as client,
+        pytest.raises(ConnectionError, match="mine: answers without the outputs embedding"),
+    ):
+        client(text=["a"])
+    fake_grpc.signature = "tokens"
+    with pytest.raises(InputError, match="mine: the model has no signature serving_default"):
+        GrpcClient(fake_grpc.url)
 
 
 def test_too_long_version():
