@@ -1,6 +1,8 @@
 """Exports as directories: which of them is one, and which may be replaced."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from kerasbert import files
 from kerasbert.errors import InputError
@@ -60,6 +62,18 @@ _TRAINED = (
     "from_preset loads the model that it was exported from, a directory of save_to_preset or "
     "RUN/model"
 )
+
+
+def reads_windows(metadata: Mapping[str, Any]) -> bool:
+    """Returns whether a SavedModel cuts long texts into windows or chunks, and reads all of them.
+
+    Args:
+        metadata: the export's metadata.
+    """
+    return metadata["task"] in _WITH_WINDOWS or bool(metadata.get("long_text"))
+
+
+_WITH_WINDOWS = ("QuestionAnswerer", "TokenClassifier")
 
 
 # === Replacing ===

@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from kerasbert import files
-from kerasbert.features import LIST_COLUMNS
+from kerasbert.features import LENGTHS, LIST_COLUMNS
 
 #: The file of a SavedModel's graph, and the signature that takes the inputs of a task.
 GRAPH, DEFAULT = "saved_model.pb", "serving_default"
@@ -40,3 +40,11 @@ def takes_strings(signature: Any) -> bool:
 def takes_lists(signature: Any) -> bool:
     """Whether a row has a list of strings, which a server must not pad with other strings."""
     return bool(set(signature.inputs) & set(LIST_COLUMNS))
+
+
+def may_be_padded(signature: Any) -> bool:
+    """Whether a server may pad the ready features of a signature, each with its first element.
+
+    `lengths` stays right only if it has one number for each row, not one for each chunk or choice.
+    """
+    return len(shape(signature.inputs[LENGTHS])) == 1

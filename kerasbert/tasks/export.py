@@ -114,7 +114,8 @@ def _token_inputs(task) -> dict[str, tuple]:
     """Returns the shapes of the signature `tokens`: ready features, with lengths for the mask.
 
     A server that batches requests of different lengths pads every tensor with that tensor's first
-    element, so a mask would be wrong; lengths stay right.
+    element, so a mask would be wrong; lengths stay right if each row has one. Where it has one for
+    each chunk or choice, nothing may be padded: see `kerasbert.serving.kit`.
     """
     shapes = {feature.name: tuple(feature.shape) for feature in task.inputs}
     rows = shapes.pop(PADDING_MASK)[:-1]

@@ -7,16 +7,17 @@ import server_protos
 import tensorflow as tf
 import yaml
 from google.protobuf import text_format
-from served_tasks import TASKS
+from served_tasks import MORE_TASKS, TASKS
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from kerasbert import InputError
 from kerasbert.recipes.options import ServeOptions, ServingKitOptions
 from kerasbert.recipes.serving_kit import serving_kit
-from kerasbert.serving import exports, kit
+from kerasbert.serving import exports, kit, signatures
 from kerasbert.serving.client import METADATA, SavedModelClient
-from kerasbert.serving.kit import configs
+from kerasbert.serving.kit import configs, readme
 
 QUICK = ("classifier", "choices")
 
@@ -28,7 +29,7 @@ def make_kit(tokenizer, tiny_backbone, tmp_path_factory):
 
     def make(name):
         if name not in made:
-            task = TASKS[name](tiny_backbone(tokenizer), tokenizer=tokenizer)
+            task = {**TASKS, **MORE_TASKS}[name](tiny_backbone(tokenizer), tokenizer=tokenizer)
             path = tmp_path_factory.mktemp("kits") / name
             facts = kit.write(path, lambda to: task.export(to, check=False), name=f"my.{name}_1")
             made[name] = path, facts
@@ -89,6 +90,38 @@ def test_server_reads_the_configuration(make_kit, name):
         )
         assert read.enable_large_batch_splitting.value
         assert read.max_enqueued_batches.value > 0
+
+
+@pytest.mark.parametrize("between", [(), (-1,)], ids=["a row", "chunks"])
+def test_what_must_not_be_padded(between):
+    """The server pads with the first element: further chunks would be as long as the first."""
+    tokens = meta_graph_pb2.SignatureDef()
+    for size in (-1, *between):
+        tokens.inputs["lengths"].tensor_shape.dim.add(size=size)
+    padded = signatures.may_be_padded(tokens)
+    read = configs.batching(8, 512, padded)
+    found = text_format.Parse(read, server_protos.BatchingParameters())
+    assert found.pad_variable_length_inputs == padded == (between == ())
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["classifier", "long"])
+def test_kit_pads_what_may_be_padded(make_kit, name):
+    _, facts = make_kit(name)
+    read = (pathlib.Path(facts["saved_model"]) / exports.BATCHING).read_text()
+    found = text_format.Parse(read, server_protos.BatchingParameters())
+    assert found.pad_variable_length_inputs == (name == "classifier")
+
+
+def test_readme_says_what_is_read_of_a_long_text():
+    for task, words in {
+        ("TextClassifier", None): "cut",
+        ("TextEmbedder", "mean"): "read in chunks",
+        ("TokenClassifier", None): "read in windows",
+        ("QuestionAnswerer", None): "read in windows",
+    }.items():
+        metadata = dict(zip(("task", "long_text"), task, strict=True))
+        assert readme._what_is_long(metadata) == words
 
 
 @each_task

@@ -109,7 +109,8 @@ def _complete(folder: pathlib.Path, version: pathlib.Path, name: str) -> dict[st
     for file, content in zip(_FILES, texts, strict=True):
         (folder / file).write_text(content, encoding="utf-8")
     if batched:
-        batching = configs.batching(rows, length)
+        padded = signatures.may_be_padded(found["tokens"])
+        batching = configs.batching(rows, length, padded)
         (version / exports.BATCHING).write_text(batching, encoding="utf-8")
     return {"warm_up_requests": number, "batch_size": rows if batched else None}
 

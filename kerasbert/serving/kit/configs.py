@@ -38,8 +38,27 @@ model_config_list {{
 """
 
 
-def batching(rows: int, sequence_length: int) -> str:
-    """Returns the `BatchingParameters` of a model whose rows are whole strings."""
+_PADDED = """\
+# Requests of the signature `tokens` with rows of different lengths are padded, with the first
+# element of each tensor. That would be wrong for a mask, but this model takes `lengths` instead.
+pad_variable_length_inputs: true
+"""
+_NOT_PADDED = """\
+# Requests of the signature `tokens` are not padded: the server does that with the first element of
+# each tensor, but `lengths` has a number for each chunk of a text, and must be 0 for further ones.
+# Requests of different shapes that meet in a batch are refused; send texts instead.
+pad_variable_length_inputs: false
+"""
+
+
+def batching(rows: int, sequence_length: int, padded: bool) -> str:
+    """Returns the `BatchingParameters` of a model whose rows are whole strings.
+
+    Args:
+        rows: rows of a batch.
+        sequence_length: tokens of a row.
+        padded: whether ready features of different shapes may be padded.
+    """
     return f"""\
 # Read because of --enable_batching and --enable_per_model_batching_parameters; each version has its
 # own file.
@@ -57,9 +76,7 @@ batch_timeout_micros {{ value: 0 }}
 # Batches that may wait; further requests get 503 (UNAVAILABLE), and should be sent again later. The
 # last one in the queue waits for all others, so their time is the longest latency.
 max_enqueued_batches {{ value: {_MOST_QUEUED} }}
-# Requests of the signature `tokens` with rows of different lengths are padded, with the first
-# element of each tensor. That would be wrong for a mask, but this model takes `lengths` instead.
-pad_variable_length_inputs: true
+{_PADDED if padded else _NOT_PADDED}\
 # No allowed_batch_sizes: they would add rows that are computed in vain, because the model takes any
 # number of rows, and computes nothing for padding.
 # No num_batch_threads: the server has one pool for all models, with a thread for each core.

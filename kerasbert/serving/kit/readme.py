@@ -123,9 +123,9 @@ def _file_table(name: str, batched: bool) -> str:
 
 
 def _what_is_long(metadata: Mapping) -> str:
-    if metadata["task"] == "QuestionAnswerer":
-        return "read in windows"
-    return "read in chunks" if metadata.get("long_text") else "cut"
+    if not exports.reads_windows(metadata):
+        return "cut"
+    return "read in chunks" if metadata.get("long_text") else "read in windows"
 
 
 def _signature_table(signature) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from kerasbert.features import CHOICES, TOKEN_IDS
+from kerasbert.serving import exports
 
 #: The most tokens of a row that is not cut into windows: all of its choices are computed at once.
 MOST_TOKENS = 65_536
 _SPECIAL = 4  # at most, of a pair
-_WITH_WINDOWS = ("QuestionAnswerer", "TokenClassifier")
 
 
 def sequences(inputs: Mapping[str, np.ndarray]) -> int:
@@ -29,8 +29,9 @@ def are_cut(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bo
 
     Strings are, of tasks that do so; token features are not.
     """
-    has_windows = metadata["task"] in _WITH_WINDOWS or bool(metadata.get("long_text"))
-    return has_windows and any(value.dtype == object for value in inputs.values())
+    return exports.reads_windows(metadata) and any(
+        value.dtype == object for value in inputs.values()
+    )
 
 
 def of_rows(inputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> list[int]:
