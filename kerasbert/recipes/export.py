@@ -6,6 +6,7 @@ from typing import Any
 from kerasbert import files, loading
 from kerasbert.recipes.options import ExportOptions
 from kerasbert.serving import exports
+from kerasbert.serving.client import METADATA
 from kerasbert.serving.formats import SAVED_MODEL
 from kerasbert.tasks import Task
 from kerasbert.training.progress import log
@@ -37,5 +38,6 @@ def export(options: ExportOptions) -> dict[str, Any]:
             check=options.check,
             overwrite=options.overwrite,
         )
-    inputs, _ = model.serving_signature()
-    return {options.format: options.output, "inputs": list(inputs), "checked": options.check}
+    written = METADATA if options.format == SAVED_MODEL else exports.SETTINGS
+    inputs = files.read_json(pathlib.Path(options.output) / written, dict)["inputs"]
+    return {options.format: options.output, "inputs": inputs, "checked": options.check}

@@ -52,19 +52,22 @@ class Encoder:
 
     Args:
         directory: the export's directory.
+
+    Raises:
+        ValueError: it is no export, or a file in it is damaged.
     """
 
     def __init__(self, directory: Any):
         directory = pathlib.Path(directory)
         #: What `export.json` says of the model: its inputs and outputs, class names, lengths.
-        self.export = json.loads((directory / "export.json").read_text(encoding="utf-8"))
+        self.export = _read(directory / "export.json")
         if random := self.export.get("uninitialized_weights"):
             warnings.warn(
                 f"{directory}: what the model answers depends on weights that were initialized at "
                 f"random and not trained since: {', '.join(random[:3])}",
                 stacklevel=2,
             )
-        self._settings = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
+        self._settings = _read(directory / "encoder.json")
         libraries = {"tokenizers": _Tokenizers, "sentencepiece": _SentencePiece}
         self._ids_of = libraries[self._settings["library"]](directory, self._settings)
 
@@ -232,6 +235,18 @@ class Encoder:
                 raise ValueError(f"a text has {len(own)} masks, the model takes {width}")
             positions[number, : len(own)] = own
         return positions
+
+
+def _read(path: pathlib.Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; an export has this file") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: is no JSON ({error}); export the model again") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: is no JSON object; export the model again")
+    return found
 
 
 def _check(columns: dict, inputs: list) -> None:

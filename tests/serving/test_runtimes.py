@@ -332,13 +332,26 @@ def test_refusals(make, tmp_path, tokenizer, tiny_backbone, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_export_to_encode_for(tmp_path):
+    with pytest.raises(ValueError, match=r"typo/export.json: No such file .*; an export has this"):
+        Encoder(tmp_path / "typo")
+    for content, message in (("{", "is no JSON"), ("\xff", "is no JSON"), ("[]", "no JSON object")):
+        (tmp_path / "export.json").write_text(content, encoding="latin-1")
+        with pytest.raises(ValueError, match=f"export.json: .*{message}.*; export the model again"):
+            Encoder(tmp_path)
+    (tmp_path / "export.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"encoder.json: No such file"):
+        Encoder(tmp_path)
+
+
 @of_onnx
 def test_program(make, tmp_path):
-    make("classes").save_to_preset(tmp_path / "model")
+    make("tags").save_to_preset(tmp_path / "model")
     words = ["scripts/export.py", f"--model={tmp_path}/model", f"--output={tmp_path}/export"]
     done = programs.run([*words, "--format=onnx"])
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["onnx"] == f"{tmp_path}/export"
+    expected = {"onnx": f"{tmp_path}/export", "inputs": ["words"], "checked": True}
+    assert json.loads(done.stdout) == expected
     again = programs.run([*words, "--format=onnx"])
     assert again.returncode == 1
     assert "exists already" in again.stderr
