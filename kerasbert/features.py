@@ -21,7 +21,8 @@ Features (all int32, because bool inputs break `fit` under tf.distribute)
 =================  ==========================  ====================================================
 
 The signature `tokens` of an export takes `lengths`, int32 (batch,), the number of unpadded tokens
-of each row, instead of `padding_mask`.
+of each row, instead of `padding_mask`; (batch, choices) or (batch, chunks) where a row has several
+sequences. `MaskedLM` and `Pretrainer` also need `mask_positions`.
 
 Raw text (string)
 

@@ -25,8 +25,8 @@ def tokenize(task: Any) -> Signature:
     """Maps the inputs of a task to the tokens that the model reads.
 
     `tokens`, string, `token_ids` and `segment_ids` are (batch, sequences, tokens), and `lengths`
-    (batch, sequences) says how many are not padding. A row has one sequence, or one for each chunk,
-    window or choice.
+    (batch, sequences) says how many are not padding; what follows them has no meaning, and depends
+    on the other rows. A row has one sequence, or one for each chunk, window or choice.
     """
     vocabulary = task.tokenizer.vocabulary
 

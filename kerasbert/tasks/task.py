@@ -493,10 +493,12 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         """Writes a SavedModel that takes raw strings, or the model for another runtime.
 
         A SavedModel's second signature, `tokens`, takes ready features, with `lengths`, int32
-        (batch,), the number of unpadded tokens per row, instead of the mask. It returns the model's
-        outputs. The signature `tokenize` takes raw strings, and returns the tokens that the model
-        reads. Other formats take ready features; `encode.py` and the tokenizer's files, which
-        compute them, lie beside the model (see docs/runtimes.md).
+        (batch,), the number of unpadded tokens per row, instead of the mask; (batch, choices) for
+        `MultipleChoice`, and (batch, chunks) for long texts. `MaskedLM` and `Pretrainer` also need
+        `mask_positions`. It returns the model's outputs. The signature `tokenize` takes raw
+        strings, and returns the tokens that the model reads. Other formats take ready features;
+        `encode.py` and the tokenizer's files, which compute them, lie beside the model (see
+        docs/runtimes.md).
 
         The directory appears when it is complete. Unless `check` is off, the graph must first give
         the outputs of the model run layer by layer, and a fresh process must give the same.

@@ -322,7 +322,9 @@ def test_parts_of_characters(make_tokenizer, tiny_backbone):
     """Clients of exports decode UTF-8, and must find what `fill_mask` returns."""
     made = make_tokenizer({"kind": "bytepair"})
     pair = ("Ġ", "Ã")  # a space, and the first of two bytes
-    tokenizer = BytePairTokenizer([*made.model_tokens, "".join(pair)], [*made.merges, pair])
+    pieces = [*made.model_tokens, "".join(pair)]
+    ids = {piece: id for id, piece in enumerate(pieces)}
+    tokenizer = BytePairTokenizer(ids, [*made.merges, pair])
     task = MaskedLM(tiny_backbone(tokenizer), tokenizer=tokenizer)
     text, tokens = "the <mask> dog", [tokenizer.token_to_id(piece) for piece in ("Ã", "ĠÃ")]
     filled = task.preprocessor.with_guesses([text], [(0, 0, [(id, 0.5) for id in tokens])])

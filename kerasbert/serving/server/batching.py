@@ -216,7 +216,9 @@ def _parts(tokens: Sequence[int], most: int) -> list[tuple[int, int]]:
 
 
 def joined(parts: Sequence[Mapping[str, np.ndarray]], order: np.ndarray) -> dict[str, Any]:
-    """Joins the outputs of a request's parts; narrower ones are padded, as in a batch.
+    """Joins the outputs of a request's parts; narrower ones are padded with 0 or "".
+
+    A model may pad the ids of tokens with another number; the output `lengths` says what counts.
 
     Args:
         parts: the outputs of each part.
