@@ -9,7 +9,7 @@ from keras import ops
 
 from kerasbert import _compat
 from kerasbert.checkpoints import SavedWeights
-from kerasbert.data.inputs import checked_size, has_own_order, is_stream
+from kerasbert.data.inputs import has_own_order, is_stream
 from kerasbert.distillation import pairs
 from kerasbert.distillation.losses import ATTENTION, HIDDEN, SOFT
 from kerasbert.distillation.states import named, watcher
@@ -22,7 +22,6 @@ from kerasbert.tasks.streams import peek
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.global_loss import FunctionLoss
 from kerasbert.training.steps import ON_TENSORFLOW
-from kerasbert.training.strategies import sharded
 
 # Prefix of the names of features that only the teacher reads.
 _TEACHERS = "teacher_"
@@ -364,15 +363,8 @@ class Distiller(ExactModel):
         if is_stream(x):
             x = self._stream(x, shuffle=shuffle)
         elif is_text(x):
-            size = checked_size(batch_size)
-            if hasattr(x, "element_spec") or not shuffle:
-                x = self.preprocessor.batches(x, y, sample_weight, size, seed=self.updates)
-            else:
-                rows = self.student.preprocessor.rows(x, y, sample_weight)
-                kwargs.setdefault("steps_per_epoch", -(-len(rows) // size))
-                seed = int(keras.random.randint((), 0, 2**31 - 1))
-                batches = self.preprocessor.training_batches(rows, batch_size=size, seed=seed)
-                x = sharded(batches)
+            order = {"shuffle": shuffle, "seed": self.updates}
+            x = self.preprocessor.batches(x, y, sample_weight, batch_size, **order)
             y = sample_weight = batch_size = None
         parts = validation_parts(kwargs.get("validation_data"))
         if is_stream(parts[0]):

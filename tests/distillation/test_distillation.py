@@ -23,7 +23,7 @@ from kerasbert import (
 from kerasbert import distillation as d
 from kerasbert.distillation import losses
 from kerasbert.text import WordPieceTokenizer
-from kerasbert.training import Distiller, distill, student_from
+from kerasbert.training import Distiller, ExactModel, distill, student_from
 
 PROGRAM = pathlib.Path(__file__).with_name("distillation_program.py")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -517,6 +517,29 @@ def test_a_batch_size_of_zero(sentences):
     model.compile(**EAGER)
     with pytest.raises(InputError, match="batch_size must be 1 or more, found 0"):
         model.fit(sentences, batch_size=0, verbose=0)
+
+
+def test_the_order_is_the_same_on_every_worker(sentences, monkeypatch):
+    """Each has its own state of Keras's generator."""
+    tokenizer = words("zebra")
+    teacher = TextClassifier(big(), 3, tokenizer=TOKENIZER)
+    model = Distiller(teacher, TextClassifier(backbone(tokenizer), 3, tokenizer=tokenizer), alpha=1)
+    model.compile(**EAGER)
+    orders = []
+    monkeypatch.setattr(ExactModel, "fit", lambda self, x, *args, **kwargs: orders.append(x))
+    for _ in range(2):
+        keras.random.uniform(())
+        model.fit(sentences, batch_size=8)
+    first, second = ([batch["token_ids"].numpy() for (batch,) in order.take(3)] for order in orders)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    batches = [batch for _ in range(2) for (batch,) in orders[0].take(3)]
+    for batch in batches:  # the teacher, whose ids are lower by one, has the same order
+        ids, theirs = batch["token_ids"].numpy(), batch["teacher_token_ids"].numpy()
+        np.testing.assert_array_equal(np.where(ids > 4, ids - 1, ids), theirs)
+    passes = [np.concatenate([b["token_ids"][:, 1] for b in batches[at : at + 3]]) for at in (0, 3)]
+    assert sorted(passes[0]) == sorted(passes[1])
+    assert passes[0].tolist() != passes[1].tolist()
 
 
 class Batches(keras.utils.PyDataset):
