@@ -96,6 +96,17 @@ def flat_losses(model) -> list[tuple[tuple, Any]]:
     return [(path, loss) for path, loss, *_ in model._compile_loss._flat_losses]
 
 
+def mask_of(outputs):
+    """Returns the mask that Keras's layers gave to a tensor, or None.
+
+    Keras's losses multiply weights by it.
+    Test: tests/training/test_global_batch.py::test_masks_of_keras
+    """
+    from keras.src.backend.common.masking import get_keras_mask
+
+    return get_keras_mask(outputs)
+
+
 def compute_loss(model, x, y, y_pred, sample_weight):
     """Returns the loss of a training step, as Keras's own step computes it.
 

@@ -156,7 +156,8 @@ def _apply_gradients(optimizer, gradients, variables) -> None:
     if optimizer.loss_scale:
         factor = ops.convert_to_tensor(optimizer.loss_scale.factor)
         norm /= factor
-        gradients = [gradient / ops.cast(factor, gradient.dtype) for gradient in gradients]
+        # In float32: the factor may be too large for float16.
+        gradients = [ops.cast(ops.divide(one, factor), one.dtype) for one in gradients]
     _count_skipped(optimizer, finite)
     if optimizer.global_clipnorm:
         gradients = _clipped(gradients, norm, optimizer.global_clipnorm)

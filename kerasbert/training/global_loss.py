@@ -10,6 +10,8 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from kerasbert import _compat
+from kerasbert.errors import InputError
 from kerasbert.features import static_shape
 from kerasbert.training.steps import backend
 
@@ -31,13 +33,22 @@ class GlobalBatchLoss(keras.losses.Loss):
         self._whole = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Returns the loss of a batch or microbatch, a scalar; see the class."""
+        """Returns the loss of a batch or microbatch, a scalar; see the class.
+
+        Raises:
+            InputError: the outputs have a mask of Keras's, which is not that of the global batch.
+        """
         replicas = backend.num_replicas()
         alone = replicas == 1 and self._whole is None
         if not replicas or isinstance(y_pred, keras.KerasTensor):
             return self.loss(y_true, y_pred, sample_weight)
         if alone and not _has_one_weight_per_row(y_pred, sample_weight):
             return self.loss(y_true, y_pred, sample_weight)
+        if _compat.mask_of(y_pred) is not None:
+            raise InputError(
+                f"the loss {self.name}: the outputs have a mask (of mask_zero=True, say), which is "
+                "not exact on several replicas or in microbatches; give it as sample_weight instead"
+            )
         total, by = self.sums(y_true, y_pred, sample_weight)
         if self._whole is None:
             microbatches = 1
@@ -68,7 +79,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         Both can be summed over replicas.
         """
         y_true = ops.convert_to_tensor(y_true)
-        losses = self.loss.call(y_true, y_pred)
+        losses = self._losses(y_true, y_pred)
         if static_shape(losses) == ():  # of a function that returns the mean of its batch
             losses = ops.broadcast_to(losses, ops.shape(y_true)[:1])
         weights = _weights(ops.shape(losses), losses.dtype, sample_weight)
@@ -77,7 +88,7 @@ class GlobalBatchLoss(keras.losses.Loss):
     def divisor(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Returns only the divisor, without computing losses if their shape is known."""
         y_true = ops.convert_to_tensor(y_true)
-        losses = backend.result_spec(self.loss.call, y_true, y_pred)
+        losses = backend.result_spec(self._losses, y_true, y_pred)
         shape, labels = (static_shape(tensor) for tensor in (losses, y_true))
         if shape == ():
             shape = ops.shape(y_true)[:1]
@@ -86,6 +97,12 @@ class GlobalBatchLoss(keras.losses.Loss):
                 return self.sums(y_true, y_pred, sample_weight)[1]  # not one loss per label
             shape = ops.shape(y_true)[: len(shape)]
         return self._divisor(_weights(shape, losses.dtype, sample_weight))
+
+    def _losses(self, y_true, y_pred):
+        """Returns the loss of each output; labels and outputs are cast as Keras does."""
+        dtype = self.loss.dtype
+        y_true, y_pred = (ops.convert_to_tensor(each, dtype) for each in (y_true, y_pred))
+        return self.loss.call(y_true, y_pred)
 
     def _divisor(self, weights):
         if self.reduction == "sum":

@@ -221,11 +221,14 @@ class GlobalBatchSteps(_compat.TrainerHooks, keras.Model):
             )
 
         def function(iterator):
-            try:
-                for _ in range(self.steps_per_execution):
+            logs = None
+            for _ in range(self.steps_per_execution):
+                try:
                     logs = one_step(iterator)
-            except tf.errors.OutOfRangeError:
-                raise StopIteration from None
+                except tf.errors.OutOfRangeError:
+                    if logs is None:
+                        raise StopIteration from None
+                    break  # the last execution may have fewer steps
             return logs
 
         return function

@@ -219,6 +219,21 @@ def linear(strategy, kind):
     return flat(model.trainable_variables)
 
 
+def evaluated(strategy):
+    """The loss of three batches, one by one and in executions of more steps than are left."""
+    rows = np.ones((6, 2), "float32"), np.ones((6, 1), "float32")
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(2)
+    found = []
+    for at_once in (1, 2, 4):
+        with strategy.scope():
+            inputs = keras.Input((2,))
+            model = ExactModel(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
+            model.compile("sgd", "mse", steps_per_execution=at_once)
+        scores = model.evaluate(sharded(data), verbose=0, return_dict=True)
+        found.append(scores.get("loss", np.nan))
+    return found
+
+
 def dropped(strategy, kind):
     """The mask of each replica."""
     with strategy.scope():
@@ -320,6 +335,7 @@ def main(mode, out):
     if mode == "worker":
         found["defect_workers"] = outcome(lambda: plain_fit(strategy))
         found["defect_workers_here"] = plain_fit(strategy, ExactModel)
+        found["evaluated"] = evaluated(strategy)
     found |= {f"fused_{k}": v for k, v in fused(strategy).items()}
     if mode in ("1", "2"):
         found["linear_exact"] = linear(strategy, ExactModel)

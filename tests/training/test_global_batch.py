@@ -147,6 +147,11 @@ def test_a_bad_gradient_of_one_replica_halves_the_loss_scale(runs, mode):
     assert runs[mode]["loss_scale"].tolist() == [2.0**14]
 
 
+@pytest.mark.parametrize("worker", ["worker0", "worker1"])
+def test_the_last_execution_may_have_fewer_steps(runs, worker):
+    np.testing.assert_allclose(runs[worker]["evaluated"], [1, 1, 1])
+
+
 # === What Keras does by itself: when one of these fails, a way round can go ===
 
 
@@ -328,6 +333,14 @@ def test_no_variable_is_one_that_gpus_have_no_place_for():
     assert {v.dtype for v in found} == {"float32", "int64"}
 
 
+def test_a_scale_that_float16_has_no_number_for():
+    variable = keras.Variable(np.ones(1), dtype="float16")
+    optimizer = patch_optimizer(keras.optimizers.SGD(1.0), float16=True)
+    optimizer.loss_scale.factor.assign(2.0**16)
+    optimizer.apply([tf.constant([2.0**15], "float16")], [variable])
+    assert variable.numpy().tolist() == [0.5]
+
+
 def test_sparse_gradients():
     table = keras.Variable(np.ones((3, 1), "float32"))
     optimizer = patch_optimizer(keras.optimizers.SGD(1.0, global_clipnorm=0.5))
@@ -425,6 +438,28 @@ def test_tensorboard_needs_its_package(tmp_path, monkeypatch):
     callback = keras.callbacks.TensorBoard(tmp_path)
     with pytest.raises(InputError, match="that TensorFlow does not bring: pip install tensorboard"):
         model.fit(X, Y, verbose=0, callbacks=[callback])
+
+
+def test_losses_are_cast_as_by_keras():
+    loss = global_mean("mse")
+    data = tf.constant([[0]]), tf.constant([[300]], "float16")  # its square is infinite in float16
+    divisor = loss.divisor(*data)
+    values = [float(loss(*data))]
+    loss.set_global_batch(divisor, 1)
+    values.append(float(loss(*data)))
+    assert values == [90000, 90000]
+    assert divisor.dtype == "float32"
+
+
+def test_masks_of_keras():
+    """A loss of one device multiplies weights by them, and others refuse them."""
+    outputs = keras.layers.Embedding(3, 1, "ones", mask_zero=True)(np.array([[1, 0, 0, 2]]))
+    labels = np.zeros((1, 4, 1), "float32")
+    loss = global_mean(keras.losses.MeanSquaredError(reduction="sum"))
+    assert float(loss(labels, outputs)) == 2
+    loss.set_global_batch(loss.divisor(labels, outputs), 1)
+    with pytest.raises(InputError, match=r"the outputs have a mask .*; give it as sample_weight"):
+        loss(labels, outputs)
 
 
 # === One weight for each row of several outputs ===
