@@ -38,7 +38,7 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
     """
     if (result := spread(options.workers)) is not None:
         return result
-    with begin(options) as strategy:
+    with begin(options, step_before_decay(options)) as strategy:
         return _pretrain(options, strategy)
 
 

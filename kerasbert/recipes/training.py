@@ -28,6 +28,7 @@ from kerasbert.training.run_directory import (
     RunDirectory,
     refuse_finished,
     refuse_foreign,
+    remove_leftovers,
 )
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
 from kerasbert.training.strategies import describe, is_chief, is_multi_worker, make_strategy
@@ -37,19 +38,22 @@ _MOST_LOSSES = 200  # lines of losses.jsonl, approximately; evaluations may add 
 
 
 @contextlib.contextmanager
-def begin(options: TrainingOptions) -> Iterator[Any]:
+def begin(options: TrainingOptions, permanent: int = 0) -> Iterator[Any]:
     """Yields the distribution strategy, with the output locked.
 
     Args:
         options: options of the run.
+        permanent: as in `Run`.
 
     Raises:
         InputError: the output contains a finished run, or files in the way of a run, or is locked
             by another run; the devices are not available, or another worker is lost.
     """
     if not options.dry_run:
-        refuse_foreign(pathlib.Path(options.output))
-        refuse_finished(pathlib.Path(options.output))
+        path = pathlib.Path(options.output)
+        refuse_foreign(path)
+        remove_leftovers(path, dataclasses.asdict(options), permanent)
+        refuse_finished(path)
     if options.deterministic and not options.on_jax:  # JAX uses an environment variable
         import tensorflow as tf
 
@@ -179,18 +183,18 @@ class Run:
         `title` and `drawn` are arguments of `ReportMetrics`; `verb` is the progress bar's label.
 
         Raises:
-            InputError: `steps_per_execution` does not divide `steps` or `report_every`.
+            InputError: `steps_per_execution` does not divide the steps until something is due.
         """
         at_once = model.steps_per_execution
-        permanent = [self.checkpoints.permanent] if self.checkpoints.permanent else []
-        if any(count % at_once for count in (steps, report_every, *boundaries, *permanent)):
-            phases = "".join(
-                f", and the phase that begins after {step} steps" for step in boundaries
-            ) + "".join(f", and the {step} steps before the decay" for step in permanent)
-            raise InputError(
-                f"--steps_per_execution={at_once} must divide the {steps} steps "
-                f"and the {report_every} steps between two reports{phases}"
-            )
+        counts = [
+            (steps, "of the run"),
+            (report_every, "between two reports"),
+            (self.checkpoints.every_steps, "between two checkpoints"),
+            *((step, "before a phase") for step in boundaries),
+            (self.checkpoints.permanent, "before the decay"),
+        ]
+        if wrong := [f"the {count} steps {which}" for count, which in counts if count % at_once]:
+            raise InputError(f"--steps_per_execution={at_once} must divide {' and '.join(wrong)}")
         bar = TrainingBar(verb, steps) if self.is_chief else None
         callbacks = []
         if self.is_chief:

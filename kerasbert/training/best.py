@@ -11,7 +11,7 @@ from kerasbert import files
 from kerasbert.errors import InputError
 from kerasbert.training import step_directories
 from kerasbert.training.optimizers import averaged_weights
-from kerasbert.training.run_directory import RunDirectory
+from kerasbert.training.run_directory import CHECKPOINTS, RunDirectory
 
 # Suffixes of metrics to minimize; all others are maximized.
 _LESS_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae")
@@ -70,14 +70,24 @@ class SaveBestModel(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Saves the model if this evaluation is the best."""
-        report = self.run.reports()[-1]
-        if report["step"] != self.report["step"]:
-            return
-        path = self.path
+        path = step_directories.path_of(self.run.best, self.run.reports()[-1]["step"])
         step_directories.remove(path)  # it exists if a killed run repeats this step
+        if path != self.path:
+            return
         with averaged_weights(self.model):
             self.model.save_to_preset(path)
-        step_directories.remove_all(self.run.best, but=path)
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        """Removes the models but the best so far, and the best up to each checkpoint.
+
+        A run that resumes from a checkpoint may find no better model than that one again.
+        """
+        newest_first = step_directories.newest_first(self.run.best)
+        needed = {self.path}
+        for checkpoint in step_directories.newest_first(self.run.path / CHECKPOINTS):
+            needed.update([path for path in newest_first if path.name <= checkpoint.name][:1])
+        step_directories.remove_all(self.run.best, but=needed)
 
     @property
     def path(self) -> pathlib.Path:

@@ -188,7 +188,7 @@ class Checkpoints:
             >>> checkpoints.remove()
             >>> checkpoints.newest()
         """
-        step_directories.remove_all(self.directory, but=self.permanent_path)
+        step_directories.remove_all(self.directory, but=[self.permanent_path])
 
     def lacks_permanent(self, step: int) -> bool:
         """Returns whether the permanent checkpoint is of this step, and not written yet.

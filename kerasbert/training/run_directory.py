@@ -42,7 +42,8 @@ class RunDirectory:
         losses.jsonl     the training loss between evaluations, see `ReportMetrics`
         tensorboard/     the same values as TensorBoard's events
         curves.png       a plot of them
-        best/            the model of the best evaluation, until the run has finished
+        best/            the best model so far, and that of each checkpoint, until the run has
+                         finished
         model/           the trained model, when the run has finished
 
     Args:
@@ -139,6 +140,35 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
     return lines
 
 
+def last_evaluation(path: pathlib.Path) -> int | None:
+    """Returns the step of the last evaluation in a directory's `metrics.jsonl`.
+
+    Args:
+        path: directory of a run or of a checkpoint.
+
+    Returns:
+        The step; 0 if there is no line, None if there is no file.
+    """
+    if not files.exists(path / METRICS):
+        return None
+    lines = _read_lines(path / METRICS)
+    return lines[-1]["step"] if lines else 0
+
+
+def remove_leftovers(path: pathlib.Path, settings: dict[str, Any], permanent: int = 0) -> None:
+    """Removes what a finished run would have removed, had it not been killed before.
+
+    Args:
+        path: directory of the run; one that has not finished is left as it is.
+        settings: settings of the run; one with others is left as it is, too.
+        permanent: step whose checkpoint stays; 0: none.
+    """
+    if files.exists(path / MODEL) and _settings(path / CONFIG) == settings:
+        kept = step_directories.path_of(path / CHECKPOINTS, permanent)
+        step_directories.remove_all(path / CHECKPOINTS, but=[kept])
+        step_directories.remove_all(path / BEST)
+
+
 def refuse_finished(path: pathlib.Path) -> None:
     """Raises `InputError` if a directory contains a finished run."""
     if files.exists(path / MODEL):
@@ -164,7 +194,7 @@ def refuse_foreign(path: pathlib.Path) -> None:
 def _foreign(path: pathlib.Path) -> pathlib.Path | None:
     """Returns the first file in the way of a run, or None."""
     config = path / CONFIG
-    if files.exists(config) and _is_of_run(config):
+    if _settings(config).keys() >= _SETTINGS:
         return None
     if step_directories.newest_first(path / CHECKPOINTS):  # `Checkpoints` compares their settings
         return None
@@ -177,11 +207,12 @@ def _foreign(path: pathlib.Path) -> pathlib.Path | None:
     return None
 
 
-def _is_of_run(config: pathlib.Path) -> bool:
+def _settings(config: pathlib.Path) -> dict:
+    """Returns what `config.json` has; nothing if it is missing or damaged."""
     try:
-        return files.read_json(config).keys() >= _SETTINGS
+        return files.read_json(config)
     except InputError:
-        return False
+        return {}
 
 
 class ReportMetrics(keras.callbacks.Callback):

@@ -7,6 +7,7 @@ import contextlib
 import pathlib
 import re
 import shutil
+from collections.abc import Collection
 
 from kerasbert import files
 
@@ -32,16 +33,16 @@ def remove_unfinished(parent: pathlib.Path) -> None:
             remove(path)
 
 
-def remove_all(parent: pathlib.Path, but: pathlib.Path | None = None) -> None:
+def remove_all(parent: pathlib.Path, but: Collection[pathlib.Path | None] = ()) -> None:
     """Removes the directories of all steps, and `parent` if nothing else is in it.
 
     Args:
         parent: path of the directory that contains them.
-        but: the one that stays; None: all are removed.
+        but: those that stay.
     """
     remove_unfinished(parent)
     for path in newest_first(parent):
-        if path != but:
+        if path not in but:
             remove(path)
     with contextlib.suppress(OSError):  # something else is in it
         parent.rmdir()

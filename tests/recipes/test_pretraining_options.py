@@ -243,9 +243,14 @@ def test_a_dry_run_measures_every_phase(options, tmp_path):
         ({"phase": ["3:64:4"]}, r"sequence_length must be in \[4, 32\], found 64"),
         (
             {"phase": ["3:16:8"], "steps_per_execution": 2},
-            "must divide .* and the phase that begins after 3 steps",
+            "=2 must divide the 3 steps before a phase$",
         ),
-        ({**WSD, "steps_per_execution": 2}, "must divide .* and the 3 steps before the decay"),
+        ({**WSD, "steps_per_execution": 2}, "=2 must divide the 3 steps before the decay$"),
+        (
+            {"checkpoint_every_steps": 3, "steps_per_execution": 4},
+            "=4 must divide the 6 steps of the run and the 2 steps between two reports and the 3 "
+            "steps between two checkpoints$",
+        ),
         ({"lr_decay_ratio": 0.2}, "--lr_decay_ratio is for --lr_schedule=wsd"),
         ({"warmup_steps": 2, "warmup_ratio": 0.2}, "either --warmup_ratio or --warmup_steps"),
         ({"warmup_steps": 6}, "--warmup_steps=6 must be less than the 6 steps"),

@@ -217,9 +217,12 @@ def test_seed_determines_everything(run, corpus_dir, tmp_path):
 
 def test_finished_run_is_refused(run, corpus_dir):
     before = weights(run[0])
+    leftover = run[0] / "checkpoints" / "step-0000000004"  # of a run that was killed at its end
+    leftover.mkdir(parents=True)
     with pytest.raises(InputError, match="this run is complete, and nothing is left to resume"):
-        pretrain(options(corpus_dir, run[0]))
+        pretrain(options(corpus_dir, run[0], validation_corpus=str(corpus_dir)))
     assert weights(run[0]) == before
+    assert not leftover.parent.exists()
 
 
 @pytest.mark.parametrize(

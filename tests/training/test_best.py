@@ -5,7 +5,7 @@ import pytest
 
 from kerasbert import InputError
 from kerasbert.training.best import SaveBestModel
-from kerasbert.training.run_directory import RunDirectory
+from kerasbert.training.run_directory import CHECKPOINTS, RunDirectory
 
 
 class Saved:
@@ -32,11 +32,11 @@ def run(tmp_path):
     return RunDirectory(tmp_path / "run", {})
 
 
-def reported(run, metric, values, patience=0):
+def reported(run, metric, values, patience=0, first=1):
     best = SaveBestModel(run, metric, patience)
     best.set_model(Saved())
     stop_training = []
-    for step, value in enumerate(values, start=1):
+    for step, value in enumerate(values, start=first):
         run.report(step=step, **{metric: value})
         best.on_epoch_end(0)
         stop_training.append(best.stop_training)
@@ -90,6 +90,24 @@ def test_a_run_that_comes_by_again_writes_the_same(run):
     reported_again.on_epoch_end(0)
     assert [path.name for path in run.best.iterdir()] == ["step-0000000003"]
     assert (run.best / "step-0000000003" / "weights").exists()
+
+
+def test_the_best_model_of_a_checkpoint_stays(run):
+    """A run that is killed and resumes there may find no better one again."""
+
+    def kept():
+        return sorted(int(path.name.removeprefix("step-")) for path in run.best.iterdir())
+
+    reported(run, "val_f1", [0.1, 0.3])
+    (run.path / CHECKPOINTS / "step-0000000003").mkdir(parents=True)
+    reported(run, "val_f1", [0.2, 0.4, 0.5], first=3)
+    assert kept() == [2, 5]
+
+    run = RunDirectory(run.path, {}, step=3)
+    best, _ = reported(run, "val_f1", [0.2, 0.2], first=4)
+    assert (kept(), best.path.name) == ([2], "step-0000000002")
+    best.move_to(run.model)
+    assert not run.best.exists()
 
 
 def test_unknown_metric_is_named(run):

@@ -15,6 +15,7 @@ from kerasbert.training.run_directory import (
     RunDirectory,
     refuse_finished,
     refuse_foreign,
+    remove_leftovers,
 )
 
 # Of every step the mean loss and the examples; a report ends each row.
@@ -158,6 +159,23 @@ def test_files_of_a_run_are_not_in_the_way(tmp_path):
     refuse_foreign(tmp_path)
     with pytest.raises(InputError, match="this run is complete"):
         refuse_finished(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "left"),
+    [
+        (True, {"output": "run"}, ["checkpoints/step-0000000003"]),
+        (True, {"output": "other"}, None),
+        (False, {"output": "run"}, None),
+    ],
+)
+def test_what_a_finished_run_could_not_remove(tmp_path, model, settings, left):
+    RunDirectory(tmp_path, {"output": "run"})
+    names = ["checkpoints/step-0000000003", "checkpoints/step-0000000006", "best/step-0000000004"]
+    for name in [*names, *(["model"] if model else [])]:
+        (tmp_path / name).mkdir(parents=True)
+    remove_leftovers(tmp_path, settings, permanent=3)
+    assert [name for name in names if (tmp_path / name).exists()] == (left or names)
 
 
 @pytest.fixture
