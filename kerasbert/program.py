@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_KINDS = (signal.SIGINT, signal.SIGTERM)
+#: The signals that end a program.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: The environment variable with the process that started a worker.
 LAUNCHER = "KERASBERT_LAUNCHER"
 
@@ -42,7 +43,7 @@ def run(
 
     def unwind(kind, frame):
         received_signals.append(kind)
-        signal.signal(kind, signal.SIG_DFL)
+        handle_signals(signal.SIG_DFL)
         raise KeyboardInterrupt
 
     # Workers keep the default action; their launcher handles and reports signals.
@@ -71,6 +72,6 @@ def options_class(recipe: str, package: str = "kerasbert.recipes") -> type[Any]:
 
 def handle_signals(handler: Callable[..., Any] | signal.Handlers) -> None:
     """Sets the handlers of SIGINT and SIGTERM; ignored ones, as in the background, stay ignored."""
-    for kind in _KINDS:
+    for kind in SIGNALS:
         if signal.getsignal(kind) != signal.SIG_IGN:
             signal.signal(kind, handler)

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kerasbert import _compat
+from kerasbert import _compat, program
 from kerasbert.errors import InputError, Interrupted, UninitializedWeightsWarning
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.best import SaveBestModel
@@ -19,6 +19,7 @@ from kerasbert.training.checkpoints import Checkpoints
 from kerasbert.training.exact_model import ExactModel
 from kerasbert.training.optimizers import averaged_weights, fits_keep_weights
 from kerasbert.training.progress import RunCallbacks, is_sync_step
+from kerasbert.training.run_directory import last_evaluation
 from kerasbert.training.stored_checkpoint import StoredCheckpoint
 from kerasbert.training.strategies import is_chief, prefetched, sharded, strategy_of
 
@@ -104,37 +105,44 @@ def train(
     if monitor and not (stored and stored.path.parent == checkpoints.directory):
         _check_monitor(model, monitor, validate)
     model.counts_examples = True
-    # A checkpoint at the end of an interval was written after its evaluation: metrics start anew.
+    # Keras resets the metrics at the end of an interval.
+    ends_interval = step % report_every == 0 or step in boundaries
+    if stored and (evaluated := last_evaluation(stored.path)) is not None:
+        ends_interval = evaluated == step  # another run may have had other intervals
+    agreement = Agreement(strategy_of(model))
     checkpoints_callback = CheckpointCallback(
-        checkpoints,
-        stored,
-        best,
-        batches,
-        Agreement(strategy_of(model)),
-        metrics=step % report_every > 0 and step not in boundaries,
+        checkpoints, stored, best, batches, agreement, metrics=not ends_interval
     )
     first = [_Validate(validate)] if validate else []
     last = [best] if best else []
     # The checkpoint callback runs last: a step's metrics must be written before its checkpoint.
     callbacks = [*first, *callbacks, *last, checkpoints_callback]
+    at_once = model.steps_per_execution
     with checkpoints_callback.signals(), fits_keep_weights(model):
+        # A run may be interrupted after the evaluation that stops it.
+        stop_training = best is not None and best.stop_training
+        _, checkpoints_callback.stop_training = agreement.reach(step, 0, stop_training)
         while step < steps and not checkpoints_callback.stop_training:
             if step in boundaries:
                 # TensorFlow would trace a step for any shape, which rounds otherwise than one that
                 # a run resumed here traces for this shape alone.
                 model.make_train_function(force=True)
             ends = (steps, (step // report_every + 1) * report_every, *boundaries)
-            checkpoints_callback.end = min(end for end in ends if end > step)
+            end = checkpoints_callback.end = min(end for end in ends if end > step)
+            # An execution takes all its steps, even beyond `end`, and nothing is done within one.
+            kept = checkpoints.every_steps, checkpoints.permanent
+            _set_steps_per_execution(model, math.gcd(at_once, step, end, *kept))
             model.fit(
                 prefetched(sharded(batches(step)), model),
                 epochs=1,
-                steps_per_epoch=checkpoints_callback.end - step,
+                steps_per_epoch=end - step,
                 callbacks=RunCallbacks(callbacks, model, first=step),
                 shuffle=False,
                 verbose=0,
             )
-            step = checkpoints_callback.end
-    if checkpoints_callback.stored:  # it is of the last step, so `fit` was not called
+            step = end
+    _set_steps_per_execution(model, at_once)
+    if checkpoints_callback.stored:  # nothing was left to train, so `fit` was not called
         checkpoints.restore(model, checkpoints_callback.stored, metrics=False)
 
 
@@ -142,6 +150,12 @@ def _build(model: keras.Model, dataset) -> None:
     """Creates the variables of optimizer and metrics, which Keras creates at the first batch."""
     with strategy_of(model).scope():
         _compat.build_on_batch(model, next(iter(dataset.take(1))))
+
+
+def _set_steps_per_execution(model: Any, steps: int) -> None:
+    if model.steps_per_execution != steps:
+        model.steps_per_execution = steps
+        model.train_function = model.test_function = None  # Keras makes them with the new number
 
 
 def _check_monitor(
@@ -276,8 +290,8 @@ class CheckpointCallback(keras.callbacks.Callback):
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """Context in which a first signal stops the run and a second one kills it."""
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        previous = {kind: signal.signal(kind, self._note) for kind in kinds}
+        previous = {kind: signal.getsignal(kind) for kind in program.SIGNALS}
+        program.handle_signals(self._note)
         try:
             yield
         finally:
@@ -286,7 +300,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _note(self, kind: int, frame: Any) -> None:
         self.received_signal = kind
-        signal.signal(kind, signal.SIG_DFL)
+        program.handle_signals(signal.SIG_DFL)
         self.checkpoints.log(
             f"{signal.Signals(kind).name}: stopping after this step; send it again to stop at once"
         )

@@ -455,6 +455,13 @@ def test_a_signal_ends_a_program_in_one_line(options, body, kind, line, removed)
     assert child.stdout == ("removed\n" if removed else "")
 
 
+def test_a_second_signal_ends_a_program_at_once_whatever_its_kind():
+    body = _CLEANS_UP.replace("KIND", "15").replace("CLEANING", "signal(2)")
+    words = [sys.executable, "-c", _SIGNALLED.format(options="pass", body=body)]
+    child = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (child.returncode, child.stderr, child.stdout) == (-2, "", "removed\n")
+
+
 def test_a_signal_after_the_end_changes_nothing():
     words = [
         sys.executable,
