@@ -14,6 +14,7 @@ import shutil
 from typing import Any
 
 from kerasbert import files, lazy
+from kerasbert.data.corpus.cleaning.duplicates import Duplicates
 from kerasbert.data.corpus.documents.reading import find_files
 from kerasbert.data.corpus.joining import join_corpora
 from kerasbert.data.corpus.manifest import read_manifest
@@ -67,10 +68,10 @@ def parts_directory(options: PrepareCorpusBeamOptions) -> str:
         fingerprint(plan_units(find_files(options.input), options.bytes_per_unit)),
         tokenizer.get_config(),
         words and words.settings,
-        options.duplicates and files.sha256(options.duplicates),
+        options.duplicates and Duplicates.load(options.duplicates).sha256,
     ]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    return f"{options.output}-parts-{digest[:12]}"
+    return f"{pathlib.Path(options.output)}-parts-{digest[:12]}"
 
 
 def make_part(number: int, options: PrepareCorpusBeamOptions, directory: str) -> str:
@@ -88,6 +89,7 @@ def join_parts(parts: list[str], options: PrepareCorpusBeamOptions, directory: s
     """Joins all parts, unless an earlier try did, and removes them."""
     if not files.exists(options.output):
         join_corpora(parts, options.output)
+    read_manifest(pathlib.Path(options.output))  # the parts stay if there is no corpus
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -35,7 +35,7 @@ from kerasbert.recipes.options import (
     PretrainOptions,
 )
 from kerasbert.recipes.prepare_corpus import prepare_corpus
-from kerasbert.recipes.prepare_corpus_beam import parts_directory
+from kerasbert.recipes.prepare_corpus_beam import join_parts, make_part, parts_directory
 from kerasbert.recipes.training import _contents as contents
 from kerasbert.tasks.registry import spec_of
 
@@ -107,9 +107,26 @@ def test_parts_of_an_earlier_try_are_used_only_with_the_same_files(given, tmp_pa
     )
     directory = parts_directory(options)
     assert parts_directory(dataclasses.replace(options, threads=1)) == directory
+    assert parts_directory(dataclasses.replace(options, output=f"{tmp_path}/corpus/")) == directory
     assert parts_directory(dataclasses.replace(options, parts=3)) != directory
     (tmp_path / "phrases.txt").write_text("the dog\n")
     assert parts_directory(options) != directory
+
+
+def test_parts_stay_until_there_is_a_corpus(given, tmp_path):
+    vocab = str(tmp_path / "vocab.txt")
+    output = tmp_path / "corpus"
+    options = PrepareCorpusBeamOptions(**given, vocab=vocab, output=f"{output}/", parts=1)
+    directory = parts_directory(options)
+    parts = [make_part(1, options, directory)]
+    output.mkdir()
+    with pytest.raises(InputError, match=r"corpus: has no manifest.json, so it is not a complete"):
+        join_parts(parts, options, directory)
+    output.rmdir()
+    for _ in range(2):  # as Beam may repeat it
+        join_parts(parts, options, directory)
+        assert Corpus(output).num_documents == 5
+        assert not files.exists(directory)
 
 
 # === corpus_info ===
@@ -251,6 +268,19 @@ def test_a_corpus_on_a_remote_store(given, store, tmp_path):
     prepare_corpus(options)
     assert Corpus(output).num_documents == 3
     assert corpus.num_documents == 2
+
+
+def test_duplicates_on_a_remote_store(given, store, tmp_path):
+    found = find_duplicates(
+        FindDuplicatesOptions(**given, dedup=["document"], output=str(tmp_path / "found"))
+    )
+    store.pipe("/found", (tmp_path / "found").read_bytes())
+    options = {"vocab": str(tmp_path / "vocab.txt"), "output": str(tmp_path / "c")}
+    here, there = (
+        parts_directory(PrepareCorpusBeamOptions(**given, **options, duplicates=path))
+        for path in (found["duplicates"], "memory://found")
+    )
+    assert here == there
 
 
 def test_a_damaged_copy_is_named(given, store, tmp_path):
