@@ -1,4 +1,5 @@
 import bz2
+import codecs
 import functools
 import gzip
 import io
@@ -6,6 +7,7 @@ import json
 import lzma
 import pathlib
 import sys
+import tarfile
 
 import fsspec
 import pyarrow
@@ -78,6 +80,64 @@ def test_damaged_compressed_files(tmp_path, ending):
         with pytest.raises(InputError, match=rf"{name}{ending}: can't be read: \w+") as caught:
             read(path)
         assert str(caught.value).count(str(path)) == 1
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_damage_after_the_first_stream(tmp_path, ending):
+    one, path = COMPRESS[ending](b"first\n\n"), tmp_path / f"a{ending}"
+    other = COMPRESS[ending](bytes(range(32, 127)) * 500 + PLAIN)
+    middle = len(other) // 2
+    flipped = other[:middle] + bytes([other[middle] ^ 0xFF]) + other[middle + 1 :]
+    for data in (other[:-9], flipped, b"garbage"):
+        path.write_bytes(one + data)
+        with pytest.raises(InputError, match=rf"a{ending}: can't be read: \w+"):
+            read(path)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+def test_streams_with_zeros_between_them(tmp_path, ending):
+    streams = COMPRESS[ending](PLAIN[:20]), COMPRESS[ending](b""), COMPRESS[ending](PLAIN[20:])
+    (tmp_path / f"a{ending}").write_bytes(b"".join(one + bytes(8) for one in streams))
+    assert read(tmp_path / f"a{ending}") == DOCUMENTS
+    (tmp_path / f"b{ending}").write_bytes(COMPRESS[ending](b'{"text": "a"}\n{'))
+    with pytest.raises(InputError, match=rf"b{ending}:2: not valid JSON"):
+        read(tmp_path / f"b{ending}")
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_compressed_files_without_a_byte(tmp_path, ending):
+    (tmp_path / f"a{ending}").write_bytes(b"")
+    with pytest.raises(InputError, match=rf"a{ending}: has 0 bytes"):
+        read(tmp_path / f"a{ending}")
+
+
+def archived():
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        about = tarfile.TarInfo("a.txt")
+        about.size = len(PLAIN)
+        archive.addfile(about, io.BytesIO(PLAIN))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (archived(), "not text in UTF-8: .* are NUL; unpack archives"),
+        (PLAIN.decode().encode("utf-16-le"), "not text in UTF-8: .* are NUL; .* other encodings"),
+        (codecs.BOM_UTF16_LE + PLAIN, "is UTF-16, not UTF-8"),
+        (codecs.BOM_UTF16_BE + PLAIN, "is UTF-16, not UTF-8"),
+        (b"PK\3\4" + PLAIN, "is a zip archive"),
+        (b"%PDF-1.7\n" + PLAIN, "is PDF"),
+    ],
+    ids=["tar", "utf-16", "little", "big", "zip", "pdf"],
+)
+def test_what_is_no_text(tmp_path, data, message, ending):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(gzip.compress(data) if ending else data)
+    with pytest.raises(InputError, match=rf"a{ending}: {message}|a{ending}: is {message}"):
+        read(path)
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
@@ -280,7 +340,7 @@ def test_hugging_face_datasets_without_their_package(monkeypatch):
 
 
 def test_a_compressed_file_that_expands_to_one_line(tmp_path):
-    (tmp_path / "a.zst").write_bytes(zstd.compress(b"good\n" + bytes((1 << 26) + 1)))
+    (tmp_path / "a.zst").write_bytes(zstd.compress(b"good\n" + b"x" * ((1 << 26) + 1)))
     assert (tmp_path / "a.zst").stat().st_size < 10_000
     with pytest.raises(InputError, match=r"a.zst: has a line of over 67,108,864 bytes when dec"):
         read(tmp_path / "a.zst")

@@ -1,10 +1,14 @@
 import gzip
 import json
 import logging
+import types
 
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from kerasbert.data.corpus.documents import formats
+from kerasbert.data.corpus.documents import lines as line_reading
 from kerasbert.data.corpus.documents.lines import Report
 from kerasbert.data.corpus.documents.reading import find_files, read_documents
 from kerasbert.errors import InputError
@@ -42,6 +46,33 @@ def test_line_ends_and_space_around(tmp_path, text):
 def test_json_lines_ignore_other_keys_and_empty_lines(tmp_path):
     text = '{"id": 1, "text": "a\\n\\n b "}\n\n{"text": "c", "meta": {"text": "d"}}\n'
     assert list(read_documents([write(tmp_path / "a", text)])) == [["a", "b"], ["c"]]
+
+
+def test_json_after_white_space(tmp_path):
+    path = write(tmp_path / "a", ' \n  {"text": "a"}\n\t{"text": "b"}')
+    assert list(read_documents([path])) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', '\n [\r\n  {"text": "a"}\n]', "[ {"])
+def test_an_array_of_json_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match=r"/a: is one array of JSON; write JSON lines"):
+        list(read_documents([write(tmp_path / "a", text)]))
+
+
+def test_long_documents_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "LONGEST", 20)
+    for text, message in (
+        ("a\nb\n\n" + "cd\n" * 7, "a:4: begins a document of over 20 bytes; put empty lines"),
+        ("<doc>\na\n" + "cd\n" * 5, "a:1: begins a document of over 20 bytes; a line with </doc>"),
+    ):
+        path = write(tmp_path / "a", text)
+        with pytest.raises(InputError, match=message):
+            list(read_documents([path]))
+    path = write(tmp_path / "b", ("abc\n" * 5 + "\n") * 9)
+    assert list(read_documents([path])) == [["abc"] * 5] * 9
+    monkeypatch.setattr(line_reading, "LONGEST", 3)
+    with pytest.raises(InputError, match="b: has a line of over 3 bytes; divide it"):
+        list(read_documents([path]))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +169,23 @@ def test_inputs_that_are_not_there(tmp_path):
         list(read_documents([str(tmp_path)]))
     with pytest.raises(InputError, match="no input"):
         list(read_documents([]))
+    (tmp_path / "link.txt").symlink_to(tmp_path / "gone")
+    write(tmp_path / "there.txt", "a")
+    for name in ("*.txt", "link.txt"):
+        with pytest.raises(
+            InputError, match=r"link.txt: is a link to /.*/gone, which is not there"
+        ):
+            find_files([str(tmp_path / name)])
+
+
+def test_paths_are_inputs_but_only_in_a_list(tmp_path):
+    write(tmp_path / "a.txt", "text")
+    assert list(read_documents([tmp_path / "a.txt"])) == [["text"]]
+    for one in (tmp_path / "a.txt", str(tmp_path / "a.txt")):
+        with pytest.raises(
+            InputError, match=r"inputs must be a list of files .*a.txt'.* in a list"
+        ):
+            list(read_documents(one))
 
 
 class TinyTexts(tfds.core.GeneratorBasedBuilder):
@@ -205,6 +253,28 @@ def test_errors_of_tfds_without_a_message(monkeypatch):
     monkeypatch.setattr(tfds, "builder", builder)
     with pytest.raises(InputError, match=r"^tfds:x: TFDS can't read it \(AssertionError\)$"):
         list(read_documents(["tfds:x"]))
+
+
+def test_examples_of_tfds_that_are_damaged(monkeypatch, caplog):
+    def read(dataset, report):
+        monkeypatch.setattr(
+            tfds,
+            "builder",
+            lambda name: types.SimpleNamespace(
+                info=types.SimpleNamespace(features=["text"]),
+                download_and_prepare=lambda: None,
+                as_dataset=lambda split: dataset.map(lambda text: {"text": text}),
+            ),
+        )
+        return list(read_documents(["tfds:x"], report))
+
+    report = Report()
+    texts = tf.data.Dataset.from_tensor_slices([b"good\nline", b"bad \xff\nline"])
+    assert read(texts, report) == [["good", "line"], ["bad \ufffd", "line"]]
+    assert report == Report(documents=2, invalid_utf8=1)
+    assert caplog.records[0].getMessage().startswith("tfds:x: example 2: ")
+    with pytest.raises(InputError, match=r"^tfds:x: TFDS can't read it \(.*no-such-file"):
+        read(tf.data.TFRecordDataset("no-such-file"), report)
 
 
 @pytest.mark.parametrize("text", ['{"text": "a b"}', "<doc id=1>\ntitle\na b\n</doc>", "a b"])

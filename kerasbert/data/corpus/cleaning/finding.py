@@ -7,6 +7,7 @@ document for near-duplicates; sorting takes as much again of one kind at a time.
 from __future__ import annotations
 
 import array
+import os
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -27,7 +28,7 @@ from kerasbert.errors import InputError
 
 
 def find_duplicates(
-    inputs: Iterable[str],
+    inputs: Iterable[str | os.PathLike[str]],
     kinds: Iterable[str],
     *,
     text_column: str = TEXT_COLUMN,

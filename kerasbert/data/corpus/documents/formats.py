@@ -11,19 +11,37 @@ from collections.abc import Callable, Iterator
 
 from kerasbert import schema
 from kerasbert.data import json_lines
-from kerasbert.data.corpus.documents.lines import Line, Lines, is_blank
+from kerasbert.data.corpus.documents.lines import LONGEST, Line, Lines, is_blank
 from kerasbert.errors import InputError
 
 _DOC = re.compile(rb"<doc\b[^>]*>")
+_ARRAY = re.compile(rb"\s*\[\s*(\{|$)")  # of objects
 
 Documents = Iterator[tuple[int, str]]
 
 
 def reader(first_line: bytes) -> Callable[..., Documents]:
-    """Returns the reader of a file with this first non-empty line."""
+    """Returns the reader of a file with this first non-empty line.
+
+    Raises:
+        InputError: the file is an array of JSON.
+    """
     if _DOC.match(first_line):
         return wikiextractor
-    return read_json_lines if first_line.startswith(b"{") else plain
+    if _ARRAY.match(first_line):
+        raise InputError(
+            "is one array of JSON; write JSON lines, an object on each line without [ and commas "
+            "around it, as jq -c '.[]' does"
+        )
+    return read_json_lines if first_line.lstrip().startswith(b"{") else plain
+
+
+def _check_size(lines: Lines, first: int, size: int, hint: str) -> None:
+    """Raises `InputError` for a document, from line `first` on, that is too long."""
+    if size > LONGEST:
+        raise InputError(
+            f"{lines.where(first)}: begins a document of over {LONGEST:,} bytes; {hint}"
+        )
 
 
 def plain(
@@ -40,6 +58,8 @@ def plain(
             document, after_blank = [], True
         elif document:
             document.append(data)
+            hint = "put empty lines between documents, or write JSON lines"
+            _check_size(lines, first, position + len(data) - begin, hint)
         elif after_blank and position >= start:
             if position >= end:
                 return
@@ -86,6 +106,8 @@ def wikiextractor(
             opened = None
         elif opened is not None:
             document.append(data)
+            hint = "a line with </doc> must end it"
+            _check_size(lines, opened, position + len(data) - begin, hint)
         elif position >= end:
             return
     if opened is not None:

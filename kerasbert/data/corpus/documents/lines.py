@@ -14,7 +14,8 @@ from kerasbert.errors import InputError, escaped
 
 _logger = logging.getLogger(__name__)
 _BLOCK = 1 << 16
-_LONGEST = 1 << 26  # bytes of a line in a compressed file
+#: The most bytes of a line, and of a document of several lines: memory holds it several times.
+LONGEST = 1 << 26
 
 Line = tuple[int, int, bytes]
 
@@ -83,10 +84,17 @@ class Lines:
             position = _line_start(file, self._start) if self._start else 0
             if self._start:  # what has no size can't seek
                 file.seek(position)
-            lines = _short_lines(self._path, file) if is_compressed(self._path) else file
-            for number, data in enumerate(lines, start=1):
+            for number, data in enumerate(self._short(file), start=1):
                 yield number, position, data if position else data.removeprefix(codecs.BOM_UTF8)
                 position += len(data)
+
+    def _short(self, file: BinaryIO) -> Iterator[bytes]:
+        """Yields lines; raises `InputError` for a longer one."""
+        while data := file.readline(LONGEST + 1):
+            if len(data) > LONGEST:
+                when = " when decompressed" if is_compressed(self._path) else ""
+                raise InputError(f"{self}: has a line of over {LONGEST:,} bytes{when}; divide it")
+            yield data
 
     def where(self, number: int) -> Where:
         """Returns file and line, for a message, of the line that was yielded with this number."""
@@ -98,8 +106,10 @@ class Lines:
     @functools.cached_property
     def lines_before(self) -> int:
         """The number of lines before the first one that is read; reads them."""
+        if not self._start:  # what is compressed, or has no size, can't seek
+            return 0
         with opened(self._path) as file:
-            left = _line_start(file, self._start) if self._start else 0
+            left = _line_start(file, self._start)
             file.seek(0)
             count = 0
             while left:
@@ -135,14 +145,6 @@ def _decode_line(data: bytes, report: Report, where: Callable[[int], object], in
         if report.invalid_utf8 <= report.named_lines:
             _logger.warning("%s: %s; replaced", escaped(str(where(index))), error.reason)
         return data.decode("utf-8", "replace")
-
-
-def _short_lines(path: str, file: BinaryIO) -> Iterator[bytes]:
-    """Iterates over lines; raises `InputError` for one that a small file may expand to."""
-    while data := file.readline(_LONGEST + 1):
-        if len(data) > _LONGEST:
-            raise InputError(f"{path}: has a line of over {_LONGEST:,} bytes when decompressed")
-        yield data
 
 
 def _line_start(file: BinaryIO, position: int) -> int:

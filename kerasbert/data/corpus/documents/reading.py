@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Iterator
 
 from kerasbert.data.corpus.documents import datasets, formats, parquet, stores
 from kerasbert.data.corpus.documents.lines import Line, Lines, Report, is_blank
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, about, shown
 
 TEXT_COLUMN = "text"
 
 
-def find_files(inputs: Iterable[str]) -> list[str]:
+def find_files(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Expands glob patterns; names of existing files and of data sets are returned unchanged.
 
     Raises:
-        InputError: a pattern matches no file, a name is a directory, or a store can't be used.
+        InputError: `inputs` is a single name, a pattern matches no file, a name is a directory, or
+            a store can't be used.
     """
+    if isinstance(inputs, str | os.PathLike):
+        raise InputError(
+            f"inputs must be a list of files and data sets; put {shown(inputs)} in a list"
+        )
     paths = []
-    for pattern in inputs:
+    for given in inputs:
+        pattern = os.fspath(given)
         paths += [pattern] if datasets.reader(pattern) else stores.find(pattern)
     if not paths:
         raise InputError("no input is given")
@@ -35,24 +42,28 @@ def size_to_cut(source: str) -> int | None:
 
 
 def read_documents(
-    inputs: Iterable[str], report: Report | None = None, *, text_column: str = TEXT_COLUMN
+    inputs: Iterable[str | os.PathLike[str]],
+    report: Report | None = None,
+    *,
+    text_column: str = TEXT_COLUMN,
 ) -> Iterator[list[str]]:
     """Iterates over documents, each a list of its non-empty lines.
 
     `.parquet` is a table. The format of other files is determined by the first non-empty line:
     `<doc ...>` starts output of WikiExtractor (the title line is skipped), `{` starts JSON lines,
-    and anything else is plain text with empty lines between documents. `.gz`, `.bz2`, `.xz` and
-    `.zst` are decompressed. `tfds:NAME` or `tfds:NAME:SPLIT` is a dataset of TensorFlow Datasets,
-    and `hf:NAME`, `hf:NAME:CONFIG` or `hf:NAME:CONFIG:SPLIT` one of Hugging Face.
+    and anything else is plain text with empty lines between documents. A line, and a document of
+    several lines, has at most 64 MiB. `.gz`, `.bz2`, `.xz` and `.zst` are decompressed. `tfds:NAME`
+    or `tfds:NAME:SPLIT` is a dataset of TensorFlow Datasets, and `hf:NAME`, `hf:NAME:CONFIG` or
+    `hf:NAME:CONFIG:SPLIT` one of Hugging Face.
 
     Args:
-        inputs: list of file names, URLs, glob patterns of both, and names of data sets.
+        inputs: list of paths, URLs, glob patterns of both, and names of data sets.
         report: `Report` to update.
         text_column: string, the column, key or feature with the text.
 
     Raises:
-        InputError: a file is missing or can't be read, or a line is malformed; the message names
-            the file and the line.
+        InputError: a file is missing, can't be read or is not text, or a line is malformed or too
+            long; the message names the file and the line.
 
     Examples:
         >>> import pathlib
@@ -96,7 +107,7 @@ def read_range(
     """
     report = report if report is not None else Report()
     if read := datasets.reader(source):
-        documents = read(source, text_column)
+        documents = read(source, text_column, report)
     else:
         documents = _read_file(source, start, math.inf if end is None else end, report, text_column)
     for position, text in documents:
@@ -117,7 +128,9 @@ def _read_file(path, start, end, report, text_column) -> formats.Documents:
         return iter(())
     if not start:
         rows = itertools.chain([first], rows)
-    return formats.reader(first[2])(lines, rows, start, end, text_column)
+    with about(path):
+        reader = formats.reader(first[2])
+    return reader(lines, rows, start, end, text_column)
 
 
 def _first_line(rows: Iterator[Line]) -> Line | None:

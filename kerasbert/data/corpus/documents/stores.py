@@ -36,6 +36,51 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": ".zst",
     b"PAR1": ".parquet",
 }
+#: The first bytes of other files that are no text in UTF-8, and what to say of them.
+_NO_TEXT = {
+    b"\xff\xfe": "is UTF-16, not UTF-8; convert it, as with iconv -f UTF-16 -t UTF-8",
+    b"\xfe\xff": "is UTF-16, not UTF-8; convert it, as with iconv -f UTF-16 -t UTF-8",
+    b"PK\3\4": "is a zip archive; unpack it, and give the files of text that it holds",
+    b"%PDF-": "is PDF; extract its text first",
+}
+_HEAD = 1 << 13  # bytes that show whether a file is text
+
+
+class _Streams(io.RawIOBase):
+    """Decompresses streams that follow each other, with or without zeros between them.
+
+    `bz2.BZ2File` and `lzma.LZMAFile` end without an error where a stream after the first is
+    damaged.
+    """
+
+    def __init__(self, decompressor: Callable[[], Any], file: BinaryIO):
+        self._decompressor = decompressor
+        self._file = file
+        self._stream = decompressor()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data:
+            block = b""
+            if self._stream.eof:
+                block = self._stream.unused_data.lstrip(b"\0")
+                while not block:
+                    if not (block := self._file.read(_BUFFER)):
+                        return 0
+                    block = block.lstrip(b"\0")
+                self._stream = self._decompressor()
+            elif self._stream.needs_input and not (block := self._file.read(_BUFFER)):
+                raise EOFError("the file ends before the compressed data does")
+            data = self._stream.decompress(block, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _streams(decompressor: Callable[[], Any]) -> Callable[[BinaryIO], Any]:
+    return lambda file: io.BufferedReader(_Streams(decompressor, file), _BUFFER)
 
 
 def _zstd(file: BinaryIO) -> Any:
@@ -45,8 +90,8 @@ def _zstd(file: BinaryIO) -> Any:
 #: What decompresses a file, by the ending of its name.
 DECOMPRESS: dict[str, Callable[[BinaryIO], Any]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".bz2": _streams(bz2.BZ2Decompressor),
+    ".xz": _streams(lzma.LZMADecompressor),
     ".zst": _zstd,
 }
 
@@ -74,7 +119,8 @@ def find(pattern: str) -> list[str]:
     """Returns a file, or the files that a glob pattern matches, in the order of their names.
 
     Raises:
-        InputError: there is no such file, it is a directory, or the store can't be used.
+        InputError: there is no such file, it is a directory or a link to nothing, or the store
+            can't be used.
     """
     with errors(pattern):
         found, is_directory = (_find_remote if is_remote(pattern) else _find_local)(pattern)
@@ -92,6 +138,12 @@ def _find_local(pattern: str) -> tuple[list[str], bool]:
     if os.path.isfile(pattern):
         return [pattern], False
     matching = sorted(glob.glob(pattern, recursive=True))
+    for path in matching:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise InputError(
+                f"{path}: is a link to {os.readlink(path)}, which is not there; remove the link, "
+                "or make its target available"
+            )
     return [path for path in matching if os.path.isfile(path)], os.path.isdir(pattern)
 
 
@@ -135,7 +187,7 @@ def filesystem(path: str) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def opened_raw(path: str, *, is_text: bool = False) -> Iterator[BinaryIO]:
+def opened_raw(path: str, *, is_text: bool = False) -> Iterator[io.BufferedReader]:
     """Context manager that opens a file to read its bytes as they are.
 
     Args:
@@ -164,24 +216,43 @@ def opened(path: str) -> Iterator[BinaryIO]:
 
     Raises:
         InputError: it can't be read or decompressed, or contains something else than its name
-            says; also within the block.
+            says, or no text; also within the block.
     """
     unpack = next((DECOMPRESS[end] for end in DECOMPRESS if path.endswith(end)), None)
     with opened_raw(path, is_text=unpack is None) as file, errors(path):
         if unpack is None:
-            _refuse_other_contents(path, file)
+            _refuse_other_contents(path, file.peek(_HEAD))
             yield file
             return
+        if not file.peek(1):
+            raise InputError(f"{path}: has 0 bytes, so nothing that was compressed; make it again")
         with unpack(file) as unpacked:
+            _refuse_no_text(path, unpacked.peek(_HEAD))
             yield unpacked
 
 
-def _refuse_other_contents(path: str, file: Any) -> None:
-    """Raises `InputError` if a file is not text, but one that other names are for."""
-    head = file.peek(10)[:10]
+def _refuse_other_contents(path: str, head: bytes) -> None:
+    """Raises `InputError` if a file is not text, but possibly one that other names are for."""
     for magic, ending in _MAGIC.items():
-        if head.startswith(magic) and (magic != b"BZh" or head[4:] == b"1AY&SY"):
+        if head.startswith(magic) and (magic != b"BZh" or head[4:10] == b"1AY&SY"):
             raise InputError(f"{path}: is not text but {ending[1:]}; its name must end in {ending}")
+    _refuse_no_text(path, head)
+
+
+def _refuse_no_text(path: str, head: bytes) -> None:
+    """Raises `InputError` if what a file, possibly unpacked, begins with shows that it is no text.
+
+    Text from the web has a NUL here and there; of random bytes, one of 256 is NUL.
+    """
+    head = head[:_HEAD]
+    for magic, what in _NO_TEXT.items():
+        if head.startswith(magic):
+            raise InputError(f"{path}: {what}")
+    if (count := head.count(0)) > 1 + len(head) // 1024:
+        raise InputError(
+            f"{path}: is not text in UTF-8: {count:,} of its first {len(head):,} bytes are NUL; "
+            "unpack archives, and convert other encodings"
+        )
 
 
 @contextlib.contextmanager
