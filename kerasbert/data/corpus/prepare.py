@@ -26,13 +26,14 @@ from kerasbert.text.tokenizer import Tokenizer
 
 _LINES_PER_BATCH = 1024
 # A sentence ends after a full stop, question mark or exclamation mark and any closing quotes and
-# brackets, before white space; in Chinese and Japanese also without white space. The marks after
-# the ellipsis are of Arabic, Urdu, Indian languages (two), Armenian, Amharic, Burmese and Khmer.
-_SENTENCE_END = r"""([.!?…؟۔।॥։።။។]["'”’»)\]]*)(\s+)|([。！？]["'”’」』）]*)"""
+# brackets, before white space; in Chinese and Japanese, after one or more marks, also without. The
+# marks after the ellipsis are of Arabic, Urdu, Indian languages (two), Armenian, Amharic, Burmese
+# and Khmer.
+_SENTENCE_END = r"""([.!?…؟۔।॥։።။។]["'”’»)\]]*)(\s+)|([。！？]+["'”’」』）]*)"""
 
 
 def prepare_corpus(
-    inputs: Iterable[str],
+    inputs: Iterable[str | os.PathLike[str]],
     tokenizer: Tokenizer,
     output: str | os.PathLike[str],
     *,
@@ -46,9 +47,10 @@ def prepare_corpus(
 ) -> dict[str, Any]:
     """Tokenizes documents to a corpus directory, which appears when it is complete.
 
-    Memory use is independent of the size of the input: only a few batches of lines are in memory.
-    The same inputs and settings give the same bytes, also if the corpus is made in parts, which
-    `kerasbert.data.corpus.join_corpora` joins.
+    Memory use is independent of the size of the input: only a few batches are in memory, each of
+    about a thousand lines, or more if a document has more. A document of plain text has at most
+    64 MiB (see `read_documents`). The same inputs and settings give the same bytes, also if the
+    corpus is made in parts, which `kerasbert.data.corpus.join_corpora` joins.
 
     Args:
         inputs: see `kerasbert.data.corpus.documents.reading.read_documents`.
