@@ -332,6 +332,22 @@ def test_inputs_that_have_changed(tmp_path, kinds):
         ready.check([path])
 
 
+@pytest.mark.parametrize("kinds", [("document",), ("paragraph",)])
+def test_inputs_in_which_documents_have_moved(tmp_path, kinds):
+    last = [LONG, "1"] if "paragraph" in kinds else [LONG]
+    path = write(tmp_path / "a", [["ab"], [LONG], last, ["xy"]])
+    size = (tmp_path / "a").stat().st_size
+    ready = Selection(duplicates=find_duplicates([path], kinds))
+    found = read([path], ready)
+    for middle in range(1, size, 7):
+        halves = (ready.read(0, path, *ends, report=Report()) for ends in ((0, middle), (middle,)))
+        assert [lines for half in halves for _, lines in half] == found
+    write(tmp_path / "a", [["abc"], [LONG], last, ["x"]])
+    ready.check([path])  # of the same size
+    with pytest.raises(InputError, match="a: has changed since its duplicates were found"):
+        read([path], ready)
+
+
 def test_a_damaged_file_is_refused(saved, tmp_path):
     whole = saved.read_bytes()
     header = 8 + int.from_bytes(whole[:8], "little")

@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from kerasbert import files, schema
-from kerasbert.data.corpus.documents import datasets, stores
+from kerasbert.data.corpus.documents import datasets, parquet, stores
 from kerasbert.errors import InputError
 
 _FORMAT = "kerasbert-duplicates"
@@ -282,6 +282,7 @@ class OfInput:
         self._of_paragraphs, self._lines, self._paragraph_hashes = map(
             part, ("paragraph_positions", "paragraph_lines", "paragraph_hashes")
         )
+        self._found = self._found_paragraphs = 0
 
     def kind(self, position: int, lines: list[str]) -> str | None:
         """Returns "document" or "near" if the document at a position is left out, else None."""
@@ -290,6 +291,7 @@ class OfInput:
             return None
         if self._hashes[i] != hash_of(lines):
             raise _changed(self._source)
+        self._found += 1
         return "near" if self._is_near[i] else "document"
 
     def without_paragraphs(self, position: int, lines: list[str]) -> list[str]:
@@ -307,7 +309,25 @@ class OfInput:
         for line, hashed in repeated.items():
             if line >= len(lines) or hash_of_paragraph(lines[line]) != hashed:
                 raise _changed(self._source)
+        self._found_paragraphs += len(repeated)
         return [text for line, text in enumerate(lines) if line not in repeated]
+
+    def check_found(self, start: int, end: int | None) -> None:
+        """Raises `InputError` unless all duplicates of a range that was read were in it.
+
+        Args:
+            start: integer, the first byte.
+            end: integer, exclusive, or None for the end of the input.
+        """
+        if self._source.endswith(parquet.ENDING):
+            return  # positions are numbers of rows, which do not move as places of bytes do
+        for positions, found in (
+            (self._positions, self._found),
+            (self._of_paragraphs, self._found_paragraphs),
+        ):
+            stop = len(positions) if end is None else np.searchsorted(positions, end)
+            if found != stop - np.searchsorted(positions, start):
+                raise _changed(self._source)
 
 
 def _changed(source: str) -> InputError:

@@ -118,6 +118,8 @@ class Selection:
                 yield position, lines
             else:
                 report.leave_out(_OF_PARAGRAPHS)
+        if repeated:
+            repeated.check_found(start, end)
 
 
 EVERYTHING = Selection()
