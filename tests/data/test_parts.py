@@ -251,6 +251,12 @@ def test_what_is_no_part(text):
         Part.parse(text)
 
 
+@pytest.mark.parametrize(("number", "of"), [(0, 100), (101, 100), (1, 0)])
+def test_numbers_that_no_part_has(number, of):
+    with pytest.raises(InputError, match=f"there can't be a part {number} of {of}"):
+        Part(number, of=of)
+
+
 def write(directory, **sizes):
     for name, size in sizes.items():
         (directory / name).write_bytes(b"x" * size)

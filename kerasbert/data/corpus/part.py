@@ -22,6 +22,9 @@ class Part:
         number: integer, from 1 to `of`.
         of: integer, the number of parts.
 
+    Raises:
+        InputError: `number` is not from 1 to `of`.
+
     Examples:
         >>> import kerasbert
         >>> part = kerasbert.data.corpus.Part(2, of=3)
@@ -31,6 +34,10 @@ class Part:
 
     number: int
     of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise InputError(f"there can't be a {self}; the numbers are 1 to the number of parts")
 
     @classmethod
     def parse(cls, text: str) -> Part:
@@ -47,10 +54,9 @@ class Part:
             Part(number=3, of=7)
         """
         match = _PART.fullmatch(text)
-        part = cls(*map(int, match.groups())) if match else cls(1, 0)
-        if part.number > part.of:
+        if not match or int(match[1]) > int(match[2]):
             raise InputError(f"a part must be given as 1/7, 2/7, ..., 7/7, found {text!r}")
-        return part
+        return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"part {self.number} of {self.of}"
