@@ -115,8 +115,11 @@ def is_stream(x: Any) -> bool:
 
 
 def has_own_order(x: Any) -> bool:
-    """Returns whether `x` is a dataset or a generator, which Keras can't shuffle."""
-    return hasattr(x, "element_spec") or isinstance(x, Iterator)
+    """Returns whether the batches of `x` have an order of their own, which Keras can't change.
+
+    They are those of a dataset, a generator or a `DrawnBatches`.
+    """
+    return hasattr(x, "element_spec") or isinstance(x, Iterator) or hasattr(x, "keeps_order")
 
 
 # === Columns ===

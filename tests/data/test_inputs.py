@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import InputError
-from kerasbert.data.inputs import is_missing, is_stream, numbers, plain, raw_columns
+from kerasbert.data.inputs import (
+    has_own_order,
+    is_missing,
+    is_stream,
+    numbers,
+    plain,
+    raw_columns,
+)
+from kerasbert.data.pretraining.drawn import DrawnBatches
 
 ONE, PAIR = (("text",),), (("text", "text_pair"),)
 EITHER = (*ONE, *PAIR, ("text", "text_pair", "text_negative"))
@@ -219,3 +227,6 @@ def test_missing_and_streams():
     assert not any(map(is_missing, ("", 0, "nan", [])))
     assert is_stream(x for x in A)
     assert not any(map(is_stream, (A, "a", np.array(A), tf.data.Dataset.from_tensors(A), None)))
+    drawn = DrawnBatches(lambda step: (step,))  # each batch belongs to its step
+    assert all(map(has_own_order, (drawn, drawn.take(3), iter(A), tf.data.Dataset.range(3))))
+    assert not any(map(has_own_order, (A, keras.utils.PyDataset())))

@@ -15,6 +15,9 @@ class DrawnBatches(keras.utils.PyDataset):
         steps: integer, the number of batches, or None for infinitely many.
     """
 
+    #: Shows that each batch belongs to its step; see `kerasbert.data.inputs.has_own_order`.
+    keeps_order = True
+
     def __init__(self, batch: Any, start: int = 0, steps: int | None = None):
         super().__init__()
         self.batch, self.start, self.steps = batch, start, steps
