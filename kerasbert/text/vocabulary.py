@@ -202,16 +202,17 @@ def train_vocabulary(
         lowercase: whether to train on lower-cased text, for a tokenizer with `lowercase=True`.
         strip_accents: see `WordPieceTokenizer`. Defaults to `lowercase`.
         min_frequency: integer, the minimum number of occurrences of a pair of tokens to be merged.
-        alphabet_size: integer, the number of different characters to keep, by frequency. None: as
-            described above.
+        alphabet_size: integer, the number of different characters to keep, by frequency. A letter
+            usually takes two tokens: alone, and where it continues a word. None: as described
+            above.
 
     Returns:
         List of strings, the tokens in the order of their ids. The special tokens are first; [PAD]
         has the id 0.
 
     Raises:
-        InputError: there is no text, the size is out of range, or, without `alphabet_size`, the
-            vocabulary is too small for the characters that make up 90 % of the text.
+        InputError: there is no text, the size is out of range, or the vocabulary is too small for
+            `alphabet_size` characters or, without it, for those that make up 90 % of the text.
 
     Examples:
         >>> import kerasbert
@@ -313,6 +314,12 @@ def _chosen(
             break
         kept.add(character)
         covered += frequencies[character]
+    if alphabet_size is not None and len(kept) < len(ranked[:alphabet_size]):
+        raise InputError(
+            f"{room + len(_SPECIAL):,} tokens have no room for {alphabet_size:,} characters, most "
+            f"of them as two tokens, only for {len(kept):,}; use a larger vocabulary or a smaller "
+            "alphabet_size"
+        )
     if alphabet_size is None and covered < _LEAST_COVERED * total:
         raise InputError(
             f"{room + len(_SPECIAL):,} tokens have no room for {len(ranked) - len(kept):,} of the "

@@ -163,6 +163,12 @@ def test_sizes_that_lose_the_text_are_refused():
         InputError, match=r"100 tokens have no room for 229 of the text's 300 .* 76"
     ):
         train_vocabulary([CHINESE], 100)
+    pairs = [" ".join(map("".join, itertools.permutations("abcdefghij", 2)))]
+    with pytest.raises(
+        InputError, match=r"17 tokens have no room for 10 characters, .* only for 6;"
+    ):
+        train_vocabulary(pairs, 17, alphabet_size=10)
+    assert len(single(train_vocabulary(pairs, 17, alphabet_size=6))) == 6
 
 
 @pytest.mark.parametrize(
