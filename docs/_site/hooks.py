@@ -57,7 +57,7 @@ NOT_SHOWN = """
     make_preprocessor head_config stored_head needs_pooler accuracy_metric example_call output_name
     output_padding outputs_activation outputs_are outputs_for head_arguments heads_from pipeline_tag
 
-    belongs_to resources tokens_before_second share index_tensors counts_without_words
+    belongs_to resources tokens_before_second share index_tensors
     is_due_by_steps lacks_permanent permanent_path check_classes
     Dropout.threshold Dropout.draws_bytes Dropout.random_bytes
     Duplicates.of Duplicates.signed Duplicates.check Duplicates.in_input

@@ -109,10 +109,14 @@ def _described(
     similar: SimilarWords | None,
 ) -> str:
     """Returns a description of the data, and of the recipe that chose the options."""
-    epochs = batches.epochs(options.steps)
-    epochs = f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
+    epochs = [f"{n:,.1f}" if n >= 1 else f"{n:.2g}" for n in batches.epochs(options.steps)]
     first, *others = batches.phases
-    data = f"{first.windows:,} windows of {options.sequence_length} tokens, {epochs} epochs"
+    data = f"{first.windows:,} windows of {options.sequence_length} tokens, "
+    if isinstance(corpus, Mixture):
+        named = zip(epochs, corpus.corpora, strict=True)
+        data += ", ".join(f"{count} epochs of {one.directory.name}" for count, one in named)
+    else:
+        data += f"{epochs[0]} epochs"
     for phase in others:
         shape = f"{phase.batch_size} x {phase.packer.sequence_length} tokens"
         data += f"; from step {phase.first_step:,} on {shape}"

@@ -12,6 +12,7 @@ from kerasbert.data.corpus.reader import BEGINS, CONTINUES, Corpus
 from kerasbert.data.corpus.words import WordFinder
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.mixture import Mixture
+from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.text import WordPieceTokenizer
 
 # Tokens of the documents of three corpora; no word occurs twice in all of them.
@@ -58,6 +59,7 @@ def test_shares_are_exact(corpora):
     assert len(set(tens)) > 20  # in another order each time
     assert Mixture(corpora, [1, 1, 1]).shares == (1, 1, 1)
     assert Mixture(corpora, [4, 2, Fraction("0.5")]).shares == (8, 4, 1)
+    assert Mixture(corpora, [0.6, np.float32(0.3), 1e-1]).shares == (6, 3, 1)
 
 
 def test_rows_are_of_one_corpus(corpora):
@@ -85,6 +87,10 @@ def test_each_corpus_has_its_own_epochs(corpora):
             for places in (own, expected)
         )
         assert ours == theirs
+    windows = [total // (LENGTH - 3) for total in map(sum, DOCUMENTS)]
+    expected = [60 * share / count for share, count in zip((6, 3, 1), windows, strict=True)]
+    assert mixed.epochs(60) == pytest.approx(expected)
+    assert PhasedBatches([mixed]).epochs(60) == mixed.epochs(60)
 
 
 @pytest.mark.parametrize("objective", ["nsp", "sop", "mlm"])

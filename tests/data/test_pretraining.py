@@ -9,11 +9,13 @@ import pytest
 import tensorflow as tf
 
 from kerasbert.data import array_ops, graph_ops
+from kerasbert.data.corpus import statistics
 from kerasbert.data.corpus.prepare import prepare_corpus
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.data.pretraining.from_text import examples_from_text
 from kerasbert.data.pretraining.masking import Masking
+from kerasbert.data.pretraining.mixture import Mixture
 from kerasbert.data.pretraining.phases import PhasedBatches
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.errors import InputError
@@ -331,6 +333,19 @@ def test_whole_words_and_rate_are_passed_on(corpus_dir):
     assert batches.masking.unit == "whole_word"
 
 
+def test_whole_word_masking_reads_a_sample(book, monkeypatch):
+    whole = statistics.estimated_counts(book.corpus)
+    np.testing.assert_array_equal(whole, book.corpus.token_counts())
+    monkeypatch.setattr(statistics, "_BLOCK", 16)
+    monkeypatch.setattr(statistics, "_MOST_TOKENS", 64)
+    monkeypatch.delattr(Corpus, "token_counts")
+    counts = statistics.estimated_counts(book.corpus)
+    assert np.count_nonzero(counts) == 64
+    assert counts.sum() == pytest.approx(book.total)
+    PretrainingBatches(book.corpus, 2, LENGTH, whole_word=True)
+    PretrainingBatches(Mixture([book.corpus] * 2, [1, 1]), 2, LENGTH, whole_word=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -463,7 +478,7 @@ def test_phases_go_on_where_the_phase_before_them_ended(tmp_path):
     )
     phased = PhasedBatches([small, large, longer])
     assert phased.boundaries == [6, 8]
-    assert phased.epochs(12) == 0.6 + 0.4 + 4 / longer.steps_per_epoch
+    assert phased.epochs(12) == pytest.approx((0.6 + 0.4 + 4 * 2 / longer.windows,))
     plain = list(itertools.chain.from_iterable(map(rows, phased.dataset(0))))
     plain += itertools.chain.from_iterable(map(rows, phased.dataset(6)))
     assert small.windows == len(plain) == 40  # an epoch: every window once

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from kerasbert import InputError, MaskedLM, ReplacedTokenDetector, cli, load
+from kerasbert.data.corpus.reader import Corpus
 from kerasbert.families import PRESETS
 from kerasbert.recipes.options.pretraining import RECIPES
 from kerasbert.recipes.pretrain import PretrainOptions, pretrain
@@ -154,7 +155,11 @@ def test_pretrain_on_two_corpora(options, tmp_path, corpus_dir, capsys):
     other = tmp_path / "other"
     shutil.copytree(corpus_dir, other)
     pretrain(options("mixed", corpus=[f"{corpus_dir}:0.75", str(other) + ":0.25"]))
-    assert f"shares of the corpora: {corpus_dir.name} 0.75, other 0.25" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"shares of the corpora: {corpus_dir.name} 0.75, other 0.25" in said
+    windows = Corpus(other).num_tokens // 13
+    assert f", {24 * 0.75 / windows:.2g} epochs of {corpus_dir.name}, " in said
+    assert f", {24 * 0.25 / windows:.2g} epochs of other; " in said
     settings = json.loads((tmp_path / "mixed" / "config.json").read_text())
     assert settings["corpus"] == [f"{corpus_dir}:0.75", f"{other}:0.25"]
 

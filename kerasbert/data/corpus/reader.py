@@ -268,10 +268,6 @@ class Corpus:
                 counts += np.bincount(ids, minlength=size)
         return counts
 
-    def counts_without_words(self) -> np.ndarray | None:
-        """Does what `token_counts` does if the corpus has no words; otherwise returns None."""
-        return None if self.has_words else self.token_counts()
-
     def __iter__(self) -> Iterator[list[list[int]]]:
         """Iterates over the documents, each a list of lists of ids, one list per sentence."""
         for first, last in zip(self.documents[:-1], self.documents[1:], strict=True):

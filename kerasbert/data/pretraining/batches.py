@@ -15,7 +15,7 @@ from kerasbert.data import array_ops, graph_ops
 from kerasbert.data.corpus.reader import CONTINUES, Corpus
 from kerasbert.data.pretraining.drawn import DrawnBatches
 from kerasbert.data.pretraining.masking import Masking, mask_unit_of
-from kerasbert.data.pretraining.mixture import MixedWindows, Mixture
+from kerasbert.data.pretraining.mixture import MixedWindows, Mixture, counts_without_words
 from kerasbert.data.pretraining.packed import CLS, SEP, TOKEN, PackedRows
 from kerasbert.data.pretraining.similar_words import SimilarWords
 from kerasbert.data.pretraining.windows import Windows
@@ -129,7 +129,7 @@ class PretrainingBatches:
         self.packer = TextPacker(corpus.tokenizer, sequence_length)
         unit = mask_unit_of(whole_word, mask_unit)
         self._reads_words = corpus.has_words and unit != "token"
-        counts = None if unit == "token" else corpus.counts_without_words()
+        counts = None if unit == "token" else counts_without_words(corpus)
         self.masking = Masking.of(
             corpus.tokenizer,
             mask_rate,
@@ -166,7 +166,7 @@ class PretrainingBatches:
 
     @property
     def windows(self) -> int:
-        """The number of windows of the corpus.
+        """The number of windows of the corpus, or of all corpora of a `Mixture`.
 
         Examples:
             >>> batches.windows
@@ -176,13 +176,33 @@ class PretrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of batches that contain every window once.
+        """The number of batches that have as many rows as there are windows.
+
+        They contain every window once, unless the corpus is a `Mixture`; see `epochs`.
 
         Examples:
             >>> batches.steps_per_epoch
             1
         """
         return math.ceil(self.windows / self.batch_size)
+
+    def epochs(self, steps: int) -> tuple[float, ...]:
+        """Returns how often so many batches go through the corpus, or each corpus of a `Mixture`.
+
+        Args:
+            steps: integer, the number of batches.
+
+        Returns:
+            A number for each corpus.
+
+        Examples:
+            >>> batches.epochs(3)
+            (6.0,)
+        """
+        examples = steps * self.batch_size
+        if isinstance(self._windows, MixedWindows):
+            return self._windows.epochs(examples)
+        return (examples / self.windows,)
 
     def batch(self, step: int) -> tuple[Any, ...]:
         """Returns a batch: features, labels and sample weights.

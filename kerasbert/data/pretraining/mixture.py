@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasbert.data.corpus.reader import Corpus, same_vocabulary
+from kerasbert.data.corpus.statistics import estimated_counts
 from kerasbert.data.pretraining.packed import PackedRows
 from kerasbert.data.pretraining.windows import Windows
 from kerasbert.errors import InputError
@@ -59,7 +60,7 @@ class Mixture:
         >>> batches = kerasbert.data.PretrainingBatches(mixture, 4, 16, objective="mlm")
     """
 
-    def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | int]):
+    def __init__(self, corpora: Sequence[Corpus], weights: Sequence[Fraction | float]):
         same_vocabulary(corpora)
         if len(weights) != len(corpora):
             raise InputError(
@@ -146,12 +147,6 @@ class Mixture:
         """
         return np.sum([corpus.token_counts() for corpus in self.corpora], axis=0)
 
-    def counts_without_words(self) -> np.ndarray | None:
-        """Counts the ids of the corpora without words; None if all have words."""
-        counts = [corpus.counts_without_words() for corpus in self.corpora]
-        known = [count for count in counts if count is not None]
-        return np.sum(known, axis=0) if known else None
-
     def _values_at(self, positions: np.ndarray, reading: Callable) -> np.ndarray:
         values = np.empty(positions.shape, np.int32)
         number = np.searchsorted(self.token_starts, positions, side="right") - 1
@@ -196,6 +191,14 @@ class MixedWindows:
         self._token_starts = mixture.token_starts
         self.of_corpora: list[Any] = [make(corpus) for corpus in mixture.corpora]
         self.count = sum(windows.count for windows in self.of_corpora)
+
+    def epochs(self, examples: int) -> tuple[float, ...]:
+        """Returns how often so many examples go through each corpus."""
+        total = sum(self._shares)
+        return tuple(
+            examples * share / total / windows.count
+            for share, windows in zip(self._shares, self.of_corpora, strict=True)
+        )
 
     def ranges(self, index: Any) -> tuple[Any, ...]:
         """Returns start and end of windows; see `Windows.ranges`."""
@@ -259,15 +262,23 @@ class MixedWindows:
         return chosen
 
 
-def _shares(weights: Sequence[Fraction | int]) -> tuple[int, ...]:
+def _shares(weights: Sequence[Fraction | float]) -> tuple[int, ...]:
     """Returns the smallest integers in the ratio of the weights."""
-    fractions = [Fraction(weight) for weight in weights]
+    # By its digits, the float 0.7 is 7/10; its value is another fraction, of 16 digits.
+    fractions = [Fraction(str(weight)) for weight in weights]
     common = math.lcm(*(fraction.denominator for fraction in fractions))
     whole = [int(fraction * common) for fraction in fractions]
     shares = tuple(number // math.gcd(*whole) for number in whole)
     if sum(shares) > _MOST_SLOTS:
         raise InputError("the weights of corpora have too many digits; give two or three")
     return shares
+
+
+def counts_without_words(corpus: Corpus | Mixture) -> np.ndarray | None:
+    """Estimates how often each id occurs in the corpora without words; None if all have words."""
+    corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
+    counts = [estimated_counts(one) for one in corpora if not one.has_words]
+    return np.sum(counts, axis=0) if counts else None
 
 
 def most_frequent_token(corpus: Corpus | Mixture) -> int:

@@ -20,7 +20,8 @@ class PackedRows:
     The corpus is read as one sequence, in which each document is `[CLS] tokens [SEP]`, and cut into
     rows. A row that begins inside a document has `[CLS]` as its first token, and one that ends
     inside has `[SEP]` as its last, instead of the tokens there, which other epochs use: each has
-    another order and other cuts. All functions take O(log documents) per token.
+    another order and other cuts. All functions take O(log documents) per token. The index of
+    documents is in memory, 8 bytes each.
 
     Args:
         ops: `graph_ops` or `array_ops`.
@@ -36,14 +37,14 @@ class PackedRows:
         self._ops = ops
         self._length = length
         self._seed = seed
-        starts = corpus.sentences[corpus.documents]
         # The position of each document in the sequence with [CLS] and [SEP].
-        begins = starts + 2 * np.arange(len(starts))
+        begins = corpus.sentences[corpus.documents]
+        begins += 2 * np.arange(len(begins))
         self._total = int(begins[-1])
-        self._starts, self._begins = starts, begins
-        if ops is graph_ops:  # arrays would be constants of the graph, which can't be large
+        self._begins = begins
+        if ops is graph_ops:  # an array would be a constant of the graph, which can't be large
             with tf.device("CPU"):
-                self._starts, self._begins = tf.constant(starts), tf.constant(begins)
+                self._begins = tf.constant(begins)
         self.count = max(1, self._total // length)
 
     def rows(self, index: Any) -> tuple[Any, ...]:
@@ -62,7 +63,7 @@ class PackedRows:
         at = (starts[:, np.newaxis] + column) % self._total
         document = ops.last_at_or_before(self._begins, at)
         begin, end = (ops.gather(self._begins, document + more) for more in (0, 1))
-        position = ops.gather(self._starts, document) + at - begin - 1
+        position = at - 2 * document - 1  # without [CLS] and [SEP] of the documents before
         kind = ops.where((at == end - 1) | (column == length - 1), SEP, TOKEN)
         # A row that ends with the first token of a document has [SEP] there, too.
         kind = ops.where(((at == begin) & (column < length - 1)) | (column == 0), CLS, kind)

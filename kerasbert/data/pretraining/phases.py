@@ -49,11 +49,14 @@ class PhasedBatches:
         """
         return self._starts[1:]
 
-    def epochs(self, steps: int) -> float:
-        """Returns how often a run goes through its windows.
+    def epochs(self, steps: int) -> tuple[float, ...]:
+        """Returns how often a run goes through the corpus, or each corpus of a `Mixture`.
 
         Args:
             steps: integer, the number of steps of the run.
+
+        Returns:
+            A number for each corpus.
 
         Examples:
             >>> batches.epochs(100) > batches.epochs(90)
@@ -61,7 +64,8 @@ class PhasedBatches:
         """
         ends = [*self.boundaries, steps]
         spans = zip(self.phases, self._starts, ends, strict=True)
-        return sum((end - start) / batches.steps_per_epoch for batches, start, end in spans)
+        of_phases = [batches.epochs(end - start) for batches, start, end in spans]
+        return tuple(map(sum, zip(*of_phases, strict=True)))
 
     def dataset(self, start: int = 0) -> Any:
         """Returns the batches from a step to the end of its phase; the last phase has no end.
