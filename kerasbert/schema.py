@@ -219,12 +219,12 @@ def _first_wrong(kind) -> Callable[[Iterable, Iterable], tuple[Any, _Wrong] | No
 
 def _all_plain(values: Iterable, kind) -> bool:
     """Returns whether all values are certainly right; much faster than checking each."""
-    fault, parts = set(map(type, values)), typing.get_args(kind)
+    kinds, parts = set(map(type, values)), typing.get_args(kind)
     if typing.get_origin(kind) is tuple and ... not in parts:
-        if fault != {list} or set(map(len, values)) != {len(parts)}:
+        if kinds != {list} or set(map(len, values)) != {len(parts)}:
             return False
         return all(map(_all_plain, zip(*values, strict=True), parts))
-    if fault != {kind} or kind not in (str, bool, int, float):
+    if kinds != {kind} or kind not in (str, bool, int, float):
         return False
     if kind is float:
         return all(map(math.isfinite, values))

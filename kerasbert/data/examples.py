@@ -80,9 +80,9 @@ class Examples:
         """
         if self.known_classes is not None:
             return list(self.known_classes)
-        row_values = {name for label in self.labels for name in _names(label)}
-        numbers = all(re.fullmatch(r"-?\d+", name) for name in row_values)
-        return sorted(row_values, key=int if numbers else None)
+        found = {name for label in self.labels for name in _names(label)}
+        numbers = all(re.fullmatch(r"-?\d+", name) for name in found)
+        return sorted(found, key=int if numbers else None)
 
     @property
     def num_skipped(self) -> int:
@@ -227,14 +227,14 @@ def read_examples(
     lines, texts, labels = [], {key: [] for key in columns}, []
     for line, row in rows:
         try:
-            row_values = {key: text_of(row.get(column), key) for key, column in columns.items()}
+            of_row = {key: text_of(row.get(column), key) for key, column in columns.items()}
             labels.append(flagged(row, label) if has_flags else read_value(row.get(label), "label"))
         except LeftOut as problem:
             problems.note(line, str(problem))
             continue
         lines.append(line)
-        for key, value in row_values.items():
-            texts[key].append(value)
+        for key, text in of_row.items():
+            texts[key].append(text)
     if not lines:
         raise InputError(f"{source}: no example is left: {problems.summary()}")
     if format.problem_type == "single_label_classification":
@@ -315,28 +315,26 @@ class _Format:
     def find_columns(self, rows: Sequence[tuple[int, dict]], source) -> dict:
         """Determines the columns of an example among those of the rows."""
         there = columns_of(rows)
-        row_values = dict(self.columns)
-        row_values[TEXT] = row_values[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
+        columns = dict(self.columns)
+        columns[TEXT] = columns[TEXT] or first_of(KNOWN_COLUMNS[TEXT], there)
         if not self.is_single:
-            row_values[TEXT_PAIR] = row_values[TEXT_PAIR] or first_of(
-                KNOWN_COLUMNS[TEXT_PAIR], there
-            )
-        if row_values[TEXT_PAIR] is None:
-            del row_values[TEXT_PAIR]
+            columns[TEXT_PAIR] = columns[TEXT_PAIR] or first_of(KNOWN_COLUMNS[TEXT_PAIR], there)
+        if columns[TEXT_PAIR] is None:
+            del columns[TEXT_PAIR]
         is_multi_label = self.problem_type == "multi_label_classification"
-        if row_values["label"] is None and is_multi_label and "label" not in there:
+        if columns["label"] is None and is_multi_label and "label" not in there:
             suggest_flags(rows, there, source)
-        row_values["label"] = row_values["label"] or "label"
-        if not isinstance(row_values["label"], str) and not is_multi_label:
+        columns["label"] = columns["label"] or "label"
+        if not isinstance(columns["label"], str) and not is_multi_label:
             raise InputError(
                 "label_column can be several columns in multi_label_classification only"
             )
-        for name, columns in row_values.items():
-            for column in [columns] if isinstance(columns, str | None) else columns:
+        for name, named in columns.items():
+            for column in [named] if isinstance(named, str | None) else named:
                 if column not in there:
                     raise no_column(column, name, there, source)
-        check_distinct(row_values, source)
-        return row_values
+        check_distinct(columns, source)
+        return columns
 
 
 def _glue_format(glue: str, is_tfds: bool, columns: Mapping, column_names) -> _Format:

@@ -122,8 +122,9 @@ def evaluate_v2(
         threshold: float, the value of `no_answer` above which the prediction is replaced by "".
 
     Returns:
-        Dict of `exact_match` and `f1` in percent, the same for answerable (`HasAns_`) and
-        unanswerable (`NoAns_`) questions, and the number of questions (`total`) of each. With
+        Dict of `exact_match` and `f1` in percent and `total`, the number of questions; the same for
+        answerable (`HasAns_exact`, `HasAns_f1`, `HasAns_total`) and for unanswerable questions
+        (`NoAns_exact`, `NoAns_f1`, `NoAns_total`), if there are any. With
         `no_answer`, also the results with the best thresholds, `best_exact` and `best_f1`, and
         these thresholds, `best_exact_thresh` and `best_f1_thresh`.
 

@@ -132,8 +132,8 @@ class MaskedLMPreprocessor(Preprocessor):
         )
 
         def vectors(texts) -> tuple:
-            candidates, counts = traced(tf.constant(texts, tf.string))
-            return candidates, counts.numpy().tolist()
+            found, counts = traced(tf.constant(texts, tf.string))
+            return found, counts.numpy().tolist()
 
         return vectors
 

@@ -173,17 +173,20 @@ class QuestionAnswererPreprocessor(Preprocessor):
     def traced_answers(self, task: Any) -> Callable[..., Any]:
         """Returns `answers` as a traced function of questions, contexts, `n` and `at_once`.
 
-        Questions and contexts are lists of strings; results are NumPy arrays.
+        Questions and contexts are lists of strings; results are NumPy arrays, without the texts.
         """
 
         def find(question, context, n, at_once):
-            return self.answers(task, question, context, n, at_once, self.no_answer_threshold)
+            threshold = self.no_answer_threshold
+            found = self.answers(task, question, context, n, at_once, threshold)
+            del found["answers"]  # cut from the contexts, which Python has as strings
+            return found
 
         traced = tf.function(find, reduce_retracing=True, autograph=False)
 
         def search(questions: list[str], contexts: list[str], n: int, at_once: int) -> dict:
-            candidates = traced(tf.constant(questions), tf.constant(contexts), n, at_once)
-            return {name: value.numpy() for name, value in candidates.items()}
+            found = traced(tf.constant(questions), tf.constant(contexts), n, at_once)
+            return {name: value.numpy() for name, value in found.items()}
 
         return search
 
@@ -212,7 +215,7 @@ class QuestionAnswererPreprocessor(Preprocessor):
         table, column = tf.TensorSpec([None, n]), tf.TensorSpec([None])
         byte_offsets = tf.TensorSpec([None, n], tf.int64)
         specs = (table, byte_offsets, byte_offsets, column, column, column)
-        *candidates, null, starts, ends = spans.in_steps(
+        *best, null, starts, ends = spans.in_steps(
             score_windows, tf.size(windows.row), at_once, specs
         )
 
@@ -221,12 +224,10 @@ class QuestionAnswererPreprocessor(Preprocessor):
             rows = tf.RaggedTensor.from_value_rowids(values, windows.row, nrows=ids.nrows())
             return rows.to_tensor(empty)
 
-        candidates = (
-            spans.flat(side_by_side(*x)) for x in zip(candidates, spans.NO_SPAN, strict=True)
-        )
+        of_contexts = (spans.flat(side_by_side(*x)) for x in zip(best, spans.NO_SPAN, strict=True))
         totals = (tf.reduce_logsumexp(side_by_side(x, spans.NEVER), axis=1) for x in (starts, ends))
         null = tf.reduce_min(side_by_side(null, -spans.NEVER), axis=1)
-        return spans.distinct(spans.Spans(*candidates), n), null, sum(totals)
+        return spans.distinct(spans.Spans(*of_contexts), n), null, sum(totals)
 
     def _read(self, question, context) -> tuple:
         """Returns ids of questions; ids and offsets of contexts; and the contexts' windows."""
@@ -293,14 +294,14 @@ class QuestionAnswererPreprocessor(Preprocessor):
         threshold = self.no_answer_threshold
 
         def answer(question, context):
-            candidates = self.answers(
+            found = self.answers(
                 task, question, context, _EXPORTED_ANSWERS, _EXPORTED_WINDOWS_AT_ONCE, threshold
             )
             columns = ("answers", "scores", "starts", "ends")
             return {
-                **{f"n_best_{name}": candidates[name] for name in columns},
-                **{name.removesuffix("s"): candidates[name][:, 0] for name in columns},
-                "no_answer_score": tf.cast(candidates["no_answer"], tf.float32),
+                **{f"n_best_{name}": found[name] for name in columns},
+                **{name.removesuffix("s"): found[name][:, 0] for name in columns},
+                "no_answer_score": tf.cast(found["no_answer"], tf.float32),
             }
 
         return (QUESTION, CONTEXT), answer

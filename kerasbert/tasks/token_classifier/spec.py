@@ -61,8 +61,8 @@ def _fault_of_words(words: list[str] | str | None) -> str | None:
 
 
 def _write_tags(path: str, answers: Iterable[dict]) -> None:
-    scores = [(one["words"], one["labels"]) for one in answers]
-    write_columns(path, *zip(*scores, strict=True))
+    sentences = [(one["words"], one["labels"]) for one in answers]
+    write_columns(path, *zip(*sentences, strict=True))
 
 
 _COLUMNS = InputFormat(_read_words, ("word_column", "comment_prefix"))
@@ -127,12 +127,12 @@ class TokenClassification(TaskSpec):
         tagged: Any = model.tag(sentences)
         return [
             {
-                "words": [word.word for word in scores],
-                "labels": [word.label for word in scores],
-                "scores": [round(word.score, 4) for word in scores],
-                **({"entities": list(map(_rounded, join(text, scores)))} if joins else {}),
+                "words": [word.word for word in words],
+                "labels": [word.label for word in words],
+                "scores": [round(word.score, 4) for word in words],
+                **({"entities": list(map(_rounded, join(text, words)))} if joins else {}),
             }
-            for text, scores in zip(texts, tagged, strict=True)
+            for text, words in zip(texts, tagged, strict=True)
         ]
 
 
@@ -152,13 +152,13 @@ def _seqeval(data: str, predictions: str, options: DataOptions, no_answer: str |
         scheme="any",
         strict=options.strict,
     )
-    scores = read_columns(predictions, scheme="any", strict=options.strict)
-    for one in (right, scores):
-        one.problems.report(log)
-    for name, one in (("words", lambda read: read.texts), ("sentences", len)):
-        if one(right) != one(scores):
+    predicted = read_columns(predictions, scheme="any", strict=options.strict)
+    for examples in (right, predicted):
+        examples.problems.report(log)
+    for name, of in (("words", lambda examples: examples.texts), ("sentences", len)):
+        if of(right) != of(predicted):
             raise InputError(f"{predictions}: its {name} differ from those of {data}")
-    return entities.entity_scores(right.labels, scores.labels)
+    return entities.entity_scores(right.labels, predicted.labels)
 
 
 SPECS = (TokenClassification(),)
