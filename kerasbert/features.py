@@ -270,7 +270,7 @@ def is_text(x: Any) -> bool:
 
     Features are a dict with `token_ids`, tensors or arrays of numbers with at least two dimensions,
     lists of lists of numbers, or a `tf.data.Dataset` of these, alone or first in a tuple.
-    Everything else is text or invalid (see `kerasbert.data.inputs`).
+    Everything else is text or invalid (see `kerasbert.data.inputs`), and the door for text says so.
     """
     if x is None:
         return False
@@ -289,14 +289,58 @@ def is_text(x: Any) -> bool:
         return isinstance(shape, tuple) and len(shape) < 2 and not isinstance(dtype, str)
     if isinstance(x, Sequence) and not isinstance(x, range):
         return _is_text_list(x)
-    # Numbers alone are neither; what reads text refuses them in one line.
-    return hasattr(x, "to_pylist") or isinstance(x, numbers.Number)  # PyArrow's arrays
+    return True  # PyArrow's arrays, and numbers and other objects that are neither
 
 
-def validation_parts(data: Any) -> tuple[Any, ...]:
-    """Returns the existing parts of Keras's `validation_data`: inputs, labels and weights."""
-    is_several = isinstance(data, tuple | list) and data and not isinstance(data[0], str | bytes)
-    return tuple(data) if is_several else (data,)
+def unpacked(batch: Any, what: str = "a batch") -> tuple[Any, Any, Any]:
+    """Returns the inputs, labels and weights of a batch, or of Keras's `validation_data`.
+
+    A tuple is `(x,)`, `(x, y)` or `(x, y, sample_weight)`, and so is a list that begins with the
+    inputs of several examples. Any other list is the inputs, such as a list of texts; Keras takes
+    every list for a tuple.
+
+    Args:
+        batch: what a generator yields, a `PyDataset` has, or `validation_data` is.
+        what: what it is, for the message.
+
+    Returns:
+        Inputs, labels and weights; None for what is missing.
+
+    Raises:
+        InputError: a tuple has more than three parts, or none.
+    """
+    if not isinstance(batch, tuple) and not (isinstance(batch, list) and _begins_with_x(batch)):
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise InputError(
+            f"{what} must be (x, y) or (x, y, sample_weight), found {len(batch)} values"
+        )
+    x, y, sample_weight = (*batch, None, None)[:3]
+    return x, y, sample_weight
+
+
+def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+    """Returns (x,), (x, y) or (x, y, sample_weight), without None at the end, as Keras expects."""
+    parts = x, y, sample_weight
+    while parts[-1] is None:
+        parts = parts[:-1]
+    return parts
+
+
+def _begins_with_x(values: list) -> bool:
+    """Whether the first value is inputs of several examples; otherwise it is that of one."""
+    first = values[0] if values else None
+    if first is None or isinstance(first, str | bytes | numbers.Number):
+        return False
+    if isinstance(first, Mapping):
+        return not any(isinstance(value, str | bytes) for value in first.values())
+    if isinstance(first, list | tuple):
+        # A tuple of strings is a row of columns, a list of numbers a row of token ids.
+        of_one = numbers.Number if isinstance(first, list) else numbers.Number | str | bytes
+        return not first or not isinstance(first[0], of_one)
+    shape = static_shape(first)
+    rank_of_one = 0 if _is_string_dtype(getattr(first, "dtype", None)) else 1
+    return shape is None or len(shape) > rank_of_one
 
 
 def _is_text_list(x: Sequence) -> bool:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert.features import is_text, with_defaults
+from kerasbert import InputError
+from kerasbert.features import is_text, packed, unpacked, with_defaults
 
 
 def test_defaults_are_filled_in():
@@ -69,6 +70,8 @@ OTHERS = [
     [("a", "b")],
     [[]],
     {"a"},
+    range(3),
+    object(),
     {"input_ids": [[1]]},
     tf.constant("a"),
     tf.ragged.constant([["a"], []]),
@@ -97,3 +100,55 @@ def test_is_text(x):
 @pytest.mark.parametrize("x", FEATURES)
 def test_is_not_text(x):
     assert not is_text(x)
+
+
+IDS, LABELS = [[2, 5, 3], [2, 6, 3]], [0, 1]
+SEVERAL = [
+    (["a", "b"], LABELS),
+    ("a", "good"),
+    [["a", "b"], LABELS],
+    [[["a", "cat"], ["it"]], [["O", "B"], ["O"]]],
+    [(["a", "b"], ["c", "d"]), LABELS],
+    [{"text": ["a"], "text_pair": ["b"]}, LABELS],
+    [{"token_ids": IDS}, LABELS],
+    [IDS, LABELS],
+    [np.array(IDS), LABELS],
+    [tf.constant(["a", "b"]), LABELS],
+]
+X_ALONE = [
+    ["a", "b"],
+    ["a", "b", "c", "d"],
+    [b"a", None],
+    [("a", "b"), ("c", "d")],
+    [{"text": "a", "text_pair": "b"}, {"text": "c", "text_pair": "d"}],
+    [{"text": "a", "choices": ["b", "c"]}, {"text": "c", "choices": ["d"]}],
+    IDS,
+    [np.array(ids) for ids in IDS],
+    [tf.constant("a"), tf.constant("b")],
+    np.array(["a", "b"]),
+    {"text": ["a"]},
+    [],
+    None,
+]
+
+
+@pytest.mark.parametrize("batch", SEVERAL)
+def test_labels_of_a_batch(batch):
+    x, y, sample_weight = unpacked(batch)
+    assert x is batch[0]
+    assert y is batch[1]
+    assert sample_weight is None
+    assert packed(x, y) == (x, y)
+
+
+@pytest.mark.parametrize("batch", X_ALONE)
+def test_a_list_of_rows_has_no_labels(batch):
+    assert unpacked(batch) == (batch, None, None)
+    x, y, sample_weight = unpacked((batch,))
+    assert x is batch
+    assert (y, sample_weight) == (None, None)
+
+
+def test_too_many_parts():
+    with pytest.raises(InputError, match=r"a batch must be \(x, y\) or .*, found 4 values"):
+        unpacked((["a"], [0], None, 1))

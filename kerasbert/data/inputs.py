@@ -135,10 +135,11 @@ def _named(x, accepted: Accepted, name: str) -> dict:
         return {key: x[key] for key in chosen} if chosen else dict.fromkeys(there)
     if hasattr(x, "element_spec"):
         raise InputError(f"{name} takes a tf.data.Dataset in fit, evaluate and predict only")
-    if x is None or isinstance(x, Iterator | set | frozenset) or _is_symbolic(x):
+    only_iterates = hasattr(x, "__iter__") and not hasattr(x, "__getitem__")
+    if x is None or only_iterates or _is_symbolic(x):
         raise InputError(
             f"{name} takes {_described(accepted)}; found {_shown(x)}"
-            + ("; convert it to a list" if isinstance(x, Iterator | set | frozenset) else "")
+            + ("; convert it to a list" if only_iterates else "")
         )
     if _is_scalar(x):
         return {_single(accepted): [x] if isinstance(x, str | bytes) else x[None]}

@@ -271,39 +271,49 @@ def mapped(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Da
 
 
 def of_stream(
-    stream: Any, example: Callable[..., Any], *, shuffle: bool = False, seed: int = 0
+    stream: Any, example: Callable[..., Any], *, shuffle: bool = False, seed: int | None = None
 ) -> tf.data.Dataset:
     """Converts a generator or a Keras `PyDataset` to a dataset of its batches.
 
+    They are read one after the other; the `workers` of a `PyDataset` are not used.
+
     Args:
         stream: generator or `PyDataset`.
-        example: function from an item of `stream` to an element of the dataset, called in Python.
+        example: function from the number of a batch and an item of `stream` to an element of the
+            dataset, called in Python.
         shuffle: whether the batches of a `PyDataset` have a new order in each iteration.
-        seed: determines these orders; they are the same on all workers.
+        seed: for training, determines these orders, which are the same on all workers, and the
+            first number; the others follow, in all iterations. None: each iteration has the same
+            numbers.
     """
+    numbers = itertools.count(seed or 0)
+
+    def examples(items):
+        return map(example, itertools.count() if seed is None else numbers, items)
+
     if isinstance(stream, Iterator):
         first = next(stream)
         ahead, count = [first], None
 
         def batches():
-            while ahead:
-                yield example(ahead.pop())
-            yield from map(example, stream)
+            begin = [ahead.pop()] if ahead else []
+            yield from examples(itertools.chain(begin, stream))
     else:
         count = stream.num_batches
         # Like `tf.data.Dataset.random`, the orders depend on `keras.utils.set_random_seed`, too.
-        orders = np.random.default_rng(tf.compat.v1.random.get_seed(seed))
+        orders = np.random.default_rng(tf.compat.v1.random.get_seed(seed or 0))
         first = stream[0]
 
         def batches():
+            stream.on_epoch_begin()
             order = itertools.count() if count is None else range(count)
             if shuffle and count is not None:
                 order = orders.permutation(count)
-            yield from (example(stream[int(position)]) for position in order)
+            yield from examples(stream[int(position)] for position in order)
             stream.on_epoch_end()
 
     spec = tf.nest.map_structure(
-        lambda part: tf.TensorSpec([None] * len(part.shape), part.dtype), example(first)
+        lambda part: tf.TensorSpec([None] * len(part.shape), part.dtype), example(0, first)
     )
     dataset = tf.data.Dataset.from_generator(batches, output_signature=spec).prefetch(2)
     if count is not None:

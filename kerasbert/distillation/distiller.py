@@ -16,7 +16,7 @@ from kerasbert.distillation.states import named, watcher
 from kerasbert.distillation.text import TwoPreprocessors
 from kerasbert.distillation.weights import of_examples, weights_of
 from kerasbert.errors import InputError
-from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, validation_parts, with_defaults
+from kerasbert.features import PADDING_MASK, TOKEN_IDS, is_text, unpacked, with_defaults
 from kerasbert.layers.choices import NEVER
 from kerasbert.tasks.streams import peek
 from kerasbert.training.exact_model import ExactModel
@@ -361,22 +361,22 @@ class Distiller(ExactModel):
             **kwargs: as in Keras; `validation_data` may be text.
         """
         if is_stream(x):
-            x = self._stream(x, shuffle=shuffle)
+            x = self._stream(x, shuffle=shuffle, seed=self.updates)
         elif is_text(x):
             order = {"shuffle": shuffle, "seed": self.updates}
             x = self.preprocessor.batches(x, y, sample_weight, batch_size, **order)
             y = sample_weight = batch_size = None
-        parts = validation_parts(kwargs.get("validation_data"))
-        if is_stream(parts[0]):
-            kwargs["validation_data"] = self._stream(parts[0])
-        elif is_text(parts[0]):
+        held_out, *labels = unpacked(kwargs.get("validation_data"), "validation_data")
+        if is_stream(held_out):
+            kwargs["validation_data"] = self._stream(held_out)
+        elif is_text(held_out):
             size = kwargs.pop("validation_batch_size", None)
-            kwargs["validation_data"] = self.preprocessor.batches(*parts, batch_size=size)
+            kwargs["validation_data"] = self.preprocessor.batches(held_out, *labels, size)
         # Keras warns about shuffling these.
         shuffle = shuffle and not has_own_order(x)
         return super().fit(x, y, batch_size, sample_weight=sample_weight, shuffle=shuffle, **kwargs)
 
-    def _stream(self, stream: Any, *, shuffle: bool = False) -> Any:
+    def _stream(self, stream: Any, *, shuffle: bool = False, seed: int | None = None) -> Any:
         """Returns what Keras reads of a generator or `PyDataset`, whose batches may be text."""
         found = peek(stream)
         if not found.has_text:
@@ -387,7 +387,7 @@ class Distiller(ExactModel):
                 "not a generator or PyDataset"
             )
         return self.preprocessor.batches_of_stream(
-            found.stream, found.first, shuffle=shuffle, seed=self.updates
+            found.stream, found.first, shuffle=shuffle, seed=seed
         )[0]
 
     def evaluate(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
-
-import keras
 
 from kerasbert.data import text_batches
 from kerasbert.data.inputs import Accepted, checked_size, plain, raw_columns, sample_weights
 from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
-from kerasbert.features import PADDING_MASK, SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
+from kerasbert.features import (
+    PADDING_MASK,
+    SEGMENT_IDS,
+    TEXT,
+    TEXT_PAIR,
+    TOKEN_IDS,
+    packed,
+    unpacked,
+)
 from kerasbert.layers.inference import inference_mode
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.text import TextPacker
@@ -51,6 +56,9 @@ class Preprocessor:
 
     #: Addition to the message about other columns.
     columns_hint: ClassVar[str] = ""
+
+    #: Whether the outputs or targets of a row depend on the other rows of its batch.
+    compares_rows: ClassVar[bool] = False
 
     #: Whether an example can be several rows; calls and `tf.data.Dataset`s then need features.
     reads_windows: ClassVar[bool] = False
@@ -245,10 +253,15 @@ class Preprocessor:
             shuffle: whether each pass has a new order.
             seed: of batches for training: determines the orders and the random parts, such as
                 masks, which change in every pass. None: batches for evaluation, with the same
-                random parts in each pass, and rows ordered by length.
+                random parts in each pass, and rows ordered by length, unless it `compares_rows`.
             steps: of batches for evaluation: the most batches; the first rows are read.
         """
         if hasattr(x, "element_spec"):
+            if y is not None or sample_weight is not None:
+                raise InputError(
+                    f"{self.name}: a tf.data.Dataset brings its labels and weights, as elements "
+                    "(x, y) or (x, y, sample_weight); leave y and sample_weight out"
+                )
             batches = text_batches.mapped(self.rows_of_dataset(x), self._with_targets)
         else:
             rows = self.rows(x, y, sample_weight)
@@ -257,7 +270,8 @@ class Preprocessor:
             size = checked_size(batch_size)
             if seed is None:
                 rows = rows if steps is None else rows.first(steps * size)
-                rows, _ = text_batches.longest_first(rows)
+                if not self.compares_rows:
+                    rows, _ = text_batches.longest_first(rows)
             batches = text_batches.batches(rows, batch_size=size, shuffle=shuffle, seed=seed)
         numbered = text_batches.with_random_numbers(batches, seed)
         return sharded(text_batches.convert(numbered, self._traced_examples))
@@ -309,7 +323,7 @@ class Preprocessor:
         class_weight: Any = None,
         *,
         shuffle: bool = False,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> tuple[tf.data.Dataset, Any]:
         """Converts a generator or `PyDataset` of text; returns it with Keras's class weights.
 
@@ -318,15 +332,12 @@ class Preprocessor:
             first: its first batch.
             class_weight: as in `fit`, or None.
             shuffle: whether a `PyDataset`'s batches have a new order in each pass.
-            seed: of orders and random parts.
+            seed: of orders and random parts, as in `batches`.
         """
-        number = itertools.count(seed)
-        first = self.rows(*keras.utils.unpack_x_y_sample_weight(first))
-        _, of_keras = self.weighted(first, class_weight)
+        _, of_keras = self.weighted(self.rows(*unpacked(first)), class_weight)
 
-        def example(batch):
-            batch = keras.utils.unpack_x_y_sample_weight(batch)
-            return self.example_batch(next(number), batch, class_weight)[0]
+        def example(number, batch):
+            return self.example_batch(number, unpacked(batch), class_weight)[0]
 
         return sharded(
             text_batches.of_stream(stream, example, shuffle=shuffle, seed=seed)
@@ -339,9 +350,7 @@ class Preprocessor:
                 f"{self.name} splits texts into windows: pass them to predict as lists, not as a "
                 "generator or PyDataset; a direct call takes features only"
             )
-        return text_batches.of_stream(
-            stream, lambda batch: self(keras.utils.unpack_x_y_sample_weight(batch)[0])
-        )
+        return text_batches.of_stream(stream, lambda _, batch: self(unpacked(batch)[0]))
 
     def rows_of_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Converts a `tf.data.Dataset` of text to batches of rows, with unchecked labels."""
@@ -362,14 +371,7 @@ class Preprocessor:
     @functools.cached_property
     def _examples_graph(self) -> Callable:
         return tf.function(
-            lambda number, batch: _without_none(self.training_examples(number, *batch)),
+            lambda number, batch: packed(*self.training_examples(number, *batch)),
             reduce_retracing=True,
             autograph=False,
         )
-
-
-def _without_none(example: tuple) -> tuple:
-    """Returns (x,), (x, y) or (x, y, w), as Keras expects, without None at the end."""
-    while example[-1] is None:
-        example = example[:-1]
-    return example

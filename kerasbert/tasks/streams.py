@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import keras
-
 from kerasbert.errors import InputError
-from kerasbert.features import is_text
+from kerasbert.features import is_text, unpacked
 
 
 class Peeked(NamedTuple):
@@ -43,7 +41,7 @@ def peek(stream: Any) -> Peeked:
         except StopIteration:
             raise InputError("the generator has no batch") from None
         stream = _beginning_with(first, stream)
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
+    x, y, _ = unpacked(first)
     return Peeked(stream, first, x, y, is_text(x))
 
 

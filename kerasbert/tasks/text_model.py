@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasbert.data.inputs import checked_size, has_own_order, is_stream, length
 from kerasbert.errors import InputError
-from kerasbert.features import TOKEN_IDS, checked, is_text, validation_parts, with_defaults
+from kerasbert.features import TOKEN_IDS, checked, is_text, packed, unpacked, with_defaults
 from kerasbert.tasks.outputs import dense, joined
 from kerasbert.tasks.streams import Peeked, peek
 from kerasbert.tasks.uninitialized import UninitializedWeightsMixin
@@ -64,8 +64,13 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         """The `Preprocessor` from raw text to features; None: the model only takes features."""
         return None
 
-    #: Whether `fit`, `evaluate` and `score` need labels.
+    #: Whether `fit`, `evaluate` and `score` need labels of text.
     needs_labels = False
+
+    @property
+    def _features_need_labels(self) -> bool:
+        """Whether `fit` and `evaluate` need labels of ready features."""
+        return True
 
     #: Value in the arrays of `predict` where an example has fewer outputs than the longest.
     output_padding = 0.0
@@ -115,17 +120,22 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             y: labels, or None.
             what: what the examples are, for the message.
         """
-        if y is not None or not self.needs_labels:
+        if y is not None or x is None or is_stream(x):
+            return
+        text = is_text(x)
+        if not (self.needs_labels if text else self._features_need_labels):
             return
         if hasattr(x, "element_spec"):
-            if is_text(x) and self._text.reads_windows:
+            if text and self._text.reads_windows:
                 return  # such datasets are refused, with labels, too
             if not isinstance(x.element_spec, tuple) or len(x.element_spec) < 2:
                 raise InputError(f"{self.name}: the elements of the dataset must be (x, y)")
-        elif is_text(x) or isinstance(x, dict) or hasattr(x, "shape"):
-            raise InputError(
-                f"{self.name}: the {what} have no labels; y takes them, one for each example"
-            )
+            return
+        if text:
+            self._text.columns(x)  # says first what is no text
+        raise InputError(
+            f"{self.name}: the {what} have no labels; y takes them, one for each example"
+        )
 
     def check_class_weight(self) -> None:
         """Raises `InputError` if Keras would apply `class_weight` in a wrong way."""
@@ -170,12 +180,19 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
                 *examples, held_out = text.split(x, y, sample_weight, validation_split)
                 validation_split, validation_data = 0.0, held_out or validation_data
                 x, class_weight = text.weighted(text.rows(*examples), class_weight)
-            x = text.batches(x, batch_size=batch_size, shuffle=shuffle, seed=self.updates)
+                y = sample_weight = None
+            x = text.batches(x, y, sample_weight, batch_size, shuffle=shuffle, seed=self.updates)
             y = sample_weight = batch_size = None
         else:
             x = self._checked(x)
         if class_weight is not None:
             self.check_class_weight()
+            spec = getattr(x, "element_spec", None)
+            if isinstance(spec, tuple) and len(spec) > 2:
+                raise InputError(
+                    f"{self.name}: the dataset has weights, so it takes no class_weight; multiply "
+                    "its weights by those of the classes"
+                )
         with one_line_errors():
             return super().fit(
                 x,
@@ -198,16 +215,17 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
 
     def _validation_batches(self, data, batch_size: int | None, steps: int | None):
         """Returns the `validation_data` of `fit`, with text as batches of examples."""
+        if data is None:
+            return None
         if is_stream(data):
             return self._stream(data)[0]
-        parts: Any = validation_parts(data)
-        if data is not None and (parts[0] is None or len(parts) > 3):
-            raise InputError("validation_data must be (x, y) or (x, y, sample_weight), or batches")
-        self._check_labels(parts[0], parts[1] if len(parts) > 1 else None, "validation_data")
-        if not is_text(parts[0]):
-            first = self._checked(parts[0])
-            return (first, *parts[1:]) if len(parts) > 1 else first
-        return self._examples.batches(*parts, batch_size=batch_size, steps=steps)
+        x, y, sample_weight = unpacked(data, "validation_data")
+        if x is None:
+            raise InputError("validation_data must be (x, y) or (x, y, sample_weight), found None")
+        self._check_labels(x, y, "validation_data")
+        if not is_text(x):
+            return self._checked(x), y, sample_weight
+        return self._examples.batches(x, y, sample_weight, batch_size, steps=steps)
 
     def evaluate(
         self,
@@ -261,7 +279,8 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
             (2, 2)
         """
         if is_stream(x):
-            x = self._features_of_stream(x)
+            batches = self._features_of_stream(x)
+            return self._predicted(batches, batch_size, verbose, steps, callbacks)
         if x is not None and not is_text(x):
             x = self._checked(x)
             first = x[TOKEN_IDS] if isinstance(x, dict) else x
@@ -442,10 +461,13 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
 
     # === Generators and Keras's `PyDataset` ===
 
-    def _stream(self, stream, class_weight=None, *, shuffle: bool = False, seed: int = 0) -> tuple:
+    def _stream(
+        self, stream, class_weight=None, *, shuffle: bool = False, seed: int | None = None
+    ) -> tuple:
         """Returns what Keras reads from a generator or `PyDataset`, and its class weights.
 
-        Batches of features are unchanged; batches of text become a dataset of examples.
+        Batches of features are unchanged; batches of text become a dataset of examples, in training
+        with a seed.
         """
         found = peek(stream)
         self._check_labels(found.x, found.y)
@@ -469,10 +491,9 @@ class TextModel(UninitializedWeightsMixin, ExactModel):
         self._checked(found.x)
         return found.stream
 
-    def _checked_batch(self, batch: Any) -> Any:
-        if not isinstance(batch, tuple):
-            return self._checked(batch)
-        return (self._checked(batch[0]), *batch[1:])
+    def _checked_batch(self, batch: Any) -> tuple:
+        x, y, sample_weight = unpacked(batch)
+        return packed(self._checked(x), y, sample_weight)
 
 
 class _Graphs:
@@ -483,10 +504,11 @@ class _Graphs:
 
     def get(self, name: Callable, key: tuple, make: Callable[[], Callable]) -> Callable:
         """Returns the function; creates it if there is none, or if the key has changed."""
-        answers = self._cached.get(name)
-        if answers is None or answers[0] != key:
-            self._cached[name] = answers = key, make()
-        return answers[1]
+        known_key, function = self._cached.get(name, (None, None))
+        if function is None or known_key != key:
+            function = make()
+            self._cached[name] = key, function
+        return function
 
 
 def _traced_forward(model) -> Callable:
@@ -502,8 +524,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        answers = re.search(r"assertion failed: \[(.*?)\]\s*(\n|$)", str(error), re.DOTALL)
-        if answers is None or type(error).__name__ != "InvalidArgumentError":
+        found = re.search(r"assertion failed: \[(.*?)\]\s*(\n|$)", str(error), re.DOTALL)
+        if found is None or type(error).__name__ != "InvalidArgumentError":
             raise
-        message = re.sub(r"\\(['\"\\])", r"\1", answers[1])  # TensorFlow escapes quotes
+        message = re.sub(r"\\(['\"\\])", r"\1", found[1])  # TensorFlow escapes quotes
         raise InputError(message) from None
