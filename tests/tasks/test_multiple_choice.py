@@ -101,6 +101,31 @@ def test_a_bool_is_not_an_index(task):
             task.score(X, y)
 
 
+def dataset_of(y):
+    return tf.data.Dataset.from_tensors((X | {"choices": tf.ragged.constant(CHOICES)}, y))
+
+
+@pytest.mark.parametrize("y", [[[1], [2], [0], [3]], [1.0, 2.0, 0.0, 3.0]])
+def test_labels_of_a_dataset(task, y):
+    task.compile(run_eagerly=True)
+    expected = task.evaluate(X, RIGHT, verbose=0)
+    assert task.evaluate(dataset_of(y), verbose=0) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1.9, 2.0, 0.0, 3.0], "a label is none of the choices of its text"),
+        ([True] * 4, "y must be choices or their indices, found bools"),
+        ([[1, 0, 0, 0]] * 4, r"one label for each example, found the shape \(4, 4\)"),
+    ],
+)
+def test_no_labels_of_a_dataset(task, y, message):
+    task.compile(run_eagerly=True)
+    with pytest.raises(InputError, match=message):
+        task.evaluate(dataset_of(y), verbose=0)
+
+
 def test_needs_a_pooler(tokenizer, tiny_backbone):
     with pytest.raises(InputError, match="needs a backbone with a pooler"):
         MultipleChoice(tiny_backbone(tokenizer, pooler=False))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasbert import MaskedLM, Pretrainer, load
+from kerasbert import InputError, MaskedLM, Pretrainer, load
 from kerasbert.data.corpus.reader import Corpus
 from kerasbert.data.pretraining.batches import PretrainingBatches
 from kerasbert.layers import backends, vocabulary_loss
@@ -76,6 +76,14 @@ def test_fit_on_pairs(pretrainer, texts, labels):
     pretrainer.compile()
     pretrainer.fit((texts[:4], texts[4:8]), labels, verbose=0)
     assert int(pretrainer.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("y", [[0, 2], [0.5, 1.0], ["0", "next"], [[0, 1], [1, 0]]])
+def test_wrong_labels_of_a_dataset(pretrainer, texts, y):
+    pretrainer.compile(run_eagerly=True)
+    pairs = {"text": texts[:2], "text_pair": texts[2:4]}
+    with pytest.raises(InputError, match=r"none of the classes 0, 1|one label for each example"):
+        pretrainer.fit(tf.data.Dataset.from_tensors((pairs, y)), verbose=0)
 
 
 @pytest.mark.parametrize(

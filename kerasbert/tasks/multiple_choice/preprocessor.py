@@ -12,6 +12,7 @@ from kerasbert.data.inputs import as_string, is_missing, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, TEXT, TOKEN_IDS
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.tasks.graph_labels import one_per_example
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text.normalization import drop_invalid_utf8
 
@@ -74,12 +75,15 @@ class MultipleChoicePreprocessor(Preprocessor):
 
     def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
-        choices = _dense(row[CHOICES])
+        choices, y = _dense(row[CHOICES]), one_per_example(y)
+        if y.dtype == tf.bool:
+            raise InputError("y must be choices or their indices, found bools")
         if y.dtype == tf.string:
-            right = (choices == y[:, tf.newaxis]) & (choices != "")
-        else:
-            positions = tf.range(tf.shape(choices)[1])
-            right = (positions == tf.cast(y, tf.int32)[:, tf.newaxis]) & (choices != "")
+            right = choices == y[:, tf.newaxis]
+        else:  # as floats, because a fraction is no index
+            positions = tf.cast(tf.range(tf.shape(choices)[1]), tf.float64)
+            right = positions == tf.cast(y, tf.float64)[:, tf.newaxis]
+        right &= choices != ""
         known = tf.reduce_all(tf.reduce_any(right, axis=1))
         check = tf.debugging.Assert(known, ["a label is none of the choices of its text"])
         with tf.control_dependencies([check]):

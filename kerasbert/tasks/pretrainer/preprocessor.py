@@ -8,8 +8,12 @@ from typing import Any
 from kerasbert.data.pretraining import from_text
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.tasks import graph_labels
 from kerasbert.tasks.labels import class_indices
 from kerasbert.tasks.masked_lm.preprocessor import MaskedLMPreprocessor
+
+#: 0: the second text follows the first; 1: it does not.
+_CLASSES = ("0", "1")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,13 +26,15 @@ class PretrainerPreprocessor(MaskedLMPreprocessor):
 
     objective: str = "nsp"
 
+    compares_rows = True  # they exchange their second parts
+
     def labels(self, y: Any, columns: dict[str, Any]) -> Any:
         """Returns 0 where the second text follows the first, else 1."""
-        return class_indices("y", y, ("0", "1"))
+        return class_indices("y", y, _CLASSES)
 
     def targets(self, y: Any, row: dict[str, Any]) -> Any:
-        """Returns `y` unchanged."""
-        return y
+        """Does the same as `labels`, in the graph."""
+        return graph_labels.class_indices(y, _CLASSES)
 
     def training_examples(
         self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any

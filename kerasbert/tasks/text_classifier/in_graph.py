@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from kerasbert.data.inputs import shown_classes
 from kerasbert.errors import InputError
 from kerasbert.lazy import tensorflow as tf
-from kerasbert.tasks.labels import are_numbers
+from kerasbert.tasks.graph_labels import assert_known, class_indices, equal_to, finite
 
 
 def targets_of_classes(problem: Any, y: Any) -> Any:
-    """Returns class indices, int32 (batch,); class probabilities (batch, classes) stay as is."""
+    """Returns class indices, int32 (batch,), or class probabilities, float32 (batch, classes)."""
     if y.shape.rank == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.dtype != tf.string:
-        return _indices(problem, y)
-    if y.shape.rank != 1:
-        raise InputError(f"y must be one name for every example, found the shape {y.shape}")
-    matches = _matches(y, problem.classes)
-    with tf.control_dependencies([_assert_known(y, matches, problem.classes)]):
-        return tf.argmax(matches, axis=-1, output_type=tf.int32)
-
-
-def _indices(problem, y):
-    """Converts numbers, each the name or index of a class, to indices; see above."""
-    if y.shape.rank == 2 and y.shape[1] in (None, len(problem.classes)):
-        return y
-    if y.shape.rank != 1:
+    if y.dtype == tf.string:
+        if y.shape.rank != 1:
+            raise InputError(f"y must be one name for every example, found the shape {y.shape}")
+    elif y.shape.rank == 2 and y.shape[1] in (None, len(problem.classes)):
+        return finite(y)
+    elif y.shape.rank != 1:
         raise InputError(
             f"y must have one class, or a share of each of the {len(problem.classes)} classes, "
             f"for every example; found the shape {y.shape}"
         )
-    positions = range(len(problem.classes))
-    of_place = list(map(int, problem.classes)) if are_numbers(problem.classes) else list(positions)
-    matches = tf.equal(tf.cast(y, tf.float64)[:, tf.newaxis], tf.constant(of_place, tf.float64))
-    with tf.control_dependencies([_assert_known(tf.as_string(y), matches, problem.classes)]):
-        return tf.argmax(matches, axis=-1, output_type=tf.int32)
+    return class_indices(y, problem.classes)
 
 
 def answers_of_classes(problem: Any, logits: Any) -> Any:
@@ -57,8 +44,8 @@ def targets_of_labels(problem: Any, y: Any) -> Any:
     if y.shape.rank == 1:
         raise InputError(f"y must be lists of names, or {_wanted(problem)}; found single names")
     y = y if isinstance(y, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(y)
-    matches = _matches(y.flat_values, problem.classes)
-    with tf.control_dependencies([_assert_known(y.flat_values, matches, problem.classes)]):
+    matches = equal_to(y.flat_values, problem.classes)
+    with tf.control_dependencies([assert_known(y.flat_values, matches, problem.classes)]):
         named = tf.math.unsorted_segment_sum(
             tf.cast(matches, tf.float32), y.value_rowids(), y.nrows()
         )
@@ -97,8 +84,9 @@ def targets_of_numbers(problem: Any, y: Any) -> Any:
     """Returns float32 (batch, numbers)."""
     if y.dtype == tf.string:
         raise InputError("y must be numbers, found strings")
-    y = y.to_tensor() if isinstance(y, tf.RaggedTensor) else y
-    y = tf.cast(y, tf.float32)
+    if isinstance(y, tf.RaggedTensor):
+        y = tf.cast(y, tf.float32).to_tensor(float("nan"))  # what a row lacks is no number
+    y = finite(y)
     y = y[:, tf.newaxis] if y.shape.rank == 1 else y
     width, count = tf.shape(y)[-1], len(problem.classes)
     wanted = f"y must have {count} numbers for every example ({shown_classes(problem.classes)})"
@@ -118,21 +106,6 @@ def answers_of_numbers(problem: Any, logits: Any) -> Any:
         "values": logits,
         "labels": tf.broadcast_to(tf.constant(problem.classes), tf.shape(logits)),
     }
-
-
-def _matches(names, classes: Sequence[str]):
-    """Compares names with classes: bool, (names, classes)."""
-    return tf.equal(names[:, tf.newaxis], tf.constant(classes))
-
-
-def _assert_known(names, matches, classes: Sequence[str]):
-    known = tf.reduce_any(matches, axis=1)
-    first = tf.argmin(tf.concat([tf.cast(known, tf.int32), [0]], axis=0))
-    unknown = tf.concat([names, [""]], axis=0)[first]
-    message = tf.strings.join(
-        ["a label is '", unknown, f"', which is none of the classes {shown_classes(classes)}"]
-    )
-    return tf.debugging.Assert(tf.reduce_all(known), [message])
 
 
 #: Functions from a problem and labels (perhaps ragged) to targets, by `ProblemType.outputs_are`.

@@ -13,6 +13,7 @@ from kerasbert.data.inputs import numbers
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_NEGATIVE, TEXT_PAIR
 from kerasbert.lazy import tensorflow as tf
+from kerasbert.tasks.graph_labels import one_per_example
 from kerasbert.tasks.long_text import LongTextPreprocessor
 
 _TEXTS = (TEXT, TEXT_PAIR, TEXT_NEGATIVE)
@@ -32,6 +33,11 @@ class TextEmbedderPreprocessor(LongTextPreprocessor):
 
     text_columns = (_TEXTS[:1], _TEXTS[:2], _TEXTS)
 
+    @property
+    def compares_rows(self) -> bool:
+        """Whether the other pairs of a batch are negatives."""
+        return self.objective == "contrastive"
+
     def labels(self, y: Any, columns: dict[str, Any]) -> np.ndarray:
         """Returns the gold scores of pairs, float32 (pairs,)."""
         self._check_objective()
@@ -50,7 +56,9 @@ class TextEmbedderPreprocessor(LongTextPreprocessor):
     def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
         self._check_objective()
-        y = tf.cast(y, tf.float32)
+        if y.dtype == tf.string:
+            raise InputError("y must be numbers, found strings")
+        y = tf.cast(one_per_example(y), tf.float32)
         check = tf.debugging.Assert(tf.reduce_all(tf.abs(y) <= 1), ["scores must be in [-1, 1]"])
         with tf.control_dependencies([check]):
             return tf.identity(y)
