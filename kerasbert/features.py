@@ -339,8 +339,9 @@ def _begins_with_x(values: list) -> bool:
         of_one = numbers.Number if isinstance(first, list) else numbers.Number | str | bytes
         return not first or not isinstance(first[0], of_one)
     shape = static_shape(first)
-    rank_of_one = 0 if _is_string_dtype(getattr(first, "dtype", None)) else 1
-    return shape is None or len(shape) > rank_of_one
+    if shape is None:
+        return hasattr(first, "__getitem__")  # PyArrow's arrays
+    return len(shape) > (0 if _is_string_dtype(getattr(first, "dtype", None)) else 1)
 
 
 def _is_text_list(x: Sequence) -> bool:

@@ -30,6 +30,7 @@ from kerasbert.features import (
 Accepted = tuple[tuple[str, ...], ...]
 
 _SHOWN = 60  # maximum length of a value in a message
+_TO_LIST = ("tolist", "to_list", "to_pylist")  # methods of arrays and series
 
 
 def raw_columns(x: Any, accepted: Accepted, name: str, hint: str = "") -> dict[str, Any]:
@@ -135,11 +136,10 @@ def _named(x, accepted: Accepted, name: str) -> dict:
         return {key: x[key] for key in chosen} if chosen else dict.fromkeys(there)
     if hasattr(x, "element_spec"):
         raise InputError(f"{name} takes a tf.data.Dataset in fit, evaluate and predict only")
-    only_iterates = hasattr(x, "__iter__") and not hasattr(x, "__getitem__")
-    if x is None or only_iterates or _is_symbolic(x):
+    if x is None or _is_no_column(x) or _is_symbolic(x):
         raise InputError(
             f"{name} takes {_described(accepted)}; found {_shown(x)}"
-            + ("; convert it to a list" if only_iterates else "")
+            + ("; convert it to a list" if _is_no_column(x) else "")
         )
     if _is_scalar(x):
         return {_single(accepted): [x] if isinstance(x, str | bytes) else x[None]}
@@ -378,6 +378,14 @@ def _is_tensor(x) -> bool:
     return getattr(getattr(x, "dtype", None), "name", None) == "string" and hasattr(x, "get_shape")
 
 
+def _is_no_column(x) -> bool:
+    """Returns whether `x` has values without an order, or batches of them, as a loader does."""
+    if isinstance(x, Iterator | set | frozenset):
+        return True
+    of_columns = ("__getitem__", "__contains__", *_TO_LIST)
+    return hasattr(x, "__iter__") and not any(hasattr(x, name) for name in of_columns)
+
+
 def _is_symbolic(x) -> bool:
     """Returns whether `x` is a `keras.KerasTensor`, from a functional model of the user."""
     return type(x).__name__ == "KerasTensor"
@@ -397,7 +405,7 @@ def _is_sequence(x) -> bool:
 
 
 def _list(x) -> list:
-    for method in ("tolist", "to_list", "to_pylist"):
+    for method in _TO_LIST:
         if callable(getattr(x, method, None)):
             values = getattr(x, method)()
             return values if isinstance(values, list) else [values]

@@ -31,7 +31,8 @@ class CompiledOnLogits(TextModel):
             optimizer: as in Keras.
             loss: as in Keras.
             metrics: as in Keras. If only some positions of a row count, such as the used ones
-                of `mask_positions`, these metrics are weighted too.
+                of `mask_positions`, these metrics are weighted too. None, without
+                `weighted_metrics`: the task's own; `[]`: none.
             weighted_metrics: as in Keras.
             layer_decay: factor between the learning rates of two neighboring layers, from the
                 head down to the embeddings (ELECTRA's `layerwise_lr_decay`). None: all layers
@@ -47,6 +48,8 @@ class CompiledOnLogits(TextModel):
             >>> task.compile()
             >>> task.compile("adam", metrics=["accuracy", "AUC"], layer_decay=0.9)
         """
+        if metrics is None and weighted_metrics is None:
+            metrics = self._default_metrics()
         if self.outputs_for and metrics:
             if weighted_metrics:
                 raise InputError(
@@ -70,6 +73,10 @@ class CompiledOnLogits(TextModel):
         self.layer_decay = layer_decay
         self._forget_graphs()
 
+    def _default_metrics(self) -> Any:
+        """Returns the metrics of a model that is compiled without any, as `compile` takes them."""
+        return None
+
     def _losses_on_logits(self, loss):
         # If only some positions count, the loss is the mean over those.
         reduction = "mean_with_sample_weight" if self.outputs_for else "sum_over_batch_size"
@@ -91,11 +98,16 @@ class CompiledOnLogits(TextModel):
         return _map_nested(one, metrics)
 
     def check_class_weight(self) -> None:
-        """Raises `InputError` if outputs are of tokens, which take weights as sample_weight."""
+        """Raises `InputError` unless each example has one class."""
         if self.outputs_for:
             raise InputError(
                 f"class_weight is for examples that have one class each, and {self.name} learns "
                 "labels of tokens; give weights of tokens as sample_weight"
+            )
+        if self.outputs_are != "classes":
+            raise InputError(
+                f"class_weight is for examples that have one class each, and those of {self.name} "
+                "have none; give weights of examples as sample_weight"
             )
 
     def get_compile_config(self) -> dict[str, Any]:

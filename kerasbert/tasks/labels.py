@@ -174,6 +174,24 @@ def class_weight_table(class_weight: Any, classes: Sequence[str]) -> np.ndarray:
     return weights
 
 
+def weights_by_class(labels: Any, table: np.ndarray, sample_weight: Any = None) -> np.ndarray:
+    """Returns the weight of each label's class, times its own weight.
+
+    Args:
+        labels: class indices of any shape.
+        table: weight of each class, (classes,).
+        sample_weight: weights of the labels or, with fewer axes, of their rows; None: 1.
+
+    Returns:
+        float32, of the shape of the labels.
+    """
+    weights = table[np.asarray(labels)]
+    if sample_weight is None:
+        return weights
+    own = np.asarray(sample_weight, "float32")
+    return weights * own.reshape(own.shape + (1,) * (weights.ndim - own.ndim))
+
+
 def _is_integer(value: Any) -> bool:
     try:
         operator.index(value)

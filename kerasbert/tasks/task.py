@@ -277,12 +277,17 @@ class Task(SerializableMixin, TrainableWeightsMixin, CompiledOnLogits):
         Returns:
             A dict of floats by name.
 
+        Raises:
+            InputError: the task has no official metrics.
+
         Examples:
             >>> scores = task.score(["a fine day", "a dull day"], ["good", "bad"])
             >>> list(scores)
             ['accuracy', 'macro_f1', 'matthews', 'f1']
         """
-        raise NotImplementedError
+        raise InputError(
+            f"{self.name} has no official metrics; evaluate returns its loss and metrics"
+        )
 
     def serving_signature(self) -> tuple[tuple[str, ...], Callable[..., Any]]:
         """Returns the names of an export's string inputs, and the function from them to outputs.

@@ -14,6 +14,7 @@ from kerasbert import (
     MaskedLM,
     MultipleChoice,
     QuestionAnswerer,
+    ReplacedTokenDetector,
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
@@ -44,6 +45,7 @@ def tasks(tiny_backbone, tokenizer):
         choices=make(MultipleChoice),
         embedder=make(TextEmbedder),
         masked=make(MaskedLM),
+        detector=make(ReplacedTokenDetector),
     )
 
 
@@ -82,6 +84,7 @@ def test_no_labels_of_other_examples(tasks):
     features = {k: v.numpy() for k, v in task.preprocessor(TEXTS).items()}
     refused(lambda: task.fit(features), "the examples have no labels")
     refused(lambda: task.fit(features["token_ids"]), "the examples have no labels")
+    refused(lambda: task.fit([[2, 5, 3], [2, 6, 3]]), "the examples have no labels")
     for x in (TEXTS, features):
         dataset = tf.data.Dataset.from_tensor_slices(x).batch(2)
         refused(
@@ -94,6 +97,45 @@ def test_no_labels_of_other_examples(tasks):
             "the validation_data have no labels",
         )
     tasks.masked.fit(TEXTS, verbose=0)  # makes its own
+
+
+@pytest.mark.parametrize("name", ["masked", "detector"])
+def test_features_without_labels(tasks, name):
+    """Also of a task that makes the labels of texts itself."""
+    task = getattr(tasks, name)
+    features = {k: v.numpy() for k, v in task.preprocessor.features(TEXTS).items()}
+    for method in (task.fit, task.evaluate, task.train_on_batch, task.test_on_batch):
+        refused(lambda method=method: method(features), "the examples have no labels")
+    refused(lambda: task.fit(iter([features])), "the examples have no labels")
+    dataset = tf.data.Dataset.from_tensors(features)
+    refused(lambda: task.fit(dataset), r"elements of the dataset must be \(x, y\)")
+
+
+def test_a_detector_needs_labels_of_tokens(tasks):
+    refused(lambda: tasks.detector.fit(TEXTS), "the examples have no labels")
+    refused(lambda: tasks.detector.score(TEXTS, None), "has no official metrics")
+
+
+def test_labels_beside_a_dataset(tasks):
+    """They are in the dataset, and would be ignored."""
+    task, y = tasks.classifier, ["good", "bad", "good"]
+    dataset = tf.data.Dataset.from_tensors((TEXTS, y))
+    for call in (
+        lambda: task.fit(dataset, y),
+        lambda: task.fit(dataset, sample_weight=[1.0, 2.0, 3.0]),
+        lambda: task.evaluate(dataset, y),
+        lambda: task.fit(TEXTS, y, validation_data=(dataset, y)),
+        lambda: tasks.masked.fit(dataset.map(lambda x, y: x), sample_weight=[1.0, 2.0, 3.0]),
+    ):
+        refused(call, "a tf.data.Dataset brings its labels and weights")
+
+
+def test_class_weight_beside_weights_of_a_dataset(tasks):
+    dataset = tf.data.Dataset.from_tensors((TEXTS, [0, 1, 0], [1.0, 2.0, 3.0]))
+    refused(
+        lambda: tasks.classifier.fit(dataset, class_weight={"good": 2.0}),
+        "the dataset has weights, so it takes no class_weight",
+    )
 
 
 def test_no_backbone():
@@ -177,12 +219,29 @@ def test_a_column_of_choices(tasks):
 # === Texts ===
 
 
+class Loader:
+    """Yields batches of any kind, as a `torch.utils.data.DataLoader` does."""
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        return iter([TEXTS])
+
+
+def test_a_view_is_text(tasks):
+    texts = dict(enumerate(TEXTS)).values()
+    assert tasks.classifier.predict(texts, verbose=0).shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("task", "x", "message"),
     [
         ("classifier", None, "takes text; found None"),
         ("classifier", 5, r"text\[0\] must be a string, found 5"),
         ("classifier", [1, 2], r"text\[0\] must be a string, found 1"),
+        ("classifier", range(3), r"text\[0\] must be a string, found 0"),
+        ("classifier", Loader(), r"Loader object at .* \(Loader\); convert it to a list"),
         ("classifier", ["a", float("nan")], r"text\[1\] is missing"),
         ("embedder", [None, "a"], r"text\[0\] is missing"),
         ("masked", ["a", 3], r"text\[1\] must be a string"),

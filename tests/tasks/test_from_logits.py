@@ -8,12 +8,14 @@ from sklearn import metrics as sklearn_metrics
 from kerasbert import (
     InputError,
     MaskedLM,
+    MultipleChoice,
     Pretrainer,
     QuestionAnswerer,
     ReplacedTokenDetector,
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
+    _compat,
 )
 from kerasbert.tasks.cross_entropy import accuracy
 from kerasbert.tasks.from_logits import metric_of
@@ -305,6 +307,29 @@ def test_replaced_tokens_with_weights(tokenizer, tiny_backbone, arguments):
     assert found["loss"] == pytest.approx(np.average(-np.log(chances), weights=weights), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.BinaryCrossentropy,
+        keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2),
+        "binary_focal_crossentropy",
+    ],
+)
+def test_binary_losses_of_tokens(tokenizer, tiny_backbone, loss):
+    """Keras's average each row first; these average the tokens over their weights."""
+    task = compiled(ReplacedTokenDetector(tiny_backbone(tokenizer)), loss=loss)
+    x, y = features(2), np.array([[0, 1, 0, 1, 1], [1, 1, 0, 0, 0]])
+    weights = np.array([[1.0, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    of_keras = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(task.loss)
+    ).loss.loss
+    logits = task.predict(x, verbose=0)
+    each = of_keras.call(y.reshape(-1, 1), logits.reshape(-1, 1))
+    expected = np.average(each, weights=weights.reshape(-1))
+    found = task.evaluate(x, y, sample_weight=weights, verbose=0)[0]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_vectors_have_no_classes(tokenizer, tiny_backbone):
     task = TextEmbedder(tiny_backbone(tokenizer), objective="similarity")
     with pytest.raises(InputError, match="is for classes, which text_embedder does not have"):
@@ -314,6 +339,34 @@ def test_vectors_have_no_classes(tokenizer, tiny_backbone):
 def test_both_kinds_of_metrics(tokenizer, tiny_backbone):
     with pytest.raises(InputError, match="metrics of masked_lm are weighted ones, too"):
         MaskedLM(tiny_backbone(tokenizer)).compile(metrics=["acc"], weighted_metrics=["acc"])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda backbone: TextClassifier(backbone, 2),
+        lambda backbone: TokenClassifier(backbone, 2),
+        MaskedLM,
+        MultipleChoice,
+        Pretrainer,
+        QuestionAnswerer,
+        ReplacedTokenDetector,
+        TextEmbedder,
+    ],
+)
+def test_no_metrics(tokenizer, tiny_backbone, make):
+    """Only None means the task's own ones."""
+    task = make(tiny_backbone(tokenizer))
+
+    def metrics(**arguments):
+        task.compile(**arguments)
+        kinds = ("metrics", "weighted_metrics")
+        found = keras.tree.flatten([_compat.given_metrics(task, kind) for kind in kinds])
+        return [metric for metric in found if metric is not None]
+
+    assert metrics()
+    assert metrics(metrics=[]) == metrics(weighted_metrics=[]) == []
+    assert metrics(weighted_metrics=["accuracy"])
 
 
 def test_compiled_names_are_kept_in_a_file(tokenizer, tiny_backbone, tmp_path):

@@ -1,6 +1,7 @@
 """Problem types: losses by hand, metrics by scikit-learn and SciPy, exports."""
 
 import json
+import math
 
 import keras
 import numpy as np
@@ -13,7 +14,8 @@ from sklearn import metrics
 
 from kerasbert import InputError, TextClassifier, load
 from kerasbert.serving.client import SavedModelClient
-from kerasbert.tasks.text_classifier.problem_types import label_accuracy
+from kerasbert.tasks.text_classifier.in_graph import TARGETS
+from kerasbert.tasks.text_classifier.problem_types import PROBLEM_TYPES, label_accuracy
 from kerasbert.training.optimizers import adamw
 
 TEXTS = [
@@ -128,6 +130,83 @@ def test_setting_the_threshold(make):
         assert task.head_config()["threshold"] == task.problem.threshold == threshold
     with pytest.raises(InputError, match="threshold must be between 0 and 1, found 1"):
         task.threshold = 1
+
+
+def test_accuracy_follows_the_threshold(make):
+    task = make(MULTI)
+    task.compile()
+    scores = special.expit(logits_of(task))
+    for threshold in (0.3, 0.6):
+        task.threshold = threshold
+        found = task.evaluate(TEXTS, SETS, verbose=0, return_dict=True)
+        assert found["accuracy"] == pytest.approx(np.mean((scores >= threshold) == MATRIX))
+
+
+# === Labels of lists and of datasets ===
+
+TRUTH = ["True", "False"]
+NAMED = {SINGLE: CLASSES[SINGLE], MULTI: CLASSES[MULTI], REGRESSION: ["value"]}
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "classes", "y"),
+    [
+        (SINGLE, None, ["good", "bad"]),
+        (SINGLE, None, [["good"], ["bad"]]),
+        (SINGLE, None, [1, 0]),
+        (SINGLE, None, [[1], [0]]),
+        (SINGLE, None, [1.0, 0.0]),
+        (SINGLE, None, [True, False]),
+        (SINGLE, TRUTH, [True, False]),
+        (SINGLE, TRUTH[::-1], [True, False]),
+        (SINGLE, ["1", "0"], [True, False]),
+        (SINGLE, ["3", "1"], [1, 3]),
+        (SINGLE, ["3", "1"], ["1", "3"]),
+        (SINGLE, None, [[0.25, 0.75], [1.0, 0.0]]),
+        (SINGLE, None, [[False, True], [True, False]]),
+        (MULTI, None, [["red"], ["bad", "good"], []]),
+        (MULTI, None, [[0, 1, 1], [1, 0, 0]]),
+        (MULTI, None, [[0.5, 1.0, 0.0]]),
+        (MULTI, None, [[True, False, True]]),
+        (REGRESSION, None, [0.5, 2.0]),
+        (REGRESSION, None, [[1], [2]]),
+        (REGRESSION, ["x", "y"], [[1.0, 2.0], [3.0, 4.0]]),
+    ],
+)
+def test_a_dataset_has_the_labels_of_a_list(problem_type, classes, y):
+    problem = PROBLEM_TYPES[problem_type](classes or NAMED[problem_type], 0.5)
+    expected = problem.labels(y)
+    found = TARGETS[problem.outputs_are](problem, column(y))
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "classes", "y"),
+    [
+        (SINGLE, None, ["good", "fair"]),
+        (SINGLE, None, [0, 2]),
+        (SINGLE, None, [0.0, 0.5]),
+        (SINGLE, ["a", "b", "c"], [True, False]),
+        (SINGLE, None, [["good", "bad"], ["bad", "good"]]),
+        (SINGLE, None, [[math.nan, 1.0], [1.0, 0.0]]),
+        (MULTI, None, [["good"], ["grey"]]),
+        (MULTI, None, [[0, 2, 0]]),
+        (REGRESSION, None, [1.0, math.nan]),
+        (REGRESSION, ["x", "y"], [[1.0], [1.0, 2.0]]),
+    ],
+)
+def test_a_dataset_lacks_the_labels_that_a_list_lacks(problem_type, classes, y):
+    problem = PROBLEM_TYPES[problem_type](classes or NAMED[problem_type], 0.5)
+    with pytest.raises(InputError):
+        problem.labels(y)
+    with pytest.raises((InputError, tf.errors.InvalidArgumentError)):
+        TARGETS[problem.outputs_are](problem, column(y))
+
+
+def column(y):
+    lengths = {len(own) for own in y if isinstance(own, list)}
+    return tf.ragged.constant(y) if len(lengths) > 1 else tf.constant(y)
 
 
 def test_metrics_while_training(make):
@@ -379,7 +458,7 @@ def test_a_regression_from_googles_classifier_is_new(make, tmp_path):
 @pytest.mark.parametrize(
     ("problem_type", "y", "message"),
     [
-        (SINGLE, [[1.0, 0.0]] * 6, "y has the share of each class, but the loss takes one"),
+        (SINGLE, [[0.5, 0.5]] * 6, "y has the share of each class, but the loss takes one"),
         (SINGLE, [[1, 0, 0]] * 6, r"a share of each of the 2 classes, .* shape \(6, 3\)"),
         (SINGLE, [["bad", "good"]] * 6, r"y must be one name for every example, .* \(6, 2\)"),
         (MULTI, ["bad"] * 6, "for each of the 3 classes; found single names"),

@@ -86,6 +86,18 @@ def test_losses_and_gradients_are_those_of_transformers(model, golden):
     assert compared >= 70  # of both, where the embeddings are the same
 
 
+def test_keras_file_keeps_the_compilation(model, golden, tmp_path):
+    features, labels, weights = labelled(part(golden, "feature"))
+    model.compile(detector_weight=10.0, run_eagerly=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    found, expected = (
+        one.evaluate(features, labels, sample_weight=weights, verbose=0, return_dict=True)
+        for one in (loaded, model)
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_embeddings_are_shared(model):
     ours, theirs = model.generator.backbone.embeddings, model.detector.backbone.embeddings
     for name in ("token_embedding", "position_embedding", "segment_embedding", "layer_norm"):

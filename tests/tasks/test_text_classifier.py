@@ -199,6 +199,15 @@ def test_class_weight_and_sample_weight(classifier):
     good = classifier.evaluate(GOOD, INTS[:4], verbose=0)[0]
     assert first_loss(classifier, sample_weight=halves) == pytest.approx(good, 1e-4)
     assert first_loss(classifier, class_weight={0: 0.0, 1: 2.0}) == pytest.approx(good, 1e-4)
+    both = {"sample_weight": halves, "class_weight": {0: 5.0, 1: 0.5}}
+    assert first_loss(classifier, **both) == pytest.approx(good / 2, 1e-4)
+    features, y = numpy_features(classifier, TEXTS), np.array(INTS)
+    history = classifier.fit(features, y, verbose=0, **both).history
+    assert history["loss"][0] == pytest.approx(good / 2, 1e-4)
+    for x in (TEXTS, features):
+        classifier.reset_metrics()
+        found = classifier.train_on_batch(x, y, **both, return_dict=True)
+        assert found["loss"] == pytest.approx(good / 2, 1e-4)
     weighted = classifier.evaluate(TEXTS, INTS, sample_weight=halves, verbose=0)[0]
     assert weighted == pytest.approx(good, 1e-4)
 

@@ -204,6 +204,34 @@ def test_learns_partners(tokenizer, tiny_backbone):
     assert history["loss"][-1] < history["loss"][0]
 
 
+def test_features_need_no_labels(tokenizer, tiny_backbone):
+    task = fresh(tokenizer, tiny_backbone)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    expected = task.evaluate((TEXTS, OTHERS), verbose=0)
+    columns = {"text": tf.constant(TEXTS), "text_pair": tf.constant(OTHERS)}
+    features, _, _ = task.preprocessor.training_examples(0, columns, None, None)
+    features = {name: value.numpy() for name, value in features.items()}
+    dataset = tf.data.Dataset.from_tensors(features)
+    for x in (features, dataset, iter([features])):
+        assert task.evaluate(x, verbose=0) == pytest.approx(expected, rel=1e-4)
+    loss = task.fit(features, verbose=0).history["loss"][0]
+    assert loss == pytest.approx(expected[0], rel=1e-4)
+    with pytest.raises(InputError, match=r"\(batch, texts, sequence\), found \(5, "):
+        task.fit({name: value[:, 0] for name, value in features.items()}, verbose=0)
+    task = fresh(tokenizer, tiny_backbone, objective="similarity")
+    with pytest.raises(InputError, match="the examples have no labels"):
+        task.fit(features, verbose=0)
+
+
+def test_negatives_are_those_of_the_given_batch(tokenizer, tiny_backbone):
+    """Texts of like length are no batch: they would be harder to tell apart, or easier."""
+    task = fresh(tokenizer, tiny_backbone)
+    task.compile(run_eagerly=True)
+    dataset = tf.data.Dataset.from_tensor_slices({"text": TEXTS, "text_pair": OTHERS}).batch(2)
+    found = task.evaluate((TEXTS, OTHERS), batch_size=2, verbose=0)
+    assert found == pytest.approx(task.evaluate(dataset, verbose=0), rel=1e-4)
+
+
 def test_negatives_are_pushed_away(tokenizer, tiny_backbone):
     task = fresh(tokenizer, tiny_backbone)
     task.compile(adamw(1e-2))
@@ -246,6 +274,14 @@ def test_bad_training_data(tokenizer, tiny_backbone):
         task.fit((TEXTS, OTHERS), verbose=0)
     with pytest.raises(InputError, match=r"y\[2\] is 5, but scores must be in \[-1, 1\]"):
         task.fit((TEXTS, OTHERS), [0.0, 1.0, 5.0, 0.2, 0.1], verbose=0)
+    pairs = {"text": TEXTS, "text_pair": OTHERS}
+    for y, message in (
+        ([0.0, 1.0, 5.0, 0.2, 0.1], r"scores must be in \[-1, 1\]"),
+        (["0"] * 5, "y must be numbers, found strings"),
+        ([[0.0, 1.0]] * 5, r"one label for each example, found the shape \(5, 2\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            task.fit(tf.data.Dataset.from_tensors((pairs, y)), verbose=0)
 
 
 @pytest.mark.parametrize(

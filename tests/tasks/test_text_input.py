@@ -92,13 +92,16 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, x, y):
         super().__init__()
-        self.batches, self.ends = list(batches(x, y)), 0
+        self.batches, self.begins, self.ends = list(batches(x, y)), 0, 0
 
     def __len__(self):
         return 2
 
     def __getitem__(self, index):
         return self.batches[index]
+
+    def on_epoch_begin(self):
+        self.begins += 1
 
     def on_epoch_end(self):
         self.ends += 1
@@ -117,7 +120,7 @@ def test_generators_and_py_datasets_train(given):
         assert np.isfinite(history["loss"][0])
     together = Batches(x, y)
     task.fit(together, epochs=2, verbose=0)
-    assert together.ends == 2
+    assert (together.begins, together.ends) == (2, 2)
 
 
 def test_generators_and_py_datasets_are_evaluated(classifier):
@@ -132,12 +135,28 @@ def test_generators_and_py_datasets_are_evaluated(classifier):
     assert "val_loss" in history
 
 
+def test_a_list_of_texts_is_no_tuple(classifier):
+    """Keras takes a list of two for inputs and labels, and has an error for one of four."""
+    logits = classifier.predict(TEXTS, verbose=0)
+    together = Batches(TEXTS, NAMES)
+    together.batches = [TEXTS[:2], TEXTS[2:]]
+    for stream in (iter([TEXTS[:2], TEXTS[2:]]), together, iter([TEXTS])):
+        found = classifier.predict(stream, verbose=0)
+        np.testing.assert_allclose(found, logits, atol=1e-5)
+    expected = classifier.evaluate(TEXTS, NAMES, verbose=0)
+    found = classifier.evaluate(iter([[TEXTS, NAMES]]), steps=1, verbose=0)
+    assert found == pytest.approx(expected)
+
+
 def test_streams_of_features_go_to_keras(classifier):
     features = {k: v.numpy() for k, v in classifier.preprocessor.features(TEXTS).items()}
-    stream = ((features, np.array([1, 0, 1, 0])) for _ in range(2))
-    assert classifier.evaluate(stream, steps=2, verbose=0) == pytest.approx(
-        classifier.evaluate(TEXTS, NAMES, verbose=0), rel=1e-4
-    )
+    expected = classifier.evaluate(TEXTS, NAMES, verbose=0)
+    for kind in (tuple, list):
+        stream = (kind((features, np.array([1, 0, 1, 0]))) for _ in range(2))
+        found = classifier.evaluate(stream, steps=2, verbose=0)
+        assert found == pytest.approx(expected, rel=1e-4)
+    logits = classifier.predict(iter([features]), steps=1, verbose=0)
+    np.testing.assert_allclose(logits, classifier.predict(TEXTS, verbose=0), atol=1e-5)
 
 
 def test_bad_streams(classifier):
@@ -145,6 +164,8 @@ def test_bad_streams(classifier):
         classifier.fit(iter(()), verbose=0)
     with pytest.raises(InputError, match=r"y\[0\] is 'fair', which is none"):
         classifier.fit(iter([(["a"], ["fair"])]), verbose=0)
+    with pytest.raises(InputError, match=r"a batch must be .*, found 4 values"):
+        classifier.predict(iter([("a", "b", "c", "d")]), verbose=0)
 
 
 def test_single_batches(given):
@@ -289,6 +310,9 @@ def test_labels_in_many_forms(make, classes, y, expected):
         ({"good": 1}, "y must be one label for each example, found a dict"),
         (np.zeros((2, 3)), "a share of each of the 2 classes, .* the shape \\(2, 3\\)"),
         (["good"], "there are 2 texts, but y has 1"),
+        ([["good"], None], r"y\[0\] is \['good'\], which is none of the classes"),
+        ([["good"], "b"], r"y\[0\] is \['good'\], which is none of the classes"),
+        ([[1], 0], r"y\[0\] is \[1\], which is none of the classes"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "evaluate", "score"])
@@ -310,6 +334,20 @@ def test_class_probabilities_as_labels(classifier, make):
         metrics=[keras.metrics.CategoricalAccuracy()],
     )
     assert classifier.evaluate(TEXTS, hot, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_loss_that_takes_shares(classifier):
+    """Labels get the form that the loss takes, and accuracy is that of this form."""
+    forms = np.eye(2)[[1, 0, 1, 0]], NAMES, [1, 0, 1, 0]
+    expected = classifier.evaluate(TEXTS, NAMES, verbose=0)
+    dataset = tf.data.Dataset.from_tensors((TEXTS, forms[0]))
+    assert classifier.evaluate(dataset, verbose=0) == pytest.approx(expected, rel=1e-4)
+    classifier.compile(loss="categorical_crossentropy", run_eagerly=True)
+    for y in forms:
+        dataset = tf.data.Dataset.from_tensors((TEXTS, y))
+        for data in ((TEXTS, y), (dataset,)):
+            found = classifier.evaluate(*data, verbose=0)
+            assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -442,6 +480,14 @@ def test_class_weight_of_tokens_is_refused(make, task):
     for train in (task.fit, task.train_on_batch):
         with pytest.raises(InputError, match="learns labels of tokens"):
             train(x, y, class_weight={0: 1.0, 1: 3.0})
+
+
+def test_class_weight_needs_classes(make):
+    task = make(TextEmbedder)
+    task.compile(run_eagerly=True)
+    for train in (task.fit, task.train_on_batch):
+        with pytest.raises(InputError, match="those of text_embedder have none"):
+            train(PAIRS, class_weight={0: 1.0, 1: 3.0})
 
 
 @pytest.mark.parametrize("size", [0, -1])
@@ -584,6 +630,17 @@ def test_every_fit_has_new_masks(make):
     text = ["the cat sees a good dog and the bad dog"] * 8
     first, second = seen(task, [lambda: task.fit(text, batch_size=8, verbose=0)] * 2)
     assert first != second
+
+
+def test_every_validation_has_the_same_masks(make):
+    task = make(MaskedLM)
+    task.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    texts = ["the cat sees a good dog and the bad dog"] * 2
+    for held_out in (Batches(texts, None), list(zip(texts, texts, strict=True))):
+        history = task.fit(texts, validation_data=held_out, epochs=2, verbose=0).history
+        first, second = history["val_loss"]
+        assert first == second
+        assert history["loss"][0] != history["loss"][1]
 
 
 def test_a_part_of_the_batches_has_the_first_texts(classifier):

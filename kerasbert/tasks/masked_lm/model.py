@@ -27,8 +27,9 @@ class MaskedLM(StepsWithoutLogits):
     """Predicts masked tokens (BERT, §3.1, task 1).
 
     Call: features and `mask_positions`, int32 (batch, masked) -> logits, float32 (batch, masked,
-    vocabulary). `fit` on text masks each batch anew. `predict` on text returns logits for every
-    mask token (such as `[MASK]`) of the text.
+    vocabulary). `fit` on text masks each batch anew. `predict` on text returns logits for the mask
+    tokens (such as `[MASK]`) of the text, for as many as are masked in training at most,
+    `sequence_length` times `mask_rate`, rounded up; `fill_mask` predicts all of them.
 
     Examples:
         A model with random weights learns a text.
@@ -173,10 +174,13 @@ class MaskedLM(StepsWithoutLogits):
         super().compile(
             optimizer=optimizer or adamw(1e-4),
             loss=loss or masked_token_loss("masked_token", z_loss),
-            metrics=metrics if metrics or weighted_metrics else [accuracy()],
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return [accuracy()]
 
     # === Text ===
 
@@ -332,9 +336,9 @@ class MaskedLM(StepsWithoutLogits):
         ids, tokenizer = [], self._text.tokenizer
         for target in given:
             known = target in tokenizer.vocabulary
-            filled = [] if known else tokenizer.tokenize([target]).to_list()[0]
-            if not known and (len(filled) != 1 or filled[0] == tokenizer.unknown_id):
-                spelled = " ".join(map(tokenizer.id_to_token, filled)) or "nothing"
+            own = [] if known else tokenizer.tokenize([target]).to_list()[0]
+            if not known and (len(own) != 1 or own[0] == tokenizer.unknown_id):
+                spelled = " ".join(map(tokenizer.id_to_token, own)) or "nothing"
                 raise InputError(f"the target {target!r} is no single token, but {spelled}")
-            ids += [tokenizer.token_to_id(target)] if known else filled
+            ids += [tokenizer.token_to_id(target)] if known else own
         return np.array(list(dict.fromkeys(ids)))

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from kerasbert.backbone import Backbone, BackboneConfig, cls_position
-from kerasbert.data.inputs import as_string, plain
+from kerasbert.data.inputs import as_string, is_stream, plain
 from kerasbert.errors import InputError
 from kerasbert.features import CHOICES, PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT, is_text
 from kerasbert.layers import ChoiceScores, Dropout
 from kerasbert.layers.choices import NEVER
-from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import chunk_inputs, fold_chunks
+from kerasbert.tasks.heads import hidden_layer, output_layer
 from kerasbert.tasks.outputs import softmax
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
@@ -99,20 +99,11 @@ class MultipleChoice(Task):
 
         # === Layers ===
         rate = config.dropout if dropout is None else dropout
-        hidden = not self.needs_pooler(config) and keras.layers.Dense(
-            config.hidden_dim,
-            activation=activation_function(config.classifier_activation),
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype=backbone.embeddings.dtype_policy,
-            name="choice_hidden",
+        hidden = not self.needs_pooler(config) and hidden_layer(
+            backbone, config.classifier_activation, "choice_hidden"
         )
         drop = Dropout(rate, name="choice_dropout")
-        head = keras.layers.Dense(
-            1,
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype="float32",
-            name="choice_head",
-        )
+        head = output_layer(backbone, 1, "choice_head")
 
         # === Functional model ===
         inputs = chunk_inputs()
@@ -162,9 +153,12 @@ class MultipleChoice(Task):
         super().compile(
             optimizer=optimizer or adamw(2e-5),  # BERT, §4.4
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            metrics=metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     # === Text ===
 
@@ -176,7 +170,7 @@ class MultipleChoice(Task):
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Predicts as in `Task`; logits of texts are padded to the largest number of choices."""
-        if is_text(x) and not hasattr(x, "element_spec"):
+        if is_text(x) and not is_stream(x) and not hasattr(x, "element_spec"):
             x = _filled(self._text.columns(x))
         return super().predict(x, *args, **kwargs)
 

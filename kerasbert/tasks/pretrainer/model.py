@@ -7,8 +7,8 @@ import keras
 from kerasbert.backbone import Backbone, BackboneConfig
 from kerasbert.errors import InputError
 from kerasbert.features import MLM_LOGITS, NSP_LOGITS, POOLED_OUTPUT
-from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
+from kerasbert.tasks.heads import output_layer
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.task import Task
 from kerasbert.tasks.z_loss import masked_token_loss
@@ -76,12 +76,7 @@ class Pretrainer(MaskedLM):
 
     @staticmethod
     def _model_outputs(backbone: Backbone, encoded: dict, logits) -> dict:
-        nsp_head = keras.layers.Dense(
-            2,
-            kernel_initializer=kernel_initializer(backbone.config.initializer_range),
-            dtype="float32",
-            name="nsp_head",
-        )
+        nsp_head = output_layer(backbone, 2, "nsp_head")
         return {MLM_LOGITS: logits, NSP_LOGITS: nsp_head(encoded[POOLED_OUTPUT])}
 
     def head_config(self) -> dict[str, Any]:
@@ -114,7 +109,6 @@ class Pretrainer(MaskedLM):
         Examples:
             >>> model.compile(kerasbert.training.lamb(1e-3), accumulation_steps=2)
         """
-        outputs = (MLM_LOGITS, NSP_LOGITS)
         Task.compile(
             self,
             optimizer=optimizer or adamw(1e-4),
@@ -123,10 +117,13 @@ class Pretrainer(MaskedLM):
                 MLM_LOGITS: masked_token_loss(MLM_LOGITS, z_loss),
                 NSP_LOGITS: cross_entropy(NSP_LOGITS),
             },
-            metrics=metrics if metrics or weighted_metrics else {n: [accuracy()] for n in outputs},
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return {name: [accuracy()] for name in (MLM_LOGITS, NSP_LOGITS)}
 
     def make_preprocessor(self) -> Any:
         """Creates the preprocessor with this model's masking and objective."""

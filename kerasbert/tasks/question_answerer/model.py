@@ -12,8 +12,8 @@ from kerasbert.errors import InputError
 from kerasbert.features import END_LOGITS, SEQUENCE_OUTPUT, START_LOGITS
 from kerasbert.layers import Dropout
 from kerasbert.layers.choices import NEVER
-from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.metrics import squad
+from kerasbert.tasks.heads import output_layer
 from kerasbert.tasks.outputs import concatenated
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
@@ -141,12 +141,7 @@ class QuestionAnswerer(Task):
 
         # === Layers ===
         drop = Dropout(dropout)
-        head = keras.layers.Dense(
-            2,
-            kernel_initializer=kernel_initializer(backbone.config.initializer_range),
-            dtype="float32",
-            name="span_head",
-        )
+        head = output_layer(backbone, 2, "span_head")
 
         # === Functional model ===
         inputs = feature_inputs()
@@ -191,16 +186,17 @@ class QuestionAnswerer(Task):
         Examples:
             >>> model.compile(kerasbert.training.adamw(3e-5))
         """
-
-        def each(make, **arguments):
-            return {name: make(**arguments) for name in _OUTPUTS}
-
+        cross_entropy = keras.losses.SparseCategoricalCrossentropy
         super().compile(
             optimizer=optimizer or adamw(5e-5),
-            loss=loss or each(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
-            metrics=metrics or each(keras.metrics.SparseCategoricalAccuracy, name="accuracy"),
+            loss=loss or {name: cross_entropy(from_logits=True) for name in _OUTPUTS},
+            metrics=metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        accuracy = keras.metrics.SparseCategoricalAccuracy
+        return {name: accuracy(name="accuracy") for name in _OUTPUTS}
 
     # === Text ===
 

@@ -1,17 +1,20 @@
 """Replaced token detection, the objective of ELECTRA's discriminator."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from kerasbert.backbone import Backbone, feature_inputs
 from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT
-from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.cross_entropy import PositionMean
+from kerasbert.tasks.heads import hidden_layer, output_layer
 from kerasbert.tasks.task import Task
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
+
+# Keras's losses that average each row, which is too early for weights of tokens.
+_LOSSES_OF_ROWS = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -44,6 +47,7 @@ class ReplacedTokenDetector(Task):
         name: model name.
     """
 
+    needs_labels = True
     outputs_are = None
     outputs_for = PADDING_MASK
 
@@ -60,22 +64,9 @@ class ReplacedTokenDetector(Task):
         sequence_length: int | None = None,
         name: str = "replaced_token_detector",
     ):
-        config = backbone.config
-
         # === Layers ===
-        hidden = keras.layers.Dense(
-            config.hidden_dim,
-            activation=activation_function(config.activation),
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype=backbone.embeddings.dtype_policy,
-            name="rtd_hidden",
-        )
-        head = keras.layers.Dense(
-            1,
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype="float32",
-            name="rtd_head",
-        )
+        hidden = hidden_layer(backbone, backbone.config.activation, "rtd_hidden")
+        head = output_layer(backbone, 1, "rtd_head")
 
         # === Functional model ===
         inputs = feature_inputs()
@@ -101,7 +92,8 @@ class ReplacedTokenDetector(Task):
 
         Args:
             optimizer: as in Keras; None: `kerasbert.training.adamw(1e-4)`.
-            loss: as in Keras; None: binary cross-entropy on logits, weighted by token.
+            loss: as in Keras; None: binary cross-entropy on logits. Keras's binary
+                cross-entropies are weighted by token, too.
             metrics: as in Keras; None: accuracy. They are weighted, too.
             weighted_metrics: as in Keras.
             **kwargs: as in `Task.compile`.
@@ -113,15 +105,20 @@ class ReplacedTokenDetector(Task):
             >>> labels = np.array([[0, 0, 1, 0, 0]])
             >>> history = model.fit(features, labels, verbose=0)
         """
-        if loss in (None, "binary_crossentropy", "bce"):
-            loss = TokenCrossentropy()
         super().compile(
             optimizer=optimizer or adamw(1e-4),
-            loss=loss,
-            metrics=metrics if metrics or weighted_metrics else ["accuracy"],
+            loss=loss or TokenCrossentropy(),
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return ["accuracy"]
+
+    def _losses_on_logits(self, loss: Any) -> Any:
+        loss = super()._losses_on_logits(loss)
+        return LossOfTokens(loss) if type(loss) in _LOSSES_OF_ROWS else loss
 
     def accuracy_metric(self, name: str) -> Any:
         """Returns the metric for the share of correctly classified tokens, weighted.
@@ -147,11 +144,35 @@ def is_replaced_as_said(y_true: Any, y_pred: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class TokenCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy on token logits, averaged over the weights of tokens.
+class LossOfTokens(keras.losses.Loss):
+    """Averages a loss of Keras over the weights of tokens, instead of first over each row.
 
-    Keras's loss averages each row first, which is too early for weights of tokens.
+    Args:
+        loss: loss that is a mean over the last axis.
+        name: loss name; None: that of the loss.
     """
+
+    def __init__(self, loss: keras.losses.Loss, name: str | None = None):
+        super().__init__(name=name or loss.name, reduction="mean_with_sample_weight")
+        self.loss = loss
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each token, (batch, sequence)."""
+        return self.loss.call(ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the loss and the name."""
+        return {"loss": keras.saving.serialize_keras_object(self.loss), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """Creates the loss from the result of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["loss"]), config["name"])
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class TokenCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy on token logits, averaged over the weights of tokens."""
 
     def __init__(self, name: str = "replaced_token"):
         super().__init__(name=name, reduction="mean_with_sample_weight")

@@ -27,6 +27,7 @@ from kerasbert.tasks.cross_entropy import PositionMean, accuracy
 from kerasbert.tasks.masked_lm import MaskedLM
 from kerasbert.tasks.replaced_token_detector.model import (
     ReplacedTokenDetector,
+    TokenCrossentropy,
     is_replaced_as_said,
 )
 from kerasbert.tasks.task import Task
@@ -119,22 +120,24 @@ class ReplacedTokenPretrainer(Task):
             loss: as in Keras; default: the mean over masked tokens, and over unpadded tokens.
             metrics: as in Keras; default: both accuracies.
             weighted_metrics: as in Keras.
-            detector_weight: weight of the detector's loss (ELECTRA, appendix A).
+            detector_weight: weight of the detector's loss (ELECTRA, appendix A), unless there are
+                `loss_weights`, as in Keras.
             z_loss: as in `MaskedLM.compile`.
             **kwargs: as in `Task.compile`.
         """
-        agreeing = PositionMean(is_detected, name="accuracy")
+        kwargs.setdefault("loss_weights", {MLM_LOGITS: 1.0, RTD_LOGITS: detector_weight})
         super().compile(
             optimizer=optimizer or adamw(5e-4),
             loss=loss
             or {MLM_LOGITS: masked_token_loss(MLM_LOGITS, z_loss), RTD_LOGITS: DetectionLoss()},
-            metrics=metrics
-            if metrics or weighted_metrics
-            else {MLM_LOGITS: [accuracy()], RTD_LOGITS: [agreeing]},
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
-            loss_weights={MLM_LOGITS: 1.0, RTD_LOGITS: detector_weight},
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        agreeing = PositionMean(is_detected, name="accuracy")
+        return {MLM_LOGITS: [accuracy()], RTD_LOGITS: [agreeing]}
 
     def card_text(self, card: Any = None, *, format: str = "kerasbert") -> str:
         """Returns the model card of the detector, as `Task.card_text` does."""
@@ -207,17 +210,12 @@ def is_detected(y_true: Any, y_pred: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class DetectionLoss(keras.losses.Loss):
+class DetectionLoss(TokenCrossentropy):
     """Binary cross-entropy of `rtd_logits`, whose labels are in the outputs, by token weights."""
 
     def __init__(self, name: str = "detection"):
-        super().__init__(name=name, reduction="mean_with_sample_weight")
+        super().__init__(name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each token, (batch, sequence)."""
-        labels = ops.stop_gradient(y_pred[..., 1])
-        return ops.binary_crossentropy(labels, y_pred[..., 0], from_logits=True)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the name."""
-        return {"name": self.name}
+        return super().call(ops.stop_gradient(y_pred[..., 1]), y_pred[..., 0])

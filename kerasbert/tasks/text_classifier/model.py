@@ -9,14 +9,19 @@ import numpy as np
 from kerasbert import _compat, checkpoints, renamed
 from kerasbert.backbone import Backbone, BackboneConfig, cls_position, feature_inputs
 from kerasbert.errors import InputError
-from kerasbert.features import PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT
+from kerasbert.features import PADDING_MASK, POOLED_OUTPUT, SEQUENCE_OUTPUT, is_text
 from kerasbert.layers import Dropout, PoolChunks
-from kerasbert.layers.initializers import activation_function, kernel_initializer
 from kerasbert.tasks.chunks import check_chunks, chunk_inputs, fold_chunks
+from kerasbert.tasks.heads import hidden_layer, output_layer
 from kerasbert.tasks.labels import class_names
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
-from kerasbert.tasks.text_classifier.problem_types import PROBLEM_TYPES, SmoothedCrossentropy
+from kerasbert.tasks.text_classifier.problem_types import (
+    PROBLEM_TYPES,
+    LabelAccuracy,
+    SmoothedCrossentropy,
+    weights_of_rows,
+)
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.training.optimizers import adamw
 
@@ -124,22 +129,12 @@ class TextClassifier(Task):
         # === Layers ===
         rate = config.dropout if dropout is None else dropout
         drop = Dropout(rate, name="classifier_dropout")
-        hidden = config.classifier_activation and keras.layers.Dense(
-            config.hidden_dim,
-            activation=activation_function(config.classifier_activation),
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype=backbone.embeddings.dtype_policy,
-            name="classifier_hidden",
-        )
+        activation = config.classifier_activation
+        hidden = activation and hidden_layer(backbone, activation, "classifier_hidden")
         pool = long_text and PoolChunks(
             long_text, config.initializer_range, dtype="float32", name="pool_chunks"
         )
-        classifier = keras.layers.Dense(
-            len(names),
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype="float32",
-            name="classifier",
-        )
+        classifier = output_layer(backbone, len(names), "classifier")
 
         # === Functional model ===
         inputs = chunk_inputs() if long_text else feature_inputs()
@@ -188,6 +183,11 @@ class TextClassifier(Task):
     def threshold(self, threshold: float) -> None:
         _check_threshold(threshold)
         self.problem.threshold = threshold
+        for kind in ("metrics", "weighted_metrics"):
+            for metric in keras.tree.flatten(_compat.given_metrics(self, kind)):
+                if isinstance(metric, LabelAccuracy):
+                    metric.threshold = threshold
+        self.train_function = self.test_function = None  # traced with the threshold before
 
     @property
     def outputs_are(self) -> str:
@@ -309,9 +309,12 @@ class TextClassifier(Task):
         super().compile(
             optimizer=optimizer or adamw(5e-5),
             loss=loss or self.problem.loss(label_smoothing),
-            metrics=metrics or self.problem.metrics(),
+            metrics=metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return self.problem.metrics()
 
     def accuracy_metric(self, name: str) -> Any:
         """Returns the metric that "accuracy" means for the `problem_type`.
@@ -321,13 +324,24 @@ class TextClassifier(Task):
         """
         return self.problem.accuracy(name)
 
-    def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> keras.callbacks.History:
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Trains the model as in Keras.
 
         Args:
+            x: text or features.
+            y: labels.
             *args: as in Keras.
             class_weight: dict from class name or index to weight, with 1 for the other classes; or
                 a list with one weight per class.
+            sample_weight: weights of examples, by which those of their classes are multiplied.
             **kwargs: as in Keras.
 
         Returns:
@@ -344,9 +358,8 @@ class TextClassifier(Task):
             >>> len(history.history["loss"])
             2
         """
-        if class_weight is not None:
-            class_weight = self.problem.class_weights(class_weight)
-        return super().fit(*args, class_weight=class_weight, **kwargs)
+        weights = self._with_class_weight(x, y, sample_weight, class_weight)
+        return super().fit(x, y, *args, **weights, **kwargs)
 
     def train_on_batch(
         self,
@@ -357,9 +370,17 @@ class TextClassifier(Task):
         return_dict: bool = False,
     ) -> Any:
         """Trains on one batch as in Keras; `class_weight` as in `fit`."""
+        weights = self._with_class_weight(x, y, sample_weight, class_weight)
+        return super().train_on_batch(x, y, **weights, return_dict=return_dict)
+
+    def _with_class_weight(self, x, y, sample_weight, class_weight) -> dict:
+        """Returns weights as `Task` takes them; features have both kinds in `sample_weight`."""
         if class_weight is not None:
             class_weight = self.problem.class_weights(class_weight)
-        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+            if sample_weight is not None and y is not None and not is_text(x):
+                sample_weight = weights_of_rows(y, class_weight, sample_weight)
+                class_weight = None
+        return {"class_weight": class_weight, "sample_weight": sample_weight}
 
     def class_weights(self, y: Any, class_weight: Any) -> np.ndarray:
         """Returns the weight of each example's class, as `sample_weight` of `training_batches`.
@@ -378,10 +399,7 @@ class TextClassifier(Task):
             >>> model.class_weights(["good", "bad", "good"], {"bad": 3.0}).tolist()
             [1.0, 3.0, 1.0]
         """
-        weights = self.problem.class_weights(class_weight)
-        labels = self.problem.labels(y)
-        labels = labels.argmax(-1) if labels.ndim == 2 else labels
-        return np.array(list(weights.values()), "float32")[labels]
+        return weights_of_rows(self.problem.labels(y), self.problem.class_weights(class_weight))
 
     # === Text ===
 
@@ -393,7 +411,7 @@ class TextClassifier(Task):
             **self._text_settings(),
             problem=self.problem,
             pair=self.pair,
-            takes_shares=not _wants_indices(_compat.given_loss(self)),
+            label_form=_label_form(_compat.given_loss(self)),
             long_text=self.long_text,
             max_chunks=self.max_chunks,
             chunk_overlap=self.chunk_overlap,
@@ -466,6 +484,10 @@ def _check_threshold(threshold: float) -> None:
         raise InputError(f"threshold must be between 0 and 1, found {threshold}")
 
 
-def _wants_indices(loss) -> bool:
+def _label_form(loss) -> str | None:
+    """Returns whether a loss takes "indices" or "shares" of classes; None if that is unknown."""
     loss = getattr(loss, "loss", loss)  # unwraps `GlobalBatchLoss`
-    return isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy)
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy | SmoothedCrossentropy):
+        return "indices"
+    of_shares = keras.losses.CategoricalCrossentropy | keras.losses.CategoricalFocalCrossentropy
+    return "shares" if isinstance(loss, of_shares) else None

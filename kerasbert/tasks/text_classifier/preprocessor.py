@@ -1,5 +1,7 @@
 """Preprocessing for text classification."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from kerasbert.data.inputs import Accepted
+from kerasbert.data.text_batches import Rows
 from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TEXT_PAIR
+from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.long_text import LongTextPreprocessor
 from kerasbert.tasks.text_classifier.in_graph import ANSWERS, TARGETS
+from kerasbert.tasks.text_classifier.problem_types import weights_of_rows
 
 _SHARES = (
     "y has the share of each class, but the loss takes one class an example; "
@@ -25,12 +30,13 @@ class TextClassifierPreprocessor(LongTextPreprocessor):
     Attributes:
         problem: the `ProblemType` that defines labels and scores.
         pair: whether an example is two texts.
-        takes_shares: whether the loss takes probabilities of all classes instead of an index.
+        label_form: what the loss takes as labels of classes: "indices", or "shares" of all classes;
+            None: either, unchanged.
     """
 
     problem: Any
     pair: bool = False
-    takes_shares: bool = False
+    label_form: str | None = "indices"
 
     @property
     def text_columns(self) -> Accepted:
@@ -43,10 +49,12 @@ class TextClassifierPreprocessor(LongTextPreprocessor):
         return "" if self.pair else "; a classifier of pairs of texts is made with pair=True"
 
     def labels(self, y: Any, columns: dict[str, Any]) -> Any:
-        """Returns class indices, 0 and 1 for each class, or floats."""
+        """Returns class indices or shares of classes, 0 and 1 for each class, or floats."""
         labels = self.problem.labels(y)
-        if not self._are_shares(labels) or self.takes_shares:
+        if not self._has_other_form(labels):
             return labels
+        if labels.ndim == 1:
+            return np.eye(len(self.problem.classes), dtype="float32")[labels]
         whole = (labels == 0) | (labels == 1)
         if not (whole.all() and (labels.sum(-1) == 1).all()):
             raise InputError(_SHARES)
@@ -55,12 +63,26 @@ class TextClassifierPreprocessor(LongTextPreprocessor):
     def targets(self, y: Any, row: dict[str, Any]) -> Any:
         """Does the same as `labels`, in the graph."""
         targets = TARGETS[self.problem.outputs_are](self.problem, y)
-        if self._are_shares(targets) and not self.takes_shares:
-            raise InputError(_SHARES)
-        return targets
+        if not self._has_other_form(targets):
+            return targets
+        if targets.shape.rank == 1:
+            return tf.one_hot(targets, len(self.problem.classes))
+        whole = tf.reduce_all((targets == 0) | (targets == 1))
+        whole &= tf.reduce_all(tf.reduce_sum(targets, axis=-1) == 1)
+        with tf.control_dependencies([tf.debugging.Assert(whole, [_SHARES])]):
+            return tf.argmax(targets, axis=-1, output_type=tf.int32)
 
-    def _are_shares(self, labels) -> bool:
-        return self.problem.outputs_are == "classes" and len(labels.shape) == 2
+    def _has_other_form(self, labels) -> bool:
+        """Whether labels of classes are indices or shares, and the loss takes the other ones."""
+        form = "shares" if len(labels.shape) == 2 else "indices"
+        return self.problem.outputs_are == "classes" and self.label_form not in (None, form)
+
+    def weighted(self, rows: Rows, class_weight: Any) -> tuple[Rows, Any]:
+        """Multiplies the weights of texts by those of their classes, a dict by index."""
+        if class_weight is None:
+            return rows, None
+        weights = weights_of_rows(rows.y, class_weight, rows.sample_weight)
+        return dataclasses.replace(rows, sample_weight=weights), None
 
     def features(self, text: Any, text_pair: Any = None) -> dict[str, Any]:
         """Returns features of a batch of strings."""

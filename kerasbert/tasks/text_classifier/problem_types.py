@@ -4,7 +4,7 @@ Their names are the values of `problem_type` in transformers' configs.
 """
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,12 @@ from keras import ops
 from kerasbert.data.inputs import as_string, numbers, plain, shown_classes
 from kerasbert.errors import InputError
 from kerasbert.metrics import classification
-from kerasbert.tasks.labels import class_indices, class_weight_table, unknown_label
+from kerasbert.tasks.labels import (
+    class_indices,
+    class_weight_table,
+    unknown_label,
+    weights_by_class,
+)
 
 
 class ProblemType(abc.ABC):
@@ -36,9 +41,9 @@ class ProblemType(abc.ABC):
     def loss(self, label_smoothing: float) -> keras.losses.Loss:
         """Returns the loss on logits."""
 
-    @abc.abstractmethod
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Returns the default metrics."""
+    def metrics(self) -> list[Any]:
+        """Returns the default metrics, as `compile` takes them."""
+        return [self.accuracy("accuracy")]
 
     def accuracy(self, name: str) -> keras.metrics.Metric | str | None:
         """Returns the metric that Keras's "accuracy" means; None if there is none."""
@@ -56,7 +61,7 @@ class ProblemType(abc.ABC):
         """
 
     @abc.abstractmethod
-    def scores(self, logits: Any) -> None:
+    def scores(self, logits: Any) -> Any:
         """Converts logits to probabilities, or to the numbers, float32 (batch, classes)."""
 
     @abc.abstractmethod
@@ -89,15 +94,12 @@ class SingleLabel(ProblemType):
             return SmoothedCrossentropy(label_smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def metrics(self) -> Any:
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
     def accuracy(self, name: Any) -> Any:
         return name  # Keras chooses the metric by the form of the labels
 
     def labels(self, y: Any) -> Any:
         y = plain(y)
-        if isinstance(y, list) and y and isinstance(y[0], list):
+        if isinstance(y, list) and y and all(isinstance(own, list) for own in y):
             y = [own[0] for own in y] if all(len(own) == 1 for own in y) else numbers("y", y)
         if not isinstance(y, np.ndarray) or y.ndim < 2 or y.shape[1:] == (1,):
             return class_indices("y", y, self.classes)
@@ -130,11 +132,8 @@ class MultiLabel(ProblemType):
     def loss(self, label_smoothing: float) -> Any:
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
-    def metrics(self) -> Any:
-        return [self.accuracy("accuracy")]
-
     def accuracy(self, name: Any) -> Any:
-        return keras.metrics.MeanMetricWrapper(label_accuracy, name=name, threshold=self.threshold)
+        return LabelAccuracy(self.threshold, name=name)
 
     def labels(self, y: Any) -> Any:
         y = plain(y)
@@ -257,11 +256,50 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("kerasbert")
+class LabelAccuracy(keras.metrics.Mean):
+    """Share of the yes/no decisions on all classes that are right.
+
+    Args:
+        threshold: lowest score at which a class is predicted; can be set, before a graph is traced.
+        name: metric name.
+    """
+
+    def __init__(self, threshold: float = 0.5, name: str = "accuracy"):
+        super().__init__(name=name)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch of labels and logits, (batch, classes)."""
+        super().update_state(label_accuracy(y_true, y_pred, self.threshold), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the threshold and the name."""
+        return {"threshold": self.threshold, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("kerasbert")
 def label_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """Returns the share of each example's classes that are predicted correctly, (batch,)."""
     predicted = ops.sigmoid(y_pred) >= threshold
     right = ops.equal(ops.cast(y_true, "float32") >= 0.5, predicted)
     return ops.mean(ops.cast(right, "float32"), axis=-1)
+
+
+def weights_of_rows(
+    labels: Any, class_weight: Mapping[int, float], sample_weight: Any = None
+) -> np.ndarray:
+    """Returns the weight of each row's class, times its own weight, float32 (rows,).
+
+    Args:
+        labels: class indices, (rows,) or (rows, 1), or shares of the classes, (rows, classes).
+        class_weight: the result of `ProblemType.class_weights`.
+        sample_weight: weights, (rows,), or None.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2:
+        labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(-1)
+    table = np.array(list(class_weight.values()), "float32")
+    return weights_by_class(labels.astype("int32"), table, sample_weight)
 
 
 def _names(labels) -> bool:

@@ -288,14 +288,39 @@ class TextEmbedder(Task):
         contrastive = self.objective == "contrastive"
         if contrastive and kwargs.get("accumulation_steps", 1) > 1:
             raise InputError("accumulation_steps: texts are compared with all of their batch")
-        if metrics is None and contrastive:
-            metrics = ["accuracy"]
         super().compile(
             optimizer=optimizer or adamw(2e-5),
             loss=loss or (InBatchNegatives(self.temperature) if contrastive else CosineError()),
             metrics=metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return ["accuracy"] if self.objective == "contrastive" else None
+
+    @property
+    def _features_need_labels(self) -> bool:
+        return self.objective != "contrastive"
+
+    def step_data(self, data: Any) -> Any:
+        """Adds ones as labels, which the contrastive loss ignores, if there are none.
+
+        Args:
+            data: a batch, as `fit` takes it.
+
+        Raises:
+            InputError: the examples have no labels, and one text each.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if y is None and self.objective == "contrastive":
+            token_ids = x[TOKEN_IDS] if isinstance(x, dict) else x
+            if len(token_ids.shape) == len(self.inputs[0].shape):
+                raise InputError(
+                    f"{self.name} learns from several texts per example: {TOKEN_IDS} needs one "
+                    f"more axis, as (batch, texts, sequence), found {tuple(token_ids.shape)}"
+                )
+            y = ops.ones(ops.shape(token_ids)[:1])
+        return x, y, sample_weight
 
     def accuracy_metric(self, name: str) -> Any:
         """Returns the metric for the share of nearest partners, if contrastive, else None.
@@ -342,8 +367,8 @@ class TextEmbedder(Task):
         gold = numbers("y", y).reshape(-1)
         if len(gold) != len(cosines):
             raise InputError(f"there are {len(cosines)} pairs, but y has {len(gold)}")
-        outputs = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
-        return {name: outputs[name] for name in ("pearson", "spearman")}
+        scores = classification.regression(gold[:, np.newaxis], cosines[:, np.newaxis])
+        return {name: scores[name] for name in ("pearson", "spearman")}
 
     # === Text ===
 
@@ -409,12 +434,12 @@ class TextEmbedder(Task):
         if subwords not in ("mean", "first"):
             raise InputError(f"subwords must be mean or first, found {subwords!r}")
         texts = raw_columns(texts, ((TEXT,),), "word_vectors")[TEXT]
-        outputs, batch_size = [], checked_size(batch_size)
+        found, batch_size = [], checked_size(batch_size)
         for start in range(0, len(texts), batch_size):
             vectors = self._graph(type(self._text).traced_token_vectors, self._text)
             text, *rows = vectors(texts[start : start + batch_size])
-            outputs += map(functools.partial(_words, subwords=subwords), text, *rows)
-        return outputs
+            found += map(functools.partial(_words, subwords=subwords), text, *rows)
+        return found
 
     def search(
         self, queries: Sequence[str], corpus: np.ndarray, top_k: int = 10, *, batch_size: int = 32

@@ -12,9 +12,14 @@ from kerasbert.data.inputs import is_stream, length, plain, raw_columns
 from kerasbert.errors import InputError
 from kerasbert.features import PADDING_MASK, SEQUENCE_OUTPUT, TEXT, WORDS, is_text
 from kerasbert.layers import Dropout
-from kerasbert.layers.initializers import kernel_initializer
 from kerasbert.tasks.cross_entropy import accuracy, cross_entropy
-from kerasbert.tasks.labels import class_indices, class_names, class_weight_table
+from kerasbert.tasks.heads import output_layer
+from kerasbert.tasks.labels import (
+    class_indices,
+    class_names,
+    class_weight_table,
+    weights_by_class,
+)
 from kerasbert.tasks.outputs import concatenated, softmax
 from kerasbert.tasks.results import Results
 from kerasbert.tasks.task import Task
@@ -103,12 +108,7 @@ class TokenClassifier(Task):
 
         # === Layers ===
         drop = Dropout(config.dropout if dropout is None else dropout)
-        classifier = keras.layers.Dense(
-            len(names),
-            kernel_initializer=kernel_initializer(config.initializer_range),
-            dtype="float32",
-            name="token_classifier",
-        )
+        classifier = output_layer(backbone, len(names), "token_classifier")
 
         # === Functional model ===
         inputs = feature_inputs()
@@ -162,10 +162,13 @@ class TokenClassifier(Task):
         super().compile(
             optimizer=optimizer or adamw(5e-5),
             loss=loss or cross_entropy("token_class"),
-            metrics=metrics if metrics or weighted_metrics else [accuracy()],
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def _default_metrics(self) -> Any:
+        return [accuracy()]
 
     # === Training ===
 
@@ -196,10 +199,9 @@ class TokenClassifier(Task):
             InputError: words and labels do not match, or a label is no class.
         """
         if class_weight is not None and not is_stream(x) and not is_text(x):
-            if hasattr(x, "element_spec") or y is None:
+            if hasattr(x, "element_spec"):
                 raise InputError(f"{self.name}: a dataset of features must bring its own weights")
-            sample_weight = self._by_class(y, sample_weight, class_weight)
-            class_weight = None
+            sample_weight, class_weight = self._with_class_weight(y, sample_weight, class_weight)
         return super().fit(
             x, y, *args, class_weight=class_weight, sample_weight=sample_weight, **kwargs
         )
@@ -214,17 +216,15 @@ class TokenClassifier(Task):
     ) -> Any:
         """Trains on one batch as in Keras; `class_weight` as in `fit`."""
         if class_weight is not None and not is_text(x):
-            sample_weight = self._by_class(y, sample_weight, class_weight)
-            class_weight = None
+            sample_weight, class_weight = self._with_class_weight(y, sample_weight, class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def _by_class(self, y, sample_weight, class_weight) -> np.ndarray:
-        """Multiplies the weights of tokens by the weights of their classes."""
-        weights = class_weight_table(class_weight, self.classes)[np.asarray(y)]
-        if sample_weight is None:
-            return weights
-        own = np.asarray(sample_weight)
-        return weights * (own[:, np.newaxis] if own.ndim == 1 else own)
+    def _with_class_weight(self, y, sample_weight, class_weight) -> tuple:
+        """Returns the weights of the labels of features as `sample_weight`, and no others."""
+        if y is None:
+            return sample_weight, None  # refused later
+        table = class_weight_table(class_weight, self.classes)
+        return weights_by_class(y, table, sample_weight), None
 
     # === Text ===
 

@@ -15,7 +15,7 @@ from kerasbert.errors import InputError
 from kerasbert.features import TEXT, TOKEN_IDS, WORDS
 from kerasbert.lazy import tensorflow as tf
 from kerasbert.tasks.graphs import outputs_of
-from kerasbert.tasks.labels import class_indices, class_weight_table
+from kerasbert.tasks.labels import class_indices, class_weight_table, weights_by_class
 from kerasbert.tasks.preprocessor import Preprocessor
 from kerasbert.text import bytes_to_characters
 
@@ -78,12 +78,10 @@ class TokenClassifierPreprocessor(Preprocessor):
         """Multiplies the weight of every token by the weight of its class."""
         if class_weight is None:
             return rows, None
-        weights = rows.y.with_values(self.weights_of_tokens(rows.y.values, class_weight))
-        return dataclasses.replace(rows, sample_weight=rows.sample_weight * weights), None
-
-    def weights_of_tokens(self, labels: Any, class_weight: Any) -> np.ndarray:
-        """Returns the weights of the tokens' classes, given class indices."""
-        return class_weight_table(class_weight, self.classes)[np.asarray(labels)]
+        table = class_weight_table(class_weight, self.classes)
+        weights = weights_by_class(rows.y.values, table, rows.sample_weight.values)
+        weighted = rows.sample_weight.with_values(tf.constant(weights))
+        return dataclasses.replace(rows, sample_weight=weighted), None
 
     def training_examples(
         self, number: Any, row: dict[str, Any], y: Any, sample_weight: Any
@@ -236,9 +234,9 @@ def _lists(name: str, values, lengths: Sequence[int]) -> list:
         plain(own) if isinstance(own, Iterable) else [own] * int(count)
         for own, count in zip(values, lengths, strict=True)
     ]
-    for number, (outputs, count) in enumerate(zip(lists, lengths, strict=True)):
-        if len(outputs) != count:
-            raise InputError(f"sentence {number} has {count} words, but {len(outputs)} in {name}")
+    for number, (own, count) in enumerate(zip(lists, lengths, strict=True)):
+        if len(own) != count:
+            raise InputError(f"sentence {number} has {count} words, but {len(own)} in {name}")
     return lists
 
 
