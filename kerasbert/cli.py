@@ -12,13 +12,14 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import flags, logging
 
 from kerasbert import files, lazy, mistyped, registration, renamed
 from kerasbert import options as declared
 from kerasbert.errors import InputError, Interrupted, one_line
+from kerasbert.program import fail, show
 
 HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 _Options = typing.TypeVar("_Options", bound=declared.Options)
@@ -70,21 +71,7 @@ def run(
     except Interrupted as interruption:
         sys.stderr.write(f"{one_line(str(interruption))}\n")
         sys.exit(128 + interruption.signal)
-    print(result if isinstance(result, str) else files.to_json(result))
-
-
-def show(text: str) -> None:
-    """Prints text that a user may pipe to a pager, which may close the pipe."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # as with `--help | head`; Python would flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def fail(message: str) -> NoReturn:
-    """Ends the program with one line on stderr."""
-    sys.stderr.write(f"error: {one_line(message)}\n")
-    sys.exit(1)
+    show(result if isinstance(result, str) else files.to_json(result))
 
 
 def _one_line_warning(message, *location) -> str:

@@ -26,11 +26,11 @@ def main() -> None:
         return
     cli = importlib.import_module("kerasbert.cli")
     if name in cli.HELP:
-        cli.show(_help(programs))
+        program.show(_help(programs))
     elif name == "--version":
-        cli.show(importlib.import_module("kerasbert").__version__)
+        program.show(importlib.import_module("kerasbert").__version__)
     else:
-        cli.fail(importlib.import_module("kerasbert.mistyped").unknown_command(name, programs))
+        program.fail(importlib.import_module("kerasbert.mistyped").unknown_command(name, programs))
 
 
 def _help(programs: Mapping) -> str:

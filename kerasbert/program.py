@@ -1,4 +1,4 @@
-"""The start of the programs, and their end in one line on a signal.
+"""The start of the programs, what they print, and their end in one line on a signal.
 
 This module imports almost nothing, because a signal causes a traceback until its handler is set.
 """
@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 #: The signals that end a program.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -68,6 +68,29 @@ def options_class(recipe: str, package: str = "kerasbert.recipes") -> type[Any]:
     """Returns the dataclass of a recipe's options."""
     name = "".join(part.capitalize() for part in recipe.split("_"))
     return getattr(importlib.import_module(f"{package}.options"), f"{name}Options")
+
+
+def show(text: str) -> None:
+    """Prints text to standard output, also where nobody reads it to its end, as in `| head`.
+
+    What a program has done remains done, and after that the program prints nothing. On another
+    error, such as a full disk, it ends with one line on stderr.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python would flush again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            fail(f"standard output can't be written: {error.strerror}")
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program with one line on stderr."""
+    from kerasbert.errors import one_line  # not before the signal handlers are set
+
+    sys.stderr.write(f"error: {one_line(message)}\n")
+    sys.exit(1)
 
 
 def handle_signals(handler: Callable[..., Any] | signal.Handlers) -> None:

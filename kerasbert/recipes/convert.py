@@ -8,6 +8,7 @@ from kerasbert import checkpoints, files, loading
 from kerasbert.backbone import BackboneConfig
 from kerasbert.checkpoints import cards, model_files
 from kerasbert.errors import InputError, one_line
+from kerasbert.program import show
 from kerasbert.recipes.options import ConvertOptions
 from kerasbert.tasks import Task
 from kerasbert.tasks import loading as task_loading
@@ -56,13 +57,13 @@ def _convert(options: ConvertOptions) -> dict:
         *preset.unsupported_settings,
     ]
     for path, array in preset.weights.items():
-        print(one_line(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}"))
+        show(one_line(f"{preset.names[path]} {array.shape} -> {names.get(path, 'left out')}"))
     for name in not_stored:
-        print(one_line(f"{name} -> left out"))
+        show(one_line(f"{name} -> left out"))
     for name in preset.unused_weights:
-        print(one_line(f"{name} -> left over"))
+        show(one_line(f"{name} -> left over"))
     if kept:
-        print(one_line(f"{options.output}/{cards.NAME} was edited, so it stays: check it"))
+        show(one_line(f"{options.output}/{cards.NAME} was edited, so it stays: check it"))
     return {
         "model": options.output,
         "from": preset.format,

@@ -462,6 +462,29 @@ def test_a_second_signal_ends_a_program_at_once_whatever_its_kind():
     assert (child.returncode, child.stderr, child.stdout) == (-2, "", "removed\n")
 
 
+def shown(stdout):
+    """Prints lines as programs do; returns the status and what is said on stderr."""
+    code = "from kerasbert.program import show; [show(str(line)) for line in range(9)]"
+    words = [sys.executable, "-c", code]
+    child = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    return child.returncode, child.stderr
+
+
+def test_nobody_reads_what_a_program_prints():
+    """Its work is done nevertheless, as of `kerasbert convert | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:
+        assert shown(closed) == (0, "")
+
+
+def test_what_a_program_prints_can_not_be_written():
+    with open("/dev/full", "wb") as full:
+        status, said = shown(full)
+    assert status == 1
+    assert said == "error: standard output can't be written: No space left on device\n"
+
+
 def test_a_signal_after_the_end_changes_nothing():
     words = [
         sys.executable,
