@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kerasbert import files
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, Interrupted
 from kerasbert.features import TEXT
+from kerasbert.program import show
 from kerasbert.recipes import python_docs
 from kerasbert.recipes.build_vocab import build_vocab
 from kerasbert.recipes.export import export
@@ -30,7 +32,7 @@ from kerasbert.recipes.pretrain import pretrain
 from kerasbert.serving import exports
 from kerasbert.serving.client import ask_fresh_process
 from kerasbert.tasks import Pretrainer
-from kerasbert.training.run_directory import BEST, CHECKPOINTS, EVENTS, WRITTEN
+from kerasbert.training.run_directory import BEST, CHECKPOINTS, EVENTS, MODEL, WRITTEN
 
 HELD_OUT_SHARE = 0.08
 _SMALLEST_CORPUS = 5_000_000  # bytes
@@ -66,21 +68,53 @@ _ENTRIES = {
 def quickstart(options: QuickstartOptions) -> dict[str, Any]:
     """Runs all stages, printing a line after each, and a summary at the end."""
     with files.locked(options.output):
-        result = _Quickstart(options).run()
-    _print("")
-    _print(_summary(result))
+        try:
+            result = _Quickstart(options).run()
+        except Interrupted as interruption:  # says how to resume a stage, but all begin again
+            name = signal.Signals(interruption.signal).name
+            raise Interrupted(
+                f"stopped by {name}; repeat the command to begin again", interruption.signal
+            ) from None
+    show("")
+    show(_summary(result))
     return result
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 class _Quickstart:
     def __init__(self, options: QuickstartOptions):
         self.options = options
-        self.root = pathlib.Path(options.output)
+        self.root = root = pathlib.Path(options.output)
         self.seconds: dict[str, float] = {}
+        # Already here, so that what they refuse is refused before anything is removed.
+        self.build_vocab = BuildVocabOptions(
+            input=[str(root / "text/train.jsonl")],
+            vocab_size=options.vocab_size,
+            output=str(root / "vocab.txt"),
+        )
+        self.pretraining = PretrainOptions(
+            corpus=[str(root / "corpus/train")],
+            validation_corpus=str(root / "corpus/held_out"),
+            preset=options.preset,
+            steps=options.steps,
+            batch_size=options.batch_size,
+            sequence_length=options.sequence_length,
+            learning_rate=2e-3,
+            dropout=0.0,
+            seed=options.seed,
+            output=str(root / "pretrain"),
+            validation_interval=max(1, options.steps // 10),
+            validation_batches=60,
+        )
+        self.finetuning = FinetuneOptions(
+            init=str(root / "pretrain" / MODEL),
+            train=str(root / "task/train.jsonl"),
+            validation=str(root / "task/held_out.jsonl"),
+            epochs=options.epochs,
+            learning_rate=5e-4,
+            dropout=0.1,
+            seed=options.seed,
+            output=str(root / "finetune"),
+        )
 
     def run(self) -> dict:
         # Not after minutes, when it is written.
@@ -93,7 +127,7 @@ class _Quickstart:
         self.tokenize()
         pretrained = self.pretrain()
         guesses = self.guess(pretrained["model"])
-        classifier = self.finetune(documents, pretrained["model"])
+        classifier = self.finetune(documents)
         self.export(classifier["model"])
         answers = self.ask()
         return {
@@ -156,13 +190,7 @@ class _Quickstart:
 
     def vocabulary(self) -> None:
         with self.stage("vocabulary"):
-            result = build_vocab(
-                BuildVocabOptions(
-                    input=[str(self.root / "text/train.jsonl")],
-                    vocab_size=self.options.vocab_size,
-                    output=str(self.root / "vocab.txt"),
-                )
-            )
+            result = build_vocab(self.build_vocab)
         self.done("vocabulary", f"{result['size']:,} tokens")
 
     def tokenize(self) -> None:
@@ -184,22 +212,7 @@ class _Quickstart:
     def pretrain(self) -> dict:
         options = self.options
         with self.stage("pretrain"):
-            result = pretrain(
-                PretrainOptions(
-                    corpus=[str(self.root / "corpus/train")],
-                    validation_corpus=str(self.root / "corpus/held_out"),
-                    preset=options.preset,
-                    steps=options.steps,
-                    batch_size=options.batch_size,
-                    sequence_length=options.sequence_length,
-                    learning_rate=2e-3,
-                    dropout=0.0,
-                    seed=options.seed,
-                    output=str(self.root / "pretrain"),
-                    validation_interval=max(1, options.steps // 10),
-                    validation_batches=60,
-                )
-            )
+            result = pretrain(self.pretraining)
         held_out = result["held_out"]
         self.done(
             "pretrain",
@@ -214,27 +227,16 @@ class _Quickstart:
             guesses = pretrainer.fill_mask(list(_MASKED), top_k=5)
         self.done("guess", f"{len(_MASKED)} masked sentences")
         for text, ((*best,),) in zip(_MASKED, guesses, strict=True):
-            _print(f"    {text}  {', '.join(f'{guess.token} {guess.score:.0%}' for guess in best)}")
+            show(f"    {text}  {', '.join(f'{guess.token} {guess.score:.0%}' for guess in best)}")
         return [
             {"text": text, "top_5": [guess.token for guess in best]}
             for text, (best,) in zip(_MASKED, guesses, strict=True)
         ]
 
-    def finetune(self, documents: list[python_docs.Document], init: str) -> dict:
+    def finetune(self, documents: list[python_docs.Document]) -> dict:
         with self.stage("finetune"):
             classes = self.write_task(documents)
-            result = finetune(
-                FinetuneOptions(
-                    init=init,
-                    train=str(self.root / "task/train.jsonl"),
-                    validation=str(self.root / "task/held_out.jsonl"),
-                    epochs=self.options.epochs,
-                    learning_rate=5e-4,
-                    dropout=0.1,
-                    seed=self.options.seed,
-                    output=str(self.root / "finetune"),
-                )
-            )
+            result = finetune(self.finetuning)
         self.done(
             "finetune",
             f"package of a paragraph ({', '.join(classes)}): accuracy {result['accuracy']:.1%} "
@@ -281,11 +283,11 @@ class _Quickstart:
                 "label": answer["label"],
                 "score": round(max(answer["scores"]), 3),
             }
-            _print("    " + json.dumps(shown))
+            show("    " + json.dumps(shown))
         return answers
 
     def done(self, stage: str, what: str) -> None:
-        _print(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
+        show(f"{stage:>10} {self.seconds[stage]:6.1f} s  {what}")
 
 
 def _hash(text: str) -> bytes:

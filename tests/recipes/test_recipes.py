@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 
 import keras
 import pytest
@@ -20,6 +21,7 @@ from kerasbert import (
     files,
     load,
 )
+from kerasbert.errors import Interrupted
 from kerasbert.families import PRESETS
 from kerasbert.recipes.build_vocab import BuildVocabOptions, build_vocab
 from kerasbert.recipes.convert import ConvertOptions, convert
@@ -598,6 +600,33 @@ def test_quickstart_keeps_what_is_no_export(tmp_path):
     with pytest.raises(InputError, match="1: is not replaced, because it is not an export"):
         quickstart(given)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_an_interrupted_quickstart_begins_again(tmp_path, monkeypatch):
+    def interrupted(self):
+        raise Interrupted("step 3 is saved; repeat the command to resume", signal.SIGINT)
+
+    monkeypatch.setattr("kerasbert.recipes.quickstart._Quickstart.run", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        quickstart(QuickstartOptions(output=str(tmp_path / "own")))
+    assert str(caught.value) == "stopped by SIGINT; repeat the command to begin again"
+    assert caught.value.signal == signal.SIGINT
+
+
+def test_a_quickstart_that_is_refused_removes_nothing(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--vocab_size must be between 10 and 1000000, found 9"):
+        QuickstartOptions(vocab_size=9)
+
+    def refused(**given):
+        raise InputError("refused")
+
+    root = tmp_path / "own"
+    _after_a_quickstart(root)
+    before = files.sha256_of_all(root)
+    monkeypatch.setattr("kerasbert.recipes.quickstart.FinetuneOptions", refused)
+    with pytest.raises(InputError, match="refused"):
+        quickstart(QuickstartOptions(output=str(root), saved_model=str(tmp_path / "1")))
+    assert files.sha256_of_all(root) == before
 
 
 # === Two at once ===

@@ -8,7 +8,14 @@ from kerasbert.data.corpus.segmenters import check_name
 from kerasbert.errors import InputError
 from kerasbert.options import LARGEST_SEED, Options, Program, option
 from kerasbert.recipes.options.selection import SelectionOptions, check_kinds
-from kerasbert.recipes.options.shared import TEXT, check_directory, check_file, check_model
+from kerasbert.recipes.options.shared import (
+    MAX_VOCABULARY,
+    MIN_VOCABULARY,
+    TEXT,
+    check_directory,
+    check_file,
+    check_model,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +38,8 @@ class BuildVocabOptions(Options):
     vocab_size: int = option(
         30_000,
         help="maximum vocabulary size, including the five special tokens",
-        minimum=10,
-        maximum=1_000_000,
+        minimum=MIN_VOCABULARY,
+        maximum=MAX_VOCABULARY,
     )
     output: str = option(help="vocabulary file to write")
     lowercase: bool = option(True, help="lower-case the text and strip accents")

@@ -3,7 +3,14 @@
 import dataclasses
 
 from kerasbert.options import LARGEST_SEED, Options, Program, option
-from kerasbert.recipes.options.shared import MAX_EXAMPLES, MAX_STEPS, START, check_preset
+from kerasbert.recipes.options.shared import (
+    MAX_EXAMPLES,
+    MAX_STEPS,
+    MAX_VOCABULARY,
+    MIN_VOCABULARY,
+    START,
+    check_preset,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +31,9 @@ class QuickstartOptions(Options):
     saved_model: str = option(
         "saved_models/quickstart/1", help="directory for the export; an earlier export is replaced"
     )
-    vocab_size: int = option(6_000, help="vocabulary size", minimum=6)
+    vocab_size: int = option(
+        6_000, help="vocabulary size", minimum=MIN_VOCABULARY, maximum=MAX_VOCABULARY
+    )
     preset: str = option("bert_tiny", help="architecture")
     steps: int = option(2_200, help="pretraining steps", minimum=1, maximum=MAX_STEPS)
     batch_size: int = option(

@@ -15,6 +15,7 @@ STAGES = (START, TEXT, TRAIN, USE) = (
     "using a model",
 )
 MAX_EXAMPLES = 1_000_000  # per batch
+MIN_VOCABULARY, MAX_VOCABULARY = 10, 1_000_000  # of a vocabulary to train
 #: Per run; names of checkpoints have ten digits.
 MAX_STEPS = 1_000_000_000
 
