@@ -1,5 +1,6 @@
 """Starts several workers on one machine, to test `multiworker` or to use every core."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -8,9 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 from kerasbert.errors import InputError, Interrupted
 from kerasbert.program import LAUNCHER
@@ -26,12 +28,20 @@ def spread(workers: int) -> dict[str, Any] | None:
     Returns:
         The result of `launch`; None in a process that must do the work itself: a single one, or a
         worker.
+
+    Raises:
+        InputError: as of `launch`, or this process has a `TF_CONFIG` that `launch` did not set.
     """
     if launcher := os.environ.get(LAUNCHER):
         _end_with(int(launcher))
         _report_late()
-    if workers == 1 or "TF_CONFIG" in os.environ:
+    if workers == 1 or launcher:
         return None
+    if os.environ.get("TF_CONFIG"):
+        raise InputError(
+            f"--workers={workers} starts processes on this machine and sets the TF_CONFIG of each, "
+            "but TF_CONFIG is set already; unset it, or leave --workers out"
+        )
     return launch(workers)
 
 
@@ -82,10 +92,21 @@ def launch(workers: int) -> dict[str, Any]:
         The result of the first worker: the JSON in the last line of its output.
 
     Raises:
-        InputError: a worker failed; the message names it and says how to resume.
+        InputError: a worker failed; the message names it, and has its reason or says how to resume.
         Interrupted: the workers stopped because of a signal.
     """
-    processes = [_start(cluster) for cluster in clusters(workers)]
+    with contextlib.ExitStack() as stack:
+        # Files, because a process waits while a pipe is full.
+        written = [
+            stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+            for _ in range(workers)
+        ]
+        _run([_start(*each) for each in zip(clusters(workers), written, strict=True)], written)
+        return json.loads(_text(written[0]).splitlines()[-1])
+
+
+def _run(processes: list[subprocess.Popen], written: Sequence[IO[str]]) -> None:
+    """Waits for the processes, and forwards signals to them; raises as `launch` does."""
 
     def pass_on(kind, frame):
         received_signals.append(kind)
@@ -93,9 +114,12 @@ def launch(workers: int) -> dict[str, Any]:
             process.send_signal(kind)
 
     received_signals: list[int] = []
-    previous = {kind: signal.signal(kind, pass_on) for kind in (signal.SIGTERM, signal.SIGINT)}
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    # Ignored ones, as in the background, stay ignored.
+    handled = [kind for kind in kinds if signal.getsignal(kind) != signal.SIG_IGN]
+    previous = {kind: signal.signal(kind, pass_on) for kind in handled}
     try:
-        _wait(processes, received_signals)
+        _wait(processes, written, received_signals)
     finally:
         for kind, handler in previous.items():
             signal.signal(kind, handler)
@@ -106,9 +130,6 @@ def launch(workers: int) -> dict[str, Any]:
         raise Interrupted(
             "the workers have stopped; repeat the command to resume", received_signals[-1]
         )
-    printed = processes[0].stdout
-    assert printed is not None
-    return json.loads(printed.read().splitlines()[-1])
 
 
 def _free_ports(count: int) -> list[int]:
@@ -145,21 +166,28 @@ def of_worker(arguments: Sequence[str]) -> list[str]:
     return [*kept, "--strategy=multiworker"]
 
 
-def _start(cluster: dict) -> subprocess.Popen:
+def _start(cluster: dict, written: IO[str]) -> subprocess.Popen:
+    """Starts a worker that writes its result, or if it is not the first its errors, to a file."""
     arguments = of_worker(sys.argv)
     first = cluster["task"]["index"] == 0
     return subprocess.Popen(
         [sys.executable, *arguments],
         env={**os.environ, "TF_CONFIG": json.dumps(cluster), LAUNCHER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if first else subprocess.DEVNULL,
-        stderr=None if first else subprocess.DEVNULL,
-        text=True,
+        stdout=written if first else subprocess.DEVNULL,
+        stderr=None if first else written,
         start_new_session=True,  # Ctrl-C reaches only the launcher, which forwards it
     )
 
 
-def _wait(processes: list[subprocess.Popen], received_signals: list[int]) -> None:
+def _text(written: IO[str]) -> str:
+    written.seek(0)
+    return written.read()
+
+
+def _wait(
+    processes: list[subprocess.Popen], written: Sequence[IO[str]], received_signals: list[int]
+) -> None:
     running = dict(enumerate(processes))
     while running:
         for index, process in list(running.items()):
@@ -169,6 +197,8 @@ def _wait(processes: list[subprocess.Popen], received_signals: list[int]) -> Non
             if status is not None and status - 128 in received_signals:
                 status = 0  # it stopped because of the forwarded signal
             if status:
+                if index:  # what the first wrote is on the terminal
+                    _raise_reason(f"worker {index} of {len(processes)}", _text(written[index]))
                 name = signal.Signals(-status).name if status < 0 else f"status {status}"
                 raise InputError(
                     f"worker {index} of {len(processes)} ended with {name}, so the run has ended; "
@@ -177,3 +207,11 @@ def _wait(processes: list[subprocess.Popen], received_signals: list[int]) -> Non
             if status == 0:
                 del running[index]
         time.sleep(0.1)
+
+
+def _raise_reason(worker: str, errors: str) -> None:
+    """Raises `InputError` with the reason that a worker gave; prints the traceback of a bug."""
+    if found := re.findall("^error: (.+)", errors, re.MULTILINE):
+        raise InputError(f"{worker}: {found[-1]}")
+    _, traceback, rest = errors.partition("Traceback (most recent call last):")
+    sys.stderr.write(traceback + rest)

@@ -233,6 +233,40 @@ def test_launcher_that_was_killed_before(tmp_path):
     assert worker.returncode == 1
 
 
+LONG_RESULT = """
+import json
+from kerasbert.training.launch import spread
+
+result = spread(2)
+print(json.dumps(list(range(50_000))) if result is None else len(result))
+"""
+
+
+def test_a_result_may_be_longer_than_a_pipe(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LONG_RESULT)
+    words = [sys.executable, program]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=60).stdout == "50000\n"
+
+
+SECOND_FAILS = """
+import json, os, sys, time
+from kerasbert.training.launch import spread
+
+if spread(2) is None:
+    if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 1:
+        sys.exit("error: there are no examples")
+    time.sleep(60)
+"""
+
+
+def test_the_reason_of_another_worker_is_named(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(SECOND_FAILS)
+    job = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=50)
+    assert job.stderr.endswith("InputError: worker 1 of 2: there are no examples\n")
+
+
 FIRST_FAILS_BECAUSE_SECOND_DIES = """
 import json, os, signal, time
 from kerasbert.training.launch import spread

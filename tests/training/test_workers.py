@@ -1,5 +1,6 @@
 """What a run on several machines says and agrees on; tests/scripts has whole runs."""
 
+import io
 import itertools
 import signal
 import types
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kerasbert import InputError
-from kerasbert.training import agreement
+from kerasbert.training import agreement, launch
 from kerasbert.training.agreement import Agreement
 from kerasbert.training.launch import of_worker
 from kerasbert.training.workers import lost_workers, lost_workers_named
@@ -130,3 +131,35 @@ def test_one_worker_agrees_with_itself_at_every_step():
 def test_workers_get_one_strategy(typed):
     """A flag with one value may be given only once."""
     assert of_worker(typed) == ["run", "--workers", "2", "--strategy=multiworker"]
+
+
+def test_a_cluster_and_workers_of_this_machine(monkeypatch):
+    monkeypatch.delenv("KERASBERT_LAUNCHER", raising=False)
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert launch.spread(1) is None
+    with pytest.raises(InputError, match=r"^--workers=2 starts .*, but TF_CONFIG is set already"):
+        launch.spread(2)
+
+
+def test_a_signal_that_is_ignored_is_not_passed_on():
+    def poll():
+        handlers.extend(map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)))
+        return 0
+
+    handlers = []
+    done = types.SimpleNamespace(poll=poll, kill=lambda: None, wait=lambda: None, returncode=0)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        launch._run([done], [io.StringIO()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert handlers[0] == signal.SIG_IGN
+    assert callable(handlers[1])
+
+
+def test_the_traceback_of_another_worker_is_printed(capsys):
+    traceback = "Traceback (most recent call last):\n  in x\nKeyError: 'a'\n"
+    launch._raise_reason("worker 1 of 2", f"a note\n{traceback}")
+    assert capsys.readouterr().err == traceback
+    launch._raise_reason("worker 1 of 2", "a note\n")
+    assert capsys.readouterr().err == ""
