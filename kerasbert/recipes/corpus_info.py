@@ -55,7 +55,8 @@ def _draw(
     )
     of = corpus.manifest
     counts = ", ".join(f"{of[name]:,} {name}" for name in ("documents", "sentences", "tokens"))
-    figure.suptitle(f"{corpus.directory.name}: {counts}", fontsize="medium")
+    heading = f"{corpus.directory.name}: {counts}"
+    figure.suptitle(heading, fontsize="medium", parse_math=False)  # a name may have two `$`
     axes = figure.subplots(2, 1)
     for axis, (title, lengths) in zip(axes, measured.items(), strict=True):
         firsts, items, tokens = lengths.bins()

@@ -195,7 +195,8 @@ class Run:
         ]
         if wrong := [f"the {count} steps {which}" for count, which in counts if count % at_once]:
             raise InputError(f"--steps_per_execution={at_once} must divide {' and '.join(wrong)}")
-        bar = TrainingBar(verb, steps) if self.is_chief else None
+        first = self.stored.step if self.stored else 0
+        bar = TrainingBar(verb, steps, first) if self.is_chief else None
         callbacks = []
         if self.is_chief:
             every = max(1, round(steps / _MOST_LOSSES / at_once))

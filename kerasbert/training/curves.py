@@ -48,7 +48,9 @@ def draw(
 
     panels = ["loss", *(name for name in scores if _points(reports, name, f"val_{name}"))]
     figure = Figure(figsize=(8, 0.9 + 2.3 * len(panels)), layout="constrained")
-    figure.suptitle("\n".join(textwrap.wrap(title, _WIDTH)), fontsize="medium")
+    # Two `$`, as a file name may have, would make a formula of what is between them.
+    text = "\n".join(textwrap.wrap(title, _WIDTH))
+    figure.suptitle(text, fontsize="medium", parse_math=False)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, panels, strict=True):
         _draw_panel(axis, name, reports, losses, baseline or {}, same_loss)

@@ -4,6 +4,7 @@ A file is a sequence of records: a 64-bit length, its checksum, that many bytes,
 bytes are an `Event`, a protocol buffer with a time, a step, and a summary of named values.
 """
 
+import math
 import os
 import pathlib
 import socket
@@ -33,7 +34,7 @@ class EventWriter:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Appends a record with the values of a step, by name."""
         scalars = [
-            _bytes(1, _bytes(1, name.encode()) + _field(2, _FLOAT, struct.pack("<f", value)))
+            _bytes(1, _bytes(1, name.encode()) + _field(2, _FLOAT, _float(value)))
             for name, value in values.items()
         ]
         self._append(_field(2, _INTEGER, _varint(step)) + _bytes(5, b"".join(scalars)))
@@ -51,6 +52,13 @@ def _field(number: int, kind: int, content: bytes) -> bytes:
 
 def _bytes(number: int, content: bytes) -> bytes:
     return _field(number, _BYTES, _varint(len(content)) + content)
+
+
+def _float(value: float) -> bytes:
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:  # such as a perplexity: the largest float32 is 3.4e38
+        return struct.pack("<f", math.copysign(math.inf, value))
 
 
 def _varint(number: int) -> bytes:

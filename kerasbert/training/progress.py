@@ -43,13 +43,23 @@ class ProgressBar(tqdm):
         total: number of units; None: unknown.
         unit: name of a unit.
         passing: whether the bar is shown only after some seconds, and cleared when it is closed.
+        first: number of units that were done before, which do not count in the rate.
     """
 
-    def __init__(self, description: str, total: int | None, unit: str, *, passing: bool = False):
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        unit: str,
+        *,
+        passing: bool = False,
+        first: int = 0,
+    ):
         terminal = redraws(sys.stderr)
         super().__init__(
             desc=description,
             total=total,
+            initial=first,
             unit=f" {unit}",
             unit_scale=unit != "step",
             file=sys.stderr,
@@ -154,13 +164,14 @@ class TrainingBar(keras.callbacks.Callback):
     Args:
         description: label of the bar.
         steps: total number of training steps.
+        first: number of steps before this process's, if it resumes a run.
     """
 
     model: Any  # Keras sets it
 
-    def __init__(self, description: str, steps: int):
+    def __init__(self, description: str, steps: int, first: int = 0):
         super().__init__()
-        self.bar = ProgressBar(description, steps, "step")
+        self.bar = ProgressBar(description, steps, "step", first=first)
         self._first = None
         self._looked = -math.inf
 

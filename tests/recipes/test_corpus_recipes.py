@@ -184,6 +184,12 @@ def test_pictures_are_png(corpus_dir, name):
     assert Corpus(corpus_dir).manifest
 
 
+def test_a_picture_of_a_name_that_is_no_formula(corpus_dir, tmp_path):
+    shutil.copytree(corpus_dir, tmp_path / "us$_and_$")
+    info(tmp_path / "us$_and_$", picture=str(tmp_path / "a.png"))
+    assert (tmp_path / "a.png").exists()
+
+
 def test_pictures_replace_nothing(corpus_dir, tmp_path):
     (tmp_path / "a.png").write_text("mine")
     with pytest.raises(InputError, match=r"a\.png exists already"):

@@ -23,6 +23,14 @@ def test_tensorflow_reads_what_is_written(tmp_path):
     assert first.wall_time <= rest[0].wall_time <= rest[1].wall_time
 
 
+def test_numbers_above_the_largest_float32_are_infinite(tmp_path):
+    writer = EventWriter(tmp_path)
+    writer.write(1, {"val_perplexity": 1e41, "least": -1e41})
+    *_, event = events(writer.path)
+    found = {value.tag: value.simple_value for value in event.summary.value}
+    assert found == {"val_perplexity": float("inf"), "least": -float("inf")}
+
+
 def test_writers_have_files_of_their_own(tmp_path):
     paths = {EventWriter(tmp_path).path for _ in range(3)}
     assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -83,3 +83,14 @@ def test_in_a_notebook_a_bar_stays_in_one_place(monkeypatch, capsys):
         assert shown.count("\r") >= count
         assert (shown.count("\n") == 1) == in_notebook
         assert "3/3" in shown
+
+
+def test_steps_before_a_resumed_run_are_not_in_its_rate():
+    bar = progress.TrainingBar("train", 1000, first=900)
+    bar.bar.update(20)
+    assert bar.bar.n == 920
+    # Without smoothing, the mean rate of this process.
+    facts = {**bar.bar.format_dict, "rate": None, "elapsed": 10.0}
+    assert "92%" in bar.bar.format_meter(**facts)
+    assert "2.00 step/s" in bar.bar.format_meter(**facts)
+    bar.close()

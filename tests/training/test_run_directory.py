@@ -208,6 +208,12 @@ def test_without_matplotlib_a_run_draws_nothing_and_says_so_once(monkeypatch, tm
     assert capsys.readouterr().err == line
 
 
+def test_a_title_is_no_formula(tmp_path):
+    path = tmp_path / "curves.png"
+    curves.draw([{"step": 1, "loss": 1.0}], [], path, "finetune on us$_and_$.tsv")
+    assert path.exists()
+
+
 def lines(axis):
     """By label, the colour and the points of each line."""
     return {
