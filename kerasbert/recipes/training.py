@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -47,7 +48,8 @@ def begin(options: TrainingOptions, permanent: int = 0) -> Iterator[Any]:
 
     Raises:
         InputError: the output contains a finished run, or files in the way of a run, or is locked
-            by another run; the devices are not available, or another worker is lost.
+            by another run; the devices are not available or run out of memory, or another worker
+            is lost.
     """
     if not options.dry_run:
         path = pathlib.Path(options.output)
@@ -64,8 +66,27 @@ def begin(options: TrainingOptions, permanent: int = 0) -> Iterator[Any]:
     lock = files.locked(options.output, inside=WRITTEN) if writes else contextlib.nullcontext()
     several = is_multi_worker(strategy)
     named = lost_workers_named(strategy) if several else contextlib.nullcontext()
-    with lock, named, distributed(options):
+    with lock, named, _memory_named(), distributed(options):
         yield strategy
+
+
+# What TensorFlow, XLA and JAX say of memory; other resources, such as a disk, are exhausted, too.
+_OUT_OF_MEMORY = re.compile(".*(OOM when|out of memory|to allocate).*", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def _memory_named() -> Iterator[None]:
+    """Converts errors about a device's memory to one line that names the options that save it."""
+    try:
+        yield
+    except Exception as error:  # of a class of TensorFlow or JAX, which may not be installed
+        kind, found = f"{type(error).__name__}: {error}", _OUT_OF_MEMORY.search(str(error))
+        if not found or not re.search("ResourceExhausted|RESOURCE_EXHAUSTED", kind):
+            raise
+        raise InputError(
+            f"the device's memory does not suffice ({found[0].strip()}); a smaller --batch_size, "
+            "more --accumulation_steps, --gradient_checkpointing and --precision bfloat16 need less"
+        ) from None
 
 
 def log_start(options: TrainingOptions, strategy: Any, verb: str, data: str, steps: int) -> None:

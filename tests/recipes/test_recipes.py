@@ -34,6 +34,7 @@ from kerasbert.recipes.pretrain import PretrainOptions, pretrain
 from kerasbert.recipes.python_docs import Document, _paragraphs
 from kerasbert.recipes.query import QueryOptions, query
 from kerasbert.recipes.quickstart import _MARKER, QuickstartOptions, _make_room, quickstart
+from kerasbert.recipes.training import begin
 from kerasbert.training.run_directory import RunDirectory
 
 STABLE = [4, 6, 10]
@@ -261,6 +262,34 @@ def test_bad_pretrain_options(small, corpus_dir, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         pretrain(options(corpus_dir, tmp_path / "run", **changes))
     assert list(tmp_path.iterdir()) == []
+
+
+LESS = (
+    "a smaller --batch_size, more --accumulation_steps, --gradient_checkpointing and --precision "
+    "bfloat16 need less"
+)
+
+
+def test_a_device_without_enough_memory(small, corpus_dir, tmp_path, monkeypatch):
+    def step(*args, **kwargs):
+        error = "Graph execution error:\n\nOOM when allocating tensor with shape[8,9]\n\t [[node]]"
+        raise tf.errors.ResourceExhaustedError(None, None, error)
+
+    given = options(corpus_dir, tmp_path / "run")
+    monkeypatch.setattr("kerasbert.recipes.training.train", step)
+    with pytest.raises(InputError) as caught:
+        pretrain(given)
+    found = "the device's memory does not suffice (OOM when allocating tensor with shape[8,9]); "
+    assert str(caught.value) == found + LESS
+
+    with (
+        pytest.raises(InputError, match=rf"\(RESOURCE_EXHAUSTED: .* 9 bytes\.\); {LESS}$"),
+        begin(given),
+    ):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+    disk = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+    with pytest.raises(tf.errors.ResourceExhaustedError), begin(given):
+        raise disk
 
 
 # === finetune, evaluate, export ===
