@@ -1,5 +1,6 @@
 """Fine-tuning a pretrained model on examples of a task."""
 
+import inspect
 import pathlib
 from typing import Any
 
@@ -35,6 +36,7 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
 
 
 def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
+    smoothing = _smoothing(spec, options)
     train = spec.examples(options.train, options, _classes(spec, options))
     validation = None
     if options.validation:
@@ -50,7 +52,6 @@ def _finetune(spec: TaskSpec, options: FinetuneOptions, strategy) -> dict:
     new_weights, text = model.uninitialized_weights, model.preprocessor
     assert text is not None
     rows = text.rows(train.texts, train.labels or None, _weights(model, train, options))
-    smoothing = {"label_smoothing": options.label_smoothing} if options.label_smoothing else {}
     baseline = spec.baseline(train, validation) if validation else None
     result = train_epochs(
         options,
@@ -87,6 +88,15 @@ def _classes(spec: TaskSpec, options: FinetuneOptions) -> list[str] | None:
     if len(set(classes)) < len(classes) or not all(classes):
         raise InputError(f"--classes must be different names, found {options.classes!r}")
     return classes
+
+
+def _smoothing(spec: TaskSpec, options: FinetuneOptions) -> dict[str, float]:
+    """Returns the argument of the task's `compile` for `--label_smoothing`, if that is given."""
+    if not options.label_smoothing:
+        return {}
+    if "label_smoothing" not in inspect.signature(spec.task.compile).parameters:
+        raise InputError(f"--label_smoothing is not supported by the task {options.task}")
+    return {"label_smoothing": options.label_smoothing}
 
 
 def build(spec: TaskSpec, train: Examples, options: FinetuneOptions) -> Task:

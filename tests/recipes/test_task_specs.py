@@ -292,6 +292,10 @@ def labelled(init, directory, **changes):
             {"task": "masked_lm", "long_text": "mean"},
             "--long_text is not supported by the task masked_lm",
         ),
+        (
+            {"task": "masked_lm", "label_smoothing": 0.1},
+            "--label_smoothing is not supported by the task masked_lm",
+        ),
         ({"max_score": 5.0}, "--max_score is not supported by the task text_class"),
         ({"label_separator": ","}, "--label_separator is not supported by the task"),
         (
