@@ -21,6 +21,7 @@ import kerasbert
 
 SHORT = os.environ.get("KERASBERT_GUIDE") == "short"  # for tests: seconds, not minutes
 EXAMPLES = 64 if SHORT else 2_048
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the devices below are parts of the CPU
 
 # %% [markdown]
 # ## Two devices

@@ -13,8 +13,8 @@ def check(teacher: Any, student: Any, hidden: str | None, attention: str | None)
     _check_pair(teacher, student)
     if attention == "kl" and student.backbone.config.attention_dropout:
         raise InputError(
-            "attention='kl' compares probabilities, which dropout makes 0: give the student's "
-            "backbone attention_dropout=0.0"
+            "attention kl compares probabilities, which dropout makes 0: give the student's "
+            "backbone attention_dropout=0.0, or kerasbert distill --dropout=0"
         )
 
 

@@ -42,6 +42,10 @@ def _distill(options: DistillOptions, strategy) -> dict:
     with strategy.scope():
         teacher: Any = loading.load_task(options.teacher, Task)
         spec = spec_of(teacher)
+        if options.temperature != 2.0 and teacher.outputs_are in ("numbers", "vector"):
+            raise InputError(
+                f"--temperature divides logits, which teachers of the task {spec.name} do not have"
+            )
         student = _student(teacher, spec, options)
         with about(f"--student={options.student}"):
             student.check_takes_text()
@@ -115,14 +119,15 @@ def _student(teacher: Task, spec: TaskSpec, options: DistillOptions) -> Task:
         return type(teacher).from_preset(
             options.student, backbone=rates, dtype=options.dtype, sequence_length=length, **head
         )
-    return student_from(
-        teacher,
-        options.student_layers,
-        dtype=options.dtype,
-        sequence_length=length,
-        head=dropout,
-        **rates,
-    )
+    with about(f"--student_layers={options.student_layers}"):
+        return student_from(
+            teacher,
+            options.student_layers,
+            dtype=options.dtype,
+            sequence_length=length,
+            head=dropout,
+            **rates,
+        )
 
 
 def _examples(path: str, teacher: Task, spec: TaskSpec, options: DistillOptions) -> Examples:

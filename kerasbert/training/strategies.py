@@ -53,7 +53,8 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
         A `tf.distribute.Strategy`; on JAX, an object with the same `scope`.
 
     Raises:
-        InputError: the name is not a strategy, or the devices that it requires are not available.
+        InputError: the name is not a strategy, the devices that it requires are not available, or
+            virtual ones would not be used, since there is a GPU.
 
     Examples:
         >>> import kerasbert
@@ -74,6 +75,12 @@ def make_strategy(name: str, num_virtual_devices: int = 0) -> tf.distribute.Stra
             raise InputError(f"strategy {name} is TensorFlow's; JAX has keras.distribution")
         return OnJax()
     if num_virtual_devices:
+        if tf.config.get_visible_devices("GPU"):
+            raise InputError(
+                f"num_virtual_devices={num_virtual_devices} cuts the CPU, but there is a GPU, "
+                "which would be used instead; hide it by CUDA_VISIBLE_DEVICES=-1, or leave "
+                "num_virtual_devices out"
+            )
         _cut_cpu(num_virtual_devices)
     return {
         "none": tf.distribute.get_strategy,

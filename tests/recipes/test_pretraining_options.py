@@ -41,9 +41,10 @@ def options(corpus_dir, tmp_path):
             "batch_size": 4,
             "sequence_length": 16,
             "validation_interval": 2,
-            "validation_batches": 2,
             "output": str(tmp_path / name),
         }
+        if "validation_corpus" in changes:
+            facts["validation_batches"] = 2
         return PretrainOptions(**{**facts, **changes})
 
     return options
@@ -269,6 +270,10 @@ def test_a_dry_run_measures_every_phase(options, tmp_path):
             {"similar_words": "v", "mask_unit": "ngram", "objective": "rtd"},
             "--similar_words: --objective=rtd replaces tokens by those of its generator",
         ),
+        ({"generator_size": 0.5}, "--generator_size is for --objective=rtd"),
+        ({"detector_weight": 1.0}, "--detector_weight is for --objective=rtd"),
+        ({"validation_batches": 2}, "--validation_batches needs --validation_corpus"),
+        ({"num_virtual_devices": 2}, "--num_virtual_devices needs --strategy=mirrored"),
         ({"similar_words": "no.txt", "whole_word_masking": True}, r"no\.txt: no such file"),
         ({"warmup_steps": -1}, "--warmup_steps must be 0 or more"),
         ({"beta_2": 1.0}, "--beta_2 must be 0 or more and less than 1"),

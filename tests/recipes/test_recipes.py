@@ -63,9 +63,10 @@ def options(corpus_dir, output, **changes):
         "batch_size": 4,
         "sequence_length": 16,
         "validation_interval": 2,
-        "validation_batches": 2,
         "output": str(output),
     }
+    if "validation_corpus" in changes:
+        facts["validation_batches"] = 2
     return PretrainOptions(**{**facts, **changes})
 
 

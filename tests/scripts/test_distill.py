@@ -62,7 +62,10 @@ def test_distill(files):
     [
         ({}, "give either --student or --student_layers"),
         ({"student_layers": 1, "student": "bert_tiny"}, "give either --student"),
-        ({"student_layers": 3}, r"num_layers must be in \[1, 2\], found 3"),
+        ({"student_layers": 3}, r"^--student_layers=3: num_layers must be in \[1, 2\], found 3"),
+        ({"student_layers": 1, "attention": "kl", "dropout": 0.1}, "distill --dropout=0$"),
+        ({"student_layers": 1, "hidden_weight": 2.0}, "--hidden_weight needs --hidden"),
+        ({"student_layers": 1, "attention_weight": 2.0}, "--attention_weight needs --attention"),
         ({"student_layers": 1, "alpha": 2.0}, "--alpha must be between 0 and 1"),
     ],
 )
@@ -70,6 +73,16 @@ def test_refused(files, tmp_path, more, message):
     with pytest.raises(InputError, match=message):
         distill(DistillOptions(**flags(files, **more, output=str(tmp_path / "run"))))
     assert not (tmp_path / "run").exists()
+
+
+def test_temperature_is_for_logits(files, tokenizer, tiny_backbone, tmp_path):
+    teacher = TextClassifier(
+        tiny_backbone(tokenizer), problem_type="regression", tokenizer=tokenizer
+    )
+    teacher.save_to_preset(tmp_path / "teacher")
+    more = {"teacher": str(tmp_path / "teacher"), "student_layers": 1, "temperature": 3.0}
+    with pytest.raises(InputError, match=r"--temperature divides logits, .* task regression"):
+        distill(DistillOptions(**flags(files, **more, output=str(tmp_path / "run"))))
 
 
 def test_distil_without_labels(files, tmp_path):

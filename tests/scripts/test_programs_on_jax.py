@@ -178,9 +178,9 @@ def test_tasks_that_answer_in_a_graph(task, finetuning, tokenizer, tiny_backbone
 
 @pytest.mark.full
 def test_several_devices(pretraining, tmp_path):
-    runs = {"one": {}, "four": {"data_parallel": 2, "model_parallel": 2}}
-    for name, flags in runs.items():
-        flags |= {"num_virtual_devices": 4, "backend": "jax", "output": tmp_path / name}
+    four = {"data_parallel": 2, "model_parallel": 2, "num_virtual_devices": 4}
+    for name, flags in {"one": {}, "four": four}.items():
+        flags |= {"backend": "jax", "output": tmp_path / name}
         child = run_on_jax([WITHOUT_TENSORFLOW, *command("pretrain", **pretraining, **flags)])
         assert result(child)["steps"] == 8
         assert ("2 x 2 devices" in child.stderr) == (name == "four")
@@ -231,7 +231,12 @@ def test_variables_of_the_environment(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--before=1")
     options = {"corpus": "c", "output": "o", "backend": "jax"}
     assert PretrainOptions(**options).environment == {"KERAS_BACKEND": "jax"}
-    devices = PretrainOptions(**options, num_virtual_devices=2, deterministic=True).environment
+    with pytest.raises(
+        InputError, match="--num_virtual_devices needs --data_parallel or --model_p"
+    ):
+        PretrainOptions(**options, num_virtual_devices=2)
+    options |= {"num_virtual_devices": 2, "data_parallel": 2, "deterministic": True}
+    devices = PretrainOptions(**options).environment
     assert devices["XLA_FLAGS"] == (
         "--before=1 --xla_gpu_deterministic_ops=true --xla_force_host_platform_device_count=2"
     )

@@ -35,6 +35,15 @@ def test_devices_are_described():
     assert re.match(r"CPU \(\d+ cores?\)$|1 GPU \(.+\)$", describe(one))
 
 
+def test_virtual_devices_are_not_taken_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    with pytest.raises(
+        InputError, match=r"^num_virtual_devices=2 cuts the CPU, but there is a GPU"
+    ):
+        make_strategy("mirrored", 2)
+
+
+@pytest.mark.skipif(GPUS > 0, reason="there is a GPU")
 def test_virtual_devices_come_too_late_once_tensorflow_has_computed():
     tf.constant(1) + 1
     with pytest.raises(InputError, match="before TensorFlow computes anything"):

@@ -207,6 +207,9 @@ class DistillOptions(EpochOptions):
         super().__post_init__()
         if bool(self.student) == bool(self.student_layers):
             raise InputError("give either --student or --student_layers")
+        for name in ("hidden", "attention"):
+            if getattr(self, f"{name}_weight") != 1.0 and not getattr(self, name):
+                raise InputError(f"--{name}_weight needs --{name}")
 
     def _check_jax(self) -> None:
         raise InputError("kerasbert distill trains on TensorFlow alone; give --backend=tensorflow")

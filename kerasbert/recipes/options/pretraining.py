@@ -241,6 +241,11 @@ class PretrainOptions(TrainingOptions):
             raise InputError(
                 "--similar_words: --objective=rtd replaces tokens by those of its generator"
             )
+        for name, usual in (("generator_size", 0.25), ("detector_weight", 50.0)):
+            if getattr(self, name) != usual and self.objective != "rtd":
+                raise InputError(f"--{name} is for --objective=rtd")
+        if self.validation_batches != 32 and not self.validation_corpus:
+            raise InputError("--validation_batches needs --validation_corpus")
         if self.init and self.objective == "rtd":
             raise InputError("--objective=rtd begins with random weights; leave --init out")
         paths = self.input_paths("corpus")

@@ -273,6 +273,10 @@ class TrainingOptions(BackendOptions):
                 "--data_parallel and --model_parallel are for --backend=jax; on TensorFlow "
                 "--strategy=mirrored shares each batch among the GPUs"
             )
+        several = self.strategy == "mirrored" or self.data_parallel * self.model_parallel > 1
+        if self.num_virtual_devices and not several:
+            needed = "--data_parallel or --model_parallel" if self.on_jax else "--strategy=mirrored"
+            raise InputError(f"--num_virtual_devices needs {needed}")
         if self.lr_decay_ratio != 0.1 and not self.lr_schedule.startswith("wsd"):
             raise InputError("--lr_decay_ratio is for --lr_schedule=wsd and wsd_sqrt")
         if self.warmup_steps is not None and self.warmup_ratio != 0.1:
