@@ -80,7 +80,7 @@ def check_complete(layout: Layout, written: Mapping[str, Any], library: str) -> 
     for _, name, *_ in layout.settings:
         if written[name] is None:  # an ALBERT without an embedding projection
             raise InputError(
-                f"{library}'s {layout.models[None]} needs {name}; this model has none; save as "
+                f"{layout.models[None]} of {library} needs {name}; this model has none; save as "
                 "'kerasbert'"
             )
 
@@ -111,7 +111,7 @@ def check_head(
 ) -> None:
     """Raises `InputError` for a setting of the head that the format can't store.
 
-    Warns if the names of classes are lost.
+    Warns if the names of classes, or the dropout of the head, are lost.
     """
     implied = {
         "activation": backbone.activation,
@@ -123,7 +123,9 @@ def check_head(
     }
     settings = layout.head_settings.get(task, ())
     known = {row[0] for row in settings}
-    for name, value in {**implied, **layout.head_constants.get(task, {})}.items():
+    constants = dict(layout.head_constants.get(task, {}))
+    rate = constants.pop("dropout", backbone.dropout)
+    for name, value in {**implied, **constants}.items():
         if name in known:
             continue
         ours = head.get(name)
@@ -134,6 +136,13 @@ def check_head(
                 f"the format does not support {name}={ours!r} in the head of {task} "
                 f"(it implies {value!r}); save as 'kerasbert'"
             )
+    # None is the rate of any encoder that the head is loaded with.
+    if "dropout" not in known and head.get("dropout") not in (None, rate):
+        warnings.warn(
+            f"the format does not store dropout={head['dropout']!r} in the head of {task}; loaded "
+            f"again, it trains with {rate!r}",
+            stacklevel=2,
+        )
     classes = head.get("classes", ())
     if not any(LABELS in row for row in settings) and any(
         name != str(index) for index, name in enumerate(classes)

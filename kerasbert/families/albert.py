@@ -126,7 +126,7 @@ FAMILY = Family(
                 "TokenClassifier": _HF_CLASSIFIER_SETTINGS,
                 "MultipleChoice": (("dropout", "classifier_dropout_prob"),),
             },
-            head_constants={"Pretrainer": {"objective": "sop"}},
+            head_constants={"Pretrainer": {"objective": "sop"}, **bert.HF_HEAD_CONSTANTS},
         ),
         "google": Layout(
             model_type="albert",

@@ -125,6 +125,7 @@ HF_HEAD_SETTINGS = {
     "TokenClassifier": HF_CLASSIFIER_SETTINGS,
     "MultipleChoice": (("dropout", "classifier_dropout"),),
 }
+HF_HEAD_CONSTANTS = {"QuestionAnswerer": {"dropout": 0.0}}
 HF_MODELS = {
     None: "Model",
     "Pretrainer": "ForPreTraining",
@@ -283,6 +284,7 @@ FAMILY = Family(
             encoder=HF_ENCODER,
             heads=HF_HEADS,
             head_settings=HF_HEAD_SETTINGS,
+            head_constants=HF_HEAD_CONSTANTS,
         ),
         "google": Layout(
             model_type="bert",

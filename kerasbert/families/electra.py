@@ -97,7 +97,7 @@ FAMILY = Family(
                 **bert.HF_HEAD_SETTINGS,
                 "MultipleChoice": (("dropout", "summary_last_dropout"),),
             },
-            head_constants={"MaskedLM": {"activation": "gelu"}},
+            head_constants={"MaskedLM": {"activation": "gelu"}, **bert.HF_HEAD_CONSTANTS},
             without_pooler=(None, *bert.HF_MODELS, "ReplacedTokenDetector"),
         ),
         # === google-research/electra: model/modeling.py, run_pretraining.py ===

@@ -61,6 +61,7 @@ FAMILY = Family(
             ),
             heads=bert.HF_HEADS,
             head_settings=bert.HF_HEAD_SETTINGS,
+            head_constants=bert.HF_HEAD_CONSTANTS,
         ),
     },
 )

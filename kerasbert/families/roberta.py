@@ -59,7 +59,7 @@ HF_HEADS = {
     "QuestionAnswerer": bert.HF_HEADS["QuestionAnswerer"],
     "MultipleChoice": bert.HF_HEADS["MultipleChoice"],
 }
-HF_HEAD_CONSTANTS = {"MaskedLM": {"activation": "gelu"}}
+HF_HEAD_CONSTANTS = {"MaskedLM": {"activation": "gelu"}, **bert.HF_HEAD_CONSTANTS}
 HF_WITHOUT_POOLER = ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionAnswerer")
 
 

@@ -375,7 +375,7 @@ def test_albert_without_a_projection(tmp_path):
     tensors = random_tensors({**shapes, **embeddings("bert/embeddings", WIDTH)})
     backbone = kerasbert.load(write(tmp_path / "albert", tensors, config, "albert_config.json"))
     assert backbone.config.embedding_dim is None
-    message = "transformers's AlbertModel needs embedding_size; this model has none; save as"
+    message = "AlbertModel of transformers needs embedding_size; this model has none; save as"
     with pytest.raises(InputError, match=message):
         backbone.save_to_preset(tmp_path / "hf", format="hf")
     assert not (tmp_path / "hf").exists()
@@ -632,10 +632,6 @@ REFUSED = {
         lambda: kerasbert.MaskedLM(Backbone(facts()), tied=False),
         "support the weights mlm_head/table",
     ),
-    "other_dropout": (
-        lambda: kerasbert.TextClassifier(Backbone(facts()), 3, dropout=0.3),
-        "does not support dropout=0.3",
-    ),
     "objective": (
         lambda: kerasbert.Pretrainer(Backbone(facts()), objective="sop"),
         "does not support objective='sop'",
@@ -649,6 +645,13 @@ def test_what_has_no_place(tmp_path, name):
     with pytest.raises(InputError, match=message):
         make().save_to_preset(tmp_path / "google", format="google")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_dropout_of_a_head(tmp_path):
+    task = kerasbert.TextClassifier(Backbone(facts()), 3, dropout=0.3)
+    with pytest.warns(UserWarning, match="does not store dropout=0.3 .* trains with 0.1"):
+        task.save_to_preset(tmp_path / "google", format="google")
+    assert kerasbert.load(tmp_path / "google").dropout_rate == 0.1
 
 
 # === Tokenizers ===

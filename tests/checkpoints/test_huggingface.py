@@ -114,6 +114,15 @@ def test_every_head(name):
             assert_close(outputs[names.get(key, key)], value)
 
 
+@pytest.mark.parametrize("family", ["albert", "bert", "electra", "ernie", "roberta"])
+def test_dropout_that_transformers_has_not(family, tmp_path):
+    name = GOLDENS / f"{family}_question_answering"
+    task = kerasbert.QuestionAnswerer.from_preset(name, dropout=0.3)
+    with pytest.warns(UserWarning, match="does not store dropout=0.3 .* trains with 0.0"):
+        task.save_to_preset(tmp_path / "hf", format="hf")
+    assert kerasbert.load(tmp_path / "hf").dropout_rate == 0.0
+
+
 def test_untied_decoder():
     task = kerasbert.load(GOLDENS / "bert_masked_lm_untied")
     assert task.head_config()["tied"] is False
