@@ -156,10 +156,29 @@ def clean(text: tf.Tensor, *, lowercase: bool, strip_accents: bool) -> tf.Tensor
     if strip_accents:
         text = tf_text.normalize_utf8(text, "NFD")
         text = tf.strings.regex_replace(text, r"\p{Mn}+", "")
-    if lowercase:
-        text = tf.strings.regex_replace(text, "Σ", "σ")
-        text = tf.strings.lower(text, encoding="utf-8")
-    return text
+    return lower_case(text, accents=not strip_accents) if lowercase else text
+
+
+# The op for UTF-8 lower-cases in the language of the process (LC_ALL, LANG): I and İ differ in
+# Turkish and Azeri; I, J and these letters with accents in Lithuanian.
+_OF_LANGUAGES = {"İ": "i\u0307", "Ì": "ì", "Í": "í", "Ĩ": "ĩ", "Į": "į"}
+
+
+def lower_case(text: tf.Tensor, *, accents: bool) -> tf.Tensor:
+    """Lower-cases each character independently, as in no language.
+
+    Args:
+        text: string tensor, valid UTF-8.
+        accents: bool, whether letters can have accents.
+
+    Returns:
+        String tensor of the same shape.
+    """
+    text = tf.strings.lower(text)  # ASCII alone
+    text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, even at a word's end
+    for upper, lower in _OF_LANGUAGES.items() if accents else ():
+        text = tf.strings.regex_replace(text, upper, lower)
+    return tf.strings.lower(text, encoding="utf-8")
 
 
 def drop_invalid_utf8(text: tf.Tensor) -> tf.Tensor:

@@ -29,6 +29,7 @@ from kerasbert.text.normalization import (
     drop_invalid_utf8,
     holds,
     literal,
+    lower_case,
     split_words,
 )
 from kerasbert.text.offsets import at_positions, count_at_most, split_units
@@ -227,8 +228,7 @@ class SentencePieceTokenizer(Tokenizer):
             # NUL would end the string in the lower-casing op. `_segments` has replaced NUL by
             # U+0001.
             text = tf.strings.regex_replace(text, r"[\x{0}\x{1}]+", "")
-            text = tf.strings.regex_replace(text, "Σ", "σ")  # never ς, even at a word's end
-            text = tf.strings.lower(text, encoding="utf-8")
+            text = lower_case(text, accents=not self.strip_accents)
         return text
 
     @functools.cached_property

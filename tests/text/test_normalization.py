@@ -1,6 +1,8 @@
+import os
 import unicodedata
 
 import numpy as np
+import programs
 import pytest
 import tensorflow as tf
 
@@ -43,6 +45,34 @@ def test_cased_text_is_left_alone(text):
 def test_accents_and_case_are_independent():
     assert run("É", True, False) == "é"
     assert run("É", False, True) == "E"
+
+
+_PROGRAM = """
+import tensorflow as tf
+from kerasbert.text import SentencePieceTokenizer
+from kerasbert.text.normalization import clean
+from kerasbert.text.sentencepiece_model import sentencepiece_model
+
+text = tf.constant([TEXT])
+pieces = ["<unk>", "<pad>", "[CLS]", "[SEP]", "[MASK]", "a"]
+model = sentencepiece_model(pieces, [-1.0] * 6, unknown_id=0, control=pieces[1:5])
+for accents in (True, False):
+    print(clean(text, lowercase=True, strip_accents=not accents).numpy()[0])
+    tokenizer = SentencePieceTokenizer(model, lowercase=True, strip_accents=not accents)
+    print(tokenizer._prepare(text)[0].numpy()[0])
+"""
+
+
+@pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "lt_LT.UTF-8"])
+def test_the_language_of_the_process(locale, tmp_path):
+    text = "TITLE İ I\u0307 É Ì Í Ĩ Į\u0301 J\u0301 I\u0300\u0328 ΟΔΟΣ"
+    (tmp_path / "program.py").write_text(f"TEXT = {text!a}\n{_PROGRAM}")
+    ended = programs.run([tmp_path / "program.py"], env={**os.environ, "LC_ALL": locale})
+    assert ended.returncode == 0, ended.stderr
+    kept = text.replace("Σ", "σ").lower()
+    stripped = "".join(c for c in unicodedata.normalize("NFD", kept) if not 0x300 <= ord(c) < 0x370)
+    lines = [repr(text.encode()) for text in (kept, stripped) for _ in range(2)]
+    assert ended.stdout.splitlines() == lines
 
 
 @pytest.mark.parametrize(("first", "last"), [(0x80, 0x250), (0x370, 0x400), (0x400, 0x530)])
