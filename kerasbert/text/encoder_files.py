@@ -17,7 +17,13 @@ from kerasbert.text.added_tokens import AddedToken
 from kerasbert.text.bytepair import BytePairTokenizer
 from kerasbert.text.packing import PACKINGS
 from kerasbert.text.sentencepiece import SentencePieceTokenizer
-from kerasbert.text.sentencepiece_model import REPLACED, arrange, avoiding_number_commas, parse
+from kerasbert.text.sentencepiece_model import (
+    REPLACED,
+    arrange,
+    avoiding_number_commas,
+    no_unigram,
+    parse,
+)
 from kerasbert.text.tokenizer import Tokenizer
 from kerasbert.text.tokenizers_library import all_characters, normalizer, other_characters
 from kerasbert.text.wordpiece import WordPieceTokenizer
@@ -129,15 +135,9 @@ def _write_sentencepiece(directory: pathlib.Path, tokenizer, tokens, words: bool
     if tokenizer.avoid_number_commas:
         data = avoiding_number_commas(data, "the SentencePiece model")
     model = parse(data, "the SentencePiece model")
-    if model.trainer_spec.model_type != model.trainer_spec.UNIGRAM:
-        raise _no_encoder("a SentencePiece model that is no unigram model")
-    if model.trainer_spec.byte_fallback:
-        raise _no_encoder("a SentencePiece model with bytes for unknown characters")
-    kinds = model.SentencePiece
-    scores = [piece.score for piece in model.pieces if piece.type == kinds.NORMAL]
-    own = [id for id, piece in enumerate(model.pieces) if piece.type == kinds.USER_DEFINED]
-    if own and max(scores) > 0:  # the library takes the best score for pieces of the user
-        raise _no_encoder("a SentencePiece model with positive scores")
+    if what := no_unigram(model):
+        raise _no_encoder(f"a SentencePiece model {what}")
+    own = model.SentencePiece.USER_DEFINED
     for token in tokens:
         if token.normalized or token.single_word:
             raise _no_encoder(f"the added token {token.content!r} with SentencePiece")
@@ -150,7 +150,7 @@ def _write_sentencepiece(directory: pathlib.Path, tokenizer, tokens, words: bool
         "library": "sentencepiece",
         "characters": _characters(tokenizer),
         "replaces_quotes": settings["replace_quotes"],
-        "user_defined": own,
+        "user_defined": [id for id, piece in enumerate(model.pieces) if piece.type == own],
         # The ids of the first pieces; each of the others is moved by the same number.
         "first_ids": ids[:first],
         "shift": ids[first] - first,

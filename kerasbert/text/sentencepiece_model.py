@@ -20,6 +20,9 @@ FAIRSEQ_MASK = "<mask>"
 # stack of a thread. SentencePiece trains pieces of at most 512 characters.
 _LONGEST_PIECE = 10_000
 
+#: The score of a user-defined piece in the library, whatever the model has, if none is positive.
+USER_DEFINED_SCORE = -0.1
+
 
 def model_pieces(data: bytes, source: str) -> list[str]:
     """Returns the pieces of a model, as in `model_parts`."""
@@ -194,6 +197,20 @@ def parse(data: bytes, source: str) -> Any:
         return protocol.ModelProto.FromString(data)
     except DecodeError:
         raise no_model(source) from None
+
+
+def no_unigram(model: Any) -> str | None:
+    """Returns what a parsed model has besides the pieces and scores of a unigram model, or None."""
+    kinds, trainer = model.SentencePiece, model.trainer_spec
+    if trainer.model_type != trainer.UNIGRAM:
+        return "that is no unigram model"
+    if trainer.byte_fallback:
+        return "with bytes for unknown characters"
+    # The library takes the best score for pieces of the user; it is 0 if there is no better one.
+    best = max((piece.score for piece in model.pieces if piece.type == kinds.NORMAL), default=0.0)
+    if best > 0 and any(piece.type == kinds.USER_DEFINED for piece in model.pieces):
+        return "with positive scores"
+    return None
 
 
 def pieces_of(model: Any, source: str) -> list[str]:

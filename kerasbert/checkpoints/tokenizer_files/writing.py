@@ -28,7 +28,14 @@ from kerasbert.text import (
     Tokenizer,
     WordPieceTokenizer,
 )
-from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
+from kerasbert.text.sentencepiece import SPACE_MARK
+from kerasbert.text.sentencepiece_model import (
+    USER_DEFINED_SCORE,
+    lower_number_commas,
+    model_parts,
+    no_unigram,
+    parse,
+)
 
 
 def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) -> None:
@@ -45,6 +52,10 @@ def save(directory: pathlib.Path, tokenizer: Tokenizer, max_length: int | None) 
     if (tokenizer.kind, tokenizer.packing) not in _WRITTEN:
         raise InputError(
             f"transformers has no {tokenizer.kind} tokenizer with the packing {tokenizer.packing!r}"
+        )
+    if isinstance(tokenizer, SentencePieceTokenizer) and (what := _more_than_pieces(tokenizer)):
+        raise InputError(
+            f"transformers has no equivalent of a SentencePiece model {what}; save as 'kerasbert'"
         )
     name, assets = _WRITTEN[tokenizer.kind, tokenizer.packing]
     for theirs, data in zip(assets, tokenizer.assets().values(), strict=True):
@@ -125,6 +136,30 @@ def _special_token(token: str, tokenizer: Tokenizer) -> AddedToken:
     return AddedToken(token, special=True, lstrip=takes_space)
 
 
+def _more_than_pieces(tokenizer: SentencePieceTokenizer) -> str | None:
+    """Returns what a model has that a tokenizer.json can't express, or None."""
+    (data,) = tokenizer.assets().values()
+    model = parse(data, "the SentencePiece model")
+    if what := no_unigram(model):
+        return what
+    rules = model.normalizer_spec
+    usual = rules.add_dummy_prefix, rules.remove_extra_whitespaces, rules.escape_whitespaces
+    if not all(usual) or model.trainer_spec.treat_whitespace_as_suffix:
+        return "that treats spaces in an unusual way"
+    kinds, own = model.SentencePiece, []
+    for piece in model.pieces:
+        if piece.type == kinds.UNUSED:
+            return f"with the unused piece {piece.piece!r}"
+        if piece.type != kinds.CONTROL and SPACE_MARK in piece.piece.lstrip(SPACE_MARK):
+            return f"with the piece {piece.piece!r}, which contains a space"
+        if piece.type == kinds.USER_DEFINED:
+            own.append(piece.piece)
+    for piece, normalized in zip(own, tokenizer._spell_normalized(own), strict=True):
+        if normalized != piece:  # the library matches it before it normalizes a text
+            return f"with the user's piece {piece!r}, which would be normalized to {normalized!r}"
+    return None
+
+
 def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
     """Returns the content of tokenizer.json."""
     (data,) = tokenizer.assets().values()
@@ -132,6 +167,7 @@ def _sentencepiece_json(tokenizer: SentencePieceTokenizer) -> dict:
     scores = dict(zip(parts["pieces"], parts["scores"], strict=True))
     if tokenizer.avoid_number_commas:
         scores = lower_number_commas(scores)
+    scores |= dict.fromkeys(parts["user_defined"], USER_DEFINED_SCORE)
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}
     return {
         "version": "1.0",
