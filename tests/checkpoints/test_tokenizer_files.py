@@ -22,7 +22,7 @@ from kerasbert.text import (
     TextPacker,
     WordPieceTokenizer,
 )
-from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts
+from kerasbert.text.sentencepiece_model import lower_number_commas, model_parts, parse
 from kerasbert.text.special_tokens import ALBERT_TOKENS, BERT_TOKENS, ROBERTA_TOKENS
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "tokenizers"
@@ -36,6 +36,12 @@ FAST, SETTINGS, SPECIAL, ADDED, VOCABULARY = (
     "vocab.txt",
 )
 MODELS = {"albert": "spiece.model", "xlm_roberta": "sentencepiece.bpe.model"}
+
+
+QUOTES = [
+    {"type": "Replace", "pattern": {"String": quotes}, "content": '"'} for quotes in ("``", "''")
+]
+SPACES = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}
 
 
 def family_of(name):
@@ -276,6 +282,16 @@ def test_steps_of_albert_in_tokenizer_json(tmp_path):
     edit(directory / SETTINGS, do_lower_case=True, keep_accents=True)
     tokenizer = load(directory, "albert")
     assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, False)
+
+
+@pytest.mark.parametrize("content", [" ", "▁"])  # of older and of newer files
+def test_spaces_that_are_replaced_in_tokenizer_json(content, tmp_path):
+    directory = copied("albert", tmp_path)
+    steps = [*QUOTES, {**SPACES, "content": content}]
+    edit(directory / FAST, normalizer={"type": "Sequence", "normalizers": steps})
+    theirs = tokenizers.Tokenizer.from_file(str(directory / FAST))
+    text = "the  cat   sees it"
+    assert packed(load(directory, "albert"), [text]) == [theirs.encode(text).ids]
 
 
 # === ALBERT's numbers with commas ===
@@ -523,6 +539,14 @@ REFUSED = [
     ),
     ("bert_uncased", SETTINGS, {"added_tokens_decoder": {"x": {"content": "a"}}}, "'x'"),
     ("albert", FAST, {"normalizer": {"type": "NFC"}}, "normalizer='NFC'"),
+    *(
+        ("albert", FAST, {"normalizer": {"type": "Sequence", "normalizers": steps}}, message)
+        for steps, message in (
+            ([{**QUOTES[0], "content": "'"}], 'normalizer.Replace.content="\'"'),
+            ([{**SPACES, "content": ""}], "normalizer.Replace.content=''"),
+            (QUOTES[1:], r"normalizer.Replace=\[\{'String': \"''\"\}\] is not supported"),
+        )
+    ),
     ("albert", FAST, {"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer='Whitespace'"),
 ]
 
@@ -562,6 +586,19 @@ def test_two_vocabularies(tmp_path):
     pieces = list(read(directory / FAST)["model"]["vocab"])
     write(directory / VOCABULARY, "\n".join([*pieces[:-1], "other"]))
     with pytest.raises(InputError, match=f"{FAST}: has '##at' .* has 'other'; remove"):
+        load(directory)
+
+
+def test_a_vocabulary_with_more_pieces(tmp_path):
+    directory = copied("bert_added_tokens", tmp_path)
+    content = read(directory / FAST)
+    pieces = list(content["model"]["vocab"])
+    added = [token["content"] for token in content["added_tokens"] if token["id"] >= len(pieces)]
+    unused = f"[no piece {len(pieces) + len(added)}]"
+    write(directory / VOCABULARY, "\n".join([*pieces, *added, unused]))
+    assert load(directory).vocabulary[len(pieces) :] == (*added, unused)
+    write(directory / VOCABULARY, "\n".join([*pieces, *added, "other"]))
+    with pytest.raises(InputError, match=f"{FAST}: lacks 'other', which has the id"):
         load(directory)
 
 
@@ -673,8 +710,6 @@ def test_back_again(name, tmp_path):
 def test_tokenizer_json_as_transformers_has_it(name, model, tmp_path):
     tokenizer_files.save(tmp_path, load(GOLDENS / name, name), None)
     ours, theirs = read(tmp_path / FAST), read(GOLDENS / name / FAST)
-    for token in theirs["added_tokens"]:  # of ALBERT's model alone transformers does not know it
-        token["lstrip"] |= token["content"] == "[MASK]"
     for section in ("added_tokens", "normalizer", "post_processor"):
         assert ours[section] == theirs[section], section
     assert ours["model"]["vocab"] == theirs["model"]["vocab"]
@@ -694,6 +729,67 @@ def test_what_no_class_does_is_written_to_tokenizer_json(settings, tmp_path):
     tokenizer_files.save(tmp_path, tokenizer, None)
     family = "xlm_roberta" if "packing" in settings else "albert"
     assert load(tmp_path, family).get_config() == tokenizer.get_config()
+
+
+def albert_model(change):
+    """Returns the bytes of ALBERT's model after `change`."""
+    model = parse((GOLDENS / "albert" / "spiece.model").read_bytes(), "")
+    change(model)
+    return model.SerializeToString()
+
+
+def with_piece(piece, kind):
+    return lambda model: model.pieces.add(piece=piece, score=-2.0, type=kind)
+
+
+def with_bytes(model):
+    model.trainer_spec.byte_fallback = True
+    for byte in range(256):
+        model.pieces.add(piece=f"<0x{byte:02X}>", type=6)
+
+
+UNLIKE_UNIGRAM = {
+    "that is no unigram model": lambda model: setattr(model.trainer_spec, "model_type", 2),
+    "with bytes for unknown characters": with_bytes,
+    "that treats spaces in an unusual way": lambda model: setattr(
+        model.normalizer_spec, "add_dummy_prefix", False
+    ),
+    "with the unused piece 'zqz'": with_piece("zqz", 5),
+    "with the piece '▁a▁b', which contains a space": with_piece("▁a▁b", 1),
+    # A rule of the model makes a "2" of it.
+    "with the user's piece '²', which would be normalized to '2'": with_piece("²", 4),
+}
+
+
+@pytest.mark.parametrize("message", UNLIKE_UNIGRAM)
+def test_sentencepiece_models_that_transformers_reads_otherwise(message, tmp_path):
+    tokenizer = SentencePieceTokenizer(albert_model(UNLIKE_UNIGRAM[message]))
+    with pytest.raises(InputError, match=f"no equivalent of a SentencePiece model {message}; save"):
+        tokenizer_files.save(tmp_path, tokenizer, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_users_own_pieces(tmp_path):
+    tokenizer = SentencePieceTokenizer(albert_model(with_piece("(", 4)), replace_quotes=True)
+    tokenizer_files.save(tmp_path, tokenizer, None)
+    theirs = tokenizers.Tokenizer.from_file(str(tmp_path / FAST))
+    text = "the (cat) ( the"
+    assert tokenizer.token_to_id("(") in theirs.encode(text).ids
+    assert packed(tokenizer, [text]) == [theirs.encode(text).ids]
+
+
+@pytest.mark.parametrize("takes_space", [True, False])
+def test_whether_the_mask_takes_the_space_before_it(takes_space, tmp_path):
+    model = read(GOLDENS / "roberta" / FAST)["model"]
+    tokenizer = BytePairTokenizer(model["vocab"], model["merges"], mask_takes_space=takes_space)
+    tokenizer_files.save(tmp_path, tokenizer, None)
+    assert load(tmp_path, "roberta").mask_takes_space == takes_space
+    # Other files say it, too; the last of them counts.
+    write(tmp_path / FAST, read(GOLDENS / "roberta" / FAST))
+    assert load(tmp_path, "roberta").mask_takes_space
+    mask = {"content": "<mask>", "lstrip": takes_space, "special": True}
+    edit(tmp_path / SETTINGS, added_tokens_decoder={str(tokenizer.mask_id): mask})
+    assert load(tmp_path, "roberta").mask_takes_space == takes_space
 
 
 def test_nothing_that_transformers_has(tmp_path):

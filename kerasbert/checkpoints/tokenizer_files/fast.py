@@ -189,7 +189,7 @@ def _check_bytepair(fast: FastTokenizerFile) -> None:
 
 
 # A step without effect, because the model removes extra spaces; and the steps of our tokenizers.
-_SPACES = {"Regex": " {2,}"}
+_SPACES, _SPACE = {"Regex": " {2,}"}, (" ", "▁")
 _UNIGRAM_STEPS = ("NFKD", "StripAccents", "Lowercase", "Precompiled", "Strip")
 
 
@@ -198,8 +198,14 @@ def _check_unigram(fast: FastTokenizerFile) -> None:
     for step in fast.normalizer:
         if step["type"] == "Replace":
             fast.only("normalizer.Replace", step, "pattern", *QUOTE_PATTERNS, _SPACES)
+            contents = _SPACE if step.get("pattern") == _SPACES else ('"',)
+            fast.only("normalizer.Replace", step, "content", *contents)
         elif step["type"] not in _UNIGRAM_STEPS:
             raise unsupported(fast.path, "normalizer", step["type"], list(_UNIGRAM_STEPS))
+    replaced = [step.get("pattern") for step in fast.normalizer if step["type"] == "Replace"]
+    quotes = [pattern for pattern in QUOTE_PATTERNS if pattern in replaced]
+    if quotes and len(quotes) < len(QUOTE_PATTERNS):
+        raise unsupported(fast.path, "normalizer.Replace", quotes, list(QUOTE_PATTERNS))
     for step in fast.pre_tokenizer:
         if step["type"] == "Metaspace":
             fast.only("pre_tokenizer.Metaspace", step, "add_prefix_space", True)

@@ -160,6 +160,7 @@ def _bytepair_of(ids: Mapping[str, int], merges, source, config: TokenizerConfig
         add_prefix_space=config.setting("add_prefix_space", steps, False),
         special_tokens=tokens,
         packing=config.packing(tokens, "roberta"),
+        mask_takes_space=config.take_space.get(tokens.mask, True),
         added_tokens=added,
     )
 
@@ -258,7 +259,11 @@ def _sentencepiece_of(data: bytes, settings: Mapping, source, config: TokenizerC
                 f"pre_tokenizer={types!r}, which adds spaces next to it; only WhitespaceSplit and "
                 "Metaspace are supported with added tokens"
             )
-    arguments: dict[str, Any] = {**settings, "packing": config.packing(tokens, packing)}
+    arguments: dict[str, Any] = {
+        **settings,
+        "packing": config.packing(tokens, packing),
+        "mask_takes_space": config.take_space.get(tokens.mask, True),
+    }
     with about(source):
         return SentencePieceTokenizer(data, special_tokens=tokens, added_tokens=added, **arguments)
 

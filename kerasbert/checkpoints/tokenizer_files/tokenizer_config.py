@@ -83,6 +83,8 @@ class TokenizerConfig:
         special: dict from our name of a special token to its spelling and the file that stores it.
         added: list of the ids and tokens that were added to the vocabulary, or marked in it.
         more: list of further special tokens without ids.
+        take_space: dict from spellings to whether the token includes the space before it, of the
+            tokens of which a file says so.
     """
 
     directory: pathlib.Path
@@ -91,6 +93,7 @@ class TokenizerConfig:
     special: Mapping[str, tuple[str, pathlib.Path]]
     added: Sequence[tuple[int, AddedToken]]
     more: Sequence[AddedToken]
+    take_space: Mapping[str, bool]
 
     @classmethod
     def read(cls, directory: pathlib.Path) -> "TokenizerConfig":
@@ -126,6 +129,9 @@ class TokenizerConfig:
                 token = added_token(content)
                 added[int(id), token.content] = token
         with_ids = {token.content for token in added.values()}
+        described: list[Any] = [content.get("mask_token") for _, content in sources]
+        described += [dataclasses.asdict(token) for _, token in (fast.added if fast else ())]
+        described += (settings.get("added_tokens_decoder") or {}).values()
         return cls(
             directory,
             settings,
@@ -133,6 +139,11 @@ class TokenizerConfig:
             special,
             [(id, added[id, token]) for id, token in sorted(added)],
             [token for content, token in more.items() if content not in with_ids],
+            {
+                token["content"]: token["lstrip"] is True
+                for token in described
+                if isinstance(token, Mapping) and "lstrip" in token
+            },
         )
 
     def check(self) -> None:
@@ -253,7 +264,8 @@ class TokenizerConfig:
         """Raises `InputError` if the directory contains two different vocabularies."""
         if self.fast is None:
             return
-        for piece, id in self.fast.ids().items():
+        ids = self.fast.ids()
+        for piece, id in ids.items():
             if piece == TRIMMED and id == len(vocabulary):
                 continue  # an empty line at the end of a vocabulary
             if id >= len(vocabulary) or vocabulary[id] != piece:
@@ -261,6 +273,14 @@ class TokenizerConfig:
                 raise InputError(
                     f"{self.fast.path}: has {piece!r} with the id {id}, where the vocabulary "
                     f"file has {stored}; remove the file that does not belong to the model"
+                )
+        known = {TRIMMED, *ids, *(token.content for _, token in self.added)}
+        known |= {token.content for token in self.more}
+        for id, piece in enumerate(vocabulary):
+            if piece not in known and piece != unused_token(id):
+                raise InputError(
+                    f"{self.fast.path}: lacks {piece!r}, which has the id {id} in the vocabulary "
+                    "file; remove the file that does not belong to the model"
                 )
 
 
