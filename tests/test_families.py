@@ -345,6 +345,19 @@ def test_a_family_is_registered_once(toy):
     assert "other" not in families.FAMILIES
 
 
+@pytest.mark.parametrize("format", ["hf", "google", "kerashub"])
+def test_known_directories_stay_of_their_family(format, tokenizer_of, tmp_path, monkeypatch):
+    tokenizer, bert = tokenizer_of("bert"), families.FAMILIES["bert"]
+    Backbone(tiny_config("bert", tokenizer)).save_to_preset(
+        tmp_path / "bert", format=format, tokenizer=tokenizer
+    )
+    ours = dataclasses.replace(bert, presets={}, tokenizer={"kind": "none"})
+    monkeypatch.setitem(families.FAMILIES, "ours", ours)  # as `register` does
+    preset = checkpoints.load(tmp_path / "bert")
+    assert preset.encoder_config["family"] == "bert"
+    assert checkpoints.load_tokenizer(preset).vocabulary == tokenizer.vocabulary
+
+
 # === Pretraining with every tokenizer ===
 
 

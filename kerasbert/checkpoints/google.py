@@ -35,7 +35,7 @@ from kerasbert.checkpoints.weights import (
 )
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
+from kerasbert.families import FAMILIES, Layout, families_by, layout_of, layouts_of
 from kerasbert.lazy import tensorflow as tf
 
 FORMAT, TF2 = "google", "tf2"
@@ -56,16 +56,8 @@ _TF2_NAME = re.compile(r"^(?:.*/)?(layer_with_weights-\d+/.+)/\.ATTRIBUTES/VARIA
 
 def detect(directory: pathlib.Path) -> bool:
     """Returns whether the directory has this format, or a part of it."""
-    return any((directory / name).exists() for name in _configs()) or any(directory.glob("*.index"))
-
-
-def _configs() -> dict[str, str]:
-    """Returns the family of each config file name."""
-    return {
-        layout.config_file: family
-        for family, layout in layouts_of(FORMAT).items()
-        if layout.config_file
-    }
+    names = families_by(FORMAT, "config_file")
+    return any((directory / name).exists() for name in names) or any(directory.glob("*.index"))
 
 
 def load_config(directory: pathlib.Path) -> dict[str, Any]:
@@ -75,7 +67,7 @@ def load_config(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def _family(directory: pathlib.Path) -> tuple[pathlib.Path, str]:
-    configs = _configs()
+    configs = families_by(FORMAT, "config_file")
     existing = [name for name in configs if (directory / name).exists()]
     if len(existing) != 1:
         hints = "".join(f"; {hint}" for x in layouts_of(FORMAT).values() if (hint := x.config_hint))

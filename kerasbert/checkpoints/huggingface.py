@@ -37,7 +37,7 @@ from kerasbert.checkpoints.weights import (
 )
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.families import FAMILIES, Layout, layout_of, layouts_of
+from kerasbert.families import FAMILIES, Layout, families_by, layout_of, layouts_of
 
 FORMAT = "hf"
 CONFIG, OLD_CONFIG = "config.json", "bert_config.json"
@@ -129,14 +129,15 @@ def _length(directory: pathlib.Path, most: int) -> int | None:
 
 
 def _family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:
-    known = {layout.model_type: (name, layout) for name, layout in layouts_of(FORMAT).items()}
+    known = families_by(FORMAT, "model_type")
     if "model_type" not in theirs:
         return _guessed_family(theirs, source, directory)
     if theirs["model_type"] not in list(known):
         raise InputError(
             f"{source}: model_type {theirs['model_type']!r} is not one of {', '.join(known)}"
         )
-    return known[theirs["model_type"]]
+    family = known[theirs["model_type"]]
+    return family, layout_of(family, FORMAT)
 
 
 def _guessed_family(theirs: Mapping, source: str, directory: pathlib.Path) -> tuple[str, Layout]:

@@ -9,7 +9,7 @@ from kerasbert.checkpoints.huggingface_weights import weight_files
 from kerasbert.checkpoints.kerashub import names as kerashub
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.tokenizer_files import names as tokenizers
-from kerasbert.families import layouts_of
+from kerasbert.families import families_by
 
 # kerasbert writes them beside models of transformers only.
 _OF_TRANSFORMERS = (
@@ -113,8 +113,8 @@ def _kerashub(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _google(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    configs = (layout.config_file for layout in layouts_of("google").values())
-    for pattern in (*filter(None, configs), "*.index", "*.data-?????-of-?????", *_TOKENIZER):
+    configs = families_by("google", "config_file")
+    for pattern in (*configs, "*.index", "*.data-?????-of-?????", *_TOKENIZER):
         yield from directory.glob(pattern)
 
 

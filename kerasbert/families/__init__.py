@@ -26,6 +26,9 @@ PRESETS = {name: preset for family in FAMILIES.values() for name, preset in fami
 def register(name: str, family: Family) -> None:
     """Adds a family from outside the package, for the lifetime of the process.
 
+    What a format calls a family, such as the model type in a `config.json`, can be that of another
+    family, too. Directories with this name are then loaded as the family that was there first.
+
     Args:
         name: string, the name of the family.
         family: `Family`.
@@ -34,7 +37,7 @@ def register(name: str, family: Family) -> None:
         InputError: a family or an architecture with the same name exists.
 
     Examples:
-        A family that is BERT with other sizes:
+        A family that is BERT with other sizes, and is BERT for other libraries:
 
         >>> import kerasbert
         >>> from kerasbert import families
@@ -74,6 +77,25 @@ def layouts_of(format: str) -> dict[str, Layout]:
     }
 
 
+def families_by(format: str, attribute: str) -> dict[str, str]:
+    """Returns the names of families by what a format calls them; of several, the first.
+
+    Args:
+        format: string, such as "hf"; see `kerasbert.checkpoints`.
+        attribute: string, the attribute of `Layout` that has the format's name.
+
+    Examples:
+        >>> from kerasbert import families
+        >>> families.families_by("hf", "model_type")["xlm-roberta"]
+        'xlm_roberta'
+    """
+    found: dict[str, str] = {}
+    for family, layout in layouts_of(format).items():
+        if called := getattr(layout, attribute):
+            found.setdefault(called, family)
+    return found
+
+
 def layout_of(family: str, format: str) -> Layout:
     """Returns the layout of a family in a format.
 
@@ -104,6 +126,7 @@ __all__ = [
     "Checkpoint",
     "Family",
     "Layout",
+    "families_by",
     "layout_of",
     "layouts_of",
     "register",

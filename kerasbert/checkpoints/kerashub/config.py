@@ -10,7 +10,7 @@ from kerasbert.checkpoints import settings as tables
 from kerasbert.checkpoints.kerashub.names import CONFIG, FORMAT, PREPROCESSOR, TASK
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
-from kerasbert.families import FAMILIES, Layout, layouts_of
+from kerasbert.families import FAMILIES, Layout, families_by, layout_of
 
 # Before 2024 (keras_nlp) a BertTextClassifier was called BertClassifier.
 _OLD_CLASSIFIER = re.compile("(?<!Text)Classifier$")
@@ -51,10 +51,11 @@ def read_config(directory: pathlib.Path) -> tuple[dict[str, Any], Layout]:
     """Does what `load_config` does, and also returns the layout of the family."""
     path = directory / CONFIG
     name, stored = read_object(path)
-    known = {layout.model_type: (family, layout) for family, layout in layouts_of(FORMAT).items()}
+    known = families_by(FORMAT, "model_type")
     if name not in known:
         raise InputError(f"{path}: {name!r} is not one of {', '.join(known)}")
-    family, layout = known[name]
+    family = known[name]
+    layout = layout_of(family, FORMAT)
     encoder_config = {
         "family": family,
         **_read_settings(layout.settings, stored, layout.defaults, path),

@@ -26,7 +26,7 @@ from kerasbert.checkpoints.tokenizer_files.names import (
 )
 from kerasbert.checkpoints.tokenizer_files.templates import packing_of
 from kerasbert.errors import InputError, about
-from kerasbert.families import FAMILIES, layouts_of
+from kerasbert.families import FAMILIES, families_by
 from kerasbert.text import AddedToken, SpecialTokens
 from kerasbert.text.packing import PACKINGS
 from kerasbert.text.vocabulary import unused_token
@@ -290,11 +290,8 @@ def tokenizers_by_class() -> dict[str, Mapping[str, Any]]:
     Other classes, such as BertJapaneseTokenizer, are not supported. A model can have the tokenizer
     of another family: multilingual MiniLM is a BERT with the tokenizer of XLM-R.
     """
-    return {
-        layout.tokenizer_class: FAMILIES[family].tokenizer
-        for family, layout in layouts_of("hf").items()
-        if layout.tokenizer_class
-    }
+    named = families_by("hf", "tokenizer_class")
+    return {name: FAMILIES[family].tokenizer for name, family in named.items()}
 
 
 def _plain(name: str) -> str:
