@@ -137,7 +137,7 @@ class Backbone(TrainableStateMixin):
                 dtype=dtype,
                 name=f"layer_{index}",
             )
-            for index in range(max(config.layer_order) + 1)
+            for index in range(config.num_own_layers)
         ]
         pooler = config.pooler and Pooler(config.initializer_range, dtype=dtype, name="pooler")
 
@@ -271,8 +271,8 @@ class Backbone(TrainableStateMixin):
         """Returns a layout map for `keras.distribution.ModelParallel` on JAX, as in KerasHub.
 
         Attention heads, feed-forward layers and the width of the token embeddings are sharded, so
-        the size of the mesh's axis must divide `num_heads` and `intermediate_dim`. Other weights
-        are replicated.
+        the size of the mesh's axis must divide `num_heads`, `intermediate_dim` and, if it is set,
+        `embedding_dim`. Other weights are replicated.
 
         Args:
             device_mesh: a `keras.distribution.DeviceMesh`, whose first axis shards batches.

@@ -107,6 +107,10 @@ class BackboneConfig:
                 raise InputError(f"{name} must be {_MOST} or less, found {shown(value)}")
         if self.hidden_dim % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide {self.hidden_dim=}")
+        if self.num_groups and self.num_groups > self.num_layers:
+            raise InputError(
+                f"num_groups must be num_layers={self.num_layers} or less, found {self.num_groups}"
+            )
         if self.num_task_types and self.task_type >= self.num_task_types:
             raise InputError(
                 f"task_type must be less than num_task_types={self.num_task_types}, found "
@@ -131,6 +135,18 @@ class BackboneConfig:
                 listed = ", ".join(map(str, known))
                 wrong = shown(getattr(self, name))
                 raise InputError(f"{name} must be one of {listed}, found {wrong}")
+
+    @property
+    def num_own_layers(self) -> int:
+        """The number of layers with their own weights.
+
+        Examples:
+            >>> config.num_own_layers
+            4
+            >>> kerasbert.BackboneConfig.from_preset("albert_base").num_own_layers
+            1
+        """
+        return (self.num_groups or self.num_layers) * self.layers_per_group
 
     @property
     def layer_order(self) -> list[int]:

@@ -162,7 +162,8 @@ def test_odd_sizes_count(change):
 )
 def test_layers_in_groups(layers, groups, size, order):
     facts = {**FACTS, "num_layers": layers, "num_groups": groups, "layers_per_group": size}
-    assert BackboneConfig(**facts).layer_order == order
+    config = BackboneConfig(**facts)
+    assert (config.layer_order, config.num_own_layers) == (order, len({*order}))
 
 
 def test_shapes(backbone):
@@ -259,6 +260,7 @@ def test_config_keeps_the_dtype_policy():
         ({"attention_dropout": -0.1}, "attention_dropout must be in"),
         ({"num_segments": -1}, "num_segments must be an integer of 0 or more, found -1"),
         ({"embedding_dim": 0}, "embedding_dim must be a positive integer, found 0"),
+        ({"num_layers": 2, "num_groups": 3}, "num_groups must be num_layers=2 or less, found 3"),
         ({"num_layers": None}, "num_layers must be a positive integer, found None"),
         ({"num_layers": True}, "num_layers must be a positive integer, found True"),
         (

@@ -94,11 +94,11 @@ def load(directory: pathlib.Path) -> Preset:
     tensors = {name: stored[full] for name, full in spelled.items()}
     encoder_config = read_settings(layout.settings, theirs, layout.defaults, str(path))
     encoder_config = {"family": family, **encoder_config, **layout.constants}
-    BackboneConfig.from_stored(encoder_config, str(path))  # checks the values used below
-    sizes.check_layers(encoder_config, len(tensors), source)
-    task, heads = _heads(source, layout, naming, encoder_config, tensors)
-    mappings = [*weight_map(layout.encoder, naming, encoder_config, layout.prefix), *heads]
-    check_heads(mappings, tensors, encoder_config["num_heads"], source)
+    backbone = BackboneConfig.from_stored(encoder_config, str(path))
+    sizes.check_layers(backbone, len(tensors), source)
+    task, heads = _heads(source, layout, naming, backbone, tensors)
+    mappings = [*weight_map(layout.encoder, naming, backbone, layout.prefix), *heads]
+    check_heads(mappings, tensors, backbone.num_heads, source)
     weights, names, used = read_weights(mappings, tensors, naming)
     left = sorted(tensors.keys() - used)
     check_extra(source, [f"{spelled[name]} {tensors[name].shape}" for name in left])
@@ -136,11 +136,11 @@ def _short_names(source: str, names: Iterable[str]) -> dict[str, str]:
     return spelled
 
 
-def _heads(source: str, layout: Layout, naming, encoder_config: Mapping, tensors: Mapping):
+def _heads(source: str, layout: Layout, naming, backbone: BackboneConfig, tensors: Mapping):
     """Returns the first task with a complete head, and the weight map of the head."""
     partly = {}
     for task, rows in layout.heads.items():
-        mappings = weight_map(rows, naming, encoder_config)
+        mappings = weight_map(rows, naming, backbone)
         missing = [link.theirs for link in mappings if link.theirs not in tensors]
         if not missing:
             return task, mappings
@@ -237,8 +237,8 @@ def save(
     check_expressible(layout, backbone, theirs, FORMAT)
     check_head(layout, backbone, task, config.get("head", {}))
     mappings = [
-        *weight_map(layout.encoder, naming, config["backbone"], layout.prefix),
-        *weight_map(layout.heads.get(task or "", ()), naming, config["backbone"]),
+        *weight_map(layout.encoder, naming, backbone, layout.prefix),
+        *weight_map(layout.heads.get(task or "", ()), naming, backbone),
     ]
     if left := sorted(weights.keys() - {link.ours for link in mappings}):
         raise InputError(f"format 'google' does not support the weights {', '.join(left)}")

@@ -177,19 +177,19 @@ def load(directory: pathlib.Path) -> Preset:
         InputError: a setting or weight is not supported, or a file is damaged or missing.
     """
     config, layout, task, head = _read_config(directory)
-    encoder_config = config["backbone"]
+    backbone = BackboneConfig(**config["backbone"])
     where = sentence_transformers.transformer(directory)
     tensors, source = plain_tensors(where, layout.prefix)
     sizes.check_layers(encoder_config, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task or "", ()))
-    mappings = weight_map(rows, _NAMING, encoder_config)
+    mappings = weight_map(rows, _NAMING, backbone)
     weights, names, used = read_weights(mappings, tensors, _NAMING)
     unused_weights = sorted(tensors.keys() - used)
     heads = tuple(row for name, rows in layout.heads.items() if name != task for row in rows)
-    of_others = {link.theirs for link in weight_map(heads, _NAMING, encoder_config)}
+    of_others = {link.theirs for link in weight_map(heads, _NAMING, backbone)}
     _check_left_over(source, unused_weights, tensors, task, layout, of_others)
     _tie(source, weights, head, names)
-    encoder_config["pooler"] = any(path.startswith("pooler/") for path in weights)
+    config["backbone"]["pooler"] = any(path.startswith("pooler/") for path in weights)
     return Preset(
         directory,
         source,
@@ -300,8 +300,8 @@ def save(
         for path, array in weights.items()
         if not (task in layout.without_pooler and path.startswith("pooler/"))
     }
-    mappings = weight_map(rows, _NAMING, config["backbone"])
-    encoder = {link.theirs for link in weight_map(layout.encoder, _NAMING, config["backbone"])}
+    mappings = weight_map(rows, _NAMING, backbone)
+    encoder = {link.theirs for link in weight_map(layout.encoder, _NAMING, backbone)}
     prefix = layout.prefix if task else ""
     tensors = {
         (prefix + name if name in encoder else name): array

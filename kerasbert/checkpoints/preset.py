@@ -121,7 +121,7 @@ class Preset:
             0.0
         """
         config = BackboneConfig.from_stored(self.encoder_config, self.source, **overrides)
-        sizes.check_layers(vars(config), len(self.weights), self.source)
+        sizes.check_layers(config, len(self.weights), self.source)
         for path, array in self.weights.items():
             if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
                 raise InputError(

@@ -1,7 +1,6 @@
 """Checks of a config against the sizes of files, before anything of that size is allocated."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
@@ -13,22 +12,21 @@ _MOST_PASSES = 256
 _TIMES, _SPARE = 3, 100 * 2**20
 
 
-def check_layers(encoder_config: Mapping[str, Any], tensors: int, source: str) -> None:
+def check_layers(config: BackboneConfig, tensors: int, source: str) -> None:
     """Raises `InputError` for more layers than tensors, or too many passes through the layers.
 
     Args:
-        encoder_config: dict, arguments of `BackboneConfig`.
+        config: the stored `BackboneConfig`.
         tensors: integer, the number of tensors in the file.
         source: string, the file in messages.
     """
-    size = encoder_config.get("layers_per_group", 1)
-    layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
+    layers = config.num_own_layers
     if layers > tensors:
         raise InputError(
             f"{source}: has {tensors} tensors, too few for the {layers} layers of the config"
         )
     # Layers with shared weights could be applied any number of times.
-    if (passes := encoder_config["num_layers"] * size) > max(_MOST_PASSES, layers):
+    if (passes := config.num_layers * config.layers_per_group) > max(_MOST_PASSES, layers):
         raise InputError(
             f"{source}: the config has {passes} passes through {layers} layers; at most "
             f"{_MOST_PASSES} are supported"
@@ -63,8 +61,7 @@ def encoder_shapes(config: BackboneConfig) -> Iterator[tuple[str, tuple[int, ...
     yield from _norm("embeddings/layer_norm", width)
     if config.embedding_dim:
         yield from _dense("embeddings/projection", width, hidden)
-    layers = (config.num_groups or config.num_layers) * config.layers_per_group
-    for layer in (f"layer_{i}" for i in range(layers)):
+    for layer in (f"layer_{i}" for i in range(config.num_own_layers)):
         for name in ("query", "key", "value", "output"):
             yield from _dense(f"{layer}/attention/{name}", hidden, hidden)
         yield from _norm(f"{layer}/attention_layer_norm", hidden)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasbert.errors import InputError
+from kerasbert.config import BackboneConfig
+from kerasbert.errors import InputError, listed
 from kerasbert.families.layout import (
     DENSE,
     EMBEDDING,
@@ -66,11 +67,10 @@ class WeightMapping:
 
 
 def weight_map(
-    rows: WeightTable, naming: WeightNaming, encoder_config: Mapping[str, Any], prefix: str = ""
+    rows: WeightTable, naming: WeightNaming, config: BackboneConfig, prefix: str = ""
 ) -> list[WeightMapping]:
     """Expands a table for a model's number of layers, in the table's order."""
-    size = encoder_config.get("layers_per_group", 1)
-    layers = (encoder_config.get("num_groups") or encoder_config["num_layers"]) * size
+    size, layers = config.layers_per_group, config.num_own_layers
     mappings = []
     for kind, ours, theirs in rows:
         for i in range(layers if "{i}" in ours else 1):

@@ -86,7 +86,7 @@ def test_hugging_face(unbuilt, copied, key):
 
 
 ALBERT = {
-    "num_hidden_groups": "too few for the 1000000000 layers",
+    "num_hidden_groups": "num_groups must be num_layers=.* or less",
     "inner_group_num": "too few for the 1000000000 layers",
     "num_hidden_layers": "1000000000 passes through 1 layers; at most 256",
     "embedding_size": "40, 1000000000",
@@ -152,7 +152,7 @@ NATIVE = {
     "vocabulary_size": "1000000000, 8",
     "num_layers": "too few for the 1000000000 layers",
     "layers_per_group": "too few for the 4000000000 layers",
-    "num_groups": "too few for the 1000000000 layers",
+    "num_groups": "num_groups must be num_layers=.* or less",
     "intermediate_dim": "8, 1000000000",
     "max_sequence_length": "1000000000, 8",
     "num_segments": "1000000000, 8",

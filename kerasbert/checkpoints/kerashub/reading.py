@@ -14,6 +14,7 @@ from kerasbert.checkpoints.kerashub.weights import (
 )
 from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.weights import read_weights, weight_map
+from kerasbert.config import BackboneConfig
 from kerasbert.errors import InputError
 
 
@@ -33,7 +34,7 @@ def load(directory: pathlib.Path) -> Preset:
     source = str(path)
     tensors = {variable.path: variable.numpy() for variable in model.weights}
     rows = (*layout.encoder, *layout.heads.get(config["task"] or "", ()))
-    mappings = weight_map(rows, NAMING, config["backbone"])
+    mappings = weight_map(rows, NAMING, BackboneConfig(**config["backbone"]))
     weights, names, used = read_weights(mappings, tensors, NAMING)
     if extra := sorted(tensors.keys() - used):
         raise InputError(f"{source}: {len(extra)} weights are not supported: {extra}")

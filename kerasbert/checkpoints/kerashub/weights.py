@@ -26,7 +26,7 @@ def check_sizes(
 ) -> None:
     """Raises `InputError` for files with fewer weights than the config has."""
     encoder_config = BackboneConfig(**{**config["backbone"], "pooler": False})  # optional
-    sizes.check_layers(config["backbone"], len(shapes), str(path))
+    sizes.check_layers(encoder_config, len(shapes), str(path))
     _check_count(path, shapes, sum(math.prod(s) for _, s in sizes.encoder_shapes(encoder_config)))
     if config["task"] is not None:
         classes = len(config["head"].get("classes", ()))

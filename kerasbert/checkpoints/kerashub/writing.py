@@ -43,7 +43,7 @@ def save(
     if task in layout.without_pooler:
         weights = {path: a for path, a in weights.items() if not path.startswith("pooler/")}
     rows = (*layout.encoder, *layout.heads.get(task or "", ()))
-    mappings = weight_map(rows, NAMING, config["backbone"])
+    mappings = weight_map(rows, NAMING, encoder_config)
     _check_weights(layout.models[task], weights, {link.ours for link in mappings})
 
     preprocessor = None
