@@ -21,6 +21,7 @@ from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.settings import (
     check_expressible,
     check_head,
+    check_written_tokenizer,
     read_settings,
     write_settings,
 )
@@ -267,18 +268,5 @@ def _save_tokenizer(directory: pathlib.Path, tokenizer, family: str) -> None:
         raise InputError(f"format 'google' does not support {type(tokenizer).__name__}")
     for name, data in assets.items():
         (directory / names[name]).write_bytes(data)
-    read = tokenizer_files.load(directory, FAMILIES[family].tokenizer)
-    ours, theirs = _meaning(tokenizer), _meaning(read)
-    for name, value in ours.items():
-        if value != theirs.get(name):
-            raise InputError(
-                f"format 'google' does not support the tokenizer's {name}={value!r} (it implies "
-                f"{theirs.get(name)!r}); save as 'kerasbert'"
-            )
-
-
-def _meaning(tokenizer) -> dict:
-    config = tokenizer.get_config()
-    if config.get("strip_accents") is None:  # defaults to `lowercase`
-        config["strip_accents"] = config.get("lowercase")
-    return config
+    written = tokenizer_files.load(directory, FAMILIES[family].tokenizer)
+    check_written_tokenizer(tokenizer, written, FORMAT)

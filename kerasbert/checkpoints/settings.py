@@ -115,6 +115,25 @@ def check_head(
     """
     implied = {
         "activation": backbone.activation,
+def effective_config(tokenizer: Any) -> dict[str, Any]:
+    """Returns a tokenizer's config, with None replaced by the default that it stands for."""
+    config = tokenizer.get_config()
+    if config.get("strip_accents", False) is None:
+        config["strip_accents"] = config["lowercase"]
+    return config
+
+
+def check_written_tokenizer(tokenizer: Any, written: Any, format: str) -> None:
+    """Raises `InputError` if `written`, as read from the files of `tokenizer`, differs from it."""
+    ours, theirs = effective_config(tokenizer), effective_config(written)
+    for name, value in ours.items():
+        if value != theirs.get(name):
+            raise InputError(
+                f"format {format!r} does not support the tokenizer's {name}={value!r} (it implies "
+                f"{theirs.get(name)!r}); save as 'kerasbert'"
+            )
+
+
         "layer_norm_epsilon": backbone.layer_norm_epsilon,
         "objective": "nsp",
         "problem_type": "single_label_classification",

@@ -6,7 +6,8 @@ from typing import Any, TypedDict
 
 from kerasbert import text
 from kerasbert.checkpoints.kerashub.config import read_object
-from kerasbert.checkpoints.kerashub.names import ASSETS, ERRORS, FORMAT, TOKENIZER, reason
+from kerasbert.checkpoints.kerashub.names import ASSETS, ERRORS, TOKENIZER, reason
+from kerasbert.checkpoints.settings import effective_config
 from kerasbert.errors import InputError
 from kerasbert.families import Layout
 from kerasbert.text.special_tokens import USUAL_TOKENS
@@ -90,7 +91,7 @@ def their_tokenizer(layout: Layout, kind: str, tokenizer: text.Tokenizer) -> Any
 
 
 def _written_wordpiece(tokenizer) -> dict:
-    settings = _effective_config(tokenizer)
+    settings = effective_config(tokenizer)
     return {
         "vocabulary": list(tokenizer.vocabulary),
         "lowercase": settings["lowercase"],
@@ -117,22 +118,3 @@ _WRITERS = {
     "bytepair": _written_bytepair,
     "sentencepiece": _written_sentencepiece,
 }
-
-
-def _effective_config(tokenizer) -> dict:
-    """Returns a tokenizer's config, with None replaced by the default that it stands for."""
-    config = tokenizer.get_config()
-    if config.get("strip_accents", False) is None:
-        config["strip_accents"] = config["lowercase"]
-    return config
-
-
-def check_tokenizer(tokenizer: Any, written: Any) -> None:
-    """Raises `InputError` if the written tokenizer differs from the given one."""
-    ours, theirs = _effective_config(tokenizer), _effective_config(written)
-    for name, value in ours.items():
-        if theirs.get(name) != value:
-            raise InputError(
-                f"format {FORMAT!r} does not support the tokenizer's {name}={value!r} (it implies "
-                f"{theirs.get(name)!r}); save as 'kerasbert'"
-            )

@@ -14,6 +14,7 @@ from kerasbert.checkpoints.settings import (
     check_complete,
     check_expressible,
     check_head,
+    check_written_tokenizer,
     write_settings,
 )
 from kerasbert.checkpoints.weights import weight_map, write_weights
@@ -66,7 +67,7 @@ def save(
         if preprocessor is None:
             theirs.save_to_preset(str(directory))
         written = tokenizers.load_tokenizer(directory, load_config(directory))
-        tokenizers.check_tokenizer(tokenizer, written)
+        check_written_tokenizer(tokenizer, written, FORMAT)
     return {link.ours: link.theirs for link in mappings if link.ours in weights}
 
 
