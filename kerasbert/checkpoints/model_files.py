@@ -11,20 +11,27 @@ from kerasbert.checkpoints.preset import Preset
 from kerasbert.checkpoints.tokenizer_files import names as tokenizers
 from kerasbert.families import families_by
 
-# kerasbert writes them beside models of transformers only.
-_OF_TRANSFORMERS = (
+_VOCABULARIES = (tokenizers.VOCABULARY, tokenizers.PIECES, tokenizers.MERGES)
+_TOKENIZER = (
+    *_VOCABULARIES,
     tokenizers.FAST,
     tokenizers.SETTINGS,
     tokenizers.SPECIAL,
     tokenizers.ADDED,
-)
-_TOKENIZER = (
-    tokenizers.VOCABULARY,
-    tokenizers.PIECES,
-    tokenizers.MERGES,
-    *_OF_TRANSFORMERS,
     "*.model",
 )
+# Those of `_TOKENIZER` that kerasbert writes, but for KerasHub, which writes its own.
+_WRITTEN = {
+    "kerasbert": (*_VOCABULARIES, "sentencepiece.model"),
+    "hf": (
+        *_VOCABULARIES,
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        tokenizers.SETTINGS,
+        tokenizers.SPECIAL,
+    ),
+    "google": (tokenizers.VOCABULARY, "spiece.model"),
+}
 #: A folder in the directory of a detector: its generator, a model directory too.
 GENERATOR = "generator"
 _ALWAYS = (cards.NAME, "LICENSE*", "NOTICE*")
@@ -49,20 +56,20 @@ def files_written(directory: pathlib.Path, format: str) -> set[pathlib.Path] | N
     if not own:
         return None
     found = {card, *_FILES[format](directory)}
-    return {path for path in found if _is_written(path.name, format)}
+    return {path for path in found if _is_written(path, format)}
 
 
-def _is_written(name: str, format: str) -> bool:
-    """Whether kerasbert writes a file of this name, of those that it would read or upload."""
+def _is_written(path: pathlib.Path, format: str) -> bool:
+    """Whether kerasbert writes this file, of those that it would read or upload."""
+    name = path.name
     if name.startswith("."):
         return False
-    if name.endswith(".model"):
-        return name in tokenizers.MODELS
-    if format == "kerasbert":
-        return name not in _OF_TRANSFORMERS
     if format == "google" and (".data-" in name or name.endswith(".index")):
         return name.startswith(f"{google.CHECKPOINT}.")
-    return True
+    if name == tokenizers.FAST and format == "hf":  # beside a SentencePiece model alone
+        return any((path.parent / model).exists() for model in tokenizers.MODELS)
+    of_tokenizer = any(path.match(pattern) for pattern in _TOKENIZER)
+    return name in _WRITTEN[format] if of_tokenizer and format in _WRITTEN else True
 
 
 def card_for(directory: pathlib.Path, card: str | None, format: str) -> str | None:
