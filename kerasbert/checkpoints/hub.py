@@ -4,13 +4,17 @@ import os
 import pathlib
 
 from kerasbert import families, model_names, suggestions
+from kerasbert.checkpoints import sentence_transformers
 from kerasbert.errors import InputError
 from kerasbert.model_names import HUGGING_FACE, KAGGLE
 
 _CONFIG_AND_TOKENIZER = ["*.json", "*.txt", "*.model", "assets/tokenizer/*"]
-# The files that kerasbert reads, except pickles, which are downloaded only if there are no others.
+# The files that kerasbert reads, except those that are downloaded only if there are no others:
+# pickles, TensorFlow models of transformers, and checkpoints of TensorFlow.
 _PATTERNS = [*_CONFIG_AND_TOKENIZER, "*.safetensors", "*.weights.h5"]
-_PICKLES, _HDF5 = ["*pytorch_model*.bin"], ["*tf_model.h5"]
+_OTHERS = ([], ["*pytorch_model*.bin"], ["*tf_model.h5"], ["*.index", "*.data-?????-of-?????"])
+# What there is in the model's directory once its weights are there.
+_WEIGHTS = ("model.safetensors*", "*.weights.h5", "pytorch_model*.bin", "tf_model.h5", "*.index")
 
 
 def fetch(name: str | os.PathLike[str], weights: bool = True) -> pathlib.Path:
@@ -72,10 +76,13 @@ def _from_hugging_face(name: str, weights: bool) -> pathlib.Path:
     try:
         if not weights:
             return download(_CONFIG_AND_TOKENIZER)
-        for more in ([], _PICKLES, _HDF5):
+        for more in _OTHERS:
             directory = download([*_PATTERNS, *more])
-            if any(any(directory.rglob(f"*.{end}")) for end in ("safetensors", "bin", "h5")):
+            where = sentence_transformers.transformer(directory)
+            if any(any(where.glob(pattern)) for pattern in _WEIGHTS):
                 break
+    except InputError:
+        raise
     except Exception as error:  # the client also raises exceptions of its transport
         if reason := _known_reason(repository, revision, error):
             raise InputError(f"{name}: {reason}") from error

@@ -1,6 +1,7 @@
 """Names of models; the hubs' clients are replaced, so that nothing reaches for the network."""
 
 import pathlib
+import shutil
 
 import huggingface_hub
 import kagglehub
@@ -13,13 +14,15 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import filter_repo_objects
 
 import kerasbert
-from kerasbert import Backbone, InputError, families
+from kerasbert import Backbone, InputError, checkpoints, families
 from kerasbert.checkpoints import hub
+from kerasbert.checkpoints.model_files import model_files
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
-PICKLE, HDF5 = "*pytorch_model*.bin", "*tf_model.h5"
+PICKLE, HDF5, GOOGLE = "*pytorch_model*.bin", "*tf_model.h5", ["*.index", "*.data-?????-of-?????"]
 
 
 class Client:
@@ -150,13 +153,35 @@ def test_pickles_only_where_there_is_nothing_else(hugging_face, tmp_path):
     (tmp_path / "config.json").write_text((GOLDENS / "bert" / "config.json").read_text())
     hugging_face.answer = tmp_path
     refused("hf://somebody/model", "has neither model.safetensors nor .* nor pytorch_model.bin")
-    first, second, third = (kwargs["allow_patterns"] for _, kwargs in hugging_face.calls)
-    assert not {PICKLE, HDF5} & {*first}
-    assert (second, third) == ([*first, PICKLE], [*first, HDF5])
+    first, *others = (kwargs["allow_patterns"] for _, kwargs in hugging_face.calls)
+    assert not {PICKLE, HDF5, *GOOGLE} & {*first}
+    assert others == [[*first, PICKLE], [*first, HDF5], [*first, *GOOGLE]]
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.safetensors").touch()  # of something else
+    hugging_face.calls.clear()
+    refused("hf://somebody/model", "has neither")
+    assert len(hugging_face.calls) == 4
     (tmp_path / "pytorch_model-00001-of-00002.bin").touch()
     hugging_face.calls.clear()
     refused("hf://somebody/model", "has neither")
     assert len(hugging_face.calls) == 1
+
+
+def test_google_at_hugging_face(tokenizer, tiny_backbone, tmp_path, monkeypatch):
+    """What is uploaded of a model can be downloaded."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    backbone = tiny_backbone(tokenizer, pooler=True)
+    backbone.save_to_preset(source, format="google", tokenizer=tokenizer)
+
+    def download(repository, revision, allow_patterns):
+        names = [path.name for path in model_files(checkpoints.load(source))]
+        copy.mkdir(exist_ok=True)
+        for name in filter_repo_objects(names, allow_patterns=allow_patterns):
+            shutil.copy(source / name, copy)
+        return str(copy)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert kerasbert.load("hf://somebody/model").config == backbone.config
 
 
 @pytest.mark.parametrize(
