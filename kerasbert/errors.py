@@ -10,7 +10,7 @@ from typing import Any
 #: UTF-8 can't encode.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2_000  # maximum length of a message in characters
-_SHOWN_WEIGHTS = 4
+_SHOWN_WEIGHTS, _SHOWN_ITEMS = 4, 8
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -34,6 +34,11 @@ def one_line(text: str) -> str:
 def shown(value: Any) -> str:
     """Returns the representation of a value for a message, shortened if it is long or nested."""
     return _SHORT.repr(value)
+
+
+def listed(items: Sequence[str], separator: str = ", ") -> str:
+    """Returns the first items of a list for a message."""
+    return separator.join(items[:_SHOWN_ITEMS]) + " ..." * (len(items) > _SHOWN_ITEMS)
 
 
 class InputError(ValueError):

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasbert.checkpoints import sizes
 from kerasbert.config import BackboneConfig
-from kerasbert.errors import InputError, escaped
+from kerasbert.errors import InputError, escaped, listed
 
 # The variables whose first axis depends on a resizable argument of the backbone.
 _RESIZABLE = {
@@ -26,7 +26,6 @@ _ENCODER = ("embeddings/", "layer_")
 _CLASSES = ("classifier/bias", "token_classifier/bias")
 # The maximum number of classes of a head without stored weights, which no file's size limits.
 _MOST_NEW_CLASSES = 10_000
-_SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,9 +204,9 @@ class Preset:
 
     def _raise(self, problems: list[str], wanted: int) -> None:
         if problems:
-            shown = "; ".join(problems[:_SHOWN]) + (" ..." if len(problems) > _SHOWN else "")
             raise InputError(
-                f"{self.source}: {len(problems)} of {wanted} weights don't fit: {shown}"
+                f"{self.source}: {len(problems)} of {wanted} weights don't fit: "
+                f"{listed(problems, '; ')}"
             )
 
     @property
@@ -262,10 +261,9 @@ def check_finite(source: str | os.PathLike[str], weights: Mapping[str, np.ndarra
             if not np.isfinite(np.asarray(array, np.float32)).all()
         ]
     if problems:
-        shown = ", ".join(problems[:_SHOWN]) + (" ..." if len(problems) > _SHOWN else "")
         raise InputError(
             f"{source}: {len(problems)} of {len(weights)} weights are not finite (NaN or "
-            f"infinity), as after training that diverged or in a damaged file: {shown}"
+            f"infinity), as after training that diverged or in a damaged file: {listed(problems)}"
         )
 
 

@@ -19,8 +19,6 @@ from kerasbert.families.layout import (
     WeightTable,
 )
 
-_SHOWN = 8  # items of a list in a message
-
 
 @dataclasses.dataclass(frozen=True)
 class WeightNaming:
@@ -168,9 +166,9 @@ def read_weights(
 def check_extra(source: str, extra: list[str]) -> None:
     """Raises `InputError` if `extra`, a list of unused tensors' names and shapes, is not empty."""
     if extra:
-        shown = ", ".join(extra[:_SHOWN]) + (" ..." if len(extra) > _SHOWN else "")
         raise InputError(
-            f"{source}: {len(extra)} tensors that are not part of the config's model: {shown}"
+            f"{source}: {len(extra)} tensors that are not part of the config's model: "
+            f"{listed(extra)}"
         )
 
 
