@@ -33,10 +33,19 @@ def weight_files(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 def plain_tensors(directory: pathlib.Path, prefix: str) -> tuple[dict[str, np.ndarray], str]:
-    """Reads all tensors, with today's names and without `prefix`."""
+    """Reads all tensors, with today's names and without `prefix`.
+
+    Raises:
+        InputError: as `read_tensors`; or two different tensors have the same name then.
+    """
     tensors, source = read_tensors(directory)
-    tensors = _without_wrapper(tensors)
-    return {_plain_name(name, prefix): array for name, array in tensors.items()}, source
+    spelled, plain = {}, {}
+    for name, array in _without_wrapper(tensors).items():
+        short = _plain_name(name, prefix)
+        first = spelled.setdefault(short, name)
+        if not np.array_equal(plain.setdefault(short, array), array):
+            raise InputError(f"{source}: has both {first} and {name}, which differ; remove one")
+    return plain, source
 
 
 def read_tensors(directory: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:

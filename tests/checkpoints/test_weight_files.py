@@ -147,6 +147,18 @@ def test_a_prefix_of_some_is_none(stored):
         kerasbert.load(directory)
 
 
+def test_two_tensors_with_one_name(stored):
+    directory, tensors = stored
+    name = "bert.pooler.dense.bias"
+    short = name.removeprefix("bert.")
+    for other in (tensors[name], tensors[name] + 1):  # the same one does no harm
+        write_bin(directory / "pytorch_model.bin", {**tensors, short: other})
+        if other is tensors[name]:
+            assert_answers(directory)
+    with pytest.raises(InputError, match=f"bin: has both {name} and {short}, which differ"):
+        kerasbert.load(directory)
+
+
 def test_shards(stored):
     directory, tensors = stored
     names = sorted(tensors)
