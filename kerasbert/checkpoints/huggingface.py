@@ -97,11 +97,11 @@ def _read_config(directory: pathlib.Path) -> _Read:
     assert path is not None  # as `detect` found
     source, theirs = str(path), files.read_json(path)
     family, layout = _family(theirs, source, where)
-    check_only(layout, theirs, source)
+    task = _task(theirs, layout)
+    check_only({**layout.only, **layout.head_only.get(task or "", {})}, theirs, source)
     encoder_config = read_settings(layout.settings, theirs, layout.defaults, source)
     backbone = {"family": family, **encoder_config, **layout.constants}
     BackboneConfig.from_stored(backbone, source)  # checks the values used below
-    task = _task(theirs, layout)
     settings = layout.head_settings.get(task or "", ())
     head = {
         **read_settings(settings, theirs, layout.defaults, source),
@@ -123,7 +123,8 @@ def _read_config(directory: pathlib.Path) -> _Read:
 def _length(directory: pathlib.Path, most: int) -> int | None:
     """Returns the maximum length of the tokenizer, if it is less than the number of positions."""
     path = directory / TOKENIZER_CONFIG
-    length = files.read_json(path).get("model_max_length") if path.exists() else None
+    stored = files.read_json(path) if path.exists() else {}
+    length = stored.get("model_max_length", stored.get("max_len"))  # "max_len" until 2020
     # If it was not set, it is an astronomical number.
     return length if type(length) is int and length < most else None
 
@@ -180,7 +181,7 @@ def load(directory: pathlib.Path) -> Preset:
     backbone = BackboneConfig(**config["backbone"])
     where = sentence_transformers.transformer(directory)
     tensors, source = plain_tensors(where, layout.prefix)
-    sizes.check_layers(encoder_config, len(tensors), source)
+    sizes.check_layers(backbone, len(tensors), source)
     rows = (*layout.encoder, *layout.heads.get(task or "", ()))
     mappings = weight_map(rows, _NAMING, backbone)
     weights, names, used = read_weights(mappings, tensors, _NAMING)

@@ -62,9 +62,9 @@ def write_settings(settings: Settings, encoder_config: Mapping[str, Any]) -> dic
     return config
 
 
-def check_only(layout: Layout, config: Mapping[str, Any], source: str) -> None:
-    """Raises `InputError` for a setting with a value that kerasbert does not support."""
-    for key, value in layout.only.items():
+def check_only(only: Mapping[str, Any], config: Mapping[str, Any], source: str) -> None:
+    """Raises `InputError` for a setting with another value than the only one that is supported."""
+    for key, value in only.items():
         if config.get(key, value) != value:
             raise InputError(f"{source}: {key}={config[key]!r}; only {value!r} is supported")
 
@@ -88,7 +88,10 @@ def check_complete(layout: Layout, written: Mapping[str, Any], library: str) -> 
 def check_expressible(
     layout: Layout, config: BackboneConfig, written: Mapping[str, Any], format: str
 ) -> None:
-    """Raises `InputError` if reading `written` would give another config than `config`."""
+    """Raises `InputError` if reading `written` would give another config than `config`.
+
+    Warns if the task type is lost.
+    """
     read = read_settings(layout.settings, written, layout.defaults, format)
     back = BackboneConfig(**{"family": config.family, **read, **layout.constants})
     for field in dataclasses.fields(config):
@@ -100,21 +103,18 @@ def check_expressible(
                 f"format {format!r} does not support {field.name}={ours!r} for the family "
                 f"{config.family!r} (it implies {theirs!r}); save as 'kerasbert'"
             )
+    if config.num_task_types and config.task_type:
+        warnings.warn(
+            f"the format does not store task_type={config.task_type}; loaded again, it is 0 unless "
+            "it is given again",
+            stacklevel=2,
+        )
 
 
 # Not compared: determined by the weights, chosen by the caller, or for new weights only.
 _NOT_COMPARED = ("pooler", "return_hidden_states", "task_type", "initializer_range")
 
 
-def check_head(
-    layout: Layout, backbone: BackboneConfig, task: Any, head: Mapping[str, Any]
-) -> None:
-    """Raises `InputError` for a setting of the head that the format can't store.
-
-    Warns if the names of classes, or the dropout of the head, are lost.
-    """
-    implied = {
-        "activation": backbone.activation,
 def effective_config(tokenizer: Any) -> dict[str, Any]:
     """Returns a tokenizer's config, with None replaced by the default that it stands for."""
     config = tokenizer.get_config()
@@ -134,6 +134,15 @@ def check_written_tokenizer(tokenizer: Any, written: Any, format: str) -> None:
             )
 
 
+def check_head(
+    layout: Layout, backbone: BackboneConfig, task: Any, head: Mapping[str, Any]
+) -> None:
+    """Raises `InputError` for a setting of the head that the format can't store.
+
+    Warns if the names of classes, or the dropout of the head, are lost.
+    """
+    implied = {
+        "activation": backbone.activation,
         "layer_norm_epsilon": backbone.layer_norm_epsilon,
         "objective": "nsp",
         "problem_type": "single_label_classification",
@@ -144,6 +153,13 @@ def check_written_tokenizer(tokenizer: Any, written: Any, format: str) -> None:
     known = {row[0] for row in settings}
     constants = dict(layout.head_constants.get(task, {}))
     rate = constants.pop("dropout", backbone.dropout)
+    ours = backbone.dropout if head.get("dropout") is None else head["dropout"]
+    if "dropout" in head and "dropout" not in known and ours != rate:
+        warnings.warn(
+            f"the format does not store dropout={ours!r} in the head of {task}; loaded again, it "
+            f"trains with {rate!r}",
+            stacklevel=2,
+        )
     for name, value in {**implied, **constants}.items():
         if name in known:
             continue
@@ -155,13 +171,6 @@ def check_written_tokenizer(tokenizer: Any, written: Any, format: str) -> None:
                 f"the format does not support {name}={ours!r} in the head of {task} "
                 f"(it implies {value!r}); save as 'kerasbert'"
             )
-    # None is the rate of any encoder that the head is loaded with.
-    if "dropout" not in known and head.get("dropout") not in (None, rate):
-        warnings.warn(
-            f"the format does not store dropout={head['dropout']!r} in the head of {task}; loaded "
-            f"again, it trains with {rate!r}",
-            stacklevel=2,
-        )
     classes = head.get("classes", ())
     if not any(LABELS in row for row in settings) and any(
         name != str(index) for index, name in enumerate(classes)

@@ -97,6 +97,13 @@ FAMILY = Family(
                 **bert.HF_HEAD_SETTINGS,
                 "MultipleChoice": (("dropout", "summary_last_dropout"),),
             },
+            head_only={
+                "MultipleChoice": {
+                    "summary_type": "first",
+                    "summary_use_proj": True,
+                    "summary_activation": "gelu",
+                }
+            },
             head_constants={"MaskedLM": {"activation": "gelu"}, **bert.HF_HEAD_CONSTANTS},
             without_pooler=(None, *bert.HF_MODELS, "ReplacedTokenDetector"),
         ),

@@ -37,7 +37,7 @@ class Layout:
         constants: arguments of `BackboneConfig` with a fixed value, as the format's config has no
             key for them.
         defaults: values of missing keys.
-        only: keys with their only supported values.
+        only: keys with their only supported values, whatever the task.
         config_file: string, the name of the format's config file if it identifies the family.
         config_hint: string, added to the error message if the config file is missing.
         ignored: pattern of tensors in checkpoints that are not part of the model.
@@ -49,6 +49,7 @@ class Layout:
         encoder: rows of the encoder.
         heads: dict of the rows of each task's head.
         head_settings: dict of the settings of each task's head.
+        head_only: dict of each task's keys with their only supported values.
         head_constants: dict of the task arguments that no config of this layout contains.
         without_pooler: tasks whose class in this format has no pooler; its weights are not written.
 
@@ -76,6 +77,7 @@ class Layout:
     encoder: WeightTable
     heads: Mapping[str, WeightTable] = dataclasses.field(default_factory=dict)
     head_settings: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+    head_only: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     head_constants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     without_pooler: tuple[str | None, ...] = ("MaskedLM", "TokenClassifier", "QuestionAnswerer")
 

@@ -652,6 +652,9 @@ def test_other_dropout_of_a_head(tmp_path):
     with pytest.warns(UserWarning, match="does not store dropout=0.3 .* trains with 0.1"):
         task.save_to_preset(tmp_path / "google", format="google")
     assert kerasbert.load(tmp_path / "google").dropout_rate == 0.1
+    task = kerasbert.TextClassifier(Backbone(facts(dropout=0.0)), 3)  # the encoder's
+    with pytest.warns(UserWarning, match="does not store dropout=0.0 .* trains with 0.1"):
+        task.save_to_preset(tmp_path / "without", format="google")
 
 
 # === Tokenizers ===

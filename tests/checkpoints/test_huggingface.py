@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 import kerasbert
-from kerasbert import Backbone, InputError
+from kerasbert import Backbone, InputError, checkpoints
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "huggingface"
 # The end of a directory's name -> the task.
@@ -121,6 +121,33 @@ def test_dropout_that_transformers_has_not(family, tmp_path):
     with pytest.warns(UserWarning, match="does not store dropout=0.3 .* trains with 0.0"):
         task.save_to_preset(tmp_path / "hf", format="hf")
     assert kerasbert.load(tmp_path / "hf").dropout_rate == 0.0
+
+
+def test_task_type_that_transformers_has_not(tmp_path):
+    backbone = Backbone.from_preset(GOLDENS / "ernie_task_id", task_type=2)
+    with pytest.warns(UserWarning, match="does not store task_type=2; loaded again, it is 0"):
+        backbone.save_to_preset(tmp_path / "hf", format="hf")
+    again = Backbone.from_preset(tmp_path / "hf", task_type=2)
+    assert again.config == backbone.config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("summary_type", "last"), ("summary_use_proj", False), ("summary_activation", "tanh")],
+)
+def test_summaries_of_choices_by_electra(key, value, edited):
+    directory = edited("electra_multiple_choice", **{key: value})
+    with pytest.raises(InputError, match=f"config.json: {key}={value!r}; only .* is supported"):
+        kerasbert.load(directory)
+    shutil.rmtree(directory)
+    assert kerasbert.load(edited("electra_sequence_classification", **{key: value}))
+
+
+@pytest.mark.parametrize("stored", [{"max_len": 12}, {"max_len": 16, "model_max_length": 12}])
+def test_lengths_in_old_files(stored, edited):
+    directory = edited("bert")
+    (directory / "tokenizer_config.json").write_text(json.dumps(stored))
+    assert checkpoints.load(directory).config["sequence_length"] == 12
 
 
 def test_untied_decoder():
