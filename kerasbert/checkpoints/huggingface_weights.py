@@ -42,9 +42,10 @@ def plain_tensors(directory: pathlib.Path, prefix: str) -> tuple[dict[str, np.nd
     spelled, plain = {}, {}
     for name, array in _without_wrapper(tensors).items():
         short = _plain_name(name, prefix)
-        first = spelled.setdefault(short, name)
-        if not np.array_equal(plain.setdefault(short, array), array):
+        if short in plain and not np.array_equal(plain[short], array):
+            first = spelled[short]
             raise InputError(f"{source}: has both {first} and {name}, which differ; remove one")
+        spelled[short], plain[short] = name, array
     return plain, source
 
 

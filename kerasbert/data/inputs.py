@@ -8,7 +8,7 @@ required.
 import math
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MappingView, Sequence
 from typing import Any
 
 import numpy as np
@@ -383,7 +383,8 @@ def _is_no_column(x) -> bool:
     if isinstance(x, Iterator | set | frozenset):
         return True
     of_columns = ("__getitem__", "__contains__", *_TO_LIST)
-    return hasattr(x, "__iter__") and not any(hasattr(x, name) for name in of_columns)
+    is_column = isinstance(x, MappingView) or any(hasattr(x, name) for name in of_columns)
+    return hasattr(x, "__iter__") and not is_column
 
 
 def _is_symbolic(x) -> bool:

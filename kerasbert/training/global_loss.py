@@ -99,10 +99,14 @@ class GlobalBatchLoss(keras.losses.Loss):
         return self._divisor(_weights(shape, losses.dtype, sample_weight))
 
     def _losses(self, y_true, y_pred):
-        """Returns the loss of each output; labels and outputs are cast as Keras does."""
-        dtype = self.loss.dtype
-        y_true, y_pred = (ops.convert_to_tensor(each, dtype) for each in (y_true, y_pred))
-        return self.loss.call(y_true, y_pred)
+        """Returns the loss of each output; outputs and real labels are cast as Keras does.
+
+        Classes stay integers: a loss would cast them back, and a GPU has to wait for that.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if not keras.backend.is_int_dtype(y_true.dtype):
+            y_true = ops.cast(y_true, self.loss.dtype)
+        return self.loss.call(y_true, ops.cast(y_pred, self.loss.dtype))
 
     def _divisor(self, weights):
         if self.reduction == "sum":

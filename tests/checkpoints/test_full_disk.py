@@ -11,7 +11,7 @@ from kerasbert.checkpoints import FORMATS
 @pytest.fixture(scope="module")
 def model(tokenizer, tiny_backbone):
     backbone = tiny_backbone(tokenizer, pooler=True, activation="gelu_tanh")
-    return TextClassifier(backbone, classes=["0", "1"], tokenizer=tokenizer)
+    return TextClassifier(backbone, classes=["0", "1"], dropout=0.1, tokenizer=tokenizer)
 
 
 @pytest.mark.parametrize("size", [64, 6000])

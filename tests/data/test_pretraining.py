@@ -246,7 +246,7 @@ def test_masked_language_modeling_alone_has_whole_windows(tmp_path):
 def test_long_sentences_are_read_to_their_end(tmp_path, documents, ops):
     book = Book(tmp_path / "book", documents)
     windows = Windows(ops, book.corpus, ROOM, seed=3)
-    index = np.arange(1000)
+    index = np.arange(25 * windows.count)
     start, end = map(np.asarray, windows.ranges(index))
     assert len({*zip(start.tolist(), end.tolist(), strict=True)}) > 2
     assert set(end - start) == {ROOM}

@@ -212,8 +212,9 @@ def test_features_need_no_labels(tokenizer, tiny_backbone):
     features, _, _ = task.preprocessor.training_examples(0, columns, None, None)
     features = {name: value.numpy() for name, value in features.items()}
     dataset = tf.data.Dataset.from_tensors(features)
-    for x in (features, dataset, iter([features])):
-        assert task.evaluate(x, verbose=0) == pytest.approx(expected, rel=1e-4)
+    for x, steps in ((features, None), (dataset, None), (iter([features]), 1)):
+        found = task.evaluate(x, steps=steps, verbose=0)
+        assert found == pytest.approx(expected, rel=1e-4)
     loss = task.fit(features, verbose=0).history["loss"][0]
     assert loss == pytest.approx(expected[0], rel=1e-4)
     with pytest.raises(InputError, match=r"\(batch, texts, sequence\), found \(5, "):

@@ -140,8 +140,9 @@ def test_a_list_of_texts_is_no_tuple(classifier):
     logits = classifier.predict(TEXTS, verbose=0)
     together = Batches(TEXTS, NAMES)
     together.batches = [TEXTS[:2], TEXTS[2:]]
-    for stream in (iter([TEXTS[:2], TEXTS[2:]]), together, iter([TEXTS])):
-        found = classifier.predict(stream, verbose=0)
+    streams = (iter([TEXTS[:2], TEXTS[2:]]), 2), (together, None), (iter([TEXTS]), 1)
+    for stream, steps in streams:
+        found = classifier.predict(stream, steps=steps, verbose=0)
         np.testing.assert_allclose(found, logits, atol=1e-5)
     expected = classifier.evaluate(TEXTS, NAMES, verbose=0)
     found = classifier.evaluate(iter([[TEXTS, NAMES]]), steps=1, verbose=0)
